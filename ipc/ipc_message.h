@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every word that processes of one instance say to each other. One row is one message: its number, its name in logs, who
+ * may say it to whom, how large it is and how many file descriptors ride along all grow from here.
+ *
+ * Configuration is a desired state: what stands between CONF_BEGIN and CONF_END is all there is; the receiver builds
+ * aside and swaps at END. Rows marked (conf) belong there. */
+#ifndef HG_IPC_MESSAGE_H
+#define HG_IPC_MESSAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum ipc_role {
+        IPC_SUPERVISOR,
+        IPC_SWARM,
+        IPC_ROUTER,
+        IPC_FORWARD,
+        IPC_RESOLVE,
+        IPC_ROLES,
+};
+
+#define IPC_ROLE_BIT(role) (1u << (role))
+#define IPC_WORKERS (IPC_ROLE_BIT(IPC_SWARM) | IPC_ROLE_BIT(IPC_ROUTER) | IPC_ROLE_BIT(IPC_FORWARD) | IPC_ROLE_BIT(IPC_RESOLVE))
+
+enum {
+        IPC_KEY_BYTES = 32,             /* Ed25519 public key or seed */
+        IPC_AUTH_KEY_BYTES = 64,        /* hello key, Argon2id of the router secret key (tunnel/) */
+        IPC_BUILD_ID_BYTES = 16,
+        IPC_NAME_MAX = 254,             /* host name with its NUL: RFC 1035 2.3.4 */
+        IPC_TAGS_MAX = 512,
+        IPC_TEXT_MAX = 256,
+        IPC_METADATA_MAX = 1024,        /* a connection's metadata, JSON made by the forward worker */
+        IPC_LOG_MAX = 1536,
+        IPC_ADDRESSES_MAX = 16,
+        IPC_BLOB_MAX = 256 * 1024,      /* what rides as a sealed memfd */
+        IPC_FDS_MAX = 4,
+};
+
+/* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
+enum ipc_protocol {
+        IPC_TCP = 0,
+        IPC_UDP = 1,
+};
+
+enum ipc_instance_role {
+        IPC_AS_GATEWAY = 1,
+        IPC_AS_PROVIDER = 2,
+};
+
+/* Why a channel could not open or had to end. */
+enum ipc_reason {
+        IPC_REASON_DONE,               /* both directions ended in order */
+        IPC_REASON_RESET_LOCAL,        /* the local connection failed or was reset */
+        IPC_REASON_RESET_PEER,         /* the peer's side failed or was reset */
+        IPC_REASON_PEER_LOST,          /* the connection to the peer is gone */
+        IPC_REASON_REFUSED,             /* the peer's service refused, or the peer knows no such service */
+        IPC_REASON_TIMED_OUT,          /* no answer before the deadline */
+        IPC_REASON_NO_PEER,            /* not connected to that peer */
+        IPC_REASON_LIMIT,              /* a bound of ours was reached */
+        IPC_REASONS,
+};
+
+/* FDS_UP_TO(n): zero to n descriptors; a plain number: exactly that many. */
+#define FDS_UP_TO(n) (0x100 | (n))
+
+/*        name              from                            to                              payload                        fds */
+#define IPC_MESSAGES(X)                                                                                                          \
+        /* The life of a worker. */                                                                                              \
+        X(BEGIN,            IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_begin,              0)    \
+        X(READY,            IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_ready,              0)    \
+        X(LINK,             IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_introduction,       1)    \
+        X(CONF_BEGIN,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_generation,         0)    \
+        X(CONF_END,         IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_generation,         0)    \
+        X(STOP,             IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_stop,               0)    \
+        X(LOG,              IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_log,                0)    \
+        X(DENIED,           IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_denied,             0)    \
+        /* Swarm. */                                                                                                             \
+        X(SWARM_NODE,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_node,         0)    \
+        X(SWARM_SOCKET,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_socket,       1)    \
+        X(SWARM_ADDRESS,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_address,      0)    \
+        X(SWARM_BOOTSTRAP,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_bootstrap,    0)    \
+        X(SWARM_ROUTER,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_router,       0)    \
+        X(SWARM_IDENTITY,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_identity,     0)    \
+        X(SWARM_STATUS,     IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_status,       0)    \
+        /* Router. */                                                                                                            \
+        X(ROUTER_ROLES,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_roles,       0)    \
+        X(ROUTER_SERVICE,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_service,     0)    \
+        X(ROUTER_FILTER,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_filter,      0)    \
+        X(ROUTER_GATE,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_gate,        0)    \
+        X(GATE_OPEN,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_gate,               0)    \
+        X(GATE_CLOSE,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_gate,               0)    \
+        X(PEER_UP,          IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer,               0)    \
+        X(PEER_DOWN,        IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer,               0)    \
+        X(PEER_ADVERT,      IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer_advert,        1)    \
+        X(ADVERTISE,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SWARM),        struct ipc_advertise,          1)    \
+        X(ROUTES_BEGIN,     IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_generation,         0)    \
+        X(ROUTES_END,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_generation,         0)    \
+        X(ROUTE_SET,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_route,              0)    \
+        X(ROUTE_DROP,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_route,              0)    \
+        /* Forward. */                                                                                                           \
+        X(FORWARD_LISTENER, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_listener,   1)    \
+        X(FORWARD_SERVICE,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_service,    0)    \
+        X(SERVICE_HELD,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
+        X(SERVICE_LEFT,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
+        X(CHANNEL_OPEN,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_open,       1)    \
+        X(CHANNEL_OPENED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel,            0)    \
+        X(CHANNEL_REFUSED,  IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_refused,    FDS_UP_TO(1)) \
+        X(CHANNEL_ARRIVED,  IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_arrived,    0)    \
+        X(CHANNEL_GONE,     IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel,            0)    \
+        X(CHANNEL_READY,    IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel,            1)    \
+        X(CHANNEL_REFUSE,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_refused,    0)    \
+        X(CHANNEL_CLOSED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_closed,     0)    \
+        /* Resolve. */                                                                                                           \
+        X(RESOLVE_ASK,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_RESOLVE),      struct ipc_resolve_ask,        0)    \
+        X(RESOLVE_ANSWER,   IPC_ROLE_BIT(IPC_RESOLVE),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_resolve_answer,     0)
+
+/* No padding: what the compiler would leave between fields could carry old memory across a wall. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
+/* First message on fd 3. A worker of another build (@build_id differs from its own) ends with exit 70. */
+struct ipc_begin {
+        uint8_t build_id[IPC_BUILD_ID_BYTES];
+        uint32_t id;                    /* of this worker among those of its role, from 1 */
+        uint32_t log_level;             /* syslog number: what is less urgent need not be sent */
+};
+
+/* Confined, and from now on reading its links. */
+struct ipc_ready {
+        uint8_t build_id[IPC_BUILD_ID_BYTES];
+};
+
+/* The fd is a link to the sibling of @role and @id. A second introduction of the same sibling replaces the first link. */
+struct ipc_introduction {
+        uint32_t role;                  /* enum ipc_role */
+        uint32_t id;
+};
+
+struct ipc_generation {
+        uint64_t generation;
+};
+
+/* Finish what is under way, say goodbye, exit 0 before the deadline. */
+struct ipc_stop {
+        uint32_t deadline_ms;
+};
+
+/* @text: the message, NUL, then "FIELD=value" NUL each; @text_len counts all of it. */
+struct ipc_log {
+        uint32_t level;                 /* syslog number, 0..7 */
+        uint32_t text_len;
+        char text[IPC_LOG_MAX];
+};
+
+/* Sent by the SIGSYS handler, right before the worker ends. */
+struct ipc_denied {
+        uint32_t syscall;
+        uint32_t arch;                  /* AUDIT_ARCH_* */
+};
+
+/* (conf) Exactly once. With @persistent the node serves the DHT under @public_address (a private network's bootstrap node). */
+struct ipc_swarm_node {
+        uint8_t public_ip[4];
+        uint16_t public_port;
+        uint8_t persistent;
+        uint8_t pad;
+};
+
+enum ipc_socket_kind {
+        IPC_SOCKET_SERVER,              /* stable port; what peers reach */
+        IPC_SOCKET_CLIENT,              /* any port; queries leave here while we may be firewalled */
+};
+
+/* (conf) A bound, non-blocking UDP socket with DF, GRO and buffers set. The receiver may know it already (same
+ * inode): then the new descriptor is closed. */
+struct ipc_swarm_socket {
+        uint32_t kind;                  /* enum ipc_socket_kind */
+        uint32_t receive_bytes;         /* granted SO_RCVBUF */
+        uint8_t local_ip[4];
+        uint16_t local_port;
+        uint8_t gso;                    /* the kernel takes UDP_SEGMENT */
+        uint8_t gro;
+};
+
+/* (conf) One IPv4 address of a local interface, for same-host and LAN dialling. */
+struct ipc_swarm_address {
+        uint8_t ip[4];
+};
+
+/* (conf) One resolved bootstrap node. */
+struct ipc_swarm_bootstrap {
+        uint8_t ip[4];
+        uint16_t port;
+        uint8_t pad[2];
+};
+
+/* (conf) The router: what is announced, and what hello is keyed with. Not the secret itself. */
+struct ipc_swarm_router {
+        uint8_t public_key[IPC_KEY_BYTES];
+        uint8_t auth_key[IPC_AUTH_KEY_BYTES];
+};
+
+/* (conf) One identity per role this instance has on that router. */
+struct ipc_swarm_identity {
+        uint32_t role;                  /* enum ipc_instance_role */
+        uint8_t seed[IPC_KEY_BYTES];
+};
+
+/* At most once a second, when something changed. */
+struct ipc_swarm_status {
+        uint32_t nodes;                 /* in the routing table */
+        uint32_t bootstrapped;          /* 0 or 1 */
+        uint32_t announced;             /* identities whose announcement was confirmed by at least one node */
+        uint32_t gateways, providers;   /* authenticated peers by their role */
+        uint32_t channels;
+        uint64_t sent_bytes, received_bytes;    /* of channels, ended ones included */
+};
+
+/* (conf) */
+struct ipc_router_roles {
+        uint32_t roles;                 /* or of enum ipc_instance_role */
+};
+
+/* (conf) A service of this provider. Strings end with NUL. */
+struct ipc_router_service {
+        uint16_t gate_port;
+        uint16_t service_port;
+        uint16_t protocol;              /* enum ipc_protocol */
+        char host[IPC_NAME_MAX];
+        char tags[IPC_TAGS_MAX];        /* words separated by blanks; empty: none */
+};
+
+enum ipc_filter_field {
+        IPC_FILTER_GATE_PORT = 1,
+        IPC_FILTER_SERVICE_PORT = 2,
+        IPC_FILTER_PROTOCOL = 4,
+        IPC_FILTER_HOST = 8,
+        IPC_FILTER_TAGS = 16,
+};
+
+/* (conf) What a gateway may open: a route passes if any filter matches in all of its @fields; no filter at all: everything. */
+struct ipc_router_filter {
+        uint32_t fields;                /* or of enum ipc_filter_field */
+        uint16_t gate_port;
+        uint16_t service_port;
+        uint16_t protocol;
+        char host[IPC_NAME_MAX];
+        char tags[IPC_TAGS_MAX];
+};
+
+/* (conf, and at any time) The gate is held by forward worker @forward; 0: by none. The router sends that worker its routes. */
+struct ipc_router_gate {
+        uint16_t gate_port;
+        uint16_t protocol;
+        uint32_t forward;
+};
+
+/* The router wants this port open, or no longer. Repeating is harmless. */
+struct ipc_gate {
+        uint16_t gate_port;
+        uint16_t protocol;
+};
+
+/* An authenticated peer came or went. All present ones are told again on a new link. */
+struct ipc_peer {
+        uint8_t peer[IPC_KEY_BYTES];
+        uint32_t role;                  /* the peer's: enum ipc_instance_role */
+};
+
+/* The peer's newest advertisement, unread; the fd is a sealed memfd of @len bytes. */
+struct ipc_peer_advert {
+        uint8_t peer[IPC_KEY_BYTES];
+        uint32_t len;
+};
+
+/* What every gateway peer shall be told, now and when it comes; sealed memfd of @len bytes. */
+struct ipc_advertise {
+        uint32_t len;
+};
+
+/* @peer offers @gate_port. Between ROUTES_BEGIN and ROUTES_END: the complete table; else one change. */
+struct ipc_route {
+        uint8_t peer[IPC_KEY_BYTES];
+        uint16_t gate_port;
+        uint16_t protocol;
+};
+
+/* (conf) A listening socket. Clients for whom no provider is found within @wait_ms are reset. */
+struct ipc_forward_listener {
+        uint16_t gate_port;
+        uint16_t protocol;
+        uint32_t wait_ms;
+};
+
+/* (conf) A service to connect to; @count addresses to try in order (0: the name is not resolved (yet)). */
+struct ipc_forward_service {
+        uint16_t gate_port;
+        uint16_t protocol;
+        uint16_t service_port;
+        uint16_t count;
+        uint8_t address[IPC_ADDRESSES_MAX][16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+        char host[IPC_NAME_MAX];        /* as configured, for messages */
+        uint8_t pad[2];
+};
+
+/* Channels that arrive for this gate port and protocol may come over this link, until SERVICE_LEFT. */
+struct ipc_service_held {
+        uint16_t gate_port;
+        uint16_t protocol;
+};
+
+/* Open a channel to @peer for the connection whose fd rides along, from then on the swarm worker's, with SO_LINGER{1,0}
+ * set so that dying with it resets it. Answered by CHANNEL_OPENED or by CHANNEL_REFUSED; the latter returns the fd, for
+ * no byte is read before. */
+struct ipc_channel_open {
+        uint64_t channel;               /* sender's choice, unique on this link */
+        uint8_t peer[IPC_KEY_BYTES];
+        uint16_t gate_port;
+        uint16_t protocol;
+        uint32_t deadline_ms;
+        uint32_t metadata_len;
+        uint32_t pad;
+        char metadata[IPC_METADATA_MAX];
+};
+
+struct ipc_channel {
+        uint64_t channel;
+};
+
+struct ipc_channel_refused {
+        uint64_t channel;
+        uint32_t reason;                /* enum ipc_reason */
+        uint32_t text_len;
+        char text[IPC_TEXT_MAX];        /* for the log and, at a provider, for the gateway */
+};
+
+/* A peer's client wants this service. @channel is the swarm worker's choice; answered by CHANNEL_READY with the connected
+ * socket (SO_LINGER{1,0} set) or CHANNEL_REFUSE; CHANNEL_GONE before that: no longer wanted. */
+struct ipc_channel_arrived {
+        uint64_t channel;
+        uint8_t peer[IPC_KEY_BYTES];
+        uint16_t gate_port;
+        uint16_t protocol;
+        uint32_t metadata_len;
+        char metadata[IPC_METADATA_MAX];
+};
+
+struct ipc_channel_closed {
+        uint64_t channel;
+        uint64_t sent_bytes;            /* towards the peer */
+        uint64_t received_bytes;        /* from the peer */
+        uint64_t duration_us;
+        uint32_t reason;                /* enum ipc_reason */
+        uint32_t pad;
+};
+
+struct ipc_resolve_ask {
+        uint64_t question;
+        uint32_t ipv4_only;
+        char name[IPC_NAME_MAX];
+        uint8_t pad[6];
+};
+
+struct ipc_resolve_answer {
+        uint64_t question;
+        int32_t error;                  /* EAI_* or 0 */
+        uint32_t count;
+        uint8_t address[IPC_ADDRESSES_MAX][16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+        char text[IPC_TEXT_MAX];        /* gai_strerror */
+};
+
+#pragma GCC diagnostic pop
+
+enum ipc_type {
+        IPC_NOTHING,                    /* so that zeroed memory is no message */
+#define X(name, from, to, payload, fds) IPC_##name,
+        IPC_MESSAGES(X)
+#undef X
+        IPC_TYPES,
+};
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The protocol stack as one thing: a node of the DHT that joins routers, finds peers, and carries channels to them.
+ *
+ * Bytes in, bytes out, time as an argument: it owns no socket, no clock, no log and no global. Nothing calls back: what
+ * shall be sent is drained with node_transmit(), what happened with node_event(), and node_deadline() says when to come
+ * again. Sockets are numbers that mean something to the caller. One thread.
+ *
+ * A turn: node_receive() and node_advance(), act on node_event() until false, then node_transmit() until false. */
+#ifndef HG_NODE_H
+#define HG_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "addr.h"
+#include "random.h"
+#include "usec.h"
+
+struct node;
+
+enum {
+        NODE_KEY_BYTES = 32,
+        NODE_AUTH_KEY_BYTES = 64,
+        NODE_HEADROOM = 16,             /* writable bytes in front of what node_write() is given */
+        NODE_WRITE_MAX = 61440,         /* more than this per call is cut */
+        NODE_TEXT_MAX = 253,            /* error text of a refusal: hypergate.md 2 */
+};
+
+enum node_role {
+        NODE_GATEWAY,
+        NODE_PROVIDER,
+        NODE_ROLES,
+};
+
+struct node_config {
+        struct random random;
+        uint32_t server_socket;         /* its port is what is announced */
+        uint32_t client_socket;         /* queries leave here while we may be firewalled */
+        struct addr server_local;       /* where the server socket is bound; 0.0.0.0 for any */
+        bool persistent;                /* serve the DHT under @public_addr from the start */
+        struct addr public_addr;
+        size_t receive_bytes;           /* the sockets' granted receive buffers: bounds the sum of windows; 0: 4 MiB */
+};
+
+/* One packet, or a run of equal-sized ones (the last may be shorter) to or from one remote. */
+struct datagram {
+        uint32_t socket;
+        struct addr remote;
+        const struct iovec *iov;        /* valid until the next call into the node */
+        unsigned iov_len;
+        size_t len;                     /* of all iov together */
+        uint16_t segment_bytes;         /* 0 or >= len: a single packet */
+};
+
+/* 0 or -ENOMEM. @now: the node starts to act at its first node_advance(). */
+int node_new(struct node **node_out, const struct node_config *config, const struct now *now);
+void node_free(struct node *node);
+
+/* Replaces the bootstrap nodes (resolved; may come late or change) or the local interface addresses (ports are ours). Copied. */
+int node_set_bootstrap(struct node *node, const struct addr *addrs, size_t count, const struct now *now);
+int node_set_local_addresses(struct node *node, const struct addr *addrs, size_t count, const struct now *now);
+
+/* Joins a router in one role under an identity of its own: announces, looks up and connects. Once per role.
+ * @public_key: the router's, which is the topic. @auth_key: keys hello. @seed: Ed25519 seed of the identity.
+ * 0, -EEXIST, -ENOMEM. All three are copied. */
+int node_join(struct node *node, enum node_role role, const uint8_t public_key[NODE_KEY_BYTES],
+              const uint8_t auth_key[NODE_AUTH_KEY_BYTES], const uint8_t seed[NODE_KEY_BYTES], const struct now *now);
+
+/* Leaves all: unannounces, ends what it can in order. NODE_LEFT follows, at the latest after @limit_us. */
+void node_leave(struct node *node, usec_t limit_us, const struct now *now);
+
+/* What a provider tells every gateway peer, now and when it comes. Copied. 0 or -ENOMEM, -EMSGSIZE above 256 KiB. */
+int node_advertise(struct node *node, const void *bytes, size_t len, const struct now *now);
+
+void node_receive(struct node *node, const struct datagram *in, const struct now *now);
+void node_advance(struct node *node, const struct now *now);
+usec_t node_deadline(const struct node *node);
+bool node_transmit(struct node *node, struct datagram *out, const struct now *now);
+
+/* The wire refused the last datagram: too large (EMSGSIZE) or gone. Loss recovery does the rest; counted. */
+void node_unsent(struct node *node, const struct datagram *out, int error);
+
+enum node_event_kind {
+        NODE_PEER_UP,           /* authenticated; peer, role (theirs), addr */
+        NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role */
+        NODE_ADVERT,            /* peer, bytes, len: valid until the next call; opaque here */
+        NODE_CHANNEL_ARRIVED,   /* a gateway peer wants gate_port/protocol; bytes, len: its metadata; answer accept or refuse */
+        NODE_CHANNEL_OPENED,    /* our node_open() was confirmed */
+        NODE_CHANNEL_REFUSED,   /* it was refused or timed out: reason, bytes, len: text; the channel id is gone */
+        NODE_CHANNEL_READABLE,  /* node_peek() has more, or the peer's end */
+        NODE_CHANNEL_WRITABLE,  /* node_writable() rose from zero */
+        NODE_CHANNEL_CLOSED,    /* reason; the channel id is gone */
+        NODE_LEFT,
+};
+
+enum node_reason {
+        NODE_REASON_DONE,       /* both directions ended in order and were acknowledged */
+        NODE_REASON_RESET,      /* the peer aborted */
+        NODE_REASON_PEER_LOST,
+        NODE_REASON_REFUSED,
+        NODE_REASON_TIMED_OUT,
+        NODE_REASON_NO_PEER,
+        NODE_REASON_LIMIT,
+};
+
+typedef uint64_t node_channel_id;       /* never 0, never used twice */
+
+struct node_event {
+        enum node_event_kind kind;
+        enum node_role role;
+        enum node_reason reason;
+        uint16_t gate_port, protocol;
+        node_channel_id channel;
+        uint8_t peer[NODE_KEY_BYTES];
+        struct addr addr;
+        const uint8_t *bytes;
+        size_t len;
+};
+
+/* Drained until false. */
+bool node_event(struct node *node, struct node_event *out, const struct now *now);
+
+/* As gateway: asks @peer to open @gate_port. @metadata travels as it is (JSON for originals, may be empty). Ends in
+ * NODE_CHANNEL_OPENED or NODE_CHANNEL_REFUSED, at the latest at now + @limit_us. 0, -ENOTCONN when the peer isn't up, -EBUSY
+ * when it has too much unanswered, -ENOMEM. */
+int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t gate_port, uint16_t protocol,
+              const void *metadata, size_t len, usec_t limit_us, node_channel_id *channel_out, const struct now *now);
+
+/* As provider: answers NODE_CHANNEL_ARRIVED. The id of a channel that is gone meanwhile is ignored. */
+void node_accept(struct node *node, node_channel_id channel, const struct now *now);
+void node_refuse(struct node *node, node_channel_id channel, const char *text, size_t len, const struct now *now);
+
+/* How many bytes node_write() would take now: what window, fairness and memory allow; 0 after node_end(). */
+size_t node_writable(const struct node *node, node_channel_id channel);
+
+/* Sends @len bytes at @data, in front of which NODE_HEADROOM bytes are ours to overwrite. All or nothing: @len must
+ * not exceed node_writable(). Encrypts from here straight into the send buffer. */
+void node_write(struct node *node, node_channel_id channel, uint8_t *data, size_t len, const struct now *now);
+
+/* No more data in our direction; what was written arrives before it. */
+void node_end(struct node *node, node_channel_id channel, const struct now *now);
+
+/* Gives up: the peer sees a reset. The id is gone, no event follows. */
+void node_abort(struct node *node, node_channel_id channel, const struct now *now);
+
+/* The next bytes from the peer where they lie, valid until the next call into the node; 0 when there are none now.
+ * @ended_out: nothing will ever follow these. */
+size_t node_peek(struct node *node, node_channel_id channel, const uint8_t **bytes_out, bool *ended_out);
+
+/* @len of the bytes peeked are done with (written to the service): the peer's window reopens. */
+void node_consume(struct node *node, node_channel_id channel, size_t len, const struct now *now);
+
+/* The peer's end was passed on (shutdown done): with our own node_end() the channel may now finish. */
+void node_consume_end(struct node *node, node_channel_id channel, const struct now *now);
+
+struct node_stats {
+        uint32_t table_nodes;           /* DHT nodes known */
+        bool bootstrapped;
+        uint32_t announced;             /* joined identities with a confirmed announcement */
+        uint32_t peers[NODE_ROLES];     /* authenticated, by their role */
+        uint32_t channels;
+        struct addr public_addr;        /* as others see us; port 0: unknown */
+        uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;
+};
+
+void node_stats(const struct node *node, struct node_stats *out);
+
+#endif
