@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A UDX stream: ordered bytes both ways, each way ended on its own, and unordered messages beside them. */
+#ifndef HG_UDX_STREAM_H
+#define HG_UDX_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "usec.h"
+
+#define UDX_RESERVE_MAX (64 * 1024)             /* bytes one reserve yields at most */
+#define UDX_BUFFER_MIN (256 * 1024)             /* a smaller limit is raised to this */
+#define UDX_BUFFER_MAX (4 * 1024 * 1024)        /* default of both limits; what JS always advertises */
+#define UDX_MESSAGE_MAX 1152                    /* bytes of an unordered message that pass any path */
+
+struct udx_mux;
+struct udx_stream;
+
+struct udx_path {
+        unsigned socket;        /* the caller's own number for it */
+        uint32_t remote_id;     /* how the peer calls its end of the stream */
+        struct addr remote;
+};
+
+/* What a stream knows about its path, for logs and metrics. */
+struct udx_stats {
+        usec_t srtt_us, rto_us, min_rtt_us;     /* 0 before the first sample */
+        size_t cwnd_bytes, inflight_bytes, unacked_bytes, readable_bytes;
+        uint32_t peer_window_bytes;
+        uint64_t bytes_in, bytes_out;           /* payload, each byte once */
+        uint64_t packets_resent;
+};
+
+/* A new stream that already receives under @local_id, or under a random free id when 0. @context comes back with its events.
+ * 0 and *@stream_out, or -EEXIST (the id is taken) or -ENOMEM. */
+int udx_stream_new(struct udx_mux *mux, uint32_t local_id, void *context, struct udx_stream **stream_out);
+
+/* Frees it; one that is connected and still open is destroyed first. NULL is fine. */
+void udx_stream_free(struct udx_stream *stream);
+
+uint32_t udx_stream_local_id(const struct udx_stream *stream);
+void udx_stream_set_context(struct udx_stream *stream, void *context);
+void *udx_stream_context(const struct udx_stream *stream);
+
+/* Where packets go from now on, those resent included; nothing is sent for it but what was waiting. A stream that is connected
+ * already moves: packets from the remote before stay welcome. Packets held for @path's remote are taken now, the others forgotten. */
+void udx_stream_connect(struct udx_stream *stream, const struct udx_path *path, usec_t now_us);
+
+/* NULL until connected. */
+const struct udx_path *udx_stream_path(const struct udx_stream *stream);
+
+/* While allowed, packets of this connected stream from other remotes count too (but for END and DESTROY) and are reported as
+ * UDX_PATH, so that the caller may connect there once the bytes above have proved themselves. Off at first. */
+void udx_stream_allow_moves(struct udx_stream *stream, bool allowed);
+
+/* Room for @len (<= UDX_RESERVE_MAX) contiguous bytes at the end of what is to be sent, which the caller fills and commits before
+ * any other call on the stream; NULL when the send buffer has less space, no memory, or the stream takes no more data. */
+uint8_t *udx_stream_reserve(struct udx_stream *stream, size_t len);
+
+/* Queues the first @len bytes of what was reserved. They stay put until acknowledged and are never copied again. */
+void udx_stream_commit(struct udx_stream *stream, size_t len);
+
+/* Copies as much as there is space for and returns how much that was. */
+size_t udx_stream_write(struct udx_stream *stream, const void *bytes, size_t len);
+
+/* Space in the send buffer: it follows the congestion window, up to the limit. 0 once ended or closed. */
+size_t udx_stream_writable_bytes(struct udx_stream *stream);
+
+/* Bytes written and not yet acknowledged. */
+size_t udx_stream_unacked_bytes(const struct udx_stream *stream);
+
+/* Ends our direction after what is queued; the other goes on. */
+void udx_stream_end(struct udx_stream *stream);
+
+/* Drops the stream at both ends, whatever is queued or unread; no event follows. Free it when convenient. */
+void udx_stream_destroy(struct udx_stream *stream);
+
+/* All bytes that can be read, contiguous, valid until the next call on the mux that takes packets; the caller may overwrite them
+ * (to decrypt in place). Returns how many. */
+size_t udx_stream_peek(struct udx_stream *stream, uint8_t **span_out);
+
+/* Gives the first @len of them back: they make room for the peer's next ones. */
+void udx_stream_consume(struct udx_stream *stream, size_t len);
+
+/* The peer has ended and everything it sent is consumed. */
+bool udx_stream_at_end(const struct udx_stream *stream);
+
+/* One unordered message: sent once, at the next drain, or never. @len <= UDX_MESSAGE_MAX. False: not connected, or too many wait. */
+bool udx_stream_send_message(struct udx_stream *stream, const void *bytes, size_t len);
+
+/* Copies the oldest message received to @out and returns true with its length, or false when none waits. */
+bool udx_stream_receive_message(struct udx_stream *stream, uint8_t out[UDX_MESSAGE_MAX * 2], size_t *len_out);
+
+/* Bounds of what is kept for sending and for reading, in bytes. A frame that is to be peeked whole must be well below the second. */
+void udx_stream_set_send_limit(struct udx_stream *stream, size_t limit_bytes);
+void udx_stream_set_receive_limit(struct udx_stream *stream, size_t limit_bytes);
+
+void udx_stream_stats(const struct udx_stream *stream, struct udx_stats *out);
+
+#endif
