@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The node's UDP sockets: datagrams in by the GRO batch, out by the GSO run. The supervisor made and bound them; this
+ * only reads and writes. */
+#ifndef HG_SWARM_UDP_H
+#define HG_SWARM_UDP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "node.h"
+
+enum {
+        UDP_SOCKETS_MAX = 2,
+        UDP_RECEIVE_BYTES = 65536,      /* a whole GRO batch: the kernel never joins more than an IP packet's length */
+        UDP_SINGLE_MAX = 2048,          /* what a JavaScript peer's receive buffer holds: dht.md 2.1 */
+};
+
+struct udp_socket {
+        int fd;                         /* -1: none */
+        bool gso;                       /* the kernel and the path take UDP_SEGMENT, as far as we know */
+};
+
+struct udp {
+        struct udp_socket sockets[UDP_SOCKETS_MAX];
+        uint8_t *buffer;                /* UDP_RECEIVE_BYTES */
+        struct iovec received;          /* what the last udp_receive() pointed at */
+        struct {                        /* one run that the kernel would not take yet */
+                struct datagram datagram;
+                struct iovec iov;
+                uint8_t *bytes;         /* NULL: nothing held */
+        } held;
+        uint64_t oversized;             /* datagrams dropped for their length */
+};
+
+/* 0 or -ENOMEM. */
+int udp_init(struct udp *udp);
+void udp_fini(struct udp *udp);
+
+/* Takes @fd as socket @number, closing the one before it. */
+void udp_take_socket(struct udp *udp, unsigned number, int fd, bool gso);
+
+/* The next batch of socket @number; its bytes are valid until the next call. False when there is none now. A batch
+ * to be ignored comes as len 0. */
+bool udp_receive(struct udp *udp, unsigned number, struct datagram *out);
+
+enum udp_sent {
+        UDP_SENT,
+        UDP_LOST,       /* the wire refused it, errno says why; it counts as lost on the way */
+        UDP_HELD,       /* the socket is full: a copy is kept, udp_resume() sends it; give nothing more until then */
+};
+
+enum udp_sent udp_send(struct udp *udp, const struct datagram *datagram);
+
+/* The socket whose fullness we wait for, or -1. */
+int udp_held_socket(const struct udp *udp);
+
+/* Tries again what is held; true when nothing is held any more. */
+bool udp_resume(struct udp *udp);
+
+#endif
