@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Shared by demo.sh and run.sh: what they need from Debian, where they build, and whom they run as.
+# shellcheck shell=bash
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config python3 libsodium-dev libev-dev libyaml-dev libsystemd-dev
+                libseccomp-dev libjansson-dev)
+
+# In words a newcomer understands; to stderr, so that results can be piped.
+say() { printf '\n\033[1m== %s\033[0m\n' "$*" >&2; }
+tell() { printf '   %s\n' "$*" >&2; }
+die() { printf '\nerror: %s\n' "$*" >&2; exit 1; }
+
+# need_packages NAME...: installs those that are missing.
+need_packages() {
+	local missing=() name
+	for name in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	local become=()
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || die "these packages are missing; as root: apt-get install ${missing[*]}"
+		become=(sudo)
+	fi
+	tell "installing from Debian: ${missing[*]}"
+	"${become[@]}" env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get update -q && apt-get install -qy --no-install-recommends "$@"' \
+		sh "${missing[@]}" >"$WORK/apt.log" 2>&1 || { tail -20 "$WORK/apt.log" >&2; die "apt-get could not install ${missing[*]}"; }
+}
+
+# need_command COMMAND PACKAGE: for what may also have come from elsewhere (node, npm).
+need_command() { command -v "$1" >/dev/null || need_packages "$2"; }
+
+# A place that everyone may read (root builds, an unprivileged user runs) and only we may write.
+make_work() {
+	if [ "$(id -u)" = 0 ]; then WORK=${HYPERGATE_WORK:-/var/cache/hypergate-build}; else WORK=${HYPERGATE_WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/hypergate-build}; fi
+	umask 022
+	mkdir -p "$WORK"
+	[ -O "$WORK" ] || die "$WORK belongs to somebody else; set HYPERGATE_WORK to a folder of your own"
+}
+
+# Daemons never run as root: as root they are told to become this user, once they have read their files.
+as_whom() {
+	if [ "$(id -u)" = 0 ]; then export HYPERGATE_USER=${HYPERGATE_USER:-nobody}; fi
+}
+
+# build NAME [meson options]: configures (anew when the options changed) and builds into $WORK/NAME.
+build() {
+	local name=$1 dir=$WORK/$1 options
+	shift
+	options="$ROOT ${CC:-cc} $*"
+	if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir.options" 2>/dev/null)" != "$options" ]; then
+		rm -rf "$dir"
+		meson setup "$dir" "$ROOT" "$@" >"$WORK/$name.log" 2>&1 || { cat "$WORK/$name.log" >&2; die "meson setup failed"; }
+		printf '%s\n' "$options" >"$dir.options"
+	fi
+	# Any warning is an error by the build's own settings; what only warns at link time is caught here.
+	ninja -C "$dir" >"$WORK/$name.log" 2>&1 || { tail -40 "$WORK/$name.log" >&2; die "the build failed"; }
+	if grep -q 'warning:' "$WORK/$name.log"; then grep -A3 'warning:' "$WORK/$name.log" >&2; die "the build warned"; fi
+}

@@ -1,0 +1,56 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Installs what is missing, builds, runs all tests. Ends with 'N passed, N failed'; exit code 1 on any failure.
+#
+#   tests/run.sh                     everything
+#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system)
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/prepare.sh"
+
+make_work
+as_whom
+need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc binutils procps
+need_command node nodejs
+need_command npm npm
+
+fast=(unit vectors sim fuzz check)
+slow=(interop system)
+wanted=("$@")
+[ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}")
+chosen() { # those of the arguments that are wanted, as meson options
+	local suite want
+	for suite in "$@"; do for want in "${wanted[@]}"; do [ "$suite" != "$want" ] || printf -- '--suite\n%s\n' "$suite"; done; done
+}
+
+logs=()
+# suites BUILD NAME SUITE...: runs them in that build; its log is counted at the end.
+suites() {
+	local dir=$WORK/$1 name=$2 options began
+	shift 2
+	mapfile -t options < <(chosen "$@")
+	[ ${#options[@]} -gt 0 ] || return 0
+	say "$name: ${options[*]//--suite/}"
+	began=$(date +%s)
+	rm -f "$dir/meson-logs/$name.json"
+	meson test -C "$dir" --no-rebuild --logbase "$name" --print-errorlogs "${options[@]}" >&2 || true
+	tell "$(( $(date +%s) - began )) s"
+	logs+=("$dir/meson-logs/$name.json")
+}
+
+say "building"
+# Plain: what is shipped. The processes run from an installation, as they would at a user's.
+build plain --prefix "$WORK/plain-install"
+meson install -C "$WORK/plain" --only-changed >"$WORK/install.log" 2>&1 || { tail "$WORK/install.log" >&2; die "the installation failed"; }
+export HYPERGATE_BIN=$WORK/plain-install/bin/hypergate
+suites plain fast "${fast[@]}"
+
+# The same code under address and undefined behaviour sanitizers; leaks at exit count.
+if [ -n "$(chosen unit vectors sim fuzz)" ]; then
+	build sanitized -Db_sanitize=address,undefined -Db_lundef=false --prefix "$WORK/sanitized-install"
+	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	suites sanitized sanitized unit vectors sim fuzz
+	unset ASAN_OPTIONS UBSAN_OPTIONS
+fi
+
+suites plain slow "${slow[@]}"
+python3 "$ROOT/tests/count.py" "${logs[@]}"
