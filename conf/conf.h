@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What an instance shall be: one YAML file and the service files it names, read into one checked struct that nobody can
+ * write to any more, or every reason why not, each with file, line and column and with what to write instead. */
+#ifndef HG_CONF_H
+#define HG_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+        CONF_SECRET_BYTES = 32,
+        CONF_HOST_MAX = 254,                    /* with its NUL: RFC 1035 2.3.4 */
+        CONF_TAGS_MAX = 512,                    /* with its NUL */
+        CONF_FILE_BYTES_MAX = 1024 * 1024,      /* of each file */
+        CONF_FILES_MAX = 256,                   /* service files of one instance */
+        CONF_SERVICES_MAX = 16384,              /* services, and filters */
+        CONF_COMPLAINTS_MAX = 200,              /* kept; more are only counted */
+        CONF_COMPLAINT_TEXT_MAX = 4096 + 1024,  /* a path and what is said about it */
+};
+
+/* The numbers are those of the Hypergate protocol. */
+enum conf_protocol {
+        CONF_TCP = 0,
+        CONF_UDP = 1,
+};
+
+/* A service of this provider; always TCP, for others are dropped with a warning. Entries equal in all fields occur once;
+ * several with one gate port are alternatives. */
+struct conf_service {
+        uint16_t gate_port;             /* 1..65535, what gateways listen on */
+        uint16_t service_port;          /* 1..65535 */
+        enum conf_protocol protocol;
+        uint32_t line;                  /* where it was said, */
+        const char *file;               /* for messages */
+        const char *host;               /* host name or address literal, shorter than CONF_HOST_MAX */
+        const char *tags;               /* words with one blank between; "" when none */
+};
+
+enum conf_filter_field {
+        CONF_FILTER_GATE_PORT = 1,
+        CONF_FILTER_SERVICE_PORT = 2,
+        CONF_FILTER_PROTOCOL = 4,
+        CONF_FILTER_HOST = 8,
+        CONF_FILTER_TAGS = 16,
+};
+
+/* A route passes a filter that matches in all of its @fields; all words of @tags must be among the route's. */
+struct conf_filter {
+        unsigned fields;                /* or of enum conf_filter_field; never 0 */
+        uint16_t gate_port, service_port;
+        enum conf_protocol protocol;
+        const char *host;               /* "" when not among @fields */
+        const char *tags;
+};
+
+/* "[ip@]host:port" of a DHT node: @ip ("" when not given) is a hint that spares the look-up of @host. */
+struct conf_bootstrap {
+        const char *ip, *host;          /* @host may be an address literal */
+        uint16_t port;
+};
+
+struct conf_address {
+        uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+        const char *text;               /* as people write it */
+};
+
+struct conf_provider {
+        bool present;
+        const struct conf_service *services;
+        size_t service_count;
+};
+
+struct conf_gateway {
+        bool present;
+        const struct conf_address *listen;      /* at least one */
+        size_t listen_count;
+        const struct conf_filter *filters;      /* a route passes if any does */
+        size_t filter_count;                    /* 0: everything passes */
+        uint32_t route_finding_timeout_ms;
+};
+
+/* Serving the DHT itself, as the bootstrap node of a private network does. */
+struct conf_dht {
+        bool persistent;                /* then what follows is set */
+        uint8_t public_ip[4];           /* where others reach this node */
+        uint16_t public_port;
+};
+
+struct conf {
+        const char *name;               /* of the instance: its file without folder and suffix */
+        bool has_secret;                /* always when provider or gateway is present */
+        uint8_t secret[CONF_SECRET_BYTES];
+        const char *state_directory;    /* NULL: none, the identity is new at each start */
+        uint16_t port;                  /* UDP server port; 0: the first free of 49737..49741, else any */
+        uint8_t host[4];                /* UDP sockets are bound here; 0.0.0.0 by default */
+        const struct conf_bootstrap *bootstrap;
+        size_t bootstrap_count;         /* 0: this node is the first of a private network */
+        struct conf_provider provider;
+        struct conf_gateway gateway;
+        struct conf_dht dht;
+        int log_level;                  /* syslog number: 3 error, 4 warning, 5 notice, 6 info, 7 debug */
+};
+
+/* Where to read from. Zero and NULL mean nothing special, but both fds must then be -1: start from CONF_SOURCE_INIT. */
+struct conf_source {
+        const char *path;               /* the file; with @fd, only its name in complaints */
+        int fd;                         /* read this instead (borrowed): the command line as a file made by hypergate(1) */
+        int secret_fd;                  /* the router secret, 64 hex characters (borrowed); goes before @router_secret */
+        const char *router_secret;      /* $HYPERGATE_ROUTER */
+        const char *credentials_directory;      /* $CREDENTIALS_DIRECTORY */
+        const char *state_directory;    /* $STATE_DIRECTORY; of several the first counts */
+        const char *const *flags;       /* flags[n] said line n + 1 of @fd: complaints then name it in place of a position */
+        size_t flag_count;
+};
+
+#define CONF_SOURCE_INIT { .fd = -1, .secret_fd = -1 }
+
+/* Fills @source from the environment variables named above (AT_SECURE programs see none). What is set already stays. */
+void conf_source_environment(struct conf_source *source);
+
+struct conf_complaint {
+        const char *file;               /* or flag, or variable */
+        uint32_t line, column;          /* from 1, column in characters; 0: the file as a whole */
+        bool warning;                   /* the configuration is good nevertheless */
+        const char *text;
+};
+
+/* In the order of the files, then of position. Never contains a secret, and only printable characters. */
+struct conf_complaints {
+        const struct conf_complaint *list;
+        size_t count, error_count, warning_count;
+        size_t omitted_count;           /* beyond CONF_COMPLAINTS_MAX, in the counts above */
+        void *memory;                   /* private */
+};
+
+enum conf_verdict {
+        CONF_GOOD,                      /* *conf_out is set; there may be warnings */
+        CONF_BAD,                       /* *conf_out is untouched; at least one complaint is no warning */
+};
+
+/* Reads, checks and returns all at once; holds no fd afterwards. @complaints_out is always set and the caller's to
+ * conf_complaints_fini(); the configuration is the caller's to conf_free(). Paths in it are absolute or relative to the
+ * working directory at the call. Opens no socket, resolves no name, creates no file. */
+enum conf_verdict conf_load(const struct conf_source *source, struct conf **conf_out, struct conf_complaints *complaints_out);
+
+/* Wipes the secret and unmaps; the struct is read-only memory until then. NULL is fine. */
+void conf_free(struct conf *conf);
+
+void conf_complaints_fini(struct conf_complaints *complaints);
+
+/* "file:line:column: [warning: ]text"; returns @out. CONF_COMPLAINT_TEXT_MAX is always enough. */
+const char *conf_complaint_text(const struct conf_complaint *complaint, char *out, size_t len);
+
+/* @text in quotes, made printable and short; what looks like a secret is replaced by its length. Returns @out. */
+const char *conf_quote(const char *text, char *out, size_t len);
+
+/* The name among @names (ends with NULL) that @word was most likely meant to be, or NULL. Ignores case, '-' and '_'. */
+const char *conf_suggest(const char *word, const char *const *names);
+
+/* How hypergate(1) starts hypergated(8) in the foreground for a configuration given on its own command line:
+ *
+ *     hypergated --foreground --conf-fd N --secret-fd M [--user NAME] [--allow-root]
+ *
+ * N: a sealed memfd with a YAML file equal to the flags (name it "command line" in @path); M: a sealed memfd with the
+ * secret, absent for an instance without a router. For `hypergate run FILE`: hypergated --foreground FILE. The
+ * environment is passed on without HYPERGATE_ROUTER, except for `run` of a file that relies on it. */
+
+#endif
