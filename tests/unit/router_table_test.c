@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "router_table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test.h"
+
+static const uint8_t map_key[16] = { 1 }, peer_a[32] = { 'A' }, peer_b[32] = { 'B' };
+static struct advert advert;
+static struct route_table table;
+static char story[65536];
+
+static void begin(void)
+{
+        route_table_init(&table, map_key);
+        advert = (struct advert){ 0 };
+}
+
+static void finish(void)
+{
+        route_table_fini(&table);
+}
+
+static void offer(uint16_t gate_port, const char *host, const char *tags)
+{
+        struct advert_route *route = &advert.routes[advert.count++];
+
+        *route = (struct advert_route){ .gate_port = gate_port, .service_port = 80 };
+        strcpy(route->host, host);
+        strcpy(route->tags, tags);
+}
+
+static void say(const uint8_t peer[32], usec_t now_us)
+{
+        check_equal(route_table_merge(&table, peer, &advert, now_us), 0);
+        advert.count = 0;
+}
+
+/* What came out since: "+A80" offered, "-A80" withdrawn, "open 80", "close 80", "low 80". */
+static const char *told(void)
+{
+        struct route_event event;
+        size_t len = 0;
+
+        story[0] = '\0';
+        while (route_table_event(&table, &event)) {
+                switch (event.kind) {
+                case ROUTE_OFFERED:
+                case ROUTE_WITHDRAWN:
+                        len += (size_t)snprintf(story + len, sizeof(story) - len, " %c%c%u",
+                                                event.kind == ROUTE_OFFERED ? '+' : '-', event.peer[0], event.gate_port);
+                        break;
+                default:
+                        len += (size_t)snprintf(story + len, sizeof(story) - len, " %s %u",
+                                                event.kind == ROUTE_GATE_WANTED ? "open" :
+                                                event.kind == ROUTE_GATE_DONE   ? "close" : "low", event.gate_port);
+                }
+                check(len < sizeof(story) - 64);
+        }
+        return story[0] ? story + 1 : story;
+}
+
+#define check_told(expected)                                                                            \
+        do {                                                                                            \
+                const char *told_ = told();                                                             \
+                if (strcmp(told_, expected) != 0)                                                       \
+                        test_fail(__FILE__, __LINE__, "told \"%s\", expected \"%s\"", told_, expected); \
+        } while (0)
+
+static unsigned offers(uint16_t gate_port)
+{
+        const struct route_offer *at = NULL;
+        unsigned count = 0;
+
+        while ((at = route_table_next(&table, gate_port, IPC_TCP, at)))
+                count++;
+        return count;
+}
+
+TEST(an_offer_opens_a_gate_once)
+{
+        begin();
+        offer(8080, "web", "");
+        offer(8080, "web", "other");
+        offer(8080, "other", "");
+        say(peer_a, 0);
+        check_told("+A8080 open 8080");
+        offer(8080, "web", "");
+        say(peer_a, SECONDS(5));
+        check_told("");
+        offer(8080, "web", "");
+        offer(8081, "web", "");
+        say(peer_b, SECONDS(6));
+        check_told("+B8080 +B8081 open 8081");
+        check_equal(offers(8080), 2);
+        check_equal(offers(8081), 1);
+        check_equal(offers(8082), 0);
+        finish();
+}
+
+TEST(protocols_are_gates_of_their_own)
+{
+        struct route_event event;
+
+        begin();
+        offer(8080, "web", "");
+        advert.routes[0].protocol = IPC_UDP;
+        say(peer_a, 0);
+        check(route_table_event(&table, &event) && event.kind == ROUTE_OFFERED && event.protocol == IPC_UDP);
+        check(route_table_event(&table, &event) && event.kind == ROUTE_GATE_WANTED && event.protocol == IPC_UDP);
+        check_equal(offers(8080), 0);
+        check(route_table_next(&table, 8080, IPC_UDP, NULL) != NULL);
+        finish();
+}
+
+TEST(a_gate_outlives_its_last_route_by_a_while_and_comes_back_at_once)
+{
+        begin();
+        offer(8080, "web", "");
+        say(peer_a, 0);
+        told();
+        route_table_drop(&table, peer_a, SECONDS(10));
+        check_told("-A8080");
+        check_equal(route_table_deadline(&table), SECONDS(10) + ROUTE_GATE_LINGER_US);
+        route_table_advance(&table, SECONDS(39));
+        check_told("");
+        offer(8080, "web", "");
+        say(peer_a, SECONDS(39));
+        check_told("+A8080");
+        route_table_advance(&table, SECONDS(60));
+        check_told("");
+        route_table_drop(&table, peer_a, SECONDS(61));
+        route_table_advance(&table, SECONDS(61) + ROUTE_GATE_LINGER_US);
+        check_told("-A8080 close 8080");
+        check_equal(route_table_deadline(&table), USEC_NEVER);
+        offer(8080, "web", "");
+        say(peer_a, SECONDS(100));
+        check_told("+A8080 open 8080");
+        finish();
+}
+
+TEST(routes_expire_unless_repeated)
+{
+        begin();
+        offer(8080, "web", "");
+        say(peer_a, 0);
+        told();
+        route_table_advance(&table, SECONDS(119));
+        offer(8080, "web", "");
+        say(peer_a, SECONDS(119));
+        route_table_advance(&table, SECONDS(200));
+        check_told("");
+        route_table_advance(&table, SECONDS(119) + ROUTE_EXPIRY_US);
+        check_told("-A8080");
+        route_table_advance(&table, SECONDS(119) + ROUTE_EXPIRY_US + ROUTE_GATE_LINGER_US);
+        check_told("close 8080");
+        finish();
+}
+
+TEST(a_newer_list_replaces_the_older)
+{
+        begin();
+        offer(8080, "web", "");
+        offer(8081, "web", "");
+        say(peer_a, 0);
+        told();
+        offer(8082, "web", "");
+        offer(8081, "web", "renamed");
+        say(peer_a, SECONDS(1));
+        check_told("-A8080 +A8082 open 8082");
+        say(peer_a, SECONDS(2));
+        check_told("-A8082 -A8081");
+        check_equal(table.routes, 0);
+        finish();
+}
+
+TEST(there_and_back_in_one_turn_is_no_news)
+{
+        begin();
+        offer(8080, "web", "");
+        say(peer_a, 0);
+        told();
+        say(peer_a, 1);
+        offer(8080, "web", "");
+        say(peer_a, 2);
+        check_told("");
+        route_table_drop(&table, peer_a, 3);
+        offer(8080, "web", "");
+        say(peer_a, 3);
+        check_told("-A8080 +A8080");
+        check_equal(offers(8080), 1);
+        offer(9000, "web", "");
+        say(peer_b, 4);
+        route_table_drop(&table, peer_b, 5);
+        check_told("open 9000");
+        route_table_advance(&table, 5 + ROUTE_GATE_LINGER_US);
+        check_told("close 9000");
+        finish();
+}
+
+TEST(never_told_means_never_untold)
+{
+        begin();
+        offer(9000, "web", "");
+        say(peer_b, 0);
+        route_table_drop(&table, peer_b, 1);
+        route_table_advance(&table, 1 + ROUTE_GATE_LINGER_US);
+        check_told("");
+        check_equal(table.gates.count, 0);
+        finish();
+}
+
+TEST(any_filter_admits_and_all_its_fields_must_match)
+{
+        static struct ipc_router_filter filters[2] = {
+                { .fields = IPC_FILTER_GATE_PORT | IPC_FILTER_HOST, .gate_port = 8080, .host = "web" },
+                { .fields = IPC_FILTER_TAGS, .tags = "published  docker" },
+        };
+
+        begin();
+        check_equal(route_table_filter(&table, filters, 2, 0), 0);
+        offer(8080, "web", "");
+        offer(8081, "web", "");
+        offer(8080, "other", "docker");
+        offer(8082, "other", "docker published x");
+        offer(8083, "other", "dockers published");
+        say(peer_a, 0);
+        check_told("+A8080 +A8082 open 8080 open 8082");
+        filters[0].fields = IPC_FILTER_SERVICE_PORT | IPC_FILTER_PROTOCOL;
+        filters[0].service_port = 80;
+        filters[0].protocol = IPC_UDP;
+        check_equal(route_table_filter(&table, filters, 2, 1), 0);
+        check_told("-A8080");
+        filters[0].protocol = IPC_TCP;
+        check_equal(route_table_filter(&table, filters, 1, 2), 0);
+        check_told("+A8081 +A8080 +A8083 open 8081 open 8083");
+        check_equal(route_table_filter(&table, NULL, 0, 3), 0);
+        check_told("");
+        finish();
+}
+
+TEST(a_low_port_opens_only_by_name)
+{
+        static struct ipc_router_filter filter = { .fields = IPC_FILTER_HOST, .host = "web" };
+
+        begin();
+        offer(22, "web", "");
+        offer(1023, "web", "");
+        offer(1024, "web", "");
+        say(peer_a, 0);
+        check_told("+A1024 open 1024 low 22 low 1023");
+        offer(22, "web", "");
+        offer(22, "other", "");
+        offer(1024, "web", "");
+        say(peer_a, 1);
+        check_told("");
+        check_equal(route_table_filter(&table, &filter, 1, 2), 0);
+        check_told("low 22");
+        filter.fields |= IPC_FILTER_GATE_PORT;
+        filter.gate_port = 22;
+        check_equal(route_table_filter(&table, &filter, 1, 3), 0);
+        check_told("+A22 -A1024 open 22");
+        finish();
+}
+
+TEST(an_adopted_gate_is_kept_if_wanted_and_closed_if_not)
+{
+        begin();
+        check_equal(route_table_adopt(&table, 8080, IPC_TCP, 0), 0);
+        check_equal(route_table_adopt(&table, 8081, IPC_TCP, 0), 0);
+        offer(8080, "web", "");
+        say(peer_a, SECONDS(3));
+        check_told("+A8080");
+        route_table_advance(&table, ROUTE_GATE_ADOPTED_US);
+        check_told("close 8081");
+        check_equal(route_table_adopt(&table, 8080, IPC_TCP, SECONDS(70)), 0);
+        route_table_advance(&table, SECONDS(115));
+        check_told("");
+        finish();
+}
+
+TEST(the_table_as_a_whole_is_bounded)
+{
+        unsigned peers = ROUTE_TABLE_MAX / ADVERT_ROUTES_MAX;
+        uint8_t peer[32] = { 0 };
+
+        begin();
+        for (unsigned p = 0; p <= peers; p++) {
+                memcpy(peer, &p, sizeof(p));
+                for (unsigned i = 0; i < ADVERT_ROUTES_MAX; i++)
+                        offer((uint16_t)(2000 + i), "h", "");
+                check_equal(route_table_merge(&table, peer, &advert, 0), p < peers ? 0 : -28);
+                advert.count = 0;
+        }
+        check_equal(table.routes, ROUTE_TABLE_MAX);
+        check_equal(offers(2000), 0);           /* not told yet */
+        for (struct route_event event; route_table_event(&table, &event);)
+                ;
+        check_equal(offers(2000), peers);
+        route_table_advance(&table, ROUTE_EXPIRY_US);
+        check_equal(table.routes, 0);
+        finish();
+}
+
+/* Whatever happens in whatever order: what was told adds up to what is there. */
+TEST(the_story_adds_up)
+{
+        uint64_t seed = 7;
+        usec_t now_us = 0;
+        bool known[4][8] = { 0 }, open[8] = { 0 };
+
+        begin();
+        for (unsigned step = 0; step < 20000; step++) {
+                struct route_event event;
+                uint8_t dice[4], peer[32] = { 0 };
+
+                test_random_fill(&seed, dice, sizeof(dice));
+                peer[0] = dice[0] % 4;
+                now_us += MSEC(dice[1] * 40);
+                if (dice[2] % 8 == 0) {
+                        route_table_drop(&table, peer, now_us);
+                } else if (dice[2] % 8 < 6) {
+                        for (unsigned bit = 0; bit < 8; bit++)
+                                if (dice[3] & 1u << bit)
+                                        offer((uint16_t)(3000 + bit), "h", "");
+                        say(peer, now_us);
+                }
+                route_table_advance(&table, now_us);
+                if (dice[2] & 0x80)
+                        continue;
+                while (route_table_event(&table, &event)) {
+                        unsigned gate = event.gate_port - 3000u;
+                        bool *what = event.kind <= ROUTE_WITHDRAWN ? &known[event.peer[0]][gate] : &open[gate];
+                        bool now = event.kind == ROUTE_OFFERED || event.kind == ROUTE_GATE_WANTED;
+
+                        check(*what != now);
+                        *what = now;
+                }
+                for (unsigned gate = 0; gate < 8; gate++) {
+                        unsigned count = known[0][gate] + known[1][gate] + known[2][gate] + known[3][gate];
+
+                        check_equal(offers((uint16_t)(3000 + gate)), count);
+                        check(open[gate] || count == 0);
+                }
+        }
+        finish();
+}

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "router_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct route_peer {
+        struct map_entry by_key;
+        struct heap_entry expiry;
+        struct list routes, offers;
+        uint8_t key[IPC_KEY_BYTES];
+};
+
+struct route_gate {
+        struct map_entry by_port;
+        struct heap_entry closing;      /* in the heap while open and offered by nobody */
+        struct list offers, dirty;
+        uint16_t port, protocol;
+        unsigned offered;               /* offers with routes */
+        bool wanted, told;              /* told: the last event said it is wanted */
+};
+
+/* One service of one peer. @offer: NULL while the filters keep it out. */
+struct route {
+        struct list of_peer;
+        struct route_offer *offer;
+        uint16_t gate_port, service_port, protocol;
+        bool repeated;                  /* while merging: the new list has it too */
+        const char *host, *tags;        /* in @text */
+        char text[];
+};
+
+void route_table_init(struct route_table *table, const uint8_t map_key[16])
+{
+        memset(table, 0, sizeof(*table));
+        map_init(&table->peers, map_key);
+        map_init(&table->gates, map_key);
+        list_init(&table->dirty_offers);
+        list_init(&table->dirty_gates);
+}
+
+static uint64_t gate_hash(const struct route_table *table, uint16_t port, uint16_t protocol)
+{
+        uint16_t key[2] = { port, protocol };
+
+        return map_hash(&table->gates, key, sizeof(key));
+}
+
+static struct route_gate *gate_find(const struct route_table *table, uint16_t port, uint16_t protocol)
+{
+        struct map_entry *at = map_first(&table->gates, gate_hash(table, port, protocol));
+
+        for (; at; at = map_next(at)) {
+                struct route_gate *gate = container_of(at, struct route_gate, by_port);
+
+                if (gate->port == port && gate->protocol == protocol)
+                        return gate;
+        }
+        return NULL;
+}
+
+static struct route_gate *gate_get(struct route_table *table, uint16_t port, uint16_t protocol)
+{
+        struct route_gate *gate = gate_find(table, port, protocol);
+
+        if (gate || !(gate = calloc(1, sizeof(*gate))))
+                return gate;
+        gate->port = port;
+        gate->protocol = protocol;
+        list_init(&gate->offers);
+        list_init(&gate->dirty);
+        if (map_insert(&table->gates, &gate->by_port, gate_hash(table, port, protocol)) == 0)
+                return gate;
+        free(gate);
+        return NULL;
+}
+
+static void gate_free(struct route_table *table, struct route_gate *gate)
+{
+        heap_remove(&table->closings, &gate->closing);
+        map_remove(&table->gates, &gate->by_port);
+        list_remove(&gate->dirty);
+        free(gate);
+}
+
+/* An idle gate that nobody was told of goes at once. */
+static void gate_forget(struct route_table *table, struct route_gate *gate)
+{
+        if (!gate->wanted && !gate->told && list_empty(&gate->offers))
+                gate_free(table, gate);
+}
+
+static void gate_want(struct route_table *table, struct route_gate *gate, bool wanted)
+{
+        gate->wanted = wanted;
+        list_remove(&gate->dirty);
+        if (gate->wanted != gate->told)
+                list_push_back(&table->dirty_gates, &gate->dirty);
+}
+
+/* The last offer lingers, the first one takes effect at once. */
+static void gate_count(struct route_table *table, struct route_gate *gate, int change, usec_t now_us)
+{
+        gate->offered += (unsigned)change;
+        if (gate->offered == 0) {
+                heap_set(&table->closings, &gate->closing, usec_add(now_us, ROUTE_GATE_LINGER_US));
+        } else {
+                heap_remove(&table->closings, &gate->closing);
+                gate_want(table, gate, true);
+        }
+}
+
+static void offer_free(struct route_table *table, struct route_offer *offer)
+{
+        struct route_gate *gate = offer->gate;
+
+        list_remove(&offer->of_gate);
+        list_remove(&offer->of_peer);
+        list_remove(&offer->dirty);
+        free(offer);
+        gate_forget(table, gate);
+}
+
+/* One route more or less behind @offer; an offer without any goes when its end is told, or now if its start never was. */
+static void offer_count(struct route_table *table, struct route_offer *offer, int change, usec_t now_us)
+{
+        bool was = offer->routes > 0, is;
+
+        offer->routes += (unsigned)change;
+        is = offer->routes > 0;
+        if (was != is)
+                gate_count(table, offer->gate, is ? 1 : -1, now_us);
+        list_remove(&offer->dirty);
+        if (is != offer->told)
+                list_push_back(&table->dirty_offers, &offer->dirty);
+        else if (!is)
+                offer_free(table, offer);
+}
+
+static struct route_offer *offer_get(struct route_table *table, struct route_peer *peer, const struct route *route)
+{
+        struct route_offer *offer;
+        struct route_gate *gate;
+
+        list_for_each (at, &peer->offers) {
+                offer = container_of(at, struct route_offer, of_peer);
+                if (offer->gate->port == route->gate_port && offer->gate->protocol == route->protocol)
+                        return offer;
+        }
+        gate = gate_get(table, route->gate_port, route->protocol);
+        offer = gate ? calloc(1, sizeof(*offer)) : NULL;
+        if (!offer) {
+                if (gate)
+                        gate_forget(table, gate);
+                return NULL;
+        }
+        offer->gate = gate;
+        memcpy(offer->peer, peer->key, sizeof(offer->peer));
+        list_push_back(&gate->offers, &offer->of_gate);
+        list_push_back(&peer->offers, &offer->of_peer);
+        list_init(&offer->dirty);
+        return offer;
+}
+
+static bool has_word(const char *words, const char *word, size_t len)
+{
+        for (const char *at = words; *(at += strspn(at, " \t")); at += strcspn(at, " \t"))
+                if (strcspn(at, " \t") == len && memcmp(at, word, len) == 0)
+                        return true;
+        return false;
+}
+
+static bool has_words(const char *words, const char *wanted)
+{
+        for (const char *at = wanted; *(at += strspn(at, " \t")); at += strcspn(at, " \t"))
+                if (!has_word(words, at, strcspn(at, " \t")))
+                        return false;
+        return true;
+}
+
+static bool filter_matches(const struct ipc_router_filter *filter, const struct route *route)
+{
+        uint32_t fields = filter->fields;
+
+        return (!(fields & IPC_FILTER_GATE_PORT) || filter->gate_port == route->gate_port) &&
+               (!(fields & IPC_FILTER_SERVICE_PORT) || filter->service_port == route->service_port) &&
+               (!(fields & IPC_FILTER_PROTOCOL) || filter->protocol == route->protocol) &&
+               (!(fields & IPC_FILTER_HOST) || strcmp(filter->host, route->host) == 0) &&
+               (!(fields & IPC_FILTER_TAGS) || has_words(route->tags, filter->tags));
+}
+
+/* Any filter admits; a low port only the one that names it, lest whoever holds the secret opens our port 22. */
+static bool route_admitted(struct route_table *table, const struct route *route)
+{
+        bool low = route->gate_port < ROUTE_LOW_PORTS, admitted = table->filter_count == 0;
+
+        for (size_t i = 0; i < table->filter_count; i++) {
+                if (!filter_matches(&table->filters[i], route))
+                        continue;
+                if (!low || (table->filters[i].fields & IPC_FILTER_GATE_PORT))
+                        return true;
+                admitted = true;
+        }
+        if (admitted && low) {
+                table->low_seen[route->gate_port / 8] |= (uint8_t)(1u << route->gate_port % 8);
+                table->low_dirty = true;
+        }
+        return admitted && !low;
+}
+
+/* Brings the offer behind @route in line with the filters. 0 or -ENOMEM (it stays out). */
+static int route_settle(struct route_table *table, struct route_peer *peer, struct route *route, usec_t now_us)
+{
+        bool admitted = route_admitted(table, route);
+
+        if (admitted && !route->offer) {
+                route->offer = offer_get(table, peer, route);
+                if (!route->offer)
+                        return -ENOMEM;
+                offer_count(table, route->offer, 1, now_us);
+        } else if (!admitted && route->offer) {
+                offer_count(table, route->offer, -1, now_us);
+                route->offer = NULL;
+        }
+        return 0;
+}
+
+static void route_free(struct route_table *table, struct route *route, usec_t now_us)
+{
+        if (route->offer)
+                offer_count(table, route->offer, -1, now_us);
+        list_remove(&route->of_peer);
+        table->routes--;
+        free(route);
+}
+
+static struct route *route_new(struct route_table *table, struct route_peer *peer, const struct advert_route *said)
+{
+        size_t host_bytes = strlen(said->host) + 1, tags_bytes = strlen(said->tags) + 1;
+        struct route *route = calloc(1, sizeof(*route) + host_bytes + tags_bytes);
+
+        if (!route)
+                return NULL;
+        route->gate_port = said->gate_port;
+        route->protocol = said->protocol;
+        route->host = memcpy(route->text, said->host, host_bytes);
+        route->tags = memcpy(route->text + host_bytes, said->tags, tags_bytes);
+        list_push_back(&peer->routes, &route->of_peer);
+        table->routes++;
+        return route;
+}
+
+static struct route *route_find(const struct route_peer *peer, const struct advert_route *said)
+{
+        list_for_each (at, &peer->routes) {
+                struct route *route = container_of(at, struct route, of_peer);
+
+                if (route->gate_port == said->gate_port && route->protocol == said->protocol &&
+                    strcmp(route->host, said->host) == 0 && strcmp(route->tags, said->tags) == 0)
+                        return route;
+        }
+        return NULL;
+}
+
+static struct route_peer *peer_find(const struct route_table *table, const uint8_t key[IPC_KEY_BYTES])
+{
+        struct map_entry *at = map_first(&table->peers, map_hash(&table->peers, key, IPC_KEY_BYTES));
+
+        for (; at; at = map_next(at)) {
+                struct route_peer *peer = container_of(at, struct route_peer, by_key);
+
+                if (memcmp(peer->key, key, IPC_KEY_BYTES) == 0)
+                        return peer;
+        }
+        return NULL;
+}
+
+static struct route_peer *peer_get(struct route_table *table, const uint8_t key[IPC_KEY_BYTES])
+{
+        struct route_peer *peer = peer_find(table, key);
+
+        if (peer || !(peer = calloc(1, sizeof(*peer))))
+                return peer;
+        memcpy(peer->key, key, IPC_KEY_BYTES);
+        list_init(&peer->routes);
+        list_init(&peer->offers);
+        if (map_insert(&table->peers, &peer->by_key, map_hash(&table->peers, key, IPC_KEY_BYTES)) == 0)
+                return peer;
+        free(peer);
+        return NULL;
+}
+
+static void peer_free(struct route_table *table, struct route_peer *peer, usec_t now_us)
+{
+        list_for_each (at, &peer->routes)
+                route_free(table, container_of(at, struct route, of_peer), now_us);
+        list_for_each (at, &peer->offers)       /* their end is still to be told; they no longer know us */
+                list_remove(at);
+        heap_remove(&table->expiries, &peer->expiry);
+        map_remove(&table->peers, &peer->by_key);
+        free(peer);
+}
+
+static int peer_settle(struct route_table *table, struct route_peer *peer, usec_t now_us)
+{
+        int result = 0;
+
+        list_for_each (at, &peer->routes)
+                if (route_settle(table, peer, container_of(at, struct route, of_peer), now_us) < 0)
+                        result = -ENOMEM;
+        return result;
+}
+
+int route_table_merge(struct route_table *table, const uint8_t key[IPC_KEY_BYTES], const struct advert *advert, usec_t now_us)
+{
+        struct route_peer *peer = peer_get(table, key);
+        int result = 0, settled;
+
+        if (!peer)
+                return -ENOMEM;
+        list_for_each (at, &peer->routes)
+                container_of(at, struct route, of_peer)->repeated = false;
+        for (size_t i = 0; i < advert->count; i++) {
+                const struct advert_route *said = &advert->routes[i];
+                struct route *route = route_find(peer, said);
+
+                if (!route && table->routes >= ROUTE_TABLE_MAX)
+                        result = -ENOSPC;
+                else if (!route && !(route = route_new(table, peer, said)))
+                        result = -ENOMEM;
+                if (!route)
+                        continue;
+                route->service_port = said->service_port;
+                route->repeated = true;
+        }
+        list_for_each (at, &peer->routes)
+                if (!container_of(at, struct route, of_peer)->repeated)
+                        route_free(table, container_of(at, struct route, of_peer), now_us);
+        heap_set(&table->expiries, &peer->expiry, usec_add(now_us, ROUTE_EXPIRY_US));
+        settled = peer_settle(table, peer, now_us);
+        return settled < 0 ? settled : result;
+}
+
+int route_table_filter(struct route_table *table, const struct ipc_router_filter *filters, size_t count, usec_t now_us)
+{
+        struct ipc_router_filter *copy = calloc(count ? count : 1, sizeof(*copy));
+        int result = 0;
+
+        if (!copy)
+                return -ENOMEM;
+        if (count)
+                memcpy(copy, filters, count * sizeof(*copy));
+        free(table->filters);
+        table->filters = copy;
+        table->filter_count = count;
+        memset(table->low_seen, 0, sizeof(table->low_seen));
+        memset(table->low_told, 0, sizeof(table->low_told));
+        for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at))
+                if (peer_settle(table, container_of(at, struct route_peer, by_key), now_us) < 0)
+                        result = -ENOMEM;
+        return result;
+}
+
+void route_table_drop(struct route_table *table, const uint8_t key[IPC_KEY_BYTES], usec_t now_us)
+{
+        struct route_peer *peer = peer_find(table, key);
+
+        if (peer)
+                peer_free(table, peer, now_us);
+}
+
+void route_table_drop_all(struct route_table *table, usec_t now_us)
+{
+        struct map_entry *at;
+
+        while ((at = map_walk(&table->peers, NULL)))
+                peer_free(table, container_of(at, struct route_peer, by_key), now_us);
+}
+
+int route_table_adopt(struct route_table *table, uint16_t gate_port, uint16_t protocol, usec_t now_us)
+{
+        struct route_gate *gate = gate_get(table, gate_port, protocol);
+
+        if (!gate)
+                return -ENOMEM;
+        if (gate->told || gate->wanted)
+                return 0;
+        gate->told = true;
+        gate_want(table, gate, true);
+        heap_set(&table->closings, &gate->closing, usec_add(now_us, ROUTE_GATE_ADOPTED_US));
+        return 0;
+}
+
+void route_table_advance(struct route_table *table, usec_t now_us)
+{
+        struct heap_entry *due;
+
+        while ((due = heap_pop_due(&table->expiries, now_us)))
+                peer_free(table, container_of(due, struct route_peer, expiry), now_us);
+        while ((due = heap_pop_due(&table->closings, now_us))) {
+                gate_want(table, container_of(due, struct route_gate, closing), false);
+                gate_forget(table, container_of(due, struct route_gate, closing));
+        }
+}
+
+usec_t route_table_deadline(const struct route_table *table)
+{
+        return usec_min(heap_deadline(&table->expiries), heap_deadline(&table->closings));
+}
+
+static bool low_port_event(struct route_table *table, struct route_event *out)
+{
+        for (unsigned port = 1; table->low_dirty && port < ROUTE_LOW_PORTS; port++) {
+                uint8_t bit = (uint8_t)(1u << port % 8);
+
+                if (!(table->low_seen[port / 8] & bit) || (table->low_told[port / 8] & bit))
+                        continue;
+                table->low_told[port / 8] |= bit;
+                *out = (struct route_event){ .kind = ROUTE_LOW_PORT, .gate_port = (uint16_t)port };
+                return true;
+        }
+        table->low_dirty = false;
+        return false;
+}
+
+static void offer_event(struct route_table *table, struct route_offer *offer, struct route_event *out)
+{
+        offer->told = offer->routes > 0;
+        *out = (struct route_event){
+                .kind = offer->told ? ROUTE_OFFERED : ROUTE_WITHDRAWN,
+                .gate_port = offer->gate->port,
+                .protocol = offer->gate->protocol,
+        };
+        memcpy(out->peer, offer->peer, sizeof(out->peer));
+        list_remove(&offer->dirty);
+        if (!offer->told)
+                offer_free(table, offer);
+}
+
+static void gate_event(struct route_table *table, struct route_gate *gate, struct route_event *out)
+{
+        gate->told = gate->wanted;
+        *out = (struct route_event){
+                .kind = gate->told ? ROUTE_GATE_WANTED : ROUTE_GATE_DONE,
+                .gate_port = gate->port,
+                .protocol = gate->protocol,
+        };
+        list_remove(&gate->dirty);
+        gate_forget(table, gate);
+}
+
+/* Offers first: whoever hears of a gate may ask for its offers at once. */
+bool route_table_event(struct route_table *table, struct route_event *out)
+{
+        struct list *first = list_first(&table->dirty_offers);
+
+        if (first) {
+                offer_event(table, container_of(first, struct route_offer, dirty), out);
+                return true;
+        }
+        first = list_first(&table->dirty_gates);
+        if (first) {
+                gate_event(table, container_of(first, struct route_gate, dirty), out);
+                return true;
+        }
+        return low_port_event(table, out);
+}
+
+const struct route_offer *route_table_next(const struct route_table *table, uint16_t gate_port, uint16_t protocol,
+                                           const struct route_offer *after)
+{
+        const struct route_gate *gate = after ? after->gate : gate_find(table, gate_port, protocol);
+
+        if (!gate)
+                return NULL;
+        for (struct list *at = after ? after->of_gate.next : gate->offers.next; at != &gate->offers; at = at->next) {
+                const struct route_offer *offer = container_of(at, struct route_offer, of_gate);
+
+                if (offer->told)
+                        return offer;
+        }
+        return NULL;
+}
+
+void route_table_fini(struct route_table *table)
+{
+        struct route_event event;
+        struct map_entry *at;
+
+        route_table_drop_all(table, 0);
+        while (route_table_event(table, &event))
+                ;
+        while ((at = map_walk(&table->gates, NULL)))
+                gate_free(table, container_of(at, struct route_gate, by_port));
+        map_fini(&table->peers);
+        map_fini(&table->gates);
+        free(table->filters);
+}

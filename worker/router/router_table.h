@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Route table of a gateway: who offers what, which of it we want, and hence which gates are to be open.
+ *
+ * A peer's advertisement is complete: it replaces what that peer said before, and all of it expires together unless
+ * repeated. Changes are drained with route_table_event(); only the difference to what was drained before comes out, so
+ * that a service withdrawn and offered again in one turn is no news at all. */
+#ifndef HG_ROUTER_TABLE_H
+#define HG_ROUTER_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heap.h"
+#include "ipc_message.h"
+#include "list.h"
+#include "map.h"
+#include "router_advert.h"
+#include "usec.h"
+
+#define ROUTE_EXPIRY_US SECONDS(120)            /* Hypergate: ROUTE_EXPIRATION_MS; providers repeat every 5 to 30 s */
+#define ROUTE_GATE_LINGER_US SECONDS(30)        /* from the last route's end to the gate's: a provider may just restart */
+#define ROUTE_GATE_ADOPTED_US SECONDS(60)       /* the same for one found open when we started: two rounds of advertisements */
+
+enum {
+        ROUTE_TABLE_MAX = 65536,                /* routes of all peers together */
+        ROUTE_LOW_PORTS = 1024,                 /* gate ports below are opened only where a filter names them */
+};
+
+enum route_event_kind {
+        ROUTE_OFFERED,          /* @peer serves the gate */
+        ROUTE_WITHDRAWN,        /* no longer */
+        ROUTE_GATE_WANTED,      /* the gate shall be open */
+        ROUTE_GATE_DONE,        /* no longer */
+        ROUTE_LOW_PORT,         /* @gate_port is offered, below ROUTE_LOW_PORTS and not named by a filter; said once a port */
+};
+
+struct route_event {
+        enum route_event_kind kind;
+        uint16_t gate_port, protocol;
+        uint8_t peer[IPC_KEY_BYTES];
+};
+
+struct route_gate;
+
+/* One peer's offer for one gate, however many services stand behind it. */
+struct route_offer {
+        struct list of_gate, of_peer, dirty;
+        struct route_gate *gate;
+        uint8_t peer[IPC_KEY_BYTES];
+        unsigned routes;        /* that pass the filters; 0: going */
+        bool told;              /* the last event said it is there */
+};
+
+struct route_table {
+        struct map peers, gates;
+        struct heap expiries, closings;         /* peers; gates that linger */
+        struct list dirty_offers, dirty_gates;
+        struct ipc_router_filter *filters;
+        size_t filter_count, routes;
+        uint8_t low_seen[ROUTE_LOW_PORTS / 8], low_told[ROUTE_LOW_PORTS / 8];
+        bool low_dirty;
+};
+
+/* @map_key: 16 random bytes. Without filters everything passes, but for low ports. */
+void route_table_init(struct route_table *table, const uint8_t map_key[16]);
+void route_table_fini(struct route_table *table);
+
+/* Replaces the filters by @count copied ones and looks at every route again. 0 or -ENOMEM (nothing changed). */
+int route_table_filter(struct route_table *table, const struct ipc_router_filter *filters, size_t count, usec_t now_us);
+
+/* @peer's complete list, from now on for ROUTE_EXPIRY_US. 0, -ENOSPC or -ENOMEM: some routes did not fit. */
+int route_table_merge(struct route_table *table, const uint8_t peer[IPC_KEY_BYTES], const struct advert *advert, usec_t now_us);
+
+/* @peer is gone, and its routes with it. */
+void route_table_drop(struct route_table *table, const uint8_t peer[IPC_KEY_BYTES], usec_t now_us);
+void route_table_drop_all(struct route_table *table, usec_t now_us);
+
+/* The gate is open already, from before our time: not news when wanted, and to be closed when nobody wants it. 0 or -ENOMEM. */
+int route_table_adopt(struct route_table *table, uint16_t gate_port, uint16_t protocol, usec_t now_us);
+
+/* Expires what is due by now; when that is the next time. */
+void route_table_advance(struct route_table *table, usec_t now_us);
+usec_t route_table_deadline(const struct route_table *table);
+
+bool route_table_event(struct route_table *table, struct route_event *out);
+
+/* Walks the offers of a gate that have been told (see route_table_event): NULL yields the first, the last yields NULL. */
+const struct route_offer *route_table_next(const struct route_table *table, uint16_t gate_port, uint16_t protocol,
+                                           const struct route_offer *after);
+
+#endif
