@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_metadata.h"
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test.h"
+
+static struct sockaddr_storage address(const char *ip, uint16_t port)
+{
+        struct sockaddr_storage addr = { 0 };
+        struct sockaddr_in *v4 = (void *)&addr;
+        struct sockaddr_in6 *v6 = (void *)&addr;
+
+        if (inet_pton(AF_INET, ip, &v4->sin_addr) == 1) {
+                v4->sin_family = AF_INET;
+                v4->sin_port = htons(port);
+        } else {
+                check_equal(inet_pton(AF_INET6, ip, &v6->sin6_addr), 1);
+                v6->sin6_family = AF_INET6;
+                v6->sin6_port = htons(port);
+        }
+        return addr;
+}
+
+static struct metadata example(const char *source, const char *gateway)
+{
+        struct metadata metadata = {
+                .opened_at_ms = 1700000000000, .gate_port = 8080, .channel_port = 7,
+                .source = address(source, 51000), .gateway = address(gateway, 8080),
+        };
+
+        test_unhex("00112233445566778899aabbccddeeff", metadata.id, sizeof(metadata.id));
+        return metadata;
+}
+
+/* Vector "open request tcp" of the original's messages. */
+TEST(the_fingerprint_is_the_originals)
+{
+        static const char expected[] =
+                "{\"id\":\"00112233445566778899aabbccddeeff\",\"openedAt\":1700000000000,\"protocol\":\"tcp\",\"gatePort\":8080,"
+                "\"channelPort\":7,\"source\":{\"ip\":\"203.0.113.10\",\"ipRaw\":\"203.0.113.10\",\"port\":51000},"
+                "\"gateway\":{\"ip\":\"192.0.2.1\",\"ipRaw\":\"192.0.2.1\",\"port\":8080}}";
+        struct metadata metadata = example("203.0.113.10", "192.0.2.1");
+        char out[IPC_METADATA_MAX];
+
+        check_equal(metadata_write(&metadata, out), sizeof(expected) - 1);
+        check_bytes(out, expected, sizeof(expected) - 1);
+}
+
+static const char *field(json_t *root, const char *object, const char *key)
+{
+        return json_string_value(json_object_get(json_object_get(root, object), key));
+}
+
+TEST(a_mapped_address_is_told_plain_and_raw)
+{
+        struct metadata metadata = example("::ffff:203.0.113.10", "2001:db8::1");
+        char out[IPC_METADATA_MAX];
+        json_t *root = json_loadb(out, metadata_write(&metadata, out), 0, NULL);
+
+        check(root != NULL);
+        check(strcmp(field(root, "source", "ip"), "203.0.113.10") == 0);
+        check(strcmp(field(root, "source", "ipRaw"), "::ffff:203.0.113.10") == 0);
+        check(strcmp(field(root, "gateway", "ip"), "2001:db8::1") == 0);
+        check(strcmp(field(root, "gateway", "ipRaw"), "2001:db8::1") == 0);
+        json_decref(root);
+}
+
+TEST(the_longest_fingerprint_fits)
+{
+        struct metadata metadata = example("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe");
+        char out[IPC_METADATA_MAX];
+        json_t *root;
+
+        metadata.opened_at_ms = UINT64_MAX;
+        metadata.channel_port = UINT32_MAX;
+        metadata.gate_port = UINT16_MAX;
+        root = json_loadb(out, metadata_write(&metadata, out), JSON_DECODE_INT_AS_REAL, NULL);
+        check(root != NULL);
+        json_decref(root);
+        memset(&metadata.source, 0, sizeof(metadata.source));   /* a client that was gone before it could be asked */
+        root = json_loadb(out, metadata_write(&metadata, out), JSON_DECODE_INT_AS_REAL, NULL);
+        check(root && strcmp(field(root, "source", "ip"), "") == 0);
+        json_decref(root);
+}
+
+TEST(addresses_for_the_log)
+{
+        struct sockaddr_storage v4 = address("192.0.2.1", 80), v6 = address("2001:db8::1", 443),
+                                mapped = address("::ffff:192.0.2.1", 80);
+        char text[METADATA_ADDRESS_TEXT_MAX];
+
+        metadata_address_text(&v4, text);
+        check(strcmp(text, "192.0.2.1:80") == 0);
+        metadata_address_text(&mapped, text);
+        check(strcmp(text, "192.0.2.1:80") == 0);
+        metadata_address_text(&v6, text);
+        check(strcmp(text, "[2001:db8::1]:443") == 0);
+}
