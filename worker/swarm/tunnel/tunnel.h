@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The Hypergate protocol between two peers: hello, advertisements, and many channels over one encrypted connection.
+ *
+ * The plaintext of the secret stream goes in by tunnel_receive(), in pieces of any size. What shall be sealed comes out in
+ * two ways: control by tunnel_transmit(), and data, which is never queued here: tunnel_write() writes only the header in
+ * front of the caller's own bytes, to be sealed at once. Events are drained. Nothing calls back.
+ *
+ * A turn of the connection: tunnel_progress(), tunnel_receive() what there is, tunnel_event() until false (acting on each),
+ * tunnel_transmit() until false; and tunnel_advance() at tunnel_deadline(). Seal in the order of the calls.
+ *
+ * Extensions are not negotiated in JSON (no JSON is parsed in the process that holds the keys) but by a binary frame of our
+ * own, HGX, right after the peer's hello was verified and once more when the peer's HGX arrived:
+ *
+ *      action 0x40 | 01 | channel 0 u32 | '0' | version u8 = 1 | flags u8 | features u32 | window u32      (big-endian)
+ *
+ *      flags       bit 0: I have received yours
+ *      features    bit 0 order, bit 1 credit; unknown bits are ignored
+ *      window      data bytes a channel may send to the author before it gets a credit
+ *
+ * An original ignores it silently in both roles: with errlen 1 it looks at no more of an unknown action than the JSON text
+ * '0' (hypergate.md 15.1). A channel has the features both sides named if its open follows the gateway's HGX with bit 0 in
+ * the stream; so both know without asking. Features:
+ *
+ *      order       stream, end and close of a channel never overtake each other; a close with the body byte 01 is the final
+ *                  acknowledgement (all of yours was handed on and I have ended), any other is an abort; open errors carry the id
+ *      credit      action 0x41 | 01 | channel u32 | '0' | bytes u32: @bytes more of data may be sent on this channel
+ *
+ * Toward a peer without them the sender waits for acknowledgements before an end, ends that may have overtaken data are held
+ * back a moment, and a channel nobody reads stops the reading of the connection for a while, then is reset. */
+#ifndef HG_TUNNEL_H
+#define HG_TUNNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "random.h"
+#include "usec.h"
+
+struct tunnel;
+struct tunnel_channel;
+
+enum {
+        TUNNEL_KEY_BYTES = 32,
+        TUNNEL_AUTH_KEY_BYTES = 64,
+        TUNNEL_HEADER_BYTES = 10,               /* length, action, error length, channel */
+        TUNNEL_DATA_MAX = 61440,                /* data bytes of a frame we send: what originals cut to */
+        TUNNEL_MESSAGE_MAX = TUNNEL_HEADER_BYTES + TUNNEL_DATA_MAX,
+        TUNNEL_SEAL_BYTES = 20,                 /* what sealing adds to a message: length 3, tag 1, MAC 16 */
+        TUNNEL_ADVERT_MAX = 256 * 1024,
+        TUNNEL_METADATA_MAX = 8192,
+        TUNNEL_TEXT_MAX = 253,                  /* of a refusal; its JSON form has 255 */
+        TUNNEL_TCP = 0,                         /* protocol of an open; UDP (1) is refused */
+};
+
+enum tunnel_role {
+        TUNNEL_GATEWAY,
+        TUNNEL_PROVIDER,
+};
+
+/* Why the connection must be destroyed. Nothing more comes out of a tunnel with another verdict than TUNNEL_FINE. */
+enum tunnel_verdict {
+        TUNNEL_FINE,
+        TUNNEL_BAD_AUTH,        /* not a hello of this router's */
+        TUNNEL_SKEW,            /* a true hello, from a clock more than a day away */
+        TUNNEL_SAME_ROLE,       /* two providers; authenticated */
+        TUNNEL_LATE,            /* no hello within 10 s */
+        TUNNEL_OVERSIZE,        /* a frame over 10 MiB, or one longer than a hello before it */
+};
+
+struct tunnel_config {
+        enum tunnel_role role;
+        uint8_t key[TUNNEL_KEY_BYTES];          /* our static public key of this connection, and the peer's */
+        uint8_t peer_key[TUNNEL_KEY_BYTES];
+        uint8_t router_key[TUNNEL_KEY_BYTES];
+        uint8_t auth_key[TUNNEL_AUTH_KEY_BYTES];        /* wiped here when both hellos are through */
+        struct random random;                   /* used by tunnel_new() only */
+        uint32_t channels_max;                  /* 0: 16384 */
+        uint32_t window_bytes;                  /* 0: 262144; per channel, for data to us */
+        size_t receive_limit_bytes;             /* 0: 64 MiB; received and not yet consumed, all channels */
+};
+
+/* Copies @config. @now: hello carries the wall clock, its deadline starts here. 0 or -ENOMEM. */
+int tunnel_new(struct tunnel **tunnel_out, const struct tunnel_config *config, const struct now *now);
+
+/* Frees it with all its channels: no pointer to one is valid any more. NULL is fine. */
+void tunnel_free(struct tunnel *tunnel);
+
+/* Plaintext from the peer. Returns how many bytes were taken; fewer than @len only while tunnel_paused(): offer the rest again
+ * when it no longer is. After a bad verdict everything is taken and ignored. */
+size_t tunnel_receive(struct tunnel *tunnel, const void *bytes, size_t len, usec_t now_us);
+
+/* Nothing is taken now: a reader is behind (10 s at most) or an answer waits to be transmitted. */
+bool tunnel_paused(const struct tunnel *tunnel);
+
+/* The state of the connection below, before events, writes and transmits of a turn: bytes its send buffer takes now, sealing
+ * included, and bytes in it which the peer has not acknowledged. We count down @room_bytes ourselves until the next call. */
+void tunnel_progress(struct tunnel *tunnel, size_t room_bytes, size_t unacked_bytes, usec_t now_us);
+
+struct tunnel_message {
+        const uint8_t *bytes;           /* valid until the next call on the tunnel */
+        size_t len;                     /* at most TUNNEL_MESSAGE_MAX; with TUNNEL_SEAL_BYTES it fits in the room */
+};
+
+/* The next control message to seal, or false when there is none or no room. To be drained before tunnel_writable(). */
+bool tunnel_transmit(struct tunnel *tunnel, struct tunnel_message *out, usec_t now_us);
+
+/* Does what has become due. */
+void tunnel_advance(struct tunnel *tunnel, usec_t now_us);
+
+/* When to advance next: 0 while an event or a message waits that can come out now; USEC_NEVER when idle. */
+usec_t tunnel_deadline(const struct tunnel *tunnel);
+
+enum tunnel_event_kind {
+        TUNNEL_UP,              /* the peer is authenticated: role (theirs) */
+        TUNNEL_FAILED,          /* verdict; destroy the connection */
+        TUNNEL_ADVERT,          /* bytes, len as received; only a gateway gets it, of several the newest */
+        TUNNEL_ARRIVED,         /* a gateway asks for gate_port, protocol; bytes, len: its metadata; answer accept or refuse */
+        TUNNEL_OPENED,          /* our tunnel_open() was confirmed */
+        TUNNEL_REFUSED,         /* it was not: reason, bytes, len: the peer's text, as it is inside the JSON quotes; the channel is gone */
+        TUNNEL_READABLE,        /* tunnel_peek() has bytes, or the end, after it had none */
+        TUNNEL_WRITABLE,        /* tunnel_writable() was asked, said 0, and no longer does */
+        TUNNEL_CLOSED,          /* reason; the channel is gone */
+};
+
+enum tunnel_reason {
+        TUNNEL_DONE,            /* both directions ended, in order, and the peer knows */
+        TUNNEL_RESET,           /* the peer gave up; what came before has been consumed */
+        TUNNEL_LOST,            /* tunnel_disconnect() */
+        TUNNEL_DECLINED,        /* the provider refused: text */
+        TUNNEL_TIMED_OUT,       /* no answer by the deadline */
+        TUNNEL_LIMIT,           /* nobody read for too long, or the peer overran its window */
+};
+
+struct tunnel_event {
+        enum tunnel_event_kind kind;
+        enum tunnel_role role;
+        enum tunnel_verdict verdict;
+        enum tunnel_reason reason;
+        uint16_t gate_port;
+        uint8_t protocol;
+        struct tunnel_channel *channel;         /* when "gone": a name for what was, valid until the next call */
+        void *context;                          /* the channel's */
+        const uint8_t *bytes;                   /* valid until the next call on the tunnel */
+        size_t len;
+};
+
+/* Drained until false. */
+bool tunnel_event(struct tunnel *tunnel, struct tunnel_event *out, usec_t now_us);
+
+/* What a provider tells a gateway: after hello, at each call, and every 30 s. Copied. 0, -ENOMEM, -EMSGSIZE. */
+int tunnel_advertise(struct tunnel *tunnel, const void *bytes, size_t len, usec_t now_us);
+
+/* As gateway: asks for @gate_port. @metadata (opaque, may be empty) is copied. Ends in TUNNEL_OPENED or TUNNEL_REFUSED, the
+ * latter at @deadline_us at the latest. 0, or: -ENOTCONN no authenticated provider, -EBUSY the peer (an original, which answers
+ * one by one) owes an older answer for this port, -EMFILE channels_max, -EMSGSIZE metadata, -ENOMEM. */
+int tunnel_open(struct tunnel *tunnel, uint16_t gate_port, const void *metadata, size_t len, usec_t deadline_us, void *context,
+                struct tunnel_channel **channel_out, usec_t now_us);
+
+/* As provider: the answer to TUNNEL_ARRIVED, once. @text: UTF-8 without quotes, cut to fit; after a refusal the channel is gone. */
+void tunnel_accept(struct tunnel_channel *channel, void *context, usec_t now_us);
+void tunnel_refuse(struct tunnel_channel *channel, const char *text, size_t len, usec_t now_us);
+
+void tunnel_channel_set_context(struct tunnel_channel *channel, void *context);
+void *tunnel_channel_context(const struct tunnel_channel *channel);
+
+/* Data bytes that may be written now: what the peer's window, the room, and the others' share leave; at most TUNNEL_DATA_MAX.
+ * 0 also after tunnel_end(). Told 0, the asker gets TUNNEL_WRITABLE when it rises. Shares are dealt round robin, TUNNEL_DATA_MAX
+ * to each; who sent little lately comes first. */
+size_t tunnel_writable(struct tunnel_channel *channel);
+
+/* The header for @len data bytes (0 < @len <= tunnel_writable()), which the caller seals right now, the data right behind it. */
+void tunnel_write(struct tunnel_channel *channel, size_t len, uint8_t header_out[TUNNEL_HEADER_BYTES], usec_t now_us);
+
+/* No more data from us; never overtakes what was written. */
+void tunnel_end(struct tunnel_channel *channel, usec_t now_us);
+
+/* Gives up: the peer sees a reset. The channel is gone, no event follows. */
+void tunnel_abort(struct tunnel_channel *channel, usec_t now_us);
+
+/* The next bytes from the peer where they lie, until the next call on the tunnel; returns how many, 0 for none now. *@ended_out:
+ * nothing will ever follow these. */
+size_t tunnel_peek(const struct tunnel_channel *channel, const uint8_t **bytes_out, bool *ended_out);
+
+/* @len of them are done with: the peer may send as many more. */
+void tunnel_consume(struct tunnel_channel *channel, size_t len, usec_t now_us);
+
+/* The peer's end was passed on: with our own tunnel_end() the channel may now finish. Once, after everything was consumed. */
+void tunnel_consume_end(struct tunnel_channel *channel, usec_t now_us);
+
+/* The connection below is gone: every channel ends in TUNNEL_REFUSED or TUNNEL_CLOSED with TUNNEL_LOST. */
+void tunnel_disconnect(struct tunnel *tunnel, usec_t now_us);
+
+struct tunnel_stats {
+        uint32_t channels;              /* with those that only wait for the peer's last word */
+        uint32_t frames_ignored;        /* unknown, malformed or out of place */
+        size_t queued_bytes;            /* received, not yet consumed */
+        bool extended;                  /* the peer has sent HGX */
+        int64_t skew_ms;                /* the peer's clock, as hello told it, minus ours */
+};
+
+void tunnel_stats(const struct tunnel *tunnel, struct tunnel_stats *out);
+
+#endif
