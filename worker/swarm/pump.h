@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Between the local connections and the node's channels: each byte one of them yields goes to the other, half-close
+/* Between a local connection and its channel at the node: each byte one of them yields goes to the other, half-close
  * and reset included, with no queue of its own. Backpressure is the absence of reading: a full channel leaves the
  * bytes in the kernel's socket, a full socket leaves them in the channel's window. */
 #ifndef HG_SWARM_PUMP_H
@@ -9,61 +9,49 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "map.h"
 #include "node.h"
 
-enum pump_reason {
-        PUMP_DONE,              /* both directions ended in order */
-        PUMP_LOCAL_RESET,       /* the local connection failed */
-        PUMP_PEER_ENDED_IT,     /* see the node's reason */
+struct pump;
+
+/* What all pumps of one node share. */
+struct pump_room {
+        struct ev_loop *loop;
+        struct node *node;
+        const struct now *now;  /* of this turn */
+        uint8_t *buffer;        /* NODE_HEADROOM + NODE_WRITE_MAX: nothing stays in it between calls */
+        void (*broken)(struct pump *pump);
 };
 
-/* One channel that runs. Embedded in whoever keeps its story. */
-struct pump_channel {
-        struct map_entry by_id;
-        node_channel_id id;
+struct pump {
+        struct pump_room *room;
+        node_channel_id channel;
         int fd;
         ev_io readable, writable;
         uint64_t sent_bytes, received_bytes;    /* to the peer, from it */
-        struct pump *pump;
         bool read_ended;        /* the local side sent its FIN, and node_end() was said */
         bool write_ended;       /* the peer's end was passed on as our FIN */
 };
 
-struct pump {
-        struct ev_loop *loop;
-        struct node *node;
-        struct map channels;            /* by node_channel_id */
-        uint8_t *buffer;                /* NODE_HEADROOM + NODE_WRITE_MAX, shared by all: nothing stays in it */
-        struct now now;                 /* of this turn; whoever enters refreshes it */
-        void (*failed)(void *context, struct pump_channel *channel);
-        void *context;
-};
+/* @broken is called, last thing, when a local connection failed: its channel has been aborted and its socket closed;
+ * the owner frees the pump. 0 or -ENOMEM. */
+int pump_room_init(struct pump_room *room, struct ev_loop *loop, struct node *node, const struct now *now,
+                   void (*broken)(struct pump *pump));
+void pump_room_fini(struct pump_room *room);
 
-/* @failed is called when a local connection broke: the channel has been aborted at the node and stopped; its owner
- * frees it. 0 or -ENOMEM. */
-int pump_init(struct pump *pump, struct ev_loop *loop, struct node *node, const uint8_t map_key[16],
-              void (*failed)(void *context, struct pump_channel *channel), void *context);
+/* Owns @fd from here on. Nothing moves yet. */
+void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, int fd);
 
-/* No channel may be left. */
-void pump_fini(struct pump *pump);
+/* The channel is open in both worlds: bytes move. May end in @broken. */
+void pump_start(struct pump *pump);
 
-/* Names the channel, not moving anything yet: @fd is kept, and owned from here on. 0 or -ENOMEM (then @fd is not). */
-int pump_add(struct pump *pump, struct pump_channel *channel, node_channel_id id, int fd);
+/* The node said READABLE or WRITABLE. The former may end in @broken. */
+void pump_receive(struct pump *pump);
+void pump_send(struct pump *pump);
 
-/* The channel is open in both worlds: bytes move from now on. */
-void pump_start(struct pump_channel *channel);
+/* Gives the descriptor back as it came: the channel was refused before a byte moved. */
+int pump_release(struct pump *pump);
 
-struct pump_channel *pump_find(const struct pump *pump, node_channel_id id);
-
-/* The node said READABLE or WRITABLE. */
-void pump_readable(struct pump_channel *channel);
-void pump_writable(struct pump_channel *channel);
-
-/* Takes the channel out and gives the descriptor back, untouched: it was refused before any byte moved. */
-int pump_release(struct pump_channel *channel);
-
-/* Takes the channel out and closes its connection: in order when @orderly, else with a reset that its owner sees. */
-void pump_close(struct pump_channel *channel, bool orderly);
+/* Closes the connection: in order when @orderly, else with a reset that its owner sees. */
+void pump_close(struct pump *pump, bool orderly);
 
 #endif
