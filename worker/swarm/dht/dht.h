@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A node of the HyperDHT: knows other nodes, asks them, serves them, keeps servers reachable, carries handshakes.
+ *
+ * Bytes in, bytes out. A turn: dht_receive() for what UDX declined, dht_advance(), dht_event() until false, dht_transmit()
+ * until false; dht_deadline() says when to come again. Nothing calls back. Wire and behaviour: HyperDHT 6.34, dht-rpc 6.27. */
+#ifndef HG_DHT_H
+#define HG_DHT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "random.h"
+#include "rpc.h"
+#include "usec.h"
+
+enum {
+        DHT_KEY_BYTES = 32,
+        DHT_SECRET_KEY_BYTES = 64,      /* Ed25519, seed and public key, as libsodium has it */
+        DHT_TARGET_BYTES = 32,
+        DHT_K = 20,                     /* nodes a query converges on */
+        DHT_RELAYS_MAX = 3,             /* nodes a server is announced at */
+        DHT_NOISE_MAX = 1024,           /* longer handshake messages are dropped unread */
+        DHT_PEER_RELAYS_MAX = 8,        /* relay addresses of a record we look at */
+};
+
+struct dht;
+struct dht_query;
+struct dht_handshake;
+struct dht_listener;
+
+struct dht_config {
+        struct random random;
+        uint32_t server_socket, client_socket;
+        uint16_t server_port;           /* where the server socket is bound */
+        bool persistent;                /* serve under @public_addr from the start: a bootstrap node */
+        struct addr public_addr;
+};
+
+/* 0 or -ENOMEM. Acts at its first dht_advance(). */
+int dht_new(struct dht **dht_out, const struct dht_config *config, const struct now *now);
+void dht_free(struct dht *dht);
+
+/* The nodes to ask when we know too few (resolved; copied, replaces the former). May come late or change. Where one of them
+ * has a private address, the network is taken for a private one and private addresses are believed. 0 or -ENOMEM. */
+int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, const struct now *now);
+
+/* The interfaces changed or we slept: forget what was learned about our own address, announce anew. */
+void dht_wake(struct dht *dht, const struct now *now);
+
+/* --- The turn --- */
+
+/* A datagram that is no UDX packet. Returns what became of it, for the counters. */
+enum rpc_verdict dht_receive(struct dht *dht, uint32_t socket, const struct addr *from, const void *bytes, size_t len,
+                             const struct now *now);
+void dht_advance(struct dht *dht, const struct now *now);
+usec_t dht_deadline(const struct dht *dht);     /* on now.mono_us */
+bool dht_transmit(struct dht *dht, struct rpc_send *out);
+
+/* --- Queries: walk the network towards a target --- */
+
+enum dht_operation {
+        DHT_FIND_NODE,          /* only the walk */
+        DHT_FIND_PEER,          /* target: hash of a public key, dht_target(). DHT_PEER_FOUND per node that is its relay */
+        DHT_LOOKUP,             /* target: a topic. DHT_PEER_LISTED per record */
+        DHT_ANNOUNCE,           /* looks up, then puts our record at the nearest nodes */
+        DHT_UNANNOUNCE,         /* looks up and withdraws our record wherever it is listed, or may be hidden by others */
+};
+
+struct dht_query_spec {
+        enum dht_operation operation;
+        const uint8_t *target;
+        const uint8_t *secret_key;      /* (un)announce: whose record; copied, wiped at the end */
+        const struct addr *relays;      /* announce: relay addresses to list in the record, at most DHT_PEER_RELAYS_MAX; copied */
+        size_t relay_count;
+        bool clear;                     /* announce: withdraw old records first, as JavaScript nodes keep the old one otherwise */
+        const struct addr *seeds;       /* nodes to ask first: the `closest` of the last query for this target; copied */
+        size_t seed_count;
+        unsigned retries;               /* per node; 0: RPC_RETRIES_QUERY */
+        void *context;                  /* handed back in its events */
+};
+
+/* Starts a query; its results come as events while it runs, DHT_QUERY_DONE last, then the handle is gone. NULL: no memory. */
+struct dht_query *dht_query(struct dht *dht, const struct dht_query_spec *spec, const struct now *now)
+        __attribute__((warn_unused_result));
+
+/* Stops it where it is: no event of it follows, the handle is gone. */
+void dht_query_cancel(struct dht *dht, struct dht_query *query, const struct now *now);
+
+/* BLAKE2b-256 of a public key: under which its server is found. */
+void dht_target(const uint8_t public_key[DHT_KEY_BYTES], uint8_t target_out[DHT_TARGET_BYTES]);
+
+/* We hold the announcement of @target ourselves: @relay_out is where its server is reached. No query finds that. */
+bool dht_forward_of(const struct dht *dht, const uint8_t target[DHT_TARGET_BYTES], struct addr *relay_out);
+
+/* --- Servers of this process --- */
+
+/* Keeps the holder of @secret_key (copied) findable: announced at DHT_RELAYS_MAX nodes, checked every few seconds, moved when
+ * our address or a relay changes. From now on its handshakes come as DHT_HANDSHAKE. NULL: no memory, or it listens already. */
+struct dht_listener *dht_listen(struct dht *dht, const uint8_t secret_key[DHT_SECRET_KEY_BYTES], void *context,
+                                const struct now *now) __attribute__((warn_unused_result));
+
+/* Withdraws the announcements; DHT_UNLISTENED follows (within seconds, answered or not), then the handle is gone. Handshakes
+ * end at once. @keep: leave them, a successor takes over; then nothing follows and the handle is gone at once. */
+void dht_unlisten(struct dht *dht, struct dht_listener *listener, bool keep, const struct now *now);
+
+struct dht_relay {
+        struct addr relay;              /* a node that forwards handshakes to us */
+        struct addr peer;               /* us, as it sees us */
+};
+
+/* The relays confirmed by now, at most DHT_RELAYS_MAX; returns how many. */
+size_t dht_listener_relays(const struct dht_listener *listener, struct dht_relay out[DHT_RELAYS_MAX]);
+
+/* Whether @addr is a relay of this or one of the last two cycles: only those may vouch for a client. */
+bool dht_listener_is_relay(const struct dht_listener *listener, const struct addr *addr);
+
+/* --- Handshakes: PEER_HANDSHAKE, whose contents are the peer's business --- */
+
+enum dht_mode {
+        DHT_FROM_CLIENT,
+        DHT_FROM_SERVER,
+        DHT_FROM_RELAY,
+        DHT_FROM_SECOND_RELAY,
+        DHT_REPLY,
+};
+
+/* Where the answer to a handshake must go. By value; keep it as long as you like. */
+struct dht_inbound {
+        uint32_t socket;                /* it came by; the answer leaves here, or where you set it to */
+        uint16_t tid;
+        enum dht_mode mode;             /* from client (direct), from relay or from second relay */
+        struct addr from;               /* source of the datagram: the client or the relay */
+        struct addr client;             /* the client, as its relay (or we) see it */
+        struct addr second;             /* from second relay: the relay the client asked */
+        struct addr to;                 /* us, as the sender of the datagram sees us */
+        uint8_t target[DHT_TARGET_BYTES];
+};
+
+/* Answers with the responder's Noise message. */
+void dht_handshake_reply(struct dht *dht, const struct dht_inbound *inbound, const void *noise, size_t len,
+                         const struct now *now);
+
+/* Carries the initiator's Noise message (copied) to the server of @target through @relay (or to the server itself).
+ * Ends in one DHT_HANDSHAKE_ANSWERED or DHT_HANDSHAKE_FAILED; then the handle is gone. NULL: no memory. */
+struct dht_handshake *dht_handshake_send(struct dht *dht, const struct addr *relay, const uint8_t target[DHT_TARGET_BYTES],
+                                         const void *noise, size_t len, void *context, const struct now *now)
+        __attribute__((warn_unused_result));
+void dht_handshake_cancel(struct dht *dht, struct dht_handshake *handshake);
+
+/* --- Events --- */
+
+enum dht_event_kind {
+        DHT_BOOTSTRAPPED,               /* we know the network, or are its first node */
+        DHT_ADDRESS_CHANGED,            /* what others see as our address; see dht_public_addr() */
+        DHT_PEER_FOUND,                 /* query, from: a relay of that key; to: we, as it sees us; public_key, relays of its record */
+        DHT_PEER_LISTED,                /* query, from: who lists it; public_key, relays: one record of the topic; bump */
+        DHT_QUERY_DONE,                 /* query; closest: nodes nearest the target; replies, accepted */
+        DHT_RELAYS_CHANGED,             /* listener: confirmed relays are others now */
+        DHT_UNLISTENED,                 /* listener */
+        DHT_HANDSHAKE,                  /* listener; inbound, noise: answer with dht_handshake_reply(), or not at all */
+        DHT_HANDSHAKE_ANSWERED,         /* handshake; from: the relay; server, relayed, to, noise */
+        DHT_HANDSHAKE_FAILED,           /* handshake; from: the relay; timed_out, or it knows no such server */
+};
+
+struct dht_event {
+        enum dht_event_kind kind;
+        void *context;                  /* of the query, listener or handshake */
+        struct dht_query *query;
+        struct dht_listener *listener;
+        struct dht_handshake *handshake;
+        struct addr from, to;
+        uint8_t public_key[DHT_KEY_BYTES];
+        struct addr relays[DHT_PEER_RELAYS_MAX];
+        size_t relay_count;
+        uint64_t bump;                  /* milliseconds since the epoch, 0: none */
+        struct addr closest[DHT_K];
+        size_t closest_count;
+        unsigned replies;               /* nodes that answered */
+        unsigned accepted;              /* (un)announce: nodes that took the record (out) */
+        struct dht_inbound inbound;
+        struct addr server;             /* the server, as its relay sees it, or the relay itself */
+        bool relayed;                   /* false: @from is the server */
+        bool timed_out;
+        const uint8_t *noise;           /* valid until the next call into the dht */
+        size_t noise_len;
+};
+
+/* Drained until false. */
+bool dht_event(struct dht *dht, struct dht_event *out);
+
+/* --- What we know about ourselves --- */
+
+/* Our address as others see it; port 0: they see different ports. False: unknown. */
+bool dht_public_addr(const struct dht *dht, struct addr *out);
+
+/* Our address where strangers may reach us without a relay; false: not known to be open. */
+bool dht_open_addr(const struct dht *dht, struct addr *out);
+
+/* The socket requests leave by and relays know us by. */
+uint32_t dht_socket(const struct dht *dht);
+
+struct dht_stats {
+        size_t nodes;                   /* in the routing table */
+        bool bootstrapped, persistent, firewalled;
+        size_t queries, listeners, listeners_announced;
+        size_t records, forwards;       /* held for others */
+        struct rpc_stats rpc;
+};
+
+void dht_stats(const struct dht *dht, struct dht_stats *out);
+
+#endif
