@@ -7,7 +7,7 @@
 
 /* What this worker needs beyond what all need (memory, its loop, its links). */
 struct run_confinement {
-        const int *syscalls;            /* SCMP_SYS() numbers */
+        const int *syscalls;            /* SYS_* of sys/syscall.h */
         size_t syscall_count;
         const char *const *readable;    /* files and folders it may read, NULL at the end; NULL: no file system at all */
         unsigned connects : 1;          /* may connect TCP sockets of its own (it still needs the syscalls) */

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "channels.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+/* A worker says it serves this gate port. */
+struct holding {
+        struct list in_list;
+        uint32_t forward;
+        struct ipc_service_held service;
+};
+
+enum channel_state {
+        CHANNEL_OPENING,        /* gateway: asked the peer, the connection waits untouched */
+        CHANNEL_ASKED,          /* provider: asked a forward worker, no connection yet */
+        CHANNEL_RUNNING,
+};
+
+struct channel {
+        struct map_entry by_id;
+        struct pump pump;               /* its descriptor is valid in all states but ASKED */
+        struct channels *channels;
+        enum channel_state state;
+        uint32_t forward;               /* who brought it; 0: died meanwhile */
+        uint64_t number;                /* how that worker knows it */
+        usec_t since_us;
+};
+
+static struct channel *find(const struct channels *channels, node_channel_id id)
+{
+        struct map_entry *entry = map_first(&channels->by_id, map_hash(&channels->by_id, &id, sizeof(id)));
+
+        while (entry && container_of(entry, struct channel, by_id)->pump.channel != id)
+                entry = map_next(entry);
+        return entry ? container_of(entry, struct channel, by_id) : NULL;
+}
+
+static struct channel *new_channel(struct channels *channels, enum channel_state state, node_channel_id id, uint32_t forward,
+                                   uint64_t number, int fd)
+{
+        struct channel *channel = calloc(1, sizeof(*channel));
+
+        if (!channel || map_insert(&channels->by_id, &channel->by_id, map_hash(&channels->by_id, &id, sizeof(id))) < 0) {
+                free(channel);
+                return NULL;
+        }
+        channel->channels = channels;
+        channel->state = state;
+        channel->forward = forward;
+        channel->number = number;
+        channel->since_us = channels->room.now->mono_us;
+        pump_init(&channel->pump, &channels->room, id, fd);
+        return channel;
+}
+
+static void free_channel(struct channel *channel)
+{
+        map_remove(&channel->channels->by_id, &channel->by_id);
+        free(channel);
+}
+
+/* Tells the worker that brought it, if it still lives. False: nobody was told. */
+static bool tell(const struct channel *channel, enum ipc_type type, const void *payload, int fd)
+{
+        struct worker_link *link = channel->channels->forward(channel->channels->context, channel->forward);
+
+        return channel->forward && link && worker_send(link, type, payload, &fd, fd >= 0 ? 1 : 0) == 0;
+}
+
+static enum ipc_reason ipc_reason_of(enum node_reason reason)
+{
+        static const enum ipc_reason reasons[] = {
+                [NODE_REASON_DONE] = IPC_REASON_DONE,
+                [NODE_REASON_RESET] = IPC_REASON_RESET_PEER,
+                [NODE_REASON_PEER_LOST] = IPC_REASON_PEER_LOST,
+                [NODE_REASON_REFUSED] = IPC_REASON_REFUSED,
+                [NODE_REASON_TIMED_OUT] = IPC_REASON_TIMED_OUT,
+                [NODE_REASON_NO_PEER] = IPC_REASON_NO_PEER,
+                [NODE_REASON_LIMIT] = IPC_REASON_LIMIT,
+        };
+
+        return reasons[reason];
+}
+
+/* A channel that ran is over; its connection is closed already. */
+static void conclude(struct channel *channel, enum ipc_reason reason)
+{
+        struct channels *channels = channel->channels;
+        struct ipc_channel_closed closed = {
+                .channel = channel->number,
+                .sent_bytes = channel->pump.sent_bytes,
+                .received_bytes = channel->pump.received_bytes,
+                .duration_us = channels->room.now->mono_us - channel->since_us,
+                .reason = reason,
+        };
+
+        channels->sent_bytes += closed.sent_bytes;
+        channels->received_bytes += closed.received_bytes;
+        tell(channel, IPC_CHANNEL_CLOSED, &closed, -1);
+        free_channel(channel);
+}
+
+static void on_broken(struct pump *pump)
+{
+        conclude(container_of(pump, struct channel, pump), IPC_REASON_RESET_LOCAL);
+}
+
+int channels_init(struct channels *channels, struct ev_loop *loop, struct node *node, const struct now *now,
+                  const uint8_t map_key[16], struct worker_link *(*forward)(void *context, uint32_t id), void *context)
+{
+        *channels = (struct channels){ .node = node, .forward = forward, .context = context };
+        map_init(&channels->by_id, map_key);
+        list_init(&channels->holdings);
+        return pump_room_init(&channels->room, loop, node, now, on_broken);
+}
+
+void channels_fini(struct channels *channels)
+{
+        struct map_entry *entry;
+
+        while ((entry = map_walk(&channels->by_id, NULL))) {
+                struct channel *channel = container_of(entry, struct channel, by_id);
+
+                if (channel->state != CHANNEL_ASKED)
+                        pump_close(&channel->pump, false);
+                free_channel(channel);
+        }
+        list_for_each(at, &channels->holdings)
+                free(list_entry(at, struct holding, in_list));
+        map_fini(&channels->by_id);
+        pump_room_fini(&channels->room);
+}
+
+static struct holding *find_holding(struct channels *channels, uint32_t forward, uint16_t gate_port, uint16_t protocol)
+{
+        list_for_each(at, &channels->holdings) {
+                struct holding *holding = list_entry(at, struct holding, in_list);
+
+                if ((!forward || holding->forward == forward) && holding->service.gate_port == gate_port &&
+                    holding->service.protocol == protocol)
+                        return holding;
+        }
+        return NULL;
+}
+
+void channels_hold(struct channels *channels, uint32_t from, const struct ipc_service_held *held)
+{
+        struct holding *holding;
+
+        if (find_holding(channels, from, held->gate_port, held->protocol))
+                return;
+        holding = calloc(1, sizeof(*holding));
+        if (!holding)
+                return;         /* its channels will be refused as unknown; the next conf says it again */
+        holding->forward = from;
+        holding->service = *held;
+        list_push_back(&channels->holdings, &holding->in_list);
+}
+
+static void drop_holding(struct holding *holding)
+{
+        list_remove(&holding->in_list);
+        free(holding);
+}
+
+void channels_leave(struct channels *channels, uint32_t from, const struct ipc_service_held *held)
+{
+        struct holding *holding = find_holding(channels, from, held->gate_port, held->protocol);
+
+        if (holding)
+                drop_holding(holding);
+}
+
+/* The connection goes back to whoever brought it, who may try another peer; nobody there any more: it is reset. */
+static void give_back(struct worker_link *link, uint64_t number, enum ipc_reason reason, const void *text, size_t len, int fd)
+{
+        struct ipc_channel_refused refused = { .channel = number, .reason = reason,
+                                               .text_len = (uint32_t)MIN(len, sizeof(refused.text)) };
+
+        if (refused.text_len)
+                memcpy(refused.text, text, refused.text_len);
+        if (link)
+                worker_send(link, IPC_CHANNEL_REFUSED, &refused, &fd, 1);
+        close(fd);
+}
+
+void channels_open(struct channels *channels, uint32_t from, const struct ipc_channel_open *open, int fd)
+{
+        struct worker_link *link = channels->forward(channels->context, from);
+        node_channel_id id;
+        int r = node_open(channels->node, open->peer, open->gate_port, open->protocol, open->metadata, open->metadata_len,
+                          MSEC(open->deadline_ms), &id, channels->room.now);
+
+        if (r < 0) {
+                give_back(link, open->channel, r == -ENOTCONN ? IPC_REASON_NO_PEER : IPC_REASON_LIMIT, NULL, 0, fd);
+        } else if (!new_channel(channels, CHANNEL_OPENING, id, from, open->channel, fd)) {
+                node_abort(channels->node, id, channels->room.now);
+                give_back(link, open->channel, IPC_REASON_LIMIT, NULL, 0, fd);
+        }
+}
+
+/* The channel @from was asked about, if it still waits for that answer. */
+static struct channel *find_asked(struct channels *channels, uint32_t from, uint64_t number)
+{
+        struct channel *channel = find(channels, number);
+
+        return channel && channel->state == CHANNEL_ASKED && channel->forward == from ? channel : NULL;
+}
+
+void channels_ready(struct channels *channels, uint32_t from, const struct ipc_channel *ready, int fd)
+{
+        struct channel *channel = find_asked(channels, from, ready->channel);
+
+        if (!channel) {
+                close(fd);      /* CHANNEL_GONE is on its way there */
+                return;
+        }
+        pump_init(&channel->pump, &channels->room, channel->pump.channel, fd);
+        channel->state = CHANNEL_RUNNING;
+        node_accept(channels->node, channel->pump.channel, channels->room.now);
+        pump_start(&channel->pump);
+}
+
+static void refuse(struct channel *channel, const char *text, size_t len)
+{
+        node_refuse(channel->channels->node, channel->pump.channel, text, len, channel->channels->room.now);
+        free_channel(channel);
+}
+
+void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_channel_refused *said)
+{
+        struct channel *channel = find_asked(channels, from, said->channel);
+
+        if (channel)
+                refuse(channel, said->text, MIN(said->text_len, (uint32_t)NODE_TEXT_MAX));
+}
+
+void channels_forget(struct channels *channels, uint32_t forward)
+{
+        static const char text[] = "the service's worker restarts";
+        struct map_entry *entry, *next;
+
+        list_for_each(at, &channels->holdings)
+                if (list_entry(at, struct holding, in_list)->forward == forward)
+                        drop_holding(list_entry(at, struct holding, in_list));
+        for (entry = map_walk(&channels->by_id, NULL); entry; entry = next) {
+                struct channel *channel = container_of(entry, struct channel, by_id);
+
+                next = map_walk(&channels->by_id, entry);
+                if (channel->forward != forward)
+                        continue;
+                channel->forward = 0;
+                if (channel->state == CHANNEL_ASKED)
+                        refuse(channel, text, sizeof(text) - 1);
+        }
+}
+
+/* "Service not found 8080": hypergate.md 6. */
+static size_t not_found_text(uint16_t gate_port, char out[NODE_TEXT_MAX])
+{
+        static const char text[] = "Service not found ";
+        char digits[5];
+        size_t len = sizeof(text) - 1, count = 0;
+
+        memcpy(out, text, len);
+        do
+                digits[count++] = (char)('0' + gate_port % 10);
+        while (gate_port /= 10);
+        while (count)
+                out[len++] = digits[--count];
+        return len;
+}
+
+static void on_arrived(struct channels *channels, const struct node_event *event)
+{
+        struct holding *holding = find_holding(channels, 0, event->gate_port, event->protocol);
+        struct ipc_channel_arrived arrived = { .channel = event->channel, .gate_port = event->gate_port,
+                                               .protocol = event->protocol };
+        struct channel *channel;
+        char text[NODE_TEXT_MAX];
+
+        if (!holding) {
+                node_refuse(channels->node, event->channel, text, not_found_text(event->gate_port, text), channels->room.now);
+                return;
+        }
+        list_remove(&holding->in_list); /* the next one gets the next channel */
+        list_push_back(&channels->holdings, &holding->in_list);
+        memcpy(arrived.peer, event->peer, sizeof(arrived.peer));
+        if (event->len <= sizeof(arrived.metadata)) {   /* what is longer is no use to anyone: it goes unsaid */
+                arrived.metadata_len = (uint32_t)event->len;
+                if (event->len)
+                        memcpy(arrived.metadata, event->bytes, event->len);
+        }
+        channel = new_channel(channels, CHANNEL_ASKED, event->channel, holding->forward, event->channel, -1);
+        if (!channel)
+                node_refuse(channels->node, event->channel, "out of memory", 13, channels->room.now);
+        else if (!tell(channel, IPC_CHANNEL_ARRIVED, &arrived, -1))
+                refuse(channel, "busy", 4);
+}
+
+static void on_opened(struct channel *channel)
+{
+        struct ipc_channel opened = { .channel = channel->number };
+
+        channel->state = CHANNEL_RUNNING;
+        tell(channel, IPC_CHANNEL_OPENED, &opened, -1);
+        pump_start(&channel->pump);
+}
+
+static void on_refused(struct channel *channel, const struct node_event *event)
+{
+        struct channels *channels = channel->channels;
+        struct worker_link *link = channel->forward ? channels->forward(channels->context, channel->forward) : NULL;
+
+        give_back(link, channel->number, ipc_reason_of(event->reason), event->bytes, event->len, pump_release(&channel->pump));
+        free_channel(channel);
+}
+
+static void on_closed(struct channel *channel, const struct node_event *event)
+{
+        struct ipc_channel gone = { .channel = channel->number };
+
+        switch (channel->state) {
+        case CHANNEL_OPENING:
+                on_refused(channel, event);
+                break;
+        case CHANNEL_ASKED:
+                tell(channel, IPC_CHANNEL_GONE, &gone, -1);
+                free_channel(channel);
+                break;
+        case CHANNEL_RUNNING:
+                pump_close(&channel->pump, event->reason == NODE_REASON_DONE);
+                conclude(channel, ipc_reason_of(event->reason));
+                break;
+        }
+}
+
+void channels_event(struct channels *channels, const struct node_event *event)
+{
+        struct channel *channel;
+
+        if (event->kind == NODE_CHANNEL_ARRIVED) {
+                on_arrived(channels, event);
+                return;
+        }
+        channel = find(channels, event->channel);
+        if (!channel)
+                return;
+        if (event->kind == NODE_CHANNEL_OPENED && channel->state == CHANNEL_OPENING)
+                on_opened(channel);
+        else if (event->kind == NODE_CHANNEL_REFUSED && channel->state == CHANNEL_OPENING)
+                on_refused(channel, event);
+        else if (event->kind == NODE_CHANNEL_READABLE && channel->state == CHANNEL_RUNNING)
+                pump_receive(&channel->pump);
+        else if (event->kind == NODE_CHANNEL_WRITABLE && channel->state == CHANNEL_RUNNING)
+                pump_send(&channel->pump);
+        else if (event->kind == NODE_CHANNEL_CLOSED)
+                on_closed(channel, event);
+}
+
+void channels_bytes(const struct channels *channels, uint64_t *sent_out, uint64_t *received_out)
+{
+        *sent_out = channels->sent_bytes;
+        *received_out = channels->received_bytes;
+        for (struct map_entry *entry = map_walk(&channels->by_id, NULL); entry; entry = map_walk(&channels->by_id, entry)) {
+                const struct pump *pump = &container_of(entry, struct channel, by_id)->pump;
+
+                *sent_out += pump->sent_bytes;
+                *received_out += pump->received_bytes;
+        }
+}

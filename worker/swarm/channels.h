@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The story of each channel between the forward worker that brought its connection and the node that carries it. */
+#ifndef HG_SWARM_CHANNELS_H
+#define HG_SWARM_CHANNELS_H
+
+#include "run.h"
+#include "ipc_message.h"
+#include "list.h"
+#include "map.h"
+#include "node.h"
+#include "pump.h"
+
+struct channels {
+        struct pump_room room;
+        struct node *node;
+        struct map by_id;               /* by node_channel_id */
+        struct list holdings;           /* which forward worker serves which gate port; the next in turn first */
+        struct worker_link *(*forward)(void *context, uint32_t id);        /* the link to that worker, or NULL */
+        void *context;
+        uint64_t sent_bytes, received_bytes;    /* of channels that ended */
+};
+
+/* @forward finds the link to a forward worker. 0 or -ENOMEM. */
+int channels_init(struct channels *channels, struct ev_loop *loop, struct node *node, const struct now *now,
+                  const uint8_t map_key[16], struct worker_link *(*forward)(void *context, uint32_t id), void *context);
+
+/* Resets every connection that is left. */
+void channels_fini(struct channels *channels);
+
+/* From forward worker @from. CHANNEL_OPEN and CHANNEL_READY bring @fd, which is ours from here on. */
+void channels_hold(struct channels *channels, uint32_t from, const struct ipc_service_held *held);
+void channels_leave(struct channels *channels, uint32_t from, const struct ipc_service_held *held);
+void channels_open(struct channels *channels, uint32_t from, const struct ipc_channel_open *open, int fd);
+void channels_ready(struct channels *channels, uint32_t from, const struct ipc_channel *ready, int fd);
+void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_channel_refused *refuse);
+
+/* The worker died or was replaced: what it holds is void, what it was asked is refused; what runs goes on without it. */
+void channels_forget(struct channels *channels, uint32_t forward);
+
+/* Takes the node's NODE_CHANNEL_* events. */
+void channels_event(struct channels *channels, const struct node_event *event);
+
+/* Bytes of all channels, running ones included. */
+void channels_bytes(const struct channels *channels, uint64_t *sent_out, uint64_t *received_out);
+
+#endif

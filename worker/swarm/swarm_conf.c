@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the supervisor and the siblings say to the swarm worker. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc_blob.h"
+#include "swarm_process.h"
+
+static void fill_random(void *context, void *out, size_t len)
+{
+        randombytes_buf(out, len);
+}
+
+static void wipe(struct swarm_conf *conf)
+{
+        sodium_memzero(conf, sizeof(*conf));
+}
+
+static void on_begin(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_process *swarm = context;
+
+        wipe(&swarm->conf);
+        swarm->conf.open = true;
+}
+
+static void on_node(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+
+        conf->node = *IPC_PAYLOAD(message, struct ipc_swarm_node);
+        conf->has_node = true;
+}
+
+static void on_socket(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_swarm_socket *socket = IPC_PAYLOAD(message, struct ipc_swarm_socket);
+        struct swarm_process *swarm = context;
+
+        if (socket->kind > IPC_SOCKET_CLIENT) {
+                worker_disown(from);
+                return;
+        }
+        if (swarm->node && swarm->udp.sockets[socket->kind].fd >= 0)
+                return;         /* it is the same one: the supervisor never changes a socket under a running node */
+        udp_take_socket(&swarm->udp, socket->kind, ipc_received_take_fd(message, 0), socket->gso);
+        if (swarm->receive_bytes == 0 || socket->receive_bytes < swarm->receive_bytes)
+                swarm->receive_bytes = socket->receive_bytes;
+        if (socket->kind == IPC_SOCKET_SERVER) {
+                swarm->server_local.port = socket->local_port;
+                memcpy(swarm->server_local.ip, socket->local_ip, sizeof(swarm->server_local.ip));
+        }
+}
+
+static void on_address(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+
+        if (conf->local_count < ARRAY_LEN(conf->local))
+                memcpy(conf->local[conf->local_count++].ip, IPC_PAYLOAD(message, struct ipc_swarm_address)->ip, 4);
+}
+
+static void on_bootstrap(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_swarm_bootstrap *node = IPC_PAYLOAD(message, struct ipc_swarm_bootstrap);
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+
+        if (conf->bootstrap_count == ARRAY_LEN(conf->bootstrap))
+                return;
+        memcpy(conf->bootstrap[conf->bootstrap_count].ip, node->ip, sizeof(node->ip));
+        conf->bootstrap[conf->bootstrap_count++].port = node->port;
+}
+
+static void on_router(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+
+        conf->router = *IPC_PAYLOAD(message, struct ipc_swarm_router);
+        conf->has_router = true;
+        sodium_memzero(message->payload.bytes, sizeof(conf->router));
+}
+
+static void on_identity(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+
+        if (conf->identity_count < ARRAY_LEN(conf->identities))
+                conf->identities[conf->identity_count++] = *IPC_PAYLOAD(message, struct ipc_swarm_identity);
+        sodium_memzero(message->payload.bytes, sizeof(struct ipc_swarm_identity));
+}
+
+static int start(struct swarm_process *swarm)
+{
+        struct node_config config = {
+                .random = { fill_random, NULL },
+                .server_socket = IPC_SOCKET_SERVER,
+                .client_socket = IPC_SOCKET_CLIENT,
+                .server_local = swarm->server_local,
+                .persistent = swarm->conf.node.persistent,
+                .public_addr.port = swarm->conf.node.public_port,
+                .receive_bytes = swarm->receive_bytes,
+        };
+
+        memcpy(config.public_addr.ip, swarm->conf.node.public_ip, sizeof(config.public_addr.ip));
+        return swarm_start_node(swarm, &config);
+}
+
+static void join(struct swarm_process *swarm, const struct ipc_swarm_identity *identity)
+{
+        enum node_role role = identity->role == IPC_AS_PROVIDER ? NODE_PROVIDER : NODE_GATEWAY;
+
+        if (!swarm->conf.has_router || swarm->joined[role])
+                return;
+        if (node_join(swarm->node, role, swarm->conf.router.public_key, swarm->conf.router.auth_key, identity->seed,
+                      &swarm->driver.now) == 0)
+                swarm->joined[role] = true;
+        else
+                worker_log(&swarm->worker, LOG_ERR, NULL, "can't join the router: out of memory");
+}
+
+static void on_end(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_process *swarm = context;
+        struct swarm_conf *conf = &swarm->conf;
+        bool complete = conf->open && conf->has_node && swarm->udp.sockets[IPC_SOCKET_SERVER].fd >= 0 &&
+                        swarm->udp.sockets[IPC_SOCKET_CLIENT].fd >= 0;
+
+        driver_tell_time(&swarm->driver);
+        if (!complete || (!swarm->node && start(swarm) < 0)) {
+                worker_log(&swarm->worker, LOG_ERR, NULL, "can't start on this configuration");
+                worker_stop(&swarm->worker, EXIT_FAILURE);
+        } else if (node_set_bootstrap(swarm->node, conf->bootstrap, conf->bootstrap_count, &swarm->driver.now) < 0 ||
+                   node_set_local_addresses(swarm->node, conf->local, conf->local_count, &swarm->driver.now) < 0) {
+                worker_log(&swarm->worker, LOG_ERR, NULL, "can't apply the configuration: out of memory");
+        } else {
+                for (size_t i = 0; i < conf->identity_count; i++)
+                        join(swarm, &conf->identities[i]);
+        }
+        wipe(conf);
+}
+
+static void on_advertise(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_process *swarm = context;
+        uint32_t len = IPC_PAYLOAD(message, struct ipc_advertise)->len;
+        int fd = ipc_received_take_fd(message, 0);
+        uint8_t *bytes;
+        int r = ipc_blob_read(fd, len, &bytes);
+
+        close(fd);
+        if (r < 0 || !swarm->node) {
+                worker_disown(from);
+                return;
+        }
+        if (node_advertise(swarm->node, bytes, len, &swarm->driver.now) < 0)
+                worker_log(&swarm->worker, LOG_ERR, NULL, "can't advertise: out of memory");
+        free(bytes);
+}
+
+/* The channels, once there is a node to carry them: the supervisor introduces nobody before. */
+static struct channels *channels_of(void *context, struct worker_link *from)
+{
+        struct swarm_process *swarm = context;
+
+        if (swarm->node)
+                return &swarm->channels;
+        worker_disown(from);
+        return NULL;
+}
+
+static void on_held(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct channels *channels = channels_of(context, from);
+
+        if (channels)
+                channels_hold(channels, from->ipc.id, IPC_PAYLOAD(message, struct ipc_service_held));
+}
+
+static void on_left(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct channels *channels = channels_of(context, from);
+
+        if (channels)
+                channels_leave(channels, from->ipc.id, IPC_PAYLOAD(message, struct ipc_service_held));
+}
+
+static void on_open(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_channel_open *open = IPC_PAYLOAD(message, struct ipc_channel_open);
+        struct channels *channels = channels_of(context, from);
+
+        if (channels && open->metadata_len > sizeof(open->metadata))
+                worker_disown(from);
+        else if (channels)
+                channels_open(channels, from->ipc.id, open, ipc_received_take_fd(message, 0));
+}
+
+static void on_ready(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct channels *channels = channels_of(context, from);
+
+        if (channels)
+                channels_ready(channels, from->ipc.id, IPC_PAYLOAD(message, struct ipc_channel), ipc_received_take_fd(message, 0));
+}
+
+static void on_refuse(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_channel_refused *refused = IPC_PAYLOAD(message, struct ipc_channel_refused);
+        struct channels *channels = channels_of(context, from);
+
+        if (channels && refused->text_len > sizeof(refused->text))
+                worker_disown(from);
+        else if (channels)
+                channels_refuse(channels, from->ipc.id, refused);
+}
+
+static void on_introduced(void *context, struct worker_link *link)
+{
+        struct swarm_process *swarm = context;
+
+        if (link->ipc.peer == IPC_ROUTER)
+                peers_introduce(&swarm->peers, link);
+}
+
+static void on_departed(void *context, struct worker_link *link)
+{
+        struct swarm_process *swarm = context;
+
+        if (link->ipc.peer == IPC_ROUTER)
+                peers_introduce(&swarm->peers, NULL);
+        else if (link->ipc.peer == IPC_FORWARD && swarm->node)
+                channels_forget(&swarm->channels, link->ipc.id);
+}
+
+static void on_stopping(void *context, usec_t limit_us)
+{
+        struct swarm_process *swarm = context;
+
+        if (!swarm->node) {
+                worker_stop(&swarm->worker, EXIT_SUCCESS);
+                return;
+        }
+        swarm->leaving = true;
+        driver_tell_time(&swarm->driver);
+        node_leave(swarm->node, limit_us - usec_min(limit_us / 2, MSEC(200)), &swarm->driver.now);
+}
+
+const struct worker_handlers swarm_handlers = {
+        .message = {
+                [IPC_CONF_BEGIN] = on_begin,
+                [IPC_SWARM_NODE] = on_node,
+                [IPC_SWARM_SOCKET] = on_socket,
+                [IPC_SWARM_ADDRESS] = on_address,
+                [IPC_SWARM_BOOTSTRAP] = on_bootstrap,
+                [IPC_SWARM_ROUTER] = on_router,
+                [IPC_SWARM_IDENTITY] = on_identity,
+                [IPC_CONF_END] = on_end,
+                [IPC_ADVERTISE] = on_advertise,
+                [IPC_SERVICE_HELD] = on_held,
+                [IPC_SERVICE_LEFT] = on_left,
+                [IPC_CHANNEL_OPEN] = on_open,
+                [IPC_CHANNEL_READY] = on_ready,
+                [IPC_CHANNEL_REFUSE] = on_refuse,
+        },
+        .introduced = on_introduced,
+        .departed = on_departed,
+        .stopping = on_stopping,
+};

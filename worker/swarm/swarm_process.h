@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The swarm worker: keys, the network and the bytes of all channels. Everything it knows hangs here. */
+#ifndef HG_SWARM_PROCESS_H
+#define HG_SWARM_PROCESS_H
+
+#include "channels.h"
+#include "driver.h"
+#include "peers.h"
+#include "run.h"
+#include "udp.h"
+
+enum {
+        SWARM_ADDRESSES_MAX = 64,       /* of each kind, in one configuration */
+        SWARM_IDENTITIES_MAX = 2,       /* one a role */
+};
+
+/* What CONF_BEGIN .. CONF_END said so far; wiped as soon as it is applied. */
+struct swarm_conf {
+        bool open, has_node, has_router;
+        struct ipc_swarm_node node;
+        struct ipc_swarm_router router;
+        struct ipc_swarm_identity identities[SWARM_IDENTITIES_MAX];
+        struct addr bootstrap[SWARM_ADDRESSES_MAX], local[SWARM_ADDRESSES_MAX];
+        size_t identity_count, bootstrap_count, local_count;
+};
+
+struct swarm_process {
+        struct worker worker;
+        struct udp udp;
+        struct driver driver;
+        struct node *node;              /* NULL until the first configuration */
+        struct channels channels;
+        struct peers peers;
+        struct swarm_conf conf;
+        struct addr server_local;
+        size_t receive_bytes;           /* granted, the smallest of the sockets' */
+        struct ipc_swarm_status told;   /* the last SWARM_STATUS */
+        usec_t told_us;
+        ev_timer status;
+        bool joined[SWARM_IDENTITIES_MAX];
+        bool leaving;
+};
+
+/* swarm_conf.c: the messages from the supervisor. */
+extern const struct worker_handlers swarm_handlers;
+
+/* swarm_status.c: tells the supervisor what changed, at most once a second. */
+void swarm_status_init(struct swarm_process *swarm);
+void swarm_status_fini(struct swarm_process *swarm);
+void swarm_status_look(struct swarm_process *swarm);
+
+/* The first configuration is complete: the node starts. 0 or -ENOMEM. */
+int swarm_start_node(struct swarm_process *swarm, const struct node_config *config);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "swarm_process.h"
+
+#define STATUS_EVERY_S 1.0
+
+static struct ipc_swarm_status status_now(const struct swarm_process *swarm)
+{
+        struct ipc_swarm_status status;
+        struct node_stats stats;
+
+        node_stats(swarm->node, &stats);
+        status = (struct ipc_swarm_status){
+                .nodes = stats.table_nodes,
+                .bootstrapped = stats.bootstrapped,
+                .announced = stats.announced,
+                .gateways = stats.peers[NODE_GATEWAY],
+                .providers = stats.peers[NODE_PROVIDER],
+                .channels = stats.channels,
+        };
+        channels_bytes(&swarm->channels, &status.sent_bytes, &status.received_bytes);
+        return status;
+}
+
+/* Who counts peers wants to know at once; who counts bytes can wait. */
+static bool news(const struct ipc_swarm_status *told, const struct ipc_swarm_status *now)
+{
+        return told->bootstrapped != now->bootstrapped || told->announced != now->announced ||
+               told->gateways != now->gateways || told->providers != now->providers;
+}
+
+static void tell(struct swarm_process *swarm, const struct ipc_swarm_status *status)
+{
+        swarm->told = *status;
+        swarm->told_us = swarm->driver.now.mono_us;
+        worker_send(&swarm->worker.supervisor, IPC_SWARM_STATUS, status, NULL, 0);
+}
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        struct swarm_process *swarm = timer->data;
+        struct ipc_swarm_status status = status_now(swarm);
+
+        if (memcmp(&status, &swarm->told, sizeof(status)) != 0)
+                tell(swarm, &status);
+}
+
+void swarm_status_init(struct swarm_process *swarm)
+{
+        ev_timer_init(&swarm->status, on_due, STATUS_EVERY_S, 0);
+        swarm->status.data = swarm;
+}
+
+void swarm_status_fini(struct swarm_process *swarm)
+{
+        ev_timer_stop(swarm->worker.loop, &swarm->status);
+}
+
+void swarm_status_look(struct swarm_process *swarm)
+{
+        struct node_stats stats;
+        struct ipc_swarm_status status;
+
+        if (ev_is_active(&swarm->status))
+                return;         /* armed: it will look by itself. Idle turns arm nothing and wake nobody */
+        node_stats(swarm->node, &stats);
+        status = swarm->told;
+        status.bootstrapped = stats.bootstrapped;
+        status.announced = stats.announced;
+        status.gateways = stats.peers[NODE_GATEWAY];
+        status.providers = stats.peers[NODE_PROVIDER];
+        if (news(&swarm->told, &status)) {
+                status = status_now(swarm);
+                tell(swarm, &status);
+        }
+        if (stats.channels || swarm->told.channels)
+                ev_timer_set(&swarm->status, STATUS_EVERY_S, 0), ev_timer_start(swarm->worker.loop, &swarm->status);
+}
