@@ -14,6 +14,7 @@
 #define UDX_BUFFER_MIN (256 * 1024)             /* a smaller limit is raised to this */
 #define UDX_BUFFER_MAX (4 * 1024 * 1024)        /* default of both limits; what JS always advertises */
 #define UDX_MESSAGE_MAX 1152                    /* bytes of an unordered message that pass any path */
+#define UDX_MESSAGE_BUFFER 1472                 /* holds any that comes */
 
 struct udx_mux;
 struct udx_stream;
@@ -77,8 +78,8 @@ void udx_stream_end(struct udx_stream *stream);
 /* Drops the stream at both ends, whatever is queued or unread; no event follows. Free it when convenient. */
 void udx_stream_destroy(struct udx_stream *stream);
 
-/* All bytes that can be read, contiguous, valid until the next call on the mux that takes packets; the caller may overwrite them
- * (to decrypt in place). Returns how many. */
+/* All bytes that can be read, contiguous, each valid until it is consumed or the mux takes packets again; the caller may overwrite
+ * them (to decrypt in place). Returns how many. */
 size_t udx_stream_peek(struct udx_stream *stream, uint8_t **span_out);
 
 /* Gives the first @len of them back: they make room for the peer's next ones. */
@@ -91,9 +92,10 @@ bool udx_stream_at_end(const struct udx_stream *stream);
 bool udx_stream_send_message(struct udx_stream *stream, const void *bytes, size_t len);
 
 /* Copies the oldest message received to @out and returns true with its length, or false when none waits. */
-bool udx_stream_receive_message(struct udx_stream *stream, uint8_t out[UDX_MESSAGE_MAX * 2], size_t *len_out);
+bool udx_stream_receive_message(struct udx_stream *stream, uint8_t out[UDX_MESSAGE_BUFFER], size_t *len_out);
 
-/* Bounds of what is kept for sending and for reading, in bytes. A frame that is to be peeked whole must be well below the second. */
+/* Bounds of what is kept for sending and for reading, in bytes: at least UDX_BUFFER_MIN, reading at most UDX_BUFFER_MAX. A frame
+ * that is to be peeked whole must be at most half of the second. Set before the stream is connected. */
 void udx_stream_set_send_limit(struct udx_stream *stream, size_t limit_bytes);
 void udx_stream_set_receive_limit(struct udx_stream *stream, size_t limit_bytes);
 

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "udx_pacer.h"
+
+#include "cleanup.h"
+#include "udx_congestion.h"
+
+#define MICRO 1000000
+#define BURST_MIN ((uint64_t)16 * UDX_FULL_BYTES)
+#define BURST_IDLE ((uint64_t)64 * UDX_FULL_BYTES)      /* what a peer's socket buffer of 208 KiB surely holds */
+#define RUN_BYTES ((uint64_t)44 * UDX_FULL_BYTES)
+
+void udx_pacer_init(struct udx_pacer *pacer)
+{
+        *pacer = (struct udx_pacer){ .level = (int64_t)BURST_MIN * MICRO };
+}
+
+void udx_pacer_fill(struct udx_pacer *pacer, uint64_t rate, bool idle, usec_t now_us)
+{
+        usec_t elapsed_us = usec_min(now_us - pacer->filled_us, SECONDS(1));
+        uint64_t burst = MAX(rate / 1000, BURST_MIN);   /* timers are good for a millisecond */
+
+        if (idle)
+                burst = MIN(burst, BURST_IDLE);
+        pacer->filled_us = now_us;
+        pacer->level += (int64_t)(MIN(rate, (uint64_t)1 << 40) * elapsed_us);
+        pacer->level = MIN(pacer->level, (int64_t)(burst * MICRO));
+}
+
+usec_t udx_pacer_ready_at(const struct udx_pacer *pacer, uint64_t rate)
+{
+        uint64_t quantum = MIN(MAX(rate / 1000, (uint64_t)UDX_FULL_BYTES), RUN_BYTES);
+        int64_t missing = (int64_t)(quantum * MICRO) - pacer->level;
+
+        if (missing <= 0 || !rate)
+                return pacer->filled_us;
+        return pacer->filled_us + (usec_t)missing / rate + 1;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <assert.h>
+
+#include "udx_private.h"
+
+#define BEAT_ANSWER_US MSEC(50)         /* a flood of HEARTBEATs is answered 20 times a second */
+
+/* Not connected yet: somebody who knows the id speaks from somewhere. Keep the packet, tell whence it came. */
+static enum udx_verdict hold(struct udx_stream *stream, unsigned socket, const struct addr *remote, const void *bytes, size_t len)
+{
+        struct udx_note *note;
+
+        if (!addr_equal(remote, &stream->seen_remote) || socket != stream->seen_socket) {
+                stream->seen_socket = socket;
+                stream->seen_remote = *remote;
+                udx_stream_report(stream, UDX_PATH);
+        }
+        if (stream->waiting.count >= UDX_WAITING_MAX || len > UDX_DATAGRAM_MAX)
+                return UDX_HELD_FULL;
+        note = udx_note_add(stream->mux, &stream->waiting, bytes, len);
+        if (!note)
+                return UDX_HELD_FULL;
+        note->remote = *remote;
+        return UDX_HELD;
+}
+
+/* The peer's address, the one before it moved, or, while moves are allowed, any: but not for what cuts the stream short. libudx checks
+ * nothing here; the address is what an attacker who learned the id can't easily fake. */
+static bool is_welcome(struct udx_stream *stream, unsigned socket, const struct addr *remote, const struct udx_packet *packet)
+{
+        if (addr_equal(remote, &stream->path.remote) || addr_equal(remote, &stream->remote_before))
+                return true;
+        if (!stream->moves_allowed || (packet->type & (UDX_END | UDX_DESTROY | UDX_HEARTBEAT)))
+                return false;
+        if (!addr_equal(remote, &stream->seen_remote) || socket != stream->seen_socket) {
+                stream->seen_socket = socket;
+                stream->seen_remote = *remote;
+                udx_stream_report(stream, UDX_PATH);
+        }
+        return true;
+}
+
+static enum udx_verdict take_beat(struct udx_stream *stream, usec_t now_us)
+{
+        if (now_us >= stream->beat_answer_us) {
+                stream->beat_answer_us = now_us + BEAT_ANSWER_US;
+                stream->ack_due = true;
+        }
+        return UDX_OK;
+}
+
+static enum udx_verdict take_destroy(struct udx_stream *stream, const struct udx_packet *packet)
+{
+        int32_t ahead = udx_seq_diff(packet->seq, stream->assembly.next);
+
+        if (ahead < 0 || ahead > UDX_REORDER_MAX)
+                return UDX_OUT_OF_WINDOW;
+        udx_stream_close(stream, UDX_RESET);
+        return UDX_OK;
+}
+
+static void note_end(struct udx_stream *stream, const struct udx_packet *packet)
+{
+        if (!(packet->type & UDX_END) || stream->remote_half != UDX_HALF_OPEN)
+                return;
+        stream->remote_half = UDX_HALF_ENDING;
+        stream->remote_end = packet->seq;
+}
+
+static void reach_end(struct udx_stream *stream)
+{
+        if (stream->remote_half != UDX_HALF_ENDING || udx_seq_diff(stream->assembly.next, stream->remote_end) <= 0)
+                return;
+        stream->remote_half = UDX_HALF_ENDED;
+        udx_assembly_drop_ahead(&stream->assembly);
+        udx_stream_report(stream, UDX_REMOTE_ENDED);
+}
+
+/* DATA, END or both. Whatever becomes of it, the peer gets to know what is here. */
+static enum udx_verdict take_data(struct udx_stream *stream, const struct udx_packet *packet)
+{
+        size_t readable = udx_assembly_readable(&stream->assembly);
+        enum udx_taken taken;
+
+        stream->ack_due = true;
+        if (stream->remote_half != UDX_HALF_OPEN && udx_seq_diff(packet->seq, stream->remote_end) > 0)
+                return UDX_OUT_OF_WINDOW;       /* nothing comes after an END */
+        taken = udx_assembly_take(&stream->assembly, packet->seq, packet->payload,
+                                  packet->type & UDX_DATA ? packet->payload_len : 0);
+        if (taken == UDX_TOO_FAR)
+                return UDX_OUT_OF_WINDOW;
+        if (taken == UDX_TOO_MUCH)
+                return UDX_NO_ROOM;
+        if (taken == UDX_TAKEN_BEFORE) {
+                stream->mux->counters.duplicates++;
+                return UDX_OK;
+        }
+        note_end(stream, packet);
+        if (udx_assembly_readable(&stream->assembly) > readable) {
+                stream->bytes_in += udx_assembly_readable(&stream->assembly) - readable;
+                udx_stream_report(stream, UDX_READABLE);
+        }
+        reach_end(stream);
+        return UDX_OK;
+}
+
+static void take_message(struct udx_stream *stream, const struct udx_packet *packet)
+{
+        if (stream->messages_in.count < UDX_MESSAGES_MAX && packet->payload_len <= UDX_MESSAGE_BUFFER &&
+            udx_note_add(stream->mux, &stream->messages_in, packet->payload, packet->payload_len))
+                udx_stream_report(stream, UDX_MESSAGES);
+}
+
+/* RFC 9293 3.10.7.4, as libudx does it: only news changes the window. */
+static void take_window(struct udx_stream *stream, const struct udx_packet *packet)
+{
+        int32_t newer = udx_seq_diff(packet->seq, stream->window_seq);
+
+        if (udx_seq_diff(packet->ack, stream->recovery.una) < 0 ||
+            newer < 0 || (newer == 0 && udx_seq_diff(packet->ack, stream->window_ack) < 0))
+                return;
+        stream->window_seq = packet->seq;
+        stream->window_ack = packet->ack;
+        stream->peer_window_bytes = packet->window_bytes;
+        if (packet->window_bytes)
+                stream->shut_since_us = 0;
+}
+
+static void take_progress(struct udx_stream *stream, const struct udx_delivered *delivered, usec_t now_us)
+{
+        udx_queue_release(&stream->queue, delivered->released_bytes);
+        stream->timeouts = 0;
+        stream->probed = false;
+        stream->tail_since_us = now_us;
+        udx_stream_restart_timeout(stream, now_us);
+        if (stream->local_half == UDX_HALF_END_SENT && stream->recovery.una == stream->recovery.nxt)
+                stream->local_half = UDX_HALF_ENDED;
+}
+
+static void take_ack(struct udx_stream *stream, const struct udx_packet *packet, usec_t now_us)
+{
+        struct udx_recovery *recovery = &stream->recovery;
+        struct udx_delivered delivered = { .rtt_us = USEC_NEVER };
+        struct udx_congestion_ack ack;
+
+        if (recovery->una == recovery->nxt)
+                return;
+        if (udx_seq_diff(packet->ack, recovery->una) > 0)
+                udx_recovery_ack(recovery, packet->ack, &stream->rtt, now_us, &delivered);
+        recovery->blind = packet->sack_count == UDX_SACK_MAX;   /* libudx lists the lowest ranges only */
+        for (unsigned i = 0; i < packet->sack_count; i++) {
+                struct udx_sack sack = udx_packet_sack(packet, i);
+
+                recovery->blind_from = sack.end;
+                udx_recovery_sack(recovery, &sack, &stream->rtt, now_us, &delivered);
+        }
+        if (delivered.rtt_us != USEC_NEVER)
+                udx_rtt_sample(&stream->rtt, delivered.rtt_us, now_us);
+        if (delivered.progress)
+                take_progress(stream, &delivered, now_us);
+        if (!delivered.packets)
+                return;
+
+        udx_stream_find_losses(stream, now_us);
+        ack = (struct udx_congestion_ack){
+                .delivered_bytes = delivered.bytes,
+                .flying_bytes = recovery->flying_bytes,
+                .una = recovery->una,
+                .nxt = recovery->nxt,
+                .rtt_us = delivered.rtt_us,
+                .srtt_us = stream->rtt.srtt_us,
+                .progress = delivered.progress,
+                .limited = stream->limited,
+                .now_us = now_us,
+        };
+        udx_congestion_on_ack(&stream->congestion, &ack);
+        udx_stream_report_space(stream);
+}
+
+static enum udx_verdict take(struct udx_stream *stream, const struct udx_packet *packet, usec_t now_us)
+{
+        enum udx_verdict verdict = UDX_OK;
+
+        if (packet->type & UDX_HEARTBEAT)
+                return take_beat(stream, now_us);
+        if (udx_seq_diff(packet->ack, stream->recovery.nxt) > 0)
+                return UDX_WRONG_ACK;
+        if (packet->type & UDX_DESTROY)
+                return take_destroy(stream, packet);
+        if (packet->type & (UDX_DATA | UDX_END))
+                verdict = take_data(stream, packet);
+        if (packet->type & UDX_MESSAGE)
+                take_message(stream, packet);
+        take_window(stream, packet);
+        take_ack(stream, packet, now_us);
+        udx_stream_close_if_ended(stream);
+        return verdict;
+}
+
+enum udx_verdict udx_stream_receive(struct udx_stream *stream, unsigned socket, const struct addr *remote,
+                                    const struct udx_packet *packet, const void *bytes, size_t len)
+{
+        enum udx_verdict verdict;
+
+        if (stream->state == UDX_UNCONNECTED)
+                return hold(stream, socket, remote, bytes, len);
+        if (!is_welcome(stream, socket, remote, packet))
+                return UDX_WRONG_REMOTE;
+        verdict = take(stream, packet, stream->mux->now_us);
+        if (stream->state == UDX_OPEN)
+                udx_stream_want(stream);
+        return verdict;
+}
+
+void udx_stream_take_waiting(struct udx_stream *stream)
+{
+        struct udx_mux *mux = stream->mux;
+        struct udx_note *note;
+
+        while (stream->state == UDX_OPEN && (note = udx_note_pop(&stream->waiting))) {
+                struct udx_packet packet;
+
+                if (addr_equal(&note->remote, &stream->path.remote) &&
+                    udx_packet_read(note->bytes, note->len, &packet) == UDX_OK)
+                        mux->counters.verdicts[take(stream, &packet, mux->now_us)]++;
+                udx_note_free(mux, note);
+        }
+}

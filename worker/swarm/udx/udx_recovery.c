@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "udx_recovery.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+enum {
+        RING_FIRST = 16,
+        SACKED_ENOUGH = 3,      /* RFC 8985 6.2 step 4: without reordering, three SACKed packets need no patience */
+};
+
+void udx_recovery_init(struct udx_recovery *recovery, struct udx_pool *pool)
+{
+        *recovery = (struct udx_recovery){ .pool = pool, .reorder_deadline_us = USEC_NEVER };
+}
+
+static void ring_free(struct udx_recovery *recovery)
+{
+        udx_pool_give(recovery->pool, recovery->ring, recovery->capacity * sizeof(*recovery->ring));
+        recovery->ring = NULL;
+        recovery->capacity = 0;
+}
+
+void udx_recovery_fini(struct udx_recovery *recovery)
+{
+        ring_free(recovery);
+        udx_recovery_init(recovery, recovery->pool);
+}
+
+static inline struct udx_sent *sent_at(const struct udx_recovery *recovery, uint32_t seq)
+{
+        return &recovery->ring[seq & (recovery->capacity - 1)];
+}
+
+struct udx_sent *udx_recovery_find(const struct udx_recovery *recovery, uint32_t seq)
+{
+        assert(seq - recovery->una < recovery->nxt - recovery->una);
+        return sent_at(recovery, seq);
+}
+
+bool udx_recovery_reserve(struct udx_recovery *recovery)
+{
+        uint32_t out = recovery->nxt - recovery->una;
+        uint32_t capacity = MAX(2 * recovery->capacity, (uint32_t)RING_FIRST);
+        struct udx_sent *ring;
+
+        if (out < recovery->capacity)
+                return true;
+        if (out >= UDX_INFLIGHT_MAX)
+                return false;
+        ring = udx_pool_take(recovery->pool, capacity * sizeof(*ring));
+        if (!ring)
+                return false;
+        for (uint32_t seq = recovery->una; seq != recovery->nxt; seq++)
+                ring[seq & (capacity - 1)] = *sent_at(recovery, seq);
+        ring_free(recovery);
+        recovery->ring = ring;
+        recovery->capacity = capacity;
+        return true;
+}
+
+static void list_append(struct udx_recovery *recovery, struct udx_sent_list *list, uint32_t seq)
+{
+        if (list->count++) {
+                sent_at(recovery, list->tail)->next = seq;
+                sent_at(recovery, seq)->prev = list->tail;
+        } else {
+                list->head = seq;
+        }
+        list->tail = seq;
+}
+
+static void list_unlink(struct udx_recovery *recovery, struct udx_sent_list *list, uint32_t seq)
+{
+        const struct udx_sent *sent = sent_at(recovery, seq);
+
+        list->count--;
+        if (seq == list->head)
+                list->head = sent->next;
+        else
+                sent_at(recovery, sent->prev)->next = sent->next;
+        if (seq == list->tail)
+                list->tail = sent->prev;
+        else
+                sent_at(recovery, sent->next)->prev = sent->prev;
+}
+
+static void fly(struct udx_recovery *recovery, uint32_t seq, usec_t now_us)
+{
+        struct udx_sent *sent = sent_at(recovery, seq);
+
+        sent->state = UDX_SENT_FLYING;
+        sent->sent_us = now_us;
+        list_append(recovery, &recovery->flying, seq);
+        recovery->flying_bytes += udx_sent_bytes(sent);
+}
+
+void udx_recovery_sent(struct udx_recovery *recovery, uint8_t type, const struct udx_slice *slice, usec_t now_us)
+{
+        uint32_t seq = recovery->nxt++;
+        struct udx_sent *sent = sent_at(recovery, seq);
+
+        sent->block = slice->block;
+        sent->offset = slice->offset;
+        sent->len = slice->len;
+        sent->type = type;
+        sent->resent = 0;
+        fly(recovery, seq, now_us);
+}
+
+/* Takes @seq out of the list it is in: it is about to change its state. */
+static void leave_list(struct udx_recovery *recovery, uint32_t seq)
+{
+        struct udx_sent *sent = sent_at(recovery, seq);
+
+        if (sent->state == UDX_SENT_LOST) {
+                list_unlink(recovery, &recovery->lost, seq);
+        } else if (sent->state == UDX_SENT_FLYING) {
+                list_unlink(recovery, &recovery->flying, seq);
+                recovery->flying_bytes -= udx_sent_bytes(sent);
+        }
+}
+
+void udx_recovery_resent(struct udx_recovery *recovery, uint32_t seq, usec_t now_us)
+{
+        struct udx_sent *sent = udx_recovery_find(recovery, seq);
+
+        assert(sent->state != UDX_SENT_SACKED);
+        leave_list(recovery, seq);
+        sent->resent = 1;
+        fly(recovery, seq, now_us);
+}
+
+/* RFC 8985 6.2 steps 2 and 3. An answer to a resent packet that comes sooner than any round trip is for its first sending. */
+static void rack_update(struct udx_recovery *recovery, const struct udx_sent *sent, uint32_t seq, const struct udx_rtt *rtt,
+                        usec_t now_us)
+{
+        usec_t took_us = now_us - sent->sent_us;
+
+        if (sent->resent && took_us < udx_rtt_min(rtt))
+                return;
+        if (!sent->resent && recovery->delivered_any && udx_seq_diff(seq, recovery->newest_delivered) < 0)
+                recovery->reordered = true;
+        if (!recovery->delivered_any || udx_seq_diff(seq, recovery->newest_delivered) > 0)
+                recovery->newest_delivered = seq;
+        if (!recovery->delivered_any || sent->sent_us > recovery->rack_sent_us ||
+            (sent->sent_us == recovery->rack_sent_us && udx_seq_diff(seq, recovery->rack_seq) > 0)) {
+                recovery->rack_sent_us = sent->sent_us;
+                recovery->rack_seq = seq;
+                recovery->rack_rtt_us = took_us;
+        }
+        recovery->delivered_any = true;
+}
+
+static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct udx_rtt *rtt, usec_t now_us,
+                    struct udx_delivered *delivered)
+{
+        struct udx_sent *sent = sent_at(recovery, seq);
+
+        leave_list(recovery, seq);
+        delivered->bytes += udx_sent_bytes(sent);
+        delivered->packets++;
+        if (!sent->resent && (delivered->rtt_us == USEC_NEVER || sent->sent_us >= delivered->newest_sent_us)) {
+                delivered->newest_sent_us = sent->sent_us;
+                delivered->rtt_us = now_us - sent->sent_us;
+        }
+        rack_update(recovery, sent, seq, rtt, now_us);
+}
+
+void udx_recovery_ack(struct udx_recovery *recovery, uint32_t ack, const struct udx_rtt *rtt, usec_t now_us,
+                      struct udx_delivered *delivered)
+{
+        for (uint32_t seq = recovery->una; seq != ack; seq++) {
+                const struct udx_sent *sent = sent_at(recovery, seq);
+
+                delivered->released_bytes += sent->len;
+                if (sent->state == UDX_SENT_SACKED)
+                        recovery->sacked--;
+                else
+                        deliver(recovery, seq, rtt, now_us, delivered);
+        }
+        delivered->progress = delivered->progress || recovery->una != ack;
+        recovery->una = ack;
+        if (recovery->una == recovery->nxt)
+                ring_free(recovery);
+}
+
+/* The first packet from @seq on that is not SACKed (or nxt). Walked paths are halved, so that a block reported again and again costs
+ * next to nothing, however many packets it covers. */
+static uint32_t skip_sacked(struct udx_recovery *recovery, uint32_t seq)
+{
+        while (seq != recovery->nxt && sent_at(recovery, seq)->state == UDX_SENT_SACKED) {
+                struct udx_sent *sent = sent_at(recovery, seq);
+                uint32_t beyond = sent->next;
+
+                if (beyond != recovery->nxt && sent_at(recovery, beyond)->state == UDX_SENT_SACKED)
+                        sent->next = sent_at(recovery, beyond)->next;
+                seq = beyond;
+        }
+        return seq;
+}
+
+void udx_recovery_sack(struct udx_recovery *recovery, const struct udx_sack *sack, const struct udx_rtt *rtt, usec_t now_us,
+                       struct udx_delivered *delivered)
+{
+        uint32_t start = sack->start - recovery->una, end = sack->end - recovery->una, out = recovery->nxt - recovery->una;
+
+        if (start >= end || start >= out || end > out)
+                return;
+        for (uint32_t seq = skip_sacked(recovery, sack->start); udx_seq_diff(seq, sack->end) < 0;
+             seq = skip_sacked(recovery, seq + 1)) {
+                deliver(recovery, seq, rtt, now_us, delivered);
+                sent_at(recovery, seq)->state = UDX_SENT_SACKED;
+                sent_at(recovery, seq)->next = seq + 1;
+                recovery->sacked++;
+        }
+}
+
+static void lose(struct udx_recovery *recovery, uint32_t seq)
+{
+        leave_list(recovery, seq);
+        sent_at(recovery, seq)->state = UDX_SENT_LOST;
+        list_append(recovery, &recovery->lost, seq);
+}
+
+/* RFC 8985 6.2 step 4. */
+static usec_t reorder_window(const struct udx_recovery *recovery, const struct udx_rtt *rtt, bool recovering)
+{
+        if (!recovery->reordered && (recovering || recovery->sacked >= SACKED_ENOUGH))
+                return 0;
+        return usec_min(udx_rtt_min(rtt) / 4, rtt->srtt_us);
+}
+
+unsigned udx_recovery_detect(struct udx_recovery *recovery, const struct udx_rtt *rtt, bool recovering, usec_t now_us)
+{
+        usec_t patience_us = recovery->rack_rtt_us + reorder_window(recovery, rtt, recovering);
+        uint32_t seq = recovery->flying.head, left = recovery->flying.count;
+        unsigned found = 0;
+
+        recovery->reorder_deadline_us = USEC_NEVER;
+        if (!recovery->delivered_any)
+                return 0;
+        for (uint32_t next; left; seq = next, left--) {
+                const struct udx_sent *sent = sent_at(recovery, seq);
+
+                next = sent->next;
+                if (sent->sent_us > recovery->rack_sent_us)
+                        break;
+                if (sent->sent_us == recovery->rack_sent_us && udx_seq_diff(seq, recovery->rack_seq) > 0)
+                        continue;
+                if (recovery->blind && udx_seq_diff(seq, recovery->blind_from) >= 0)
+                        continue;
+                if (sent->sent_us + patience_us > now_us) {
+                        recovery->reorder_deadline_us = sent->sent_us + patience_us;
+                        break;
+                }
+                lose(recovery, seq);
+                found++;
+        }
+        return found;
+}
+
+unsigned udx_recovery_time_out(struct udx_recovery *recovery, const struct udx_rtt *rtt, usec_t now_us)
+{
+        usec_t patience_us = recovery->rack_rtt_us + reorder_window(recovery, rtt, true);
+        uint32_t seq = recovery->flying.head, left = recovery->flying.count;
+        unsigned found = 0;
+
+        recovery->reorder_deadline_us = USEC_NEVER;
+        if (recovery->una != recovery->nxt && sent_at(recovery, recovery->una)->state == UDX_SENT_FLYING &&
+            seq != recovery->una) {
+                lose(recovery, recovery->una);
+                found++;
+                left--;
+        }
+        for (uint32_t next; left; seq = next, left--) {
+                const struct udx_sent *sent = sent_at(recovery, seq);
+
+                next = sent->next;
+                if (seq != recovery->una && sent->sent_us + patience_us > now_us)
+                        break;
+                lose(recovery, seq);
+                found++;
+        }
+        return found;
+}

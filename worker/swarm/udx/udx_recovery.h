@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The packets that were sent and are not acknowledged, and which of them are lost: RACK (RFC 8985, without DSACK) over SACKs.
+ * Every step is O(1) per packet it changes: packets are found by seq in a ring, in flight ones lie in a list by time sent. */
+#ifndef HG_UDX_RECOVERY_H
+#define HG_UDX_RECOVERY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "udx_packet.h"
+#include "udx_queue.h"
+#include "udx_rtt.h"
+
+#define UDX_INFLIGHT_MAX 16384          /* packets; more than 4 MiB of full ones */
+#define UDX_WIRE_EXTRA 48               /* what libudx counts for the headers around a payload */
+
+enum udx_sent_state {
+        UDX_SENT_FLYING,
+        UDX_SENT_LOST,                  /* waits to be resent */
+        UDX_SENT_SACKED,                /* @next leads past the run of SACKed packets it is in */
+};
+
+struct udx_sent {
+        usec_t sent_us;                 /* last time */
+        struct udx_block *block;        /* its bytes: block, offset, len make a struct udx_slice */
+        uint32_t offset;
+        uint16_t len;
+        uint8_t type;                   /* UDX_DATA, UDX_END or both */
+        uint8_t state : 4, resent : 1;
+        uint32_t next, prev;            /* seqs, in the list the state names */
+};
+
+struct udx_sent_list {
+        uint32_t head, tail, count;     /* head and tail mean something while count > 0 */
+};
+
+struct udx_recovery {
+        struct udx_pool *pool;
+        struct udx_sent *ring;
+        uint32_t capacity;              /* a power of two or 0 */
+        uint32_t una, nxt;              /* oldest unacknowledged, next to be used */
+        struct udx_sent_list flying;    /* by time last sent */
+        struct udx_sent_list lost;      /* by time found out */
+        uint32_t sacked;
+        size_t flying_bytes;            /* with headers */
+        uint32_t newest_delivered;      /* highest seq seen delivered, valid once @delivered_any */
+        bool delivered_any, reordered;
+        bool blind;                     /* the last SACK had no room to tell what arrived from @blind_from on */
+        uint32_t blind_from;
+        uint32_t rack_seq;              /* the packet delivered that was sent last, */
+        usec_t rack_sent_us, rack_rtt_us;       /* when, and how long it took */
+        usec_t reorder_deadline_us;     /* look for losses again then */
+};
+
+/* What an acknowledgement brought. */
+struct udx_delivered {
+        size_t bytes;                   /* with headers, counted when first (S)ACKed */
+        size_t released_bytes;          /* payload below the new una */
+        uint32_t packets;
+        bool progress;                  /* una moved */
+        usec_t newest_sent_us, rtt_us;  /* of the last sent among them that was sent once; USEC_NEVER when none */
+};
+
+void udx_recovery_init(struct udx_recovery *recovery, struct udx_pool *pool);
+void udx_recovery_fini(struct udx_recovery *recovery);
+
+/* Room to send one more new packet. False: too many are out, or no memory. */
+bool udx_recovery_reserve(struct udx_recovery *recovery);
+
+/* Notes a new packet under seq nxt, which advances; room was reserved. @slice may have length 0 (a lone END). */
+void udx_recovery_sent(struct udx_recovery *recovery, uint8_t type, const struct udx_slice *slice, usec_t now_us);
+
+struct udx_sent *udx_recovery_find(const struct udx_recovery *recovery, uint32_t seq);
+
+/* Notes that @seq, flying or lost, was sent again. */
+void udx_recovery_resent(struct udx_recovery *recovery, uint32_t seq, usec_t now_us);
+
+/* Everything below @ack (una <= @ack <= nxt) has arrived; SACK @start to @end has. Blocks that make no sense are ignored.
+ * Results add up in @delivered, which starts zeroed but for rtt_us = USEC_NEVER. */
+void udx_recovery_ack(struct udx_recovery *recovery, uint32_t ack, const struct udx_rtt *rtt, usec_t now_us,
+                      struct udx_delivered *delivered);
+void udx_recovery_sack(struct udx_recovery *recovery, const struct udx_sack *sack, const struct udx_rtt *rtt, usec_t now_us,
+                       struct udx_delivered *delivered);
+
+/* Moves what RACK holds for lost to the lost list and returns how many; sets the deadline to look again. */
+unsigned udx_recovery_detect(struct udx_recovery *recovery, const struct udx_rtt *rtt, bool recovering, usec_t now_us);
+
+/* The timeout: the oldest packet is lost, and all that are older than a round trip. Returns how many. */
+unsigned udx_recovery_time_out(struct udx_recovery *recovery, const struct udx_rtt *rtt, usec_t now_us);
+
+static inline size_t udx_sent_bytes(const struct udx_sent *sent)
+{
+        return (size_t)sent->len + UDX_WIRE_EXTRA;
+}
+
+#endif

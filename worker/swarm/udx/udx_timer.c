@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a stream does when nothing arrives: retransmission timeout, tail loss probe, reordering, pacing, shut windows. */
+#include "udx_private.h"
+
+#define TAIL_EXTRA_US MSEC(2)           /* the peer may answer a batch late: rule 1 of its acknowledging */
+#define TAIL_MIN_US MSEC(5)             /* and a busy machine is slower than its wire */
+#define SHUT_MAX_US SECONDS(60)         /* libudx would knock at a shut window for ever */
+
+void udx_stream_restart_timeout(struct udx_stream *stream, usec_t now_us)
+{
+        if (stream->recovery.una == stream->recovery.nxt)
+                stream->timeout_us = USEC_NEVER;
+        else
+                stream->timeout_us = now_us + stream->rtt.rto_us * (stream->timeouts ? 2 : 1);
+}
+
+void udx_stream_find_losses(struct udx_stream *stream, usec_t now_us)
+{
+        struct udx_recovery *recovery = &stream->recovery;
+        bool recovering = stream->congestion.phase != UDX_CONGESTION_OPEN;
+        size_t before_bytes = recovery->flying_bytes;
+        unsigned lost = udx_recovery_detect(recovery, &stream->rtt, recovering, now_us);
+
+        stream->mux->counters.losses_by_rack += lost;
+        if (lost && udx_congestion_on_loss(&stream->congestion, before_bytes, recovery->flying_bytes, recovery->nxt))
+                stream->mux->counters.recoveries++;
+}
+
+/* RFC 8985 7.2. Only one probe until something new is heard, and none while RACK has its own means. */
+static usec_t tail_deadline(const struct udx_stream *stream)
+{
+        const struct udx_recovery *recovery = &stream->recovery;
+        usec_t wait_us = usec_max(2 * stream->rtt.srtt_us + TAIL_EXTRA_US, TAIL_MIN_US), due_us;
+
+        if (stream->probed || stream->probe_due || !stream->rtt.srtt_us || !recovery->flying.count || recovery->lost.count ||
+            recovery->sacked || stream->congestion.phase != UDX_CONGESTION_OPEN)
+                return USEC_NEVER;
+        due_us = stream->tail_since_us + wait_us;
+        return due_us < stream->timeout_us ? due_us : USEC_NEVER;
+}
+
+static usec_t deadline(const struct udx_stream *stream)
+{
+        usec_t due_us = usec_min(stream->timeout_us, tail_deadline(stream));
+
+        due_us = usec_min(due_us, stream->recovery.reorder_deadline_us);
+        due_us = usec_min(due_us, stream->pace_us);
+        if (stream->shut_since_us)
+                due_us = usec_min(due_us, stream->shut_probe_us);
+        return due_us;
+}
+
+void udx_stream_arm(struct udx_stream *stream)
+{
+        usec_t due_us = stream->state == UDX_OPEN ? deadline(stream) : USEC_NEVER;
+
+        if (stream->timer.key_us != due_us || !heap_holds(&stream->timer))
+                heap_set(&stream->mux->timers, &stream->timer, due_us);
+}
+
+/* All data was acknowledged and the peer has ended: what is unanswered is our END, and a libudx peer that has it is gone without a
+ * trace when its last ACK got lost. Nothing is missing, so that is a clean end. */
+static bool only_goodbye_is_missing(const struct udx_stream *stream)
+{
+        return stream->remote_half == UDX_HALF_ENDED && stream->local_half == UDX_HALF_END_SENT && !stream->queue.kept_bytes;
+}
+
+static void time_out(struct udx_stream *stream, usec_t now_us)
+{
+        struct udx_recovery *recovery = &stream->recovery;
+
+        stream->mux->counters.timeouts++;
+        if (++stream->timeouts >= UDX_TIMEOUTS_MAX) {
+                udx_stream_close(stream, only_goodbye_is_missing(stream) ? UDX_CLEAN : UDX_TIMEOUT);
+                return;
+        }
+        stream->mux->counters.losses_by_timeout += udx_recovery_time_out(recovery, &stream->rtt, now_us);
+        udx_congestion_on_timeout(&stream->congestion, recovery->flying_bytes, recovery->nxt);
+        stream->pacer.level = 0;
+        stream->probe_due = false;
+        udx_stream_restart_timeout(stream, now_us);
+}
+
+static void knock(struct udx_stream *stream, usec_t now_us)
+{
+        if (now_us - stream->shut_since_us >= SHUT_MAX_US) {
+                udx_stream_close(stream, UDX_TIMEOUT);
+                return;
+        }
+        stream->beat_due = true;
+        stream->shut_probe_us = now_us + 2 * stream->rtt.rto_us;
+}
+
+void udx_stream_fire(struct udx_stream *stream, usec_t now_us)
+{
+        if (stream->recovery.reorder_deadline_us <= now_us)
+                udx_stream_find_losses(stream, now_us);
+        if (stream->timeout_us <= now_us)
+                time_out(stream, now_us);
+        else if (tail_deadline(stream) <= now_us)
+                stream->probe_due = true;
+        if (stream->state == UDX_OPEN && stream->shut_since_us && stream->shut_probe_us <= now_us)
+                knock(stream, now_us);
+        if (stream->state == UDX_OPEN)
+                udx_stream_want(stream);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Builds what leaves: control packets one by one, data in runs that a single UDP_SEGMENT send carries. */
+#include <assert.h>
+
+#include "udx_private.h"
+
+enum { SEQ_AT = 12, TYPE_AT = 2 };      /* offsets in a header */
+
+void udx_run_reset(struct udx_mux *mux, struct udx_run *run)
+{
+        udx_note_free(mux, run->message);
+        run->message = NULL;
+        run->iov_len = run->segments = 0;
+        run->first_bytes = run->bytes = 0;
+}
+
+void udx_run_add_header(struct udx_run *run, const struct udx_packet *header)
+{
+        uint8_t *at = run->headers + (size_t)run->segments * UDX_HEADER_BYTES;
+        struct writer w = writer_over(at, UDX_HEADER_BYTES);
+
+        udx_header_write(&w, header);
+        assert(!w.failed);
+        run->iov[run->iov_len++] = (struct iovec){ .iov_base = at, .iov_len = UDX_HEADER_BYTES };
+        run->segments++;
+        run->bytes += UDX_HEADER_BYTES;
+        if (run->segments == 1)
+                run->first_bytes = UDX_HEADER_BYTES;
+}
+
+static struct udx_packet header_now(struct udx_stream *stream, uint8_t type)
+{
+        stream->advertised_bytes = (uint32_t)udx_assembly_window(&stream->assembly);
+        return (struct udx_packet){
+                .type = type,
+                .stream_id = stream->path.remote_id,
+                .window_bytes = stream->advertised_bytes,
+                .seq = stream->recovery.nxt,
+                .ack = stream->assembly.next,
+        };
+}
+
+/* No more blocks than libudx sends: the lower half says what to resend first, the upper half what is new. The peer never forgets a
+ * block, so those in between were news once; without the upper half it would take what it was not told of for lost. */
+static void add_sacks(const struct udx_assembly *assembly, struct udx_run *run)
+{
+        unsigned count = MIN(assembly->range_count, (uint32_t)UDX_SACK_MAX), low = (count + 1) / 2;
+        uint8_t *at = run->headers + UDX_HEADER_BYTES;
+        struct writer w = writer_over(at, UDX_SACK_MAX * UDX_SACK_BYTES);
+
+        for (unsigned i = 0; i < low; i++)
+                udx_sack_write(&w, &assembly->ranges[i]);
+        for (unsigned i = count - low; i; i--)
+                udx_sack_write(&w, &assembly->ranges[assembly->range_count - i]);
+        run->iov[0].iov_len += writer_len(&w);
+        run->first_bytes = run->bytes = run->iov[0].iov_len;
+}
+
+static bool send_control(struct udx_stream *stream, struct udx_run *run, uint8_t type)
+{
+        struct udx_packet header = header_now(stream, type);
+
+        udx_run_add_header(run, &header);
+        return true;
+}
+
+static bool send_ack(struct udx_stream *stream, struct udx_run *run)
+{
+        stream->ack_due = false;
+        stream->mux->counters.acks_sent++;
+        send_control(stream, run, stream->assembly.range_count ? UDX_SACK : 0);
+        if (stream->assembly.range_count)
+                add_sacks(&stream->assembly, run);
+        return true;
+}
+
+static bool send_message(struct udx_stream *stream, struct udx_run *run)
+{
+        struct udx_note *note = udx_note_pop(&stream->messages_out);
+
+        if (!note)
+                return false;
+        run->message = note;
+        send_control(stream, run, UDX_MESSAGE);
+        if (note->len)
+                run->iov[run->iov_len++] = (struct iovec){ .iov_base = note->bytes, .iov_len = note->len };
+        run->bytes += note->len;
+        run->first_bytes = run->bytes;
+        return true;
+}
+
+/* Data for a run: all headers alike but for type and seq. */
+struct filler {
+        struct udx_stream *stream;
+        struct udx_run *run;
+        uint8_t header[UDX_HEADER_BYTES];
+        usec_t now_us;
+        bool full;                      /* a shorter packet ends a run */
+};
+
+static void filler_init(struct filler *filler, struct udx_stream *stream, struct udx_run *run, usec_t now_us)
+{
+        struct udx_packet header = header_now(stream, UDX_DATA);
+        struct writer w = writer_over(filler->header, sizeof(filler->header));
+
+        filler->stream = stream;
+        filler->run = run;
+        filler->now_us = now_us;
+        filler->full = false;
+        udx_header_write(&w, &header);
+}
+
+static bool run_takes(const struct filler *filler, size_t payload_len)
+{
+        const struct udx_run *run = filler->run;
+
+        return !filler->full && run->segments < UDX_RUN_SEGMENTS &&
+               (!run->segments || payload_len + UDX_HEADER_BYTES <= run->first_bytes);
+}
+
+static void add_packet(struct filler *filler, uint32_t seq, const struct udx_sent *sent)
+{
+        struct udx_run *run = filler->run;
+        uint8_t *at = run->headers + (size_t)run->segments * UDX_HEADER_BYTES;
+        struct writer w = writer_over(at + SEQ_AT, 4);
+        size_t bytes = UDX_HEADER_BYTES + (size_t)sent->len;
+
+        memcpy(at, filler->header, UDX_HEADER_BYTES);
+        at[TYPE_AT] = sent->type;
+        write_u32le(&w, seq);
+        run->iov[run->iov_len++] = (struct iovec){ .iov_base = at, .iov_len = UDX_HEADER_BYTES };
+        if (sent->len) {
+                struct udx_slice slice = { .block = sent->block, .offset = sent->offset, .len = sent->len };
+
+                run->iov_len += udx_slice_iovec(&slice, &run->iov[run->iov_len]);
+        }
+        if (!run->segments++)
+                run->first_bytes = bytes;
+        else if (bytes < run->first_bytes)
+                filler->full = true;
+        run->bytes += bytes;
+        udx_pacer_spend(&filler->stream->pacer, udx_sent_bytes(sent));
+        udx_congestion_on_sent(&filler->stream->congestion, udx_sent_bytes(sent));
+}
+
+static bool cwnd_allows(const struct udx_stream *stream, size_t payload_len)
+{
+        size_t flying = stream->recovery.flying_bytes;
+
+        return !flying || flying + payload_len + UDX_WIRE_EXTRA <= stream->congestion.cwnd;
+}
+
+/* As libudx counts it: what is in flight, not what lies between una and nxt; and a window that is open takes one packet. */
+static bool window_allows(const struct udx_stream *stream, size_t payload_len)
+{
+        size_t flying = stream->recovery.flying_bytes;
+
+        return !payload_len || flying + payload_len + UDX_WIRE_EXTRA <= stream->peer_window_bytes ||
+               (!flying && stream->peer_window_bytes);
+}
+
+static bool end_waits(const struct udx_stream *stream)
+{
+        return stream->local_half == UDX_HALF_ENDING && !stream->queue.unsent_bytes;
+}
+
+static void resend(struct filler *filler, uint32_t seq)
+{
+        struct udx_stream *stream = filler->stream;
+
+        udx_recovery_resent(&stream->recovery, seq, filler->now_us);
+        add_packet(filler, seq, udx_recovery_find(&stream->recovery, seq));
+        stream->packets_resent++;
+        stream->mux->counters.packets_resent++;
+        if (seq == stream->recovery.una)
+                udx_stream_restart_timeout(stream, filler->now_us);
+}
+
+static void send_new(struct filler *filler, size_t payload_len)
+{
+        struct udx_stream *stream = filler->stream;
+        struct udx_slice slice = { .len = 0 };
+        uint32_t seq = stream->recovery.nxt;
+        uint8_t type = 0;
+
+        if (payload_len) {
+                udx_queue_cut(&stream->queue, payload_len, &slice);
+                type = UDX_DATA;
+        }
+        if (end_waits(stream)) {
+                type |= UDX_END;
+                stream->local_half = UDX_HALF_END_SENT;
+        }
+        udx_recovery_sent(&stream->recovery, type, &slice, filler->now_us);
+        if (stream->timeout_us == USEC_NEVER)
+                udx_stream_restart_timeout(stream, filler->now_us);
+        stream->tail_since_us = filler->now_us;
+        add_packet(filler, seq, udx_recovery_find(&stream->recovery, seq));
+}
+
+/* Something new to send, the peer's window permitting: its payload's length in @len_out. */
+static bool next_new(struct udx_stream *stream, size_t *len_out)
+{
+        *len_out = udx_queue_next_cut(&stream->queue, UDX_PAYLOAD_MAX);
+        return (*len_out || end_waits(stream)) && window_allows(stream, *len_out) && udx_recovery_reserve(&stream->recovery);
+}
+
+/* One packet beyond what the window allows, new if there is any (RFC 8985 7.3): its answer shows whether the tail was lost. */
+static void send_probe(struct filler *filler)
+{
+        struct udx_stream *stream = filler->stream;
+        size_t len;
+
+        stream->probe_due = false;
+        stream->probed = true;
+        if (!stream->recovery.flying.count)
+                return;
+        stream->mux->counters.probes_sent++;
+        if (next_new(stream, &len))
+                send_new(filler, len);
+        else
+                resend(filler, stream->recovery.flying.tail);
+}
+
+/* Fills the run. Returns false when something that could go had to stay for cwnd's or pacing's sake. */
+static bool fill(struct filler *filler)
+{
+        struct udx_stream *stream = filler->stream;
+        struct udx_recovery *recovery = &stream->recovery;
+
+        for (;;) {
+                bool again = recovery->lost.count;
+                size_t len;
+
+                if (again)
+                        len = udx_recovery_find(recovery, recovery->lost.head)->len;
+                else if (!next_new(stream, &len))
+                        return true;
+                if (!run_takes(filler, len))
+                        return true;
+                if (!cwnd_allows(stream, len) || !udx_pacer_allows(&stream->pacer))
+                        return false;
+                if (again)
+                        resend(filler, recovery->lost.head);
+                else
+                        send_new(filler, len);
+        }
+}
+
+static bool something_waits(const struct udx_stream *stream)
+{
+        return stream->recovery.lost.count || stream->queue.unsent_bytes || stream->local_half == UDX_HALF_ENDING ||
+               stream->probe_due;
+}
+
+/* Between bursts of an application the window is not put to the test: forget part of it, and don't pace out old credit. */
+static void wake_up(struct udx_stream *stream, usec_t now_us)
+{
+        if (!stream->recovery.flying.count && stream->sent_us && !stream->recovery.lost.count)
+                udx_congestion_on_idle(&stream->congestion, now_us - stream->sent_us, stream->rtt.rto_us);
+}
+
+static bool send_data(struct udx_stream *stream, struct udx_run *run, usec_t now_us)
+{
+        uint64_t rate = udx_congestion_rate(&stream->congestion, stream->rtt.srtt_us);
+        struct filler filler;
+
+        stream->pace_us = USEC_NEVER;
+        if (!something_waits(stream)) {
+                stream->limited = false;
+                return false;
+        }
+        wake_up(stream, now_us);
+        if (rate)
+                udx_pacer_fill(&stream->pacer, rate, !stream->recovery.flying.count, now_us);
+        else
+                udx_pacer_init(&stream->pacer);
+        filler_init(&filler, stream, run, now_us);
+        if (stream->probe_due)
+                send_probe(&filler);
+        stream->limited = !fill(&filler);
+        if (stream->limited && !udx_pacer_allows(&stream->pacer))
+                stream->pace_us = udx_pacer_ready_at(&stream->pacer, rate);
+        if (!run->segments)
+                return false;
+        stream->sent_us = now_us;
+        if (!stream->assembly.range_count)
+                stream->ack_due = false;        /* every packet says it */
+        return true;
+}
+
+bool udx_stream_window_is_shut(const struct udx_stream *stream)
+{
+        return !stream->peer_window_bytes && stream->queue.unsent_bytes && stream->recovery.una == stream->recovery.nxt;
+}
+
+/* Found the window shut: ask at once, and again later (see udx_timer.c), since the news of its opening may get lost. */
+static void watch_shut_window(struct udx_stream *stream, usec_t now_us)
+{
+        if (!udx_stream_window_is_shut(stream)) {
+                stream->shut_since_us = 0;
+        } else if (!stream->shut_since_us) {
+                stream->shut_since_us = now_us;
+                stream->shut_probe_us = now_us + stream->rtt.rto_us;
+                stream->beat_due = true;
+        }
+}
+
+bool udx_stream_transmit(struct udx_stream *stream, struct udx_run *run, usec_t now_us)
+{
+        if (stream->state != UDX_OPEN)
+                return false;
+        if (stream->ack_due && stream->assembly.range_count)
+                return send_ack(stream, run);
+        if (send_message(stream, run) || send_data(stream, run, now_us))
+                return true;
+        if (stream->ack_due)
+                return send_ack(stream, run);
+        watch_shut_window(stream, now_us);
+        if (!stream->beat_due)
+                return false;
+        stream->beat_due = false;
+        return send_control(stream, run, UDX_HEARTBEAT);
+}
