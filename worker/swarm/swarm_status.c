@@ -74,6 +74,8 @@ void swarm_status_look(struct swarm_process *swarm)
                 status = status_now(swarm);
                 tell(swarm, &status);
         }
-        if (stats.channels || swarm->told.channels)
-                ev_timer_set(&swarm->status, STATUS_EVERY_S, 0), ev_timer_start(swarm->worker.loop, &swarm->status);
+        if (stats.channels || swarm->told.channels) {
+                ev_timer_set(&swarm->status, STATUS_EVERY_S, 0.0);
+                ev_timer_start(swarm->worker.loop, &swarm->status);
+        }
 }
