@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Bytes from the peer: frames found in any cut, data streamed through to its channel, the rest collected and then acted on.
+ * Nothing but a hello is looked at before the peer has proved that it knows the router's secret. */
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "tunnel_state.h"
+
+#define SKEW_MAX_MS (INT64_C(24) * 60 * 60 * 1000)      /* hypergate.md 14.5 */
+#define US_PER_MS 1000
+#define CREDIT_MAX (UINT64_C(1) << 40)
+#define BLOB_MIN 4096
+#define STALL_MAX_US SECONDS(10)
+#define STALL_PROGRESS (256 * 1024)     /* bytes a slow reader must take meanwhile not to count as stopped */
+
+void tunnel_fail(struct tunnel *t, enum tunnel_verdict verdict)
+{
+        if (t->verdict == TUNNEL_FINE)
+                t->verdict = verdict;
+}
+
+static void ignore(struct tunnel *t)
+{
+        t->frames_ignored++;
+}
+
+/* A full ring: a provider has stopped reading by then, and a gateway's close repeats what the abort already said. */
+void tunnel_reply(struct tunnel *t, uint32_t id, uint8_t action)
+{
+        if (t->reply_count < TUNNEL_REPLIES_MAX)
+                t->replies[(t->reply_first + t->reply_count++) % TUNNEL_REPLIES_MAX] = (struct tunnel_reply){ id, action };
+}
+
+/* Data bytes the channel of the current frame takes now. */
+static size_t stream_room(const struct tunnel *t)
+{
+        const struct tunnel_channel *ch = t->input.channel;
+        size_t all = t->config.receive_limit_bytes, mine = TUNNEL_PLAIN_MAX;
+
+        if (!ch || ch->receiving > TUNNEL_HELD)
+                return SIZE_MAX;        /* nobody wants it */
+        all = t->queued_bytes < all ? all - t->queued_bytes : 0;
+        mine = ch->queue.len < mine ? mine - ch->queue.len : 0;
+        return tunnel_channel_credited(ch) ? all : MIN(all, mine);
+}
+
+bool tunnel_stall_exists(const struct tunnel *t)
+{
+        return t->input.sink == TUNNEL_STREAM && t->input.body_left && !stream_room(t);
+}
+
+bool tunnel_paused(const struct tunnel *t)
+{
+        if (t->verdict != TUNNEL_FINE || t->disconnected)
+                return false;
+        return tunnel_stall_exists(t) ||
+               (t->config.role == TUNNEL_PROVIDER && !t->input.head_len && t->reply_count == TUNNEL_REPLIES_MAX);
+}
+
+/* The channel with the most unread bytes. */
+static struct tunnel_channel *fattest(const struct tunnel *t)
+{
+        struct tunnel_channel *found = t->input.channel;
+
+        list_for_each(at, &t->all) {
+                struct tunnel_channel *ch = list_entry(at, struct tunnel_channel, all);
+
+                if (ch->phase == TUNNEL_RUNNING && ch->queue.len > found->queue.len)
+                        found = ch;
+        }
+        return found;
+}
+
+static void stall_note(struct tunnel *t, usec_t now_us)
+{
+        t->stalled = t->input.channel;
+        t->stalled_us = now_us;
+        t->stalled_mark = t->stalled->consumed_total;
+}
+
+usec_t tunnel_stall_deadline(const struct tunnel *t)
+{
+        return t->stalled && tunnel_stall_exists(t) ? usec_add(t->stalled_us, STALL_MAX_US) : USEC_NEVER;
+}
+
+/* One reader must not stop all for ever: after a while it is reset, unless it moves. */
+void tunnel_stall_check(struct tunnel *t, usec_t now_us)
+{
+        struct tunnel_channel *ch = t->stalled;
+
+        if (!tunnel_stall_exists(t)) {
+                if (ch && ch->queue.len < TUNNEL_PLAIN_MAX / 2)
+                        t->stalled = NULL;
+                return;
+        }
+        if (ch != t->input.channel || ch->consumed_total - t->stalled_mark >= STALL_PROGRESS) {
+                stall_note(t, now_us);
+                return;
+        }
+        if (now_us < usec_add(t->stalled_us, STALL_MAX_US))
+                return;
+        ch = t->queued_bytes >= t->config.receive_limit_bytes ? fattest(t) : ch;
+        t->stalled = NULL;
+        if (ch->phase == TUNNEL_RUNNING || ch->phase == TUNNEL_ARRIVING)
+                tunnel_channel_fail(ch, TUNNEL_LIMIT);
+}
+
+/* hello: who is it, and may it speak. */
+static void on_hello(struct tunnel *t, usec_t now_us)
+{
+        struct tunnel_hello_keys keys = { .sender = t->config.peer_key, .receiver = t->config.key,
+                                          .router = t->config.router_key, .auth = t->config.auth_key };
+        int64_t own_ms = ((int64_t)now_us + t->wall_offset_us) / US_PER_MS, time_ms;
+        enum tunnel_role role = t->input.frame.channel == 1 ? TUNNEL_GATEWAY : TUNNEL_PROVIDER;
+
+        if (!tunnel_hello_check(t->input.small, &keys, &time_ms)) {
+                tunnel_fail(t, TUNNEL_BAD_AUTH);
+                return;
+        }
+        if (time_ms < own_ms - SKEW_MAX_MS || time_ms > own_ms + SKEW_MAX_MS) {
+                tunnel_fail(t, TUNNEL_SKEW);
+                return;
+        }
+        t->skew_ms = time_ms - own_ms;
+        t->peer_time_ms = time_ms;
+        t->peer_role = role;
+        if (role == TUNNEL_PROVIDER && t->config.role == TUNNEL_PROVIDER) {
+                tunnel_fail(t, TUNNEL_SAME_ROLE);
+                return;
+        }
+        t->up = true;
+        t->hello_due_us = USEC_NEVER;
+        t->advert_due_us = now_us;
+        if (t->hello_sent)
+                sodium_memzero(t->config.auth_key, sizeof(t->config.auth_key));
+}
+
+static void on_hgx(struct tunnel *t)
+{
+        struct reader r = reader_over(t->input.small, t->input.small_len);
+        struct tunnel_hgx hgx;
+
+        if (!tunnel_hgx_read(&r, &hgx)) {
+                ignore(t);
+                return;
+        }
+        if (!t->hgx_seen) {
+                t->peer_hgx = hgx;
+                t->hgx_seen = TUNNEL_HGX_FIRST;
+        }
+        if (hgx.flags & TUNNEL_HGX_SEEN && t->hgx_sent)
+                t->hgx_seen = TUNNEL_HGX_LAST;
+}
+
+static void on_credit(struct tunnel *t)
+{
+        struct reader r = reader_over(t->input.small, t->input.small_len);
+        struct tunnel_channel *ch = tunnel_channel_find(t, t->input.frame.channel);
+        uint32_t bytes;
+
+        if (!tunnel_credit_read(&r, &bytes)) {
+                ignore(t);
+                return;
+        }
+        if (!ch || !tunnel_channel_credited(ch))
+                return;
+        ch->credit = MIN(ch->credit + bytes, CREDIT_MAX);
+        if (ch->asked)
+                tunnel_share_wait(ch);
+}
+
+/* The same id again: an original starts its next try with it. What was there before is over, unmentioned. */
+static void replace(struct tunnel_channel *old)
+{
+        tunnel_channel_unmap(old);
+        tunnel_channel_drop_out(old);
+        switch (old->phase) {
+        case TUNNEL_OPENING:
+        case TUNNEL_ARRIVING:
+        case TUNNEL_RUNNING:
+                tunnel_channel_over(old, TUNNEL_RESET);
+                return;
+        case TUNNEL_REFUSING:
+                old->phase = TUNNEL_GONE;
+                tunnel_channel_release(old);
+                return;
+        case TUNNEL_OVER:
+        case TUNNEL_GONE:
+                tunnel_channel_release(old);
+                return;
+        }
+}
+
+static const char *objection(uint32_t gate_port, uint8_t protocol, size_t body_len)
+{
+        if (!gate_port)
+                return "Gate port is required";
+        if (gate_port > UINT16_MAX)
+                return "Gate port is out of range";
+        if (protocol != TUNNEL_TCP)
+                return "Protocol not supported";
+        return body_len > TUNNEL_OPEN_BYTES + TUNNEL_METADATA_MAX ? "Metadata too long" : NULL;
+}
+
+/* The channel's own, from the collected body; @at lies within. */
+static void keep_metadata(struct tunnel *t, struct tunnel_channel *ch, const uint8_t *at, size_t len)
+{
+        ch->blob = t->input.blob;
+        ch->blob_len = len;
+        memmove(ch->blob, at, len);
+        t->input.blob = NULL;
+}
+
+static void on_request(struct tunnel *t, usec_t now_us)
+{
+        struct reader r = reader_over(t->input.blob, t->input.blob_len);
+        uint32_t id = t->input.frame.channel, gate_port;
+        struct tunnel_channel *ch;
+        const char *wrong;
+        uint8_t protocol;
+
+        if (!id || !tunnel_open_read(&r, &gate_port, &protocol)) {
+                ignore(t);
+                return;
+        }
+        ch = tunnel_channel_find(t, id);
+        if (ch)
+                replace(ch);
+        ch = t->channel_count < t->config.channels_max ? tunnel_channel_new(t, id, TUNNEL_ARRIVING) : NULL;
+        if (!ch) {
+                tunnel_reply(t, id, TUNNEL_ACTION_OPEN);
+                return;
+        }
+        ch->gate_port = (uint16_t)gate_port;
+        tunnel_channel_features(ch, t->hgx_seen == TUNNEL_HGX_LAST);
+        wrong = objection(gate_port, protocol, t->input.frame.length - TUNNEL_FRAME_HEAD_BYTES);
+        if (wrong) {
+                tunnel_refuse(ch, wrong, strlen(wrong), now_us);
+                return;
+        }
+        keep_metadata(t, ch, r.at, reader_left(&r));
+        tunnel_channel_tell(ch, TUNNEL_NEWS_ARRIVED);
+}
+
+/* Originals answer strictly in order: what was asked before has failed without a word (hypergate.md 14.14). */
+static void fail_older(struct tunnel *t, const struct tunnel_channel *than)
+{
+        struct list *first;
+
+        while (!t->hgx_seen && (first = list_first(&t->unanswered)) && first != &than->unanswered) {
+                struct tunnel_channel *ch = list_entry(first, struct tunnel_channel, unanswered);
+
+                list_remove(&ch->unanswered);
+                if (ch->phase == TUNNEL_OPENING)
+                        tunnel_channel_over(ch, TUNNEL_DECLINED);
+                else
+                        tunnel_channel_answered(ch);
+        }
+}
+
+static void declined(struct tunnel_channel *ch, const uint8_t *json, size_t len)
+{
+        const uint8_t *text = tunnel_error_read(json, &len);
+
+        ch->blob = malloc(len + 1);
+        ch->blob_len = ch->blob ? len : 0;
+        if (ch->blob)
+                memcpy(ch->blob, text, len);
+        tunnel_channel_over(ch, TUNNEL_DECLINED);
+}
+
+/* The channel an answer is for. An error from an original names none: it belongs to the oldest without an answer. */
+static struct tunnel_channel *answered_channel(const struct tunnel *t, bool error)
+{
+        struct list *oldest = list_first(&t->unanswered);
+
+        if (t->input.frame.channel || !error || t->hgx_seen || !oldest)
+                return tunnel_channel_find(t, t->input.frame.channel);
+        return list_entry(oldest, struct tunnel_channel, unanswered);
+}
+
+static void on_answer(struct tunnel *t, usec_t now_us)
+{
+        bool error = t->input.frame.error_len;
+        struct tunnel_channel *ch = answered_channel(t, error);
+
+        if (!ch) {
+                if (!error && t->input.frame.channel)
+                        tunnel_reply(t, t->input.frame.channel, TUNNEL_ACTION_CLOSE);
+                return;
+        }
+        if (list_empty(&ch->unanswered)) {
+                ignore(t);
+                return;
+        }
+        fail_older(t, ch);
+        list_remove(&ch->unanswered);
+        if (ch->phase == TUNNEL_OPENING && error) {
+                declined(ch, t->input.small, MIN(t->input.small_len, (size_t)t->input.frame.error_len));
+        } else if (ch->phase == TUNNEL_OPENING) {
+                tunnel_channel_run(ch, now_us);
+                tunnel_channel_tell(ch, TUNNEL_NEWS_OPENED);
+        } else {
+                if (!error)     /* it opened for nobody */
+                        tunnel_channel_owe(ch, TUNNEL_OUT_ABORT);
+                tunnel_channel_answered(ch);
+        }
+}
+
+static void on_close(struct tunnel *t, usec_t now_us)
+{
+        bool acknowledged = t->input.frame.length > TUNNEL_FRAME_HEAD_BYTES && !t->input.frame.error_len && t->input.small[0] == 1;
+        struct tunnel_channel *ch;
+
+        if (t->input.frame.channel) {
+                ch = tunnel_channel_find(t, t->input.frame.channel);
+                if (ch)
+                        tunnel_channel_closed(ch, acknowledged, now_us);
+                return;
+        }
+        list_for_each(at, &t->all)      /* closing one frees no other */
+                tunnel_channel_closed(list_entry(at, struct tunnel_channel, all), false, now_us);
+}
+
+static void on_advert(struct tunnel *t)
+{
+        free(t->advert_in);
+        t->advert_in = t->input.blob;
+        t->advert_in_len = t->input.blob_len;
+        t->input.blob = NULL;
+}
+
+static void on_frame(struct tunnel *t, usec_t now_us)
+{
+        struct tunnel_channel *ch;
+
+        switch (t->input.frame.action) {
+        case TUNNEL_ACTION_HELLO:
+                on_hello(t, now_us);
+                return;
+        case TUNNEL_ACTION_OPEN:
+                if (t->config.role == TUNNEL_PROVIDER)
+                        on_request(t, now_us);
+                else
+                        on_answer(t, now_us);
+                return;
+        case TUNNEL_ACTION_CLOSE:
+                on_close(t, now_us);
+                return;
+        case TUNNEL_ACTION_ADVERTISE:
+                on_advert(t);
+                return;
+        case TUNNEL_ACTION_END:
+                ch = tunnel_channel_find(t, t->input.frame.channel);
+                if (ch)
+                        tunnel_channel_ended(ch, now_us);
+                return;
+        case TUNNEL_ACTION_HGX:
+                on_hgx(t);
+                return;
+        case TUNNEL_ACTION_CREDIT:
+                on_credit(t);
+                return;
+        default:
+                return;
+        }
+}
+
+/* Where the body of a frame from an authenticated peer goes. */
+static enum tunnel_sink sink_for(struct tunnel *t)
+{
+        struct tunnel_input *in = &t->input;
+        bool served = t->config.role != t->peer_role;   /* two gateways have nothing to say */
+
+        switch (in->frame.action) {
+        case TUNNEL_ACTION_HGX:
+        case TUNNEL_ACTION_CREDIT:
+                return in->frame.error_len == 1 ? TUNNEL_SMALL : TUNNEL_SKIP;
+        case TUNNEL_ACTION_CLOSE:
+        case TUNNEL_ACTION_END:
+                return served ? TUNNEL_SMALL : TUNNEL_SKIP;
+        case TUNNEL_ACTION_OPEN:
+                if (!served || (t->config.role == TUNNEL_PROVIDER && in->frame.error_len))
+                        return TUNNEL_SKIP;
+                in->blob_max = TUNNEL_OPEN_BYTES + TUNNEL_METADATA_MAX;
+                return t->config.role == TUNNEL_PROVIDER ? TUNNEL_BLOB : TUNNEL_SMALL;
+        case TUNNEL_ACTION_ADVERTISE:
+                if (!served || t->config.role != TUNNEL_GATEWAY || in->frame.error_len || in->body_left > TUNNEL_ADVERT_MAX)
+                        return TUNNEL_SKIP;
+                in->blob_max = TUNNEL_ADVERT_MAX;
+                return TUNNEL_BLOB;
+        case TUNNEL_ACTION_STREAM:
+                in->channel = tunnel_channel_find(t, in->frame.channel);
+                return in->channel && !in->frame.error_len ? TUNNEL_STREAM : TUNNEL_SKIP;
+        default:
+                return TUNNEL_SKIP;
+        }
+}
+
+/* A stream is for a channel that is open and not ended; it must fit in the window it was given. */
+static void begin_stream(struct tunnel *t)
+{
+        struct tunnel_channel *ch = t->input.channel;
+        bool open = ch->phase == TUNNEL_RUNNING || ch->phase == TUNNEL_ARRIVING;
+
+        if (!open || ch->receiving > TUNNEL_HELD || ch->closing == TUNNEL_ABORTED) {
+                t->input.channel = NULL;
+                return;
+        }
+        if (!tunnel_channel_credited(ch))
+                return;
+        if (t->input.body_left > ch->window_left)
+                tunnel_channel_fail(ch, TUNNEL_LIMIT);
+        else
+                ch->window_left -= t->input.body_left;
+}
+
+static void begin_frame(struct tunnel *t)
+{
+        struct tunnel_input *in = &t->input;
+        bool whole = in->frame.length >= TUNNEL_FRAME_HEAD_BYTES;
+
+        in->body_left = whole ? in->frame.length - TUNNEL_FRAME_HEAD_BYTES : in->frame.length;
+        in->small_len = in->blob_len = 0;
+        in->channel = NULL;
+        if (!whole)
+                in->sink = TUNNEL_SKIP;
+        else if (t->up)
+                in->sink = in->frame.action == TUNNEL_ACTION_HELLO ? TUNNEL_SKIP : sink_for(t);
+        else
+                in->sink = in->frame.action == TUNNEL_ACTION_HELLO ? TUNNEL_SMALL : TUNNEL_SKIP;
+        if (in->sink == TUNNEL_SKIP && in->frame.action != TUNNEL_ACTION_STREAM)        /* late data is no surprise */
+                ignore(t);
+        if (in->sink == TUNNEL_STREAM)
+                begin_stream(t);
+}
+
+static void end_frame(struct tunnel *t, usec_t now_us)
+{
+        struct tunnel_input *in = &t->input;
+        bool act = in->sink == TUNNEL_SMALL || in->sink == TUNNEL_BLOB;
+
+        if (act && !t->up && (in->frame.length != TUNNEL_HELLO_FRAME_BYTES || in->frame.error_len))
+                tunnel_fail(t, TUNNEL_BAD_AUTH);
+        else if (act)
+                on_frame(t, now_us);
+        free(in->blob);
+        in->blob = NULL;
+        in->blob_size = in->head_len = 0;
+        in->channel = NULL;
+        in->sink = TUNNEL_SKIP;
+}
+
+/* Takes what is missing of the header, four bytes or ten. True once it is complete. */
+static bool take_head(struct tunnel *t, struct reader *r)
+{
+        struct tunnel_input *in = &t->input;
+        uint32_t limit = t->up ? TUNNEL_FRAME_MAX : TUNNEL_HELLO_FRAME_BYTES;
+
+        for (size_t want = TUNNEL_FRAME_LENGTH_BYTES;; want = TUNNEL_HEADER_BYTES) {
+                size_t n = MIN(want - in->head_len, reader_left(r));
+                struct reader head;
+
+                read_copy(r, in->head + in->head_len, n);
+                in->head_len += n;
+                if (in->head_len < want)
+                        return false;
+                head = reader_over(in->head, in->head_len);
+                tunnel_frame_read(&head, &in->frame);
+                if (in->frame.length > limit) {
+                        tunnel_fail(t, TUNNEL_OVERSIZE);
+                        return false;
+                }
+                if (want == TUNNEL_HEADER_BYTES || in->frame.length < TUNNEL_FRAME_HEAD_BYTES)
+                        return true;
+        }
+}
+
+/* Room for @len more collected bytes; grows with what has come, never with what was announced. */
+static bool grow_blob(struct tunnel_input *in, size_t len)
+{
+        size_t size = MAX(in->blob_size * 2, (size_t)BLOB_MIN);
+        uint8_t *blob;
+
+        if (in->blob && in->blob_len + len <= in->blob_size)
+                return true;
+        size = MIN(MAX(size, in->blob_len + len), in->blob_max);
+        blob = realloc(in->blob, size);
+        if (!blob)
+                return false;
+        in->blob = blob;
+        in->blob_size = size;
+        return true;
+}
+
+static void take_stream(struct tunnel *t, const uint8_t *bytes, size_t len, usec_t now_us)
+{
+        struct tunnel_channel *ch = t->input.channel;
+
+        t->stream_bytes += len;
+        t->stream_us = now_us;
+        if (!ch)
+                return;
+        if (!ch->queue.len && ch->phase == TUNNEL_RUNNING)
+                tunnel_channel_tell(ch, TUNNEL_NEWS_READABLE);
+        t->queued_bytes -= ch->queue.len;
+        if (!tunnel_queue_append(&ch->queue, bytes, len)) {
+                t->queued_bytes += ch->queue.len;
+                tunnel_channel_fail(ch, TUNNEL_LIMIT);
+                return;
+        }
+        t->queued_bytes += ch->queue.len;
+        if (ch->receive_due_us != USEC_NEVER)
+                tunnel_channel_hold(ch, now_us);
+}
+
+/* The next piece of the body. False when its channel takes nothing now. */
+static bool take_body(struct tunnel *t, struct reader *r, usec_t now_us)
+{
+        struct tunnel_input *in = &t->input;
+        size_t len = MIN((size_t)in->body_left, reader_left(r)), keep = 0;
+        const uint8_t *bytes;
+
+        if (in->sink == TUNNEL_STREAM)
+                len = MIN(len, stream_room(t));
+        if (!len)
+                return false;
+        bytes = read_bytes(r, len);
+        in->body_left -= (uint32_t)len;
+        if (in->sink == TUNNEL_SMALL) {
+                keep = MIN(len, sizeof(in->small) - in->small_len);
+                memcpy(in->small + in->small_len, bytes, keep);
+                in->small_len += keep;
+        } else if (in->sink == TUNNEL_BLOB) {
+                keep = MIN(len, in->blob_max - in->blob_len);
+                if (!grow_blob(in, keep)) {
+                        in->sink = TUNNEL_SKIP;
+                        ignore(t);
+                        return true;
+                }
+                memcpy(in->blob + in->blob_len, bytes, keep);
+                in->blob_len += keep;
+        } else if (in->sink == TUNNEL_STREAM) {
+                take_stream(t, bytes, len, now_us);
+        }
+        return true;
+}
+
+static bool head_complete(const struct tunnel_input *in)
+{
+        return in->head_len == TUNNEL_HEADER_BYTES ||
+               (in->head_len == TUNNEL_FRAME_LENGTH_BYTES && in->frame.length < TUNNEL_FRAME_HEAD_BYTES);
+}
+
+size_t tunnel_receive(struct tunnel *t, const void *bytes, size_t len, usec_t now_us)
+{
+        struct reader r = reader_over(bytes, len);
+
+        t->now_us = now_us;
+        tunnel_bury(t);
+        while (t->verdict == TUNNEL_FINE && !t->disconnected && reader_left(&r)) {
+                if (!head_complete(&t->input)) {
+                        if (tunnel_paused(t))
+                                break;
+                        if (!take_head(t, &r))
+                                continue;
+                        begin_frame(t);
+                } else if (!take_body(t, &r, now_us)) {
+                        break;
+                }
+                if (!t->input.body_left)
+                        end_frame(t, now_us);
+        }
+        tunnel_stall_check(t, now_us);
+        if (t->verdict != TUNNEL_FINE || t->disconnected)
+                return len;
+        return len - reader_left(&r);
+}

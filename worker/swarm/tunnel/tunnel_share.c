@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Who may send next. The room of the connection is dealt round robin, a share of TUNNEL_DATA_MAX bytes each, so that no channel
+ * starves (deficit round robin: what is left of a share is kept). Those who have not used one up lately go first: a keystroke
+ * does not wait behind four downloads. */
+#include <assert.h>
+
+#include "tunnel_state.h"
+
+#define LATELY_US MSEC(100)
+#define CONTROL_ROOM 4096       /* left for control while data is in flight */
+#define SHARE_MIN 2048          /* not worth a frame, unless nothing is in flight */
+#define RESERVED_US MSEC(5)     /* how long room waits for one who was told to write */
+
+static size_t usable(const struct tunnel *t, size_t own_reserved)
+{
+        size_t taken = TUNNEL_HEADER_BYTES + TUNNEL_SEAL_BYTES + (t->unacked_bytes ? CONTROL_ROOM : 0) +
+                       t->reserved_bytes - own_reserved;
+
+        if (t->leaving_len || t->disconnected || t->verdict != TUNNEL_FINE)
+                return 0;
+        return t->room_bytes > taken ? t->room_bytes - taken : 0;
+}
+
+/* What the peer takes of this channel. */
+static uint64_t allowance(const struct tunnel_channel *ch)
+{
+        const struct tunnel *t = ch->tunnel;
+
+        if (tunnel_channel_credited(ch))
+                return ch->credit;
+        return !t->hgx_seen && t->unacked_bytes >= TUNNEL_PLAIN_MAX ? 0 : UINT64_MAX;
+}
+
+/* An answer of ours has to leave first. */
+static bool answer_first(const struct tunnel_channel *ch)
+{
+        return ch->out & ~TUNNEL_OUT_CREDIT;
+}
+
+void tunnel_share_wait(struct tunnel_channel *ch)
+{
+        struct tunnel *t = ch->tunnel;
+        bool greedy = ch->exhausted_us && t->now_us < usec_add(ch->exhausted_us, LATELY_US);
+
+        if (!ch->asked || !list_empty(&ch->turn) || answer_first(ch) || (tunnel_channel_credited(ch) && !ch->credit))
+                return;
+        if (!greedy)
+                list_push_back(&t->urgent, &ch->turn);
+        else if (ch->share)
+                list_push_front(&t->waiting, &ch->turn);        /* still its turn */
+        else
+                list_push_back(&t->waiting, &ch->turn);
+}
+
+static void unreserve(struct tunnel_channel *ch, size_t len)
+{
+        ch->reserved -= len;
+        ch->tunnel->reserved_bytes -= len;
+        if (!ch->reserved)
+                list_remove(&ch->reserved_entry);
+}
+
+void tunnel_share_drop(struct tunnel_channel *ch)
+{
+        list_remove(&ch->turn);
+        ch->asked = false;
+        unreserve(ch, ch->reserved);
+}
+
+struct tunnel_channel *tunnel_share_next(const struct tunnel *t)
+{
+        size_t room = usable(t, 0);
+        struct list *first = list_first(&t->urgent);
+
+        if (!room || (room < SHARE_MIN && t->unacked_bytes) || (!t->hgx_seen && t->unacked_bytes >= TUNNEL_PLAIN_MAX))
+                return NULL;
+        if (!first)
+                first = list_first(&t->waiting);
+        return first ? list_entry(first, struct tunnel_channel, turn) : NULL;
+}
+
+void tunnel_share_grant(struct tunnel_channel *ch)
+{
+        struct tunnel *t = ch->tunnel;
+
+        list_remove(&ch->turn);
+        ch->asked = false;
+        unreserve(ch, ch->reserved);
+        if (!ch->share)
+                ch->share = TUNNEL_DATA_MAX;
+        ch->reserved = MIN(MIN(ch->share, usable(t, 0)), allowance(ch));
+        ch->reserved_us = t->now_us;
+        t->reserved_bytes += ch->reserved;
+        list_push_back(&t->reservations, &ch->reserved_entry);
+}
+
+void tunnel_share_expire(struct tunnel *t)
+{
+        struct list *first;
+
+        while ((first = list_first(&t->reservations))) {
+                struct tunnel_channel *ch = list_entry(first, struct tunnel_channel, reserved_entry);
+
+                if (t->now_us < usec_add(ch->reserved_us, RESERVED_US))
+                        return;
+                unreserve(ch, ch->reserved);
+        }
+}
+
+usec_t tunnel_share_deadline(const struct tunnel *t)
+{
+        struct list *first = list_first(&t->reservations);
+
+        if (!first || (list_empty(&t->urgent) && list_empty(&t->waiting)))
+                return USEC_NEVER;
+        return usec_add(list_entry(first, struct tunnel_channel, reserved_entry)->reserved_us, RESERVED_US);
+}
+
+size_t tunnel_writable(struct tunnel_channel *ch)
+{
+        struct tunnel *t = ch->tunnel;
+        size_t len;
+
+        if (ch->phase != TUNNEL_RUNNING || ch->sending != TUNNEL_SENDING || ch->closing != TUNNEL_UNCLOSED)
+                return 0;
+        if (!ch->share && list_empty(&t->urgent) && list_empty(&t->waiting))
+                ch->share = TUNNEL_DATA_MAX;
+        len = answer_first(ch) ? 0 : MIN(MIN(ch->share, usable(t, ch->reserved)), allowance(ch));
+        ch->asked = !len;
+        if (len)
+                list_remove(&ch->turn);
+        else
+                tunnel_share_wait(ch);
+        return len;
+}
+
+void tunnel_write(struct tunnel_channel *ch, size_t len, uint8_t header_out[TUNNEL_HEADER_BYTES], usec_t now_us)
+{
+        struct tunnel *t = ch->tunnel;
+        struct writer w = writer_over(header_out, TUNNEL_HEADER_BYTES);
+        size_t sealed_len = TUNNEL_HEADER_BYTES + len + TUNNEL_SEAL_BYTES;
+
+        assert(ch->phase == TUNNEL_RUNNING && ch->sending == TUNNEL_SENDING && !answer_first(ch) && !t->leaving_len);
+        assert(len && len <= ch->share && len <= allowance(ch));
+        tunnel_frame_write(&w, TUNNEL_ACTION_STREAM, 0, ch->id, len);
+        t->now_us = now_us;
+        t->sent_bytes += sealed_len;
+        t->unacked_bytes += sealed_len;
+        t->room_bytes -= MIN(sealed_len, t->room_bytes);
+        unreserve(ch, MIN(len, ch->reserved));
+        if (tunnel_channel_credited(ch))
+                ch->credit -= len;
+        ch->wrote = true;
+        ch->share -= len;
+        if (ch->share)
+                return;
+        ch->exhausted_us = now_us;
+        unreserve(ch, ch->reserved);
+}

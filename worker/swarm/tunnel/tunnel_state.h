@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of this folder share: the tunnel, its channels, and the steps between them. Nobody else includes it. */
+#ifndef HG_TUNNEL_STATE_H
+#define HG_TUNNEL_STATE_H
+
+#include "heap.h"
+#include "list.h"
+#include "map.h"
+#include "tunnel.h"
+#include "tunnel_frame.h"
+#include "tunnel_hello.h"
+#include "tunnel_queue.h"
+
+enum {
+        TUNNEL_PLAIN_MAX = 4 * 1024 * 1024,     /* bytes of a channel without credit: unread here, or unacknowledged there */
+        TUNNEL_WINDOW_MAX = 4 * 1024 * 1024,    /* a window grows to this */
+        TUNNEL_REPLIES_MAX = 64,
+        TUNNEL_SMALL_MAX = 320,                 /* longest body but of an advertisement, an open and a stream */
+        TUNNEL_SCRATCH_MAX = TUNNEL_HEADER_BYTES + TUNNEL_OPEN_BYTES + TUNNEL_METADATA_MAX,
+};
+
+/* What the caller knows of a channel. */
+enum tunnel_phase {
+        TUNNEL_OPENING,         /* gateway: asked for, unanswered */
+        TUNNEL_ARRIVING,        /* provider: not answered yet */
+        TUNNEL_REFUSING,        /* provider: refused, the answer has not left; the caller has forgotten it */
+        TUNNEL_RUNNING,
+        TUNNEL_OVER,            /* the outcome is an event that the caller has not drained yet */
+        TUNNEL_GONE,            /* the caller has forgotten it; here until its last frames have left */
+};
+
+enum tunnel_sending {
+        TUNNEL_SENDING,
+        TUNNEL_DRAINING,        /* ended by the caller; a plain peer has not acknowledged all data yet */
+        TUNNEL_SETTLING,        /* it has; a moment for it to hand the data on: an original applies an end at once */
+        TUNNEL_SENT,            /* the end has left, or is next to leave */
+        TUNNEL_SEALED,          /* so has our acknowledgement of theirs */
+};
+
+enum tunnel_receiving {
+        TUNNEL_RECEIVING,
+        TUNNEL_HELD,            /* a plain peer's end came; an original lets it overtake data, which may still follow */
+        TUNNEL_RECEIVED,        /* nothing follows what is queued */
+        TUNNEL_HANDED_ON,       /* and the caller has passed on the end */
+};
+
+enum tunnel_closing {
+        TUNNEL_UNCLOSED,
+        TUNNEL_CLOSE_HELD,      /* a plain peer's close without an end, likewise */
+        TUNNEL_ABORTED,         /* by the peer: what is queued is read, then the caller is told */
+        TUNNEL_ACKNOWLEDGED,    /* the peer has ended, and has seen our end */
+};
+
+/* Frames a channel owes the peer, in the order they leave. */
+enum {
+        TUNNEL_OUT_OPEN = 1,
+        TUNNEL_OUT_CONFIRM = 2,
+        TUNNEL_OUT_ERROR = 4,
+        TUNNEL_OUT_CREDIT = 8,
+        TUNNEL_OUT_END = 16,
+        TUNNEL_OUT_ACKNOWLEDGE = 32,    /* close, everything done */
+        TUNNEL_OUT_ABORT = 64,          /* close, anything else */
+};
+
+/* Events a channel owes the caller, in the order they are told. */
+enum {
+        TUNNEL_NEWS_ARRIVED = 1,
+        TUNNEL_NEWS_OPENED = 2,
+        TUNNEL_NEWS_READABLE = 4,
+        TUNNEL_NEWS_REFUSED = 8,
+        TUNNEL_NEWS_CLOSED = 16,
+};
+
+struct tunnel_channel {
+        struct tunnel *tunnel;
+        void *context;
+        struct list all;                /* tunnel->all */
+        struct map_entry by_id;         /* tunnel->by_id, while mapped */
+        struct list control;            /* tunnel->controls, while @out */
+        struct list news_entry;         /* tunnel->newsworthy, while @news */
+        struct list turn;               /* tunnel->urgent or ->waiting, while it waits for room */
+        struct list reserved_entry;     /* tunnel->reservations, while @reserved */
+        struct list unanswered;         /* tunnel->unanswered: opens in the order they left */
+        struct list draining;           /* tunnel->draining, while TUNNEL_DRAINING */
+        struct heap_entry timer;
+        usec_t phase_due_us, send_due_us, receive_due_us;       /* the timer has the earliest */
+        enum tunnel_phase phase;
+        enum tunnel_sending sending;
+        enum tunnel_receiving receiving;
+        enum tunnel_closing closing;
+        enum tunnel_reason reason;      /* in TUNNEL_OVER */
+        uint32_t id;
+        uint32_t features;              /* both sides have, decided by the open */
+        uint16_t gate_port;
+        uint8_t out, news;
+        bool mapped, wrote, asked;      /* @asked: writable was asked and there was none */
+        uint8_t *blob;                  /* metadata to send or to tell; text to send or to tell */
+        size_t blob_len;
+
+        /* To the peer. */
+        uint64_t credit;                /* data bytes the peer's window takes */
+        size_t share;                   /* left of this round's */
+        size_t reserved;                /* of the room, since WRITABLE was told */
+        usec_t reserved_us, exhausted_us;       /* when it was told; when a share was last used up */
+        uint64_t drain_mark;            /* tunnel->sent_bytes at the end */
+        usec_t asked_us;                /* when the open left */
+
+        /* From the peer. */
+        struct tunnel_queue queue;
+        uint64_t window_left;           /* data bytes the peer may still send */
+        uint32_t window, consumed, grant;       /* its size; consumed and not granted; granted and not told */
+        usec_t granted_us;
+        uint64_t consumed_total;
+        usec_t held_us;                 /* HELD: since the end or the last data after it */
+        uint64_t held_mark;             /* and tunnel->stream_bytes then */
+};
+
+enum tunnel_sink {
+        TUNNEL_SKIP,
+        TUNNEL_SMALL,           /* to input.small */
+        TUNNEL_BLOB,            /* to input.blob */
+        TUNNEL_STREAM,          /* to the queue of input.channel */
+};
+
+/* The frame that is being received. */
+struct tunnel_input {
+        uint8_t head[TUNNEL_HEADER_BYTES];
+        size_t head_len;
+        struct tunnel_frame frame;
+        uint32_t body_left;
+        enum tunnel_sink sink;
+        uint8_t small[TUNNEL_SMALL_MAX];
+        size_t small_len;
+        uint8_t *blob;
+        size_t blob_len, blob_size, blob_max;
+        struct tunnel_channel *channel;
+};
+
+/* An answer about an id that has no channel here. */
+struct tunnel_reply {
+        uint32_t id;
+        uint8_t action;         /* open: refused, too many; close */
+};
+
+struct tunnel_advert {
+        size_t len;
+        uint8_t frame[];        /* with its header */
+};
+
+enum tunnel_hgx_state {
+        TUNNEL_HGX_NONE,
+        TUNNEL_HGX_FIRST,       /* said what we can */
+        TUNNEL_HGX_LAST,        /* said that we know what they can */
+};
+
+struct tunnel {
+        struct tunnel_config config;
+        int64_t wall_offset_us;         /* of the wall clock from the monotonic one */
+        usec_t now_us;                  /* of the last call that told */
+        enum tunnel_verdict verdict;
+        enum tunnel_role peer_role;
+        bool up, disconnected, hello_sent, told_up, told_verdict;
+        usec_t hello_due_us;
+        int64_t peer_time_ms, skew_ms;
+
+        enum tunnel_hgx_state hgx_sent, hgx_seen;
+        struct tunnel_hgx peer_hgx;
+
+        struct list all, controls, newsworthy, urgent, waiting, reservations, unanswered, draining;
+        struct map by_id;
+        struct heap timers;
+        uint32_t channel_count, next_id;
+        struct tunnel_channel *parting; /* told to be gone by the last event: freed by the next call */
+
+        struct tunnel_input input;
+        uint64_t stream_bytes;          /* data received, all channels */
+        usec_t stream_us;               /* when last */
+        size_t queued_bytes;            /* received and not consumed, all channels */
+        uint64_t grown_bytes;           /* windows beyond their first size */
+        struct tunnel_channel *stalled; /* whose reader holds up all; since when, and how much it had consumed */
+        usec_t stalled_us;
+        uint64_t stalled_mark;
+        uint32_t frames_ignored;
+
+        uint8_t *advert_in;             /* from the peer: to be told, and told */
+        size_t advert_in_len;
+        uint8_t *advert_told;
+        struct tunnel_advert *advert, *advert_leaving;  /* ours: the newest, and the one under way */
+        usec_t advert_due_us;
+
+        struct tunnel_reply replies[TUNNEL_REPLIES_MAX];
+        unsigned reply_first, reply_count;
+        const uint8_t *leaving;         /* rest of the frame under way */
+        size_t leaving_len;
+        uint8_t scratch[TUNNEL_SCRATCH_MAX];
+        size_t room_bytes, unacked_bytes, reserved_bytes;
+        uint64_t sent_bytes;            /* handed out to be sealed, sealing included */
+};
+
+/* tunnel.c: frees what the last event took leave of. */
+void tunnel_bury(struct tunnel *t);
+
+/* tunnel_channel.c: one channel's life. */
+struct tunnel_channel *tunnel_channel_new(struct tunnel *t, uint32_t id, enum tunnel_phase phase);
+struct tunnel_channel *tunnel_channel_find(const struct tunnel *t, uint32_t id);
+void tunnel_channel_free(struct tunnel_channel *ch);
+void tunnel_channel_unmap(struct tunnel_channel *ch);
+void tunnel_channel_owe(struct tunnel_channel *ch, unsigned out);       /* a frame to the peer */
+void tunnel_channel_drop_out(struct tunnel_channel *ch);
+void tunnel_channel_tell(struct tunnel_channel *ch, unsigned news);     /* an event to the caller */
+void tunnel_channel_arm(struct tunnel_channel *ch);
+void tunnel_channel_features(struct tunnel_channel *ch, bool extended);
+void tunnel_channel_run(struct tunnel_channel *ch, usec_t now_us);      /* it is open */
+void tunnel_channel_over(struct tunnel_channel *ch, enum tunnel_reason reason);
+void tunnel_channel_fail(struct tunnel_channel *ch, enum tunnel_reason reason);         /* over, and the peer is told */
+void tunnel_channel_finish(struct tunnel_channel *ch, usec_t now_us);   /* if both directions have ended */
+void tunnel_channel_release(struct tunnel_channel *ch);                 /* free, once gone and nothing is owed */
+void tunnel_channel_hold(struct tunnel_channel *ch, usec_t now_us);
+void tunnel_channel_ended(struct tunnel_channel *ch, usec_t now_us);    /* the peer's end came */
+void tunnel_channel_closed(struct tunnel_channel *ch, bool acknowledged, usec_t now_us);        /* its close came */
+void tunnel_channel_answered(struct tunnel_channel *ch);                /* the open has its answer, whoever still cares */
+void tunnel_channel_due(struct tunnel_channel *ch, usec_t now_us);
+void tunnel_channel_drained(struct tunnel *t, usec_t now_us);           /* acknowledgements came */
+
+/* tunnel_share.c: who may send next. */
+void tunnel_share_wait(struct tunnel_channel *ch);
+void tunnel_share_drop(struct tunnel_channel *ch);
+struct tunnel_channel *tunnel_share_next(const struct tunnel *t);
+void tunnel_share_grant(struct tunnel_channel *ch);
+void tunnel_share_expire(struct tunnel *t);
+usec_t tunnel_share_deadline(const struct tunnel *t);
+
+/* tunnel_receive.c */
+void tunnel_fail(struct tunnel *t, enum tunnel_verdict verdict);
+void tunnel_reply(struct tunnel *t, uint32_t id, uint8_t action);
+bool tunnel_stall_exists(const struct tunnel *t);
+void tunnel_stall_check(struct tunnel *t, usec_t now_us);
+usec_t tunnel_stall_deadline(const struct tunnel *t);
+
+/* tunnel_transmit.c */
+bool tunnel_transmit_ready(const struct tunnel *t);     /* tunnel_transmit() would give a message */
+
+static inline bool tunnel_channel_plain(const struct tunnel_channel *ch)
+{
+        return !(ch->features & TUNNEL_FEATURE_ORDER);
+}
+
+static inline bool tunnel_channel_credited(const struct tunnel_channel *ch)
+{
+        return ch->features & TUNNEL_FEATURE_CREDIT;
+}
+
+#endif
