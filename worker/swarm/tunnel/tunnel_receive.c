@@ -457,7 +457,8 @@ static bool take_head(struct tunnel *t, struct reader *r)
         struct tunnel_input *in = &t->input;
         uint32_t limit = t->up ? TUNNEL_FRAME_MAX : TUNNEL_HELLO_FRAME_BYTES;
 
-        for (size_t want = TUNNEL_FRAME_LENGTH_BYTES;; want = TUNNEL_HEADER_BYTES) {
+        for (;;) {
+                size_t want = in->head_len < TUNNEL_FRAME_LENGTH_BYTES ? TUNNEL_FRAME_LENGTH_BYTES : TUNNEL_HEADER_BYTES;
                 size_t n = MIN(want - in->head_len, reader_left(r));
                 struct reader head;
 
