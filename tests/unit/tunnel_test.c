@@ -161,8 +161,8 @@ TEST(windows_grow_with_what_is_read)
                 queued[i] = pair->side[TUNNEL_GATEWAY].queued_max;
                 pair_free(pair);
         }
-        check(queued[0] > 262144 - 2500 && queued[0] <= 262144);        /* filled, but for what the last turns read */
-        check(queued[1] > 4 * MIB - 200000 && queued[1] <= 4 * MIB);
+        check(queued[0] >= 262144 / 2 && queued[0] <= 262144);          /* up to half of it is read and not granted yet */
+        check(queued[1] >= 4 * MIB / 2 && queued[1] <= 4 * MIB);
 }
 
 /* Without credit only the whole connection can wait: a slow reader gets everything, a stopped one is reset after 10 s. */
