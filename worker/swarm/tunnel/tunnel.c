@@ -304,18 +304,20 @@ static void forget(struct tunnel_channel *ch)
 void tunnel_refuse(struct tunnel_channel *ch, const char *text, size_t len, usec_t now_us)
 {
         struct tunnel *t = ch->tunnel;
+        uint8_t *copy;
 
         t->now_us = now_us;
         if (ch->phase != TUNNEL_ARRIVING) {
                 forget(ch);
                 return;
         }
-        free(ch->blob);
         len = MIN(len, (size_t)TUNNEL_TEXT_MAX);
-        ch->blob = malloc(len + 1);
-        ch->blob_len = ch->blob ? len : 0;
-        if (ch->blob_len)
-                memcpy(ch->blob, text, len);
+        copy = malloc(len + 1);
+        if (copy && len)
+                memcpy(copy, text, len);
+        free(ch->blob);         /* not before: @text may be a piece of it */
+        ch->blob = copy;
+        ch->blob_len = copy ? len : 0;
         ch->phase = TUNNEL_REFUSING;
         ch->receive_due_us = USEC_NEVER;
         if (tunnel_channel_plain(ch))

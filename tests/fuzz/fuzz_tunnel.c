@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A tunnel in either role, before and after hello, whose peer is the input and whose caller does what the input says:
+ * raw bytes, frames with a true header, time, answers, writes, reads, ends and aborts, in any order. */
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "cleanup.h"
+#include "tunnel.h"
+#include "tunnel_frame.h"
+#include "tunnel_hello.h"
+
+enum { CHANNELS = 24, WALL_S = 1700000000, DRAIN_MAX = 100000 };
+
+struct bench {
+        struct tunnel *t;
+        enum tunnel_role role;
+        usec_t now_us;
+        struct tunnel_channel *channels[CHANNELS];
+        uint8_t pending[4096];          /* what tunnel_receive() did not take yet */
+        size_t pending_len;
+        bool failed;
+};
+
+static volatile uint8_t sink;
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+static void zero_fill(void *context, void *out, size_t len)
+{
+        memset(out, 0, len);
+}
+
+static void forget(struct bench *b, const struct tunnel_channel *ch)
+{
+        for (size_t i = 0; i < CHANNELS; i++)
+                if (b->channels[i] == ch)
+                        b->channels[i] = NULL;
+}
+
+static void keep(struct bench *b, struct tunnel_channel *ch)
+{
+        for (size_t i = 0; i < CHANNELS; i++) {
+                if (!b->channels[i]) {
+                        b->channels[i] = ch;
+                        return;
+                }
+        }
+        tunnel_abort(ch, b->now_us);
+}
+
+static void receive(struct bench *b, const uint8_t *bytes, size_t len)
+{
+        size_t n;
+
+        len = bytes ? MIN(len, sizeof(b->pending) - b->pending_len) : 0;
+        if (len)
+                memcpy(b->pending + b->pending_len, bytes, len);
+        b->pending_len += len;
+        n = tunnel_receive(b->t, b->pending, b->pending_len, b->now_us);
+        assert(n <= b->pending_len && (n == b->pending_len || tunnel_paused(b->t)));
+        b->pending_len -= n;
+        memmove(b->pending, b->pending + n, b->pending_len);
+}
+
+static void drain_events(struct bench *b)
+{
+        struct tunnel_event event;
+        unsigned count = 0;
+        uint8_t sum = 0;
+
+        while (tunnel_event(b->t, &event, b->now_us)) {
+                assert(++count < DRAIN_MAX && !b->failed);
+                for (size_t i = 0; i < event.len; i++)
+                        sum ^= event.bytes[i];          /* all of it can be read */
+                if (event.kind == TUNNEL_FAILED)
+                        b->failed = true;
+                else if (event.kind == TUNNEL_ARRIVED && event.gate_port % 3 == 0)
+                        tunnel_refuse(event.channel, (const char *)event.bytes, event.len, b->now_us);
+                else if (event.kind == TUNNEL_ARRIVED)
+                        keep(b, event.channel);
+                else if (event.kind == TUNNEL_REFUSED || event.kind == TUNNEL_CLOSED)
+                        forget(b, event.channel);
+                else if (event.kind == TUNNEL_WRITABLE)
+                        assert(tunnel_writable(event.channel) > 0);
+        }
+        sink = sum;
+}
+
+static void drain_messages(struct bench *b, size_t room)
+{
+        struct tunnel_message message;
+        unsigned count = 0;
+
+        tunnel_progress(b->t, room, room / 2, b->now_us);
+        while (tunnel_transmit(b->t, &message, b->now_us))
+                assert(++count < DRAIN_MAX && message.len && message.len + TUNNEL_SEAL_BYTES <= room);
+}
+
+static void write_some(struct bench *b, struct tunnel_channel *ch, uint8_t amount)
+{
+        size_t room = tunnel_writable(ch), len = MIN(room, (size_t)amount * 300 + 1);
+        uint8_t header[TUNNEL_HEADER_BYTES];
+
+        if (len)
+                tunnel_write(ch, len, header, b->now_us);
+}
+
+static void read_some(struct bench *b, struct tunnel_channel *ch, uint8_t amount)
+{
+        const uint8_t *bytes;
+        bool ended;
+        size_t len = tunnel_peek(ch, &bytes, &ended);
+
+        tunnel_consume(ch, MIN(len, (size_t)amount * 100), b->now_us);
+        if (!tunnel_peek(ch, &bytes, &ended) && ended)
+                tunnel_consume_end(ch, b->now_us);
+}
+
+static void receive_frame(struct bench *b, struct reader *r)
+{
+        static const uint8_t actions[] = { 0, 1, 2, 3, 4, 5, 0x40, 0x41 };
+        uint8_t head[TUNNEL_HEADER_BYTES], action = actions[read_u8(r) % 8], error_len = read_u8(r), channel = read_u8(r);
+        struct writer w = writer_over(head, sizeof(head));
+        size_t len = read_u8(r);
+
+        len = MIN(len, reader_left(r));
+        tunnel_frame_write(&w, action, error_len % 4 ? 0 : error_len / 4, channel % 16, len);
+        if (action >= 0x40)
+                head[5] = 1;
+        receive(b, head, sizeof(head));
+        receive(b, read_bytes(r, len), len);
+}
+
+static void step(struct bench *b, struct reader *r)
+{
+        static const usec_t waits[] = { 1, MSEC(1), MSEC(50), MSEC(101), SECONDS(1), SECONDS(3), SECONDS(11), SECONDS(31) };
+        uint8_t op = read_u8(r), argument = read_u8(r);
+        struct tunnel_channel **slot = &b->channels[argument % CHANNELS];
+        size_t len;
+
+        switch (op % 16) {
+        case 0:
+                len = MIN(argument, reader_left(r));
+                receive(b, read_bytes(r, len), len);
+                return;
+        case 1:
+        case 2:
+        case 3:
+                receive_frame(b, r);
+                return;
+        case 4:
+                b->now_us += waits[argument % ARRAY_LEN(waits)];
+                tunnel_advance(b->t, b->now_us);
+                return;
+        case 5:
+                drain_events(b);
+                return;
+        case 6:
+                drain_messages(b, (size_t)argument * 1000);
+                return;
+        case 7:
+                if (!*slot && tunnel_open(b->t, argument, &argument, 1, b->now_us + SECONDS(5), NULL, slot, b->now_us) == 0)
+                        assert(b->role == TUNNEL_GATEWAY);
+                return;
+        case 8:
+                (void)tunnel_advertise(b->t, &argument, 1, b->now_us);
+                return;
+        case 9:
+                receive(b, NULL, 0);
+                return;
+        case 15:
+                if (argument == 255)
+                        tunnel_disconnect(b->t, b->now_us);
+                return;
+        default:
+                break;
+        }
+        if (!*slot)
+                return;
+        switch (op % 16) {
+        case 10:
+                write_some(b, *slot, argument);
+                return;
+        case 11:
+                read_some(b, *slot, argument);
+                return;
+        case 12:
+                tunnel_end(*slot, b->now_us);
+                return;
+        case 13:
+                tunnel_abort(*slot, b->now_us);
+                *slot = NULL;
+                return;
+        default:
+                if (b->role == TUNNEL_PROVIDER)
+                        tunnel_accept(*slot, NULL, b->now_us);
+        }
+}
+
+/* As the peer would, with all keys zero. */
+static void say_hello(struct bench *b)
+{
+        static const uint8_t zeros[TUNNEL_AUTH_KEY_BYTES];
+        struct tunnel_hello_keys keys = { zeros, zeros, zeros, zeros };
+        uint8_t frame[TUNNEL_FRAME_LENGTH_BYTES + TUNNEL_HELLO_FRAME_BYTES];
+        struct writer w = writer_over(frame, sizeof(frame));
+
+        tunnel_frame_write(&w, TUNNEL_ACTION_HELLO, 0, b->role == TUNNEL_PROVIDER, TUNNEL_HELLO_BYTES);
+        tunnel_hello_make(write_reserve(&w, TUNNEL_HELLO_BYTES), &keys, INT64_C(1000) * WALL_S);
+        receive(b, frame, sizeof(frame));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+        struct reader r = reader_over(bytes, len);
+        uint8_t flags = read_u8(&r);
+        struct bench *b = calloc(1, sizeof(*b));
+        struct tunnel_config config = { .role = flags & 1 ? TUNNEL_PROVIDER : TUNNEL_GATEWAY, .random = { zero_fill, NULL },
+                                        .channels_max = 20, .window_bytes = flags & 2 ? 1000 : 0,
+                                        .receive_limit_bytes = flags & 4 ? 500 : 0 };
+        struct now now = { .mono_us = SECONDS(1), .wall_us = SECONDS((usec_t)WALL_S) };
+        struct tunnel_stats stats;
+        usec_t deadline_us;
+
+        b->role = config.role;
+        b->now_us = now.mono_us;
+        if (tunnel_new(&b->t, &config, &now) < 0)
+                abort();
+        if (flags & 8)
+                say_hello(b);
+        while (reader_left(&r) && !r.failed) {
+                step(b, &r);
+                tunnel_stats(b->t, &stats);
+                assert(stats.channels <= config.channels_max);
+                assert(!config.receive_limit_bytes || stats.queued_bytes <= config.receive_limit_bytes);
+        }
+        drain_events(b);
+        drain_messages(b, 1 << 20);
+        deadline_us = tunnel_deadline(b->t);
+        assert(deadline_us == 0 || deadline_us == USEC_NEVER || deadline_us > SECONDS(1));
+        tunnel_free(b->t);
+        free(b);
+        return 0;
+}
