@@ -117,7 +117,7 @@ enum tunnel_event_kind {
         TUNNEL_ADVERT,          /* bytes, len as received; only a gateway gets it, of several the newest */
         TUNNEL_ARRIVED,         /* a gateway asks for gate_port, protocol; bytes, len: its metadata; answer accept or refuse */
         TUNNEL_OPENED,          /* our tunnel_open() was confirmed */
-        TUNNEL_REFUSED,         /* it was not: reason, bytes, len: the peer's text, as it is inside the JSON quotes; the channel is gone */
+        TUNNEL_REFUSED,         /* it was not: reason; bytes, len: the peer's text, as inside JSON quotes; the channel is gone */
         TUNNEL_READABLE,        /* tunnel_peek() has bytes, or the end, after it had none */
         TUNNEL_WRITABLE,        /* tunnel_writable() was asked, said 0, and no longer does */
         TUNNEL_CLOSED,          /* reason; the channel is gone */
@@ -157,7 +157,7 @@ int tunnel_advertise(struct tunnel *tunnel, const void *bytes, size_t len, usec_
 int tunnel_open(struct tunnel *tunnel, uint16_t gate_port, const void *metadata, size_t len, usec_t deadline_us, void *context,
                 struct tunnel_channel **channel_out, usec_t now_us);
 
-/* As provider: the answer to TUNNEL_ARRIVED, once. @text: UTF-8 without quotes, cut to fit; after a refusal the channel is gone. */
+/* As provider: the answer to TUNNEL_ARRIVED, once. @text: UTF-8, cut to fit; after a refusal the channel is gone. */
 void tunnel_accept(struct tunnel_channel *channel, void *context, usec_t now_us);
 void tunnel_refuse(struct tunnel_channel *channel, const char *text, size_t len, usec_t now_us);
 

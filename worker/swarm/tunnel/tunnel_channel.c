@@ -9,11 +9,16 @@
  * that data is through (hypergate.md 14.16). */
 #define SETTLE_US MSEC(100)
 
-/* An original's end may overtake its data (14.17). What it has overtaken is queued there and flows without a pause, or has
- * flowed by when this much has come or this much time has passed. */
+/* An original's end may overtake its data (14.17). What it has overtaken is queued there, in one queue with all other data: it
+ * has come when that queue is empty, seen by a pause, or after a while by a trickle; or when more has come than the queue held,
+ * at most a read of each channel and what some had before they were confirmed. */
 #define HOLD_QUIET_US MSEC(100)
-#define HOLD_BYTES (8 * 1024 * 1024)
+#define HOLD_TRICKLE_US MSEC(300)
+#define HOLD_TRICKLE_BYTES (64 * 1024)
+#define HOLD_BYTES (2 * 1024 * 1024)
+#define HOLD_CHANNEL_BYTES (64 * 1024)
 #define HOLD_MAX_US SECONDS(2)
+#define HOLD_CHECK_US MSEC(20)
 
 #define LINGER_US SECONDS(10)           /* for an original provider's close after both ends */
 #define ABORTED_READ_US SECONDS(30)     /* for a reader to take what came before an abort */
@@ -323,18 +328,25 @@ static void let_go(struct tunnel_channel *ch, usec_t now_us)
                 aborted(ch, now_us);
 }
 
-static void receive_due(struct tunnel_channel *ch, usec_t now_us)
+static bool hold_is_over(const struct tunnel_channel *ch, usec_t now_us)
 {
         const struct tunnel *t = ch->tunnel;
-        usec_t quiet_us = usec_add(usec_max(t->stream_us, ch->held_us), HOLD_QUIET_US);
-        usec_t latest_us = usec_add(ch->held_us, HOLD_MAX_US);
+        uint64_t come = t->stream_bytes - ch->held_mark;
+        usec_t held_for_us = now_us - ch->held_us;
 
-        if (tunnel_stall_exists(t)) {   /* we are not listening: silence means nothing */
+        return now_us - usec_max(t->stream_us, ch->held_us) >= HOLD_QUIET_US || held_for_us >= HOLD_MAX_US ||
+               (held_for_us >= HOLD_TRICKLE_US && come < HOLD_TRICKLE_BYTES) ||
+               come >= HOLD_BYTES + (uint64_t)t->channel_count * HOLD_CHANNEL_BYTES;
+}
+
+static void receive_due(struct tunnel_channel *ch, usec_t now_us)
+{
+        if (tunnel_stall_exists(ch->tunnel)) {  /* we are not listening: silence means nothing */
                 tunnel_channel_hold(ch, now_us);
-        } else if (now_us >= quiet_us || now_us >= latest_us || t->stream_bytes - ch->held_mark >= HOLD_BYTES) {
+        } else if (hold_is_over(ch, now_us)) {
                 let_go(ch, now_us);
         } else {
-                ch->receive_due_us = usec_min(quiet_us, latest_us);
+                ch->receive_due_us = usec_add(now_us, HOLD_CHECK_US);
                 tunnel_channel_arm(ch);
         }
 }

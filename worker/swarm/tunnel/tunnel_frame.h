@@ -46,7 +46,7 @@ void tunnel_frame_read(struct reader *r, struct tunnel_frame *frame);
 bool tunnel_open_read(struct reader *r, uint32_t *gate_port_out, uint8_t *protocol_out);
 void tunnel_open_write(struct writer *w, uint32_t gate_port, uint8_t protocol);
 
-/* @text as a JSON string of at most TUNNEL_ERROR_MAX bytes, quotes included: escaped, cut between characters. Returns its length. */
+/* @text as a JSON string of at most TUNNEL_ERROR_MAX bytes with its quotes: escaped, cut between characters. Its length. */
 size_t tunnel_error_write(uint8_t out[TUNNEL_ERROR_MAX], const char *text, size_t len);
 
 /* What is inside the quotes of a JSON string, escapes left as they are; other text as a whole. */

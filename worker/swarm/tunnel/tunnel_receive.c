@@ -296,7 +296,7 @@ static void on_answer(struct tunnel *t, usec_t now_us)
         fail_older(t, ch);
         list_remove(&ch->unanswered);
         if (ch->phase == TUNNEL_OPENING && error) {
-                declined(ch, t->input.small, MIN(t->input.small_len, (size_t)t->input.frame.error_len));
+                declined(ch, t->input.small, MIN(t->input.small_len, t->input.frame.error_len));
         } else if (ch->phase == TUNNEL_OPENING) {
                 tunnel_channel_run(ch, now_us);
                 tunnel_channel_tell(ch, TUNNEL_NEWS_OPENED);
@@ -309,7 +309,7 @@ static void on_answer(struct tunnel *t, usec_t now_us)
 
 static void on_close(struct tunnel *t, usec_t now_us)
 {
-        bool acknowledged = t->input.frame.length > TUNNEL_FRAME_HEAD_BYTES && !t->input.frame.error_len && t->input.small[0] == 1;
+        bool acknowledged = t->input.small_len && t->input.small[0] == 1 && !t->input.frame.error_len;
         struct tunnel_channel *ch;
 
         if (t->input.frame.channel) {
@@ -391,17 +391,17 @@ static enum tunnel_sink sink_for(struct tunnel *t)
                 return TUNNEL_BLOB;
         case TUNNEL_ACTION_STREAM:
                 in->channel = tunnel_channel_find(t, in->frame.channel);
-                return in->channel && !in->frame.error_len ? TUNNEL_STREAM : TUNNEL_SKIP;
+                return in->frame.error_len ? TUNNEL_SKIP : TUNNEL_STREAM;
         default:
                 return TUNNEL_SKIP;
         }
 }
 
-/* A stream is for a channel that is open and not ended; it must fit in the window it was given. */
+/* A stream is for a channel that is open and not ended, else for nobody; it must fit in the window that channel was given. */
 static void begin_stream(struct tunnel *t)
 {
         struct tunnel_channel *ch = t->input.channel;
-        bool open = ch->phase == TUNNEL_RUNNING || ch->phase == TUNNEL_ARRIVING;
+        bool open = ch && (ch->phase == TUNNEL_RUNNING || ch->phase == TUNNEL_ARRIVING);
 
         if (!open || ch->receiving > TUNNEL_HELD || ch->closing == TUNNEL_ABORTED) {
                 t->input.channel = NULL;

@@ -33,7 +33,7 @@ bool tunnel_transmit_ready(const struct tunnel *t)
 {
         if (t->verdict != TUNNEL_FINE || t->disconnected)
                 return false;
-        return room(t) >= MIN(t->leaving_len, (size_t)PIECE_MIN) && room(t) >= PIECE_MIN / 2 && (t->leaving_len || control_waits(t));
+        return (t->leaving_len || control_waits(t)) && room(t) >= (t->leaving_len ? MIN(t->leaving_len, PIECE_MIN) : PIECE_MIN);
 }
 
 static void write_hello(struct tunnel *t, struct writer *w)
