@@ -97,8 +97,10 @@ static void replay_run(struct replay *replay, const char *at, unsigned until_ms)
         json_array_foreach(frames, i, frame) {
                 usec_t now_us = SECONDS(1) + MSEC(peer_number(frame, "t_ms"));
 
-                if (json_object_get(frame, "step") || strcmp(peer_text(frame, "at"), at) != 0 || peer_number(frame, "t_ms") > until_ms)
+                if (json_object_get(frame, "step") || strcmp(peer_text(frame, "at"), at) != 0)
                         continue;
+                if (peer_number(frame, "t_ms") > until_ms)
+                        break;
                 if (strcmp(peer_text(frame, "dir"), "out") == 0) {
                         replay_open(replay, frame, now_us);
                         continue;
@@ -153,8 +155,8 @@ static bool no_message(struct tunnel *t, usec_t now_us)
 }
 
 /* The next event is @kind, for @ch. */
-static void expect_event(struct tunnel *t, enum tunnel_event_kind kind, const struct tunnel_channel *ch, enum tunnel_reason reason,
-                         usec_t now_us)
+static void expect_event(struct tunnel *t, enum tunnel_event_kind kind, const struct tunnel_channel *ch,
+                         enum tunnel_reason reason, usec_t now_us)
 {
         struct tunnel_event event;
 
@@ -514,6 +516,47 @@ TEST(our_hello_is_no_older_than_theirs)
         check_equal(time_ms, hello.time_ms);
         tunnel_free(t);
         json_decref(root);
+}
+
+/* Which features a channel has is where its open stands in the stream, before or behind the gateway's second HGX: a refusal
+ * by a provider that delays it, a close by a gateway that does not acknowledge with it, treat it as an original's. */
+TEST(a_channel_has_the_features_its_open_came_behind)
+{
+        static const char *const opens[] = { "0100000000010000005000", "0100000000020000005000" };
+        struct tunnel *t = peer_tunnel_up(TUNNEL_PROVIDER);
+        struct tunnel_event event;
+
+        peer_feed(t, "400100000000300100000000030000ffff", start_us);
+        peer_expect(t, "4001000000003001010000000300040000", start_us);
+        for (unsigned i = 0; i < 2; i++) {
+                if (i)
+                        peer_feed(t, "400100000000300101000000030000ffff", start_us);
+                peer_feed(t, opens[i], start_us);
+                check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
+                tunnel_refuse(event.channel, "no", 2, start_us);
+                check_equal(no_message(t, start_us), i == 0);   /* the second is answered at once */
+        }
+        tunnel_free(t);
+}
+
+TEST(an_open_ahead_of_the_second_hgx_is_plain_for_the_gateway_too)
+{
+        struct tunnel_channel *plain, *extended;
+        struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
+
+        check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &plain, start_us), 0);
+        peer_expect(t, "0100000000010000005000", start_us);
+        peer_feed(t, "40010000000030010000000003000000ff", start_us);
+        check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &extended, start_us), 0);
+        peer_expect(t, "4001000000003001010000000300040000", start_us);
+        peer_expect(t, "0100000000020000005000", start_us);
+        peer_feed(t, "0100000000020000005000", start_us);       /* it does not answer in order */
+        expect_event(t, TUNNEL_OPENED, extended, 0, start_us);
+        peer_feed(t, "0100000000010000005000", start_us);
+        expect_event(t, TUNNEL_OPENED, plain, 0, start_us);
+        check_equal(tunnel_writable(plain), TUNNEL_DATA_MAX);
+        check_equal(tunnel_writable(extended), 255);            /* the window it was given */
+        tunnel_free(t);
 }
 
 /* More data than the window was good for is no mistake one makes. */

@@ -166,6 +166,25 @@ static void app_write(struct pair_app *app)
         }
 }
 
+/* As one whose socket is polled: told that it may, it writes once a turn, and waits again when it may no longer. */
+static void app_poll(struct pair_app *app)
+{
+        struct pair *pair = app->side->pair;
+        static const uint8_t zeros[TUNNEL_DATA_MAX];
+        uint8_t header[TUNNEL_HEADER_BYTES];
+        size_t room;
+
+        if (!app->watched)
+                return;
+        room = tunnel_writable(app->ch);
+        if (room) {
+                tunnel_write(app->ch, room, header, pair->now_us);
+                wire_put(app->side, header, sizeof(header), zeros, room);
+                app->sent += room;
+        }
+        app->watched = tunnel_writable(app->ch) > 0;
+}
+
 static void app_read(struct pair_app *app)
 {
         size_t left = app->plan.read_max, len;
@@ -176,7 +195,7 @@ static void app_read(struct pair_app *app)
                 return;
         while (left && (len = tunnel_peek(app->ch, &bytes, &ended)) > 0) {
                 len = MIN(len, left);
-                for (size_t i = 0; i < len; i++)
+                for (size_t i = 0; i < len && !app->side->pair->polled; i++)
                         if (bytes[i] != pattern(app->key, !app->side->role, app->got + i))
                                 test_fail(__FILE__, __LINE__, "channel %u differs at byte %llu", app->key,
                                           (unsigned long long)(app->got + i));
@@ -245,13 +264,15 @@ static void side_event(struct pair_side *side, const struct tunnel_event *event)
                 app_arrive(side, event);
                 return;
         case TUNNEL_OPENED:
-                app->open = true;
+                app->open = app->watched = true;
                 return;
         case TUNNEL_READABLE:
                 return;
         case TUNNEL_WRITABLE:
                 check(tunnel_writable(event->channel) > 0);
-                app_write(app);         /* as one who waited does, at once and ahead of who did not */
+                app->watched = true;
+                if (!app->side->pair->polled)
+                        app_write(app); /* at once */
                 return;
         case TUNNEL_REFUSED:
         case TUNNEL_CLOSED:
@@ -281,7 +302,9 @@ static void side_turn(struct pair_side *side)
 
                 if (app->ch && app->open)
                         app_read(app);
-                if (app->ch && app->open)
+                if (app->ch && app->open && pair->polled)
+                        app_poll(app);
+                else if (app->ch && app->open)
                         app_write(app);
         }
         side_transmit(side);

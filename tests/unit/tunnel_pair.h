@@ -70,6 +70,7 @@ struct pair {
         struct pair_plan answer;        /* what the provider's end of a new channel does */
         uint32_t next_key;
         size_t cut_max;                 /* bytes delivered at once */
+        bool polled;                    /* who may write does so in a fixed order later in the turn, a read's worth, as a pump */
         size_t wire_rate;               /* bytes delivered a turn and direction; 0: all there are */
 };
 

@@ -316,6 +316,26 @@ TEST(room_is_shared_fairly_and_the_quiet_go_first)
         pair_free(pair);
 }
 
+/* The poll's order must not decide who gets the room: what one was told it may write is kept for it a while. */
+TEST(room_is_shared_fairly_among_the_polled)
+{
+        struct pair *pair = pair_up(145, NEITHER);
+        struct pair_app *bulk[8];
+        uint64_t least = UINT64_MAX, most = 0;
+
+        pair->wire_rate = 20000;
+        pair->polled = true;
+        for (unsigned i = 0; i < ARRAY_LEN(bulk); i++)
+                bulk[i] = pair_open(pair, 80, (struct pair_plan){ .read_max = QUICK });
+        pair_run(pair, SECONDS(2));
+        for (unsigned i = 0; i < ARRAY_LEN(bulk); i++) {
+                least = MIN(least, bulk[i]->sent);
+                most = MAX(most, bulk[i]->sent);
+        }
+        check(least > 2 * MIB && most - least <= 4 * TUNNEL_DATA_MAX);
+        pair_free(pair);
+}
+
 TEST(advertisements_go_out_at_once_on_change_and_every_thirty_seconds)
 {
         struct pair *pair = pair_new(150, NEITHER);

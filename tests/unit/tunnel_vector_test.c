@@ -72,7 +72,8 @@ TEST(hello_frames_of_the_original_bring_a_tunnel_up)
         size_t i;
 
         json_array_foreach(rows, i, row) {
-                const char *gateway = peer_text(row, "hello_frame_gateway_hex"), *provider = peer_text(row, "hello_frame_provider_hex");
+                const char *gateway = peer_text(row, "hello_frame_gateway_hex");
+                const char *provider = peer_text(row, "hello_frame_provider_hex");
                 struct peer_hello hello;
 
                 peer_hello_read(root, row, &hello);
@@ -144,7 +145,8 @@ TEST(headers_are_the_originals)
                         tunnel_frame_read(&r, &frame);
                         check(!r.failed);
                         check_equal(frame.action, peer_number(row, "action"));
-                        tunnel_frame_write(&w, frame.action, frame.error_len, frame.channel, frame.length - TUNNEL_FRAME_HEAD_BYTES);
+                        tunnel_frame_write(&w, frame.action, frame.error_len, frame.channel,
+                                           frame.length - TUNNEL_FRAME_HEAD_BYTES);
                         check_bytes(again, head, sizeof(head));
                         seen++;
                 }

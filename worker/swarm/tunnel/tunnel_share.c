@@ -8,13 +8,13 @@
 
 #define LATELY_US MSEC(100)
 #define CONTROL_ROOM 4096       /* left for control while data is in flight */
-#define SHARE_MIN 2048          /* not worth a frame, unless nothing is in flight */
+#define SHARE_MIN 2048          /* less is not worth a frame: a share waits for its next, room for more while data is in flight */
+#define FRAME_BYTES (TUNNEL_HEADER_BYTES + TUNNEL_SEAL_BYTES)
 #define RESERVED_US MSEC(5)     /* how long room waits for one who was told to write */
 
 static size_t usable(const struct tunnel *t, size_t own_reserved)
 {
-        size_t taken = TUNNEL_HEADER_BYTES + TUNNEL_SEAL_BYTES + (t->unacked_bytes ? CONTROL_ROOM : 0) +
-                       t->reserved_bytes - own_reserved;
+        size_t taken = FRAME_BYTES + (t->unacked_bytes ? CONTROL_ROOM : 0) + t->reserved_bytes - own_reserved;
 
         if (t->leaving_len || t->disconnected || t->verdict != TUNNEL_FINE)
                 return 0;
@@ -31,22 +31,41 @@ static uint64_t allowance(const struct tunnel_channel *ch)
         return !t->hgx_seen && t->unacked_bytes >= TUNNEL_PLAIN_MAX ? 0 : UINT64_MAX;
 }
 
+/* Of @room, what @ch may use in one write. */
+static size_t cut(const struct tunnel_channel *ch, size_t room)
+{
+        uint64_t allowed = allowance(ch);
+        size_t len = MIN(room, ch->share);
+
+        len = MIN(len, (size_t)TUNNEL_DATA_MAX);
+        return allowed < len ? (size_t)allowed : len;
+}
+
 /* An answer of ours has to leave first. */
 static bool answer_first(const struct tunnel_channel *ch)
 {
         return ch->out & ~TUNNEL_OUT_CREDIT;
 }
 
+static bool spent(const struct tunnel_channel *ch)
+{
+        return ch->share < SHARE_MIN;
+}
+
+static bool greedy(const struct tunnel_channel *ch)
+{
+        return ch->exhausted_us && ch->tunnel->now_us < usec_add(ch->exhausted_us, LATELY_US);
+}
+
 void tunnel_share_wait(struct tunnel_channel *ch)
 {
         struct tunnel *t = ch->tunnel;
-        bool greedy = ch->exhausted_us && t->now_us < usec_add(ch->exhausted_us, LATELY_US);
 
         if (!ch->asked || !list_empty(&ch->turn) || answer_first(ch) || (tunnel_channel_credited(ch) && !ch->credit))
                 return;
-        if (!greedy)
+        if (!greedy(ch))
                 list_push_back(&t->urgent, &ch->turn);
-        else if (ch->share)
+        else if (!spent(ch))
                 list_push_front(&t->waiting, &ch->turn);        /* still its turn */
         else
                 list_push_back(&t->waiting, &ch->turn);
@@ -86,9 +105,9 @@ void tunnel_share_grant(struct tunnel_channel *ch)
         list_remove(&ch->turn);
         ch->asked = false;
         unreserve(ch, ch->reserved);
-        if (!ch->share)
-                ch->share = TUNNEL_DATA_MAX;
-        ch->reserved = MIN(MIN(ch->share, usable(t, 0)), allowance(ch));
+        if (spent(ch))
+                ch->share += TUNNEL_DATA_MAX;
+        ch->reserved = cut(ch, usable(t, 0)) + FRAME_BYTES;
         ch->reserved_us = t->now_us;
         t->reserved_bytes += ch->reserved;
         list_push_back(&t->reservations, &ch->reserved_entry);
@@ -116,16 +135,34 @@ usec_t tunnel_share_deadline(const struct tunnel *t)
         return usec_add(list_entry(first, struct tunnel_channel, reserved_entry)->reserved_us, RESERVED_US);
 }
 
-size_t tunnel_writable(struct tunnel_channel *ch)
+static bool holds_others(const struct list *head, const struct list *than)
+{
+        return !list_empty(head) && (head->next != than || head->prev != than);
+}
+
+/* Room for @ch now. Others who want it have theirs kept for them; while there are any, the greedy get none but their own. */
+static size_t room_for(struct tunnel_channel *ch)
 {
         struct tunnel *t = ch->tunnel;
+        bool contended = holds_others(&t->urgent, &ch->turn) || holds_others(&t->waiting, &ch->turn) ||
+                         t->reserved_bytes > ch->reserved;
+
+        if (!contended && spent(ch))
+                ch->share += TUNNEL_DATA_MAX;
+        if (spent(ch))
+                return 0;
+        if (!contended || !greedy(ch))
+                return usable(t, ch->reserved);
+        return ch->reserved > FRAME_BYTES ? MIN(ch->reserved - FRAME_BYTES, usable(t, ch->reserved)) : 0;
+}
+
+size_t tunnel_writable(struct tunnel_channel *ch)
+{
         size_t len;
 
         if (ch->phase != TUNNEL_RUNNING || ch->sending != TUNNEL_SENDING || ch->closing != TUNNEL_UNCLOSED)
                 return 0;
-        if (!ch->share && list_empty(&t->urgent) && list_empty(&t->waiting))
-                ch->share = TUNNEL_DATA_MAX;
-        len = answer_first(ch) ? 0 : MIN(MIN(ch->share, usable(t, ch->reserved)), allowance(ch));
+        len = answer_first(ch) ? 0 : cut(ch, room_for(ch));
         ch->asked = !len;
         if (len)
                 list_remove(&ch->turn);
@@ -138,7 +175,7 @@ void tunnel_write(struct tunnel_channel *ch, size_t len, uint8_t header_out[TUNN
 {
         struct tunnel *t = ch->tunnel;
         struct writer w = writer_over(header_out, TUNNEL_HEADER_BYTES);
-        size_t sealed_len = TUNNEL_HEADER_BYTES + len + TUNNEL_SEAL_BYTES;
+        size_t sealed_len = len + FRAME_BYTES;
 
         assert(ch->phase == TUNNEL_RUNNING && ch->sending == TUNNEL_SENDING && !answer_first(ch) && !t->leaving_len);
         assert(len && len <= ch->share && len <= allowance(ch));
@@ -147,12 +184,12 @@ void tunnel_write(struct tunnel_channel *ch, size_t len, uint8_t header_out[TUNN
         t->sent_bytes += sealed_len;
         t->unacked_bytes += sealed_len;
         t->room_bytes -= MIN(sealed_len, t->room_bytes);
-        unreserve(ch, MIN(len, ch->reserved));
+        unreserve(ch, MIN(sealed_len, ch->reserved));
         if (tunnel_channel_credited(ch))
                 ch->credit -= len;
         ch->wrote = true;
         ch->share -= len;
-        if (ch->share)
+        if (!spent(ch))
                 return;
         ch->exhausted_us = now_us;
         unreserve(ch, ch->reserved);
