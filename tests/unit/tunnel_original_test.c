@@ -580,3 +580,139 @@ TEST(who_overruns_a_window_loses_the_channel)
         peer_expect(t, "030000000001", start_us);
         tunnel_free(t);
 }
+
+/* The peer's close and the caller's calls cross: until the event is drained the pointer is good and the calls are harmless. */
+TEST(calls_on_a_channel_that_is_over_do_nothing)
+{
+        struct tunnel *t = peer_tunnel_up(TUNNEL_PROVIDER);
+        struct tunnel_event event;
+        const uint8_t *bytes;
+        struct tunnel_stats stats;
+        bool ended = true;
+
+        for (unsigned how = 0; how < 3; how++) {
+                peer_feed(t, "0100000000050000005000", start_us);
+                check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
+                peer_feed(t, "030000000005", start_us);
+                if (how == 0) {
+                        tunnel_accept(event.channel, t, start_us);
+                        check_equal(tunnel_writable(event.channel), 0);
+                        check_equal(tunnel_peek(event.channel, &bytes, &ended), 0);
+                        check(!ended);
+                        tunnel_consume(event.channel, 0, start_us);
+                        tunnel_consume_end(event.channel, start_us);
+                        tunnel_end(event.channel, start_us);
+                        expect_event(t, TUNNEL_CLOSED, event.channel, TUNNEL_RESET, start_us);
+                } else if (how == 1) {
+                        tunnel_refuse(event.channel, "no", 2, start_us);
+                } else {
+                        tunnel_abort(event.channel, start_us);
+                }
+                no_event(t, start_us);
+                check(no_message(t, start_us));
+                tunnel_stats(t, &stats);
+                check_equal(stats.channels, 0);
+        }
+        tunnel_free(t);
+}
+
+/* Asked and taken back before the caller drained a single event: it never hears of it. */
+TEST(an_open_that_is_closed_unseen_is_never_told)
+{
+        struct tunnel *t = peer_tunnel_up(TUNNEL_PROVIDER);
+        struct tunnel_stats stats;
+
+        peer_feed(t, "0100000000050000005000", start_us);
+        peer_feed(t, "02000000000561", start_us);
+        peer_feed(t, "030000000005", start_us);
+        no_event(t, start_us);
+        tunnel_stats(t, &stats);
+        check(stats.channels == 0 && stats.queued_bytes == 0);
+        tunnel_free(t);
+}
+
+/* Refused, not told yet (that takes a second), and given up or asked again meanwhile. */
+TEST(a_refusal_that_is_overtaken_is_not_sent)
+{
+        struct tunnel *t = peer_tunnel_up(TUNNEL_PROVIDER);
+        struct tunnel_event event;
+
+        for (unsigned again = 0; again < 2; again++) {
+                peer_feed(t, "0100000000050000005000", start_us);
+                check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
+                tunnel_refuse(event.channel, "no", 2, start_us);
+                peer_feed(t, again ? "0100000000050000005000" : "030000000005", start_us);
+        }
+        check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
+        settle(t, start_us + SECONDS(2));
+        check(no_message(t, start_us + SECONDS(2)));
+        tunnel_accept(event.channel, NULL, start_us + SECONDS(2));
+        peer_expect(t, "0100000000050000005000", start_us + SECONDS(2));
+        tunnel_free(t);
+}
+
+/* Data and even the end may be there before the service is: all of it waits for tunnel_accept(). */
+TEST(what_came_before_the_answer_is_read_after_it)
+{
+        struct tunnel *t = peer_tunnel_up(TUNNEL_PROVIDER);
+        struct tunnel_event event;
+        usec_t now_us = start_us + SECONDS(1);
+
+        peer_feed(t, "0100000000050000005000", start_us);
+        check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
+        peer_feed(t, "02000000000561", start_us);
+        peer_feed(t, "050000000005", start_us);
+        settle(t, now_us);
+        no_event(t, now_us);
+        tunnel_accept(event.channel, NULL, now_us);
+        expect_event(t, TUNNEL_READABLE, event.channel, 0, now_us);
+        expect_read(event.channel, "a", true, now_us);
+        tunnel_free(t);
+}
+
+/* An abort that lies behind unread data is told when that is read, or taken as read when the caller aborts too; a reader who
+ * never comes is waited for half a minute. */
+TEST(an_abort_waits_for_the_reader_but_not_for_ever)
+{
+        for (unsigned reads = 0; reads < 2; reads++) {
+                struct tunnel_channel *ch;
+                struct tunnel *t = gateway_open(&ch);
+                usec_t now_us = start_us + MSEC(100);
+
+                peer_feed(t, "02000000000161", start_us);
+                peer_feed(t, "030000000001", start_us);
+                settle(t, now_us);
+                expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
+                no_event(t, now_us);
+                check_equal(tunnel_deadline(t), now_us + SECONDS(30));
+                settle(t, now_us + SECONDS(30) - 1);
+                no_event(t, now_us);
+                if (reads) {
+                        tunnel_abort(ch, now_us);
+                } else {
+                        settle(t, now_us + SECONDS(30));
+                        expect_event(t, TUNNEL_CLOSED, ch, TUNNEL_RESET, now_us);
+                }
+                no_event(t, now_us);
+                check(no_message(t, now_us));
+                tunnel_free(t);
+        }
+}
+
+/* A wrong version, a short one, a credit for nobody: counted at most. */
+TEST(odd_extension_frames_change_nothing)
+{
+        struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
+        struct tunnel_stats stats;
+
+        peer_feed(t, "400100000000300201000000030000ffff", start_us);
+        peer_feed(t, "4001000000003001010000", start_us);
+        peer_feed(t, "400000000000300101000000030000ffff", start_us);   /* no error length: an original would log it */
+        peer_feed(t, "41010000000130ffff", start_us);
+        peer_feed(t, "4101000000073000000001", start_us);
+        tunnel_stats(t, &stats);
+        check(!stats.extended);
+        check_equal(stats.frames_ignored, 4);
+        check(no_message(t, start_us));
+        tunnel_free(t);
+}

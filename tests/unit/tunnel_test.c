@@ -200,6 +200,27 @@ TEST(a_stopped_reader_of_an_original_is_reset_after_ten_seconds)
         pair_free(pair);
 }
 
+/* So many stopped readers that their windows together pass the limit: after 10 s the fullest goes, one at a time. */
+TEST(memory_for_all_channels_together_is_bounded)
+{
+        struct pair *pair = pair_up(85, NEITHER);
+        struct pair_app *apps[300];
+        unsigned reset = 0;
+
+        pair->answer.want = 1 * MIB;
+        for (unsigned i = 0; i < ARRAY_LEN(apps); i++)
+                apps[i] = pair_open(pair, 80, (struct pair_plan){ .read_max = 0 });
+        pair_run(pair, SECONDS(9));
+        check_equal(pair->side[TUNNEL_GATEWAY].queued_max, 64 * MIB);
+        check(tunnel_paused(pair->side[TUNNEL_GATEWAY].t));
+        pair_run(pair, SECONDS(12));
+        check_equal(pair->side[TUNNEL_GATEWAY].queued_max, 64 * MIB);
+        for (unsigned i = 0; i < ARRAY_LEN(apps); i++)
+                reset += pair_gone(apps[i]) && apps[i]->reason == TUNNEL_LIMIT;
+        check(reset >= 1 && reset <= 2);
+        pair_free(pair);
+}
+
 TEST(refusals_carry_their_text)
 {
         for (int original = NEITHER; original < 2; original++) {
