@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* An encrypted connection to a peer: messages sealed straight into the send buffer of its UDX stream, and opened where they were
+ * received. Made by dialling or accepting (peer.h), which also reports its events; authenticated from the first moment its user
+ * sees it. Keep-alives are sent and swallowed here. */
+#ifndef HG_CONN_H
+#define HG_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "udx_stream.h"
+#include "usec.h"
+
+struct conn;
+
+enum {
+        CONN_KEY_BYTES = 32,
+        CONN_SEAL_BYTES = 20,                                   /* what sealing adds to a message */
+        CONN_MESSAGE_MAX = UDX_RESERVE_MAX - CONN_SEAL_BYTES,   /* bytes of a message we send */
+        CONN_OPEN_MAX = 1024 * 1024,                            /* of one we take: a peer that sends more is cut off */
+};
+
+#define CONN_KEEP_ALIVE_US SECONDS(5)           /* without a write: hyperdht's connectionKeepAlive */
+
+/* Frees it at any time; one that is not closed yet is cut off (the peer sees a reset). No event of it follows. NULL is fine. */
+void conn_free(struct conn *conn);
+
+/* The @context that comes with its events from now on. */
+void conn_set_context(struct conn *conn, void *context);
+void *conn_context(const struct conn *conn);
+
+/* We dialled. */
+bool conn_is_initiator(const struct conn *conn);
+
+/* Static public keys, CONN_KEY_BYTES each: the identity we dialled as or that was dialled, and the peer's. */
+const uint8_t *conn_local_key(const struct conn *conn);
+const uint8_t *conn_remote_key(const struct conn *conn);
+
+struct addr conn_remote_addr(const struct conn *conn);
+
+/* Messages of the peer's, opened in order: the oldest one not consumed, or what is left of it, where it lies; 0: none now. Valid
+ * until consumed or the UDX mux takes packets again; the next call yields the same again. PEER_CONN_READABLE says when to look, and
+ * is not repeated for what was not looked at: read until 0, or come back by yourself. */
+size_t conn_peek(struct conn *conn, const uint8_t **bytes_out);
+
+/* The first @len bytes of that are done with. Reading on opens the peer's window. */
+void conn_consume(struct conn *conn, size_t len);
+
+/* The peer has ended its direction and everything it sent was consumed. An end is not authenticated: who must know that nothing is
+ * missing needs a last word of its own above. */
+bool conn_at_end(const struct conn *conn);
+
+/* Bytes the send buffer takes now, sealing included; 0 once ended or closed. Below CONN_MESSAGE_MAX + CONN_SEAL_BYTES, the asker
+ * gets PEER_CONN_WRITABLE when it is there again. */
+size_t conn_room_bytes(struct conn *conn);
+
+/* Bytes in the send buffer that the peer has not acknowledged, sealing included. */
+size_t conn_unacked_bytes(const struct conn *conn);
+
+/* Sends one message of @len (1 .. CONN_MESSAGE_MAX) bytes: encrypted from where it lies straight into the send buffer. False, and
+ * nothing happened: conn_room_bytes() is less than @len + CONN_SEAL_BYTES, or no memory. */
+bool conn_seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us) __attribute__((warn_unused_result));
+
+/* Sends a keep-alive now: provokes the failure of a connection whose peer is gone. */
+void conn_ping(struct conn *conn, usec_t now_us);
+
+/* No more messages from us; what was sealed arrives before that. */
+void conn_end(struct conn *conn);
+
+/* Messages have gone both ways: what the rule for duplicates asks (swarm.md 5: rawBytesRead, rawBytesWritten; keep-alives count,
+ * the header frames do not). */
+bool conn_is_used(const struct conn *conn);
+
+struct conn_stats {
+        uint64_t bytes_in, bytes_out;           /* of frames, sealing included, headers not */
+        uint64_t messages_in, messages_out;
+        usec_t opened_us;
+        struct udx_stats udx;
+};
+
+void conn_stats(const struct conn *conn, struct conn_stats *out);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Dials and accepts peers by their public keys: where DHT, Noise, secret stream and UDX meet (connect.md; hyperdht 6.34
+ * lib/connect.js, lib/server.js).
+ *
+ * Everything works that needs no hole punching: servers that are open or asked without a relay, clients that are (the server calls
+ * them), the same host, the same LAN, and NATs that keep one mapping for all remotes where either side's packets have opened them.
+ * Where these ways end, a dial fails with PEER_NEEDS_PUNCH.
+ *
+ * Who drains what: all streams of the UDX mux are ours, and peer_event() drains its events. DHT events are drained by the caller,
+ * who offers each to peer_dht_event() first; transmit of both is the caller's. A turn:
+ *
+ *      receive: udx_mux_receive() or dht_receive()
+ *      udx_mux_advance(), dht_advance(), peer_advance()
+ *      until neither has more: dht_event() -> peer_dht_event(), and what it declines to others; peer_event()
+ *      dht_transmit(), udx_mux_transmit()
+ *
+ * with peer_deadline() among the deadlines. Nothing calls back. */
+#ifndef HG_PEER_H
+#define HG_PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "conn.h"
+#include "dht.h"
+#include "random.h"
+#include "udx.h"
+#include "usec.h"
+
+struct peer_set;
+struct peer_listener;
+struct peer_dial;
+struct peer_knock;
+
+enum {
+        PEER_KEY_BYTES = 32,
+        PEER_SECRET_KEY_BYTES = 64,             /* Ed25519, seed and public key */
+        PEER_LOCAL_MAX = 8,                     /* local addresses told to others */
+        PEER_SESSIONS_MAX = 256,                /* handshakes of strangers under way; the oldest gives way */
+        PEER_SESSIONS_PER_HOST = 16,            /* of these from one client's host, unless it is this one */
+        PEER_SESSIONS_PER_RELAY = 64,           /* and through one relay's */
+};
+
+#define PEER_HANDSHAKE_US SECONDS(10)           /* server: from the first handshake message to the client's header */
+#define PEER_REMEMBER_US SECONDS(10)            /* server: repeats of a finished handshake are known that long */
+#define PEER_PASSIVE_US SECONDS(10)             /* open client: waits that long for the server to call */
+#define PEER_REACH_US SECONDS(10)               /* client: from the server's answer to its header */
+
+struct peer_config {
+        struct random random;
+        struct udx_mux *udx;                    /* borrowed, both, for the life of the set */
+        struct dht *dht;
+        uint32_t server_socket;
+        struct addr server_local;               /* where it is bound; 0.0.0.0 for any */
+        size_t receive_limit_bytes;             /* window of each connection; 0: UDX's default */
+};
+
+/* 0 or -ENOMEM. */
+int peer_set_new(struct peer_set **set_out, const struct peer_config *config);
+
+/* Frees it with its dials, listeners (nothing is withdrawn) and connections. Before the mux and the dht. NULL is fine. */
+void peer_set_free(struct peer_set *set);
+
+/* Hosts of our interfaces (ports are ignored, the first PEER_LOCAL_MAX are kept; copied): told to peers, tried by those nearby. */
+void peer_set_local_addresses(struct peer_set *set, const struct addr *addrs, size_t count);
+
+/* --- Accepting --- */
+
+struct peer_listen_spec {
+        const uint8_t *secret_key;              /* PEER_SECRET_KEY_BYTES; copied, wiped at the end */
+        bool ask;                               /* every client is announced as PEER_KNOCK; otherwise all are welcome */
+        void *context;
+};
+
+/* Keeps the identity findable and accepts who dials it. 0, -EEXIST (it listens already) or -ENOMEM. */
+int peer_listen(struct peer_set *set, const struct peer_listen_spec *spec, struct peer_listener **listener_out,
+                const struct now *now);
+
+/* Handshakes under way end, connections stay. PEER_UNLISTENED follows once the announcement is withdrawn (or that failed, within
+ * seconds); then the handle is gone. */
+void peer_unlisten(struct peer_listener *listener, const struct now *now);
+
+const uint8_t *peer_listener_key(const struct peer_listener *listener);
+
+/* Addresses through which it is reached now, for topic records; at most DHT_RELAYS_MAX; returns how many. */
+size_t peer_listener_relays(const struct peer_listener *listener, struct addr out[DHT_RELAYS_MAX]);
+
+/* The answer to PEER_KNOCK; no answer within PEER_HANDSHAKE_US is a no. Who is not welcome hears nothing. The handle is gone. */
+void peer_admit(struct peer_knock *knock, bool welcome, const struct now *now);
+
+/* --- Dialling --- */
+
+struct peer_dial_spec {
+        const uint8_t *secret_key;              /* PEER_SECRET_KEY_BYTES: as whom we come; not kept */
+        const uint8_t *remote_key;              /* PEER_KEY_BYTES; copied */
+        const struct addr *relays;              /* of a lookup's record, asked first; copied, at most DHT_PEER_RELAYS_MAX */
+        size_t relay_count;
+        void *context;
+};
+
+/* Starts a dial; ends in exactly one PEER_CONNECTED or PEER_DIAL_FAILED, then the handle is gone. 0, -ENOMEM, or -EINVAL: nobody
+ * can hold @remote_key. */
+int peer_dial(struct peer_set *set, const struct peer_dial_spec *spec, struct peer_dial **dial_out, const struct now *now);
+
+/* Stops it: no event of it follows, the handle is gone. */
+void peer_dial_cancel(struct peer_dial *dial, const struct now *now);
+
+enum peer_failure {
+        PEER_NOT_FOUND,         /* no DHT node knows it: PEER_NOT_FOUND */
+        PEER_UNANSWERED,        /* known to some, but no handshake came back: dead, stale, or we are not welcome: PEER_CONNECTION_FAILED */
+        PEER_INCOMPATIBLE,      /* another version, or no UDX: SERVER_INCOMPATIBLE, SERVER_ERROR */
+        PEER_REFUSED,           /* it answered with an error: SERVER_ERROR */
+        PEER_UNREACHED,         /* it answered, but no packet came through where one should: HOLEPUNCH_ABORTED of a passive wait */
+        PEER_NEEDS_PUNCH,       /* it answered, but both of us are behind NATs that only punching would open */
+        PEER_BROKEN,            /* what came through was not the peer's */
+        PEER_NO_MEMORY,
+        PEER_FAILURES
+};
+
+/* --- The turn --- */
+
+/* Offers a DHT event. False: it is not ours. */
+bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const struct now *now);
+
+void peer_advance(struct peer_set *set, const struct now *now);
+usec_t peer_deadline(const struct peer_set *set);       /* on now.mono_us */
+
+enum peer_event_kind {
+        PEER_CONNECTED,         /* context: the dial's; conn: yours from now on, its context is still NULL */
+        PEER_DIAL_FAILED,       /* context: the dial's; failure */
+        PEER_ACCEPTED,          /* listener, context: the listener's; conn: yours from now on */
+        PEER_KNOCK,             /* listener, context: the listener's; knock, remote_key, remote: peer_admit() */
+        PEER_RELAYS_CHANGED,    /* listener, context: the listener's; see peer_listener_relays() */
+        PEER_UNLISTENED,        /* listener (gone), context: the listener's */
+        PEER_CONN_READABLE,     /* conn, context: the connection's, here and below. conn_peek() has more, or conn_at_end() */
+        PEER_CONN_WRITABLE,     /* conn_room_bytes() has grown after it was little */
+        PEER_CONN_CLOSED,       /* reason; last event of it: conn_free() it. What arrived before stays readable until then */
+};
+
+enum peer_reason {
+        PEER_CONN_DONE,         /* both sides ended, all was acknowledged */
+        PEER_CONN_RESET,        /* the peer cut it off */
+        PEER_CONN_TIMED_OUT,    /* nobody answers any more */
+        PEER_CONN_BROKEN,       /* a frame was forged, out of order, cut short or too large: nothing can be trusted from there on */
+};
+
+struct peer_event {
+        enum peer_event_kind kind;
+        void *context;
+        struct conn *conn;
+        struct peer_listener *listener;
+        struct peer_knock *knock;
+        enum peer_failure failure;
+        enum peer_reason reason;
+        uint8_t remote_key[PEER_KEY_BYTES];     /* connected, failed, accepted, knock */
+        struct addr remote;                     /* connected, accepted: where it is; knock: as its relay sees it */
+};
+
+/* Drained until false. */
+bool peer_event(struct peer_set *set, struct peer_event *out, const struct now *now);
+
+struct peer_stats {
+        size_t dials, sessions, conns;
+        uint64_t dials_connected, dials_failed[PEER_FAILURES];
+        uint64_t handshakes;                    /* taken from strangers, repeats not counted */
+        uint64_t repeated;                      /* answered again from memory */
+        uint64_t undecryptable, unwelcome, limited, expired;    /* and what became of those that led nowhere */
+        uint64_t answers_forged;                /* to our dials */
+};
+
+void peer_stats(const struct peer_set *set, struct peer_stats *out);
+
+#endif
