@@ -34,6 +34,7 @@ enum {
         IPC_ADDRESSES_MAX = 16,
         IPC_BLOB_MAX = 256 * 1024,      /* what rides as a sealed memfd */
         IPC_FDS_MAX = 4,
+        IPC_PORTS_MAX = 64,
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -118,11 +119,24 @@ enum ipc_reason {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wpadded"
 
-/* First message on fd 3. A worker of another build (@build_id differs from its own) ends with exit 70. */
+/* What a forward worker is for, from its first message to its end: its walls are built before it is configured, and one that
+ * holds gates is left no way to connect to anything. Another duty is another worker. */
+enum ipc_duty {
+        IPC_DUTY_NONE,                  /* all roles but forward */
+        IPC_DUTY_GATES,                 /* FORWARD_LISTENER, never FORWARD_SERVICE */
+        IPC_DUTY_SERVICES,              /* FORWARD_SERVICE, never FORWARD_LISTENER */
+};
+
+/* First message on fd 3. A worker of another build (@build_id differs from its own) ends with exit 70. With IPC_DUTY_SERVICES
+ * @port names the TCP ports that the worker will ever be able to connect to (where the kernel has Landlock for TCP); with
+ * @port_count 0 it is all of them. A service on a port that is not among them needs a new worker. */
 struct ipc_begin {
         uint8_t build_id[IPC_BUILD_ID_BYTES];
         uint32_t id;                    /* of this worker among those of its role, from 1 */
         uint32_t log_level;             /* syslog number: what is less urgent need not be sent */
+        uint32_t duty;                  /* enum ipc_duty */
+        uint32_t port_count;
+        uint16_t port[IPC_PORTS_MAX];
 };
 
 /* Confined, and from now on reading its links. */

@@ -210,13 +210,13 @@ static struct ipc_begin receive_begin(struct worker *worker)
         ipc_build_id(build_id);
         if (memcmp(build_id, begin->build_id, sizeof(build_id)) != 0)
                 die("the supervisor is of another build: install all parts of one version", WORKER_EXIT_BUILD);
+        if (begin->port_count > IPC_PORTS_MAX)
+                die("the supervisor names more ports than there is room for", EXIT_FAILURE);
         return *begin;
 }
 
 void worker_begin(struct worker *worker, enum ipc_role role)
 {
-        struct ipc_begin begin;
-
         *worker = (struct worker){ .role = role, .log_level = LOG_DEBUG };
         list_init(&worker->links);
         worker->supervisor.worker = worker;
@@ -224,9 +224,9 @@ void worker_begin(struct worker *worker, enum ipc_role role)
         signal(SIGPIPE, SIG_IGN);
         if (run_harden() < 0)
                 die("can't give up what it does not need", EXIT_FAILURE);
-        begin = receive_begin(worker);
-        worker->id = begin.id;
-        worker->log_level = (int)begin.log_level;
+        worker->begin = receive_begin(worker);
+        worker->id = worker->begin.id;
+        worker->log_level = (int)worker->begin.log_level;
         worker->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
         if (!worker->loop)
                 die("no event loop", EXIT_FAILURE);

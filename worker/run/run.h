@@ -52,6 +52,7 @@ struct worker {
         uint32_t id;
         int log_level;
         int exit_code;
+        struct ipc_begin begin;         /* as the supervisor said it */
         struct worker_link supervisor;
         struct list links;              /* to siblings */
         const struct worker_handlers *handlers;

@@ -27,15 +27,20 @@
 #define RULESET_NET_CONNECT 2ULL
 #define RULESET_SCOPE_ABSTRACT 1ULL
 #define RULESET_SCOPE_SIGNAL 2ULL
+#define RULE_NET_PORT 2
 
 struct ruleset_attr {
         uint64_t handled_access_fs, handled_access_net, scoped;
 };
 
+struct net_port_attr {
+        uint64_t allowed_access, port;
+};
+
 /* Memory, the event loop, links and time; what every worker does all day. */
 static const int base_syscalls[] = {
         SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(readv), SCMP_SYS(close),
-        SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(recvfrom),
+        SCMP_SYS(recvmsg), SCMP_SYS(recvfrom),
         SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),
         SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(getrandom),
         SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex),
@@ -101,6 +106,23 @@ static int allow_readable(int ruleset, const char *path)
         return r;
 }
 
+static int allow_ports(int ruleset, const uint16_t *ports, size_t count)
+{
+        for (size_t i = 0; i < count; i++) {
+                struct net_port_attr rule = { .allowed_access = RULESET_NET_CONNECT, .port = ports[i] };
+
+                if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0) < 0)
+                        return -errno;
+        }
+        return 0;
+}
+
+/* Who connects to any port says so by naming none. */
+static uint64_t handled_net(const struct run_confinement *confinement)
+{
+        return RULESET_NET_BIND | (confinement->connects && !confinement->port_count ? 0 : RULESET_NET_CONNECT);
+}
+
 /* No file system but what may be read, no TCP port to bind and none to reach but for those who connect. 0 or -errno. */
 static int confine_landlock(const struct run_confinement *confinement, int *abi_out)
 {
@@ -117,7 +139,7 @@ static int confine_landlock(const struct run_confinement *confinement, int *abi_
         if (abi >= 3)
                 attr.handled_access_fs |= 1ULL << 14;   /* truncate */
         if (abi >= 4) {
-                attr.handled_access_net = RULESET_NET_BIND | (confinement->connects ? 0 : RULESET_NET_CONNECT);
+                attr.handled_access_net = handled_net(confinement);
                 size = offsetof(struct ruleset_attr, scoped);
         }
         if (abi >= 5)
@@ -131,6 +153,8 @@ static int confine_landlock(const struct run_confinement *confinement, int *abi_
                 return -errno;
         for (const char *const *path = confinement->readable; path && *path && r == 0; path++)
                 r = allow_readable(ruleset, *path);
+        if (r == 0 && abi >= 4 && confinement->connects)
+                r = allow_ports(ruleset, confinement->ports, confinement->port_count);
         if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
                 r = -errno;
         close(ruleset);
@@ -168,6 +192,29 @@ static int allow_list(scmp_filter_ctx filter, const int *syscalls, size_t count)
         return 0;
 }
 
+/* To send with MSG_FASTOPEN is to connect by another name. */
+static int allow_sending(scmp_filter_ctx filter)
+{
+        int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
+
+        if (r < 0)
+                return r;
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
+}
+
+/* Non-blocking TCP sockets and nothing else. */
+static int allow_connecting(scmp_filter_ctx filter)
+{
+        static const unsigned families[] = { AF_INET, AF_INET6 };
+        int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
+
+        for (size_t i = 0; r == 0 && i < ARRAY_LEN(families); i++)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3, SCMP_A0(SCMP_CMP_EQ, families[i]),
+                                     SCMP_A1(SCMP_CMP_EQ, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC),
+                                     SCMP_A2(SCMP_CMP_EQ, 0));
+        return r;
+}
+
 /* Memory is never executable and never becomes so; a descriptor's flags may be read and set, and it may be duplicated. */
 static int allow_bounded(scmp_filter_ctx filter)
 {
@@ -197,6 +244,10 @@ static int confine_seccomp(const struct run_confinement *confinement)
         r = allow_list(filter, base_syscalls, ARRAY_LEN(base_syscalls));
         if (r == 0)
                 r = allow_bounded(filter);
+        if (r == 0)
+                r = allow_sending(filter);
+        if (r == 0 && confinement->connects)
+                r = allow_connecting(filter);
         if (r == 0)
                 r = allow_options(filter, confinement);
         if (r == 0)

@@ -4,13 +4,16 @@
 #define HG_RUN_CONFINE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* What this worker needs beyond what all need (memory, its loop, its links). */
 struct run_confinement {
         const int *syscalls;            /* SYS_* of sys/syscall.h */
         size_t syscall_count;
         const char *const *readable;    /* files and folders it may read, NULL at the end; NULL: no file system at all */
-        unsigned connects : 1;          /* may connect TCP sockets of its own (it still needs the syscalls) */
+        unsigned connects : 1;          /* may make TCP sockets and connect them */
+        const uint16_t *ports;          /* with @connects: only to these (Landlock, ABI 4) */
+        size_t port_count;              /* 0: to all */
         unsigned sets_linger : 1;       /* setsockopt(SOL_SOCKET, SO_LINGER) */
         unsigned sets_tcp : 1;          /* setsockopt on TCP sockets: linger, no delay, keep-alive */
 };
