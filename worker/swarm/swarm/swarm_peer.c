@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The peers we know, and which of them is dialled when. A restart of an ephemeral peer leaves a dead record for up to 27 minutes:
+ * so a failure is remembered, however often the key is listed again, and those who never failed go first (swarm.md 8). */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "swarm_state.h"
+
+#define GHOST_US MINUTES(1)             /* between attempts at a key that keeps failing */
+#define FORGIVE_US MINUTES(30)          /* records of that age are gone: who is listed still, is there */
+
+enum { ATTEMPTS_MAX = 3 };
+
+static uint64_t key_hash(const struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES])
+{
+        return map_hash(&swarm->by_key, key, DHT_KEY_BYTES);
+}
+
+struct swarm_peer *swarm_peer_find(const struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES])
+{
+        for (struct map_entry *at = map_first(&swarm->by_key, key_hash(swarm, key)); at; at = map_next(at)) {
+                struct swarm_peer *peer = container_of(at, struct swarm_peer, by_key);
+
+                if (memcmp(peer->key, key, DHT_KEY_BYTES) == 0)
+                        return peer;
+        }
+        return NULL;
+}
+
+void swarm_peer_free(struct swarm_peer *peer)
+{
+        swarm_guest_remove(peer);
+        heap_remove(&peer->swarm->timers, &peer->timer);
+        list_remove(&peer->in_state);
+        peer->swarm->counts[peer->state]--;
+        map_remove(&peer->swarm->by_key, &peer->by_key);
+        free(peer);
+}
+
+static struct swarm_peer *oldest_in(struct swarm *swarm, enum swarm_peer_state state, bool proven)
+{
+        list_for_each(at, &swarm->peers[state])
+                if (list_entry(at, struct swarm_peer, in_state)->proven == proven)
+                        return list_entry(at, struct swarm_peer, in_state);
+        return NULL;
+}
+
+/* A flood of records must not push out who has proved himself. */
+static bool forget_one(struct swarm *swarm)
+{
+        static const enum swarm_peer_state states[] = { SWARM_REMEMBERED, SWARM_QUEUED, SWARM_WAITING };
+
+        for (int proven = 0; proven <= 1; proven++) {
+                for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+                        struct swarm_peer *peer = oldest_in(swarm, states[i], proven);
+
+                        if (peer) {
+                                swarm_peer_free(peer);
+                                return true;
+                        }
+                }
+        }
+        return false;
+}
+
+struct swarm_peer *swarm_peer_get(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES])
+{
+        struct swarm_peer *peer = swarm_peer_find(swarm, key);
+
+        if (peer)
+                return peer;
+        if (swarm->by_key.count >= SWARM_PEERS_MAX && !forget_one(swarm))
+                return NULL;
+        peer = calloc(1, sizeof(*peer));
+        if (!peer || map_insert(&swarm->by_key, &peer->by_key, key_hash(swarm, key)) < 0) {
+                free(peer);
+                return NULL;
+        }
+        peer->swarm = swarm;
+        memcpy(peer->key, key, DHT_KEY_BYTES);
+        list_init(&peer->in_state);
+        list_init(&peer->guest);
+        swarm->counts[SWARM_REMEMBERED]++;
+        list_push_back(&swarm->peers[SWARM_REMEMBERED], &peer->in_state);
+        return peer;
+}
+
+void swarm_peer_enter(struct swarm_peer *peer, enum swarm_peer_state state)
+{
+        struct swarm *swarm = peer->swarm;
+
+        heap_remove(&swarm->timers, &peer->timer);
+        list_remove(&peer->in_state);
+        swarm->counts[peer->state]--;
+        peer->state = state;
+        swarm->counts[state]++;
+        list_push_back(&swarm->peers[state], &peer->in_state);
+}
+
+void swarm_peer_wait(struct swarm_peer *peer, usec_t until_us)
+{
+        swarm_peer_enter(peer, SWARM_WAITING);
+        heap_insert(&peer->swarm->timers, &peer->timer, until_us);
+}
+
+void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *relays, size_t count, usec_t now_us)
+{
+        struct swarm_peer *peer;
+        usec_t from_us;
+
+        if (memcmp(key, swarm->config.key, DHT_KEY_BYTES) == 0)
+                return;
+        peer = swarm_peer_get(swarm, key);
+        if (!peer)
+                return;
+        if (count) {
+                peer->relay_count = MIN(count, ARRAY_LEN(peer->relays));
+                memcpy(peer->relays, relays, peer->relay_count * sizeof(*relays));
+        }
+        peer->listed = true;
+        if (peer->state != SWARM_REMEMBERED)
+                return;
+        if (peer->failed_us && now_us - peer->failed_us >= FORGIVE_US)
+                peer->attempts = 0;
+        from_us = usec_max(peer->blocked_us, peer->attempts ? usec_add(peer->failed_us, GHOST_US) : now_us);
+        if (from_us <= now_us)
+                swarm_peer_enter(peer, SWARM_QUEUED);
+        else
+                swarm_peer_wait(peer, from_us);
+}
+
+/* 0: goes first. Who proved himself comes before any flood of records; who never failed before the ghosts. */
+static unsigned rank(const struct swarm_peer *peer)
+{
+        if (peer->proven)
+                return 0;
+        return peer->failed_us ? 2 : 1;
+}
+
+struct swarm_peer *swarm_peer_next(const struct swarm *swarm)
+{
+        struct swarm_peer *best = NULL;
+        uint32_t equals = 0;
+
+        list_for_each(at, &swarm->peers[SWARM_QUEUED]) {
+                struct swarm_peer *peer = list_entry(at, struct swarm_peer, in_state);
+
+                if (best && (rank(peer) > rank(best) || (rank(peer) == rank(best) && peer->failed_us > best->failed_us)))
+                        continue;
+                if (!best || rank(peer) < rank(best) || peer->failed_us < best->failed_us)
+                        equals = 0;
+                equals++;       /* each of equal rank with the same chance */
+                if (random_below(&swarm->config.random, equals) == 0)
+                        best = peer;
+        }
+        return best;
+}
+
+/* swarm.md 4; the last: no more until it is listed again. */
+static usec_t retry_delay(const struct swarm_peer *peer)
+{
+        static const usec_t proven_us[ATTEMPTS_MAX] = { SECONDS(1), SECONDS(5), SECONDS(15) };
+        static const usec_t other_us[ATTEMPTS_MAX] = { SECONDS(5), SECONDS(15), SECONDS(15) };
+
+        assert(peer->attempts && peer->attempts <= ATTEMPTS_MAX);
+        if (peer->proven)
+                return proven_us[peer->attempts - 1];
+        if (peer->swarm->useful_count && peer->attempts > 1)
+                return GHOST_US;        /* we aren't alone: no hurry */
+        return other_us[peer->attempts - 1];
+}
+
+void swarm_peer_failed(struct swarm_peer *peer, usec_t now_us)
+{
+        peer->attempts++;
+        peer->failed_us = now_us;
+        if (peer->attempts > ATTEMPTS_MAX || (!peer->listed && !peer->proven))
+                swarm_peer_enter(peer, SWARM_REMEMBERED);
+        else
+                swarm_peer_wait(peer, usec_add(now_us, swarm_about(peer->swarm, retry_delay(peer))));
+}
