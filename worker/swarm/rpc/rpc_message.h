@@ -18,6 +18,7 @@ enum {
         RPC_TOKEN_BYTES = 32,
         RPC_TARGET_BYTES = 32,
         RPC_ADDR_BYTES = 6,
+        RPC_HEADER_BYTES = 10,          /* up to and with the address */
         RPC_CLOSER_MAX = 20,            /* closer nodes an honest response carries: k */
         RPC_DATAGRAM_MAX = 2048,        /* the receive buffer of JavaScript nodes */
         RPC_REPLY_MAX = 1400,           /* we cut closer nodes to stay below any sane path MTU */
