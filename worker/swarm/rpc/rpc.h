@@ -56,7 +56,8 @@ struct rpc_request_spec {
 };
 
 /* Sends a request, now or when the congestion window lets it. It ends in exactly one RPC_RESPONSE or RPC_TIMED_OUT, or in
- * rpc_cancel(); the handle is good until then. NULL when it can't even wait (memory, too many): nothing follows. */
+ * rpc_cancel(); the handle is good until then. NULL when it can't even wait (memory, too many, longer than a datagram): nothing
+ * follows. */
 struct rpc_request *rpc_request(struct rpc *rpc, const struct rpc_request_spec *spec, usec_t now_us)
         __attribute__((warn_unused_result));
 void rpc_cancel(struct rpc *rpc, struct rpc_request *request);

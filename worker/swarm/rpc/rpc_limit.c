@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "rpc_limit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SETS = RPC_LIMIT_ENTRIES / RPC_LIMIT_WAYS, HOST = 32, NETWORK = 24, KEY_BYTES = 5 };
+
+/* A host, or a /24. Each allowance is the time at which it will be whole again. */
+struct rpc_limit_entry {
+        uint8_t key[KEY_BYTES];         /* address and prefix length; zeros: free */
+        usec_t seen_us;
+        usec_t requests_us;
+        usec_t costs_us[RPC_COSTS];     /* host */
+        usec_t reachable_until_us;      /* host */
+        usec_t large_us;                /* network */
+};
+
+void rpc_limit_init(struct rpc_limit *limit, const struct random *random)
+{
+        uint8_t key[16];
+
+        random_fill(random, key, sizeof(key));
+        *limit = (struct rpc_limit){ 0 };
+        map_init(&limit->hash, key);
+}
+
+void rpc_limit_fini(struct rpc_limit *limit)
+{
+        free(limit->entries);
+        limit->entries = NULL;
+}
+
+static bool is_loopback(const struct addr *addr)
+{
+        return addr->ip[0] == 127;
+}
+
+/* A bucket of @depth_us that drips empty in real time; @cost_us goes in if it fits. */
+static bool take(usec_t *empty_at_us, usec_t cost_us, usec_t depth_us, usec_t now_us)
+{
+        usec_t level_us = *empty_at_us > now_us ? *empty_at_us - now_us : 0;
+
+        if (level_us + cost_us > depth_us)
+                return false;
+        *empty_at_us = now_us + level_us + cost_us;
+        return true;
+}
+
+/* One of @per_s, two seconds' worth at once. */
+static bool take_one(usec_t *empty_at_us, unsigned per_s, usec_t now_us)
+{
+        return take(empty_at_us, SECONDS(1) / per_s, SECONDS(2), now_us);
+}
+
+static struct rpc_limit_entry *place_of(struct rpc_limit *limit, const uint8_t key[KEY_BYTES])
+{
+        struct rpc_limit_entry *set = &limit->entries[map_hash(&limit->hash, key, KEY_BYTES) % SETS * RPC_LIMIT_WAYS];
+        struct rpc_limit_entry *oldest = set;
+
+        for (unsigned i = 0; i < RPC_LIMIT_WAYS; i++) {
+                if (memcmp(set[i].key, key, KEY_BYTES) == 0)
+                        return &set[i];
+                if (set[i].seen_us < oldest->seen_us)
+                        oldest = &set[i];
+        }
+        *oldest = (struct rpc_limit_entry){ 0 };
+        memcpy(oldest->key, key, KEY_BYTES);
+        return oldest;
+}
+
+/* The entry of @addr's host or network, in place of the longest unheard one where it is new; NULL: no memory. */
+static struct rpc_limit_entry *entry_of(struct rpc_limit *limit, const struct addr *addr, uint8_t prefix, usec_t now_us)
+{
+        uint8_t key[KEY_BYTES] = { addr->ip[0], addr->ip[1], addr->ip[2], prefix == HOST ? addr->ip[3] : 0, prefix };
+        struct rpc_limit_entry *entry;
+
+        if (!limit->entries)
+                limit->entries = calloc(RPC_LIMIT_ENTRIES, sizeof(*limit->entries));
+        if (!limit->entries)
+                return NULL;
+        entry = place_of(limit, key);
+        entry->seen_us = now_us;
+        return entry;
+}
+
+bool rpc_limit_request(struct rpc_limit *limit, const struct addr *from, usec_t now_us)
+{
+        struct rpc_limit_entry *host, *network;
+
+        if (is_loopback(from))
+                return true;
+        host = entry_of(limit, from, HOST, now_us);
+        if (!host || !take_one(&host->requests_us, RPC_REQUESTS_PER_S, now_us))
+                return false;
+        network = entry_of(limit, from, NETWORK, now_us);
+        return take_one(&network->requests_us, RPC_NETWORK_PER_S, now_us);
+}
+
+bool rpc_limit_cost(struct rpc_limit *limit, const struct addr *from, enum rpc_cost cost, usec_t now_us)
+{
+        static const unsigned per_s[RPC_COSTS] = {
+                [RPC_COST_SIGNATURE] = RPC_SIGNATURES_PER_S,
+                [RPC_COST_RELAY] = RPC_RELAYS_PER_S,
+                [RPC_COST_DELAY] = RPC_DELAYS_PER_S,
+        };
+        struct rpc_limit_entry *host;
+
+        if (is_loopback(from))
+                return true;
+        host = entry_of(limit, from, HOST, now_us);
+        return host && take_one(&host->costs_us[cost], per_s[cost], now_us);
+}
+
+bool rpc_limit_reply(struct rpc_limit *limit, const struct addr *to, size_t len, usec_t now_us)
+{
+        return is_loopback(to) || take(&limit->replies_us, len * SECONDS(1) / RPC_REPLY_BYTES_PER_S, SECONDS(2), now_us);
+}
+
+void rpc_limit_reachable(struct rpc_limit *limit, const struct addr *host, usec_t now_us)
+{
+        struct rpc_limit_entry *entry = is_loopback(host) ? NULL : entry_of(limit, host, HOST, now_us);
+
+        if (entry)
+                entry->reachable_until_us = now_us + SECONDS(RPC_REACHABLE_S);
+}
+
+bool rpc_limit_large(struct rpc_limit *limit, const struct addr *to, size_t len, usec_t now_us)
+{
+        struct rpc_limit_entry *host, *network;
+
+        if (is_loopback(to))
+                return true;
+        host = entry_of(limit, to, HOST, now_us);
+        if (!host || host->reachable_until_us > now_us)
+                return host;
+        network = entry_of(limit, to, NETWORK, now_us);
+        return take(&network->large_us, SECONDS(1) / RPC_LARGE_PER_S, SECONDS(1), now_us) &&
+               take(&limit->large_us, len * MINUTES(1) / RPC_LARGE_BYTES_PER_MIN, MINUTES(1), now_us);
+}

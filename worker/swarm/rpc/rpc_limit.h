@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What strangers may have from us: requests per host and per /24, costlier things per host, reply bytes in all, and large replies
+ * to hosts that may be victims of a forged source. Fixed memory: what was heard from longest ago is forgotten first. */
+#ifndef HG_RPC_LIMIT_H
+#define HG_RPC_LIMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "addr.h"
+#include "map.h"
+#include "random.h"
+#include "rpc.h"
+#include "usec.h"
+
+enum {
+        RPC_LIMIT_ENTRIES = 65536,      /* hosts and networks remembered */
+        RPC_LIMIT_WAYS = 8,             /* an entry lives in one of so many places */
+        RPC_REQUESTS_PER_S = 100,       /* and twice as many at once; the others alike */
+        RPC_NETWORK_PER_S = 400,
+        RPC_SIGNATURES_PER_S = 20,
+        RPC_RELAYS_PER_S = 20,
+        RPC_DELAYS_PER_S = 2,
+        RPC_REACHABLE_S = 60,           /* a host that answered us, or showed a token, is no victim for so long */
+        RPC_LARGE_BYTES = 300,          /* a reply longer than this, and than twice its request, is large */
+        RPC_LARGE_PER_S = 4,            /* to a network that may be a victim */
+        RPC_LARGE_BYTES_PER_MIN = 1 << 20,
+        RPC_REPLY_BYTES_PER_S = 1 << 20,
+};
+
+struct rpc_limit_entry;
+
+struct rpc_limit {
+        struct rpc_limit_entry *entries;        /* NULL until a stranger comes */
+        struct map hash;                        /* only its keyed hash function */
+        usec_t large_us, replies_us;            /* see take() */
+};
+
+void rpc_limit_init(struct rpc_limit *limit, const struct random *random);
+void rpc_limit_fini(struct rpc_limit *limit);
+
+/* Each takes one from an allowance; false: there is none left (or no memory to count). Loopback is never limited. */
+bool rpc_limit_request(struct rpc_limit *limit, const struct addr *from, usec_t now_us);
+bool rpc_limit_cost(struct rpc_limit *limit, const struct addr *from, enum rpc_cost cost, usec_t now_us);
+bool rpc_limit_reply(struct rpc_limit *limit, const struct addr *to, size_t len, usec_t now_us);
+
+/* @host proved that it receives what is sent to it. */
+void rpc_limit_reachable(struct rpc_limit *limit, const struct addr *host, usec_t now_us);
+
+/* Whether a large reply may go to @to: always when it is reachable, else within bounds. */
+bool rpc_limit_large(struct rpc_limit *limit, const struct addr *to, size_t len, usec_t now_us);
+
+#endif
