@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conf_document.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "conf_input.h"
+#include "conf_path.h"
+
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+
+static void free_textp(char **text)
+{
+        free(*text);
+}
+
+static const char *image_text(struct conf_read *read, const char *text, size_t len)
+{
+        return conf_arena_text(&read->image, text, len);
+}
+
+static struct conf_file file_new(struct conf_read *read, const char *path)
+{
+        const char *label = conf_report_label(&read->report, path);
+
+        return (struct conf_file){
+                .label = label, .name = image_text(read, label, strlen(label)), .number = read->file_count++,
+                .folder = image_text(read, path, conf_path_folder(path)),
+        };
+}
+
+static bool has_suffix(const char *path, const char *suffix)
+{
+        size_t len = strlen(path), suffix_len = strlen(suffix);
+
+        return len > suffix_len && strcasecmp(path + len - suffix_len, suffix) == 0;
+}
+
+static size_t leading_blanks(const char *text, size_t len)
+{
+        size_t blanks = 0;
+
+        while (blanks < len && memchr(" \t\r\n", text[blanks], 4))
+                blanks++;
+        return blanks;
+}
+
+static bool is_json(const char *path, const char *text, size_t len)
+{
+        size_t blanks = leading_blanks(text, len);
+
+        if (has_suffix(path, ".yaml") || has_suffix(path, ".yml"))
+                return false;
+        return has_suffix(path, ".json") || (blanks < len && (text[blanks] == '[' || text[blanks] == '{'));
+}
+
+static bool complain_not_text(struct conf_read *read, const char *text, size_t len)
+{
+        struct conf_position at;
+        uint32_t code;
+
+        switch (conf_text_check(text, len, &at, &code)) {
+        case CONF_TEXT_GOOD:
+                return false;
+        case CONF_TEXT_NOT_UTF8:
+                conf_error(&read->report, read->file, at.line, at.column, "not UTF-8 text: byte 0x%02x", code);
+                return true;
+        case CONF_TEXT_CONTROL:
+                conf_error(&read->report, read->file, at.line, at.column, "not a text file: it holds the character U+%04X", code);
+                return true;
+        }
+        return true;
+}
+
+/* read->file is set. */
+static void parse(struct conf_read *read, const char *text, size_t len, conf_document_function *function, void *context)
+{
+        struct conf_tree tree;
+        int error = conf_tree_init(&tree, &read->report, read->file);
+
+        if (error < 0) {
+                conf_error(&read->report, read->file, 0, 0, "no memory to read it: %s", strerror(-error));
+                return;
+        }
+        if (read->file->json ? conf_json_read(&tree, text, len) : conf_yaml_read(&tree, text, len)) {
+                if (tree.root && !conf_value_is_empty(tree.root))
+                        function(read, tree.root, context);
+                else
+                        conf_error(&read->report, read->file, 0, 0, "holds nothing");
+        }
+        conf_tree_fini(&tree);
+}
+
+static void look_at(struct conf_read *read, struct conf_file *file, const char *text, size_t len, conf_document_function *function,
+                    void *context)
+{
+        const struct conf_file *before = read->file;
+        size_t mark = sizeof(byte_order_mark) - 1;
+
+        if (len >= mark && memcmp(text, byte_order_mark, mark) == 0) {
+                text += mark;
+                len -= mark;
+        }
+        read->file = file;
+        if (leading_blanks(text, len) == len)
+                conf_error(&read->report, file, 0, 0, "the file is empty");
+        else if (!complain_not_text(read, text, len))
+                parse(read, text, len, function, context);
+        read->file = before;
+}
+
+void conf_document_read_main(struct conf_read *read, struct conf_file *file, conf_document_function *function, void *context)
+{
+        const struct conf_source *source = read->source;
+        __attribute__((cleanup(free_textp))) char *text = NULL;
+        int fd = source->fd >= 0 ? source->fd : conf_input_open(source->path), error = fd;
+        size_t len;
+
+        *file = file_new(read, source->path);
+        if (source->fd >= 0) {
+                file->folder = "";
+                file->flags = source->flags;
+                file->flag_count = source->flag_count;
+        }
+        if (fd >= 0)
+                error = conf_input_read(fd, CONF_FILE_BYTES_MAX, &text, &len);
+        if (error < 0)
+                conf_error(&read->report, file, 0, 0, "cannot read it: %s", conf_input_error(error));
+        else
+                look_at(read, file, text, len, function, context);
+        if (fd >= 0 && fd != source->fd)
+                close(fd);
+}
+
+void conf_document_read_named(struct conf_read *read, const struct conf_node *node, const char *path, const char *name,
+                              conf_document_function *function, void *context)
+{
+        __attribute__((cleanup(free_textp))) char *text = NULL;
+        int fd = conf_input_open(path), error = fd;
+        char quoted[CONF_QUOTE_MAX];
+        struct conf_file file;
+        size_t len;
+
+        if (fd >= 0) {
+                error = conf_input_read(fd, CONF_FILE_BYTES_MAX, &text, &len);
+                close(fd);
+        }
+        if (error < 0) {
+                conf_error(&read->report, read->file, node->at.line, node->at.column, "services: cannot read %s: %s",
+                           conf_quote(name, quoted, sizeof(quoted)), conf_input_error(error));
+                return;
+        }
+        if (read->service_file_count++ >= CONF_FILES_MAX) {
+                if (read->service_file_count == CONF_FILES_MAX + 1)
+                        conf_error(&read->report, read->file, node->at.line, node->at.column, "more than %d service files", CONF_FILES_MAX);
+                return;
+        }
+        file = file_new(read, path);
+        file.json = is_json(path, text, len);
+        look_at(read, &file, text, len, function, context);
+}
+
+void conf_document_read_text(struct conf_read *read, const struct conf_node *node, const char *text, conf_document_function *function,
+                             void *context)
+{
+        const struct conf_file *from = read->file;
+        const char *flag = node->at.line <= from->flag_count ? from->flags[node->at.line - 1] : NULL;
+        struct conf_file file;
+
+        if (!flag) {
+                conf_value_wrong(read, node, "services", "the name of a file, or the service itself without quotes");
+                return;
+        }
+        if (read->service_file_count++ >= CONF_FILES_MAX)
+                return;
+        file = file_new(read, flag);
+        file.json = true;
+        look_at(read, &file, text, strlen(text), function, context);
+}

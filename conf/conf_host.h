@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Names and addresses of hosts, as text: nothing is looked up. The functions return NULL, or what to write instead. */
+#ifndef HG_CONF_HOST_H
+#define HG_CONF_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf.h"
+
+struct conf_host_port {
+        char ip[16];                    /* before an '@', "" when there was none */
+        char host[CONF_HOST_MAX];
+        uint16_t port;
+};
+
+/* A host name (RFC 1123 2.1, '_' let pass) or an IPv4 or IPv6 address. */
+const char *conf_host_check(const char *host);
+
+/* "0.0.0.0" */
+const char *conf_host_ipv4(const char *text, uint8_t ip_out[4]);
+
+/* IPv4 as ::ffff:a.b.c.d, or IPv6. */
+const char *conf_host_address(const char *text, uint8_t ip_out[16]);
+
+/* "[ip@]host:port"; @host is a name or an IPv4 address, for the DHT is IPv4 only. */
+const char *conf_host_port(const char *text, struct conf_host_port *out);
+
+#endif

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "conf.h"
+#include "conf_document.h"
+#include "conf_host.h"
+#include "conf_path.h"
+#include "conf_secret.h"
+#include "conf_services.h"
+
+enum {
+        ADDRESSES_MAX = 64,             /* to listen on; bootstrap nodes */
+        LOG_INFO_LEVEL = 6,
+        ROUTE_FINDING_TIMEOUT_MS = 60000,       /* as the original */
+        ROUTE_FINDING_TIMEOUT_MAX_MS = 3600000,
+};
+
+/* Lists of services and filters at their longest, each text as long as it may be, names of files. */
+static const size_t image_reserve =
+        2 * CONF_SERVICES_MAX * (sizeof(struct conf_service) + CONF_HOST_MAX + CONF_TAGS_MAX + 64) +
+        2 * (CONF_FILES_MAX + 16) * (CONF_PATH_MAX + 64) + 2 * ADDRESSES_MAX * (CONF_HOST_MAX + 256) + 65536;
+
+/* What conf_free() must know stands in front. */
+struct image {
+        size_t mapped_len;
+        struct conf conf;
+};
+
+/* What is known of the configuration while its file is read. */
+struct draft {
+        struct conf *conf;
+        struct conf_file file;
+        struct conf_position dht_at;
+        bool seen, secret_given, public_given;
+};
+
+static const char *image_text(struct conf_read *read, const char *text)
+{
+        return conf_arena_text(&read->image, text, strlen(text));
+}
+
+/* The secret is read when its place in the file comes: complaints are sorted anyhow. */
+static void read_secret_file(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+
+        draft->secret_given = true;
+        draft->conf->has_secret = conf_secret_find(read, read->file, node, true, draft->conf->secret);
+}
+
+static void read_state_directory(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+        char path[CONF_PATH_MAX];
+        const char *name;
+
+        if (conf_value_text(read, node, node->key, "/var/lib/hypergate/router1", &name) && conf_path(read, node, node->key, name, path))
+                draft->conf->state_directory = image_text(read, path);
+}
+
+static void read_port(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+        uint32_t port;
+
+        if (conf_value_whole(read, node, node->key, 0, UINT16_MAX, 49737, &port))
+                draft->conf->port = (uint16_t)port;
+}
+
+static void read_host(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+        const char *text, *expected;
+
+        if (!conf_value_text(read, node, node->key, "0.0.0.0", &text))
+                return;
+        expected = conf_host_ipv4(text, draft->conf->host);
+        if (expected)
+                conf_value_wrong(read, node, node->key, expected);
+}
+
+static void read_bootstrap(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+        const struct conf_node *entry;
+        struct conf_bootstrap *list;
+        uint32_t count, kept = 0;
+
+        if (!conf_value_list(read, node, node->key, ADDRESSES_MAX, &entry, &count))
+                return;
+        list = conf_arena_take(&read->image, count * sizeof(*list));
+        for (; count > 0; count--, entry = entry->next) {
+                struct conf_host_port at;
+                const char *text, *expected;
+
+                if (!conf_value_text(read, entry, node->key, "192.0.2.1:49737", &text))
+                        continue;
+                expected = conf_host_port(text, &at);
+                if (expected)
+                        conf_value_wrong(read, entry, node->key, expected);
+                else
+                        list[kept++] = (struct conf_bootstrap){ image_text(read, at.ip), image_text(read, at.host), at.port };
+        }
+        draft->conf->bootstrap = list;
+        draft->conf->bootstrap_count = kept;
+}
+
+static void read_log_level(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        static const char *const names[] = { "error", "warning", "notice", "info", "debug", NULL };
+        static const int first_level = 3;       /* syslog(3) */
+        struct draft *draft = into;
+        unsigned index;
+
+        if (conf_value_choice(read, node, node->key, names, &index))
+                draft->conf->log_level = first_level + (int)index;
+}
+
+static void read_provider_services(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct conf_provider *provider = into;
+        struct conf_services services;
+
+        conf_services_read(read, node, &services);
+        provider->services = services.list;
+        provider->service_count = services.count;
+}
+
+static void read_provider(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        static const struct conf_field fields[] = { { "services", read_provider_services }, { NULL, NULL } };
+        struct draft *draft = into;
+
+        draft->conf->provider.present = true;
+        conf_value_map(read, node, "provider", fields, &draft->conf->provider);
+}
+
+static bool has_address(const struct conf_address *list, uint32_t count, const uint8_t ip[16])
+{
+        while (count > 0)
+                if (memcmp(list[--count].ip, ip, 16) == 0)
+                        return true;
+        return false;
+}
+
+static void read_listen(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct conf_gateway *gateway = into;
+        const struct conf_node *entry;
+        struct conf_address *list;
+        uint32_t count, kept = 0;
+
+        if (!conf_value_list(read, node, node->key, ADDRESSES_MAX, &entry, &count))
+                return;
+        if (count == 0)
+                conf_value_wrong(read, node, node->key, "at least one address of this machine, such as 127.0.0.1");
+        list = conf_arena_take(&read->image, count * sizeof(*list));
+        for (; count > 0; count--, entry = entry->next) {
+                const char *text, *expected;
+                uint8_t ip[16];
+
+                if (!conf_value_text(read, entry, node->key, "127.0.0.1", &text))
+                        continue;
+                expected = conf_host_address(text, ip);
+                if (!expected && has_address(list, kept, ip))
+                        expected = "each address once";
+                if (expected) {
+                        conf_value_wrong(read, entry, node->key, expected);
+                        continue;
+                }
+                memcpy(list[kept].ip, ip, sizeof(ip));
+                list[kept++].text = image_text(read, text);
+        }
+        gateway->listen = list;
+        gateway->listen_count = kept;
+}
+
+static void read_gateway_services(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct conf_gateway *gateway = into;
+        struct conf_filters filters;
+
+        conf_filters_read(read, node, &filters);
+        gateway->filters = filters.list;
+        gateway->filter_count = filters.count;
+        if (filters.count == 0)
+                conf_warning(&read->report, read->file, node->at.line, node->at.column,
+                             "services: an empty list lets every service pass; leave it out to say so");
+}
+
+static void read_route_finding_timeout(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct conf_gateway *gateway = into;
+
+        conf_value_whole(read, node, node->key, 0, ROUTE_FINDING_TIMEOUT_MAX_MS, ROUTE_FINDING_TIMEOUT_MS,
+                         &gateway->route_finding_timeout_ms);
+}
+
+static void read_gateway(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        static const struct conf_field fields[] = {
+                { "listen", read_listen },
+                { "services", read_gateway_services },
+                { "routeFindingTimeoutMs", read_route_finding_timeout },
+                { NULL, NULL },
+        };
+        struct draft *draft = into;
+
+        draft->conf->gateway.present = true;
+        conf_value_map(read, node, "gateway", fields, &draft->conf->gateway);
+}
+
+static void read_persistent(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+
+        conf_value_bool(read, node, node->key, &draft->conf->dht.persistent);
+}
+
+static void read_public(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        static const char address[] = "IP:PORT with the IPv4 address and the port where others reach this node, such as 192.0.2.1:49737";
+        struct draft *draft = into;
+        struct conf_host_port at;
+        const char *text;
+        uint8_t ip[4];
+
+        draft->public_given = true;
+        if (!conf_value_text(read, node, node->key, "192.0.2.1:49737", &text))
+                return;
+        if (conf_host_port(text, &at) || at.ip[0] || conf_host_ipv4(at.host, ip) || ip[0] == 0) {
+                conf_value_wrong(read, node, node->key, address);
+                return;
+        }
+        memcpy(draft->conf->dht.public_ip, ip, sizeof(ip));
+        draft->conf->dht.public_port = at.port;
+}
+
+static void read_dht(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        static const struct conf_field fields[] = { { "persistent", read_persistent }, { "public", read_public }, { NULL, NULL } };
+        struct draft *draft = into;
+
+        draft->dht_at = node->key_at;
+        conf_value_map(read, node, "dht", fields, draft);
+}
+
+static void read_root(struct conf_read *read, const struct conf_node *root, void *context)
+{
+        static const struct conf_field fields[] = {
+                { "secretFile", read_secret_file },
+                { "provider", read_provider },
+                { "gateway", read_gateway },
+                { "dht", read_dht },
+                { "bootstrap", read_bootstrap },
+                { "host", read_host },
+                { "port", read_port },
+                { "stateDirectory", read_state_directory },
+                { "logLevel", read_log_level },
+                { NULL, NULL },
+        };
+
+        ((struct draft *)context)->seen = root->kind == CONF_MAP;
+        conf_value_map(read, root, "the configuration", fields, context);
+}
+
+/* The public HyperDHT: hyperdht lib/constants.js BOOTSTRAP_NODES. */
+static void default_bootstrap(struct conf_read *read, struct conf *conf)
+{
+        static const struct conf_bootstrap nodes[] = {
+                { "88.99.3.86", "node1.hyperdht.org", 49737 },
+                { "142.93.90.113", "node2.hyperdht.org", 49737 },
+                { "138.68.147.8", "node3.hyperdht.org", 49737 },
+        };
+
+        conf->bootstrap = nodes;
+        conf->bootstrap_count = sizeof(nodes) / sizeof(nodes[0]);
+}
+
+static void default_listen(struct conf_gateway *gateway)
+{
+        static const struct conf_address loopback = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 }, "127.0.0.1" };
+
+        gateway->listen = &loopback;
+        gateway->listen_count = 1;
+}
+
+static void default_state_directory(struct conf_read *read, struct conf *conf)
+{
+        const char *directory = read->source->state_directory;
+        size_t len = directory ? strcspn(directory, ":") : 0;
+
+        if (len > 0 && len < CONF_PATH_MAX)
+                conf->state_directory = conf_arena_text(&read->image, directory, len);
+}
+
+static void set_defaults(struct conf_read *read, struct draft *draft)
+{
+        struct conf *conf = draft->conf;
+
+        conf->name = conf_path_stem(read, read->source->path);
+        conf->log_level = LOG_INFO_LEVEL;
+        conf->gateway.route_finding_timeout_ms = ROUTE_FINDING_TIMEOUT_MS;
+        default_bootstrap(read, conf);
+        default_listen(&conf->gateway);
+        default_state_directory(read, conf);
+}
+
+/* A node that listens on one address is reached there, unless something else was said. */
+static void finish_dht(struct conf_read *read, struct draft *draft)
+{
+        struct conf *conf = draft->conf;
+        struct conf_dht *dht = &conf->dht;
+        static const uint8_t any[4];
+
+        if (!dht->persistent && draft->public_given)
+                conf_warning(&read->report, &draft->file, draft->dht_at.line, draft->dht_at.column,
+                             "dht: public says nothing without persistent: true");
+        if (!dht->persistent || draft->public_given)
+                return;
+        if (memcmp(conf->host, any, sizeof(any)) == 0 || conf->port == 0) {
+                conf_error(&read->report, &draft->file, draft->dht_at.line, draft->dht_at.column,
+                           "dht: a persistent node must say where others reach it: public: IP:PORT, such as 192.0.2.1:49737");
+                return;
+        }
+        memcpy(dht->public_ip, conf->host, sizeof(dht->public_ip));
+        dht->public_port = conf->port;
+}
+
+/* What can be said only when all of the file is known. */
+static void finish(struct conf_read *read, struct draft *draft)
+{
+        struct conf *conf = draft->conf;
+        bool has_role = conf->provider.present || conf->gateway.present;
+
+        finish_dht(read, draft);
+        if (!has_role && !conf->dht.persistent)
+                conf_error(&read->report, &draft->file, 0, 0,
+                           "nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}");
+        if (!draft->secret_given)
+                conf->has_secret = conf_secret_find(read, &draft->file, NULL, has_role, conf->secret);
+}
+
+static void load_all(struct conf_read *read, struct conf *conf)
+{
+        struct draft draft = { .conf = conf };
+
+        set_defaults(read, &draft);
+        conf_document_read_main(read, &draft.file, read_root, &draft);
+        if (draft.seen)
+                finish(read, &draft);
+}
+
+static const struct conf_complaint no_memory_complaint = { .file = "hypergate", .text = "no memory to read a configuration" };
+static const struct conf_complaints no_memory = { .list = &no_memory_complaint, .count = 1, .error_count = 1 };
+
+/* Read-only from here on. */
+static int seal(struct conf_read *read, struct image *image)
+{
+        int error = conf_arena_trim(&read->image);
+
+        image->mapped_len = read->image.reserved;
+        return error < 0 ? error : conf_arena_protect(&read->image);
+}
+
+static void drop(struct conf_arena *arena, struct image *image)
+{
+        explicit_bzero(image->conf.secret, sizeof(image->conf.secret));
+        conf_arena_fini(arena);
+}
+
+enum conf_verdict conf_load(const struct conf_source *source, struct conf **conf_out, struct conf_complaints *complaints_out)
+{
+        struct conf_read read = { .source = source };
+        struct conf_report *report = &read.report;
+        struct image *image;
+
+        assert(source->path);
+        if (conf_report_init(report) < 0) {
+                *complaints_out = no_memory;
+                return CONF_BAD;
+        }
+        if (conf_arena_init(&read.image, image_reserve) < 0) {
+                conf_arena_fini(&report->arena);
+                *complaints_out = no_memory;
+                return CONF_BAD;
+        }
+        image = conf_arena_take(&read.image, sizeof(*image));
+        load_all(&read, &image->conf);
+        conf_report_finish(report, complaints_out);
+        if (report->error_count > 0) {
+                drop(&read.image, image);
+                return CONF_BAD;
+        }
+        if (seal(&read, image) < 0) {
+                drop(&read.image, image);
+                conf_complaints_fini(complaints_out);
+                *complaints_out = no_memory;
+                return CONF_BAD;
+        }
+        *conf_out = &image->conf;
+        return CONF_GOOD;
+}
+
+void conf_free(struct conf *conf)
+{
+        struct image *image = conf ? (struct image *)(void *)((char *)conf - offsetof(struct image, conf)) : NULL;
+        size_t len = image ? image->mapped_len : 0;
+
+        if (!conf)
+                return;
+        if (mprotect(image, len, PROT_READ | PROT_WRITE) == 0)
+                explicit_bzero(conf->secret, sizeof(conf->secret));
+        munmap(image, len);
+}
+
+void conf_source_environment(struct conf_source *source)
+{
+        const struct { const char *name, **value; } variables[] = {
+                { "HYPERGATE_ROUTER", &source->router_secret },
+                { "CREDENTIALS_DIRECTORY", &source->credentials_directory },
+                { "STATE_DIRECTORY", &source->state_directory },
+        };
+
+        for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+                if (!*variables[i].value)
+                        *variables[i].value = secure_getenv(variables[i].name);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conf_path.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool conf_path(struct conf_read *read, const struct conf_node *node, const char *what, const char *name, char out[CONF_PATH_MAX])
+{
+        const char *folder = name[0] == '/' ? "" : read->file->folder;
+        int len = snprintf(out, CONF_PATH_MAX, "%s%s", folder, name);
+
+        if (len >= 0 && len < CONF_PATH_MAX)
+                return true;
+        conf_error(&read->report, read->file, node->at.line, node->at.column, "%s: a path of at most %d bytes", what, CONF_PATH_MAX - 1);
+        return false;
+}
+
+size_t conf_path_folder(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+const char *conf_path_stem(struct conf_read *read, const char *path)
+{
+        const char *name = path + conf_path_folder(path), *dot = strrchr(name, '.');
+
+        return conf_arena_text(&read->image, name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
+}

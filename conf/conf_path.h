@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Paths in files start from the folder of the file that names them. */
+#ifndef HG_CONF_PATH_H
+#define HG_CONF_PATH_H
+
+#include "conf_value.h"
+
+enum { CONF_PATH_MAX = 4096 };          /* with its NUL: PATH_MAX */
+
+/* @name, said by @node, as a path for this process; complains and returns false when it is too long. */
+bool conf_path(struct conf_read *read, const struct conf_node *node, const char *what, const char *name, char out[CONF_PATH_MAX]);
+
+/* The folder of @path with its slash, or "": how much of it. */
+size_t conf_path_folder(const char *path);
+
+/* Its last part without a suffix, in memory of the image. */
+const char *conf_path_stem(struct conf_read *read, const char *path);
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conf_services.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf_document.h"
+#include "conf_host.h"
+#include "conf_path.h"
+
+/* One entry of a list, whichever list it is. */
+struct entry {
+        unsigned fields;                /* enum conf_filter_field: what was there and good */
+        unsigned bad;                   /* there, but complained of */
+        uint32_t gate_port, service_port;
+        unsigned protocol;
+        const char *host;               /* memory of the tree */
+        char tags[CONF_TAGS_MAX];
+};
+
+static void read_port(struct conf_read *read, const struct conf_node *node, enum conf_filter_field field, uint32_t *port,
+                      struct entry *entry)
+{
+        bool good = conf_value_whole(read, node, node->key, 1, UINT16_MAX, 8080, port);
+
+        *(good ? &entry->fields : &entry->bad) |= field;
+}
+
+static void read_gate_port(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct entry *entry = into;
+
+        read_port(read, node, CONF_FILTER_GATE_PORT, &entry->gate_port, entry);
+}
+
+static void read_service_port(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct entry *entry = into;
+
+        read_port(read, node, CONF_FILTER_SERVICE_PORT, &entry->service_port, entry);
+}
+
+static void read_host(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct entry *entry = into;
+        const char *host = NULL, *expected = NULL;
+        bool good = conf_value_text(read, node, node->key, "127.0.0.1", &host);
+
+        if (good && (expected = conf_host_check(host)))
+                good = conf_value_wrong(read, node, node->key, expected);
+        if (good)
+                entry->host = host;
+        *(good ? &entry->fields : &entry->bad) |= CONF_FILTER_HOST;
+}
+
+/* The original takes 0 and 1 as well: what it sends to its peers. */
+static void read_protocol(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        static const char *const names[] = { [CONF_TCP] = "tcp", [CONF_UDP] = "udp", NULL };
+        struct entry *entry = into;
+        bool number = node->kind == CONF_PLAIN && (strcmp(node->text, "0") == 0 || strcmp(node->text, "1") == 0);
+        bool good = number || conf_value_choice(read, node, node->key, names, &entry->protocol);
+
+        if (number)
+                entry->protocol = node->text[0] == '1' ? CONF_UDP : CONF_TCP;
+        *(good ? &entry->fields : &entry->bad) |= CONF_FILTER_PROTOCOL;
+}
+
+/* One blank between words, none around them. */
+static void read_tags(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct entry *entry = into;
+        const char *text = "";
+        bool empty = conf_value_is_empty(node) || (node->kind == CONF_QUOTED && node->text[0] == '\0');
+        bool good = empty || conf_value_text(read, node, node->key, "docker published", &text);
+        size_t used = 0;
+
+        while (good && *(text += strspn(text, " \t\r\n"))) {
+                size_t len = strcspn(text, " \t\r\n");
+
+                if (used + (used > 0) + len >= sizeof(entry->tags)) {
+                        good = conf_value_wrong(read, node, node->key, "words of at most 511 characters together");
+                        break;
+                }
+                used += (size_t)snprintf(entry->tags + used, sizeof(entry->tags) - used, "%s%.*s", used ? " " : "", (int)len, text);
+                text += len;
+        }
+        if (!good)
+                entry->bad |= CONF_FILTER_TAGS;
+        else if (used)
+                entry->fields |= CONF_FILTER_TAGS;
+}
+
+static const struct conf_field entry_fields[] = {
+        { "gatePort", read_gate_port },
+        { "serviceHost", read_host },
+        { "servicePort", read_service_port },
+        { "protocol", read_protocol },
+        { "tags", read_tags },
+        { NULL, NULL },
+};
+
+static bool is_missing(struct conf_read *read, const struct conf_node *node, const struct entry *entry, unsigned field, const char *what)
+{
+        bool missing = !((entry->fields | entry->bad) & field);
+
+        if (missing)
+                conf_error(&read->report, read->file, node->at.line, node->at.column, "a service without %s", what);
+        return missing;
+}
+
+static bool is_full(struct conf_read *read, const struct conf_node *node, size_t count)
+{
+        if (count < CONF_SERVICES_MAX)
+                return false;
+        if (count == CONF_SERVICES_MAX)
+                conf_error(&read->report, read->file, node->at.line, node->at.column, "more than %d services in all", CONF_SERVICES_MAX);
+        return true;
+}
+
+static const char *image_text(struct conf_read *read, const char *text)
+{
+        return conf_arena_text(&read->image, text, strlen(text));
+}
+
+static void add_service(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct conf_services *services = into;
+        struct entry entry = { 0 };
+        bool missing = false;
+
+        if (is_full(read, node, services->count)) {
+                services->count = CONF_SERVICES_MAX + 1;
+                return;
+        }
+        conf_value_map(read, node, "a service", entry_fields, &entry);
+        if (node->kind != CONF_MAP)
+                return;
+        missing |= is_missing(read, node, &entry, CONF_FILTER_GATE_PORT, "gatePort, the port that gateways open, such as gatePort: 8080");
+        missing |= is_missing(read, node, &entry, CONF_FILTER_HOST, "serviceHost, where it runs, such as serviceHost: 127.0.0.1");
+        missing |= is_missing(read, node, &entry, CONF_FILTER_SERVICE_PORT, "servicePort, its port there, such as servicePort: 80");
+        if (missing || entry.bad)
+                return;
+        if (entry.protocol == CONF_UDP) {
+                conf_warning(&read->report, read->file, node->at.line, node->at.column,
+                             "UDP is not carried yet: the service for gatePort %u is left out", entry.gate_port);
+                return;
+        }
+        services->list[services->count++] = (struct conf_service){
+                .gate_port = (uint16_t)entry.gate_port, .service_port = (uint16_t)entry.service_port, .protocol = CONF_TCP,
+                .line = node->at.line, .file = read->file->name, .host = image_text(read, entry.host),
+                .tags = image_text(read, entry.tags),
+        };
+}
+
+static void add_filter(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct conf_filters *filters = into;
+        struct entry entry = { .host = "" };
+
+        if (is_full(read, node, filters->count)) {
+                filters->count = CONF_SERVICES_MAX + 1;
+                return;
+        }
+        conf_value_map(read, node, "a service", entry_fields, &entry);
+        if (node->kind != CONF_MAP || entry.bad)
+                return;
+        if (!entry.fields) {
+                conf_error(&read->report, read->file, node->at.line, node->at.column,
+                           "says nothing about which services pass; write at least one of gatePort, serviceHost, servicePort, protocol, tags");
+                return;
+        }
+        filters->list[filters->count++] = (struct conf_filter){
+                .fields = entry.fields, .gate_port = (uint16_t)entry.gate_port, .service_port = (uint16_t)entry.service_port,
+                .protocol = (enum conf_protocol)entry.protocol, .host = image_text(read, entry.host),
+                .tags = image_text(read, entry.tags),
+        };
+}
+
+typedef void add_function(struct conf_read *read, const struct conf_node *node, void *into);
+
+/* A list under way: where its entries go. */
+struct listing {
+        add_function *add;
+        void *into;
+};
+
+static void read_file_entries(struct conf_read *read, const struct conf_node *node, void *context)
+{
+        const struct listing *listing = context;
+        const struct conf_node *entry;
+        uint32_t count;
+
+        if (!conf_value_list(read, node, "services", CONF_SERVICES_MAX, &entry, &count))
+                return;
+        for (; count > 0; count--, entry = entry->next) {
+                if (entry->kind == CONF_MAP)
+                        listing->add(read, entry, listing->into);
+                else
+                        conf_value_wrong(read, entry, "services", "a map with gatePort, serviceHost, servicePort, protocol, tags");
+        }
+}
+
+/* name and icon: for people. */
+static void pass_over(struct conf_read *read, const struct conf_node *node, void *context)
+{
+}
+
+/* A service file: a list, or a map with the list (the original has name and icon beside it). */
+static void read_file_root(struct conf_read *read, const struct conf_node *root, void *context)
+{
+        static const struct conf_field fields[] = {
+                { "services", read_file_entries },
+                { "name", pass_over },
+                { "icon", pass_over },
+                { NULL, NULL },
+        };
+        bool found = root->kind == CONF_LIST;
+
+        for (const struct conf_node *node = root->kind == CONF_MAP ? root->first : NULL; node; node = node->next)
+                found = found || strcmp(node->key, "services") == 0;
+        if (root->kind == CONF_LIST)
+                read_file_entries(read, root, context);
+        else if (root->kind == CONF_MAP)
+                conf_value_map(read, root, "a service file", fields, context);
+        if (!found)
+                conf_error(&read->report, read->file, root->at.line, root->at.column,
+                           "a service file is a list of services, or a map with one: services: [...]");
+}
+
+static bool is_inline(const char *text)
+{
+        return text[0] == '[' || text[0] == '{';
+}
+
+/* An entry that is a text: the name of a file, or JSON as the original's command line takes it. */
+static void read_text_entry(struct conf_read *read, const struct conf_node *node, struct listing *listing)
+{
+        char path[CONF_PATH_MAX];
+        const char *text;
+
+        if (!conf_value_text(read, node, "services", "http.json", &text))
+                return;
+        if (is_inline(text))
+                conf_document_read_text(read, node, text, read_file_root, listing);
+        else if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
+                conf_value_wrong(read, node, "services", "the name of a file: nothing is fetched, download it first");
+        else if (conf_path(read, node, "services", text, path))
+                conf_document_read_named(read, node, path, text, read_file_root, listing);
+}
+
+static void read_listing(struct conf_read *read, const struct conf_node *node, struct listing *listing)
+{
+        const struct conf_node *entry;
+        uint32_t count;
+
+        if (!conf_value_list(read, node, "services", CONF_SERVICES_MAX, &entry, &count))
+                return;
+        for (; count > 0; count--, entry = entry->next) {
+                if (entry->kind == CONF_MAP)
+                        listing->add(read, entry, listing->into);
+                else if (entry->kind == CONF_LIST)
+                        conf_value_wrong(read, entry, "services", "a service {gatePort: ...} or the name of a service file");
+                else
+                        read_text_entry(read, entry, listing);
+        }
+}
+
+static int compare_services(const struct conf_service *a, const struct conf_service *b)
+{
+        int hosts;
+
+        if (a->gate_port != b->gate_port)
+                return a->gate_port < b->gate_port ? -1 : 1;
+        if (a->service_port != b->service_port)
+                return a->service_port < b->service_port ? -1 : 1;
+        hosts = strcmp(a->host, b->host);
+        return hosts ? hosts : strcmp(a->tags, b->tags);
+}
+
+/* Equal ones in their order. */
+static int compare_pointers(const void *a, const void *b)
+{
+        const struct conf_service *const *x = a, *const *y = b;
+        int order = compare_services(*x, *y);
+
+        return order ? order : *x < *y ? -1 : *x > *y;
+}
+
+/* Leaves the first of equal entries; gate_port 0 marks the others meanwhile. */
+static void drop_duplicates(struct conf_services *services)
+{
+        struct conf_service **sorted = calloc(services->count + 1, sizeof(*sorted));
+        size_t kept = 0;
+
+        if (!sorted)
+                return;
+        for (size_t i = 0; i < services->count; i++)
+                sorted[i] = &services->list[i];
+        qsort(sorted, services->count, sizeof(*sorted), compare_pointers);
+        for (size_t i = services->count; i > 1; i--)
+                if (compare_services(sorted[i - 2], sorted[i - 1]) == 0)
+                        sorted[i - 1]->gate_port = 0;
+        for (size_t i = 0; i < services->count; i++)
+                if (services->list[i].gate_port)
+                        services->list[kept++] = services->list[i];
+        services->count = kept;
+        free(sorted);
+}
+
+void conf_services_read(struct conf_read *read, const struct conf_node *node, struct conf_services *out)
+{
+        out->list = conf_arena_take(&read->image, (CONF_SERVICES_MAX + 1) * sizeof(*out->list));
+        out->count = 0;
+        read_listing(read, node, &(struct listing){ add_service, out });
+        if (out->count <= CONF_SERVICES_MAX)
+                drop_duplicates(out);
+}
+
+void conf_filters_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out)
+{
+        out->list = conf_arena_take(&read->image, (CONF_SERVICES_MAX + 1) * sizeof(*out->list));
+        out->count = 0;
+        read_listing(read, node, &(struct listing){ add_filter, out });
+}

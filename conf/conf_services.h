@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Lists of services: what a provider offers, what a gateway lets pass; in the configuration itself and in files of their own. */
+#ifndef HG_CONF_SERVICES_H
+#define HG_CONF_SERVICES_H
+
+#include "conf_value.h"
+
+struct conf_services {
+        struct conf_service *list;      /* memory of the image, as is what it points to */
+        size_t count;
+};
+
+struct conf_filters {
+        struct conf_filter *list;
+        size_t count;
+};
+
+/* Read provider.services and gateway.services: a list of maps and of names of service files. */
+void conf_services_read(struct conf_read *read, const struct conf_node *node, struct conf_services *out);
+void conf_filters_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conf_value.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { NAMES_MAX = 64, EXPECTED_MAX = 256 };
+
+/* What somebody wrote, for the end of a complaint. */
+static const char *shown(const struct conf_node *node, char *out, size_t len)
+{
+        if (node->kind == CONF_LIST)
+                return "a list";
+        if (node->kind == CONF_MAP)
+                return "a map";
+        if (node->kind == CONF_PLAIN && node->text[0] == '\0')
+                return "nothing";
+        return conf_quote(node->text, out, len);
+}
+
+bool conf_value_wrong(struct conf_read *read, const struct conf_node *node, const char *what, const char *expected)
+{
+        char quoted[CONF_QUOTE_MAX];
+
+        conf_error(&read->report, read->file, node->at.line, node->at.column, "%s: expected %s, not %s", what, expected,
+                   shown(node, quoted, sizeof(quoted)));
+        return false;
+}
+
+bool conf_value_is_empty(const struct conf_node *node)
+{
+        return node->kind == CONF_PLAIN && (node->text[0] == '\0' || strcmp(node->text, "null") == 0 || strcmp(node->text, "~") == 0);
+}
+
+static void append(char *out, size_t len, const char *text)
+{
+        size_t used = strlen(out);
+
+        snprintf(out + used, len - used, "%s%s", used ? ", " : "", text);
+}
+
+static void complain_unknown(struct conf_read *read, const struct conf_node *node, const char *what, const struct conf_field *fields)
+{
+        const char *names[NAMES_MAX] = { NULL }, *suggestion;
+        char all[EXPECTED_MAX] = "", quoted[CONF_QUOTE_MAX];
+        size_t count = 0;
+
+        for (; fields->key && count < NAMES_MAX - 1; fields++)
+                append(all, sizeof(all), names[count++] = fields->key);
+        suggestion = conf_suggest(node->key, names);
+        conf_quote(node->key, quoted, sizeof(quoted));
+        if (read->file->json)
+                conf_warning(&read->report, read->file, node->key_at.line, node->key_at.column, "unknown key %s is passed over%s%s%s",
+                             quoted, suggestion ? "; did you mean " : "", suggestion ? suggestion : "", suggestion ? "?" : "");
+        else if (suggestion)
+                conf_error(&read->report, read->file, node->key_at.line, node->key_at.column, "unknown key %s; did you mean %s?", quoted,
+                           suggestion);
+        else
+                conf_error(&read->report, read->file, node->key_at.line, node->key_at.column, "unknown key %s; %s has: %s", quoted, what,
+                           all);
+}
+
+void conf_value_map(struct conf_read *read, const struct conf_node *node, const char *what, const struct conf_field *fields, void *into)
+{
+        if (conf_value_is_empty(node))
+                return;
+        if (node->kind != CONF_MAP) {
+                conf_value_wrong(read, node, what, "a map of keys and values");
+                return;
+        }
+        for (const struct conf_node *member = node->first; member; member = member->next) {
+                const struct conf_field *field = fields;
+
+                while (field->key && strcmp(field->key, member->key) != 0)
+                        field++;
+                if (field->key)
+                        field->read(read, member, into);
+                else
+                        complain_unknown(read, member, what, fields);
+        }
+}
+
+bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *what, const char *example, const char **out)
+{
+        char expected[EXPECTED_MAX];
+
+        if (node->kind == CONF_QUOTED ? node->text[0] : node->kind == CONF_PLAIN && !read->file->json && !conf_value_is_empty(node)) {
+                *out = node->text;
+                return true;
+        }
+        snprintf(expected, sizeof(expected), "a text such as \"%s\"", example);
+        return conf_value_wrong(read, node, what, expected);
+}
+
+/* Whole and exactly what was written: nothing signed, no octal, no 22:22. */
+static bool whole_number(const struct conf_node *node, bool json, double *out)
+{
+        size_t digits = strspn(node->text, "0123456789");
+        char *end;
+
+        if (node->text[0] == '\0' || (!json && (node->text[digits] || digits > 15)))
+                return false;
+        if (!json && node->text[0] == '0' && digits > 1)
+                return false;
+        *out = strtod(node->text, &end);
+        return *end == '\0' && isfinite(*out) && floor(*out) == *out;
+}
+
+bool conf_value_whole(struct conf_read *read, const struct conf_node *node, const char *what, uint32_t min, uint32_t max, uint32_t example,
+                      uint32_t *out)
+{
+        char expected[EXPECTED_MAX];
+        double value;
+
+        if (node->kind == CONF_PLAIN && whole_number(node, read->file->json, &value) && value >= min && value <= max) {
+                *out = (uint32_t)value;
+                return true;
+        }
+        snprintf(expected, sizeof(expected), "a whole number from %u to %u%s, such as %u", min, max,
+                 node->kind == CONF_QUOTED ? " without quotes" : "", example);
+        return conf_value_wrong(read, node, what, expected);
+}
+
+bool conf_value_bool(struct conf_read *read, const struct conf_node *node, const char *what, bool *out)
+{
+        bool yes = node->kind == CONF_PLAIN && strcmp(node->text, "true") == 0;
+
+        if (!yes && (node->kind != CONF_PLAIN || strcmp(node->text, "false") != 0))
+                return conf_value_wrong(read, node, what, "true or false");
+        *out = yes;
+        return true;
+}
+
+bool conf_value_choice(struct conf_read *read, const struct conf_node *node, const char *what, const char *const *names, unsigned *out)
+{
+        bool scalar = node->kind == CONF_PLAIN || node->kind == CONF_QUOTED;
+        char expected[EXPECTED_MAX] = "";
+        const char *suggestion;
+
+        for (unsigned i = 0; scalar && names[i]; i++)
+                if (strcasecmp(node->text, names[i]) == 0) {
+                        *out = i;
+                        return true;
+                }
+        for (unsigned i = 0; names[i]; i++)
+                append(expected, sizeof(expected), names[i]);
+        suggestion = scalar ? conf_suggest(node->text, names) : NULL;
+        if (suggestion)
+                snprintf(expected, sizeof(expected), "%s", suggestion);
+        return conf_value_wrong(read, node, what, expected);
+}
+
+bool conf_value_list(struct conf_read *read, const struct conf_node *node, const char *what, uint32_t max, const struct conf_node **first,
+                     uint32_t *count)
+{
+        bool list = node->kind == CONF_LIST;
+        char expected[EXPECTED_MAX];
+
+        if ((list ? node->count : 1) > max) {
+                conf_error(&read->report, read->file, node->at.line, node->at.column, "%s: %u entries, at most %u are taken", what,
+                           node->count, max);
+                return false;
+        }
+        if (conf_value_is_empty(node)) {
+                snprintf(expected, sizeof(expected), "a list; write %s: [] for an empty one", what);
+                return conf_value_wrong(read, node, what, expected);
+        }
+        *first = list ? node->first : node;
+        *count = list ? node->count : 1;
+        return true;
+}

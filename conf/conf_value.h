@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a node shall be, checked. Each reader of a value complains when it is something else, says what to write instead,
+ * and leaves its @out alone. */
+#ifndef HG_CONF_VALUE_H
+#define HG_CONF_VALUE_H
+
+#include "conf_tree.h"
+
+/* One call of conf_load(). */
+struct conf_read {
+        const struct conf_source *source;
+        struct conf_report report;
+        struct conf_arena image;        /* what the configuration will be made of */
+        uint32_t file_count;            /* of any kind, so far */
+        uint32_t service_file_count;
+        const struct conf_file *file;   /* whose tree is being looked at */
+};
+
+struct conf_field {
+        const char *key;
+        void (*read)(struct conf_read *read, const struct conf_node *node, void *into);
+};
+
+/* Hands each member of @node to the field of its name (the list ends with an empty one). Unknown keys and what isn't a map
+ * are complained of; in JSON, unknown keys are warnings. Nothing at all ("key:") is a map without members. */
+void conf_value_map(struct conf_read *read, const struct conf_node *node, const char *what, const struct conf_field *fields,
+                    void *into);
+
+/* Complains at @node and returns false. @what names it: its key or "a service". */
+bool conf_value_wrong(struct conf_read *read, const struct conf_node *node, const char *what, const char *expected);
+
+/* "key:" or null. */
+bool conf_value_is_empty(const struct conf_node *node);
+
+/* A text that isn't empty; memory of the tree. */
+bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *what, const char *example, const char **out);
+
+/* 8080, in JSON also 8080.0; never "8080". */
+bool conf_value_whole(struct conf_read *read, const struct conf_node *node, const char *what, uint32_t min, uint32_t max,
+                      uint32_t example, uint32_t *out);
+
+/* true or false. */
+bool conf_value_bool(struct conf_read *read, const struct conf_node *node, const char *what, bool *out);
+
+/* Which of @names (ends with NULL), by its index; any case. */
+bool conf_value_choice(struct conf_read *read, const struct conf_node *node, const char *what, const char *const *names,
+                       unsigned *out);
+
+/* A list, or one value that stands for a list of itself: *@first is walked by ->next, @count times. */
+bool conf_value_list(struct conf_read *read, const struct conf_node *node, const char *what, uint32_t max, const struct conf_node **first,
+                     uint32_t *count);
+
+#endif
