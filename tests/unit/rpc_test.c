@@ -480,6 +480,23 @@ TEST(rpc_reply_cuts_the_farthest_nodes_where_it_gets_too_long)
         check_equal(drain(rpc), 0);
 }
 
+TEST(rpc_takes_no_more_closer_nodes_than_an_honest_answer_has)
+{
+        MAKE(rpc);
+        static const uint8_t closer[300 * RPC_ADDR_BYTES];
+        struct rpc_event event;
+        struct rpc_send send;
+        struct rpc_message answer;
+
+        check(ask(rpc, &node, 3, SECONDS(1)));
+        answer = sent(rpc, &send);
+        answer = answer_to(&answer);
+        answer.closer = closer;
+        answer.closer_count = 300;
+        check_equal(receive(rpc, CLIENT, &node, &answer, SECONDS(1), &event), RPC_OK);
+        check_equal(event.message.closer_count, RPC_CLOSER_MAX);
+}
+
 TEST(rpc_relays_under_the_given_tid_without_a_token)
 {
         MAKE(rpc);

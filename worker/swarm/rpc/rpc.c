@@ -106,6 +106,7 @@ static enum rpc_verdict receive_response(struct rpc *rpc, struct rpc_event *even
         event->request_kind = request->kind;
         event->context = request->context;
         event->sends = request->sends;
+        event->message.closer_count = MIN(event->message.closer_count, RPC_CLOSER_MAX);
         rpc->stats.responses++;
         rpc_limit_reachable(&rpc->limit, &event->from, now_us);
         rpc_request_answered(rpc, request, now_us);

@@ -88,7 +88,8 @@ struct rpc_event {
         enum rpc_event_kind kind;
         uint32_t socket;                /* it came by */
         struct addr from;               /* source of the datagram; for slow and timed out: who was asked */
-        struct rpc_message message;     /* points into the datagram; @id is NULL unless it fits the source address */
+        struct rpc_message message;     /* points into the datagram; @id is NULL unless it fits the source address; closer nodes
+                                         * beyond RPC_CLOSER_MAX are cut off */
         bool token_valid;               /* requested: the token in it is a fresh one of ours for that host */
         struct rpc_request *request;    /* ours; gone unless RPC_SLOW: compare it, don't use it */
         unsigned request_kind;          /* both as in the spec */

@@ -25,7 +25,7 @@ enum {
         RPC_LARGE_BYTES = 300,          /* a reply longer than this, and than twice its request, is large */
         RPC_LARGE_PER_S = 4,            /* to a network that may be a victim */
         RPC_LARGE_BYTES_PER_MIN = 1 << 20,
-        RPC_REPLY_BYTES_PER_S = 1 << 20,
+        RPC_REPLY_BYTES_PER_S = 1 << 22,        /* some 20,000 ordinary ones: far above what a busy node is asked */
 };
 
 struct rpc_limit_entry;
