@@ -21,7 +21,7 @@
 enum {
         NOISE_KEY_BYTES = 32,
         NOISE_SECRET_KEY_BYTES = 64,            /* seed and public key */
-        NOISE_PROLOGUE_BYTES = 32,
+        NOISE_PROLOGUE_BYTES = 32,              /* of HyperDHT's; others may have any length */
         NOISE_FIRST_BYTES = 32 + 48 + 16,       /* what message 1 adds to its payload: ephemeral, sealed static, MAC */
         NOISE_SECOND_BYTES = 32 + 16,           /* and message 2: ephemeral, MAC */
 };
@@ -55,7 +55,7 @@ struct noise {
         enum noise_state state;
         struct noise_symmetric symmetric;       /* NEW: nothing mixed in but the prologue */
         uint8_t public_key[NOISE_KEY_BYTES], scalar[NOISE_KEY_BYTES];   /* our static key pair */
-        uint8_t ephemeral[NOISE_KEY_BYTES];     /* scalar of ours; initiator only */
+        uint8_t ephemeral[NOISE_KEY_BYTES];     /* scalar of ours */
         uint8_t remote_key[NOISE_KEY_BYTES], remote_ephemeral[NOISE_KEY_BYTES];
 };
 
