@@ -314,10 +314,12 @@ static int peer_settle(struct route_table *table, struct route_peer *peer, usec_
 
 int route_table_merge(struct route_table *table, const uint8_t key[IPC_KEY_BYTES], const struct advert *advert, usec_t now_us)
 {
-        struct route_peer *peer = peer_get(table, key);
+        struct route_peer *peer = peer_find(table, key);
         int result = 0, settled;
 
-        if (!peer)
+        if (!peer && table->peers.count >= ROUTE_PEERS_MAX)
+                return -ENOSPC;
+        if (!peer && !(peer = peer_get(table, key)))
                 return -ENOMEM;
         list_for_each (at, &peer->routes)
                 container_of(at, struct route, of_peer)->repeated = false;

@@ -24,6 +24,7 @@
 
 enum {
         ROUTE_TABLE_MAX = 65536,                /* routes of all peers together */
+        ROUTE_PEERS_MAX = 4096,
         ROUTE_LOW_PORTS = 1024,                 /* gate ports below are opened only where a filter names them */
 };
 

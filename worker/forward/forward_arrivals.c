@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_arrivals.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "forward_log.h"
+#include "forward_metadata.h"
+#include "forward_socket.h"
+
+enum { TEXT_MAX = 200 };        /* of a refusal: as JSON it must stay below 256 bytes (hypergate.md 2) */
+
+struct arrival {
+        struct arrivals *arrivals;
+        struct map_entry by_number;
+        uint64_t number;                /* the swarm worker's */
+        uint16_t gate_port;
+        uint8_t peer[IPC_KEY_BYTES];
+        union socket_address remote;    /* tried last */
+        struct ipc_forward_service *service;    /* a copy while the connection is being made, then NULL */
+        struct watched watched;
+        struct heap_entry deadline;     /* of the address being tried */
+        usec_t gives_up_us;             /* on all of them */
+        unsigned next;                  /* address */
+        int error;                      /* of the last one */
+};
+
+void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watch *watch, const struct random *random)
+{
+        uint8_t key[16];
+
+        *arrivals = (struct arrivals){ .worker = worker, .watch = watch };
+        random_fill(random, key, sizeof(key));
+        map_init(&arrivals->by_number, key);
+        services_init(&arrivals->services, random);
+}
+
+static uint64_t number_hash(const struct arrivals *arrivals, uint64_t number)
+{
+        return map_hash(&arrivals->by_number, &number, sizeof(number));
+}
+
+static struct arrival *find(const struct arrivals *arrivals, uint64_t number)
+{
+        struct map_entry *at = map_first(&arrivals->by_number, number_hash(arrivals, number));
+
+        while (at && container_of(at, struct arrival, by_number)->number != number)
+                at = map_next(at);
+        return at ? container_of(at, struct arrival, by_number) : NULL;
+}
+
+/* The address being tried is done with, one way or the other; the descriptor is the caller's. */
+static int stop_trying(struct arrival *arrival)
+{
+        int fd = arrival->watched.fd;
+
+        watch_remove(arrival->arrivals->watch, &arrival->watched);
+        heap_remove(&arrival->arrivals->deadlines, &arrival->deadline);
+        arrival->watched.fd = -1;
+        return fd;
+}
+
+/* From here on the connection is being made no more. */
+static void stop_pending(struct arrival *arrival)
+{
+        if (!arrival->service)
+                return;
+        free(arrival->service);
+        arrival->service = NULL;
+        arrival->arrivals->pending--;
+}
+
+static void arrival_free(struct arrival *arrival)
+{
+        int fd = stop_trying(arrival);
+
+        if (fd >= 0)
+                close(fd);
+        stop_pending(arrival);
+        map_remove(&arrival->arrivals->by_number, &arrival->by_number);
+        free(arrival);
+}
+
+static void forget_all(struct arrivals *arrivals)
+{
+        struct map_entry *at;
+
+        while ((at = map_walk(&arrivals->by_number, NULL)))
+                arrival_free(container_of(at, struct arrival, by_number));
+}
+
+void arrivals_fini(struct arrivals *arrivals)
+{
+        forget_all(arrivals);
+        services_fini(&arrivals->services);
+        map_fini(&arrivals->by_number);
+}
+
+static void tell_held(struct arrivals *arrivals, struct service_group *group, bool held)
+{
+        if (!arrivals->swarm || group->told == held)
+                return;
+        worker_send(arrivals->swarm, held ? IPC_SERVICE_HELD : IPC_SERVICE_LEFT, &group->held, NULL, 0);
+        group->told = held;
+}
+
+void arrivals_services_changed(struct arrivals *arrivals)
+{
+        struct service_group *group, *next;
+
+        for (group = services_next(&arrivals->services, NULL); group; group = next) {
+                next = services_next(&arrivals->services, group);
+                tell_held(arrivals, group, !list_empty(&group->services));
+                if (list_empty(&group->services))
+                        services_forget(&arrivals->services, group);
+        }
+}
+
+void arrivals_introduce(struct arrivals *arrivals, struct worker_link *swarm)
+{
+        struct service_group *group = NULL;
+
+        forget_all(arrivals);
+        arrivals->swarm = swarm;
+        while ((group = services_next(&arrivals->services, group)))
+                group->told = false;
+        arrivals_services_changed(arrivals);
+}
+
+static void refuse(struct arrivals *arrivals, uint64_t number, const char *text)
+{
+        struct ipc_channel_refused refused = { .channel = number, .reason = IPC_REASON_REFUSED };
+
+        refused.text_len = (uint32_t)snprintf(refused.text, TEXT_MAX + 1, "%s", text);
+        refused.text_len = MIN(refused.text_len, (uint32_t)TEXT_MAX);
+        worker_send(arrivals->swarm, IPC_CHANNEL_REFUSE, &refused, NULL, 0);
+}
+
+/* In the words of an original, which gets them from Node.js. */
+static void give_up(struct arrival *arrival)
+{
+        const struct ipc_forward_service *service = arrival->service;
+        char text[IPC_TEXT_MAX + IPC_NAME_MAX], address[METADATA_ADDRESS_TEXT_MAX];
+        struct sockaddr_storage wide;
+
+        socket_address_widen(&arrival->remote, &wide);
+        metadata_address_text(&wide, address);
+        if (service->count == 0)
+                snprintf(text, sizeof(text), "Error: getaddrinfo ENOTFOUND %s", service->host);
+        else
+                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->error), address);
+        worker_log(arrival->arrivals->worker, LOG_INFO, NULL, "service %u at %s:%u: %s", arrival->gate_port, service->host,
+                   service->service_port, service->count ? strerror(arrival->error) : "the name has no address");
+        refuse(arrival->arrivals, arrival->number, text);
+        arrival_free(arrival);
+}
+
+/* TCP meets itself when nobody listens on a port from which the kernel also dials: that is nobody. */
+static bool is_itself(int fd, const union socket_address *remote)
+{
+        union socket_address local = { 0 };
+        socklen_t len = sizeof(local);
+
+        return getsockname(fd, &local.any, &len) == 0 && memcmp(&local, remote, len) == 0;
+}
+
+/* connect(2) begins, and said again tells how it went. 0, -EINPROGRESS or -errno. */
+static int try_connect(int fd, const union socket_address *remote)
+{
+        socklen_t len = remote->any.sa_family == AF_INET ? sizeof(remote->v4) : sizeof(remote->v6);
+
+        if (connect(fd, &remote->any, len) < 0 && errno != EISCONN)
+                return errno == EALREADY || errno == EINTR ? -EINPROGRESS : -errno;
+        return is_itself(fd, remote) ? -ECONNREFUSED : 0;
+}
+
+static void connected(struct arrival *arrival)
+{
+        struct arrivals *arrivals = arrival->arrivals;
+        struct ipc_channel ready = { .channel = arrival->number };
+        int fd = stop_trying(arrival), r;
+
+        stop_pending(arrival);
+        r = worker_send(arrivals->swarm, IPC_CHANNEL_READY, &ready, &fd, 1);
+        close(fd);
+        if (r < 0) {
+                refuse(arrivals, arrival->number, "busy");
+                arrival_free(arrival);
+        }
+}
+
+static void on_connecting(struct watched *watched, uint32_t events);
+
+/* Asks for the next address. 0: connected; -EINPROGRESS; -errno. */
+static int begin_connect(struct arrival *arrival, const uint8_t ip[16])
+{
+        int r;
+
+        socket_address_from(ip, arrival->service->service_port, &arrival->remote);
+        arrival->watched = (struct watched){ .ready = on_connecting };
+        arrival->watched.fd = socket(arrival->remote.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (arrival->watched.fd < 0)
+                return -errno;
+        r = socket_prepare(arrival->watched.fd);
+        if (r == 0)
+                r = try_connect(arrival->watched.fd, &arrival->remote);
+        if (r == -EINPROGRESS)          /* on this host it is done by now, and said so when asked again */
+                r = try_connect(arrival->watched.fd, &arrival->remote);
+        return r;
+}
+
+/* How long one address may take: what is left, shared with those behind it. */
+static usec_t share_us(const struct arrival *arrival, usec_t now_us)
+{
+        usec_t left_us = arrival->gives_up_us > now_us ? arrival->gives_up_us - now_us : 0;
+
+        return left_us / (arrival->service->count - arrival->next + 1);
+}
+
+/* One address after the other until one is connected or has to be waited for. */
+static void arrival_advance(struct arrival *arrival, usec_t now_us)
+{
+        struct arrivals *arrivals = arrival->arrivals;
+
+        while (arrival->next < arrival->service->count) {
+                int fd, r = begin_connect(arrival, arrival->service->address[arrival->next++]);
+
+                if (r == -EINPROGRESS) {
+                        r = watch_add(arrivals->watch, &arrival->watched, EPOLLOUT);
+                        heap_set(&arrivals->deadlines, &arrival->deadline, usec_add(now_us, share_us(arrival, now_us)));
+                        if (r == 0)
+                                return;
+                } else if (r == 0) {
+                        connected(arrival);
+                        return;
+                }
+                arrival->error = -r;
+                fd = stop_trying(arrival);
+                if (fd >= 0)
+                        close(fd);
+        }
+        give_up(arrival);
+}
+
+static void failed(struct arrival *arrival, int error)
+{
+        struct now now;
+
+        worker_now(&now);
+        arrival->error = error;
+        close(stop_trying(arrival));
+        arrival_advance(arrival, now.mono_us);
+}
+
+static void on_connecting(struct watched *watched, uint32_t events)
+{
+        struct arrival *arrival = container_of(watched, struct arrival, watched);
+        int r = try_connect(watched->fd, &arrival->remote);
+
+        if (r == 0)
+                connected(arrival);
+        else if (r != -EINPROGRESS)
+                failed(arrival, -r);
+}
+
+static struct arrival *arrival_new(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived,
+                                   const struct ipc_forward_service *service)
+{
+        struct arrival *arrival = calloc(1, sizeof(*arrival));
+        struct ipc_forward_service *copy = malloc(sizeof(*copy));
+
+        if (!arrival || !copy ||
+            map_insert(&arrivals->by_number, &arrival->by_number, number_hash(arrivals, arrived->channel)) < 0) {
+                free(arrival);
+                free(copy);
+                return NULL;
+        }
+        *copy = *service;
+        arrival->arrivals = arrivals;
+        arrival->number = arrived->channel;
+        arrival->gate_port = arrived->gate_port;
+        memcpy(arrival->peer, arrived->peer, sizeof(arrival->peer));
+        arrival->service = copy;
+        arrival->watched.fd = -1;
+        arrivals->pending++;
+        return arrival;
+}
+
+void arrivals_arrived(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived, usec_t now_us)
+{
+        const struct ipc_forward_service *service = services_pick(&arrivals->services, arrived->gate_port, arrived->protocol);
+        struct arrival *arrival;
+        char text[64];
+
+        if (find(arrivals, arrived->channel))
+                return;
+        if (!service) {
+                snprintf(text, sizeof(text), "Service not found %u", arrived->gate_port);
+                refuse(arrivals, arrived->channel, text);
+                return;
+        }
+        arrival = arrivals->pending < ARRIVALS_PENDING_MAX ? arrival_new(arrivals, arrived, service) : NULL;
+        if (!arrival) {
+                refuse(arrivals, arrived->channel, "busy");
+                return;
+        }
+        arrival->gives_up_us = usec_add(now_us, ARRIVALS_CONNECT_US);
+        arrival_advance(arrival, now_us);
+}
+
+void arrivals_gone(struct arrivals *arrivals, const struct ipc_channel *gone)
+{
+        struct arrival *arrival = find(arrivals, gone->channel);
+
+        if (arrival)
+                arrival_free(arrival);
+}
+
+void arrivals_closed(struct arrivals *arrivals, const struct ipc_channel_closed *closed)
+{
+        struct arrival *arrival = find(arrivals, closed->channel);
+
+        if (!arrival || arrival->service)
+                return;         /* nothing was handed over: nothing can have ended */
+        log_channel(arrivals->worker, &(struct log_channel){
+                .what = "service",
+                .gate_port = arrival->gate_port,
+                .remote = &arrival->remote,
+                .peer = arrival->peer,
+                .reason = (enum ipc_reason)closed->reason,
+                .sent_bytes = closed->sent_bytes,
+                .received_bytes = closed->received_bytes,
+                .duration_us = closed->duration_us,
+        });
+        arrival_free(arrival);
+}
+
+void arrivals_advance(struct arrivals *arrivals, usec_t now_us)
+{
+        struct heap_entry *due;
+
+        while ((due = heap_pop_due(&arrivals->deadlines, now_us)))
+                failed(container_of(due, struct arrival, deadline), ETIMEDOUT);
+}
+
+usec_t arrivals_deadline(const struct arrivals *arrivals)
+{
+        return heap_deadline(&arrivals->deadlines);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Channels that arrive from gateways: each is connected to its service and handed to the swarm worker, or refused. */
+#ifndef HG_FORWARD_ARRIVALS_H
+#define HG_FORWARD_ARRIVALS_H
+
+#include "forward_services.h"
+#include "forward_watch.h"
+#include "heap.h"
+#include "map.h"
+#include "run.h"
+
+enum { ARRIVALS_PENDING_MAX = 512 };    /* connections that are not made yet */
+
+/* For all addresses of a service together, shared evenly by those still to be tried: a gateway that is an original gives up
+ * after 15 s, and shall hear why before. */
+#define ARRIVALS_CONNECT_US SECONDS(10)
+
+struct arrivals {
+        struct worker *worker;
+        struct worker_link *swarm;      /* NULL: none */
+        struct watch *watch;
+        struct services services;
+        struct map by_number;
+        struct heap deadlines;          /* of connections being made */
+        size_t pending;
+};
+
+/* Keeps @worker and @watch. */
+void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watch *watch, const struct random *random);
+void arrivals_fini(struct arrivals *arrivals);
+
+/* The services were replaced: the swarm worker hears which gate ports that concerns. */
+void arrivals_services_changed(struct arrivals *arrivals);
+
+/* A new swarm worker, or NULL. What the last one had is gone, and the kernel has reset it. */
+void arrivals_introduce(struct arrivals *arrivals, struct worker_link *swarm);
+
+/* What the swarm worker says. */
+void arrivals_arrived(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived, usec_t now_us);
+void arrivals_gone(struct arrivals *arrivals, const struct ipc_channel *gone);
+void arrivals_closed(struct arrivals *arrivals, const struct ipc_channel_closed *closed);
+
+/* Gives up on what did not answer; when that is the next time. */
+void arrivals_advance(struct arrivals *arrivals, usec_t now_us);
+usec_t arrivals_deadline(const struct arrivals *arrivals);
+
+#endif

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_clients.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "forward_log.h"
+#include "forward_metadata.h"
+
+#define RETRY_LEAST_US MSEC(20) /* between two looks at those who wait: the swarm worker may be full, or a provider just fit */
+
+/* A gate as its clients see it. */
+struct gate {
+        struct map_entry by_port;
+        struct heap_entry retry;
+        struct list waiting;            /* clients, the oldest first */
+        size_t waiting_count;
+        usec_t wait_us;
+        uint16_t port, protocol;
+        bool listed;                    /* in the list being made */
+        bool complained;                /* the last client found nobody, and the log says so */
+};
+
+enum client_state {
+        CLIENT_SAME,
+        CLIENT_HELD,            /* its connection is in our hand, for as long as a function runs */
+        CLIENT_WAITING,         /* for a provider */
+        CLIENT_HANDED,          /* the swarm worker asks the provider */
+        CLIENT_RUNNING,         /* its bytes flow */
+        CLIENT_OVER,
+        CLIENT_STATES,
+};
+
+enum client_event {
+        CLIENT_SENT,            /* CHANNEL_OPEN left with the connection */
+        CLIENT_FOUND_NOBODY,
+        CLIENT_RETURNED,        /* CHANNEL_REFUSED brought the connection back */
+        CLIENT_CONFIRMED,
+        CLIENT_ENDED,           /* whoever holds the connection closed it, or we give up */
+        CLIENT_EVENTS,
+};
+
+/* Empty cell: the event is late here and means nothing. */
+static const enum client_state client_next[CLIENT_STATES][CLIENT_EVENTS] = {
+        [CLIENT_HELD]    = { [CLIENT_SENT] = CLIENT_HANDED, [CLIENT_FOUND_NOBODY] = CLIENT_WAITING, [CLIENT_ENDED] = CLIENT_OVER },
+        [CLIENT_WAITING] = { [CLIENT_SENT] = CLIENT_HANDED, [CLIENT_ENDED] = CLIENT_OVER },
+        [CLIENT_HANDED]  = { [CLIENT_RETURNED] = CLIENT_HELD, [CLIENT_CONFIRMED] = CLIENT_RUNNING, [CLIENT_ENDED] = CLIENT_OVER },
+        [CLIENT_RUNNING] = { [CLIENT_ENDED] = CLIENT_OVER },
+};
+
+struct client {
+        struct clients *clients;
+        struct gate *gate;              /* NULL: closed meanwhile */
+        struct watched watched;         /* its descriptor is ours while HELD or WAITING, else -1 */
+        struct list in_gate;            /* WAITING */
+        struct heap_entry deadline;     /* WAITING */
+        struct map_entry by_number;     /* HANDED, RUNNING */
+        enum client_state state;
+        unsigned attempts;
+        bool unanswered;                /* a provider failed without saying no: another time it may be there */
+        uint16_t gate_port, protocol;
+        uint64_t number;                /* of the last attempt */
+        uint64_t opened_at_ms;          /* since the epoch */
+        usec_t gives_up_us;
+        uint8_t id[METADATA_ID_BYTES];
+        uint8_t peer[IPC_KEY_BYTES];    /* of the last attempt */
+        union socket_address remote, local;
+};
+
+static void client_step(struct client *client, enum client_event event);
+
+static void on_hang_up(struct watched *watched, uint32_t events)
+{
+        client_step(container_of(watched, struct client, watched), CLIENT_ENDED);
+}
+
+static uint64_t number_hash(const struct clients *clients, uint64_t number)
+{
+        return map_hash(&clients->handed, &number, sizeof(number));
+}
+
+static void leave_state(struct client *client, enum client_state next)
+{
+        struct clients *clients = client->clients;
+
+        if (client->state == CLIENT_WAITING) {
+                watch_remove(clients->watch, &client->watched);
+                heap_remove(&clients->deadlines, &client->deadline);
+                list_remove(&client->in_gate);
+                client->gate->waiting_count--;
+        } else if ((client->state == CLIENT_HANDED || client->state == CLIENT_RUNNING) && next != CLIENT_RUNNING) {
+                map_remove(&clients->handed, &client->by_number);
+        }
+}
+
+/* Only a reset or the like counts as gone: an end of what it sends is an upload that waits to be carried. */
+static void enter_waiting(struct client *client)
+{
+        struct clients *clients = client->clients;
+
+        list_push_back(&client->gate->waiting, &client->in_gate);
+        client->gate->waiting_count++;
+        heap_insert(&clients->deadlines, &client->deadline, client->gives_up_us);
+        watch_add(clients->watch, &client->watched, 0); /* unwatched, it waits its full time at worst */
+}
+
+/* The swarm worker has a copy of its own. */
+static void enter_handed(struct client *client)
+{
+        close(client->watched.fd);
+        client->watched.fd = -1;
+}
+
+/* With SO_LINGER{1,0} a close is a reset. */
+static void enter_over(struct client *client)
+{
+        if (client->watched.fd >= 0)
+                close(client->watched.fd);
+        free(client);
+}
+
+static void client_step(struct client *client, enum client_event event)
+{
+        static void (*const enter[CLIENT_STATES])(struct client *client) = {
+                [CLIENT_WAITING] = enter_waiting,
+                [CLIENT_HANDED] = enter_handed,
+                [CLIENT_OVER] = enter_over,
+        };
+        enum client_state next = client_next[client->state][event];
+
+        if (next == CLIENT_SAME)
+                return;
+        leave_state(client, next);
+        client->state = next;
+        if (enter[next])
+                enter[next](client);
+}
+
+void clients_init(struct clients *clients, struct worker *worker, struct watch *watch, const struct random *random)
+{
+        uint8_t key[16];
+
+        *clients = (struct clients){ .worker = worker, .watch = watch, .random = *random };
+        random_fill(random, key, sizeof(key));
+        choose_init(&clients->choose, key);
+        map_init(&clients->gates, key);
+        map_init(&clients->handed, key);
+}
+
+static uint64_t gate_hash(const struct clients *clients, uint16_t port, uint16_t protocol)
+{
+        uint16_t key[2] = { port, protocol };
+
+        return map_hash(&clients->gates, key, sizeof(key));
+}
+
+static struct gate *gate_find(const struct clients *clients, uint16_t port, uint16_t protocol)
+{
+        struct map_entry *at = map_first(&clients->gates, gate_hash(clients, port, protocol));
+
+        for (; at; at = map_next(at)) {
+                struct gate *gate = container_of(at, struct gate, by_port);
+
+                if (gate->port == port && gate->protocol == protocol)
+                        return gate;
+        }
+        return NULL;
+}
+
+static struct gate *gate_next(const struct clients *clients, const struct gate *gate)
+{
+        struct map_entry *at = map_walk(&clients->gates, gate ? &gate->by_port : NULL);
+
+        return at ? container_of(at, struct gate, by_port) : NULL;
+}
+
+/* Clients of it that the swarm worker has go on without. */
+static void gate_free(struct clients *clients, struct gate *gate)
+{
+        for (struct map_entry *at = map_walk(&clients->handed, NULL); at; at = map_walk(&clients->handed, at)) {
+                struct client *client = container_of(at, struct client, by_number);
+
+                if (client->gate == gate)
+                        client->gate = NULL;
+        }
+        list_for_each(at, &gate->waiting)
+                client_step(list_entry(at, struct client, in_gate), CLIENT_ENDED);
+        heap_remove(&clients->retries, &gate->retry);
+        map_remove(&clients->gates, &gate->by_port);
+        free(gate);
+}
+
+void clients_fini(struct clients *clients)
+{
+        struct now never = { 0 };
+        struct gate *gate;
+
+        clients_introduce(clients, NULL, &never);
+        while ((gate = gate_next(clients, NULL)))
+                gate_free(clients, gate);
+        map_fini(&clients->gates);
+        map_fini(&clients->handed);
+        choose_fini(&clients->choose);
+}
+
+void clients_gates_begin(struct clients *clients)
+{
+        struct gate *gate = NULL;
+
+        while ((gate = gate_next(clients, gate)))
+                gate->listed = false;
+}
+
+int clients_gate_set(struct clients *clients, uint16_t gate_port, uint16_t protocol, usec_t wait_us)
+{
+        struct gate *gate = gate_find(clients, gate_port, protocol);
+
+        if (!gate) {
+                gate = calloc(1, sizeof(*gate));
+                if (!gate || map_insert(&clients->gates, &gate->by_port, gate_hash(clients, gate_port, protocol)) < 0) {
+                        free(gate);
+                        return -ENOMEM;
+                }
+                gate->port = gate_port;
+                gate->protocol = protocol;
+                list_init(&gate->waiting);
+        }
+        gate->wait_us = wait_us;
+        gate->listed = true;
+        return 0;
+}
+
+void clients_gates_end(struct clients *clients)
+{
+        struct gate *gate, *next;
+
+        for (gate = gate_next(clients, NULL); gate; gate = next) {
+                next = gate_next(clients, gate);
+                if (!gate->listed)
+                        gate_free(clients, gate);
+        }
+}
+
+bool clients_busy(const struct clients *clients)
+{
+        return clients->swarm && ipc_link_queued(&clients->swarm->ipc);
+}
+
+static uint32_t open_limit_ms(const struct client *client, usec_t now_us)
+{
+        usec_t left_us = client->gives_up_us > now_us ? client->gives_up_us - now_us : 0;
+
+        return (uint32_t)(usec_max(usec_min(left_us, MSEC(CLIENTS_OPEN_MS)), MSEC(CLIENTS_OPEN_LEAST_MS)) / 1000);
+}
+
+static void fill_metadata(const struct client *client, struct ipc_channel_open *open)
+{
+        struct metadata metadata = {
+                .opened_at_ms = client->opened_at_ms,
+                .gate_port = client->gate_port,
+                .protocol = client->protocol,
+                .channel_port = (uint32_t)open->channel,
+        };
+
+        memcpy(metadata.id, client->id, sizeof(metadata.id));
+        socket_address_widen(&client->remote, &metadata.source);
+        socket_address_widen(&client->local, &metadata.gateway);
+        open->metadata_len = (uint32_t)metadata_write(&metadata, open->metadata);
+}
+
+enum attempt {
+        ATTEMPT_SENT,
+        ATTEMPT_NOBODY,         /* no provider is fit for it */
+        ATTEMPT_LATER,          /* nobody to send it to: no swarm worker, or one that takes no more now */
+};
+
+/* One attempt with the next provider. A client that has tried none yet takes one that failed others rather than none. */
+static enum attempt client_attempt(struct client *client, const struct now *now)
+{
+        struct clients *clients = client->clients;
+        struct ipc_channel_open open = {
+                .channel = clients->last_number + 1,
+                .gate_port = client->gate_port,
+                .protocol = client->protocol,
+                .deadline_ms = open_limit_ms(client, now->mono_us),
+        };
+
+        if (!clients->swarm || clients_busy(clients))
+                return ATTEMPT_LATER;
+        if (!choose_pick(&clients->choose, client->gate_port, client->protocol, client->attempts == 0, now->mono_us, open.peer))
+                return ATTEMPT_NOBODY;
+        fill_metadata(client, &open);
+        client->number = open.channel;
+        if (map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number)) < 0)
+                return ATTEMPT_LATER;
+        if (worker_send(clients->swarm, IPC_CHANNEL_OPEN, &open, &client->watched.fd, 1) < 0) {
+                map_remove(&clients->handed, &client->by_number);
+                return ATTEMPT_LATER;
+        }
+        clients->last_number++;
+        client->attempts++;
+        memcpy(client->peer, open.peer, sizeof(client->peer));
+        client_step(client, CLIENT_SENT);
+        return ATTEMPT_SENT;
+}
+
+static void gate_complain(struct clients *clients, struct gate *gate, const char *what)
+{
+        if (!gate->complained)
+                worker_log(clients->worker, LOG_NOTICE, NULL, "gate %u: %s: clients are reset until that changes", gate->port, what);
+        gate->complained = true;
+}
+
+/* When those who wait are worth another look, unless something happens before. */
+static void gate_arm(struct clients *clients, struct gate *gate, usec_t now_us)
+{
+        usec_t ready_us = USEC_NEVER;
+
+        if (gate->waiting_count && clients->swarm)
+                ready_us = choose_ready_us(&clients->choose, gate->port, gate->protocol);
+        if (ready_us != USEC_NEVER)
+                ready_us = usec_max(ready_us, usec_add(now_us, RETRY_LEAST_US));
+        heap_set(&clients->retries, &gate->retry, ready_us);
+}
+
+/* A client in hand goes on its way, or waits, or is reset. */
+static void client_place(struct client *client, const struct now *now)
+{
+        struct clients *clients = client->clients;
+        struct gate *gate = client->gate;
+        enum attempt attempt = client_attempt(client, now);
+
+        if (attempt == ATTEMPT_SENT)
+                return;
+        if (attempt == ATTEMPT_NOBODY && client->attempts && !client->unanswered) {
+                client_step(client, CLIENT_ENDED);      /* every provider said no, as a direct connection would have */
+        } else if (client->gives_up_us <= now->mono_us) {
+                gate_complain(clients, gate, "no provider answers");
+                client_step(client, CLIENT_ENDED);
+        } else if (gate->waiting_count >= CLIENTS_WAITING_MAX) {
+                gate_complain(clients, gate, "too many clients wait for a provider");
+                client_step(client, CLIENT_ENDED);
+        } else {
+                client_step(client, CLIENT_FOUND_NOBODY);
+                gate_arm(clients, gate, now->mono_us);
+        }
+}
+
+void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
+                    const struct now *now)
+{
+        struct gate *gate = gate_find(clients, gate_port, protocol);
+        struct client *client = gate ? calloc(1, sizeof(*client)) : NULL;
+        socklen_t len = sizeof(client->local);
+
+        if (!client || socket_prepare(fd) < 0) {
+                free(client);
+                close(fd);
+                return;
+        }
+        *client = (struct client){
+                .clients = clients,
+                .gate = gate,
+                .watched = { .fd = fd, .ready = on_hang_up },
+                .state = CLIENT_HELD,
+                .gate_port = gate_port,
+                .protocol = protocol,
+                .opened_at_ms = now->wall_us / 1000,
+                .gives_up_us = usec_add(now->mono_us, gate->wait_us),
+                .remote = *remote,
+        };
+        list_init(&client->in_gate);
+        random_fill(&clients->random, client->id, sizeof(client->id));
+        getsockname(fd, &client->local.any, &len);      /* all zeros if it fails: the provider is told no address */
+        client_place(client, now);
+}
+
+static void gate_serve(struct clients *clients, struct gate *gate, const struct now *now)
+{
+        list_for_each(at, &gate->waiting)
+                if (client_attempt(list_entry(at, struct client, in_gate), now) == ATTEMPT_LATER)
+                        break;
+        gate_arm(clients, gate, now->mono_us);
+}
+
+void clients_serve(struct clients *clients, uint16_t gate_port, uint16_t protocol, const struct now *now)
+{
+        struct gate *gate = gate_find(clients, gate_port, protocol);
+
+        if (gate)
+                gate_serve(clients, gate, now);
+}
+
+void clients_serve_all(struct clients *clients, const struct now *now)
+{
+        struct gate *gate = NULL;
+
+        while ((gate = gate_next(clients, gate)))
+                gate_serve(clients, gate, now);
+}
+
+static struct client *find_handed(const struct clients *clients, uint64_t number)
+{
+        struct map_entry *at = map_first(&clients->handed, number_hash(clients, number));
+
+        while (at && container_of(at, struct client, by_number)->number != number)
+                at = map_next(at);
+        return at ? container_of(at, struct client, by_number) : NULL;
+}
+
+/* The end of a client whose connection was the swarm worker's. */
+static void client_conclude(struct client *client, const struct log_channel *how)
+{
+        struct log_channel channel = *how;
+
+        channel.what = "gate";
+        channel.gate_port = client->gate_port;
+        channel.remote = &client->remote;
+        channel.peer = client->peer;
+        log_channel(client->clients->worker, &channel);
+        client_step(client, CLIENT_ENDED);
+}
+
+void clients_introduce(struct clients *clients, struct worker_link *swarm, const struct now *now)
+{
+        size_t count = clients->handed.count;
+        struct map_entry *at;
+
+        while ((at = map_walk(&clients->handed, NULL)))
+                client_conclude(container_of(at, struct client, by_number),
+                                &(struct log_channel){ .reason = IPC_REASON_RESET_LOCAL, .text = "the swarm worker ended" });
+        if (count)
+                worker_log(clients->worker, LOG_NOTICE, NULL, "%zu clients were reset: the swarm worker that had them ended", count);
+        clients->swarm = swarm;
+        clients_serve_all(clients, now);
+}
+
+void clients_opened(struct clients *clients, const struct ipc_channel *opened)
+{
+        struct client *client = find_handed(clients, opened->channel);
+
+        if (!client || client->state != CLIENT_HANDED)
+                return;
+        choose_worked(&clients->choose, client->peer, client->gate_port, client->protocol);
+        if (client->gate)
+                client->gate->complained = false;
+        client_step(client, CLIENT_CONFIRMED);
+}
+
+/* Local trouble says nothing about the provider. */
+static bool blames_provider(enum ipc_reason reason)
+{
+        return reason != IPC_REASON_DONE && reason != IPC_REASON_RESET_LOCAL;
+}
+
+void clients_refused(struct clients *clients, const struct ipc_channel_refused *refused, int fd, const struct now *now)
+{
+        struct client *client = find_handed(clients, refused->channel);
+        enum ipc_reason reason = (enum ipc_reason)refused->reason;
+        char text[IPC_TEXT_MAX + 1] = "";
+
+        if (!client || client->state != CLIENT_HANDED) {
+                if (fd >= 0)
+                        close(fd);
+                return;
+        }
+        memcpy(text, refused->text, MIN(refused->text_len, (uint32_t)IPC_TEXT_MAX));
+        if (blames_provider(reason))
+                choose_failed(&clients->choose, client->peer, client->gate_port, client->protocol, now->mono_us);
+        if (fd < 0 || !client->gate || !blames_provider(reason)) {
+                client->watched.fd = fd;
+                client_conclude(client, &(struct log_channel){ .reason = reason, .text = text });
+                return;
+        }
+        worker_log(clients->worker, LOG_DEBUG, NULL, "gate %u: attempt %u: %s%s%s", client->gate_port, client->attempts,
+                   log_reason(reason), text[0] ? ": " : "", text);
+        client->unanswered = client->unanswered || reason != IPC_REASON_REFUSED;
+        client_step(client, CLIENT_RETURNED);
+        client->watched.fd = fd;
+        client_place(client, now);
+}
+
+void clients_closed(struct clients *clients, const struct ipc_channel_closed *closed)
+{
+        struct client *client = find_handed(clients, closed->channel);
+
+        if (client)
+                client_conclude(client, &(struct log_channel){ .reason = (enum ipc_reason)closed->reason,
+                                                               .sent_bytes = closed->sent_bytes,
+                                                               .received_bytes = closed->received_bytes,
+                                                               .duration_us = closed->duration_us });
+}
+
+void clients_advance(struct clients *clients, const struct now *now)
+{
+        struct heap_entry *due;
+
+        while ((due = heap_pop_due(&clients->deadlines, now->mono_us))) {
+                struct client *client = container_of(due, struct client, deadline);
+
+                gate_complain(clients, client->gate, clients->swarm ? "no provider is known or answers" : "no swarm worker");
+                client_step(client, CLIENT_ENDED);
+        }
+        while ((due = heap_pop_due(&clients->retries, now->mono_us)))
+                gate_serve(clients, container_of(due, struct gate, retry), now);
+}
+
+usec_t clients_deadline(const struct clients *clients)
+{
+        return usec_min(heap_deadline(&clients->deadlines), heap_deadline(&clients->retries));
+}

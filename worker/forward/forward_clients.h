@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The clients of all gates, each from its acceptance to its end: a provider is chosen, the connection goes to the swarm worker
+ * untouched, comes back if that provider fails, and goes to the next; when there is none it waits, within bounds. */
+#ifndef HG_FORWARD_CLIENTS_H
+#define HG_FORWARD_CLIENTS_H
+
+#include "forward_choose.h"
+#include "forward_socket.h"
+#include "forward_watch.h"
+#include "heap.h"
+#include "list.h"
+#include "map.h"
+#include "random.h"
+#include "run.h"
+
+enum {
+        CLIENTS_WAITING_MAX = 256,      /* of one gate; more are reset at once */
+        CLIENTS_OPEN_MS = 15000,        /* for a provider's answer (Hypergate: OPEN_REQUEST_TIMEOUT_MS) */
+        CLIENTS_OPEN_LEAST_MS = 1000,   /* even when the client's time is nearly up */
+};
+
+struct clients {
+        struct worker *worker;
+        struct worker_link *swarm;      /* NULL: none */
+        struct watch *watch;
+        struct random random;
+        struct choose choose;
+        struct map gates;
+        struct map handed;              /* clients that the swarm worker has, by number */
+        struct heap deadlines;          /* of clients that wait */
+        struct heap retries;            /* of gates whose clients wait */
+        uint64_t last_number;
+};
+
+/* Seeds its maps from @random, which is kept, and so are @worker and @watch. */
+void clients_init(struct clients *clients, struct worker *worker, struct watch *watch, const struct random *random);
+void clients_fini(struct clients *clients);
+
+/* The complete list of gates, in between. Clients that wait for one that is no longer there are reset. */
+void clients_gates_begin(struct clients *clients);
+int clients_gate_set(struct clients *clients, uint16_t gate_port, uint16_t protocol, usec_t wait_us);      /* 0 or -ENOMEM */
+void clients_gates_end(struct clients *clients);
+
+/* A connection, non-blocking and ours from here on, that came to a gate. */
+void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
+                    const struct now *now);
+
+/* The swarm worker is behind: what is accepted now would only wait here instead of in the kernel. */
+bool clients_busy(const struct clients *clients);
+
+/* A new swarm worker, or NULL. What the last one had is gone, and the kernel has reset it. */
+void clients_introduce(struct clients *clients, struct worker_link *swarm, const struct now *now);
+
+/* @clients->choose changed for this gate, or for all: whoever waits is looked at again. */
+void clients_serve(struct clients *clients, uint16_t gate_port, uint16_t protocol, const struct now *now);
+void clients_serve_all(struct clients *clients, const struct now *now);
+
+/* What the swarm worker says. @fd: the connection that comes back, ours from here on, or -1. Numbers it was never given mean
+ * nothing. */
+void clients_opened(struct clients *clients, const struct ipc_channel *opened);
+void clients_refused(struct clients *clients, const struct ipc_channel_refused *refused, int fd, const struct now *now);
+void clients_closed(struct clients *clients, const struct ipc_channel_closed *closed);
+
+/* Does what has become due; when that is the next time. */
+void clients_advance(struct clients *clients, const struct now *now);
+usec_t clients_deadline(const struct clients *clients);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the supervisor and the siblings say to the forward worker. */
+#include <errno.h>
+#include <string.h>
+
+#include "forward_process.h"
+
+static struct now now_read(void)
+{
+        struct now now;
+
+        worker_now(&now);
+        return now;
+}
+
+static void on_begin(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct forward *forward = context;
+
+        forward->conf_open = true;
+        listeners_begin(&forward->listeners);
+        clients_gates_begin(&forward->clients);
+        services_begin(&forward->arrivals.services);
+}
+
+static void on_listener(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_forward_listener *listener = IPC_PAYLOAD(message, struct ipc_forward_listener);
+        struct forward *forward = context;
+
+        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES || listener->protocol != IPC_TCP)
+                worker_disown(from);
+        else if (clients_gate_set(&forward->clients, listener->gate_port, listener->protocol, MSEC(listener->wait_ms)) < 0 ||
+                 listeners_add(&forward->listeners, listener, ipc_received_take_fd(message, 0)) < 0)
+                worker_log(&forward->worker, LOG_ERR, NULL, "gate %u: out of memory", listener->gate_port);
+}
+
+/* What the wall lets through; without Landlock for TCP it is the same by our own hand. */
+static bool may_connect(const struct ipc_begin *begin, uint16_t port)
+{
+        for (uint32_t i = 0; i < begin->port_count; i++)
+                if (begin->port[i] == port)
+                        return true;
+        return begin->port_count == 0;
+}
+
+static void on_service(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_forward_service *service = IPC_PAYLOAD(message, struct ipc_forward_service);
+        struct forward *forward = context;
+
+        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_SERVICES || service->protocol != IPC_TCP ||
+            service->count > IPC_ADDRESSES_MAX || !memchr(service->host, '\0', sizeof(service->host)))
+                worker_disown(from);
+        else if (!may_connect(&forward->worker.begin, service->service_port))
+                worker_log(&forward->worker, LOG_ERR, NULL, "service %u at %s:%u: not a port that this worker was started for",
+                           service->gate_port, service->host, service->service_port);
+        else if (services_add(&forward->arrivals.services, service) < 0)
+                worker_log(&forward->worker, LOG_ERR, NULL, "service %u: out of memory", service->gate_port);
+}
+
+static void on_end(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct forward *forward = context;
+
+        if (!forward->conf_open) {
+                worker_disown(from);
+                return;
+        }
+        forward->conf_open = false;
+        listeners_end(&forward->listeners);
+        clients_gates_end(&forward->clients);
+        services_end(&forward->arrivals.services);
+        arrivals_services_changed(&forward->arrivals);
+}
+
+static void on_routes_begin(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct forward *forward = context;
+
+        choose_begin(&forward->clients.choose);
+}
+
+static void on_routes_end(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct forward *forward = context;
+
+        choose_end(&forward->clients.choose);
+}
+
+static void on_route_set(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_route *route = IPC_PAYLOAD(message, struct ipc_route);
+        struct forward *forward = context;
+        struct now now = now_read();
+
+        if (choose_set(&forward->clients.choose, route->peer, route->gate_port, route->protocol) < 0)
+                worker_log(&forward->worker, LOG_WARNING, NULL, "gate %u: a provider is left out: no room", route->gate_port);
+        else
+                clients_serve(&forward->clients, route->gate_port, route->protocol, &now);
+}
+
+static void on_route_drop(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_route *route = IPC_PAYLOAD(message, struct ipc_route);
+        struct forward *forward = context;
+
+        choose_drop(&forward->clients.choose, route->peer, route->gate_port, route->protocol);
+}
+
+static void on_opened(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct forward *forward = context;
+
+        clients_opened(&forward->clients, IPC_PAYLOAD(message, struct ipc_channel));
+}
+
+static void on_refused(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_channel_refused *refused = IPC_PAYLOAD(message, struct ipc_channel_refused);
+        struct forward *forward = context;
+        struct now now = now_read();
+
+        if (refused->reason >= IPC_REASONS || refused->text_len > sizeof(refused->text))
+                worker_disown(from);
+        else
+                clients_refused(&forward->clients, refused, ipc_received_take_fd(message, 0), &now);
+}
+
+static void on_arrived(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_channel_arrived *arrived = IPC_PAYLOAD(message, struct ipc_channel_arrived);
+        struct forward *forward = context;
+
+        if (arrived->metadata_len > sizeof(arrived->metadata))
+                worker_disown(from);
+        else
+                arrivals_arrived(&forward->arrivals, arrived, now_read().mono_us);
+}
+
+static void on_gone(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct forward *forward = context;
+
+        arrivals_gone(&forward->arrivals, IPC_PAYLOAD(message, struct ipc_channel));
+}
+
+/* Whose number it is depends on who brought the connection, which this worker's duty tells. */
+static void on_closed(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_channel_closed *closed = IPC_PAYLOAD(message, struct ipc_channel_closed);
+        struct forward *forward = context;
+
+        if (closed->reason >= IPC_REASONS)
+                worker_disown(from);
+        else if (forward->worker.begin.duty == IPC_DUTY_GATES)
+                clients_closed(&forward->clients, closed);
+        else
+                arrivals_closed(&forward->arrivals, closed);
+}
+
+static void introduce(struct forward *forward, struct worker_link *swarm)
+{
+        struct now now = now_read();
+
+        clients_introduce(&forward->clients, swarm, &now);
+        arrivals_introduce(&forward->arrivals, swarm);
+}
+
+static void on_introduced(void *context, struct worker_link *link)
+{
+        if (link->ipc.peer == IPC_SWARM)
+                introduce(context, link);
+}
+
+/* Without a router worker the routes that were known stay in use. */
+static void on_departed(void *context, struct worker_link *link)
+{
+        struct forward *forward = context;
+
+        if (link == forward->clients.swarm)
+                introduce(forward, NULL);
+}
+
+const struct worker_handlers forward_handlers = {
+        .message = {
+                [IPC_CONF_BEGIN] = on_begin,
+                [IPC_FORWARD_LISTENER] = on_listener,
+                [IPC_FORWARD_SERVICE] = on_service,
+                [IPC_CONF_END] = on_end,
+                [IPC_ROUTES_BEGIN] = on_routes_begin,
+                [IPC_ROUTES_END] = on_routes_end,
+                [IPC_ROUTE_SET] = on_route_set,
+                [IPC_ROUTE_DROP] = on_route_drop,
+                [IPC_CHANNEL_OPENED] = on_opened,
+                [IPC_CHANNEL_REFUSED] = on_refused,
+                [IPC_CHANNEL_ARRIVED] = on_arrived,
+                [IPC_CHANNEL_GONE] = on_gone,
+                [IPC_CHANNEL_CLOSED] = on_closed,
+        },
+        .introduced = on_introduced,
+        .departed = on_departed,
+};

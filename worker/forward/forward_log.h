@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The one line about a connection that is over, with its figures as fields. */
+#ifndef HG_FORWARD_LOG_H
+#define HG_FORWARD_LOG_H
+
+#include "forward_socket.h"
+#include "run.h"
+
+struct log_channel {
+        const char *what;                       /* "gate" or "service" */
+        uint16_t gate_port;
+        const union socket_address *remote;     /* the client, or the service */
+        const uint8_t *peer;                    /* IPC_KEY_BYTES: the provider, or the gateway */
+        enum ipc_reason reason;
+        const char *text;                       /* what the peer said of it, or NULL; untrusted */
+        uint64_t sent_bytes, received_bytes, duration_us;
+};
+
+/* "done", "peer lost", … */
+const char *log_reason(enum ipc_reason reason);
+
+/* What ended as connections do is of interest when looking for something; what failed is always. */
+void log_channel(struct worker *worker, const struct log_channel *channel);
+
+#endif

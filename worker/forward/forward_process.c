@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_process.h"
+
+#include <sys/syscall.h>
+
+static usec_t deadline(const struct forward *forward)
+{
+        usec_t next_us = usec_min(clients_deadline(&forward->clients), listeners_deadline(&forward->listeners));
+
+        return usec_min(next_us, arrivals_deadline(&forward->arrivals));
+}
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        struct forward *forward = timer->data;
+        struct now now;
+
+        worker_now(&now);
+        clients_advance(&forward->clients, &now);
+        listeners_advance(&forward->listeners, now.mono_us);
+        arrivals_advance(&forward->arrivals, now.mono_us);
+}
+
+/* Before the loop sleeps: whatever this turn did, the timer stands at the next deadline. */
+static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
+{
+        struct forward *forward = prepare->data;
+        usec_t next_us = deadline(forward);
+        struct now now;
+
+        ev_timer_stop(loop, &forward->due);
+        if (next_us == USEC_NEVER)
+                return;
+        worker_now(&now);
+        ev_now_update(loop);
+        ev_timer_set(&forward->due, next_us > now.mono_us ? (double)(next_us - now.mono_us) / 1e6 : 0.0, 0.0);
+        ev_timer_start(loop, &forward->due);
+}
+
+int forward_init(struct forward *forward, const struct random *random)
+{
+        struct ev_loop *loop = forward->worker.loop;
+        int r = watch_init(&forward->watch, loop);
+
+        if (r < 0)
+                return r;
+        clients_init(&forward->clients, &forward->worker, &forward->watch, random);
+        listeners_init(&forward->listeners, &forward->worker, &forward->watch, &forward->clients);
+        arrivals_init(&forward->arrivals, &forward->worker, &forward->watch, random);
+        ev_timer_init(&forward->due, on_due, 0.0, 0.0);
+        ev_prepare_init(&forward->turn, on_turn);
+        forward->due.data = forward->turn.data = forward;
+        ev_prepare_start(loop, &forward->turn);
+        return 0;
+}
+
+void forward_fini(struct forward *forward)
+{
+        ev_prepare_stop(forward->worker.loop, &forward->turn);
+        ev_timer_stop(forward->worker.loop, &forward->due);
+        listeners_fini(&forward->listeners);
+        clients_fini(&forward->clients);
+        arrivals_fini(&forward->arrivals);
+        watch_fini(&forward->watch);
+}
+
+void forward_confinement(const struct ipc_begin *begin, struct run_confinement *out)
+{
+        static const int of_gates[] = { SYS_accept4, SYS_getsockname }, of_services[] = { SYS_getsockname };
+        bool connects = begin->duty == IPC_DUTY_SERVICES;
+
+        *out = (struct run_confinement){
+                .syscalls = connects ? of_services : of_gates,
+                .syscall_count = connects ? ARRAY_LEN(of_services) : ARRAY_LEN(of_gates),
+                .connects = connects,
+                .ports = begin->port,
+                .port_count = begin->port_count,
+                .sets_tcp = true,
+        };
+}

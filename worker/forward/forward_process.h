@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The forward worker: gates whose clients go to a provider, or services that channels are connected to. Everything it knows
+ * hangs here. */
+#ifndef HG_FORWARD_PROCESS_H
+#define HG_FORWARD_PROCESS_H
+
+#include "forward_arrivals.h"
+#include "forward_clients.h"
+#include "forward_listeners.h"
+#include "forward_watch.h"
+#include "run.h"
+
+struct forward {
+        struct worker worker;
+        struct watch watch;
+        struct clients clients;         /* of an IPC_DUTY_GATES worker, */
+        struct listeners listeners;
+        struct arrivals arrivals;       /* of an IPC_DUTY_SERVICES worker */
+        bool conf_open;                 /* between CONF_BEGIN and CONF_END */
+        ev_prepare turn;
+        ev_timer due;
+};
+
+/* The worker has begun; @random is kept. 0 or -errno. */
+int forward_init(struct forward *forward, const struct random *random);
+void forward_fini(struct forward *forward);
+
+/* The walls for a worker of that duty: who holds gates accepts and can't connect; who serves connects, to the ports it was told,
+ * and can't accept. @out borrows from @begin. */
+void forward_confinement(const struct ipc_begin *begin, struct run_confinement *out);
+
+/* forward_handlers.c: what others say. */
+extern const struct worker_handlers forward_handlers;
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_services.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+
+struct service {
+        struct list in_list;
+        struct ipc_forward_service what;
+};
+
+void services_init(struct services *services, const struct random *random)
+{
+        uint8_t key[16];
+
+        random_fill(random, key, sizeof(key));
+        map_init(&services->groups, key);
+        list_init(&services->next);
+}
+
+static void free_list(struct list *list)
+{
+        list_for_each(at, list) {
+                list_remove(at);
+                free(list_entry(at, struct service, in_list));
+        }
+}
+
+struct service_group *services_next(const struct services *services, const struct service_group *group)
+{
+        struct map_entry *at = map_walk(&services->groups, group ? &group->by_port : NULL);
+
+        return at ? container_of(at, struct service_group, by_port) : NULL;
+}
+
+void services_forget(struct services *services, struct service_group *group)
+{
+        free_list(&group->services);
+        map_remove(&services->groups, &group->by_port);
+        free(group);
+}
+
+void services_fini(struct services *services)
+{
+        struct service_group *group;
+
+        while ((group = services_next(services, NULL)))
+                services_forget(services, group);
+        free_list(&services->next);
+        map_fini(&services->groups);
+}
+
+static uint64_t hash_of(const struct services *services, uint16_t gate_port, uint16_t protocol)
+{
+        uint16_t key[2] = { gate_port, protocol };
+
+        return map_hash(&services->groups, key, sizeof(key));
+}
+
+static struct service_group *find(const struct services *services, uint16_t gate_port, uint16_t protocol)
+{
+        struct map_entry *at = map_first(&services->groups, hash_of(services, gate_port, protocol));
+
+        for (; at; at = map_next(at)) {
+                struct service_group *group = container_of(at, struct service_group, by_port);
+
+                if (group->held.gate_port == gate_port && group->held.protocol == protocol)
+                        return group;
+        }
+        return NULL;
+}
+
+static struct service_group *get(struct services *services, uint16_t gate_port, uint16_t protocol)
+{
+        struct service_group *group = find(services, gate_port, protocol);
+
+        if (group || !(group = calloc(1, sizeof(*group))))
+                return group;
+        group->held = (struct ipc_service_held){ .gate_port = gate_port, .protocol = protocol };
+        list_init(&group->services);
+        if (map_insert(&services->groups, &group->by_port, hash_of(services, gate_port, protocol)) == 0)
+                return group;
+        free(group);
+        return NULL;
+}
+
+void services_begin(struct services *services)
+{
+        free_list(&services->next);
+}
+
+/* The group is made at once, so that nothing can fail at the end. */
+int services_add(struct services *services, const struct ipc_forward_service *what)
+{
+        struct service *service = malloc(sizeof(*service));
+
+        if (!service || !get(services, what->gate_port, what->protocol)) {
+                free(service);
+                return -ENOMEM;
+        }
+        service->what = *what;
+        list_push_back(&services->next, &service->in_list);
+        return 0;
+}
+
+void services_end(struct services *services)
+{
+        struct service_group *group = NULL;
+
+        while ((group = services_next(services, group)))
+                free_list(&group->services);
+        list_for_each(at, &services->next) {
+                const struct ipc_forward_service *what = &list_entry(at, struct service, in_list)->what;
+
+                list_remove(at);
+                list_push_back(&find(services, what->gate_port, what->protocol)->services, at);
+        }
+}
+
+const struct ipc_forward_service *services_pick(struct services *services, uint16_t gate_port, uint16_t protocol)
+{
+        struct service_group *group = find(services, gate_port, protocol);
+        struct list *first = group ? list_first(&group->services) : NULL;
+
+        if (!first)
+                return NULL;
+        list_remove(first);
+        list_push_back(&group->services, first);
+        return &list_entry(first, struct service, in_list)->what;
+}

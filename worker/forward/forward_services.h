@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The services this worker connects to, by gate port; several under one port are alternatives that take turns. */
+#ifndef HG_FORWARD_SERVICES_H
+#define HG_FORWARD_SERVICES_H
+
+#include <stdbool.h>
+
+#include "ipc_message.h"
+#include "list.h"
+#include "map.h"
+#include "random.h"
+
+struct services {
+        struct map groups;              /* by gate port and protocol */
+        struct list next;               /* of the configuration being told */
+};
+
+/* One gate port with something behind it. */
+struct service_group {
+        struct map_entry by_port;
+        struct ipc_service_held held;
+        struct list services;           /* the next in turn first */
+        bool told;                      /* the swarm worker knows that we hold it */
+};
+
+void services_init(struct services *services, const struct random *random);
+void services_fini(struct services *services);
+
+/* The complete list, in between. Groups that are not in it any more have no services left, but stay until forgotten. */
+void services_begin(struct services *services);
+void services_end(struct services *services);
+int services_add(struct services *services, const struct ipc_forward_service *service);    /* 0 or -ENOMEM */
+
+/* Whose turn it is, or NULL. Valid until services_end(). */
+const struct ipc_forward_service *services_pick(struct services *services, uint16_t gate_port, uint16_t protocol);
+
+/* Walks all groups: NULL is the first. Don't forget the current one before the next was taken. */
+struct service_group *services_next(const struct services *services, const struct service_group *group);
+void services_forget(struct services *services, struct service_group *group);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_socket.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+/* Silence for @IDLE, then a probe each @INTERVAL: dead after @COUNT of them (hypergate.md 14.30). */
+enum { KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 10, KEEP_COUNT = 6 };
+
+static void set(int fd, int level, int option, int value)
+{
+        setsockopt(fd, level, option, &value, sizeof(value));   /* comfort: the connection is good without */
+}
+
+int socket_prepare(int fd)
+{
+        struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+        if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
+                return -errno;
+        set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+        set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
+        set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);
+        set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT);
+        return 0;
+}
+
+socklen_t socket_address_from(const uint8_t ip[16], uint16_t port, union socket_address *out)
+{
+        static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+        memset(out, 0, sizeof(*out));
+        if (memcmp(ip, mapped, sizeof(mapped)) == 0) {
+                out->v4.sin_family = AF_INET;
+                out->v4.sin_port = htons(port);
+                memcpy(&out->v4.sin_addr, ip + sizeof(mapped), sizeof(out->v4.sin_addr));
+                return sizeof(out->v4);
+        }
+        out->v6.sin6_family = AF_INET6;
+        out->v6.sin6_port = htons(port);
+        memcpy(&out->v6.sin6_addr, ip, sizeof(out->v6.sin6_addr));
+        return sizeof(out->v6);
+}
+
+void socket_address_widen(const union socket_address *address, struct sockaddr_storage *out)
+{
+        memset(out, 0, sizeof(*out));
+        memcpy(out, address, sizeof(*address));
+}

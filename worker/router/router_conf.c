@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "router_conf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+_Static_assert((int)ADVERT_HOST_MAX == (int)IPC_NAME_MAX && (int)ADVERT_TAGS_MAX == (int)IPC_TAGS_MAX, "copied as they are");
+
+void router_conf_fini(struct router_conf *conf)
+{
+        free(conf->filters);
+        free(conf->gates);
+        memset(conf, 0, sizeof(*conf));
+}
+
+void router_conf_begin(struct router_conf *conf)
+{
+        router_conf_fini(conf);
+        conf->open = true;
+}
+
+static bool ends(const char *text, size_t max)
+{
+        return memchr(text, '\0', max) != NULL;
+}
+
+int router_conf_roles(struct router_conf *conf, const struct ipc_router_roles *roles)
+{
+        if (!conf->open || (roles->roles & ~(uint32_t)(IPC_AS_GATEWAY | IPC_AS_PROVIDER)))
+                return -EPROTO;
+        conf->roles = roles->roles;
+        return 0;
+}
+
+int router_conf_service(struct router_conf *conf, const struct ipc_router_service *service)
+{
+        struct advert_route route = { .gate_port = service->gate_port, .service_port = service->service_port,
+                                      .protocol = service->protocol };
+        char *text;
+        size_t len;
+        int r;
+
+        if (!conf->open || service->gate_port == 0 || service->protocol > IPC_UDP ||
+            !ends(service->host, sizeof(service->host)) || !ends(service->tags, sizeof(service->tags)))
+                return -EPROTO;
+        strcpy(route.host, service->host);
+        strcpy(route.tags, service->tags);
+        r = advert_encode(&route, 1, &text, &len);
+        if (r < 0)
+                return r;
+        free(text);
+        if (conf->service_count == ADVERT_ROUTES_MAX)
+                conf->surplus++;
+        else
+                conf->services[conf->service_count++] = route;
+        return 0;
+}
+
+/* Room for one more element of @size bytes. 0, -ENOSPC or -ENOMEM. */
+static int grow(void **list, size_t count, size_t *room, size_t size)
+{
+        size_t more = *room ? 2 * *room : 16;
+        void *grown;
+
+        if (count < *room)
+                return 0;
+        if (count >= ROUTER_CONF_MAX)
+                return -ENOSPC;
+        grown = reallocarray(*list, more, size);
+        if (!grown)
+                return -ENOMEM;
+        *list = grown;
+        *room = more;
+        return 0;
+}
+
+int router_conf_filter(struct router_conf *conf, const struct ipc_router_filter *filter)
+{
+        void *list = conf->filters;
+        int r;
+
+        if (!conf->open || !ends(filter->host, sizeof(filter->host)) || !ends(filter->tags, sizeof(filter->tags)))
+                return -EPROTO;
+        r = grow(&list, conf->filter_count, &conf->filter_room, sizeof(*filter));
+        conf->filters = list;
+        if (r == 0)
+                conf->filters[conf->filter_count++] = *filter;
+        return r;
+}
+
+int router_conf_gate(struct router_conf *conf, const struct ipc_router_gate *gate)
+{
+        void *list = conf->gates;
+        int r = grow(&list, conf->gate_count, &conf->gate_room, sizeof(*gate));
+
+        conf->gates = list;
+        if (r == 0)
+                conf->gates[conf->gate_count++] = *gate;
+        return r;
+}

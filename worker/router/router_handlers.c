@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the supervisor and the siblings say to the router worker. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc_blob.h"
+#include "router_process.h"
+
+static usec_t now_us(void)
+{
+        struct now now;
+
+        worker_now(&now);
+        return now.mono_us;
+}
+
+static void on_begin(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct router *router = context;
+
+        router_conf_begin(&router->conf);
+}
+
+/* One entry of the configuration could not be taken. */
+static void complain(struct router *router, struct worker_link *from, const char *what, int r)
+{
+        if (r == -EPROTO)
+                worker_disown(from);
+        else if (r < 0)
+                worker_log(&router->worker, LOG_ERR, NULL, "%s is left out: %s", what, strerror(-r));
+}
+
+static void on_roles(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct router *router = context;
+
+        complain(router, from, "a role", router_conf_roles(&router->conf, IPC_PAYLOAD(message, struct ipc_router_roles)));
+}
+
+static void on_service(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct router *router = context;
+
+        complain(router, from, "a service", router_conf_service(&router->conf, IPC_PAYLOAD(message, struct ipc_router_service)));
+}
+
+static void on_filter(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct router *router = context;
+
+        complain(router, from, "a filter", router_conf_filter(&router->conf, IPC_PAYLOAD(message, struct ipc_router_filter)));
+}
+
+/* The routes of a gate follow it from holder to holder. */
+static void hold(struct router *router, const struct ipc_router_gate *said)
+{
+        struct router_gate *gate = router_gates_find(&router->gates, said->gate_port, said->protocol);
+        uint32_t before = gate ? gate->forward : 0;
+
+        if (before == said->forward)
+                return;
+        if (router_gates_hold(&router->gates, said->gate_port, said->protocol, said->forward) < 0) {
+                worker_log(&router->worker, LOG_ERR, NULL, "gate port %u gets no routes: out of memory", said->gate_port);
+                return;
+        }
+        if (before)
+                router_tell_routes(router, before, said->gate_port, said->protocol, false);
+        if (said->forward)
+                router_tell_routes(router, said->forward, said->gate_port, said->protocol, true);
+}
+
+static void on_gate(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_router_gate *gate = IPC_PAYLOAD(message, struct ipc_router_gate);
+        struct router *router = context;
+
+        if (router->conf.open)
+                complain(router, from, "a gate", router_conf_gate(&router->conf, gate));
+        else
+                hold(router, gate);
+}
+
+static void adopt(struct router *router, const struct ipc_router_gate *gate, usec_t now)
+{
+        if (route_table_adopt(&router->table, gate->gate_port, gate->protocol, now) < 0 ||
+            router_gates_want(&router->gates, gate->gate_port, gate->protocol, true) < 0)
+                worker_log(&router->worker, LOG_ERR, NULL, "gate port %u: out of memory", gate->gate_port);
+}
+
+/* What is open and we don't know of was wanted by the router worker before us; what is not listed is held by nobody. */
+static void apply_gates(struct router *router, const struct router_conf *conf, usec_t now)
+{
+        struct router_gate *gate = NULL, *next;
+
+        while ((gate = router_gates_next(&router->gates, gate)))
+                gate->listed = false;
+        for (size_t i = 0; i < conf->gate_count; i++) {
+                hold(router, &conf->gates[i]);
+                gate = router_gates_find(&router->gates, conf->gates[i].gate_port, conf->gates[i].protocol);
+                if (gate)
+                        gate->listed = true;
+                if (conf->roles & IPC_AS_GATEWAY)
+                        adopt(router, &conf->gates[i], now);
+        }
+        for (gate = router_gates_next(&router->gates, NULL); gate; gate = next) {
+                next = router_gates_next(&router->gates, gate);
+                if (!gate->listed)
+                        hold(router, &(struct ipc_router_gate){ .gate_port = gate->port, .protocol = gate->protocol });
+        }
+}
+
+static void apply_services(struct router *router, const struct router_conf *conf)
+{
+        bool provider = conf->roles & IPC_AS_PROVIDER;
+        size_t count = provider ? conf->service_count : 0, len;
+        char *text = NULL;
+        int r = -E2BIG;
+
+        if (!provider && !router->advert)
+                return;
+        /* What does not fit is left out from the end. */
+        for (; r == -E2BIG; count -= r == -E2BIG)
+                r = advert_encode(conf->services, count, &text, &len);
+        if (r < 0) {
+                complain(router, &router->worker.supervisor, "the list of services", r);
+                return;
+        }
+        if (provider && conf->service_count + conf->surplus > count)
+                worker_log(&router->worker, LOG_WARNING, NULL, "only the first %zu of %zu services are advertised: no more fit",
+                           count, conf->service_count + conf->surplus);
+        if (router->advert && router->advert_len == len && memcmp(router->advert, text, len) == 0) {
+                free(text);
+                return;
+        }
+        free(router->advert);
+        router->advert = text;
+        router->advert_len = len;
+        router_tell_advert(router);
+}
+
+static void on_end(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct router *router = context;
+        struct router_conf *conf = &router->conf;
+        usec_t now = now_us();
+
+        if (!conf->open) {
+                worker_disown(from);
+                return;
+        }
+        router->roles = conf->roles;
+        if (!(conf->roles & IPC_AS_GATEWAY))
+                route_table_drop_all(&router->table, now);
+        if (route_table_filter(&router->table, conf->filters, conf->filter_count, now) < 0)
+                complain(router, from, "a filter", -ENOMEM);
+        apply_services(router, conf);
+        router_tell_gates(router);      /* those that are not in this configuration, too */
+        apply_gates(router, conf, now);
+        router_conf_fini(conf);
+        router_settle(router, now);
+}
+
+/* A peer's routes come with its advertisement. */
+static void on_peer_up(void *context, struct worker_link *from, struct ipc_received *message)
+{
+}
+
+static void on_peer_down(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_peer *peer = IPC_PAYLOAD(message, struct ipc_peer);
+        struct router *router = context;
+        usec_t now = now_us();
+
+        if (peer->role != IPC_AS_PROVIDER)
+                return;         /* the same key may be there in both roles; only providers have routes */
+        route_table_drop(&router->table, peer->peer, now);
+        router_settle(router, now);
+}
+
+/* UDP is not carried: its gates stay closed. */
+static unsigned leave_out_udp(struct advert *advert)
+{
+        size_t kept = 0, count = advert->count;
+
+        for (size_t i = 0; i < count; i++)
+                if (advert->routes[i].protocol == IPC_TCP && kept++ != i)
+                        advert->routes[kept - 1] = advert->routes[i];
+        advert->count = kept;
+        return (unsigned)(count - kept);
+}
+
+static void merge(struct router *router, const uint8_t peer[IPC_KEY_BYTES], usec_t now)
+{
+        struct advert *heard = &router->heard;
+        unsigned udp = leave_out_udp(heard);
+        int r;
+
+        if (udp && !router->told_udp)
+                worker_log(&router->worker, LOG_NOTICE, NULL, "a provider offers UDP services: they stay closed, only TCP is carried");
+        if (heard->restricted && !router->told_restricted)
+                worker_log(&router->worker, LOG_NOTICE, NULL,
+                           "a provider restricts who may use a service: it stays closed, since that is not enforced here");
+        router->told_udp |= udp > 0;
+        router->told_restricted |= heard->restricted > 0;
+        r = route_table_merge(&router->table, peer, heard, now);
+        if (r < 0)
+                worker_log(&router->worker, LOG_WARNING, NULL, "some routes of a provider are left out: %s", strerror(-r));
+}
+
+static void on_advert(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_peer_advert *advert = IPC_PAYLOAD(message, struct ipc_peer_advert);
+        struct router *router = context;
+        usec_t now = now_us();
+        uint8_t *text;
+        int fd = ipc_received_take_fd(message, 0), r = ipc_blob_read(fd, advert->len, &text);
+
+        close(fd);
+        if (r == -ENOMEM)
+                return;         /* the peer says it again within a minute */
+        if (r < 0) {
+                worker_disown(from);
+                return;
+        }
+        if ((router->roles & IPC_AS_GATEWAY) && advert_decode((const char *)text, advert->len, &router->heard) == ADVERT_OK)
+                merge(router, advert->peer, now);
+        free(text);
+        router_settle(router, now);
+}
+
+static void on_introduced(void *context, struct worker_link *link)
+{
+        struct router *router = context;
+        usec_t now = now_us();
+
+        if (link->ipc.peer == IPC_SWARM) {
+                router->swarm = link;
+                if (router->settles_us == USEC_NEVER)
+                        router->settles_us = usec_add(now, ROUTER_SETTLE_US);
+                router_tell_advert(router);
+                router_settle(router, now);
+        } else if (link->ipc.peer == IPC_FORWARD) {
+                router_tell_all_routes(router, link);
+        }
+}
+
+/* With the swarm worker all connections to peers are gone. Their routes are true again when they come back. */
+static void on_departed(void *context, struct worker_link *link)
+{
+        struct router *router = context;
+        usec_t now = now_us();
+
+        if (link != router->swarm)
+                return;
+        router->swarm = NULL;
+        route_table_drop_all(&router->table, now);
+        router_settle(router, now);
+}
+
+const struct worker_handlers router_handlers = {
+        .message = {
+                [IPC_CONF_BEGIN] = on_begin,
+                [IPC_ROUTER_ROLES] = on_roles,
+                [IPC_ROUTER_SERVICE] = on_service,
+                [IPC_ROUTER_FILTER] = on_filter,
+                [IPC_ROUTER_GATE] = on_gate,
+                [IPC_CONF_END] = on_end,
+                [IPC_PEER_UP] = on_peer_up,
+                [IPC_PEER_DOWN] = on_peer_down,
+                [IPC_PEER_ADVERT] = on_advert,
+        },
+        .introduced = on_introduced,
+        .departed = on_departed,
+};

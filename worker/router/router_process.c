@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "router_process.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        struct now now;
+
+        worker_now(&now);
+        router_settle(timer->data, now.mono_us);
+}
+
+void router_init(struct router *router, const uint8_t key[16])
+{
+        route_table_init(&router->table, key);
+        router_gates_init(&router->gates, key);
+        router->settles_us = USEC_NEVER;
+        ev_timer_init(&router->due, on_due, 0.0, 0.0);
+        router->due.data = router;
+}
+
+void router_fini(struct router *router)
+{
+        ev_timer_stop(router->worker.loop, &router->due);
+        route_table_fini(&router->table);
+        router_gates_fini(&router->gates);
+        router_conf_fini(&router->conf);
+        free(router->advert);
+}
+
+/* What the swarm worker told is all there is: what forward workers remember beyond that is void. */
+static void end_settling(struct router *router)
+{
+        struct ipc_generation generation = { .generation = router->generation };
+
+        router->settles_us = 0;
+        list_for_each(at, &router->worker.links) {
+                struct worker_link *link = list_entry(at, struct worker_link, in_links);
+
+                if (link->ipc.peer == IPC_FORWARD)
+                        worker_send(link, IPC_ROUTES_END, &generation, NULL, 0);
+        }
+}
+
+static void pass_offer(struct router *router, const struct route_event *event)
+{
+        struct router_gate *gate = router_gates_find(&router->gates, event->gate_port, event->protocol);
+
+        if (gate && gate->forward)
+                router_tell_route(router, gate->forward, event->peer, event->gate_port, event->protocol,
+                                  event->kind == ROUTE_OFFERED);
+}
+
+static void pass_gate(struct router *router, const struct route_event *event)
+{
+        bool wanted = event->kind == ROUTE_GATE_WANTED;
+
+        if (router_gates_want(&router->gates, event->gate_port, event->protocol, wanted) < 0)
+                worker_log(&router->worker, LOG_ERR, NULL, "gate port %u: out of memory", event->gate_port);
+        router_tell_gate(router, event->gate_port, event->protocol, wanted);
+}
+
+static void pass(struct router *router, const struct route_event *event)
+{
+        switch (event->kind) {
+        case ROUTE_OFFERED:
+        case ROUTE_WITHDRAWN:
+                pass_offer(router, event);
+                break;
+        case ROUTE_GATE_WANTED:
+        case ROUTE_GATE_DONE:
+                pass_gate(router, event);
+                break;
+        case ROUTE_LOW_PORT:
+                worker_log(&router->worker, LOG_NOTICE, NULL,
+                           "gate port %u is offered and stays closed: ports below %u are opened when the gateway's services name them",
+                           event->gate_port, ROUTE_LOW_PORTS);
+                break;
+        }
+}
+
+static void arm(struct router *router, usec_t now_us)
+{
+        usec_t next_us = route_table_deadline(&router->table);
+
+        if (router->settles_us)
+                next_us = usec_min(next_us, router->settles_us);
+        ev_timer_stop(router->worker.loop, &router->due);
+        if (next_us == USEC_NEVER)
+                return;
+        ev_timer_set(&router->due, next_us > now_us ? (double)(next_us - now_us) / 1e6 : 0.0, 0.0);
+        ev_timer_start(router->worker.loop, &router->due);
+}
+
+void router_settle(struct router *router, usec_t now_us)
+{
+        struct route_event event;
+
+        route_table_advance(&router->table, now_us);
+        while (route_table_event(&router->table, &event))
+                pass(router, &event);
+        if (router->settles_us && router->settles_us <= now_us)
+                end_settling(router);
+        arm(router, now_us);
+}

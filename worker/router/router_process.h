@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The router worker: what we offer, who offers what to us, and who has to know. Everything it knows hangs here. */
+#ifndef HG_ROUTER_PROCESS_H
+#define HG_ROUTER_PROCESS_H
+
+#include "router_advert.h"
+#include "router_conf.h"
+#include "router_gates.h"
+#include "router_table.h"
+#include "run.h"
+
+/* From the first swarm worker's introduction until what it told about its peers counts as all there is: until then forward
+ * workers go on with the routes they had from the router worker before us. */
+#define ROUTER_SETTLE_US SECONDS(1)
+
+struct router {
+        struct worker worker;
+        struct worker_link *swarm;      /* NULL: none */
+        struct router_conf conf;
+        uint32_t roles;
+        char *advert;                   /* what we offer, NULL: never a provider */
+        size_t advert_len;
+        struct route_table table;
+        struct router_gates gates;
+        struct advert heard;            /* the advertisement being merged */
+        usec_t settles_us;              /* see ROUTER_SETTLE_US; USEC_NEVER: no swarm worker seen yet; 0: settled */
+        uint64_t generation;            /* of full tables sent to forward workers */
+        ev_timer due;
+        bool told_restricted, told_udp; /* logged once */
+};
+
+/* @key: 16 random bytes for the maps. The worker has begun. */
+void router_init(struct router *router, const uint8_t key[16]);
+void router_fini(struct router *router);
+
+/* router_handlers.c: what others say. */
+extern const struct worker_handlers router_handlers;
+
+/* router_tell.c: what others are told. Their link may be missing: then they learn it when they are introduced. */
+void router_tell_advert(struct router *router);
+void router_tell_gate(struct router *router, uint16_t gate_port, uint16_t protocol, bool open);
+void router_tell_gates(struct router *router);
+void router_tell_route(struct router *router, uint32_t forward, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port,
+                       uint16_t protocol, bool offered);
+/* All offers of a gate that just got this holder (@offered), or just lost it. */
+void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered);
+/* The whole table, for a new link. */
+void router_tell_all_routes(struct router *router, struct worker_link *forward);
+
+/* Passes on what changed in the table by @now_us, and arms the timer for what comes next: the end of every handler. */
+void router_settle(struct router *router, usec_t now_us);
+
+#endif

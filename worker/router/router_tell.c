@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the router worker tells its supervisor and siblings. */
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc_blob.h"
+#include "router_process.h"
+
+void router_tell_advert(struct router *router)
+{
+        struct ipc_advertise advertise = { .len = (uint32_t)router->advert_len };
+        int fd;
+
+        if (!router->swarm || !router->advert)
+                return;
+        fd = ipc_blob_new(router->advert, router->advert_len);
+        if (fd < 0) {
+                worker_log(&router->worker, LOG_ERR, NULL, "can't advertise the services: %s", strerror(-fd));
+                return;
+        }
+        worker_send(router->swarm, IPC_ADVERTISE, &advertise, &fd, 1);
+        close(fd);
+}
+
+void router_tell_gate(struct router *router, uint16_t gate_port, uint16_t protocol, bool open)
+{
+        struct ipc_gate gate = { .gate_port = gate_port, .protocol = protocol };
+
+        worker_send(&router->worker.supervisor, open ? IPC_GATE_OPEN : IPC_GATE_CLOSE, &gate, NULL, 0);
+}
+
+void router_tell_gates(struct router *router)
+{
+        struct router_gate *gate = NULL;
+
+        while ((gate = router_gates_next(&router->gates, gate)))
+                if (gate->wanted)
+                        router_tell_gate(router, gate->port, gate->protocol, true);
+}
+
+static void tell_route(struct worker_link *forward, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol,
+                       bool offered)
+{
+        struct ipc_route route = { .gate_port = gate_port, .protocol = protocol };
+
+        memcpy(route.peer, peer, sizeof(route.peer));
+        worker_send(forward, offered ? IPC_ROUTE_SET : IPC_ROUTE_DROP, &route, NULL, 0);
+}
+
+void router_tell_route(struct router *router, uint32_t forward, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port,
+                       uint16_t protocol, bool offered)
+{
+        struct worker_link *link = worker_find(&router->worker, IPC_FORWARD, forward);
+
+        if (link)
+                tell_route(link, peer, gate_port, protocol, offered);
+}
+
+static void tell_routes(struct router *router, struct worker_link *link, uint16_t gate_port, uint16_t protocol, bool offered)
+{
+        const struct route_offer *offer = NULL;
+
+        while ((offer = route_table_next(&router->table, gate_port, protocol, offer)))
+                tell_route(link, offer->peer, gate_port, protocol, offered);
+}
+
+void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered)
+{
+        struct worker_link *link = worker_find(&router->worker, IPC_FORWARD, forward);
+
+        if (link)
+                tell_routes(router, link, gate_port, protocol, offered);
+}
+
+void router_tell_all_routes(struct router *router, struct worker_link *forward)
+{
+        struct ipc_generation generation = { .generation = ++router->generation };
+        struct router_gate *gate = NULL;
+
+        worker_send(forward, IPC_ROUTES_BEGIN, &generation, NULL, 0);
+        while ((gate = router_gates_next(&router->gates, gate)))
+                if (gate->forward == forward->ipc.id)
+                        tell_routes(router, forward, gate->port, gate->protocol, true);
+        if (router->settles_us == 0)
+                worker_send(forward, IPC_ROUTES_END, &generation, NULL, 0);
+}
