@@ -381,6 +381,29 @@ TEST(udx_moves_to_another_address_without_loss)
         check_equal(udx_mux_counters(sim->end[A].mux)->timeouts + udx_mux_counters(sim->end[B].mux)->timeouts, 0);
 }
 
+TEST(udx_tells_of_a_move_back_too)
+{
+        SIM sim = udx_sim_new(25, &wan);
+        struct addr elsewhere = { .ip = { 10, 9, 9, 9 }, .port = 77 };
+        struct udx_path path = *udx_stream_path(sim->end[A].stream), back = path;
+
+        path.socket = net_endpoint_add(sim->net, &elsewhere);
+        udx_stream_allow_moves(sim->end[B].stream, true);
+        udx_sim_write(sim, A, 10000);
+        udx_sim_run(sim, MSEC(100));
+        udx_stream_connect(sim->end[A].stream, &path, net_now(sim->net));
+        udx_sim_write(sim, A, 10000);
+        udx_sim_run(sim, MSEC(100));
+        check_equal(sim->end[B].path_events, 1);
+        path = *udx_stream_path(sim->end[B].stream);
+        path.remote = elsewhere;
+        udx_stream_connect(sim->end[B].stream, &path, net_now(sim->net));       /* B follows, */
+        udx_stream_connect(sim->end[A].stream, &back, net_now(sim->net));       /* and A is back where it was */
+        udx_sim_write(sim, A, 10000);
+        udx_sim_run(sim, MSEC(100));
+        check_equal(sim->end[B].path_events, 2);
+}
+
 TEST(udx_messages_go_beside_the_stream)
 {
         SIM sim = udx_sim_new(22, &lan);

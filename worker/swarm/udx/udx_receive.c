@@ -24,14 +24,14 @@ static enum udx_verdict hold(struct udx_stream *stream, unsigned socket, const s
         return UDX_HELD;
 }
 
-/* The peer's address, the one before it moved, or, while moves are allowed, any: but not for what cuts the stream short. libudx checks
- * nothing here; the address is what an attacker who learned the id can't easily fake. */
+/* The peer's address; while moves are allowed, any, and others are news; otherwise the one before it moved. Not for what cuts the
+ * stream short. libudx checks nothing here; the address is what an attacker who learned the id can't easily fake. */
 static bool is_welcome(struct udx_stream *stream, unsigned socket, const struct addr *remote, const struct udx_packet *packet)
 {
-        if (addr_equal(remote, &stream->path.remote) || addr_equal(remote, &stream->remote_before))
+        if (addr_equal(remote, &stream->path.remote))
                 return true;
         if (!stream->moves_allowed || (packet->type & (UDX_END | UDX_DESTROY | UDX_HEARTBEAT)))
-                return false;
+                return addr_equal(remote, &stream->remote_before);
         if (!addr_equal(remote, &stream->seen_remote) || socket != stream->seen_socket) {
                 stream->seen_socket = socket;
                 stream->seen_remote = *remote;
