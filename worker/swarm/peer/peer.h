@@ -32,7 +32,8 @@
 struct peer_set;
 struct peer_listener;
 struct peer_dial;
-struct peer_knock;
+
+typedef uint64_t peer_knock_id;         /* never 0, never used twice */
 
 enum {
         PEER_KEY_BYTES = 32,
@@ -87,8 +88,9 @@ const uint8_t *peer_listener_key(const struct peer_listener *listener);
 /* Addresses through which it is reached now, for topic records; at most DHT_RELAYS_MAX; returns how many. */
 size_t peer_listener_relays(const struct peer_listener *listener, struct addr out[DHT_RELAYS_MAX]);
 
-/* The answer to PEER_KNOCK; no answer within PEER_HANDSHAKE_US is a no. Who is not welcome hears nothing. The handle is gone. */
-void peer_admit(struct peer_knock *knock, bool welcome, const struct now *now);
+/* The answer to PEER_KNOCK; no answer within PEER_HANDSHAKE_US is a no, and one that comes later is ignored. Who is not welcome
+ * hears nothing. */
+void peer_admit(struct peer_set *set, peer_knock_id knock, bool welcome, const struct now *now);
 
 /* --- Dialling --- */
 
@@ -151,11 +153,13 @@ struct peer_event {
         void *context;
         struct conn *conn;
         struct peer_listener *listener;
-        struct peer_knock *knock;
+        peer_knock_id knock;
         enum peer_failure failure;
         enum peer_reason reason;
         uint8_t remote_key[PEER_KEY_BYTES];     /* connected, failed, accepted, knock */
         struct addr remote;                     /* connected, accepted: where it is; knock: as its relay sees it */
+        struct addr relays[DHT_PEER_RELAYS_MAX];        /* connected: where it says it is reached next time */
+        size_t relay_count;
 };
 
 /* Drained until false. */
