@@ -65,10 +65,10 @@ static bool complain_not_text(struct conf_read *read, const char *text, size_t l
         case CONF_TEXT_GOOD:
                 return false;
         case CONF_TEXT_NOT_UTF8:
-                conf_error(&read->report, read->file, at.line, at.column, "not UTF-8 text: byte 0x%02x", code);
+                conf_error(&read->report, read->file, at, "not UTF-8 text: byte 0x%02x", code);
                 return true;
         case CONF_TEXT_CONTROL:
-                conf_error(&read->report, read->file, at.line, at.column, "not a text file: it holds the character U+%04X", code);
+                conf_error(&read->report, read->file, at, "not a text file: it holds the character U+%04X", code);
                 return true;
         }
         return true;
@@ -81,14 +81,14 @@ static void parse(struct conf_read *read, const char *text, size_t len, conf_doc
         int error = conf_tree_init(&tree, &read->report, read->file);
 
         if (error < 0) {
-                conf_error(&read->report, read->file, 0, 0, "no memory to read it: %s", strerror(-error));
+                conf_error(&read->report, read->file, CONF_WHOLE_FILE, "no memory to read it: %s", strerror(-error));
                 return;
         }
         if (read->file->json ? conf_json_read(&tree, text, len) : conf_yaml_read(&tree, text, len)) {
                 if (tree.root && !conf_value_is_empty(tree.root))
                         function(read, tree.root, context);
                 else
-                        conf_error(&read->report, read->file, 0, 0, "holds nothing");
+                        conf_error(&read->report, read->file, CONF_WHOLE_FILE, "holds nothing");
         }
         conf_tree_fini(&tree);
 }
@@ -105,7 +105,7 @@ static void look_at(struct conf_read *read, struct conf_file *file, const char *
         }
         read->file = file;
         if (leading_blanks(text, len) == len)
-                conf_error(&read->report, file, 0, 0, "the file is empty");
+                conf_error(&read->report, file, CONF_WHOLE_FILE, "the file is empty");
         else if (!complain_not_text(read, text, len))
                 parse(read, text, len, function, context);
         read->file = before;
@@ -127,7 +127,7 @@ void conf_document_read_main(struct conf_read *read, struct conf_file *file, con
         if (fd >= 0)
                 error = conf_input_read(fd, CONF_FILE_BYTES_MAX, &text, &len);
         if (error < 0)
-                conf_error(&read->report, file, 0, 0, "cannot read it: %s", conf_input_error(error));
+                conf_error(&read->report, file, CONF_WHOLE_FILE, "cannot read it: %s", conf_input_error(error));
         else
                 look_at(read, file, text, len, function, context);
         if (fd >= 0 && fd != source->fd)
@@ -148,13 +148,13 @@ void conf_document_read_named(struct conf_read *read, const struct conf_node *no
                 close(fd);
         }
         if (error < 0) {
-                conf_error(&read->report, read->file, node->at.line, node->at.column, "services: cannot read %s: %s",
+                conf_error(&read->report, read->file, node->at, "services: cannot read %s: %s",
                            conf_quote(name, quoted, sizeof(quoted)), conf_input_error(error));
                 return;
         }
         if (read->service_file_count++ >= CONF_FILES_MAX) {
                 if (read->service_file_count == CONF_FILES_MAX + 1)
-                        conf_error(&read->report, read->file, node->at.line, node->at.column, "more than %d service files", CONF_FILES_MAX);
+                        conf_error(&read->report, read->file, node->at, "more than %d service files", CONF_FILES_MAX);
                 return;
         }
         file = file_new(read, path);
@@ -162,15 +162,15 @@ void conf_document_read_named(struct conf_read *read, const struct conf_node *no
         look_at(read, &file, text, len, function, context);
 }
 
-void conf_document_read_text(struct conf_read *read, const struct conf_node *node, const char *text, conf_document_function *function,
-                             void *context)
+void conf_document_read_text(struct conf_read *read, const struct conf_node *node, const char *text,
+                             conf_document_function *function, void *context)
 {
         const struct conf_file *from = read->file;
         const char *flag = node->at.line <= from->flag_count ? from->flags[node->at.line - 1] : NULL;
         struct conf_file file;
 
         if (!flag) {
-                conf_value_wrong(read, node, "services", "the name of a file, or the service itself without quotes");
+                conf_value_wrong(read, node, "the name of a file, or the service itself without quotes");
                 return;
         }
         if (read->service_file_count++ >= CONF_FILES_MAX)

@@ -16,7 +16,7 @@ void conf_document_read_named(struct conf_read *read, const struct conf_node *no
                               conf_document_function *function, void *context);
 
 /* JSON text that stands itself on the command line, where @node is from a flag. */
-void conf_document_read_text(struct conf_read *read, const struct conf_node *node, const char *text, conf_document_function *function,
-                             void *context);
+void conf_document_read_text(struct conf_read *read, const struct conf_node *node, const char *text,
+                             conf_document_function *function, void *context);
 
 #endif

@@ -49,8 +49,10 @@ const char *conf_host_check(const char *host)
 
         if (strlen(host) >= CONF_HOST_MAX)
                 return "a host name of at most 253 characters";
+        if (strchr(host, ':') && inet_pton(AF_INET6, host, &ip) != 1)
+                return "a host alone, without a port: a name, or an address such as 127.0.0.1 or ::1";
         if (strchr(host, ':'))
-                return inet_pton(AF_INET6, host, &ip) == 1 ? NULL : "a host alone, without a port: a name, or an address such as 127.0.0.1 or ::1";
+                return NULL;
         if (strspn(host, "0123456789.") == strlen(host))
                 return inet_pton(AF_INET, host, &ip) == 1 ? NULL : "an address with four numbers from 0 to 255, such as 127.0.0.1";
         if (has_other_scripts(host))

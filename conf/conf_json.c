@@ -29,7 +29,7 @@ enum json_expect {
 
 static enum json_expect fail(struct json *json, struct conf_position at, const char *what)
 {
-        conf_error(json->tree->report, json->tree->file, at.line, at.column, "%s", what);
+        conf_error(json->tree->report, json->tree->file, at, "%s", what);
         return JSON_FAILED;
 }
 
@@ -144,11 +144,11 @@ static bool read_string(struct json *json)
                 struct conf_position at = json->here;
 
                 if ((uint8_t)*json->at < 0x20)
-                        return fail(json, at, "a line break or control character inside a text; the closing \" is missing, or write \\n"), false;
+                        return fail(json, at, "a line ends inside a text: the closing \" is missing, or write \\n"), false;
                 if (*json->at != '\\')
                         read_literally(json);
                 else if (!read_escape(json))
-                        return fail(json, at, "no such escape; JSON has \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\u with four digits"), false;
+                        return fail(json, at, "no escape of JSON: \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\uXXXX"), false;
         }
         if (json->at == json->end)
                 return fail(json, start, "the \" that ends this text is missing"), false;
@@ -218,8 +218,8 @@ static bool read_plain(struct json *json)
 
         if (len == 0 || (number_length(word, json->end) != len && !is_word(word, len, "null") && !is_word(word, len, "true") &&
                          !is_word(word, len, "false")))
-                return fail(json, at, len && *word != '\'' ? "not a number, true, false or null; a text needs \"quotes\""
-                                                           : "expected a value: \"text\", a number, true, false, null, [ or {"), false;
+                return fail(json, at, len ? "not a number, true, false or null; a text needs \"quotes\""
+                                          : "expected a value: \"text\", a number, true, false, null, [ or {"), false;
         advance(json, len);
         return conf_tree_scalar(json->tree, CONF_PLAIN, word, len, at);
 }

@@ -37,7 +37,7 @@ struct draft {
         struct conf *conf;
         struct conf_file file;
         struct conf_position dht_at;
-        bool seen, secret_given, public_given;
+        bool seen, secret_given, public_given, address_bad;
 };
 
 static const char *image_text(struct conf_read *read, const char *text)
@@ -60,7 +60,7 @@ static void read_state_directory(struct conf_read *read, const struct conf_node 
         char path[CONF_PATH_MAX];
         const char *name;
 
-        if (conf_value_text(read, node, node->key, "/var/lib/hypergate/router1", &name) && conf_path(read, node, node->key, name, path))
+        if (conf_value_text(read, node, "/var/lib/hypergate/router1", &name) && conf_path(read, node, name, path))
                 draft->conf->state_directory = image_text(read, path);
 }
 
@@ -69,20 +69,21 @@ static void read_port(struct conf_read *read, const struct conf_node *node, void
         struct draft *draft = into;
         uint32_t port;
 
-        if (conf_value_whole(read, node, node->key, 0, UINT16_MAX, 49737, &port))
+        if (conf_value_whole(read, node, 0, UINT16_MAX, 49737, &port))
                 draft->conf->port = (uint16_t)port;
+        else
+                draft->address_bad = true;
 }
 
 static void read_host(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct draft *draft = into;
-        const char *text, *expected;
+        const char *text, *expected = NULL;
+        bool good = conf_value_text(read, node, "0.0.0.0", &text);
 
-        if (!conf_value_text(read, node, node->key, "0.0.0.0", &text))
-                return;
-        expected = conf_host_ipv4(text, draft->conf->host);
-        if (expected)
-                conf_value_wrong(read, node, node->key, expected);
+        if (good && (expected = conf_host_ipv4(text, draft->conf->host)))
+                good = conf_value_wrong(read, node, expected);
+        draft->address_bad |= !good;
 }
 
 static void read_bootstrap(struct conf_read *read, const struct conf_node *node, void *into)
@@ -92,18 +93,18 @@ static void read_bootstrap(struct conf_read *read, const struct conf_node *node,
         struct conf_bootstrap *list;
         uint32_t count, kept = 0;
 
-        if (!conf_value_list(read, node, node->key, ADDRESSES_MAX, &entry, &count))
+        if (!conf_value_list(read, node, ADDRESSES_MAX, &entry, &count))
                 return;
         list = conf_arena_take(&read->image, count * sizeof(*list));
         for (; count > 0; count--, entry = entry->next) {
                 struct conf_host_port at;
                 const char *text, *expected;
 
-                if (!conf_value_text(read, entry, node->key, "192.0.2.1:49737", &text))
+                if (!conf_value_text(read, entry, "192.0.2.1:49737", &text))
                         continue;
                 expected = conf_host_port(text, &at);
                 if (expected)
-                        conf_value_wrong(read, entry, node->key, expected);
+                        conf_value_wrong(read, entry, expected);
                 else
                         list[kept++] = (struct conf_bootstrap){ image_text(read, at.ip), image_text(read, at.host), at.port };
         }
@@ -118,7 +119,7 @@ static void read_log_level(struct conf_read *read, const struct conf_node *node,
         struct draft *draft = into;
         unsigned index;
 
-        if (conf_value_choice(read, node, node->key, names, &index))
+        if (conf_value_choice(read, node, names, &index))
                 draft->conf->log_level = first_level + (int)index;
 }
 
@@ -156,22 +157,22 @@ static void read_listen(struct conf_read *read, const struct conf_node *node, vo
         struct conf_address *list;
         uint32_t count, kept = 0;
 
-        if (!conf_value_list(read, node, node->key, ADDRESSES_MAX, &entry, &count))
+        if (!conf_value_list(read, node, ADDRESSES_MAX, &entry, &count))
                 return;
         if (count == 0)
-                conf_value_wrong(read, node, node->key, "at least one address of this machine, such as 127.0.0.1");
+                conf_value_wrong(read, node, "at least one address of this machine, such as 127.0.0.1");
         list = conf_arena_take(&read->image, count * sizeof(*list));
         for (; count > 0; count--, entry = entry->next) {
                 const char *text, *expected;
                 uint8_t ip[16];
 
-                if (!conf_value_text(read, entry, node->key, "127.0.0.1", &text))
+                if (!conf_value_text(read, entry, "127.0.0.1", &text))
                         continue;
                 expected = conf_host_address(text, ip);
                 if (!expected && has_address(list, kept, ip))
                         expected = "each address once";
                 if (expected) {
-                        conf_value_wrong(read, entry, node->key, expected);
+                        conf_value_wrong(read, entry, expected);
                         continue;
                 }
                 memcpy(list[kept].ip, ip, sizeof(ip));
@@ -189,8 +190,8 @@ static void read_gateway_services(struct conf_read *read, const struct conf_node
         conf_filters_read(read, node, &filters);
         gateway->filters = filters.list;
         gateway->filter_count = filters.count;
-        if (filters.count == 0)
-                conf_warning(&read->report, read->file, node->at.line, node->at.column,
+        if (node->kind == CONF_LIST && !node->first)
+                conf_warning(&read->report, read->file, node->at,
                              "services: an empty list lets every service pass; leave it out to say so");
 }
 
@@ -198,7 +199,7 @@ static void read_route_finding_timeout(struct conf_read *read, const struct conf
 {
         struct conf_gateway *gateway = into;
 
-        conf_value_whole(read, node, node->key, 0, ROUTE_FINDING_TIMEOUT_MAX_MS, ROUTE_FINDING_TIMEOUT_MS,
+        conf_value_whole(read, node, 0, ROUTE_FINDING_TIMEOUT_MAX_MS, ROUTE_FINDING_TIMEOUT_MS,
                          &gateway->route_finding_timeout_ms);
 }
 
@@ -220,22 +221,22 @@ static void read_persistent(struct conf_read *read, const struct conf_node *node
 {
         struct draft *draft = into;
 
-        conf_value_bool(read, node, node->key, &draft->conf->dht.persistent);
+        conf_value_bool(read, node, &draft->conf->dht.persistent);
 }
 
 static void read_public(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        static const char address[] = "IP:PORT with the IPv4 address and the port where others reach this node, such as 192.0.2.1:49737";
+        static const char address[] = "IP:PORT with the IPv4 address where others reach this node, such as 192.0.2.1:49737";
         struct draft *draft = into;
         struct conf_host_port at;
         const char *text;
         uint8_t ip[4];
 
         draft->public_given = true;
-        if (!conf_value_text(read, node, node->key, "192.0.2.1:49737", &text))
+        if (!conf_value_text(read, node, "192.0.2.1:49737", &text))
                 return;
         if (conf_host_port(text, &at) || at.ip[0] || conf_host_ipv4(at.host, ip) || ip[0] == 0) {
-                conf_value_wrong(read, node, node->key, address);
+                conf_value_wrong(read, node, address);
                 return;
         }
         memcpy(draft->conf->dht.public_ip, ip, sizeof(ip));
@@ -320,12 +321,12 @@ static void finish_dht(struct conf_read *read, struct draft *draft)
         static const uint8_t any[4];
 
         if (!dht->persistent && draft->public_given)
-                conf_warning(&read->report, &draft->file, draft->dht_at.line, draft->dht_at.column,
+                conf_warning(&read->report, &draft->file, draft->dht_at,
                              "dht: public says nothing without persistent: true");
-        if (!dht->persistent || draft->public_given)
+        if (!dht->persistent || draft->public_given || draft->address_bad)
                 return;
         if (memcmp(conf->host, any, sizeof(any)) == 0 || conf->port == 0) {
-                conf_error(&read->report, &draft->file, draft->dht_at.line, draft->dht_at.column,
+                conf_error(&read->report, &draft->file, draft->dht_at,
                            "dht: a persistent node must say where others reach it: public: IP:PORT, such as 192.0.2.1:49737");
                 return;
         }
@@ -341,7 +342,7 @@ static void finish(struct conf_read *read, struct draft *draft)
 
         finish_dht(read, draft);
         if (!has_role && !conf->dht.persistent)
-                conf_error(&read->report, &draft->file, 0, 0,
+                conf_error(&read->report, &draft->file, CONF_WHOLE_FILE,
                            "nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}");
         if (!draft->secret_given)
                 conf->has_secret = conf_secret_find(read, &draft->file, NULL, has_role, conf->secret);

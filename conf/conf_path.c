@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-bool conf_path(struct conf_read *read, const struct conf_node *node, const char *what, const char *name, char out[CONF_PATH_MAX])
+bool conf_path(struct conf_read *read, const struct conf_node *node, const char *name, char out[CONF_PATH_MAX])
 {
         const char *folder = name[0] == '/' ? "" : read->file->folder;
         int len = snprintf(out, CONF_PATH_MAX, "%s%s", folder, name);
 
         if (len >= 0 && len < CONF_PATH_MAX)
                 return true;
-        conf_error(&read->report, read->file, node->at.line, node->at.column, "%s: a path of at most %d bytes", what, CONF_PATH_MAX - 1);
+        conf_error(&read->report, read->file, node->at, "a path of more than %d bytes", CONF_PATH_MAX - 1);
         return false;
 }
 

@@ -8,7 +8,7 @@
 enum { CONF_PATH_MAX = 4096 };          /* with its NUL: PATH_MAX */
 
 /* @name, said by @node, as a path for this process; complains and returns false when it is too long. */
-bool conf_path(struct conf_read *read, const struct conf_node *node, const char *what, const char *name, char out[CONF_PATH_MAX]);
+bool conf_path(struct conf_read *read, const struct conf_node *node, const char *name, char out[CONF_PATH_MAX]);
 
 /* The folder of @path with its slash, or "": how much of it. */
 size_t conf_path_folder(const char *path);

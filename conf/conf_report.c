@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf_text.h"
-
 enum {
         LABEL_MAX = 4096,
         TEXT_MAX = 768,                 /* with the label, the position and "warning: ": below CONF_COMPLAINT_TEXT_MAX */
@@ -15,8 +13,9 @@ enum {
 };
 
 /* Every complaint is written at most twice, labels once a file. */
-static const size_t report_reserve = 2 * CONF_COMPLAINTS_MAX * (TEXT_MAX + 64) + 2 * (CONF_FILES_MAX + 16) * (LABEL_MAX + 64) +
-                                     CONF_COMPLAINTS_MAX * (sizeof(struct conf_report_entry) + sizeof(struct conf_complaint)) + 4096;
+static const size_t report_reserve =
+        2 * CONF_COMPLAINTS_MAX * (TEXT_MAX + 64) + 2 * (CONF_FILES_MAX + 16) * (LABEL_MAX + 64) +
+        CONF_COMPLAINTS_MAX * (sizeof(struct conf_report_entry) + sizeof(struct conf_complaint)) + 4096;
 
 int conf_report_init(struct conf_report *report)
 {
@@ -72,21 +71,21 @@ static void add(struct conf_report *report, const struct conf_file *file, struct
         };
 }
 
-void conf_error(struct conf_report *report, const struct conf_file *file, uint32_t line, uint32_t column, const char *format, ...)
+void conf_error(struct conf_report *report, const struct conf_file *file, struct conf_position at, const char *format, ...)
 {
         va_list args;
 
         va_start(args, format);
-        add(report, file, (struct conf_position){ line, column }, false, format, args);
+        add(report, file, at, false, format, args);
         va_end(args);
 }
 
-void conf_warning(struct conf_report *report, const struct conf_file *file, uint32_t line, uint32_t column, const char *format, ...)
+void conf_warning(struct conf_report *report, const struct conf_file *file, struct conf_position at, const char *format, ...)
 {
         va_list args;
 
         va_start(args, format);
-        add(report, file, (struct conf_position){ line, column }, true, format, args);
+        add(report, file, at, true, format, args);
         va_end(args);
 }
 

@@ -5,6 +5,7 @@
 
 #include "conf.h"
 #include "conf_arena.h"
+#include "conf_text.h"
 
 /* Something that was read: a file, a flag or a variable. */
 struct conf_file {
@@ -37,10 +38,11 @@ void conf_report_finish(struct conf_report *report, struct conf_complaints *out)
 /* @text as the label of a file: printable, with a bounded length, without anything like a secret; memory of the report. */
 const char *conf_report_label(struct conf_report *report, const char *text);
 
-/* @line 0: the file as a whole. */
-void conf_error(struct conf_report *report, const struct conf_file *file, uint32_t line, uint32_t column, const char *format, ...)
-        __attribute__((format(printf, 5, 6)));
-void conf_warning(struct conf_report *report, const struct conf_file *file, uint32_t line, uint32_t column, const char *format, ...)
-        __attribute__((format(printf, 5, 6)));
+#define CONF_WHOLE_FILE ((struct conf_position){ 0, 0 })
+
+void conf_error(struct conf_report *report, const struct conf_file *file, struct conf_position at, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+void conf_warning(struct conf_report *report, const struct conf_file *file, struct conf_position at, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
 
 #endif

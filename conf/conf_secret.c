@@ -41,6 +41,12 @@ static int digit_value(char c)
         return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* In a file, of one line. Elsewhere there are no places. */
+static struct conf_position position(bool positions, size_t index)
+{
+        return positions ? (struct conf_position){ 1, (uint32_t)index + 1 } : CONF_WHOLE_FILE;
+}
+
 /* Blanks around it don't count. */
 static bool decode(struct conf_read *read, const struct conf_file *file, bool positions, const struct secret_text *text,
                    uint8_t out[CONF_SECRET_BYTES])
@@ -54,17 +60,17 @@ static bool decode(struct conf_read *read, const struct conf_file *file, bool po
                 end--;
         len = (size_t)(end - start);
         if (len == 0) {
-                conf_error(&read->report, file, 0, 0, "the router secret is empty; \"hypergate new\" makes one");
+                conf_error(&read->report, file, CONF_WHOLE_FILE, "the router secret is empty; \"hypergate new\" makes one");
                 return false;
         }
         for (size_t i = 0; i < len; i++)
                 if (digit_value(start[i]) < 0) {
-                        conf_error(&read->report, file, positions ? 1 : 0, (uint32_t)i + 1,
+                        conf_error(&read->report, file, position(positions, i),
                                    "the router secret: character %zu is none of 0-9 a-f; it is %d of these", i + 1, SECRET_DIGITS);
                         return false;
                 }
         if (len != SECRET_DIGITS) {
-                conf_error(&read->report, file, positions ? 1 : 0, 1, "the router secret has %s%zu characters, not %d: is it whole?",
+                conf_error(&read->report, file, position(positions, 0), "the router secret has %s%zu characters, not %d",
                            text->len == READ_MAX ? "at least " : "", len, SECRET_DIGITS);
                 return false;
         }
@@ -102,7 +108,7 @@ static bool from_fd(struct conf_read *read, int fd, const char *label, bool posi
         bool good = false;
 
         if (error < 0)
-                conf_error(&read->report, &file, 0, 0, "cannot read the router secret: %s", conf_input_error(error));
+                conf_error(&read->report, &file, CONF_WHOLE_FILE, "cannot read the router secret: %s", conf_input_error(error));
         else
                 good = decode(read, &file, positions, &text, out);
         wipe(&text);
@@ -128,18 +134,18 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, uint
         bool good = false;
         int fd;
 
-        if (!conf_value_text(read, node, "secretFile", "/etc/hypergate/router1.key", &name) ||
-            !conf_path(read, node, "secretFile", name, path))
+        if (!conf_value_text(read, node, "/etc/hypergate/router1.key", &name) ||
+            !conf_path(read, node, name, path))
                 return false;
         conf_quote(name, quoted, sizeof(quoted));
         fd = conf_input_open(path);
         if (fd < 0)
-                conf_error(&read->report, read->file, node->at.line, node->at.column, "secretFile: cannot read %s: %s", quoted,
+                conf_error(&read->report, read->file, node->at, "secretFile: cannot read %s: %s", quoted,
                            conf_input_error(fd));
         else if (!is_private(fd, &mode))
-                conf_error(&read->report, read->file, node->at.line, node->at.column,
-                           "secretFile: %s is open to others than its owner (mode %04o); chmod 600 it, and make a new secret if others "
-                           "may have read it", quoted, mode);
+                conf_error(&read->report, read->file, node->at,
+                           "secretFile: %s is open to others than its owner (mode %04o): chmod 600 it, and think of a new secret",
+                           quoted, mode);
         else
                 good = from_fd(read, fd, path, true, out);
         if (fd >= 0)
@@ -162,7 +168,7 @@ static bool from_credential(struct conf_read *read, bool *found, uint8_t out[CON
         if (fd < 0) {
                 struct conf_file file = file_for(read, path);
 
-                conf_error(&read->report, &file, 0, 0, "cannot read the credential: %s", conf_input_error(fd));
+                conf_error(&read->report, &file, CONF_WHOLE_FILE, "cannot read the credential: %s", conf_input_error(fd));
                 return false;
         }
         good = from_fd(read, fd, path, true, out);
@@ -198,7 +204,8 @@ bool conf_secret_find(struct conf_read *read, const struct conf_file *file, cons
                 return good;
         if (read->source->router_secret && read->source->router_secret[0])
                 return from_variable(read, out);
-        conf_error(&read->report, file, 0, 0,
-                   "no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; \"hypergate new --output FILE\" makes one");
+        conf_error(&read->report, file, CONF_WHOLE_FILE,
+                   "no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; "
+                   "\"hypergate new --output FILE\" makes one");
         return false;
 }

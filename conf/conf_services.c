@@ -23,7 +23,7 @@ struct entry {
 static void read_port(struct conf_read *read, const struct conf_node *node, enum conf_filter_field field, uint32_t *port,
                       struct entry *entry)
 {
-        bool good = conf_value_whole(read, node, node->key, 1, UINT16_MAX, 8080, port);
+        bool good = conf_value_whole(read, node, 1, UINT16_MAX, 8080, port);
 
         *(good ? &entry->fields : &entry->bad) |= field;
 }
@@ -46,10 +46,10 @@ static void read_host(struct conf_read *read, const struct conf_node *node, void
 {
         struct entry *entry = into;
         const char *host = NULL, *expected = NULL;
-        bool good = conf_value_text(read, node, node->key, "127.0.0.1", &host);
+        bool good = conf_value_text(read, node, "127.0.0.1", &host);
 
         if (good && (expected = conf_host_check(host)))
-                good = conf_value_wrong(read, node, node->key, expected);
+                good = conf_value_wrong(read, node, expected);
         if (good)
                 entry->host = host;
         *(good ? &entry->fields : &entry->bad) |= CONF_FILTER_HOST;
@@ -61,7 +61,7 @@ static void read_protocol(struct conf_read *read, const struct conf_node *node, 
         static const char *const names[] = { [CONF_TCP] = "tcp", [CONF_UDP] = "udp", NULL };
         struct entry *entry = into;
         bool number = node->kind == CONF_PLAIN && (strcmp(node->text, "0") == 0 || strcmp(node->text, "1") == 0);
-        bool good = number || conf_value_choice(read, node, node->key, names, &entry->protocol);
+        bool good = number || conf_value_choice(read, node, names, &entry->protocol);
 
         if (number)
                 entry->protocol = node->text[0] == '1' ? CONF_UDP : CONF_TCP;
@@ -74,14 +74,14 @@ static void read_tags(struct conf_read *read, const struct conf_node *node, void
         struct entry *entry = into;
         const char *text = "";
         bool empty = conf_value_is_empty(node) || (node->kind == CONF_QUOTED && node->text[0] == '\0');
-        bool good = empty || conf_value_text(read, node, node->key, "docker published", &text);
+        bool good = empty || conf_value_text(read, node, "docker published", &text);
         size_t used = 0;
 
         while (good && *(text += strspn(text, " \t\r\n"))) {
                 size_t len = strcspn(text, " \t\r\n");
 
                 if (used + (used > 0) + len >= sizeof(entry->tags)) {
-                        good = conf_value_wrong(read, node, node->key, "words of at most 511 characters together");
+                        good = conf_value_wrong(read, node, "words of at most 511 characters together");
                         break;
                 }
                 used += (size_t)snprintf(entry->tags + used, sizeof(entry->tags) - used, "%s%.*s", used ? " " : "", (int)len, text);
@@ -102,12 +102,13 @@ static const struct conf_field entry_fields[] = {
         { NULL, NULL },
 };
 
-static bool is_missing(struct conf_read *read, const struct conf_node *node, const struct entry *entry, unsigned field, const char *what)
+static bool is_missing(struct conf_read *read, const struct conf_node *node, const struct entry *entry, unsigned field,
+                       const char *what)
 {
         bool missing = !((entry->fields | entry->bad) & field);
 
         if (missing)
-                conf_error(&read->report, read->file, node->at.line, node->at.column, "a service without %s", what);
+                conf_error(&read->report, read->file, node->at, "a service without %s", what);
         return missing;
 }
 
@@ -116,7 +117,7 @@ static bool is_full(struct conf_read *read, const struct conf_node *node, size_t
         if (count < CONF_SERVICES_MAX)
                 return false;
         if (count == CONF_SERVICES_MAX)
-                conf_error(&read->report, read->file, node->at.line, node->at.column, "more than %d services in all", CONF_SERVICES_MAX);
+                conf_error(&read->report, read->file, node->at, "more than %d services in all", CONF_SERVICES_MAX);
         return true;
 }
 
@@ -138,13 +139,13 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
         conf_value_map(read, node, "a service", entry_fields, &entry);
         if (node->kind != CONF_MAP)
                 return;
-        missing |= is_missing(read, node, &entry, CONF_FILTER_GATE_PORT, "gatePort, the port that gateways open, such as gatePort: 8080");
+        missing |= is_missing(read, node, &entry, CONF_FILTER_GATE_PORT, "gatePort, which gateways open, such as gatePort: 8080");
         missing |= is_missing(read, node, &entry, CONF_FILTER_HOST, "serviceHost, where it runs, such as serviceHost: 127.0.0.1");
         missing |= is_missing(read, node, &entry, CONF_FILTER_SERVICE_PORT, "servicePort, its port there, such as servicePort: 80");
         if (missing || entry.bad)
                 return;
         if (entry.protocol == CONF_UDP) {
-                conf_warning(&read->report, read->file, node->at.line, node->at.column,
+                conf_warning(&read->report, read->file, node->at,
                              "UDP is not carried yet: the service for gatePort %u is left out", entry.gate_port);
                 return;
         }
@@ -168,8 +169,9 @@ static void add_filter(struct conf_read *read, const struct conf_node *node, voi
         if (node->kind != CONF_MAP || entry.bad)
                 return;
         if (!entry.fields) {
-                conf_error(&read->report, read->file, node->at.line, node->at.column,
-                           "says nothing about which services pass; write at least one of gatePort, serviceHost, servicePort, protocol, tags");
+                conf_error(&read->report, read->file, node->at,
+                           "says nothing about which services pass; it needs at least one of gatePort, serviceHost, servicePort, "
+                           "protocol, tags");
                 return;
         }
         filters->list[filters->count++] = (struct conf_filter){
@@ -193,13 +195,13 @@ static void read_file_entries(struct conf_read *read, const struct conf_node *no
         const struct conf_node *entry;
         uint32_t count;
 
-        if (!conf_value_list(read, node, "services", CONF_SERVICES_MAX, &entry, &count))
+        if (!conf_value_list(read, node, CONF_SERVICES_MAX, &entry, &count))
                 return;
         for (; count > 0; count--, entry = entry->next) {
                 if (entry->kind == CONF_MAP)
                         listing->add(read, entry, listing->into);
                 else
-                        conf_value_wrong(read, entry, "services", "a map with gatePort, serviceHost, servicePort, protocol, tags");
+                        conf_value_wrong(read, entry, "a map with gatePort, serviceHost, servicePort, protocol, tags");
         }
 }
 
@@ -226,7 +228,7 @@ static void read_file_root(struct conf_read *read, const struct conf_node *root,
         else if (root->kind == CONF_MAP)
                 conf_value_map(read, root, "a service file", fields, context);
         if (!found)
-                conf_error(&read->report, read->file, root->at.line, root->at.column,
+                conf_error(&read->report, read->file, root->at,
                            "a service file is a list of services, or a map with one: services: [...]");
 }
 
@@ -241,13 +243,13 @@ static void read_text_entry(struct conf_read *read, const struct conf_node *node
         char path[CONF_PATH_MAX];
         const char *text;
 
-        if (!conf_value_text(read, node, "services", "http.json", &text))
+        if (!conf_value_text(read, node, "http.json", &text))
                 return;
         if (is_inline(text))
                 conf_document_read_text(read, node, text, read_file_root, listing);
         else if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
-                conf_value_wrong(read, node, "services", "the name of a file: nothing is fetched, download it first");
-        else if (conf_path(read, node, "services", text, path))
+                conf_value_wrong(read, node, "the name of a file: nothing is fetched, download it first");
+        else if (conf_path(read, node, text, path))
                 conf_document_read_named(read, node, path, text, read_file_root, listing);
 }
 
@@ -256,13 +258,13 @@ static void read_listing(struct conf_read *read, const struct conf_node *node, s
         const struct conf_node *entry;
         uint32_t count;
 
-        if (!conf_value_list(read, node, "services", CONF_SERVICES_MAX, &entry, &count))
+        if (!conf_value_list(read, node, CONF_SERVICES_MAX, &entry, &count))
                 return;
         for (; count > 0; count--, entry = entry->next) {
                 if (entry->kind == CONF_MAP)
                         listing->add(read, entry, listing->into);
                 else if (entry->kind == CONF_LIST)
-                        conf_value_wrong(read, entry, "services", "a service {gatePort: ...} or the name of a service file");
+                        conf_value_wrong(read, entry, "a service {gatePort: ...} or the name of a service file");
                 else
                         read_text_entry(read, entry, listing);
         }

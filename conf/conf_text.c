@@ -57,7 +57,8 @@ enum conf_text_verdict conf_text_check(const char *text, size_t len, struct conf
                         *where = here;
                         return size ? CONF_TEXT_CONTROL : CONF_TEXT_NOT_UTF8;
                 }
-                here = *code == '\n' ? (struct conf_position){ here.line + 1, 1 } : (struct conf_position){ here.line, here.column + 1 };
+                here.column = *code == '\n' ? 1 : here.column + 1;
+                here.line += *code == '\n';
                 at += size;
         }
         return CONF_TEXT_GOOD;

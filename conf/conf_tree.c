@@ -45,7 +45,7 @@ static bool put_key(struct conf_tree *tree, const char *text, size_t len, struct
         char quoted[CONF_QUOTE_MAX];
 
         if (map->count >= CONF_KEYS_MAX) {
-                conf_error(tree->report, tree->file, at.line, at.column, "more than %d keys in one map", CONF_KEYS_MAX);
+                conf_error(tree->report, tree->file, at, "more than %d keys in one map", CONF_KEYS_MAX);
                 return false;
         }
         tree->key = conf_arena_text(&tree->arena, text, len);
@@ -53,7 +53,7 @@ static bool put_key(struct conf_tree *tree, const char *text, size_t len, struct
         other = member(map, tree->key);
         tree->duplicate = other != NULL;
         if (other)
-                conf_error(tree->report, tree->file, at.line, at.column, "%s is here twice; the first one is on line %u",
+                conf_error(tree->report, tree->file, at, "%s is here twice; the first one is on line %u",
                            conf_quote(tree->key, quoted, sizeof(quoted)), other->key_at.line);
         return true;
 }
@@ -63,7 +63,7 @@ static void hang(struct conf_tree *tree, struct conf_node *node)
 {
         struct conf_node *parent = innermost(tree);
 
-        node->key = tree->key;
+        node->key = parent && parent->kind == CONF_LIST ? parent->key : tree->key;
         node->key_at = tree->key_at;
         tree->key = NULL;
         if (!parent)
@@ -85,7 +85,7 @@ static struct conf_node *put(struct conf_tree *tree, enum conf_kind kind, struct
         struct conf_node *node;
 
         if (++tree->count > CONF_NODES_MAX) {
-                conf_error(tree->report, tree->file, at.line, at.column, "more than %d values in one file", CONF_NODES_MAX);
+                conf_error(tree->report, tree->file, at, "more than %d values in one file", CONF_NODES_MAX);
                 return NULL;
         }
         node = conf_arena_take(&tree->arena, sizeof(*node));
@@ -100,7 +100,7 @@ bool conf_tree_scalar(struct conf_tree *tree, enum conf_kind kind, const char *t
         struct conf_node *node;
 
         if (memchr(text, '\0', len)) {
-                conf_error(tree->report, tree->file, at.line, at.column, "a text with a NUL character");
+                conf_error(tree->report, tree->file, at, "a text with a NUL character");
                 return false;
         }
         if (wants_key(tree))
@@ -116,11 +116,11 @@ bool conf_tree_open(struct conf_tree *tree, enum conf_kind kind, struct conf_pos
         struct conf_node *node;
 
         if (wants_key(tree)) {
-                conf_error(tree->report, tree->file, at.line, at.column, "a key must be a word");
+                conf_error(tree->report, tree->file, at, "a key must be a word");
                 return false;
         }
         if (tree->depth == CONF_DEPTH_MAX) {
-                conf_error(tree->report, tree->file, at.line, at.column, "more than %d lists and maps in each other", CONF_DEPTH_MAX);
+                conf_error(tree->report, tree->file, at, "more than %d lists and maps in each other", CONF_DEPTH_MAX);
                 return false;
         }
         node = put(tree, kind, at);

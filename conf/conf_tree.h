@@ -23,7 +23,7 @@ enum conf_kind {
 struct conf_node {
         enum conf_kind kind;
         struct conf_position at, key_at;
-        const char *key;                /* of a member of a map, else NULL */
+        const char *key;                /* of a member of a map and of what is listed there, else NULL */
         const char *text;               /* of scalars, holds no NUL */
         struct conf_node *first, *last, *next;
         uint32_t count;                 /* of children */

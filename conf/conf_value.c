@@ -21,18 +21,19 @@ static const char *shown(const struct conf_node *node, char *out, size_t len)
         return conf_quote(node->text, out, len);
 }
 
-bool conf_value_wrong(struct conf_read *read, const struct conf_node *node, const char *what, const char *expected)
+bool conf_value_wrong(struct conf_read *read, const struct conf_node *node, const char *expected)
 {
         char quoted[CONF_QUOTE_MAX];
 
-        conf_error(&read->report, read->file, node->at.line, node->at.column, "%s: expected %s, not %s", what, expected,
-                   shown(node, quoted, sizeof(quoted)));
+        conf_error(&read->report, read->file, node->at, "%s%sexpected %s, not %s", node->key ? node->key : "",
+                   node->key ? ": " : "", expected, shown(node, quoted, sizeof(quoted)));
         return false;
 }
 
 bool conf_value_is_empty(const struct conf_node *node)
 {
-        return node->kind == CONF_PLAIN && (node->text[0] == '\0' || strcmp(node->text, "null") == 0 || strcmp(node->text, "~") == 0);
+        return node->kind == CONF_PLAIN &&
+               (node->text[0] == '\0' || strcmp(node->text, "null") == 0 || strcmp(node->text, "~") == 0);
 }
 
 static void append(char *out, size_t len, const char *text)
@@ -42,7 +43,8 @@ static void append(char *out, size_t len, const char *text)
         snprintf(out + used, len - used, "%s%s", used ? ", " : "", text);
 }
 
-static void complain_unknown(struct conf_read *read, const struct conf_node *node, const char *what, const struct conf_field *fields)
+static void complain_unknown(struct conf_read *read, const struct conf_node *node, const char *what,
+                             const struct conf_field *fields)
 {
         const char *names[NAMES_MAX] = { NULL }, *suggestion;
         char all[EXPECTED_MAX] = "", quoted[CONF_QUOTE_MAX];
@@ -53,22 +55,23 @@ static void complain_unknown(struct conf_read *read, const struct conf_node *nod
         suggestion = conf_suggest(node->key, names);
         conf_quote(node->key, quoted, sizeof(quoted));
         if (read->file->json)
-                conf_warning(&read->report, read->file, node->key_at.line, node->key_at.column, "unknown key %s is passed over%s%s%s",
+                conf_warning(&read->report, read->file, node->key_at, "unknown key %s is passed over%s%s%s",
                              quoted, suggestion ? "; did you mean " : "", suggestion ? suggestion : "", suggestion ? "?" : "");
         else if (suggestion)
-                conf_error(&read->report, read->file, node->key_at.line, node->key_at.column, "unknown key %s; did you mean %s?", quoted,
+                conf_error(&read->report, read->file, node->key_at, "unknown key %s; did you mean %s?", quoted,
                            suggestion);
         else
-                conf_error(&read->report, read->file, node->key_at.line, node->key_at.column, "unknown key %s; %s has: %s", quoted, what,
+                conf_error(&read->report, read->file, node->key_at, "unknown key %s; %s has: %s", quoted, what,
                            all);
 }
 
-void conf_value_map(struct conf_read *read, const struct conf_node *node, const char *what, const struct conf_field *fields, void *into)
+void conf_value_map(struct conf_read *read, const struct conf_node *node, const char *what, const struct conf_field *fields,
+                    void *into)
 {
         if (conf_value_is_empty(node))
                 return;
         if (node->kind != CONF_MAP) {
-                conf_value_wrong(read, node, what, "a map of keys and values");
+                conf_value_wrong(read, node, "a map of keys and values");
                 return;
         }
         for (const struct conf_node *member = node->first; member; member = member->next) {
@@ -83,16 +86,17 @@ void conf_value_map(struct conf_read *read, const struct conf_node *node, const 
         }
 }
 
-bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *what, const char *example, const char **out)
+bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *example, const char **out)
 {
+        bool plain = node->kind == CONF_PLAIN && !read->file->json && !conf_value_is_empty(node);
         char expected[EXPECTED_MAX];
 
-        if (node->kind == CONF_QUOTED ? node->text[0] : node->kind == CONF_PLAIN && !read->file->json && !conf_value_is_empty(node)) {
+        if (plain || (node->kind == CONF_QUOTED && node->text[0])) {
                 *out = node->text;
                 return true;
         }
         snprintf(expected, sizeof(expected), "a text such as \"%s\"", example);
-        return conf_value_wrong(read, node, what, expected);
+        return conf_value_wrong(read, node, expected);
 }
 
 /* Whole and exactly what was written: nothing signed, no octal, no 22:22. */
@@ -109,7 +113,7 @@ static bool whole_number(const struct conf_node *node, bool json, double *out)
         return *end == '\0' && isfinite(*out) && floor(*out) == *out;
 }
 
-bool conf_value_whole(struct conf_read *read, const struct conf_node *node, const char *what, uint32_t min, uint32_t max, uint32_t example,
+bool conf_value_whole(struct conf_read *read, const struct conf_node *node, uint32_t min, uint32_t max, uint32_t example,
                       uint32_t *out)
 {
         char expected[EXPECTED_MAX];
@@ -121,20 +125,20 @@ bool conf_value_whole(struct conf_read *read, const struct conf_node *node, cons
         }
         snprintf(expected, sizeof(expected), "a whole number from %u to %u%s, such as %u", min, max,
                  node->kind == CONF_QUOTED ? " without quotes" : "", example);
-        return conf_value_wrong(read, node, what, expected);
+        return conf_value_wrong(read, node, expected);
 }
 
-bool conf_value_bool(struct conf_read *read, const struct conf_node *node, const char *what, bool *out)
+bool conf_value_bool(struct conf_read *read, const struct conf_node *node, bool *out)
 {
         bool yes = node->kind == CONF_PLAIN && strcmp(node->text, "true") == 0;
 
         if (!yes && (node->kind != CONF_PLAIN || strcmp(node->text, "false") != 0))
-                return conf_value_wrong(read, node, what, "true or false");
+                return conf_value_wrong(read, node, "true or false");
         *out = yes;
         return true;
 }
 
-bool conf_value_choice(struct conf_read *read, const struct conf_node *node, const char *what, const char *const *names, unsigned *out)
+bool conf_value_choice(struct conf_read *read, const struct conf_node *node, const char *const *names, unsigned *out)
 {
         bool scalar = node->kind == CONF_PLAIN || node->kind == CONF_QUOTED;
         char expected[EXPECTED_MAX] = "";
@@ -150,23 +154,22 @@ bool conf_value_choice(struct conf_read *read, const struct conf_node *node, con
         suggestion = scalar ? conf_suggest(node->text, names) : NULL;
         if (suggestion)
                 snprintf(expected, sizeof(expected), "%s", suggestion);
-        return conf_value_wrong(read, node, what, expected);
+        return conf_value_wrong(read, node, expected);
 }
 
-bool conf_value_list(struct conf_read *read, const struct conf_node *node, const char *what, uint32_t max, const struct conf_node **first,
+bool conf_value_list(struct conf_read *read, const struct conf_node *node, uint32_t max, const struct conf_node **first,
                      uint32_t *count)
 {
         bool list = node->kind == CONF_LIST;
         char expected[EXPECTED_MAX];
 
         if ((list ? node->count : 1) > max) {
-                conf_error(&read->report, read->file, node->at.line, node->at.column, "%s: %u entries, at most %u are taken", what,
-                           node->count, max);
+                conf_error(&read->report, read->file, node->at, "%u entries, at most %u are taken", node->count, max);
                 return false;
         }
         if (conf_value_is_empty(node)) {
-                snprintf(expected, sizeof(expected), "a list; write %s: [] for an empty one", what);
-                return conf_value_wrong(read, node, what, expected);
+                snprintf(expected, sizeof(expected), "a list; write %s: [] for an empty one", node->key ? node->key : "services");
+                return conf_value_wrong(read, node, expected);
         }
         *first = list ? node->first : node;
         *count = list ? node->count : 1;

@@ -22,32 +22,32 @@ struct conf_field {
 };
 
 /* Hands each member of @node to the field of its name (the list ends with an empty one). Unknown keys and what isn't a map
- * are complained of; in JSON, unknown keys are warnings. Nothing at all ("key:") is a map without members. */
+ * are complained of, @what says what the map is; in JSON, unknown keys are warnings. Nothing at all ("key:") is a map
+ * without members. */
 void conf_value_map(struct conf_read *read, const struct conf_node *node, const char *what, const struct conf_field *fields,
                     void *into);
 
-/* Complains at @node and returns false. @what names it: its key or "a service". */
-bool conf_value_wrong(struct conf_read *read, const struct conf_node *node, const char *what, const char *expected);
+/* Complains that @node is not what was @expected, and returns false. */
+bool conf_value_wrong(struct conf_read *read, const struct conf_node *node, const char *expected);
 
 /* "key:" or null. */
 bool conf_value_is_empty(const struct conf_node *node);
 
 /* A text that isn't empty; memory of the tree. */
-bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *what, const char *example, const char **out);
+bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *example, const char **out);
 
 /* 8080, in JSON also 8080.0; never "8080". */
-bool conf_value_whole(struct conf_read *read, const struct conf_node *node, const char *what, uint32_t min, uint32_t max,
-                      uint32_t example, uint32_t *out);
+bool conf_value_whole(struct conf_read *read, const struct conf_node *node, uint32_t min, uint32_t max, uint32_t example,
+                      uint32_t *out);
 
 /* true or false. */
-bool conf_value_bool(struct conf_read *read, const struct conf_node *node, const char *what, bool *out);
+bool conf_value_bool(struct conf_read *read, const struct conf_node *node, bool *out);
 
 /* Which of @names (ends with NULL), by its index; any case. */
-bool conf_value_choice(struct conf_read *read, const struct conf_node *node, const char *what, const char *const *names,
-                       unsigned *out);
+bool conf_value_choice(struct conf_read *read, const struct conf_node *node, const char *const *names, unsigned *out);
 
 /* A list, or one value that stands for a list of itself: *@first is walked by ->next, @count times. */
-bool conf_value_list(struct conf_read *read, const struct conf_node *node, const char *what, uint32_t max, const struct conf_node **first,
+bool conf_value_list(struct conf_read *read, const struct conf_node *node, uint32_t max, const struct conf_node **first,
                      uint32_t *count);
 
 #endif

@@ -15,7 +15,7 @@ static bool refuse(struct conf_tree *tree, yaml_mark_t mark, const char *why)
 {
         struct conf_position at = position(mark);
 
-        conf_error(tree->report, tree->file, at.line, at.column, "%s", why);
+        conf_error(tree->report, tree->file, at, "%s", why);
         return false;
 }
 
@@ -26,12 +26,12 @@ static bool complain_syntax(struct conf_tree *tree, const yaml_parser_t *parser)
         const char *problem = parser->problem ? parser->problem : "not YAML", *context = parser->context;
 
         if (parser->error == YAML_MEMORY_ERROR)
-                conf_error(tree->report, tree->file, 0, 0, "out of memory");
+                conf_error(tree->report, tree->file, CONF_WHOLE_FILE, "out of memory");
         else if (context && parser->context_mark.line < parser->problem_mark.line)
-                conf_error(tree->report, tree->file, at.line, at.column, "%s (%s that begins on line %zu)", problem, context,
+                conf_error(tree->report, tree->file, at, "%s (%s that begins on line %zu)", problem, context,
                            parser->context_mark.line + 1);
         else
-                conf_error(tree->report, tree->file, at.line, at.column, "%s", problem);
+                conf_error(tree->report, tree->file, at, "%s", problem);
         return false;
 }
 
@@ -54,7 +54,7 @@ static bool take(struct conf_tree *tree, const yaml_event_t *event)
 
         switch (event->type) {
         case YAML_ALIAS_EVENT:
-                return refuse(tree, event->start_mark, "aliases (*) are not used here: write the value itself, or the text in quotes");
+                return refuse(tree, event->start_mark, "aliases (*) are not used here: write the value itself, or quote it");
         case YAML_SCALAR_EVENT:
                 if (is_marked(event->data.scalar.anchor, event->data.scalar.tag))
                         return refuse(tree, event->start_mark, marked);
@@ -102,7 +102,7 @@ bool conf_yaml_read(struct conf_tree *tree, const char *text, size_t len)
         bool good;
 
         if (!yaml_parser_initialize(&parser)) {
-                conf_error(tree->report, tree->file, 0, 0, "out of memory");
+                conf_error(tree->report, tree->file, CONF_WHOLE_FILE, "out of memory");
                 return false;
         }
         yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli_options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "conf.h"
+
+const char cli_usage[] =
+        "usage: hypergate new [--output FILE]\n"
+        "       hypergate check FILE...\n"
+        "       hypergate run FILE\n"
+        "       hypergate bootstrap --listen IP:PORT [--public IP:PORT] [--bootstrap HOST:PORT,...]\n"
+        "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
+        "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
+        "\n"
+        "  new                       make a router secret; whoever holds it belongs together\n"
+        "  check FILE...             say what is wrong with a configuration, or nothing\n"
+        "  run FILE                  run an instance in the foreground, see hypergate.yaml(5)\n"
+        "  bootstrap                 run a persistent DHT node, the first of a private network\n"
+        "\n"
+        "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
+        "  --provider SERVICES       offer these: a service file, see hypergate-services(5), or JSON\n"
+        "  --gateway [SERVICES]      open a port for every service of the router, or only for these\n"
+        "  --listen IP               where a gateway opens ports (default 127.0.0.1)\n"
+        "  --listen IP:PORT          of bootstrap: the UDP address of the node\n"
+        "  --public IP:PORT          of bootstrap: where others reach it (default: as --listen)\n"
+        "  --bootstrap HOST:PORT,... DHT nodes to begin with (default: the public HyperDHT)\n"
+        "  --verbose                 log more\n"
+        "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
+        "  --user NAME               started as root: become this user once all files are read\n"
+        "  --allow-root              started as root: stay root\n"
+        "  --new                     the same as new\n"
+        "  --help                    this text\n"
+        "  --version\n"
+        "\n"
+        "Exit status: 64 for a wrong command line, 78 for a wrong configuration.\n";
+
+enum argument { NO_ARGUMENT, OPTIONAL_ARGUMENT, NEEDS_ARGUMENT };
+
+#define AT(command) (1u << (command))
+
+static const struct option {
+        const char *name, *variable;    /* the variable is looked at when the option is not given to CLI_INSTANCE */
+        enum argument argument;
+        unsigned commands;
+} table[CLI_OPTIONS] = {
+        [CLI_OPTION_ROUTER] = { "--router", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_PROVIDER] = { "--provider", "HYPERGATE_PROVIDER", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_GATEWAY] = { "--gateway", "HYPERGATE_GATEWAY", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_LISTEN] = { "--listen", "HYPERGATE_LISTEN", NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_PUBLIC] = { "--public", NULL, NEEDS_ARGUMENT, AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_BOOTSTRAP] = { "--bootstrap", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_VERBOSE] = { "--verbose", "HYPERGATE_VERBOSE", NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
+        [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_NEW] = { "--new", NULL, NO_ARGUMENT, AT(CLI_NEW) },
+        [CLI_OPTION_HELP] = { "--help", NULL, NO_ARGUMENT, ~0u },
+        [CLI_OPTION_VERSION] = { "--version", NULL, NO_ARGUMENT, ~0u },
+};
+
+static const struct command {
+        const char *name;
+        size_t operands_min, operands_max;
+} commands[CLI_COMMANDS] = {
+        [CLI_INSTANCE] = { "", 0, 0 },
+        [CLI_NEW] = { "new", 0, 0 },
+        [CLI_CHECK] = { "check", 1, SIZE_MAX },
+        [CLI_RUN] = { "run", 1, 1 },
+        [CLI_BOOTSTRAP] = { "bootstrap", 0, 0 },
+        [CLI_HELP] = { "help", 0, SIZE_MAX },
+        [CLI_VERSION] = { "version", 0, SIZE_MAX },
+};
+
+/* What the original has and this does not. */
+static const char *const originals[] = {
+        "--scan", "--docker", "--network", "--image", "--refreshTime", "--exposeOnlyPublished", "--exposeOnlyDocker",
+        "--exposeOnlyServices", "--fingerprintResolverHost", "--fingerprintResolverPort", "--fingerprintResolverBasicAuth",
+        "--ingressPolicy", "--unlimitedSecret", "--unlimitedHost", "--unlimitedPort", NULL,
+};
+
+static bool complain(const char *about, const char *what)
+{
+        fprintf(stderr, "hypergate: %s%s%s\nTry: hypergate --help\n", about, *about ? ": " : "", what);
+        return false;
+}
+
+static bool is_original(const char *flag, size_t len)
+{
+        for (size_t i = 0; originals[i]; i++)
+                if (strlen(originals[i]) == len && memcmp(originals[i], flag, len) == 0)
+                        return true;
+        return false;
+}
+
+/* Without its value, which may be a secret. */
+static bool complain_unknown(const char *argument, size_t len)
+{
+        char flag[64], quoted[128], what[256] = "unknown option";
+        const char *names[CLI_OPTIONS + 1] = { NULL }, *suggestion;
+
+        snprintf(flag, sizeof(flag), "%.*s", (int)(len < sizeof(flag) ? len : sizeof(flag)), argument);
+        for (size_t i = 0; i < CLI_OPTIONS; i++)
+                names[i] = table[i].name;
+        suggestion = conf_suggest(flag, names);
+        if (is_original(argument, len))
+                snprintf(what, sizeof(what), "this option of the original does not exist here yet");
+        else if (suggestion)
+                snprintf(what, sizeof(what), "unknown option; did you mean %s?", suggestion);
+        return complain(conf_quote(flag, quoted, sizeof(quoted)), what);
+}
+
+static void give(struct cli_options *options, enum cli_option option, const char *flag, char *value)
+{
+        options->given[options->given_count++] = (struct cli_given){ option, flag, value };
+}
+
+static enum cli_option find_option(const char *argument, size_t len)
+{
+        enum cli_option i = 0;
+
+        while (i < CLI_OPTIONS && (strlen(table[i].name) != len || memcmp(table[i].name, argument, len) != 0))
+                i++;
+        return i;
+}
+
+/* One option at argv[*at], which moves to its value if that is an argument of its own. As the original's parser does, the
+ * next argument is no value if it begins with "-". */
+static bool take_option(struct cli_options *options, char **argv, int *at)
+{
+        static char nothing[1];
+        char *argument = argv[*at], *equals = strchr(argument, '='), *next = argv[*at + 1], *value = equals ? equals + 1 : NULL;
+        size_t len = equals ? (size_t)(equals - argument) : strlen(argument);
+        enum cli_option option = find_option(argument, len);
+
+        if (option == CLI_OPTIONS)
+                return complain_unknown(argument, len);
+        if (table[option].argument == NO_ARGUMENT && equals)
+                return complain(table[option].name, "takes no value");
+        if (table[option].argument != NO_ARGUMENT && !value && next && next[0] != '-')
+                value = argv[++*at];
+        if (table[option].argument == NEEDS_ARGUMENT && (!value || !*value))
+                return complain(table[option].name, "needs a value");
+        give(options, option, table[option].name, !value && table[option].argument == OPTIONAL_ARGUMENT ? nothing : value);
+        return true;
+}
+
+static bool take_arguments(struct cli_options *options, int argc, char **argv)
+{
+        bool only_operands = false;
+
+        for (int at = 1; at < argc; at++) {
+                if (!only_operands && strcmp(argv[at], "--") == 0)
+                        only_operands = true;
+                else if (!only_operands && argv[at][0] == '-' && argv[at][1]) {
+                        if (!take_option(options, argv, &at))
+                                return false;
+                } else {
+                        options->operands[options->operand_count++] = argv[at];
+                }
+        }
+        return true;
+}
+
+/* The first operand names it, unless there is none. */
+static bool find_command(struct cli_options *options)
+{
+        const char *names[CLI_COMMANDS + 1] = { NULL }, *suggestion, *word = options->operand_count ? options->operands[0] : NULL;
+        char quoted[128], what[128];
+
+        for (enum cli_command i = CLI_NEW; word && i < CLI_COMMANDS; i++)
+                if (strcmp(names[i - CLI_NEW] = commands[i].name, word) == 0) {
+                        options->command = i;
+                        options->operands++;
+                        options->operand_count--;
+                        return true;
+                }
+        options->command = CLI_INSTANCE;
+        if (!word)
+                return true;
+        suggestion = conf_suggest(word, names);
+        snprintf(what, sizeof(what), "unknown command%s%s%s", suggestion ? "; did you mean " : "", suggestion ? suggestion : "",
+                 suggestion ? "?" : "");
+        return complain(conf_quote(word, quoted, sizeof(quoted)), what);
+}
+
+static bool check_command(const struct cli_options *options)
+{
+        const struct command *command = &commands[options->command];
+        char what[128];
+
+        for (size_t i = 0; i < options->given_count; i++)
+                if (!(table[options->given[i].option].commands & AT(options->command))) {
+                        snprintf(what, sizeof(what), "does not go with %s",
+                                 options->command == CLI_INSTANCE ? "these options" : command->name);
+                        return complain(options->given[i].flag, what);
+                }
+        if (options->operand_count < command->operands_min)
+                return complain(command->name, "which FILE?");
+        if (options->operand_count > command->operands_max)
+                return complain(command->name, command->operands_max ? "one FILE is enough" : "takes no FILE");
+        return true;
+}
+
+/* --help, --version and --new stand for commands. */
+static void apply_shortcuts(struct cli_options *options)
+{
+        if (cli_options_next(options, CLI_OPTION_NEW, NULL) && options->command == CLI_INSTANCE)
+                options->command = CLI_NEW;
+        if (cli_options_next(options, CLI_OPTION_VERSION, NULL))
+                options->command = CLI_VERSION;
+        if (cli_options_next(options, CLI_OPTION_HELP, NULL))
+                options->command = CLI_HELP;
+}
+
+/* "true" is the original's word for a flag that stands alone, anything else is its value. */
+static void take_variables(struct cli_options *options)
+{
+        size_t given = options->given_count;
+
+        for (enum cli_option i = 0; i < CLI_OPTIONS; i++) {
+                char *value = table[i].variable ? getenv(table[i].variable) : NULL;
+                bool found = value && *value;
+
+                for (size_t j = 0; j < given; j++)
+                        found = found && options->given[j].option != i;
+                if (found && table[i].argument == NO_ARGUMENT)
+                        found = strcasecmp(value, "true") == 0;
+                if (found && table[i].argument == OPTIONAL_ARGUMENT && strcmp(value, "true") == 0)
+                        value += strlen(value);
+                if (found)
+                        give(options, i, table[i].variable, value);
+        }
+}
+
+bool cli_options_init(struct cli_options *options, int argc, char **argv)
+{
+        *options = (struct cli_options){ .given = calloc((size_t)argc + CLI_OPTIONS, sizeof(*options->given)), .operands = argv };
+        if (!options->given)
+                return complain("", strerror(errno));
+        if (!take_arguments(options, argc, argv) || !find_command(options))
+                return false;
+        apply_shortcuts(options);
+        if (options->command == CLI_INSTANCE)
+                take_variables(options);
+        return options->command >= CLI_HELP || check_command(options);
+}
+
+void cli_options_fini(struct cli_options *options)
+{
+        free(options->given);
+        *options = (struct cli_options){ 0 };
+}
+
+const struct cli_given *cli_options_next(const struct cli_options *options, enum cli_option option, const struct cli_given *after)
+{
+        const struct cli_given *given = after ? after + 1 : options->given, *end = options->given + options->given_count;
+
+        while (given < end && given->option != option)
+                given++;
+        return given < end ? given : NULL;
+}
+
+const char *cli_options_value(const struct cli_options *options, enum cli_option option)
+{
+        const struct cli_given *given = NULL, *last = NULL;
+
+        while ((given = cli_options_next(options, option, given)))
+                last = given;
+        return last ? last->value : NULL;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What hypergate(1) was told: a command, its options, its operands. One table says which option goes with which command. */
+#ifndef HG_CLI_OPTIONS_H
+#define HG_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum cli_command {
+        CLI_INSTANCE,                   /* no command: the original's flags */
+        CLI_NEW,
+        CLI_CHECK,
+        CLI_RUN,
+        CLI_BOOTSTRAP,
+        CLI_HELP,
+        CLI_VERSION,
+        CLI_COMMANDS,
+};
+
+enum cli_option {
+        CLI_OPTION_ROUTER,
+        CLI_OPTION_PROVIDER,
+        CLI_OPTION_GATEWAY,
+        CLI_OPTION_LISTEN,
+        CLI_OPTION_PUBLIC,
+        CLI_OPTION_BOOTSTRAP,
+        CLI_OPTION_VERBOSE,
+        CLI_OPTION_OUTPUT,
+        CLI_OPTION_USER,
+        CLI_OPTION_ALLOW_ROOT,
+        CLI_OPTION_NEW,
+        CLI_OPTION_HELP,
+        CLI_OPTION_VERSION,
+        CLI_OPTIONS,
+};
+
+/* An option as it was given; @value is "" where an optional one is missing, NULL where there is none. */
+struct cli_given {
+        enum cli_option option;
+        const char *flag;               /* "--listen", or the variable that stood in for it */
+        char *value;                    /* argv's or the environment's own memory */
+};
+
+struct cli_options {
+        enum cli_command command;
+        struct cli_given *given;
+        size_t given_count;
+        char **operands;                /* argv's, moved together */
+        size_t operand_count;
+};
+
+/* Reads @argv and, for flags that are missing, the original's variables. On false something was printed to stderr: a usage
+ * error. */
+bool cli_options_init(struct cli_options *options, int argc, char **argv);
+void cli_options_fini(struct cli_options *options);
+
+/* The next one of that kind after @after (NULL: the first), or NULL. */
+const struct cli_given *cli_options_next(const struct cli_options *options, enum cli_option option, const struct cli_given *after);
+
+/* The last one's value, or NULL. */
+const char *cli_options_value(const struct cli_options *options, enum cli_option option);
+
+extern const char cli_usage[];
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli_secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "ipc_blob.h"
+#include "ipc_fd.h"
+
+enum {
+        SECRET_BYTES = crypto_sign_SEEDBYTES,
+        NAME_TEXT = crypto_sign_PUBLICKEYBYTES * 2 + 1,
+        LINE_LEN = SECRET_BYTES * 2 + 1,        /* with its newline */
+};
+
+struct secret {
+        uint8_t seed[SECRET_BYTES], key[crypto_sign_SECRETKEYBYTES];
+        char line[LINE_LEN + 1];
+        char name[NAME_TEXT];           /* the public key: what the router is called, and the topic where its peers meet */
+};
+
+static void secret_init(struct secret *secret)
+{
+        uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
+
+        randombytes_buf(secret->seed, sizeof(secret->seed));
+        crypto_sign_seed_keypair(public_key, secret->key, secret->seed);
+        sodium_bin2hex(secret->line, sizeof(secret->line), secret->seed, sizeof(secret->seed));
+        secret->line[LINE_LEN - 1] = '\n';
+        secret->line[LINE_LEN] = '\0';
+        sodium_bin2hex(secret->name, sizeof(secret->name), public_key, sizeof(public_key));
+}
+
+static void secret_fini(struct secret *secret)
+{
+        explicit_bzero(secret, sizeof(*secret));
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+        while (len > 0) {
+                ssize_t wrote = write(fd, text, len);
+
+                if (wrote < 0 && errno != EINTR)
+                        return -errno;
+                text += wrote > 0 ? wrote : 0;
+                len -= wrote > 0 ? (size_t)wrote : 0;
+        }
+        return 0;
+}
+
+/* Never over one that exists: it may be the only copy. A half-written file is taken away. */
+static int write_file(const char *path, const struct secret *secret)
+{
+        cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+        int error;
+
+        if (fd < 0)
+                return -errno;
+        error = fchmod(fd, S_IRUSR | S_IWUSR) < 0 ? -errno : write_all(fd, secret->line, LINE_LEN);
+        if (error == 0 && fsync(fd) < 0 && errno != EINVAL)
+                error = -errno;
+        if (error < 0)
+                unlink(path);
+        return error;
+}
+
+static int to_file(const char *path, const struct secret *secret)
+{
+        int error = write_file(path, secret);
+
+        if (error == -EEXIST)
+                fprintf(stderr, "hypergate: %s exists and is left as it is: it may be the only copy of a secret\n", path);
+        else if (error < 0)
+                fprintf(stderr, "hypergate: cannot write %s: %s\n", path, strerror(-error));
+        else
+                printf("%s\n", secret->name);
+        return error < 0 ? EX_CANTCREAT : EX_OK;
+}
+
+int cli_secret_new(const char *file)
+{
+        struct secret secret;
+        int error, status = EX_OK;
+
+        if (sodium_init() < 0) {
+                fprintf(stderr, "hypergate: libsodium does not work on this machine\n");
+                return EX_OSERR;
+        }
+        secret_init(&secret);
+        if (file) {
+                status = to_file(file, &secret);
+        } else {
+                error = write_all(STDOUT_FILENO, secret.line, LINE_LEN);
+                if (error < 0)
+                        fprintf(stderr, "hypergate: cannot write the secret: %s\n", strerror(-error));
+                status = error < 0 ? EX_IOERR : EX_OK;
+        }
+        secret_fini(&secret);
+        return status;
+}
+
+int cli_secret_take(char *text)
+{
+        size_t len = strlen(text);
+        int fd = ipc_blob_new(text, len);
+
+        explicit_bzero(text, len);
+        return fd;
+}

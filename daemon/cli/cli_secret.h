@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Making a router secret, and carrying one from the command line to where nobody else reads it. */
+#ifndef HG_CLI_SECRET_H
+#define HG_CLI_SECRET_H
+
+/* Writes a new secret, 64 hexadecimal characters and a newline: to stdout, or to a new file that only its owner can read,
+ * and then the router's public name to stdout. Returns the exit status. */
+int cli_secret_new(const char *file);
+
+/* A sealed memory file with the value of @text, which is wiped in its place (argv, environment). The descriptor or -errno. */
+int cli_secret_take(char *text);
+
+#endif

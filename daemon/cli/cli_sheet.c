@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli_sheet.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct writer_state {
+        FILE *out;
+        struct cli_sheet *sheet;
+};
+
+/* In double quotes. A line break would make two lines of one, and the libyaml's other breaks (U+0085, U+2028, U+2029) too. */
+static void write_quoted(FILE *out, const char *text, size_t len)
+{
+        fputc('"', out);
+        for (size_t i = 0; i < len; i++) {
+                unsigned char c = (unsigned char)text[i];
+
+                if (c == '"' || c == '\\')
+                        fprintf(out, "\\%c", c);
+                else if (c < 0x20 || c == 0x7f)
+                        fprintf(out, "\\x%02x", c);
+                else
+                        fputc(c, out);
+        }
+        fputc('"', out);
+}
+
+/* Ends a line that @flag said. */
+static void end_line(struct writer_state *state, const char *flag)
+{
+        fputc('\n', state->out);
+        state->sheet->flags[state->sheet->flag_count++] = flag;
+}
+
+static void write_text(struct writer_state *state, const char *before, const struct cli_given *given, const char *after)
+{
+        fputs(before, state->out);
+        write_quoted(state->out, given->value, strlen(given->value));
+        fputs(after, state->out);
+        end_line(state, given->flag);
+}
+
+static void write_line(struct writer_state *state, const char *line)
+{
+        fputs(line, state->out);
+        end_line(state, NULL);
+}
+
+/* " key: [ ... ]", a line for each time the option was given; commas in values part them too if @split. */
+static void write_list(struct writer_state *state, const struct cli_options *options, enum cli_option option, const char *key)
+{
+        const struct cli_given *given = NULL;
+
+        fputs(key, state->out);
+        write_line(state, ": [");
+        while ((given = cli_options_next(options, option, given)))
+                if (*given->value)
+                        write_text(state, " ", given, ",");
+}
+
+static void write_bootstrap(struct writer_state *state, const struct cli_options *options)
+{
+        const struct cli_given *given = NULL;
+
+        write_line(state, "bootstrap: [");
+        while ((given = cli_options_next(options, CLI_OPTION_BOOTSTRAP, given))) {
+                const char *at = given->value;
+
+                for (size_t len = strcspn(at, ","); *at; at += len + (at[len] == ','), len = strcspn(at, ",")) {
+                        write_quoted(state->out, at, len);
+                        fputs(", ", state->out);
+                }
+                end_line(state, given->flag);
+        }
+        write_line(state, "]");
+}
+
+static void write_verbose(struct writer_state *state, const struct cli_options *options)
+{
+        const struct cli_given *verbose = cli_options_next(options, CLI_OPTION_VERBOSE, NULL);
+
+        if (!verbose)
+                return;
+        fputs("logLevel: debug", state->out);
+        end_line(state, verbose->flag);
+}
+
+static bool has_value(const struct cli_options *options, enum cli_option option)
+{
+        const char *value = cli_options_value(options, option);
+
+        return value && *value;
+}
+
+static void write_instance(struct writer_state *state, const struct cli_options *options)
+{
+        if (cli_options_next(options, CLI_OPTION_PROVIDER, NULL)) {
+                write_list(state, options, CLI_OPTION_PROVIDER, "provider: {services");
+                write_line(state, " ]}");
+        }
+        if (cli_options_next(options, CLI_OPTION_GATEWAY, NULL)) {
+                write_line(state, "gateway: {");
+                if (has_value(options, CLI_OPTION_GATEWAY)) {
+                        write_list(state, options, CLI_OPTION_GATEWAY, " services");
+                        write_line(state, " ],");
+                }
+                if (cli_options_next(options, CLI_OPTION_LISTEN, NULL)) {
+                        write_list(state, options, CLI_OPTION_LISTEN, " listen");
+                        write_line(state, " ],");
+                }
+                write_line(state, "}");
+        }
+        if (cli_options_next(options, CLI_OPTION_BOOTSTRAP, NULL))
+                write_bootstrap(state, options);
+        write_verbose(state, options);
+}
+
+/* HOST:PORT becomes host and port; a port that is no number stays a text, for the complaint. */
+static void write_listen(struct writer_state *state, const struct cli_given *listen)
+{
+        const char *colon = strrchr(listen->value, ':'), *port = colon ? colon + 1 : "";
+        bool number = *port && strspn(port, "0123456789") == strlen(port);
+
+        fputs("host: ", state->out);
+        write_quoted(state->out, listen->value, colon ? (size_t)(colon - listen->value) : strlen(listen->value));
+        end_line(state, listen->flag);
+        fputs("port: ", state->out);
+        if (number)
+                fputs(port, state->out);
+        else
+                write_quoted(state->out, port, strlen(port));
+        end_line(state, listen->flag);
+}
+
+static const struct cli_given *last(const struct cli_options *options, enum cli_option option)
+{
+        const struct cli_given *given = NULL, *found = NULL;
+
+        while ((given = cli_options_next(options, option, given)))
+                found = given;
+        return found;
+}
+
+static void write_bootstrap_node(struct writer_state *state, const struct cli_options *options)
+{
+        const struct cli_given *public = last(options, CLI_OPTION_PUBLIC);
+
+        fputs("dht: { persistent: true,", state->out);
+        end_line(state, "--public");
+        if (public)
+                write_text(state, " public: ", public, "");
+        write_line(state, "}");
+        write_listen(state, last(options, CLI_OPTION_LISTEN));
+        write_bootstrap(state, options);
+        write_verbose(state, options);
+}
+
+/* Lines: at most three for each option given, and a dozen around them. */
+int cli_sheet_init(struct cli_sheet *sheet, const struct cli_options *options)
+{
+        struct writer_state state = { .sheet = sheet };
+        bool failed;
+
+        *sheet = (struct cli_sheet){ .flags = calloc(3 * options->given_count + 16, sizeof(*sheet->flags)) };
+        state.out = open_memstream(&sheet->text, &sheet->len);
+        failed = !sheet->flags || !state.out;
+        if (!failed && options->command == CLI_BOOTSTRAP)
+                write_bootstrap_node(&state, options);
+        else if (!failed)
+                write_instance(&state, options);
+        if (state.out && fclose(state.out) != 0)
+                failed = true;
+        if (!failed)
+                return 0;
+        cli_sheet_fini(sheet);
+        return -ENOMEM;
+}
+
+void cli_sheet_fini(struct cli_sheet *sheet)
+{
+        free(sheet->text);
+        free(sheet->flags);
+        *sheet = (struct cli_sheet){ 0 };
+}

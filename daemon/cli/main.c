@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "cli_instance.h"
+#include "cli_launch.h"
+#include "cli_options.h"
+#include "cli_secret.h"
+#include "conf.h"
+
+static int run_new(const struct cli_options *options)
+{
+        return cli_secret_new(cli_options_value(options, CLI_OPTION_OUTPUT));
+}
+
+/* As the service would read it, from the same places. Says nothing about what is good. */
+static bool check_file(const char *file)
+{
+        struct conf_source source = CONF_SOURCE_INIT;
+        struct conf_complaints complaints;
+        struct conf *conf;
+        bool good;
+
+        source.path = file;
+        conf_source_environment(&source);
+        good = conf_load(&source, &conf, &complaints) == CONF_GOOD;
+        if (good)
+                conf_free(conf);
+        cli_print_complaints(&complaints);
+        conf_complaints_fini(&complaints);
+        return good;
+}
+
+static int run_check(const struct cli_options *options)
+{
+        bool good = true;
+
+        for (size_t i = 0; i < options->operand_count; i++)
+                good = check_file(options->operands[i]) && good;
+        return good ? EX_OK : EX_CONFIG;
+}
+
+static int run_file(const struct cli_options *options)
+{
+        return cli_launch_file(options, options->operands[0]);
+}
+
+static int run_help(const struct cli_options *options)
+{
+        return fputs(cli_usage, stdout) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
+}
+
+static int run_version(const struct cli_options *options)
+{
+        return puts("hypergate " HG_VERSION) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
+}
+
+int main(int argc, char **argv)
+{
+        static int (*const run[CLI_COMMANDS])(const struct cli_options *options) = {
+                [CLI_INSTANCE] = cli_instance_run,
+                [CLI_NEW] = run_new,
+                [CLI_CHECK] = run_check,
+                [CLI_RUN] = run_file,
+                [CLI_BOOTSTRAP] = cli_instance_run,
+                [CLI_HELP] = run_help,
+                [CLI_VERSION] = run_version,
+        };
+        struct cli_options options;
+        int status = EX_USAGE;
+
+        if (cli_options_init(&options, argc, argv))
+                status = run[options.command](&options);
+        cli_options_fini(&options);
+        return status;
+}
