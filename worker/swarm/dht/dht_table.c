@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dht_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct bucket {
+        unsigned count;
+        struct dht_node *nodes[DHT_BUCKET_NODES];
+};
+
+struct dht_table {
+        uint8_t id[DHT_ID_BYTES];
+        size_t count;
+        struct list heard;
+        struct bucket *buckets[DHT_ID_BITS];    /* by shared leading bits; NULL while never used */
+};
+
+struct dht_table *dht_table_new(const uint8_t id[DHT_ID_BYTES])
+{
+        struct dht_table *table = calloc(1, sizeof(*table));
+
+        if (!table)
+                return NULL;
+        memcpy(table->id, id, sizeof(table->id));
+        list_init(&table->heard);
+        return table;
+}
+
+void dht_table_free(struct dht_table *table)
+{
+        if (!table)
+                return;
+        list_for_each(at, &table->heard)
+                free(list_entry(at, struct dht_node, heard));
+        for (unsigned i = 0; i < DHT_ID_BITS; i++)
+                free(table->buckets[i]);
+        free(table);
+}
+
+size_t dht_table_count(const struct dht_table *table)
+{
+        return table->count;
+}
+
+const uint8_t *dht_table_id(const struct dht_table *table)
+{
+        return table->id;
+}
+
+static unsigned bucket_of(const struct dht_table *table, const uint8_t id[DHT_ID_BYTES])
+{
+        unsigned bits = dht_id_shared_bits(table->id, id);
+
+        return bits < DHT_ID_BITS ? bits : DHT_ID_BITS - 1;
+}
+
+struct dht_node *dht_table_find(const struct dht_table *table, const uint8_t id[DHT_ID_BYTES])
+{
+        const struct bucket *bucket = table->buckets[bucket_of(table, id)];
+
+        for (unsigned i = 0; bucket && i < bucket->count; i++)
+                if (dht_id_equal(bucket->nodes[i]->id, id))
+                        return bucket->nodes[i];
+        return NULL;
+}
+
+/* The bucket for @id, made on first use; NULL when it has no room. */
+static struct bucket *bucket_with_room(struct dht_table *table, const uint8_t id[DHT_ID_BYTES])
+{
+        struct bucket **bucket = &table->buckets[bucket_of(table, id)];
+
+        if (!*bucket)
+                *bucket = calloc(1, sizeof(**bucket));
+        return *bucket && (*bucket)->count < DHT_BUCKET_NODES ? *bucket : NULL;
+}
+
+struct dht_node *dht_table_insert(struct dht_table *table, const struct addr *addr, const uint8_t id[DHT_ID_BYTES], uint32_t tick)
+{
+        struct bucket *bucket = dht_id_equal(table->id, id) ? NULL : bucket_with_room(table, id);
+        struct dht_node *node = bucket ? calloc(1, sizeof(*node)) : NULL;
+
+        if (!node)
+                return NULL;
+        node->addr = *addr;
+        memcpy(node->id, id, sizeof(node->id));
+        node->added = node->pinged = node->seen = tick;
+        bucket->nodes[bucket->count++] = node;
+        list_push_back(&table->heard, &node->heard);
+        table->count++;
+        return node;
+}
+
+void dht_table_remove(struct dht_table *table, struct dht_node *node)
+{
+        struct bucket *bucket = table->buckets[bucket_of(table, node->id)];
+        unsigned i = 0;
+
+        while (bucket->nodes[i] != node)
+                i++;
+        bucket->nodes[i] = bucket->nodes[--bucket->count];
+        list_remove(&node->heard);
+        table->count--;
+        free(node);
+}
+
+void dht_table_touch(struct dht_table *table, struct dht_node *node, uint32_t tick)
+{
+        node->pinged = node->seen = tick;
+        node->doubted = false;
+        list_remove(&node->heard);
+        list_push_back(&table->heard, &node->heard);
+}
+
+size_t dht_table_closest(const struct dht_table *table, const uint8_t target[DHT_ID_BYTES], const struct dht_node **out, size_t max)
+{
+        size_t count = 0;
+
+        list_for_each(entry, &table->heard) {
+                const struct dht_node *node = list_entry(entry, const struct dht_node, heard);
+                size_t at = count < max ? count++ : max;
+
+                for (; at > 0 && dht_id_compare(target, node->id, out[at - 1]->id) < 0; at--)
+                        if (at < max)
+                                out[at] = out[at - 1];
+                if (at < max)
+                        out[at] = node;
+        }
+        return count;
+}
+
+static bool more_doubtful(const struct dht_node *a, const struct dht_node *b)
+{
+        return !b || a->pinged < b->pinged || (a->pinged == b->pinged && a->added < b->added);
+}
+
+struct dht_node *dht_table_rival(const struct dht_table *table, const uint8_t id[DHT_ID_BYTES], uint32_t tick)
+{
+        const struct bucket *bucket = table->buckets[bucket_of(table, id)];
+        struct dht_node *rival = NULL;
+
+        if (!bucket || bucket->count < DHT_BUCKET_NODES)
+                return NULL;
+        for (unsigned i = 0; i < bucket->count; i++)
+                if (bucket->nodes[i]->pinged != tick && more_doubtful(bucket->nodes[i], rival))
+                        rival = bucket->nodes[i];
+        return rival;
+}
+
+static struct dht_node *node_or_null(const struct dht_table *table, struct list *entry)
+{
+        return entry == &table->heard ? NULL : list_entry(entry, struct dht_node, heard);
+}
+
+struct dht_node *dht_table_older(const struct dht_table *table, const struct dht_node *node)
+{
+        return node_or_null(table, node ? node->heard.prev : table->heard.prev);
+}
+
+struct dht_node *dht_table_newer(const struct dht_table *table, const struct dht_node *node)
+{
+        return node_or_null(table, node ? node->heard.next : table->heard.next);
+}
+
+struct dht_node *dht_table_random(const struct dht_table *table, const struct random *random)
+{
+        struct dht_node *node = dht_table_newer(table, NULL);
+
+        for (uint32_t i = random_below(random, (uint32_t)table->count); node && i > 0; i--)
+                node = dht_table_newer(table, node);
+        return node;
+}
