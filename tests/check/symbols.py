@@ -30,7 +30,8 @@ def main():
     cc = shlex.split(sys.argv[1]) if len(sys.argv) > 1 else ['cc']
     sources = sorted(p for name in STACK + ['../base'] for p in (ROOT / 'worker/swarm' / name).resolve().glob('*.c'))
     roots = [f'-I{ROOT}/worker/base'] + [f'-I{ROOT}/worker/swarm/{name}' for name in STACK]
-    flags = ['-std=gnu17', '-D_GNU_SOURCE', '-O1', '-U_FORTIFY_SOURCE', '-fno-stack-protector', '-fno-sanitize=all', '-w', '-c']
+    flags = ['-std=gnu17', '-D_GNU_SOURCE', '-O1', '-U_FORTIFY_SOURCE', '-fno-stack-protector', '-fno-sanitize=all', '-fno-pie', '-w',
+             '-c']       # -fno-pie: a const table of functions is no writable global
     needs, defines, bad = {}, set(), []
     with tempfile.TemporaryDirectory() as scratch:
         for index, source in enumerate(sources):
