@@ -74,7 +74,7 @@ struct dht_query_spec {
         const uint8_t *secret_key;      /* (un)announce: whose record; copied, wiped at the end */
         const struct addr *relays;      /* announce: relay addresses to list in the record, at most DHT_PEER_RELAYS_MAX; copied */
         size_t relay_count;
-        bool clear;                     /* announce: withdraw old records first, as JavaScript nodes keep the old one otherwise */
+        bool clear;                     /* announce: withdraw old records first: JavaScript nodes keep the old one otherwise */
         const struct addr *seeds;       /* nodes to ask first: the `closest` of the last query for this target; copied */
         size_t seed_count;
         unsigned retries;               /* per node; 0: RPC_RETRIES_QUERY */
@@ -154,8 +154,8 @@ void dht_handshake_cancel(struct dht *dht, struct dht_handshake *handshake);
 enum dht_event_kind {
         DHT_BOOTSTRAPPED,               /* we know the network, or are its first node */
         DHT_ADDRESS_CHANGED,            /* what others see as our address; see dht_public_addr() */
-        DHT_PEER_FOUND,                 /* query, from: a relay of that key; to: we, as it sees us; public_key, relays of its record */
-        DHT_PEER_LISTED,                /* query, from: who lists it; public_key, relays: one record of the topic; bump */
+        DHT_PEER_FOUND,                 /* query; from: a relay of that key; to: as it sees us; public_key, relays of its record */
+        DHT_PEER_LISTED,                /* query; from: who lists it; public_key, relays: a record of the topic; bump */
         DHT_QUERY_DONE,                 /* query; closest: nodes nearest the target; replies, accepted */
         DHT_RELAYS_CHANGED,             /* listener: confirmed relays are others now */
         DHT_UNLISTENED,                 /* listener */

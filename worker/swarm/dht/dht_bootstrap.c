@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From nothing to the first answer. One is enough to begin with: every query walks on from there by itself. */
+#include "dht_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { ATTEMPTS_GROW = 8 };             /* 0.5 s grows to 8 s: half as much again each time */
+
+#define FIRST_PAUSE_US MSEC(500)        /* a node that starts beside its bootstrap node need not wait for a retransmission */
+
+int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, const struct now *now)
+{
+        struct dht_bootstrap *bootstrap = &dht->bootstrap;
+        struct addr *copy = count ? calloc(count, sizeof(*copy)) : NULL;
+        size_t kept = 0;
+
+        if (count && !copy)
+                return -ENOMEM;
+        dht->private_network = dht->persistent && addr_is_private(&dht->public_addr);
+        for (size_t i = 0; i < count; i++) {
+                if (addr_is_unusable(&addrs[i]) || (dht->persistent && addr_equal(&addrs[i], &dht->public_addr)))
+                        continue;
+                dht->private_network = dht->private_network || addr_is_private(&addrs[i]);
+                copy[kept++] = addrs[i];
+        }
+        free(bootstrap->addrs);
+        bootstrap->addrs = copy;
+        bootstrap->count = kept;
+        bootstrap->attempts = 0;
+        if (!dht->bootstrapped || dht_table_count(dht->table) == 0)
+                dht_due_set(dht, &bootstrap->due, now->mono_us);
+        return 0;
+}
+
+void dht_bootstrap_begin(struct dht *dht, const struct now *now)
+{
+        dht->bootstrap.due.kind = DHT_DUE_BOOTSTRAP;
+        dht_due_set(dht, &dht->bootstrap.due, now->mono_us);
+}
+
+static void bootstrapped(struct dht *dht, const struct now *now)
+{
+        struct dht_news *news = dht_news_new(DHT_BOOTSTRAPPED, NULL, NULL, 0);
+
+        dht->bootstrapped = true;
+        if (news)
+                dht_news_push(dht, news);
+        list_for_each(at, &dht->queries) {
+                struct dht_query *query = list_entry(at, struct dht_query, entry);
+
+                if (query->phase == DHT_QUERY_HELD)
+                        dht_query_open(dht, query, now);
+        }
+        dht_listener_network(dht, now);
+}
+
+void dht_bootstrap_heard(struct dht *dht, const struct now *now)
+{
+        if (!dht->bootstrapped)
+                bootstrapped(dht, now);
+}
+
+static usec_t pause_after(unsigned attempts)
+{
+        usec_t pause_us = FIRST_PAUSE_US;
+
+        for (unsigned i = 1; i < MIN(attempts, (unsigned)ATTEMPTS_GROW); i++)
+                pause_us += pause_us / 2;
+        return pause_us;
+}
+
+static void walk(struct dht *dht, const struct now *now)
+{
+        struct dht_query_spec spec = { .operation = DHT_FIND_NODE, .target = dht_table_id(dht->table) };
+        struct dht_query *query = dht_query_start(dht, &spec, DHT_FOR_TABLE, now);
+
+        dht->bootstrap.walk = query;
+        if (query)
+                dht_query_open(dht, query, now);
+}
+
+/* Nobody has answered yet: asks again rather than wait for retransmissions, which come slower at first and end for good. A
+ * persistent node that hears nobody is the first one there, and goes on asking for others. */
+void dht_bootstrap_due(struct dht *dht, struct dht_due *due, const struct now *now)
+{
+        struct dht_bootstrap *bootstrap = &dht->bootstrap;
+
+        if (bootstrap->walk && bootstrap->walk->successes > 0) {
+                dht_due_set(dht, due, now->mono_us + pause_after(ATTEMPTS_GROW));
+                return;
+        }
+        if (bootstrap->walk)
+                dht_query_free(dht, bootstrap->walk);
+        bootstrap->walk = NULL;
+        if (dht->persistent && !dht->bootstrapped && (bootstrap->count == 0 || bootstrap->attempts > 0))
+                bootstrapped(dht, now);
+        if (bootstrap->count == 0 || dht_table_count(dht->table) > 0)
+                return;
+        bootstrap->attempts++;
+        dht_due_set(dht, due, now->mono_us + pause_after(bootstrap->attempts));
+        walk(dht, now);
+}
+
+/* The bootstrap walk or a refresh is over. */
+void dht_bootstrap_walked(struct dht *dht, struct dht_query *query, const struct now *now)
+{
+        if (dht->bootstrap.walk != query)
+                return;
+        dht->bootstrap.walk = NULL;
+        if (query->successes == 0)
+                return;         /* its due asks again */
+        dht_due_set(dht, &dht->bootstrap.due, USEC_NEVER);
+        if (dht->firewalled)
+                dht_probe_begin(dht, now);
+}

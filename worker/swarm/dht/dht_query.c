@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The walk: asks the nearest nodes known for nearer ones, until nobody nearer is left to ask. */
+#include "dht_private.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+enum {
+        CONCURRENCY = 10,
+        CONCURRENCY_BACKGROUND = 2,     /* while anything else is going on */
+        BUSY_IN_FLIGHT = 3,
+        VISITS_MAX = 256,               /* nodes one query may hear of: replies of strangers steer it */
+        VISITS_FIRST = 32,
+        SUCCESSES_FEW = DHT_K / 4,      /* with fewer, seeds alone were not enough: ask the table too */
+        NEW_PER_NET_AND_REPLY = 2,      /* nodes of one /24 that one reply may add */
+        NEW_PER_NET = 8,                /* and all replies together */
+};
+
+#define PATIENCE_US SECONDS(1)          /* for slow nodes, when there is nobody else to wait for: their second send */
+#define HELD_LIMIT_US SECONDS(10)
+
+/* --- Visits --- */
+
+static struct dht_visit *visit_find(struct dht_query *query, const struct addr *addr)
+{
+        for (size_t i = 0; i < query->visit_count; i++)
+                if (addr_equal(&query->visits[i].addr, addr))
+                        return &query->visits[i];
+        return NULL;
+}
+
+static struct dht_visit *visit_of_request(struct dht_query *query, const struct rpc_request *request)
+{
+        for (size_t i = 0; i < query->visit_count; i++)
+                if (query->visits[i].request == request)
+                        return &query->visits[i];
+        return NULL;
+}
+
+static bool visits_reserve(struct dht_query *query)
+{
+        size_t capacity = query->visit_capacity ? 2 * query->visit_capacity : VISITS_FIRST;
+        struct dht_visit *visits;
+
+        if (query->visit_count < query->visit_capacity)
+                return true;
+        if (query->visit_count >= VISITS_MAX)
+                return false;
+        visits = realloc(query->visits, capacity * sizeof(*visits));
+        if (!visits)
+                return false;
+        query->visits = visits;
+        query->visit_capacity = capacity;
+        return true;
+}
+
+/* Nearer than the worst of the closest, or there are too few of them. */
+static bool is_closer(const struct dht_query *query, const uint8_t id[DHT_ID_BYTES])
+{
+        if (query->closest_count < DHT_K)
+                return true;
+        return dht_id_compare(query->target, id, query->visits[query->closest[DHT_K - 1]].id) < 0;
+}
+
+static bool is_us(const struct dht *dht, const struct addr *addr)
+{
+        struct addr ours;
+
+        return dht_public_addr(dht, &ours) && addr_equal(&ours, addr);
+}
+
+static struct dht_visit *visit_add(struct dht *dht, struct dht_query *query, const struct addr *addr)
+{
+        struct dht_visit *visit;
+        uint8_t id[DHT_ID_BYTES];
+
+        if (visit_find(query, addr) || is_us(dht, addr) || !dht_usable(dht, addr))
+                return NULL;
+        rpc_node_id(addr, id);
+        if (!is_closer(query, id) || !visits_reserve(query))
+                return NULL;
+        visit = &query->visits[query->visit_count++];
+        *visit = (struct dht_visit){ .addr = *addr, .state = DHT_VISIT_PENDING };
+        memcpy(visit->id, id, sizeof(visit->id));
+        return visit;
+}
+
+static struct dht_visit *visit_nearest_pending(struct dht_query *query)
+{
+        struct dht_visit *nearest = NULL;
+
+        for (size_t i = 0; i < query->visit_count; i++) {
+                struct dht_visit *visit = &query->visits[i];
+
+                if (visit->state == DHT_VISIT_PENDING && (!nearest || dht_id_compare(query->target, visit->id, nearest->id) < 0))
+                        nearest = visit;
+        }
+        return nearest;
+}
+
+static size_t pending_count(const struct dht_query *query)
+{
+        size_t count = 0;
+
+        for (size_t i = 0; i < query->visit_count; i++)
+                count += query->visits[i].state == DHT_VISIT_PENDING;
+        return count;
+}
+
+/* --- Asking --- */
+
+struct question {
+        bool internal;
+        uint64_t command;
+};
+
+static struct question question_of(enum dht_operation operation)
+{
+        static const struct question questions[] = {
+                [DHT_FIND_NODE] = { true, RPC_FIND_NODE },
+                [DHT_FIND_PEER] = { false, DHT_COMMAND_FIND_PEER },
+                [DHT_LOOKUP] = { false, DHT_COMMAND_LOOKUP },
+                [DHT_ANNOUNCE] = { false, DHT_COMMAND_LOOKUP },
+                [DHT_UNANNOUNCE] = { false, DHT_COMMAND_LOOKUP },
+        };
+
+        return questions[operation];
+}
+
+static void visit_ask(struct dht *dht, struct dht_query *query, struct dht_visit *visit, const struct now *now)
+{
+        struct question question = question_of(query->operation);
+        struct rpc_request_spec spec = {
+                .to = visit->addr, .internal = question.internal, .command = question.command, .target = query->target,
+                .retries = query->retries, .kind = DHT_ASK_VISIT, .context = query,
+        };
+
+        visit->request = rpc_request(dht->rpc, &spec, now->mono_us);
+        visit->state = visit->request ? DHT_VISIT_ASKED : DHT_VISIT_DOWN;
+        if (visit->request)
+                query->in_flight++;
+        else
+                query->errors++;
+}
+
+static unsigned limit_of(const struct dht *dht, const struct dht_query *query)
+{
+        bool yields = query->background && rpc_in_flight(dht->rpc) >= BUSY_IN_FLIGHT;
+
+        return (yields ? CONCURRENCY_BACKGROUND : CONCURRENCY) + query->slow;
+}
+
+/* True: nobody is left to ask. */
+static bool ask_pending(struct dht *dht, struct dht_query *query, const struct now *now)
+{
+        struct dht_visit *visit;
+
+        while ((visit = visit_nearest_pending(query))) {
+                if (!is_closer(query, visit->id))
+                        visit->state = DHT_VISIT_LEFT;
+                else if (query->in_flight >= limit_of(dht, query))
+                        return false;
+                else
+                        visit_ask(dht, query, visit, now);
+        }
+        return true;
+}
+
+static void add_from_table(struct dht *dht, struct dht_query *query)
+{
+        const struct dht_node *nodes[DHT_K];
+        size_t count = dht_table_closest(dht->table, query->target, nodes, DHT_K);
+
+        query->table_used = true;
+        for (size_t i = 0; i < count && pending_count(query) < DHT_K; i++)
+                visit_add(dht, query, &nodes[i]->addr);
+        for (size_t i = 0; i < dht->bootstrap.count && pending_count(query) < DHT_K; i++)
+                visit_add(dht, query, &dht->bootstrap.addrs[i]);
+}
+
+/* --- The end of the walk --- */
+
+/* Whoever has not answered by now is not waited for. */
+static void leave_visits(struct dht *dht, struct dht_query *query)
+{
+        for (size_t i = 0; i < query->visit_count; i++) {
+                struct dht_visit *visit = &query->visits[i];
+
+                if (visit->state != DHT_VISIT_ASKED && visit->state != DHT_VISIT_SLOW)
+                        continue;
+                rpc_cancel(dht->rpc, visit->request);
+                visit->request = NULL;
+                visit->state = DHT_VISIT_LEFT;
+        }
+        query->in_flight = query->slow = 0;
+}
+
+static void walk_over(struct dht *dht, struct dht_query *query, const struct now *now)
+{
+        dht_due_set(dht, &query->due, USEC_NEVER);
+        leave_visits(dht, query);
+        query->phase = DHT_QUERY_COMMITTING;
+        dht_commit_begin(dht, query, now);
+}
+
+/* Only slow nodes are out. JavaScript nodes wait out all their sends unless there are DHT_K answers, which in a network smaller
+ * than that is 6 s for every dead node in it. */
+static bool only_slow(const struct dht_query *query)
+{
+        return query->in_flight == query->slow && query->closest_count > 0;
+}
+
+/* Goes on as far as possible. The query may be gone afterwards, unless it is a caller's. */
+static void pump(struct dht *dht, struct dht_query *query, const struct now *now)
+{
+        while (ask_pending(dht, query, now)) {
+                if (!query->table_used && query->in_flight == 0 && query->successes < SUCCESSES_FEW) {
+                        add_from_table(dht, query);
+                        continue;
+                }
+                if (query->in_flight == 0 || (only_slow(query) && query->closest_count == DHT_K))
+                        walk_over(dht, query, now);
+                else if (!only_slow(query))
+                        dht_due_set(dht, &query->due, USEC_NEVER);
+                else if (!heap_holds(&query->due.entry))
+                        dht_due_set(dht, &query->due, now->mono_us + PATIENCE_US);
+                return;
+        }
+        dht_due_set(dht, &query->due, USEC_NEVER);
+}
+
+void dht_query_due(struct dht *dht, struct dht_due *due, const struct now *now)
+{
+        struct dht_query *query = container_of(due, struct dht_query, due);
+
+        if (query->phase == DHT_QUERY_HELD)
+                dht_query_finish(dht, query, now);
+        else
+                walk_over(dht, query, now);
+}
+
+/* --- Answers --- */
+
+static void closest_insert(struct dht_query *query, uint16_t index)
+{
+        size_t at = query->closest_count < DHT_K ? query->closest_count++ : DHT_K - 1;
+
+        for (; at > 0; at--) {
+                if (dht_id_compare(query->target, query->visits[index].id, query->visits[query->closest[at - 1]].id) > 0)
+                        break;
+                query->closest[at] = query->closest[at - 1];
+        }
+        query->closest[at] = index;
+}
+
+static size_t known_of_net(const struct dht *dht, const struct dht_query *query, const struct addr *addr)
+{
+        size_t count = 0;
+
+        for (size_t i = 0; i < query->visit_count; i++)
+                count += dht_same_net(dht, &query->visits[i].addr, addr);
+        return count;
+}
+
+static void refer(struct dht *dht, struct dht_query *query, struct dht_visit *visit, uint16_t referrer, const struct now *now)
+{
+        if (visit->state == DHT_VISIT_DOWN)
+                dht_upkeep_hint(dht, &query->visits[referrer].addr, &visit->addr, now);
+        else if (visit->state != DHT_VISIT_DONE && visit->referrer_count < DHT_REFERRERS_MAX)
+                visit->referrers[visit->referrer_count++] = referrer;
+}
+
+/* The nodes an answer names. */
+static void add_closer(struct dht *dht, struct dht_query *query, uint16_t referrer, const struct rpc_message *message,
+                       const struct now *now)
+{
+        struct addr added[RPC_CLOSER_MAX];
+        size_t count = 0;
+
+        for (size_t i = 0; i < message->closer_count && i < RPC_CLOSER_MAX; i++) {
+                struct addr addr = rpc_message_closer(message, i);
+                struct dht_visit *visit = visit_find(query, &addr);
+                size_t of_net = 0;
+
+                for (size_t k = 0; k < count; k++)
+                        of_net += dht_same_net(dht, &added[k], &addr);
+                if (!visit && of_net < NEW_PER_NET_AND_REPLY && known_of_net(dht, query, &addr) < NEW_PER_NET) {
+                        visit = visit_add(dht, query, &addr);
+                        if (visit)
+                                added[count++] = addr;
+                }
+                if (visit && addr_equal(&visit->addr, &query->visits[referrer].addr))
+                        continue;
+                if (visit)
+                        refer(dht, query, visit, referrer, now);
+        }
+}
+
+static struct dht_news *news_of(struct dht_query *query, enum dht_event_kind kind, const struct rpc_event *event,
+                                const struct dht_record *record)
+{
+        struct dht_news *news = dht_news_new(kind, query->context, NULL, 0);
+
+        if (!news)
+                return NULL;
+        news->event.query = query;
+        news->event.from = event->from;
+        news->event.to = event->message.to;
+        memcpy(news->event.public_key, record->public_key, sizeof(news->event.public_key));
+        while (news->event.relay_count < MIN(record->relay_count, (size_t)DHT_PEER_RELAYS_MAX)) {
+                news->event.relays[news->event.relay_count] = dht_record_relay(record, news->event.relay_count);
+                news->event.relay_count++;
+        }
+        return news;
+}
+
+/* A record of another key than the one asked for says nothing about it. */
+static void tell_found(struct dht *dht, struct dht_query *query, const struct rpc_event *event)
+{
+        struct dht_record record;
+        uint8_t target[DHT_TARGET_BYTES];
+
+        if (!dht_record_decode(event->message.value, event->message.value_len, &record))
+                return;
+        dht_target(record.public_key, target);
+        if (dht_id_equal(target, query->target))
+                dht_news_push_bounded(dht, news_of(query, DHT_PEER_FOUND, event, &record));
+}
+
+static void tell_listed(struct dht *dht, struct dht_query *query, const struct rpc_event *event, const struct dht_lookup *lookup)
+{
+        for (size_t i = 0; i < lookup->count; i++) {
+                struct dht_news *news = news_of(query, DHT_PEER_LISTED, event, &lookup->records[i]);
+
+                if (news)
+                        news->event.bump = lookup->bump;
+                dht_news_push_bounded(dht, news);
+        }
+}
+
+/* Listed there, or perhaps hidden by others: a lookup shows no more records than that. */
+static bool may_be_listed(const struct dht_query *query, const struct dht_lookup *lookup)
+{
+        const uint8_t *ours = query->secret_key + DHT_SECRET_KEY_BYTES - DHT_KEY_BYTES;
+
+        for (size_t i = 0; i < lookup->count; i++)
+                if (memcmp(lookup->records[i].public_key, ours, DHT_KEY_BYTES) == 0)
+                        return true;
+        return lookup->count >= DHT_RECORDS_PER_LOOKUP;
+}
+
+static void take_value(struct dht *dht, struct dht_query *query, struct dht_visit *visit, const struct rpc_event *event,
+                       const struct now *now)
+{
+        struct dht_lookup lookup;
+
+        if (query->purpose != DHT_FOR_CALLER || !event->message.value || query->operation == DHT_FIND_NODE)
+                return;
+        if (query->operation == DHT_FIND_PEER) {
+                tell_found(dht, query, event);
+                return;
+        }
+        if (!dht_lookup_decode(event->message.value, event->message.value_len, &lookup))
+                return;
+        tell_listed(dht, query, event, &lookup);
+        if ((query->operation == DHT_UNANNOUNCE || (query->operation == DHT_ANNOUNCE && query->clear)) &&
+            visit->has_token && may_be_listed(query, &lookup))
+                dht_commit_withdraw(dht, query, visit, now);
+}
+
+static void take_answer(struct dht *dht, struct dht_query *query, struct dht_visit *visit, const struct rpc_event *event,
+                        const struct now *now)
+{
+        const struct rpc_message *message = &event->message;
+        uint16_t index = (uint16_t)(visit - query->visits);
+
+        visit->to = message->to;
+        if (message->error == RPC_ERROR_NONE) {
+                query->successes++;
+                visit->has_token = message->token && message->id;
+                if (message->token)
+                        memcpy(visit->token, message->token, sizeof(visit->token));
+                if (message->id && is_closer(query, visit->id))
+                        closest_insert(query, index);
+                take_value(dht, query, visit, event, now);
+        } else {
+                query->errors++;
+        }
+        add_closer(dht, query, index, message, now);    /* moves the visits */
+}
+
+static void take_silence(struct dht *dht, struct dht_query *query, const struct dht_visit *visit, const struct now *now)
+{
+        query->errors++;
+        for (unsigned i = 0; i < visit->referrer_count; i++)
+                dht_upkeep_hint(dht, &query->visits[visit->referrers[i]].addr, &visit->addr, now);
+}
+
+void dht_query_visited(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        struct dht_query *query = event->context;
+        struct dht_visit *visit = visit_of_request(query, event->request);
+
+        if (event->kind == RPC_SLOW) {
+                visit->state = DHT_VISIT_SLOW;
+                query->slow++;
+        } else {
+                query->in_flight--;
+                query->slow -= visit->state == DHT_VISIT_SLOW;
+                visit->request = NULL;
+                visit->state = event->kind == RPC_RESPONSE ? DHT_VISIT_DONE : DHT_VISIT_DOWN;
+                if (event->kind == RPC_RESPONSE)
+                        take_answer(dht, query, visit, event, now);
+                else
+                        take_silence(dht, query, visit, now);
+        }
+        pump(dht, query, now);
+}
+
+/* --- Beginning and end --- */
+
+static bool prepare(struct dht_query *query, const struct dht_query_spec *spec)
+{
+        memcpy(query->target, spec->target, sizeof(query->target));
+        if (spec->secret_key)
+                memcpy(query->secret_key, spec->secret_key, sizeof(query->secret_key));
+        query->relay_count = MIN(spec->relay_count, (size_t)DHT_PEER_RELAYS_MAX);
+        if (query->relay_count)
+                memcpy(query->relays, spec->relays, query->relay_count * sizeof(query->relays[0]));
+        query->operation = spec->operation;
+        query->clear = spec->clear;
+        query->retries = spec->retries ? spec->retries : RPC_RETRIES_QUERY;
+        query->context = spec->context;
+        if (query->purpose != DHT_FOR_CALLER)
+                return true;
+        query->done = dht_news_new(DHT_QUERY_DONE, spec->context, NULL, 0);
+        if (query->done)
+                query->done->event.query = query;
+        return query->done;
+}
+
+struct dht_query *dht_query_start(struct dht *dht, const struct dht_query_spec *spec, enum dht_purpose purpose,
+                                  const struct now *now)
+{
+        struct dht_query *query = calloc(1, sizeof(*query));
+
+        assert(spec->secret_key || (spec->operation != DHT_ANNOUNCE && spec->operation != DHT_UNANNOUNCE));
+        if (!query)
+                return NULL;
+        query->purpose = purpose;
+        query->due.kind = DHT_DUE_QUERY;
+        if (!prepare(query, spec)) {
+                free(query);
+                return NULL;
+        }
+        list_push_back(&dht->queries, &query->entry);
+        for (size_t i = 0; i < spec->seed_count; i++)
+                visit_add(dht, query, &spec->seeds[i]);
+        return query;
+}
+
+struct dht_query *dht_query(struct dht *dht, const struct dht_query_spec *spec, const struct now *now)
+{
+        struct dht_query *query = dht_query_start(dht, spec, DHT_FOR_CALLER, now);
+
+        if (!query)
+                return NULL;
+        if (dht->bootstrapped)
+                dht_query_open(dht, query, now);
+        else
+                dht_due_set(dht, &query->due, now->mono_us + HELD_LIMIT_US);
+        return query;
+}
+
+void dht_query_open(struct dht *dht, struct dht_query *query, const struct now *now)
+{
+        dht_due_set(dht, &query->due, USEC_NEVER);
+        query->phase = DHT_QUERY_WALKING;
+        if (pending_count(query) < DHT_K)
+                add_from_table(dht, query);
+        pump(dht, query, now);
+}
+
+static void tell_done(struct dht *dht, struct dht_query *query)
+{
+        struct dht_event *event = &query->done->event;
+
+        event->replies = query->successes;
+        event->accepted = query->accepted;
+        event->closest_count = query->closest_count;
+        for (size_t i = 0; i < query->closest_count; i++)
+                event->closest[i] = query->visits[query->closest[i]].addr;
+        dht_news_push(dht, query->done);
+        query->done = NULL;
+}
+
+void dht_query_finish(struct dht *dht, struct dht_query *query, const struct now *now)
+{
+        query->phase = DHT_QUERY_OVER;
+        dht_due_set(dht, &query->due, USEC_NEVER);
+        sodium_memzero(query->secret_key, sizeof(query->secret_key));
+        switch (query->purpose) {
+        case DHT_FOR_CALLER:
+                tell_done(dht, query);
+                return;
+        case DHT_FOR_TABLE:
+                dht_bootstrap_walked(dht, query, now);
+                break;
+        case DHT_FOR_LISTENER:
+                dht_listener_walked(dht, query, now);
+                break;
+        }
+        dht_query_free(dht, query);
+}
+
+void dht_query_free(struct dht *dht, struct dht_query *query)
+{
+        for (size_t i = 0; i < query->visit_count; i++)
+                if (query->visits[i].request)
+                        rpc_cancel(dht->rpc, query->visits[i].request);
+        dht_due_set(dht, &query->due, USEC_NEVER);
+        list_remove(&query->entry);
+        sodium_memzero(query->secret_key, sizeof(query->secret_key));
+        free(query->done);
+        free(query->visits);
+        free(query);
+}
+
+void dht_query_cancel(struct dht *dht, struct dht_query *query, const struct now *now)
+{
+        dht_news_drop(dht, query);
+        dht_query_free(dht, query);
+}

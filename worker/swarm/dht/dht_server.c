@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What others ask of us, and what we answer: a row per command. Malformed or disallowed requests get silence. */
+#include "dht_private.h"
+
+#include <stdlib.h>
+
+enum {
+        DELAY_MAX_MS = 10000,           /* dht-rpc lib/commands.js: a longer DELAYED_PING is not answered */
+        PONGS_MAX = 1024,
+        PONGS_PER_HOST = 4,
+};
+
+struct service {
+        void (*serve)(struct dht *dht, const struct rpc_event *event, const struct now *now);
+        bool needs_store;               /* only persistent nodes know this command */
+};
+
+static void reply_empty(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        rpc_reply(dht->rpc, event, &(struct rpc_reply){ .error = RPC_ERROR_NONE }, now->mono_us);
+}
+
+/* With the nodes nearest to the target, when there is one; @token: for what may follow. */
+static void reply_closer(struct dht *dht, const struct rpc_event *event, uint64_t error, bool token, const void *value,
+                         size_t value_len, const struct now *now)
+{
+        struct addr closer[DHT_K];
+        struct rpc_reply reply = {
+                .error = error, .token = token, .closer = closer, .closer_count = dht_closer(dht, event->message.target, closer),
+                .value = value, .value_len = value_len,
+        };
+
+        rpc_reply(dht->rpc, event, &reply, now->mono_us);
+}
+
+/* --- Internal commands --- */
+
+/* The answer goes to another port of the same host, by the socket the question came by. */
+static void serve_ping_nat(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        struct reader r = reader_over(event->message.value, event->message.value_len);
+        struct addr to = event->from;
+
+        to.port = read_u16le(&r);
+        if (!r.failed && to.port)
+                rpc_reply_to(dht->rpc, event->socket, &to, event->message.tid, &(struct rpc_reply){ .error = RPC_ERROR_NONE },
+                             now->mono_us);
+}
+
+static void serve_find_node(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        if (event->message.target)
+                reply_closer(dht, event, RPC_ERROR_NONE, false, NULL, 0, now);
+}
+
+static void serve_down_hint(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        struct reader r = reader_over(event->message.value, event->message.value_len);
+        struct addr down = wire_read_addr(&r);
+
+        if (r.failed)
+                return;
+        if (rpc_allow(dht->rpc, &event->from, RPC_COST_RELAY, now->mono_us))
+                dht_upkeep_doubt(dht, &down, now);
+        reply_empty(dht, event, now);
+}
+
+static size_t pongs_of_host(const struct dht *dht, const struct addr *host)
+{
+        size_t count = 0;
+
+        list_for_each(at, &dht->pongs)
+                count += addr_host_equal(&list_entry(at, struct dht_pong, entry)->to, host);
+        return count;
+}
+
+static void serve_delayed_ping(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        struct reader r = reader_over(event->message.value, event->message.value_len);
+        uint32_t delay_ms = read_u32le(&r);
+        struct dht_pong *pong;
+
+        if (r.failed || delay_ms > DELAY_MAX_MS || !rpc_allow(dht->rpc, &event->from, RPC_COST_DELAY, now->mono_us) ||
+            dht->pong_count >= PONGS_MAX || pongs_of_host(dht, &event->from) >= PONGS_PER_HOST)
+                return;
+        pong = calloc(1, sizeof(*pong));
+        if (!pong)
+                return;
+        pong->due.kind = DHT_DUE_PONG;
+        pong->socket = event->socket;
+        pong->to = event->from;
+        pong->tid = event->message.tid;
+        list_push_back(&dht->pongs, &pong->entry);
+        dht->pong_count++;
+        dht_due_set(dht, &pong->due, now->mono_us + MSEC(delay_ms));
+}
+
+void dht_pong_free(struct dht *dht, struct dht_pong *pong)
+{
+        dht_due_set(dht, &pong->due, USEC_NEVER);
+        list_remove(&pong->entry);
+        dht->pong_count--;
+        free(pong);
+}
+
+void dht_pong_due(struct dht *dht, struct dht_due *due, const struct now *now)
+{
+        struct dht_pong *pong = container_of(due, struct dht_pong, due);
+
+        rpc_reply_to(dht->rpc, pong->socket, &pong->to, pong->tid, &(struct rpc_reply){ .error = RPC_ERROR_NONE }, now->mono_us);
+        dht_pong_free(dht, pong);
+}
+
+/* --- Records --- */
+
+static void serve_find_peer(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        uint8_t value[DHT_KEPT_RECORD_MAX];
+        struct writer w = writer_over(value, sizeof(value));
+        struct dht_record record;
+
+        if (!event->message.target)
+                return;
+        if (dht_store_forward_record(dht->store, event->message.target, &record))
+                dht_record_write(&w, &record);
+        reply_closer(dht, event, RPC_ERROR_NONE, true, writer_len(&w) ? value : NULL, writer_len(&w), now);
+}
+
+static void serve_lookup(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        uint8_t value[DHT_LOOKUP_MAX];
+        struct writer w = writer_over(value, sizeof(value));
+        struct dht_lookup lookup;
+
+        if (!event->message.target)
+                return;
+        dht_store_lookup(dht->store, event->message.target, &lookup);
+        if (lookup.count > 0)
+                dht_lookup_write(&w, &lookup);
+        reply_closer(dht, event, RPC_ERROR_NONE, true, writer_len(&w) ? value : NULL, writer_len(&w), now);
+}
+
+/* A claim of a peer's, signed for us and for a token of ours. The signature is what costs: it is looked at last. */
+static bool read_claim(struct dht *dht, const struct rpc_event *event, enum dht_claim claim, struct dht_announce *out,
+                       const struct now *now)
+{
+        const struct rpc_message *message = &event->message;
+        struct dht_scope scope = { message->target, dht->id, message->token };
+
+        return message->target && message->token && message->value &&
+               dht_announce_decode(message->value, message->value_len, out) && out->has_record && out->signature &&
+               rpc_allow(dht->rpc, &event->from, RPC_COST_SIGNATURE, now->mono_us) && dht_claim_verify(claim, &scope, out);
+}
+
+static bool is_self(const struct dht_announce *announce, const uint8_t *target)
+{
+        uint8_t own[DHT_TARGET_BYTES];
+
+        dht_target(announce->record.public_key, own);
+        return dht_id_equal(own, target);
+}
+
+/* What the store has no room for is answered as if it had: its sender has its share. */
+static void serve_announce(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        const uint8_t *target = event->message.target;
+        struct dht_announce announce;
+
+        if (!read_claim(dht, event, DHT_CLAIM_ANNOUNCE, &announce, now))
+                return;
+        if (is_self(&announce, target)) {
+                dht_store_forward_set(dht->store, target, &announce.record, &event->from, now->mono_us);
+                dht_store_remove(dht->store, target, announce.record.public_key);
+        } else {
+                dht_store_add(dht->store, target, &announce.record, &event->from, now->mono_us);
+                dht_store_bump(dht->store, target, announce.bump, now->wall_us / 1000);
+        }
+        reply_empty(dht, event, now);
+}
+
+static void serve_unannounce(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        const uint8_t *target = event->message.target;
+        struct dht_announce announce;
+
+        if (!read_claim(dht, event, DHT_CLAIM_UNANNOUNCE, &announce, now))
+                return;
+        if (is_self(&announce, target))
+                dht_store_forward_remove(dht->store, target);
+        dht_store_remove(dht->store, target, announce.record.public_key);
+        reply_empty(dht, event, now);
+}
+
+/* --- Dispatch --- */
+
+static const struct service internal_services[] = {
+        [RPC_PING] = { reply_empty },
+        [RPC_PING_NAT] = { serve_ping_nat },
+        [RPC_FIND_NODE] = { serve_find_node },
+        [RPC_DOWN_HINT] = { serve_down_hint },
+        [RPC_DELAYED_PING] = { serve_delayed_ping },
+};
+
+static const struct service services[] = {
+        [DHT_PEER_HANDSHAKE] = { dht_handshake_serve },
+        [DHT_COMMAND_FIND_PEER] = { serve_find_peer, true },
+        [DHT_COMMAND_LOOKUP] = { serve_lookup, true },
+        [DHT_COMMAND_ANNOUNCE] = { serve_announce, true },
+        [DHT_COMMAND_UNANNOUNCE] = { serve_unannounce, true },
+};
+
+static const struct service *service_of(const struct dht *dht, const struct rpc_message *message)
+{
+        const struct service *rows = message->internal ? internal_services : services;
+        size_t count = message->internal ? ARRAY_LEN(internal_services) : ARRAY_LEN(services);
+
+        if (message->command >= count || !rows[message->command].serve)
+                return NULL;
+        return rows[message->command].needs_store && !dht->store ? NULL : &rows[message->command];
+}
+
+void dht_serve(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        const struct rpc_message *message = &event->message;
+        const struct service *service = service_of(dht, message);
+
+        if (message->token && !event->token_valid) {
+                reply_closer(dht, event, RPC_ERROR_INVALID_TOKEN, true, NULL, 0, now);
+                return;
+        }
+        dht_upkeep_heard(dht, event, now);
+        if (service)
+                service->serve(dht, event, now);
+        else
+                reply_closer(dht, event, RPC_ERROR_UNKNOWN_COMMAND, false, NULL, 0, now);
+}
