@@ -153,6 +153,19 @@ TEST(each_step_leaves_the_state_that_the_reference_has)
         check(index == 2);
 }
 
+TEST(what_is_shorter_than_a_mac_does_not_decrypt)
+{
+        struct noise_symmetric symmetric, before;
+        uint8_t bytes[NOISE_MAC_BYTES] = { 0 }, out[1];
+
+        noise_symmetric_init(&symmetric, "Noise_IK_Ed25519_ChaChaPoly_BLAKE2b");
+        noise_mix_key(&symmetric, bytes, sizeof(bytes));
+        before = symmetric;
+        for (size_t len = 0; len <= sizeof(bytes); len++)
+                check(!noise_decrypt(&symmetric, out, bytes, len));
+        check_bytes(&symmetric, &before, sizeof(before));
+}
+
 static void check_session(const struct noise_session *session, json_t *from, const char *hash, const char *tx, const char *rx)
 {
         uint8_t expected[64];

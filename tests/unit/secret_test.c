@@ -485,6 +485,23 @@ TEST(messages_of_all_sizes_cross_both_ways_in_place)
         }
 }
 
+TEST(a_message_may_wait_while_the_next_ones_are_opened)
+{
+        struct pair p;
+        const uint8_t *first, *second;
+        size_t len = SECRET_HEADER_BYTES, taken, first_len, second_len;
+
+        begin(&p);
+        memcpy(stream, p.left_header, SECRET_HEADER_BYTES);
+        len += seal(&p.left, stream + len, "first");
+        len += seal(&p.left, stream + len, "second");
+        check_equal(secret_open(&p.right, stream, len, &taken, &first, &first_len), SECRET_MESSAGE);
+        check_equal(secret_open(&p.right, stream + taken, len - taken, &taken, &second, &second_len), SECRET_MESSAGE);
+        check(first_len == 5 && second_len == 6);
+        check_bytes(first, "first", 5);
+        check_bytes(second, "second", 6);
+}
+
 TEST(a_header_of_another_connection_is_refused)
 {
         struct pair p;

@@ -84,7 +84,8 @@ void secret_seal(struct secret *secret, uint8_t *frame_out, const void *plain, s
  *      SECRET_MESSAGE  *plain_out, *plain_len_out: the next message, never empty, decrypted in place; valid as long as @bytes
  *      SECRET_MORE     come back when there are more bytes than what is left after *taken_out
  *      another         destroy the connection; from now on always this
- * *taken_out bytes are done with (the header frame, keep-alives, the frame of the message): consume them once the message was. */
+ * The first *taken_out bytes (the header frame, keep-alives, the frame of the message) must never be offered again: they are no
+ * ciphertext any more. Consume them, or, while a message is not done with, start behind them. */
 enum secret_verdict secret_open(struct secret *secret, uint8_t *bytes, size_t len, size_t *taken_out, const uint8_t **plain_out,
                                 size_t *plain_len_out);
 
