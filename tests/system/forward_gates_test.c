@@ -14,7 +14,7 @@
 #include "forward_clients.h"
 #include "host.h"
 #include "ipc_fd.h"
-#include "socket.h"
+#include "sockets.h"
 #include "test.h"
 
 enum { GATE = 8080, WAIT_MS = 60000 };

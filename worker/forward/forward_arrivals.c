@@ -246,25 +246,24 @@ static void arrival_advance(struct arrival *arrival, usec_t now_us)
         give_up(arrival);
 }
 
-static void failed(struct arrival *arrival, int error)
+static void failed(struct arrival *arrival, int error, usec_t now_us)
 {
-        struct now now;
-
-        worker_now(&now);
         arrival->error = error;
         close(stop_trying(arrival));
-        arrival_advance(arrival, now.mono_us);
+        arrival_advance(arrival, now_us);
 }
 
 static void on_connecting(struct watched *watched, uint32_t events)
 {
         struct arrival *arrival = container_of(watched, struct arrival, watched);
         int r = try_connect(watched->fd, &arrival->remote);
+        struct now now;
 
+        worker_now(&now);
         if (r == 0)
                 connected(arrival);
         else if (r != -EINPROGRESS)
-                failed(arrival, -r);
+                failed(arrival, -r, now.mono_us);
 }
 
 static struct arrival *arrival_new(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived,
@@ -344,7 +343,7 @@ void arrivals_advance(struct arrivals *arrivals, usec_t now_us)
         struct heap_entry *due;
 
         while ((due = heap_pop_due(&arrivals->deadlines, now_us)))
-                failed(container_of(due, struct arrival, deadline), ETIMEDOUT);
+                failed(container_of(due, struct arrival, deadline), ETIMEDOUT, now_us);
 }
 
 usec_t arrivals_deadline(const struct arrivals *arrivals)

@@ -215,22 +215,42 @@ static struct ipc_begin receive_begin(struct worker *worker)
         return *begin;
 }
 
-void worker_begin(struct worker *worker, enum ipc_role role)
+static void init(struct worker *worker, enum ipc_role role, int fd)
 {
         *worker = (struct worker){ .role = role, .log_level = LOG_DEBUG };
         list_init(&worker->links);
         worker->supervisor.worker = worker;
-        ipc_link_init(&worker->supervisor.ipc, WORKER_CONTROL_FD, role, IPC_SUPERVISOR, 0);
+        ipc_link_init(&worker->supervisor.ipc, fd, role, IPC_SUPERVISOR, 0);
         signal(SIGPIPE, SIG_IGN);
+}
+
+static bool begin(struct worker *worker, const struct ipc_begin *begin)
+{
+        worker->begin = *begin;
+        worker->id = begin->id;
+        worker->log_level = (int)begin->log_level;
+        worker->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+        if (worker->loop)
+                watch(&worker->supervisor);
+        return worker->loop;
+}
+
+void worker_begin(struct worker *worker, enum ipc_role role)
+{
+        struct ipc_begin said;
+
+        init(worker, role, WORKER_CONTROL_FD);
         if (run_harden() < 0)
                 die("can't give up what it does not need", EXIT_FAILURE);
-        worker->begin = receive_begin(worker);
-        worker->id = worker->begin.id;
-        worker->log_level = (int)worker->begin.log_level;
-        worker->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-        if (!worker->loop)
+        said = receive_begin(worker);
+        if (!begin(worker, &said))
                 die("no event loop", EXIT_FAILURE);
-        watch(&worker->supervisor);
+}
+
+bool worker_begin_inside(struct worker *worker, enum ipc_role role, int fd, const struct ipc_begin *said)
+{
+        init(worker, role, fd);
+        return begin(worker, said);
 }
 
 void worker_confine(struct worker *worker, const struct run_confinement *confinement)
@@ -249,14 +269,28 @@ void worker_confine(struct worker *worker, const struct run_confinement *confine
         worker_send(&worker->supervisor, IPC_READY, &ready, NULL, 0);
 }
 
-int worker_run(struct worker *worker, const struct worker_handlers *handlers, void *context)
+static void run(struct worker *worker, const struct worker_handlers *handlers, void *context, int flags)
 {
         worker->handlers = handlers;
         worker->context = context;
-        ev_run(worker->loop, 0);
+        ev_run(worker->loop, flags);
+}
 
+void worker_turn(struct worker *worker, const struct worker_handlers *handlers, void *context)
+{
+        run(worker, handlers, context, EVRUN_NOWAIT);
+}
+
+void worker_part(struct worker *worker)
+{
         list_for_each(at, &worker->links)
                 depart(list_entry(at, struct worker_link, in_links));
+}
+
+int worker_run(struct worker *worker, const struct worker_handlers *handlers, void *context)
+{
+        run(worker, handlers, context, 0);
+        worker_part(worker);
         return worker->exit_code;
 }
 

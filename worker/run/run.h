@@ -64,6 +64,9 @@ struct worker {
  * can't be done: with WORKER_EXIT_BUILD when the supervisor is of another build. */
 void worker_begin(struct worker *worker, enum ipc_role role);
 
+/* The same over any link, with BEGIN given and nothing given up: a worker inside a test. False: no event loop. */
+bool worker_begin_inside(struct worker *worker, enum ipc_role role, int fd, const struct ipc_begin *begin);
+
 /* From here on, for good: only the allowed syscalls, no file system, no new privileges. A denied syscall is reported to
  * the supervisor and ends the worker. Says READY. Ends the process on failure. */
 void worker_confine(struct worker *worker, const struct run_confinement *confinement);
@@ -71,6 +74,12 @@ void worker_confine(struct worker *worker, const struct run_confinement *confine
 /* Runs until STOP, the supervisor's end, or worker_stop(); all siblings have departed when it returns. Returns the exit
  * code for main(). */
 int worker_run(struct worker *worker, const struct worker_handlers *handlers, void *context);
+
+/* One turn of that loop, without waiting: what is there is handled. */
+void worker_turn(struct worker *worker, const struct worker_handlers *handlers, void *context);
+
+/* All siblings depart. worker_run() ends with it. */
+void worker_part(struct worker *worker);
 
 /* Frees the loop and the link to the supervisor: the last thing. */
 void worker_end(struct worker *worker);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "socket.h"
+#include "sockets.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,12 +19,13 @@ static struct sockaddr_in loopback(uint16_t port)
         return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 }
 
-static int bound(uint16_t *port_out)
+static int bound(uint8_t host, uint16_t *port_out)
 {
-        struct sockaddr_in addr = loopback(0);
+        struct sockaddr_in addr = loopback(*port_out);
         socklen_t len = sizeof(addr);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
+        addr.sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~0xffu) | host);
         check(fd >= 0);
         check_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
         check_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
@@ -34,17 +35,36 @@ static int bound(uint16_t *port_out)
 
 int socket_listen(int backlog, uint16_t *port_out)
 {
-        int fd = bound(port_out);
+        int fd;
 
+        *port_out = 0;
+        fd = bound(1, port_out);
         check_equal(listen(fd, backlog), 0);
+        return fd;
+}
+
+int socket_listen_at(uint8_t host, uint16_t port)
+{
+        int fd = bound(host, &port);
+
+        check_equal(listen(fd, 16), 0);
+        return fd;
+}
+
+/* With a backlog of 0 the kernel keeps one connection and drops the next ones' SYN. */
+int socket_fill(int listener, uint16_t port)
+{
+        int fd = socket_connect(port);
+
+        check_equal(poll(&(struct pollfd){ .fd = listener, .events = POLLIN }, 1, PATIENCE_MS), 1);
         return fd;
 }
 
 uint16_t socket_unused_port(void)
 {
-        uint16_t port;
+        uint16_t port = 0;
 
-        close(bound(&port));
+        close(bound(1, &port));
         return port;
 }
 
