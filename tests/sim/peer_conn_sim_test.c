@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "peer_sim.h"
+
+#include <errno.h>
+
+#include "cleanup.h"
+#include "peer_sim_dht.h"
+#include "test.h"
+
+#define SIM cleanup_with(peer_sim_freep) struct peer_sim *
+
+static const struct net_link wan = { .delay_us = 20000 };
+
+static struct peer_sim *connected(uint64_t seed, const struct net_link *link)
+{
+        struct peer_sim *sim = peer_sim_pair(seed, link);
+
+        peer_sim_dial(&sim->node[0], &sim->node[1], 2);
+        peer_sim_run(sim, MSEC(300));
+        check_equal(sim->node[0].connected, 1);
+        check_equal(sim->node[1].accepted, 1);
+        return sim;
+}
+
+static void check_delivered(const struct peer_sim_end *from, const struct peer_sim_end *to)
+{
+        check_equal(to->read, from->to_write);
+        check(!to->wrong);
+}
+
+TEST(conn_lives_while_idle)
+{
+        SIM sim = connected(1, &wan);
+        struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+        struct conn_stats stats;
+        uint64_t before = sim->node[0].udx_out;
+
+        check(!conn_is_used(a->conn) && !conn_is_used(b->conn));
+        peer_sim_run(sim, MINUTES(5));
+        check(a->conn && b->conn);
+        check(conn_is_used(a->conn) && conn_is_used(b->conn));
+        conn_stats(a->conn, &stats);
+        check_equal(stats.bytes_out, 60 * CONN_SEAL_BYTES);
+        check_equal(stats.messages_out + stats.messages_in, 0);
+        check(sim->node[0].udx_out - before <= 130);    /* a keep-alive and an acknowledgement every five seconds */
+        check_equal(a->read + b->read, 0);
+        peer_sim_write(a, 1000, true);
+        peer_sim_write(b, 1000, true);
+        peer_sim_run(sim, SECONDS(1));
+        check_delivered(a, b);
+        check_delivered(b, a);
+        check(a->closed && b->closed);
+}
+
+TEST(conn_that_is_used_is_known_to_be)
+{
+        SIM sim = connected(2, &wan);
+        struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+
+        peer_sim_write(a, 10, false);
+        peer_sim_run(sim, MSEC(100));
+        check(!conn_is_used(a->conn) && !conn_is_used(b->conn));
+        peer_sim_write(b, 10, false);
+        peer_sim_run(sim, MSEC(100));
+        check(conn_is_used(a->conn) && conn_is_used(b->conn));
+}
+
+TEST(conn_whose_peer_vanishes_times_out)
+{
+        SIM sim = connected(3, &wan);
+
+        net_endpoint_set_up(sim->net, sim->node[1].socket, false);
+        peer_sim_run(sim, SECONDS(30));
+        check(sim->node[0].end[0].closed && sim->node[1].end[0].closed);
+        check_equal(sim->node[0].end[0].reason, PEER_CONN_TIMED_OUT);
+        check_equal(sim->node[1].end[0].reason, PEER_CONN_TIMED_OUT);
+        check(sim->node[0].end[0].closed_us < SECONDS(20));
+}
+
+TEST(conn_asked_whether_it_lives_fails_sooner)
+{
+        SIM sim = connected(4, &wan);
+        usec_t now_us = net_now(sim->net);
+
+        net_endpoint_set_up(sim->net, sim->node[1].socket, false);
+        conn_ping(sim->node[0].end[0].conn, now_us);
+        peer_sim_run(sim, SECONDS(30));
+        check_equal(sim->node[0].end[0].reason, PEER_CONN_TIMED_OUT);
+        check(sim->node[0].end[0].closed_us < now_us + SECONDS(14));
+}
+
+TEST(conn_cut_off_is_seen_as_a_reset)
+{
+        SIM sim = connected(5, &wan);
+        struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+
+        peer_sim_write(a, 500000, false);
+        peer_sim_run(sim, MSEC(100));
+        conn_free(a->conn);
+        a->conn = NULL;
+        peer_sim_run(sim, SECONDS(1));
+        check(b->closed && !b->at_end && !b->wrong);
+        check_equal(b->reason, PEER_CONN_RESET);
+}
+
+TEST(conn_keeps_a_slow_reader_s_bytes_and_bounds_them)
+{
+        SIM sim = connected(6, &wan);
+        struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+        struct conn_stats stats;
+
+        b->reads = false;
+        peer_sim_write(a, 20000000, true);
+        peer_sim_run(sim, SECONDS(30));
+        check(a->written < 13000000);
+        conn_stats(b->conn, &stats);
+        check(stats.udx.readable_bytes <= UDX_BUFFER_MAX + 4096);
+        check(conn_room_bytes(a->conn) < CONN_MESSAGE_MAX + CONN_SEAL_BYTES && conn_unacked_bytes(a->conn) > 0);
+        b->reads = true;
+        peer_sim_run(sim, SECONDS(60));
+        check_delivered(a, b);
+        check(b->at_end && a->writable_events > 0);
+        check_equal(conn_unacked_bytes(a->conn), 0);
+        check_equal(conn_room_bytes(a->conn), 0);       /* ended */
+}
+
+TEST(conn_with_a_small_window_passes_everything)
+{
+        SIM sim = peer_sim_pair(7, &wan);
+        struct peer_sim_node *node = &sim->node[1];
+        struct peer_config config = {
+                .random = *net_random(sim->net), .udx = node->mux, .dht = node->dht, .server_socket = node->socket,
+                .server_local = { .port = node->addr.port }, .receive_limit_bytes = UDX_BUFFER_MIN,
+        };
+        struct peer_dial_spec spec = { .secret_key = node->secret_key, .remote_key = peer_sim_key(&sim->node[0]) };
+        struct peer_dial *dial;
+        struct now now;
+
+        peer_set_free(node->set);       /* it dials now, with a window of its own */
+        check_equal(peer_set_new(&node->set, &config), 0);
+        peer_sim_listen(&sim->node[0], false);
+        now = peer_sim_now(sim);
+        check_equal(peer_dial(node->set, &spec, &dial, &now), 0);
+        peer_sim_run(sim, MSEC(300));
+        peer_sim_write(&sim->node[0].end[0], 3000000, true);
+        peer_sim_run(sim, SECONDS(30));
+        check_delivered(&sim->node[0].end[0], &node->end[0]);
+}
+
+TEST(conn_ends_in_either_order_without_loss)
+{
+        for (unsigned order = 0; order < 3; order++) {
+                SIM sim = connected(80 + order, &wan);
+                struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+
+                peer_sim_write(order == 1 ? b : a, 300000, true);
+                if (order == 2)
+                        peer_sim_write(b, 300000, true);
+                peer_sim_run(sim, SECONDS(5));
+                check_equal(a->closed + b->closed, order == 2 ? 2 : 0);
+                peer_sim_write(order == 1 ? a : b, order == 2 ? 0 : 400000, true);
+                peer_sim_run(sim, SECONDS(5));
+                check(a->closed && b->closed);
+                check_delivered(a, b);
+                check_delivered(b, a);
+                check_equal(a->reason, PEER_CONN_DONE);
+                check_equal(b->reason, PEER_CONN_DONE);
+        }
+}
+
+/* UDX has no checksum of its own: what UDP's lets pass is found here. */
+TEST(conn_never_yields_a_flipped_bit)
+{
+        struct net_link corrupt = { .delay_us = 5000, .corrupt_ppm = 20000 };
+        unsigned broken = 0;
+
+        for (uint64_t seed = 900; seed < 930; seed++) {
+                SIM sim = connected(seed, &wan);
+                struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+
+                net_link_set(sim->net, sim->node[0].socket, &corrupt);
+                peer_sim_write(a, 2000000, true);
+                peer_sim_write(b, 0, true);
+                peer_sim_run(sim, MINUTES(3));
+                check(!a->wrong && !b->wrong);
+                check(a->closed && b->closed);
+                broken += b->reason == PEER_CONN_BROKEN;
+                check(b->reason == PEER_CONN_BROKEN || b->reason == PEER_CONN_TIMED_OUT || b->read == a->to_write);
+        }
+        check(broken > 10);
+}
+
+TEST(conn_sequence_of_two_hundred)
+{
+        SIM sim = peer_sim_pair(10, &(struct net_link){ .delay_us = 100 });
+        struct peer_stats stats;
+
+        for (unsigned i = 0; i < 200; i++) {
+                struct peer_sim_end *a = &sim->node[0].end[i], *b = &sim->node[1].end[i];
+
+                peer_sim_dial(&sim->node[0], &sim->node[1], 2);
+                peer_sim_run(sim, MSEC(20));
+                check_equal(sim->node[0].connected, i + 1);
+                check_equal(sim->node[1].accepted, i + 1);
+                peer_sim_write(a, 3000, true);
+                peer_sim_write(b, 5000, true);
+                peer_sim_run(sim, MSEC(200));
+                check_delivered(a, b);
+                check_delivered(b, a);
+                check(a->closed && b->closed);
+        }
+        peer_sim_run(sim, SECONDS(20));
+        peer_stats(sim->node[0].set, &stats);
+        check_equal(stats.dials + stats.conns, 0);
+        peer_stats(sim->node[1].set, &stats);
+        check_equal(stats.sessions + stats.conns, 0);
+}
+
+TEST(conn_fifty_at_once)
+{
+        SIM sim = peer_sim_new(11, &wan);
+
+        for (uint8_t i = 0; i < 6; i++)         /* five clients: more than one host may have under way */
+                net_link_set(sim->net, peer_sim_add(sim, &(struct addr){ .ip = { 198, 51, i, 1 }, .port = 1 })->socket, &wan);
+        peer_sim_listen(&sim->node[5], false);
+        for (unsigned i = 0; i < 50; i++)
+                peer_sim_dial(&sim->node[i % 5], &sim->node[5], i % 3);
+        peer_sim_run(sim, SECONDS(2));
+        check_equal(sim->node[5].accepted, 50);
+        for (unsigned i = 0; i < 50; i++) {
+                peer_sim_write(&sim->node[5].end[i], 50000, true);
+                peer_sim_write(&sim->node[i % 5].end[i / 5], 50000, true);
+        }
+        peer_sim_run(sim, SECONDS(30));
+        for (unsigned i = 0; i < 50; i++) {
+                check(sim->node[5].end[i].closed && !sim->node[5].end[i].wrong);
+                check_equal(sim->node[5].end[i].read, 50000);
+                check_equal(sim->node[i % 5].end[i / 5].read, 50000);
+        }
+}
+
+TEST(conn_both_sides_dial_at_once)
+{
+        SIM sim = peer_sim_pair(12, &wan);
+
+        peer_sim_listen(&sim->node[0], false);
+        peer_sim_dial(&sim->node[0], &sim->node[1], 2);
+        peer_sim_dial(&sim->node[1], &sim->node[0], 2);
+        peer_sim_run(sim, SECONDS(1));
+        for (unsigned i = 0; i < 2; i++) {
+                check_equal(sim->node[i].connected, 1);
+                check_equal(sim->node[i].accepted, 1);
+        }
+}
+
+TEST(conn_dial_can_be_cancelled_at_any_moment)
+{
+        for (usec_t at_us = 0; at_us < MSEC(120); at_us += 1500) {
+                SIM sim = peer_sim_pair(1300 + at_us, &wan);
+                struct peer_dial *dial = peer_sim_dial(&sim->node[0], &sim->node[1], at_us / 1500 % 3);
+                struct now now;
+                struct peer_stats stats;
+
+                peer_sim_run(sim, at_us);
+                if (sim->node[0].connected)
+                        break;
+                now = peer_sim_now(sim);
+                peer_dial_cancel(dial, &now);
+                peer_sim_run(sim, SECONDS(40));
+                check_equal(sim->node[0].connected + sim->node[0].failed, 0);
+                peer_stats(sim->node[0].set, &stats);
+                check_equal(stats.dials + stats.conns, 0);
+                peer_stats(sim->node[1].set, &stats);
+                check_equal(stats.sessions + stats.conns, 0);
+                check_equal(sim->node[1].accepted, sim->node[1].end_count);
+        }
+}
+
+TEST(conn_outlives_its_listener)
+{
+        SIM sim = connected(14, &wan);
+        struct now now = peer_sim_now(sim);
+        struct peer_stats stats;
+
+        peer_sim_dial(&sim->node[0], &sim->node[1], 2);
+        peer_sim_run(sim, MSEC(30));            /* its handshake is under way */
+        now = peer_sim_now(sim);
+        peer_unlisten(sim->node[1].listener, &now);
+        peer_unlisten(sim->node[1].listener, &now);
+        peer_sim_run(sim, SECONDS(30));
+        check_equal(sim->node[1].unlistened, 1);
+        check_equal(sim->node[1].accepted, 1);
+        check_equal(sim->node[0].failed, 1);
+        peer_stats(sim->node[1].set, &stats);
+        check_equal(stats.sessions, 0);
+        check_equal(stats.conns, 1);
+        peer_sim_write(&sim->node[0].end[0], 1000, true);
+        peer_sim_write(&sim->node[1].end[0], 1000, true);
+        peer_sim_run(sim, SECONDS(1));
+        check(sim->node[0].end[0].closed && sim->node[1].end[0].closed);
+}
+
+TEST(conn_listens_once_and_again)
+{
+        SIM sim = peer_sim_pair(15, &wan);
+        struct peer_listen_spec spec = { .secret_key = sim->node[1].secret_key };
+        struct now now = peer_sim_now(sim);
+        struct peer_listener *listener;
+        struct addr relays[DHT_RELAYS_MAX];
+
+        check_equal(peer_listen(sim->node[1].set, &spec, &listener, &now), -EEXIST);
+        check_equal(peer_listener_relays(sim->node[1].listener, relays), 2);
+        check(addr_equal(&relays[1], &sim->node[1].entry.relays[1]));
+        peer_unlisten(sim->node[1].listener, &now);
+        peer_sim_run(sim, SECONDS(1));
+        peer_sim_listen(&sim->node[1], false);
+        peer_sim_dial(&sim->node[0], &sim->node[1], 2);
+        peer_sim_run(sim, SECONDS(1));
+        check_equal(sim->node[1].accepted, 1);
+}
+
+static uint64_t run_once(uint64_t seed)
+{
+        SIM sim = connected(seed, &(struct net_link){ .delay_us = 9000, .loss_ppm = 30000, .jitter_us = 2000 });
+
+        peer_sim_write(&sim->node[0].end[0], 300000, true);
+        peer_sim_write(&sim->node[1].end[0], 300000, true);
+        peer_sim_run(sim, SECONDS(20));
+        return net_hash(sim->net);
+}
+
+TEST(conn_runs_repeat_themselves)
+{
+        uint64_t first = run_once(16);
+
+        check(run_once(16) == first);
+        check(run_once(17) != first);
+}

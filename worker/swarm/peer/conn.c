@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "peer_private.h"
+
+static_assert((int)CONN_SEAL_BYTES == SECRET_SEAL_BYTES, "conn.h says what secret.h does");
+static_assert((int)CONN_KEY_BYTES == NOISE_KEY_BYTES, "conn.h says what noise.h does");
+
+int conn_new(struct peer_set *set, bool initiator, const uint8_t local_key[CONN_KEY_BYTES], struct conn **conn_out)
+{
+        struct conn *conn = calloc(1, sizeof(*conn));
+        int r;
+
+        if (!conn)
+                return -ENOMEM;
+        r = udx_stream_new(set->udx, 0, conn, &conn->stream);
+        if (r < 0) {
+                free(conn);
+                return r;
+        }
+        udx_stream_allow_moves(conn->stream, true);
+        if (set->receive_limit_bytes)
+                udx_stream_set_receive_limit(conn->stream, set->receive_limit_bytes);
+        peer_source_init(&conn->source, PEER_SOURCE_CONN, set);
+        list_push_back(&set->conns, &conn->all);
+        set->conn_count++;
+        conn->initiator = initiator;
+        memcpy(conn->local_key, local_key, CONN_KEY_BYTES);
+        *conn_out = conn;
+        return 0;
+}
+
+void conn_free(struct conn *conn)
+{
+        if (!conn)
+                return;
+        peer_source_fini(&conn->source);
+        list_remove(&conn->all);
+        conn->source.set->conn_count--;
+        udx_stream_free(conn->stream);
+        if (conn->keyed)
+                secret_fini(&conn->secret);
+        sodium_memzero(conn->header, sizeof(conn->header));
+        free(conn);
+}
+
+/* A frame must fit in half of what the stream buffers. */
+static size_t open_max(const struct peer_set *set)
+{
+        size_t limit = set->receive_limit_bytes ? MIN(MAX(set->receive_limit_bytes, (size_t)UDX_BUFFER_MIN), (size_t)UDX_BUFFER_MAX)
+                                                : (size_t)UDX_BUFFER_MAX;
+
+        return MIN(limit / 2 - CONN_SEAL_BYTES, (size_t)CONN_OPEN_MAX);
+}
+
+/* The handshake is done: the peer's name and ours for this connection are known. */
+void conn_set_keys(struct conn *conn, const struct noise_session *session, uint32_t remote_id)
+{
+        struct secret_config config = {
+                .role = conn->initiator ? SECRET_INITIATOR : SECRET_RESPONDER,
+                .tx = session->tx,
+                .rx = session->rx,
+                .hash = session->hash,
+                .open_max = open_max(conn->source.set),
+        };
+
+        secret_init(&conn->secret, &config, &conn->source.set->random, conn->header);
+        conn->keyed = true;
+        conn->remote_id = remote_id;
+        memcpy(conn->remote_key, session->remote_key, CONN_KEY_BYTES);
+}
+
+void conn_reach(struct conn *conn, const struct peer_way *way, usec_t now_us)
+{
+        struct udx_path path = { .socket = way->socket, .remote_id = conn->remote_id, .remote = way->remote };
+
+        udx_stream_connect(conn->stream, &path, now_us);
+}
+
+/* The least that shows the peer where we are and opens what only opens from our side: an empty unordered message. The peer's
+ * secret stream drops it for being too short. */
+void conn_probe(struct conn *conn)
+{
+        (void)udx_stream_send_message(conn->stream, "", 0);
+}
+
+/* Our header frame, once. */
+void conn_greet(struct conn *conn)
+{
+        if (conn->greeted)
+                return;
+        conn->greeted = udx_stream_write(conn->stream, conn->header, sizeof(conn->header)) == sizeof(conn->header);
+}
+
+static void close_with(struct conn *conn, enum peer_reason reason)
+{
+        if (conn->state == CONN_CLOSED)
+                return;
+        conn->state = CONN_CLOSED;
+        conn->reason = reason;
+        heap_set(&conn->source.set->timers, &conn->source.timer, USEC_NEVER);
+        peer_source_report(&conn->source, PEER_CONN_CLOSED);
+}
+
+/* Nothing can be trusted from here on; what is unread is lost. */
+static void break_off(struct conn *conn)
+{
+        udx_stream_destroy(conn->stream);
+        conn->broken = true;
+        conn->taken_bytes = conn->plain_bytes = 0;
+        close_with(conn, PEER_CONN_BROKEN);
+}
+
+static void take(struct conn *conn, size_t len)
+{
+        conn->bytes_in += len;
+        if (len)
+                udx_stream_consume(conn->stream, len);
+}
+
+/* Opens the next message where it lies. */
+static enum secret_verdict open_next(struct conn *conn)
+{
+        const uint8_t *plain;
+        uint8_t *bytes;
+        size_t len = udx_stream_peek(conn->stream, &bytes), taken = 0, plain_len;
+        enum secret_verdict verdict = secret_open(&conn->secret, bytes, len, &taken, &plain, &plain_len);
+
+        if (verdict == SECRET_MESSAGE) {
+                conn->taken_bytes = taken;
+                conn->plain_at = (size_t)(plain - bytes);
+                conn->plain_bytes = plain_len;
+                conn->messages_in++;
+        } else if (verdict == SECRET_MORE) {
+                take(conn, taken);
+                if (conn->remote_ended && len > taken)
+                        return SECRET_SHORT;    /* the end came within a frame */
+        }
+        return verdict;
+}
+
+static void open_or_break(struct conn *conn)
+{
+        enum secret_verdict verdict = open_next(conn);
+
+        if (verdict != SECRET_MESSAGE && verdict != SECRET_MORE)
+                break_off(conn);
+}
+
+size_t conn_peek(struct conn *conn, const uint8_t **bytes_out)
+{
+        uint8_t *bytes;
+
+        if (!conn->plain_bytes && !conn->broken)
+                open_or_break(conn);
+        if (!conn->plain_bytes)
+                return 0;
+        (void)udx_stream_peek(conn->stream, &bytes);
+        *bytes_out = bytes + conn->plain_at;
+        return conn->plain_bytes;
+}
+
+void conn_consume(struct conn *conn, size_t len)
+{
+        assert(len <= conn->plain_bytes);
+        conn->plain_at += len;
+        conn->plain_bytes -= len;
+        if (conn->plain_bytes || !len)
+                return;
+        take(conn, conn->taken_bytes);
+        conn->taken_bytes = 0;
+}
+
+bool conn_at_end(const struct conn *conn)
+{
+        return !conn->broken && udx_stream_at_end(conn->stream);
+}
+
+size_t conn_room_bytes(struct conn *conn)
+{
+        return conn->state == CONN_OPEN ? udx_stream_writable_bytes(conn->stream) : 0;
+}
+
+size_t conn_unacked_bytes(const struct conn *conn)
+{
+        return udx_stream_unacked_bytes(conn->stream);
+}
+
+static bool seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us)
+{
+        size_t frame_bytes = len + SECRET_SEAL_BYTES;
+        uint8_t *frame = conn->state == CONN_OPEN ? udx_stream_reserve(conn->stream, frame_bytes) : NULL;
+
+        if (!frame)
+                return false;
+        secret_seal(&conn->secret, frame, bytes, len);
+        udx_stream_commit(conn->stream, frame_bytes);
+        conn->bytes_out += frame_bytes;
+        conn->written_us = now_us;
+        return true;
+}
+
+bool conn_seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us)
+{
+        assert(len > 0 && len <= CONN_MESSAGE_MAX);
+        if (!seal(conn, bytes, len, now_us))
+                return false;
+        conn->messages_out++;
+        return true;
+}
+
+void conn_ping(struct conn *conn, usec_t now_us)
+{
+        (void)seal(conn, "", 0, now_us);        /* no room: something is on its way that does as well */
+}
+
+void conn_end(struct conn *conn)
+{
+        if (conn->state != CONN_OPEN)
+                return;
+        udx_stream_end(conn->stream);
+        heap_set(&conn->source.set->timers, &conn->source.timer, USEC_NEVER);
+}
+
+/* Keep-alive. Writes don't touch the timer, it looks for itself whether it is too early. */
+void conn_advance(struct conn *conn, usec_t now_us)
+{
+        if (now_us >= conn->written_us + CONN_KEEP_ALIVE_US) {
+                conn_ping(conn, now_us);
+                conn->written_us = now_us;
+        }
+        heap_set(&conn->source.set->timers, &conn->source.timer, conn->written_us + CONN_KEEP_ALIVE_US);
+}
+
+bool conn_is_used(const struct conn *conn)
+{
+        return conn->bytes_in + conn->taken_bytes > SECRET_HEADER_BYTES && conn->bytes_out > 0;
+}
+
+static void become_open(struct conn *conn, const struct now *now)
+{
+        conn_greet(conn);
+        udx_stream_allow_moves(conn->stream, false);
+        conn->state = CONN_OPEN;
+        conn->written_us = conn->opened_us = now->mono_us;
+        heap_set(&conn->source.set->timers, &conn->source.timer, now->mono_us + CONN_KEEP_ALIVE_US);
+        if (conn->dial) {
+                peer_dial_opened(conn->dial, now);
+                peer_source_report(&conn->source, PEER_CONNECTED);
+        } else {
+                peer_session_opened(conn->session, now);
+                peer_source_report(&conn->source, PEER_ACCEPTED);
+        }
+}
+
+/* It will never be open. @conn is gone afterwards. */
+static void give_up(struct conn *conn, enum peer_failure failure, const struct now *now)
+{
+        if (conn->dial)
+                peer_dial_lost(conn->dial, failure, now);
+        else
+                peer_session_free(conn->session);
+}
+
+static enum peer_failure failure_of(enum udx_reason reason)
+{
+        return reason == UDX_TIMEOUT ? PEER_UNREACHED : PEER_REFUSED;
+}
+
+static enum peer_reason reason_of(enum udx_reason reason)
+{
+        static const enum peer_reason reasons[] = {
+                [UDX_CLEAN] = PEER_CONN_DONE,
+                [UDX_RESET] = PEER_CONN_RESET,
+                [UDX_TIMEOUT] = PEER_CONN_TIMED_OUT,
+        };
+
+        return reasons[reason];
+}
+
+static void drop_messages(struct conn *conn)
+{
+        uint8_t message[UDX_MESSAGE_BUFFER];
+        size_t len;
+
+        while (udx_stream_receive_message(conn->stream, message, &len))
+                ;
+}
+
+static void call(struct conn *conn, const struct peer_way *way, const struct now *now)
+{
+        if (conn->dial)
+                peer_dial_called(conn->dial, way, now);
+        else
+                peer_session_called(conn->session, way, now);
+}
+
+/* The peer's first bytes: its header frame, or nothing of its. */
+static void take_header(struct conn *conn, const struct now *now)
+{
+        enum secret_verdict verdict = open_next(conn);
+
+        if (verdict != SECRET_MESSAGE && verdict != SECRET_MORE) {
+                give_up(conn, PEER_BROKEN, now);
+                return;
+        }
+        if (!secret_is_open(&conn->secret))
+                return;
+        become_open(conn, now);
+        if (conn->plain_bytes || conn->remote_ended)
+                peer_source_report(&conn->source, PEER_CONN_READABLE);
+}
+
+static void event_while_reaching(struct conn *conn, const struct udx_event *event, const struct now *now)
+{
+        const struct udx_path *path;
+
+        switch (event->type) {
+        case UDX_PATH:
+                call(conn, &(struct peer_way){ .socket = event->socket, .remote = event->remote }, now);
+                break;
+        case UDX_MESSAGES:
+                drop_messages(conn);
+                path = udx_stream_path(conn->stream);
+                call(conn, &(struct peer_way){ .socket = path->socket, .remote = path->remote }, now);
+                break;
+        case UDX_REMOTE_ENDED:
+                conn->remote_ended = true;
+                break;
+        case UDX_READABLE:
+                take_header(conn, now);
+                break;
+        case UDX_CLOSED:
+                give_up(conn, failure_of(event->reason), now);
+                break;
+        case UDX_WRITABLE:
+                break;
+        }
+}
+
+void conn_udx_event(struct conn *conn, const struct udx_event *event, const struct now *now)
+{
+        if (conn->state == CONN_REACHING) {
+                event_while_reaching(conn, event, now);
+                return;
+        }
+        switch (event->type) {
+        case UDX_PATH:          /* moves are over; this one was reported before */
+                break;
+        case UDX_MESSAGES:      /* nobody sends any over these connections but probes */
+                drop_messages(conn);
+                break;
+        case UDX_REMOTE_ENDED:
+                conn->remote_ended = true;
+                peer_source_report(&conn->source, PEER_CONN_READABLE);
+                break;
+        case UDX_READABLE:
+                peer_source_report(&conn->source, PEER_CONN_READABLE);
+                break;
+        case UDX_WRITABLE:
+                peer_source_report(&conn->source, PEER_CONN_WRITABLE);
+                break;
+        case UDX_CLOSED:
+                close_with(conn, reason_of(event->reason));
+                break;
+        }
+}
+
+void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *out)
+{
+        out->conn = conn;
+        out->context = conn->context;
+        out->reason = conn->reason;
+        if (kind != PEER_CONNECTED && kind != PEER_ACCEPTED)
+                return;
+        out->remote = conn_remote_addr(conn);
+        memcpy(out->remote_key, conn->remote_key, sizeof(out->remote_key));
+        if (kind == PEER_CONNECTED) {
+                peer_dial_tell(conn->dial, out);
+                return;
+        }
+        out->listener = conn->listener;
+        out->context = conn->listener->context;
+        conn->listener = NULL;
+}
+
+void conn_set_context(struct conn *conn, void *context)
+{
+        conn->context = context;
+}
+
+void *conn_context(const struct conn *conn)
+{
+        return conn->context;
+}
+
+bool conn_is_initiator(const struct conn *conn)
+{
+        return conn->initiator;
+}
+
+const uint8_t *conn_local_key(const struct conn *conn)
+{
+        return conn->local_key;
+}
+
+const uint8_t *conn_remote_key(const struct conn *conn)
+{
+        return conn->remote_key;
+}
+
+struct addr conn_remote_addr(const struct conn *conn)
+{
+        const struct udx_path *path = udx_stream_path(conn->stream);
+
+        return path ? path->remote : (struct addr){ .port = 0 };
+}
+
+void conn_stats(const struct conn *conn, struct conn_stats *out)
+{
+        *out = (struct conn_stats){
+                .bytes_in = conn->bytes_in,
+                .bytes_out = conn->bytes_out,
+                .messages_in = conn->messages_in,
+                .messages_out = conn->messages_out,
+                .opened_us = conn->opened_us,
+        };
+        udx_stream_stats(conn->stream, &out->udx);
+}

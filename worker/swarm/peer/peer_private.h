@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the parts of the peer room share with each other and with nobody else. */
+#ifndef HG_PEER_PRIVATE_H
+#define HG_PEER_PRIVATE_H
+
+#include "heap.h"
+#include "list.h"
+#include "map.h"
+#include "noise.h"
+#include "noise_payload.h"
+#include "peer.h"
+#include "secret.h"
+
+enum {
+        PEER_ANSWER_MAX = NOISE_PAYLOAD_MAX + NOISE_SECOND_BYTES,
+        PEER_QUESTION_MAX = NOISE_PAYLOAD_MAX + NOISE_FIRST_BYTES,
+        PEER_DIAL_RELAYS_MAX = 16,      /* nodes one dial asks at most */
+        PEER_WAYS_MAX = 6,              /* addresses one dial tries */
+        PEER_OWN_MAX = PEER_LOCAL_MAX + 1,
+};
+
+enum peer_source_kind {
+        PEER_SOURCE_CONN,
+        PEER_SOURCE_DIAL,
+        PEER_SOURCE_SESSION,
+        PEER_SOURCE_LISTENER,
+};
+
+/* Whatever has events to report or a deadline to meet. */
+struct peer_source {
+        enum peer_source_kind kind;
+        struct peer_set *set;
+        struct list ready;              /* in the set's while @events */
+        unsigned events;                /* bits by enum peer_event_kind; the lowest is reported first */
+        struct heap_entry timer;
+};
+
+enum conn_state {
+        CONN_REACHING,                  /* no path yet, or a guess */
+        CONN_OPEN,                      /* the peer's header frame was here */
+        CONN_CLOSED,
+};
+
+struct conn {
+        struct peer_source source;
+        struct list all;
+        enum conn_state state;
+        void *context;
+        struct peer_dial *dial;         /* who made it, until its user has it: one of these */
+        struct peer_session *session;   /* until it is open */
+        struct peer_listener *listener;
+        struct udx_stream *stream;
+        uint32_t remote_id;
+        struct secret secret;
+        bool initiator;
+        bool keyed, greeted;            /* @secret is ready; our header frame is on its way */
+        bool remote_ended, broken;
+        enum peer_reason reason;
+        uint8_t header[SECRET_HEADER_BYTES];
+        uint8_t local_key[CONN_KEY_BYTES], remote_key[CONN_KEY_BYTES];
+        size_t taken_bytes;             /* frames at the head of the stream up to and with that of the opened message */
+        size_t plain_at, plain_bytes;   /* what is left of it, from the head */
+        usec_t written_us, opened_us;
+        uint64_t bytes_in, bytes_out, messages_in, messages_out;
+};
+
+/* A node asked to carry our handshake. */
+struct peer_dial_relay {
+        struct addr addr;
+        struct dht_handshake *handshake;        /* NULL: not asked yet, or done with */
+        usec_t asked_us;
+};
+
+struct peer_way {
+        uint32_t socket;
+        struct addr remote;
+};
+
+enum peer_dial_state {
+        PEER_DIAL_SAME,                 /* in the table: this event means nothing here */
+        PEER_DIAL_FINDING,              /* nodes that know it are sought and asked */
+        PEER_DIAL_AWAITING,             /* it answered and will call us */
+        PEER_DIAL_REACHING,             /* it answered and we try its addresses */
+        PEER_DIAL_UP,                   /* done, to be reported */
+        PEER_DIAL_OVER,                 /* failed, to be reported */
+        PEER_DIAL_STATES
+};
+
+struct peer_dial {
+        struct peer_source source;
+        struct list all;
+        enum peer_dial_state state;
+        enum peer_failure failure;
+        void *context;
+        struct noise noise;
+        uint8_t question[PEER_QUESTION_MAX];
+        size_t question_len;
+        uint8_t target[DHT_TARGET_BYTES], remote_key[PEER_KEY_BYTES];
+        bool claimed_open;
+        unsigned parallel;
+        struct dht_query *query;
+        usec_t query_us;                /* it starts then; USEC_NEVER: it has */
+        struct peer_dial_relay relays[PEER_DIAL_RELAYS_MAX];
+        unsigned relay_count, asked;
+        struct conn *conn;
+        struct peer_way caller;         /* who called before the answer came; port 0: nobody */
+        struct peer_way ways[PEER_WAYS_MAX];
+        unsigned way_count, way;
+        usec_t way_us;                  /* the next way is due; USEC_NEVER: this one stays */
+        usec_t limit_us;
+        struct addr next_relays[DHT_PEER_RELAYS_MAX];
+        size_t next_relay_count;
+};
+
+enum peer_session_state {
+        PEER_SESSION_ASKING,            /* is the client welcome? */
+        PEER_SESSION_REACHING,          /* answered; its header frame is awaited */
+        PEER_SESSION_DONE,              /* only the answer is remembered, for repeats */
+};
+
+/* A client's handshake. */
+struct peer_session {
+        struct peer_source source;
+        struct list all;                /* by age */
+        struct map_entry entry;         /* by @question */
+        enum peer_session_state state;
+        peer_knock_id id;
+        struct peer_listener *listener;
+        struct conn *conn;              /* reaching */
+        struct noise noise;             /* asking */
+        struct noise_payload payload;
+        struct dht_inbound inbound;     /* the first one */
+        struct dht_inbound again[DHT_RELAYS_MAX];       /* its repeats, to be answered too */
+        unsigned again_count;
+        unsigned probes;                /* sent to open the way */
+        usec_t probe_us, limit_us;
+        uint8_t answer[PEER_ANSWER_MAX];
+        size_t answer_len;
+        size_t question_len;
+        uint8_t question[];
+};
+
+struct peer_listener {
+        struct peer_source source;
+        struct list all;
+        struct dht_listener *dht_listener;
+        void *context;
+        bool ask, closing;
+        uint8_t secret_key[PEER_SECRET_KEY_BYTES];
+};
+
+struct peer_set {
+        struct random random;
+        struct udx_mux *udx;
+        struct dht *dht;
+        uint32_t server_socket;
+        struct addr server_local;
+        size_t receive_limit_bytes;
+        struct addr local[PEER_LOCAL_MAX];
+        size_t local_count;
+        struct list dials, conns, listeners, sessions;
+        struct map questions;           /* sessions by the client's handshake message */
+        struct list ready;
+        struct heap timers;
+        peer_knock_id last_knock;
+        size_t dial_count, session_count, conn_count;
+        unsigned budget;                /* handshakes that may be computed now */
+        usec_t budget_us;
+        struct peer_stats stats;
+};
+
+/* peer_set.c */
+void peer_source_init(struct peer_source *source, enum peer_source_kind kind, struct peer_set *set);
+void peer_source_fini(struct peer_source *source);
+void peer_source_report(struct peer_source *source, enum peer_event_kind kind);
+
+/* peer_address.c */
+size_t peer_own_addresses(const struct peer_set *set, struct addr out[PEER_OWN_MAX]);
+bool peer_is_own_host(const struct peer_set *set, const struct addr *addr);
+const struct addr *peer_match_address(const struct addr *mine, size_t mine_count, const struct addr *theirs, size_t theirs_count);
+const struct addr *peer_first_public(const struct addr *addrs, size_t count);
+
+/* conn.c */
+int conn_new(struct peer_set *set, bool initiator, const uint8_t local_key[CONN_KEY_BYTES], struct conn **conn_out);
+void conn_set_keys(struct conn *conn, const struct noise_session *session, uint32_t remote_id);
+void conn_reach(struct conn *conn, const struct peer_way *way, usec_t now_us);
+void conn_probe(struct conn *conn);
+void conn_greet(struct conn *conn);
+void conn_advance(struct conn *conn, usec_t now_us);
+void conn_udx_event(struct conn *conn, const struct udx_event *event, const struct now *now);
+void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *out);
+
+/* peer_dial.c: what its connection, the DHT and time have to tell it */
+void peer_dial_called(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
+void peer_dial_opened(struct peer_dial *dial, const struct now *now);
+void peer_dial_lost(struct peer_dial *dial, enum peer_failure failure, const struct now *now);
+void peer_dial_dht_event(struct peer_dial *dial, const struct dht_event *event, const struct now *now);
+void peer_dial_advance(struct peer_dial *dial, const struct now *now);
+void peer_dial_tell(struct peer_dial *dial, struct peer_event *out);
+void peer_dial_free(struct peer_dial *dial);
+
+/* peer_session.c */
+void peer_session_start(struct peer_listener *listener, const struct dht_event *event, const struct now *now);
+void peer_session_called(struct peer_session *session, const struct peer_way *way, const struct now *now);
+void peer_session_opened(struct peer_session *session, const struct now *now);
+void peer_session_advance(struct peer_session *session, const struct now *now);
+void peer_session_tell(struct peer_session *session, struct peer_event *out);
+void peer_session_free(struct peer_session *session);
+
+/* peer_listener.c */
+void peer_listener_tell(struct peer_listener *listener, enum peer_event_kind kind, struct peer_event *out);
+void peer_listener_free(struct peer_listener *listener);
+
+#endif

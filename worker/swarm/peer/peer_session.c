@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "peer_private.h"
+
+enum {
+        REMEMBERED_MAX = 2 * PEER_SESSIONS_MAX, /* handshakes, with those that are only known for repeats */
+        BUDGET_PER_S = 500,                     /* handshakes computed for strangers: some 150 us each */
+        BUDGET_MAX = 500,
+};
+
+/* When the way to the client is opened once more, counted from the answer: its header frame is on its way by then. */
+static const usec_t probe_times_us[] = { MSEC(0), MSEC(300), MSEC(1000), MSEC(3000) };
+
+static bool is_half_open(const struct peer_session *session)
+{
+        return session->state != PEER_SESSION_DONE;
+}
+
+void peer_session_free(struct peer_session *session)
+{
+        struct peer_set *set = session->source.set;
+
+        set->session_count -= is_half_open(session);
+        peer_source_fini(&session->source);
+        list_remove(&session->all);
+        map_remove(&set->questions, &session->entry);
+        noise_fini(&session->noise);
+        conn_free(session->conn);
+        free(session);
+}
+
+static void arm(struct peer_session *session)
+{
+        heap_set(&session->source.set->timers, &session->source.timer, usec_min(session->probe_us, session->limit_us));
+}
+
+static void become_done(struct peer_session *session, const struct now *now)
+{
+        session->source.set->session_count--;
+        session->state = PEER_SESSION_DONE;
+        session->probe_us = USEC_NEVER;
+        session->limit_us = now->mono_us + PEER_REMEMBER_US;
+        arm(session);
+}
+
+/* --- Who may start one --- */
+
+static struct peer_session *find(struct peer_set *set, const struct peer_listener *listener, const uint8_t *question, size_t len)
+{
+        struct map_entry *entry = map_first(&set->questions, map_hash(&set->questions, question, len));
+
+        for (; entry; entry = map_next(entry)) {
+                struct peer_session *session = container_of(entry, struct peer_session, entry);
+
+                if (session->listener == listener && session->question_len == len && memcmp(session->question, question, len) == 0)
+                        return session;
+        }
+        return NULL;
+}
+
+static bool afford(struct peer_set *set, usec_t now_us)
+{
+        usec_t earned = (now_us - set->budget_us) * BUDGET_PER_S / SECONDS(1);
+
+        if (earned) {
+                set->budget = (unsigned)MIN((usec_t)set->budget + earned, (usec_t)BUDGET_MAX);
+                set->budget_us = now_us;
+        }
+        if (!set->budget)
+                return false;
+        set->budget--;
+        return true;
+}
+
+static bool is_crowded(const struct peer_set *set, const struct dht_inbound *inbound)
+{
+        unsigned by_client = 0, by_relay = 0;
+
+        list_for_each(at, &set->sessions) {
+                const struct peer_session *session = list_entry(at, struct peer_session, all);
+
+                by_client += is_half_open(session) && addr_host_equal(&session->inbound.client, &inbound->client);
+                by_relay += is_half_open(session) && addr_host_equal(&session->inbound.from, &inbound->from);
+        }
+        return (by_client >= PEER_SESSIONS_PER_HOST && !peer_is_own_host(set, &inbound->client)) ||
+               (by_relay >= PEER_SESSIONS_PER_RELAY && !peer_is_own_host(set, &inbound->from));
+}
+
+static void drop_oldest(struct peer_set *set, bool half_open)
+{
+        list_for_each(at, &set->sessions) {
+                struct peer_session *session = list_entry(at, struct peer_session, all);
+
+                if (is_half_open(session) != half_open)
+                        continue;
+                set->stats.expired += half_open;
+                peer_session_free(session);
+                return;
+        }
+}
+
+/* Of those that wait for their client the oldest has had the most time; of those that are only memory it is needed least. */
+static void make_room(struct peer_set *set)
+{
+        if (set->session_count >= PEER_SESSIONS_MAX)
+                drop_oldest(set, true);
+        else if (set->questions.count >= REMEMBERED_MAX)
+                drop_oldest(set, false);
+}
+
+/* --- The answer: S3 to S5 --- */
+
+static bool is_relayed(const struct peer_session *session)
+{
+        return session->inbound.mode != DHT_FROM_CLIENT;
+}
+
+static enum noise_error error_for(const struct noise_payload *payload)
+{
+        if (payload->version != NOISE_PAYLOAD_VERSION)
+                return NOISE_ERROR_VERSION_MISMATCH;
+        return payload->has_udx ? NOISE_ERROR_NONE : NOISE_ERROR_ABORTED;
+}
+
+/* Client and server are behind one public address and may see each other behind it. Only if it believes that we would punch
+ * does the original look for us there. */
+static bool is_near(const struct peer_session *session, const struct addr *own, size_t own_count)
+{
+        const struct dht_inbound *inbound = &session->inbound;
+        struct addr private[NOISE_ADDRESSES_MAX];
+        size_t count = 0;
+
+        if (!is_relayed(session) || !addr_host_equal(&inbound->client, &inbound->to) ||
+            peer_is_own_host(session->source.set, &inbound->to))
+                return false;
+        for (size_t i = 0; i < session->payload.address_count; i++)
+                if (addr_is_private(&session->payload.addresses[i]))
+                        private[count++] = session->payload.addresses[i];
+        return peer_match_address(own, own_count, private, count) != NULL;
+}
+
+static void add_relays(const struct peer_session *session, bool near, struct noise_payload *payload)
+{
+        struct dht_relay relays[DHT_RELAYS_MAX];
+        size_t count = dht_listener_relays(session->listener->dht_listener, relays);
+
+        payload->has_relay_addresses = count > 0;
+        payload->relay_address_count = count;
+        payload->has_holepunch = near && count > 0;
+        payload->relay_count = payload->has_holepunch ? count : 0;
+        for (size_t i = 0; i < count; i++) {
+                payload->relay_addresses[i] = relays[i].relay;
+                if (payload->has_holepunch)
+                        payload->relays[i] = (struct noise_relay){ .relay = relays[i].relay, .peer = relays[i].peer };
+        }
+}
+
+static size_t write_payload(const struct peer_session *session, enum noise_error error, uint8_t out[NOISE_PAYLOAD_MAX])
+{
+        struct addr own[PEER_OWN_MAX], open_addr;
+        size_t own_count = peer_own_addresses(session->source.set, own);
+        bool open = dht_open_addr(session->source.set->dht, &open_addr);
+        struct noise_payload payload = {
+                .version = NOISE_PAYLOAD_VERSION,
+                .error = error,
+                .firewall = open ? NOISE_FIREWALL_OPEN : NOISE_FIREWALL_UNKNOWN,
+                .address_count = own_count,
+                .has_udx = true,
+                .udx_version = 1,
+                .udx_id = session->conn ? udx_stream_local_id(session->conn->stream) : 0,
+                .has_secret_stream = true,
+                .secret_stream_version = 1,
+        };
+        struct writer w = writer_over(out, NOISE_PAYLOAD_MAX);
+
+        memcpy(payload.addresses, own, own_count * sizeof(own[0]));
+        add_relays(session, !open && is_near(session, own, own_count), &payload);
+        noise_payload_write(&w, &payload);
+        return writer_len(&w);
+}
+
+static bool write_answer(struct peer_session *session, enum noise_error error)
+{
+        uint8_t payload[NOISE_PAYLOAD_MAX];
+        struct noise_session keys;
+        size_t len = write_payload(session, error, payload);
+
+        if (noise_respond(&session->noise, &session->source.set->random, payload, len, session->answer, &keys) != NOISE_FINE)
+                return false;
+        session->answer_len = len + NOISE_SECOND_BYTES;
+        if (session->conn)
+                conn_set_keys(session->conn, &keys, session->payload.udx_id);
+        sodium_memzero(&keys, sizeof(keys));
+        noise_fini(&session->noise);
+        return true;
+}
+
+static void send_answer(struct peer_session *session, const struct dht_inbound *inbound, const struct now *now)
+{
+        dht_handshake_reply(session->source.set->dht, inbound, session->answer, session->answer_len, now);
+}
+
+static void send_answers(struct peer_session *session, const struct now *now)
+{
+        send_answer(session, &session->inbound, now);
+        for (unsigned i = 0; i < session->again_count; i++)
+                send_answer(session, &session->again[i], now);
+}
+
+/* --- The way to the client: S5.2 and what opens a way where that helps --- */
+
+static void probe(struct peer_session *session)
+{
+        usec_t started_us = session->limit_us - PEER_HANDSHAKE_US;
+        bool more = ++session->probes < sizeof(probe_times_us) / sizeof(probe_times_us[0]);
+
+        conn_probe(session->conn);
+        session->probe_us = more ? started_us + probe_times_us[session->probes] : USEC_NEVER;
+}
+
+/* An open client waits for us to call. To any other we send what opens our own NAT for its packets, from the socket whose address
+ * it gets to know, to where its own come from; but for one that asked us without a relay, whose packets pass already. */
+static void reach(struct peer_session *session, const struct now *now)
+{
+        struct peer_set *set = session->source.set;
+        bool relayed = is_relayed(session), open = session->payload.firewall == NOISE_FIREWALL_OPEN;
+        struct peer_way way = {
+                .socket = relayed && open ? dht_socket(set->dht) : session->inbound.socket,
+                .remote = session->inbound.client,
+        };
+
+        session->state = PEER_SESSION_REACHING;
+        session->limit_us = now->mono_us + PEER_HANDSHAKE_US;
+        session->probe_us = USEC_NEVER;
+        conn_reach(session->conn, &way, now->mono_us);
+        if (open)
+                conn_greet(session->conn);
+        else if (relayed)
+                probe(session);
+        arm(session);
+}
+
+static void admit(struct peer_session *session, const struct now *now)
+{
+        struct peer_set *set = session->source.set;
+        enum noise_error error = error_for(&session->payload);
+
+        if (error == NOISE_ERROR_NONE) {
+                if (conn_new(set, false, peer_listener_key(session->listener), &session->conn) < 0) {
+                        peer_session_free(session);
+                        return;
+                }
+                session->conn->session = session;
+        }
+        if (!write_answer(session, error)) {
+                peer_session_free(session);
+                return;
+        }
+        if (session->conn)
+                reach(session, now);
+        else
+                become_done(session, now);
+        send_answers(session, now);
+}
+
+/* --- A handshake message: S1, S2 --- */
+
+static void repeat(struct peer_session *session, const struct dht_inbound *inbound, const struct now *now)
+{
+        session->source.set->stats.repeated++;
+        if (session->answer_len)
+                send_answer(session, inbound, now);
+        else if (session->again_count < DHT_RELAYS_MAX)
+                session->again[session->again_count++] = *inbound;
+}
+
+static bool read_question(const struct peer_listener *listener, const uint8_t *question, size_t len, struct noise *noise_out,
+                          struct noise_payload *payload_out)
+{
+        uint8_t plain[DHT_NOISE_MAX];
+        struct reader r;
+
+        if (len > sizeof(plain))
+                return false;
+        noise_init(noise_out, listener->secret_key, noise_hyperdht_prologue, NOISE_PROLOGUE_BYTES);
+        if (noise_accept(noise_out, question, len, plain) != NOISE_FINE)
+                return false;
+        r = reader_over(plain, len - NOISE_FIRST_BYTES);
+        return noise_payload_read(&r, payload_out);
+}
+
+static struct peer_session *session_new(struct peer_listener *listener, const struct dht_event *event, const struct now *now)
+{
+        struct peer_set *set = listener->source.set;
+        struct peer_session *session = calloc(1, sizeof(*session) + event->noise_len);
+
+        if (!session)
+                return NULL;
+        peer_source_init(&session->source, PEER_SOURCE_SESSION, set);
+        session->listener = listener;
+        session->inbound = event->inbound;
+        session->question_len = event->noise_len;
+        memcpy(session->question, event->noise, event->noise_len);
+        if (map_insert(&set->questions, &session->entry, map_hash(&set->questions, event->noise, event->noise_len)) < 0) {
+                free(session);
+                return NULL;
+        }
+        list_push_back(&set->sessions, &session->all);
+        set->session_count++;
+        session->id = ++set->last_knock;
+        session->probe_us = USEC_NEVER;
+        session->limit_us = now->mono_us + PEER_HANDSHAKE_US;
+        arm(session);
+        return session;
+}
+
+void peer_session_start(struct peer_listener *listener, const struct dht_event *event, const struct now *now)
+{
+        struct peer_set *set = listener->source.set;
+        struct peer_session *session = find(set, listener, event->noise, event->noise_len);
+        struct noise_payload payload;
+        struct noise noise;
+
+        if (session) {
+                repeat(session, &event->inbound, now);
+                return;
+        }
+        if (listener->closing || addr_is_unusable(&event->inbound.client))
+                return;
+        if (is_crowded(set, &event->inbound) || !afford(set, now->mono_us)) {
+                set->stats.limited++;
+                return;
+        }
+        if (!read_question(listener, event->noise, event->noise_len, &noise, &payload)) {
+                set->stats.undecryptable++;
+                noise_fini(&noise);
+                return;
+        }
+        make_room(set);
+        session = session_new(listener, event, now);
+        if (session) {
+                session->noise = noise;
+                session->payload = payload;
+                set->stats.handshakes++;
+                if (listener->ask)
+                        peer_source_report(&session->source, PEER_KNOCK);
+                else
+                        admit(session, now);
+        }
+        noise_fini(&noise);
+}
+
+/* --- From outside --- */
+
+void peer_admit(struct peer_set *set, peer_knock_id knock, bool welcome, const struct now *now)
+{
+        list_for_each(at, &set->sessions) {
+                struct peer_session *session = list_entry(at, struct peer_session, all);
+
+                if (session->id != knock || session->state != PEER_SESSION_ASKING || session->answer_len)
+                        continue;
+                if (welcome) {
+                        admit(session, now);
+                } else {
+                        set->stats.unwelcome++;
+                        become_done(session, now);      /* its repeats are known and not asked about again */
+                }
+                return;
+        }
+}
+
+/* The client, and nobody else, knows our stream's number: where it speaks from, it is reached. */
+void peer_session_called(struct peer_session *session, const struct peer_way *way, const struct now *now)
+{
+        if (addr_is_unusable(&way->remote))
+                return;
+        session->probe_us = USEC_NEVER;
+        conn_reach(session->conn, way, now->mono_us);
+        conn_greet(session->conn);
+        arm(session);
+}
+
+void peer_session_opened(struct peer_session *session, const struct now *now)
+{
+        session->conn->listener = session->listener;
+        session->conn->session = NULL;
+        session->conn = NULL;
+        become_done(session, now);
+}
+
+void peer_session_advance(struct peer_session *session, const struct now *now)
+{
+        if (now->mono_us >= session->limit_us) {
+                session->source.set->stats.expired += is_half_open(session);
+                peer_session_free(session);
+                return;
+        }
+        if (now->mono_us >= session->probe_us)
+                probe(session);
+        arm(session);
+}
+
+void peer_session_tell(struct peer_session *session, struct peer_event *out)
+{
+        out->listener = session->listener;
+        out->context = session->listener->context;
+        out->knock = session->id;
+        out->remote = session->inbound.client;
+        memcpy(out->remote_key, noise_remote_key(&session->noise), sizeof(out->remote_key));
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "peer_private.h"
+
+void peer_source_init(struct peer_source *source, enum peer_source_kind kind, struct peer_set *set)
+{
+        source->kind = kind;
+        source->set = set;
+        list_init(&source->ready);
+}
+
+void peer_source_fini(struct peer_source *source)
+{
+        list_remove(&source->ready);
+        heap_remove(&source->set->timers, &source->timer);
+}
+
+void peer_source_report(struct peer_source *source, enum peer_event_kind kind)
+{
+        source->events |= 1u << kind;
+        if (list_empty(&source->ready))
+                list_push_back(&source->set->ready, &source->ready);
+}
+
+int peer_set_new(struct peer_set **set_out, const struct peer_config *config)
+{
+        struct peer_set *set = calloc(1, sizeof(*set));
+        uint8_t key[16];
+
+        if (!set)
+                return -ENOMEM;
+        *set = (struct peer_set){
+                .random = config->random,
+                .udx = config->udx,
+                .dht = config->dht,
+                .server_socket = config->server_socket,
+                .server_local = config->server_local,
+                .receive_limit_bytes = config->receive_limit_bytes,
+        };
+        random_fill(&set->random, key, sizeof(key));
+        map_init(&set->questions, key);
+        list_init(&set->dials);
+        list_init(&set->conns);
+        list_init(&set->listeners);
+        list_init(&set->sessions);
+        list_init(&set->ready);
+        *set_out = set;
+        return 0;
+}
+
+void peer_set_free(struct peer_set *set)
+{
+        if (!set)
+                return;
+        list_for_each(at, &set->sessions)
+                peer_session_free(list_entry(at, struct peer_session, all));
+        list_for_each(at, &set->dials)
+                peer_dial_free(list_entry(at, struct peer_dial, all));
+        list_for_each(at, &set->listeners)
+                peer_listener_free(list_entry(at, struct peer_listener, all));
+        list_for_each(at, &set->conns)
+                conn_free(list_entry(at, struct conn, all));
+        map_fini(&set->questions);
+        free(set);
+}
+
+void peer_set_local_addresses(struct peer_set *set, const struct addr *addrs, size_t count)
+{
+        set->local_count = MIN(count, (size_t)PEER_LOCAL_MAX);
+        for (size_t i = 0; i < set->local_count; i++)
+                set->local[i] = addrs[i];
+}
+
+static struct peer_dial *dial_of_query(struct peer_set *set, const struct dht_query *query)
+{
+        list_for_each(at, &set->dials) {
+                struct peer_dial *dial = list_entry(at, struct peer_dial, all);
+
+                if (dial->query == query)
+                        return dial;
+        }
+        return NULL;
+}
+
+static void on_query_done(struct peer_dial *dial, const struct dht_event *event, const struct now *now)
+{
+        if (dial)
+                peer_dial_dht_event(dial, event, now);
+}
+
+bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const struct now *now)
+{
+        struct peer_listener *listener = event->context;
+        struct peer_dial *dial;
+
+        switch (event->kind) {
+        case DHT_HANDSHAKE:
+                peer_session_start(listener, event, now);
+                return true;
+        case DHT_RELAYS_CHANGED:
+                peer_source_report(&listener->source, PEER_RELAYS_CHANGED);
+                return true;
+        case DHT_UNLISTENED:
+                peer_source_report(&listener->source, PEER_UNLISTENED);
+                return true;
+        case DHT_PEER_FOUND:
+        case DHT_HANDSHAKE_ANSWERED:
+        case DHT_HANDSHAKE_FAILED:
+                peer_dial_dht_event(event->context, event, now);
+                return true;
+        case DHT_QUERY_DONE:    /* topics are somebody else's */
+                dial = event->query ? dial_of_query(set, event->query) : NULL;
+                on_query_done(dial, event, now);
+                return dial != NULL;
+        case DHT_BOOTSTRAPPED:
+        case DHT_ADDRESS_CHANGED:
+        case DHT_PEER_LISTED:
+                break;
+        }
+        return false;
+}
+
+static void advance(struct peer_source *source, const struct now *now)
+{
+        switch (source->kind) {
+        case PEER_SOURCE_CONN:
+                conn_advance(container_of(source, struct conn, source), now->mono_us);
+                break;
+        case PEER_SOURCE_DIAL:
+                peer_dial_advance(container_of(source, struct peer_dial, source), now);
+                break;
+        case PEER_SOURCE_SESSION:
+                peer_session_advance(container_of(source, struct peer_session, source), now);
+                break;
+        case PEER_SOURCE_LISTENER:
+                break;
+        }
+}
+
+void peer_advance(struct peer_set *set, const struct now *now)
+{
+        struct heap_entry *entry;
+
+        while ((entry = heap_pop_due(&set->timers, now->mono_us)))
+                advance(container_of(entry, struct peer_source, timer), now);
+}
+
+usec_t peer_deadline(const struct peer_set *set)
+{
+        return list_empty(&set->ready) ? heap_deadline(&set->timers) : 0;
+}
+
+/* May free what @source is in. */
+static void tell(struct peer_source *source, enum peer_event_kind kind, struct peer_event *out)
+{
+        *out = (struct peer_event){ .kind = kind };
+        switch (source->kind) {
+        case PEER_SOURCE_CONN:
+                conn_tell(container_of(source, struct conn, source), kind, out);
+                break;
+        case PEER_SOURCE_DIAL:
+                peer_dial_tell(container_of(source, struct peer_dial, source), out);
+                break;
+        case PEER_SOURCE_SESSION:
+                peer_session_tell(container_of(source, struct peer_session, source), out);
+                break;
+        case PEER_SOURCE_LISTENER:
+                peer_listener_tell(container_of(source, struct peer_listener, source), kind, out);
+                break;
+        }
+}
+
+bool peer_event(struct peer_set *set, struct peer_event *out, const struct now *now)
+{
+        struct peer_source *source;
+        struct udx_event event;
+        enum peer_event_kind kind;
+
+        while (udx_mux_event(set->udx, &event))
+                conn_udx_event(event.context, &event, now);
+        if (list_empty(&set->ready))
+                return false;
+        source = list_entry(list_first(&set->ready), struct peer_source, ready);
+        kind = (enum peer_event_kind)__builtin_ctz(source->events);
+        source->events &= ~(1u << kind);
+        list_remove(&source->ready);
+        if (source->events)
+                list_push_back(&set->ready, &source->ready);
+        tell(source, kind, out);
+        return true;
+}
+
+void peer_stats(const struct peer_set *set, struct peer_stats *out)
+{
+        *out = set->stats;
+        out->dials = set->dial_count;
+        out->sessions = set->session_count;
+        out->conns = set->conn_count;
+}
