@@ -17,7 +17,7 @@ enum {
         NEW_PER_NET = 8,                /* and all replies together */
 };
 
-#define PATIENCE_US SECONDS(1)          /* for slow nodes, when there is nobody else to wait for: their second send */
+#define PATIENCE_US MSEC(500)           /* for slow nodes, when there is nobody else to wait for: the answer to their second send */
 #define HELD_LIMIT_US SECONDS(10)
 
 /* --- Visits --- */
@@ -204,8 +204,8 @@ static void walk_over(struct dht *dht, struct dht_query *query, const struct now
         dht_commit_begin(dht, query, now);
 }
 
-/* Only slow nodes are out. JavaScript nodes wait out all their sends unless there are DHT_K answers, which in a network smaller
- * than that is 6 s for every dead node in it. */
+/* Only slow nodes are out. JavaScript nodes give them up at once when there are DHT_K answers, which under loss misses a tenth of
+ * the nearest, or else wait out all their sends, which in a small network is 6 s for every dead node in it. */
 static bool only_slow(const struct dht_query *query)
 {
         return query->in_flight == query->slow && query->closest_count > 0;
@@ -219,7 +219,7 @@ static void pump(struct dht *dht, struct dht_query *query, const struct now *now
                         add_from_table(dht, query);
                         continue;
                 }
-                if (query->in_flight == 0 || (only_slow(query) && query->closest_count == DHT_K))
+                if (query->in_flight == 0)
                         walk_over(dht, query, now);
                 else if (!only_slow(query))
                         dht_due_set(dht, &query->due, USEC_NEVER);
