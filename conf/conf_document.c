@@ -9,8 +9,6 @@
 #include "conf_input.h"
 #include "conf_path.h"
 
-static const char byte_order_mark[] = "\xef\xbb\xbf";
-
 static void free_textp(char **text)
 {
         free(*text);
@@ -47,9 +45,16 @@ static size_t leading_blanks(const char *text, size_t len)
         return blanks;
 }
 
+static size_t byte_order_mark_length(const char *text, size_t len)
+{
+        static const char mark[] = "\xef\xbb\xbf";
+
+        return len >= sizeof(mark) - 1 && memcmp(text, mark, sizeof(mark) - 1) == 0 ? sizeof(mark) - 1 : 0;
+}
+
 static bool is_json(const char *path, const char *text, size_t len)
 {
-        size_t blanks = leading_blanks(text, len);
+        size_t mark = byte_order_mark_length(text, len), blanks = mark + leading_blanks(text + mark, len - mark);
 
         if (has_suffix(path, ".yaml") || has_suffix(path, ".yml"))
                 return false;
@@ -97,12 +102,10 @@ static void look_at(struct conf_read *read, struct conf_file *file, const char *
                     void *context)
 {
         const struct conf_file *before = read->file;
-        size_t mark = sizeof(byte_order_mark) - 1;
+        size_t mark = byte_order_mark_length(text, len);
 
-        if (len >= mark && memcmp(text, byte_order_mark, mark) == 0) {
-                text += mark;
-                len -= mark;
-        }
+        text += mark;
+        len -= mark;
         read->file = file;
         if (leading_blanks(text, len) == len)
                 conf_error(&read->report, file, CONF_WHOLE_FILE, "the file is empty");

@@ -201,7 +201,7 @@ static void read_file_entries(struct conf_read *read, const struct conf_node *no
                 if (entry->kind == CONF_MAP)
                         listing->add(read, entry, listing->into);
                 else
-                        conf_value_wrong(read, entry, "a map with gatePort, serviceHost, servicePort, protocol, tags");
+                        conf_value_wrong(read, entry, "a service, {gatePort: ..., serviceHost: ..., servicePort: ...}");
         }
 }
 

@@ -3,7 +3,7 @@
 
 #include "conf.h"
 
-enum { WORD_MAX = 32 };
+enum { WORD_MAX = 32, BEGINNING_MIN = 3 };
 
 /* Lower case, without '-' and '_'; returns its length, or WORD_MAX + 1 for one that is too long to be a typing error. */
 static size_t plain_word(const char *word, char out[WORD_MAX])
@@ -48,7 +48,16 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
         return above[b_len];
 }
 
-/* One error for each three characters of the name, and one in a short name. */
+/* Whether @word could mean the name: one error for each three characters of it, one in a short one, or only its beginning. */
+static bool is_close(const char *word, size_t word_len, const char *name, size_t name_len, size_t *distance_out)
+{
+        if (word_len >= BEGINNING_MIN && word_len < name_len && memcmp(word, name, word_len) == 0)
+                *distance_out = 1;
+        else
+                *distance_out = distance(word, word_len, name, name_len);
+        return *distance_out <= (name_len < 3 ? 1 : name_len / 3);
+}
+
 const char *conf_suggest(const char *word, const char *const *names)
 {
         char a[WORD_MAX], b[WORD_MAX];
@@ -59,9 +68,9 @@ const char *conf_suggest(const char *word, const char *const *names)
                 return NULL;
         for (; *names; names++) {
                 size_t b_len = plain_word(*names, b);
-                size_t found = b_len > WORD_MAX ? SIZE_MAX : distance(a, a_len, b, b_len);
+                size_t found;
 
-                if (found < best_distance && found <= (b_len < 3 ? 1 : b_len / 3)) {
+                if (b_len <= WORD_MAX && is_close(a, a_len, b, b_len, &found) && found < best_distance) {
                         best_distance = found;
                         best = *names;
                 }

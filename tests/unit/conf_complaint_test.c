@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every way to be wrong, with the exact words that follow. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "conf_folder.h"
+#include "test.h"
+
+struct wrong {
+        const char *text;               /* of x.yaml */
+        const char *expected;
+        const char *file, *file_text;   /* one more file */
+};
+
+static void check_text(const char *text, const char *actual, const char *expected)
+{
+        if (strcmp(actual, expected) != 0)
+                test_fail(__FILE__, __LINE__, "%s\n--- says\n%s--- instead of\n%s", text, actual, expected);
+}
+
+static void run(const struct wrong *wrong, size_t count)
+{
+        struct folder folder = folder_begin();
+
+        for (size_t i = 0; i < count; i++) {
+                struct conf *conf;
+
+                folder_write("x.yaml", wrong[i].text, strlen(wrong[i].text), 0644);
+                if (wrong[i].file)
+                        folder_write(wrong[i].file, wrong[i].file_text, strlen(wrong[i].file_text), 0644);
+                check_text(wrong[i].text, folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), wrong[i].expected);
+                conf_free(conf);
+                if (wrong[i].file)
+                        remove(wrong[i].file);
+        }
+        folder_end(&folder);
+}
+
+#define RUN(table) run(table, sizeof(table) / sizeof(table[0]))
+#define KEY "secretFile: key\n"
+#define PORT_EXPECTED "expected a whole number from 1 to 65535, such as 8080, not "
+#define SERVICE(fields) KEY "provider: {services: [" fields "]}\n"
+#define SERVICE_WITH(field) SERVICE("{gatePort: 1, serviceHost: a, servicePort: 2, " field "}")
+
+TEST(conf_files_that_are_no_configuration)
+{
+        static const struct wrong wrong[] = {
+                { "", "x.yaml: the file is empty\n" },
+                { " \n\n\t\n", "x.yaml: the file is empty\n" },
+                { "# only words\n", "x.yaml: holds nothing\n" },
+                { "---\n", "x.yaml: holds nothing\n" },
+                { "~", "x.yaml: holds nothing\n" },
+                { "hello\n", "x.yaml:1:1: expected a map of keys and values, not \"hello\"\n" },
+                { "- a\n", "x.yaml:1:1: expected a map of keys and values, not a list\n" },
+                { "\x7f" "ELF\x02", "x.yaml:1:1: not a text file: it holds the character U+007F\n" },
+                { "port: 1\na: \xff\n", "x.yaml:2:4: not UTF-8 text: byte 0xff\n" },
+                { "a: \xc3\xa9\xc3\n", "x.yaml:1:5: not UTF-8 text: byte 0xc3\n" },
+                { "a: \xed\xa0\x80\n", "x.yaml:1:4: not UTF-8 text: byte 0xed\n" },
+                { "\xff\xfe" "a\n", "x.yaml:1:1: not UTF-8 text: byte 0xff\n" },
+                { "\xef\xbb\xbf\xef\xbb\xbf" "a: b\n", "x.yaml:1:1: not a text file: it holds the character U+FEFF\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_yaml_that_is_not_taken)
+{
+        static const struct wrong wrong[] = {
+                { "port: [1\n", "x.yaml:2:1: did not find expected ',' or ']' (while parsing a flow sequence that begins on line 1)\n" },
+                { "port: 'a\n", "x.yaml:2:1: found unexpected end of stream (while scanning a quoted scalar that begins on line 1)\n" },
+                { "port: @1\n", "x.yaml:1:7: found character that cannot start any token\n" },
+                { "a\tb: 1\n c: 2\n", "x.yaml:2:3: mapping values are not allowed in this context\n" },
+                { "port: &p 1\n",
+                  "x.yaml:1:7: anchors (&) and tags (!) are not used here; a text that begins with one needs quotes\n" },
+                { "provider: !!map {}\n",
+                  "x.yaml:1:11: anchors (&) and tags (!) are not used here; a text that begins with one needs quotes\n" },
+                { "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n",
+                  "x.yaml:1:4: anchors (&) and tags (!) are not used here; a text that begins with one needs quotes\n" },
+                { "port: *p\n", "x.yaml:1:7: aliases (*) are not used here: write the value itself, or quote it\n" },
+                { "port: 1\n---\nport: 2\n", "x.yaml:2:1: a second document; there must be one only\n" },
+                { "? [a]\n: 1\n", "x.yaml:1:3: a key must be a word\n" },
+                { "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "x.yaml:1:17: more than 16 lists and maps in each other\n" },
+                { "stateDirectory: \"a\\0b\"\n", "x.yaml:1:17: a text with a NUL character\n" },
+                { KEY "gateway: {listen: 127.0.0.1, listen: 127.0.0.2}\n",
+                  "x.yaml:2:30: \"listen\" is here twice; the first one is on line 2\n" },
+                { KEY "gateway:\nsecretFile: other\n", "x.yaml:3:1: \"secretFile\" is here twice; the first one is on line 1\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_keys_and_types)
+{
+        static const struct wrong wrong[] = {
+                { KEY "gatway: {}\n",
+                  "x.yaml: nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}\n"
+                  "x.yaml:2:1: unknown key \"gatway\"; did you mean gateway?\n" },
+                { KEY "gateway: {}\nzebra: 1\n",
+                  "x.yaml:3:1: unknown key \"zebra\"; the configuration has: secretFile, provider, gateway, dht, bootstrap, host, port, "
+                  "stateDirectory, logLevel\n" },
+                { KEY "gateway: {}\n\"a\\e[31m\": 1\n",
+                  "x.yaml:3:1: unknown key \"a\\u{1b}[31m\"; the configuration has: secretFile, provider, gateway, dht, bootstrap, host, "
+                  "port, stateDirectory, logLevel\n" },
+                { KEY "gateway: {listen_: 127.0.0.1}\n", "x.yaml:2:11: unknown key \"listen_\"; did you mean listen?\n" },
+                { KEY "gateway: 127.0.0.1\n", "x.yaml:2:10: gateway: expected a map of keys and values, not \"127.0.0.1\"\n" },
+                { KEY "gateway: []\n", "x.yaml:2:10: gateway: expected a map of keys and values, not a list\n" },
+                { KEY "gateway: {}\nport: 65536\n",
+                  "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not \"65536\"\n" },
+                { KEY "gateway: {}\nport: 0x10\n",
+                  "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not \"0x10\"\n" },
+                { KEY "gateway: {}\nport: 010\n",
+                  "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not \"010\"\n" },
+                { KEY "gateway: {}\nport: -1\n",
+                  "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not \"-1\"\n" },
+                { KEY "gateway: {}\nport: 99999999999999999999\n",
+                  "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not (20 characters)\n" },
+                { KEY "gateway: {}\nport:\n",
+                  "x.yaml:3:6: port: expected a whole number from 0 to 65535, such as 49737, not nothing\n" },
+                { KEY "gateway: {}\nport: {}\n",
+                  "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not a map\n" },
+                { KEY "gateway: {}\nlogLevel: loud\n", "x.yaml:3:11: logLevel: expected error, warning, notice, info, debug, not \"loud\"\n" },
+                { KEY "gateway: {}\nlogLevel: dbug\n", "x.yaml:3:11: logLevel: expected debug, not \"dbug\"\n" },
+                { KEY "gateway: {}\nstateDirectory: []\n",
+                  "x.yaml:3:17: stateDirectory: expected a text such as \"/var/lib/hypergate/router1\", not a list\n" },
+                { KEY "gateway: {routeFindingTimeoutMs: 1h}\n",
+                  "x.yaml:2:34: routeFindingTimeoutMs: expected a whole number from 0 to 3600000, such as 60000, not \"1h\"\n" },
+                { KEY, "x.yaml: nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_addresses)
+{
+        static const struct wrong wrong[] = {
+                { KEY "gateway: {listen: localhost}\n",
+                  "x.yaml:2:19: listen: expected an address of this machine, such as 127.0.0.1, 0.0.0.0 (all) or ::1, not \"localhost\"\n" },
+                { KEY "gateway: {listen: [127.0.0.1, 127.0.0.1]}\n",
+                  "x.yaml:2:31: listen: expected each address once, not \"127.0.0.1\"\n" },
+                { KEY "gateway: {listen: []}\n",
+                  "x.yaml:2:19: listen: expected at least one address of this machine, such as 127.0.0.1, not a list\n" },
+                { KEY "gateway: {listen: }\n", "x.yaml:2:19: listen: expected a list; write listen: [] for an empty one, not nothing\n" },
+                { KEY "gateway: {}\nhost: '::'\n", "x.yaml:3:7: host: expected an IPv4 address such as 0.0.0.0, not \"::\"\n" },
+                { KEY "gateway: {}\nbootstrap: [node1, 'node1:0', '1.2.3@node1:1', '::1:2', 'a b:1', {}]\n",
+                  "x.yaml:3:13: bootstrap: expected HOST:PORT, such as 192.0.2.1:49737 or node1.example.org:49737, not \"node1\"\n"
+                  "x.yaml:3:20: bootstrap: expected HOST:PORT with a port from 1 to 65535, such as 192.0.2.1:49737, not \"node1:0\"\n"
+                  "x.yaml:3:31: bootstrap: expected IP@HOST:PORT with an IPv4 address, such as 192.0.2.1@node1.example.org:49737, not "
+                  "\"1.2.3@node1:1\"\n"
+                  "x.yaml:3:48: bootstrap: expected HOST:PORT with a name or an IPv4 address: the DHT is IPv4 only, not \"::1:2\"\n"
+                  "x.yaml:3:57: bootstrap: expected HOST:PORT, such as 192.0.2.1:49737 or node1.example.org:49737, not \"a b:1\"\n"
+                  "x.yaml:3:66: bootstrap: expected a text such as \"192.0.2.1:49737\", not a map\n" },
+                { "dht: {persistent: yes}\n",
+                  "x.yaml: nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}\n"
+                  "x.yaml:1:19: persistent: expected true or false, not \"yes\"\n" },
+                { "dht: {persistent: true}\n",
+                  "x.yaml:1:1: dht: a persistent node must say where others reach it: public: IP:PORT, such as 192.0.2.1:49737\n" },
+                { "dht: {persistent: true}\nhost: here\nport: 1\n",
+                  "x.yaml:2:7: host: expected an IPv4 address such as 0.0.0.0, not \"here\"\n" },
+                { "dht: {persistent: true, public: 'node1:49737'}\n",
+                  "x.yaml:1:33: public: expected IP:PORT with the IPv4 address where others reach this node, such as 192.0.2.1:49737, not "
+                  "\"node1:49737\"\n" },
+                { KEY "gateway:\ndht: {public: '192.0.2.1:1'}\n",
+                  "x.yaml:3:1: warning: dht: public says nothing without persistent: true\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_services_in_the_configuration)
+{
+        static const struct wrong wrong[] = {
+                { SERVICE("{}"),
+                  "x.yaml:2:23: a service without gatePort, which gateways open, such as gatePort: 8080\n"
+                  "x.yaml:2:23: a service without serviceHost, where it runs, such as serviceHost: 127.0.0.1\n"
+                  "x.yaml:2:23: a service without servicePort, its port there, such as servicePort: 80\n" },
+                { SERVICE("{gatePort: 0, serviceHost: a, servicePort: '80'}"),
+                  "x.yaml:2:34: gatePort: " PORT_EXPECTED "\"0\"\n"
+                  "x.yaml:2:66: servicePort: expected a whole number from 1 to 65535 without quotes, such as 8080, not \"80\"\n" },
+                { SERVICE("{gatePort: 22:22, serviceHost: a, servicePort: 80.0}"),
+                  "x.yaml:2:34: gatePort: " PORT_EXPECTED "\"22:22\"\n"
+                  "x.yaml:2:70: servicePort: " PORT_EXPECTED "\"80.0\"\n" },
+                { SERVICE_WITH("protocol: tpc"), "x.yaml:2:79: protocol: expected tcp, not \"tpc\"\n" },
+                { SERVICE_WITH("protocol: sctp"), "x.yaml:2:79: protocol: expected tcp, udp, not \"sctp\"\n" },
+                { SERVICE_WITH("protocol: 2"), "x.yaml:2:79: protocol: expected tcp, udp, not \"2\"\n" },
+                { SERVICE_WITH("protocol: UDP"), "x.yaml:2:23: warning: UDP is not carried yet: the service for gatePort 1 is left out\n" },
+                { SERVICE_WITH("tags: [a]"), "x.yaml:2:75: tags: expected a text such as \"docker published\", not a list\n" },
+                { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, servicePort, protocol, "
+                                           "tags\n" },
+                { SERVICE("{gatePort: 1, serviceHost: 'a b', servicePort: 1}"),
+                  "x.yaml:2:50: serviceHost: expected a host name or an address, such as localhost or 127.0.0.1, not \"a b\"\n" },
+                { SERVICE("{gatePort: 1, serviceHost: 'b\xc3\xbc" "cher', servicePort: 1}"),
+                  "x.yaml:2:50: serviceHost: expected a host name in its ASCII form (xn--...), not \"b\\u{fc}cher\"\n" },
+                { SERVICE("{gatePort: 1, serviceHost: 127.0.0.256, servicePort: 1}"),
+                  "x.yaml:2:50: serviceHost: expected an address with four numbers from 0 to 255, such as 127.0.0.1, not \"127.0.0.256\"\n" },
+                { SERVICE("{gatePort: 1, serviceHost: '127.0.0.1:80', servicePort: 1}"),
+                  "x.yaml:2:50: serviceHost: expected a host alone, without a port: a name, or an address such as 127.0.0.1 or ::1, not "
+                  "\"127.0.0.1:80\"\n" },
+                { SERVICE("[1]"),
+                  "x.yaml:2:23: services: expected a service {gatePort: ...} or the name of a service file, not a list\n" },
+                { SERVICE("'{\"gatePort\": 1}'"),
+                  "x.yaml:2:23: services: expected the name of a file, or the service itself without quotes, not \"{\"gatePort\": 1}\"\n" },
+                { SERVICE("'https://example.org/http.json'"),
+                  "x.yaml:2:23: services: expected the name of a file: nothing is fetched, download it first, not "
+                  "\"https://example.org/http.json\"\n" },
+                { KEY "provider: {services: }\n",
+                  "x.yaml:2:22: services: expected a list; write services: [] for an empty one, not nothing\n" },
+                { KEY "gateway: {services: [{}]}\n",
+                  "x.yaml:2:22: says nothing about which services pass; it needs at least one of gatePort, serviceHost, servicePort, "
+                  "protocol, tags\n" },
+                { KEY "gateway: {services: []}\n",
+                  "x.yaml:2:21: warning: services: an empty list lets every service pass; leave it out to say so\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_service_files)
+{
+        static const char main_text[] = KEY "provider:\n  services:\n    - s.json\n";
+        static const char yaml_text[] = KEY "provider:\n  services:\n    - s.yaml\n";
+        static const struct wrong wrong[] = {
+                { main_text, "x.yaml:4:7: services: cannot read \"s.json\": No such file or directory\n" },
+                { main_text, "s.json: the file is empty\n", "s.json", "" },
+                { main_text, "s.json: holds nothing\n", "s.json", "null" },
+                { main_text, "s.json:1:1: a service file is a list of services, or a map with one: services: [...]\n", "s.json", "80" },
+                { main_text,
+                  "s.json:1:1: a service file is a list of services, or a map with one: services: [...]\n"
+                  "s.json:1:2: warning: unknown key \"gatePort\" is passed over\n", "s.json", "{\"gatePort\": 80}" },
+                { main_text, "s.json:1:2: expected a service, {gatePort: ..., serviceHost: ..., servicePort: ...}, not \"t.json\"\n",
+                  "s.json", "[\"t.json\"]" },
+                { main_text,
+                  "s.json:2:12: gatePort: expected a whole number from 1 to 65535 without quotes, such as 8080, not \"80\"\n"
+                  "s.json:2:33: serviceHost: expected a text such as \"127.0.0.1\", not \"1\"\n"
+                  "s.json:3:2: warning: unknown key \"service_port\" is passed over; did you mean servicePort?\n"
+                  "s.json:3:36: servicePort: " PORT_EXPECTED "\"1.5\"\n", "s.json",
+                  "[{\n\"gatePort\":\"80\", \"serviceHost\": 1,\n \"service_port\": 1, \"servicePort\": 1.5}]" },
+                { main_text, "s.json:1:18: \"services\" is here twice; the first one is on line 1\n", "s.json",
+                  "{\"services\": [], \"services\": []}" },
+                { yaml_text, "s.yaml:1:3: unknown key \"gateport\"; did you mean gatePort?\n"
+                             "s.yaml:1:3: a service without gatePort, which gateways open, such as gatePort: 8080\n", "s.yaml",
+                  "- gateport: 80\n  serviceHost: a\n  servicePort: 80\n" },
+                { KEY "provider: {services: [/dev/null, /tmp]}\n",
+                  "x.yaml:2:23: services: cannot read \"/dev/null\": not a file\n"
+                  "x.yaml:2:34: services: cannot read \"/tmp\": it is a folder\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_secrets_that_are_none)
+{
+        static const struct wrong wrong[] = {
+                { "gateway:\n", "x.yaml: no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; \"hypergate new --output "
+                                "FILE\" makes one\n" },
+                { "secretFile: nokey\ngateway:\n", "x.yaml:1:13: secretFile: cannot read \"nokey\": No such file or directory\n" },
+                { "secretFile: .\ngateway:\n", "x.yaml:1:13: secretFile: cannot read \".\": it is a folder\n" },
+                { "secretFile: " FOLDER_SECRET "\ngateway:\n",
+                  "x.yaml:1:13: secretFile: cannot read (64 characters): No such file or directory\n" },
+                { "secret: " FOLDER_SECRET "\nsecretFile: key\ngateway:\n", "x.yaml:1:1: unknown key \"secret\"; did you mean secretFile?\n" },
+                { FOLDER_SECRET ": 1\n" KEY "gateway:\n",
+                  "x.yaml:1:1: unknown key (64 characters); the configuration has: secretFile, provider, gateway, dht, bootstrap, host, "
+                  "port, stateDirectory, logLevel\n" },
+        };
+
+        RUN(wrong);
+}
+
+/* What becomes of a secret file with this content and mode. */
+static const char *with_secret(const char *text, unsigned mode)
+{
+        const char *said;
+        struct conf *conf;
+
+        folder_write("other", text, strlen(text), mode);
+        folder_write("x.yaml", "secretFile: other\ngateway:\n", strlen("secretFile: other\ngateway:\n"), 0644);
+        said = folder_load((struct conf_source)CONF_SOURCE_INIT, &conf);
+        check(!!conf == !said[0]);
+        conf_free(conf);
+        return said;
+}
+
+TEST(conf_secret_files_that_are_not_good)
+{
+        struct folder folder = folder_begin();
+
+        check_text("whole", with_secret(FOLDER_SECRET "\n", 0600), "");
+        check_text("read-only", with_secret(FOLDER_SECRET, 0400), "");
+        check_text("blanks", with_secret("  " FOLDER_SECRET " \r\n\n", 0600), "");
+        check_text("upper case", with_secret("000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F", 0600), "");
+        check_text("open", with_secret(FOLDER_SECRET "\n", 0640),
+                   "x.yaml:1:13: secretFile: \"other\" is open to others than its owner (mode 0640): chmod 600 it, and think of a new secret\n");
+        check_text("writable", with_secret(FOLDER_SECRET "\n", 0602),
+                   "x.yaml:1:13: secretFile: \"other\" is open to others than its owner (mode 0602): chmod 600 it, and think of a new secret\n");
+        check_text("empty", with_secret("\n", 0600), "other: the router secret is empty; \"hypergate new\" makes one\n");
+        check_text("short", with_secret("0123456789abcdef\n", 0600), "other:1:1: the router secret has 16 characters, not 64\n");
+        check_text("long", with_secret(FOLDER_SECRET "00", 0600), "other:1:1: the router secret has 66 characters, not 64\n");
+        check_text("no hex", with_secret("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1g", 0600),
+                   "other:1:64: the router secret: character 64 is none of 0-9 a-f; it is 64 of these\n");
+        check_text("two", with_secret(FOLDER_SECRET " " FOLDER_SECRET, 0600),
+                   "other:1:65: the router secret: character 65 is none of 0-9 a-f; it is 64 of these\n");
+        folder_end(&folder);
+}
+
+TEST(conf_complaints_are_kept_up_to_a_bound_and_counted_beyond)
+{
+        enum { KEYS = 60, MAPS = 10 };
+        struct folder folder = folder_begin();
+        struct conf_source source = CONF_SOURCE_INIT;
+        struct conf_complaints complaints;
+        struct conf *conf = NULL;
+        char *text;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+
+        fputs(KEY "provider:\n  services:\n", out);
+        for (int i = 0; i < 250; i++)
+                fprintf(out, "    - {gatePort: %d, serviceHost: a, servicePort: 1, protocol: udp}\n", i + 1);
+        for (int i = 0; i < MAPS; i++) {
+                fprintf(out, "    - {gatePort: %d, serviceHost: a, servicePort: 1", i + 1);
+                for (int j = 0; j < KEYS; j++)
+                        fprintf(out, ", k%d: 1", j);
+                fputs("}\n", out);
+        }
+        fclose(out);
+        folder_write("x.yaml", text, len, 0644);
+        free(text);
+        source.path = "x.yaml";
+        check_equal(conf_load(&source, &conf, &complaints), CONF_BAD);
+        check(!conf);
+        check_equal(complaints.count, CONF_COMPLAINTS_MAX);
+        check_equal(complaints.error_count, KEYS * MAPS);
+        check_equal(complaints.warning_count, 250);
+        check_equal(complaints.omitted_count, KEYS * MAPS + 250 - CONF_COMPLAINTS_MAX);
+        for (size_t i = 0; i < complaints.count; i++)
+                check(!complaints.list[i].warning);
+        conf_complaints_fini(&complaints);
+        folder_end(&folder);
+}
+
+TEST(conf_files_beyond_the_bounds)
+{
+        struct folder folder = folder_begin();
+        struct conf *conf;
+        char *text;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+
+        for (int i = 0; i < CONF_FILE_BYTES_MAX; i++)
+                fputs("#", out);
+        fputs("\n", out);
+        fclose(out);
+        folder_write("x.yaml", text, len, 0644);
+        check_text("long file", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), "x.yaml: cannot read it: more than 1 MiB\n");
+        folder_write("x.yaml", text, len - 1, 0644);
+        check_text("longest file", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), "x.yaml: holds nothing\n");
+        free(text);
+
+        out = open_memstream(&text, &len);
+        for (int i = 0; i < 300000; i++)
+                fputs("1,", out);
+        fclose(out);
+        folder_write("s.json", "[", 1, 0644);
+        out = fopen("s.json", "a");
+        fwrite(text, 1, len, out);
+        fclose(out);
+        free(text);
+        folder_write("x.yaml", SERVICE("s.json"), strlen(SERVICE("s.json")), 0644);
+        check_text("many values", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf),
+                   "s.json:1:524288: more than 262144 values in one file\n");
+        folder_end(&folder);
+}
+
+TEST(conf_service_files_are_counted)
+{
+        struct folder folder = folder_begin();
+        struct conf *conf;
+        char *text;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+
+        folder_write("s.yaml", "services: []\n", 13, 0644);
+        fputs(KEY "provider:\n  services:\n", out);
+        for (int i = 0; i < CONF_FILES_MAX + 2; i++)
+                fputs("    - s.yaml\n", out);
+        fclose(out);
+        folder_write("x.yaml", text, len, 0644);
+        free(text);
+        check_text("files", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), "x.yaml:260:7: more than 256 service files\n");
+        folder_end(&folder);
+}
