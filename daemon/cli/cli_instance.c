@@ -44,8 +44,8 @@ static int take_secret(const struct cli_options *options)
                 last = given;
         }
         if (last)
-                fprintf(stderr, "hypergate: warning: --router: others on this machine could read the secret while this command started; "
-                                "HYPERGATE_ROUTER or secretFile in a configuration keep it private\n");
+                fputs("hypergate: warning: --router: others on this machine could read the secret while this command started; "
+                      "HYPERGATE_ROUTER, or secretFile in a configuration, keep it private\n", stderr);
         if (last)
                 fd = cli_secret_take(last->value);
         else if (variable && *variable && options->command == CLI_INSTANCE)
@@ -60,7 +60,8 @@ static int take_secret(const struct cli_options *options)
 static bool check(const struct cli_sheet *sheet, int conf_fd, int secret_fd)
 {
         struct conf_source source = {
-                .path = "command line", .fd = conf_fd, .secret_fd = secret_fd, .flags = sheet->flags, .flag_count = sheet->flag_count,
+                .path = "command line", .fd = conf_fd, .secret_fd = secret_fd,
+                .flags = sheet->flags, .flag_count = sheet->flag_count,
         };
         struct conf_complaints complaints;
         struct conf *conf;
@@ -89,7 +90,8 @@ static bool asks_for_something(const struct cli_options *options)
         if (cli_options_next(options, CLI_OPTION_PROVIDER, NULL) || cli_options_next(options, CLI_OPTION_GATEWAY, NULL))
                 return true;
         if (options->given_count)
-                fprintf(stderr, "hypergate: provider or gateway? --provider SERVICES, --gateway [SERVICES]\nTry: hypergate --help\n");
+                fprintf(stderr, "hypergate: provider or gateway? --provider SERVICES, --gateway [SERVICES]\n"
+                                "Try: hypergate --help\n");
         else
                 fputs(cli_usage, stderr);
         return false;

@@ -38,6 +38,7 @@ static void run(const struct wrong *wrong, size_t count)
         folder_end(&folder);
 }
 
+#define ROOT_KEYS "secretFile, provider, gateway, dht, bootstrap, host, port, stateDirectory, logLevel"
 #define RUN(table) run(table, sizeof(table) / sizeof(table[0]))
 #define KEY "secretFile: key\n"
 #define PORT_EXPECTED "expected a whole number from 1 to 65535, such as 8080, not "
@@ -68,8 +69,10 @@ TEST(conf_files_that_are_no_configuration)
 TEST(conf_yaml_that_is_not_taken)
 {
         static const struct wrong wrong[] = {
-                { "port: [1\n", "x.yaml:2:1: did not find expected ',' or ']' (while parsing a flow sequence that begins on line 1)\n" },
-                { "port: 'a\n", "x.yaml:2:1: found unexpected end of stream (while scanning a quoted scalar that begins on line 1)\n" },
+                { "port: [1\n", "x.yaml:2:1: did not find expected ',' or ']' (while parsing a flow sequence that begins on line "
+                                "1)\n" },
+                { "port: 'a\n", "x.yaml:2:1: found unexpected end of stream (while scanning a quoted scalar that begins on line "
+                                "1)\n" },
                 { "port: @1\n", "x.yaml:1:7: found character that cannot start any token\n" },
                 { "a\tb: 1\n c: 2\n", "x.yaml:2:3: mapping values are not allowed in this context\n" },
                 { "port: &p 1\n",
@@ -98,11 +101,9 @@ TEST(conf_keys_and_types)
                   "x.yaml: nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}\n"
                   "x.yaml:2:1: unknown key \"gatway\"; did you mean gateway?\n" },
                 { KEY "gateway: {}\nzebra: 1\n",
-                  "x.yaml:3:1: unknown key \"zebra\"; the configuration has: secretFile, provider, gateway, dht, bootstrap, host, port, "
-                  "stateDirectory, logLevel\n" },
+                  "x.yaml:3:1: unknown key \"zebra\"; the configuration has: " ROOT_KEYS "\n" },
                 { KEY "gateway: {}\n\"a\\e[31m\": 1\n",
-                  "x.yaml:3:1: unknown key \"a\\u{1b}[31m\"; the configuration has: secretFile, provider, gateway, dht, bootstrap, host, "
-                  "port, stateDirectory, logLevel\n" },
+                  "x.yaml:3:1: unknown key \"a\\u{1b}[31m\"; the configuration has: " ROOT_KEYS "\n" },
                 { KEY "gateway: {listen_: 127.0.0.1}\n", "x.yaml:2:11: unknown key \"listen_\"; did you mean listen?\n" },
                 { KEY "gateway: 127.0.0.1\n", "x.yaml:2:10: gateway: expected a map of keys and values, not \"127.0.0.1\"\n" },
                 { KEY "gateway: []\n", "x.yaml:2:10: gateway: expected a map of keys and values, not a list\n" },
@@ -120,7 +121,8 @@ TEST(conf_keys_and_types)
                   "x.yaml:3:6: port: expected a whole number from 0 to 65535, such as 49737, not nothing\n" },
                 { KEY "gateway: {}\nport: {}\n",
                   "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not a map\n" },
-                { KEY "gateway: {}\nlogLevel: loud\n", "x.yaml:3:11: logLevel: expected error, warning, notice, info, debug, not \"loud\"\n" },
+                { KEY "gateway: {}\nlogLevel: loud\n", "x.yaml:3:11: logLevel: expected error, warning, notice, info, debug, not "
+                                                       "\"loud\"\n" },
                 { KEY "gateway: {}\nlogLevel: dbug\n", "x.yaml:3:11: logLevel: expected debug, not \"dbug\"\n" },
                 { KEY "gateway: {}\nstateDirectory: []\n",
                   "x.yaml:3:17: stateDirectory: expected a text such as \"/var/lib/hypergate/router1\", not a list\n" },
@@ -136,17 +138,21 @@ TEST(conf_addresses)
 {
         static const struct wrong wrong[] = {
                 { KEY "gateway: {listen: localhost}\n",
-                  "x.yaml:2:19: listen: expected an address of this machine, such as 127.0.0.1, 0.0.0.0 (all) or ::1, not \"localhost\"\n" },
+                  "x.yaml:2:19: listen: expected an address of this machine, such as 127.0.0.1, 0.0.0.0 (all) or ::1, not "
+                  "\"localhost\"\n" },
                 { KEY "gateway: {listen: [127.0.0.1, 127.0.0.1]}\n",
                   "x.yaml:2:31: listen: expected each address once, not \"127.0.0.1\"\n" },
                 { KEY "gateway: {listen: []}\n",
                   "x.yaml:2:19: listen: expected at least one address of this machine, such as 127.0.0.1, not a list\n" },
-                { KEY "gateway: {listen: }\n", "x.yaml:2:19: listen: expected a list; write listen: [] for an empty one, not nothing\n" },
+                { KEY "gateway: {listen: }\n", "x.yaml:2:19: listen: expected a list; write listen: [] for an empty one, not "
+                                               "nothing\n" },
                 { KEY "gateway: {}\nhost: '::'\n", "x.yaml:3:7: host: expected an IPv4 address such as 0.0.0.0, not \"::\"\n" },
                 { KEY "gateway: {}\nbootstrap: [node1, 'node1:0', '1.2.3@node1:1', '::1:2', 'a b:1', {}]\n",
                   "x.yaml:3:13: bootstrap: expected HOST:PORT, such as 192.0.2.1:49737 or node1.example.org:49737, not \"node1\"\n"
-                  "x.yaml:3:20: bootstrap: expected HOST:PORT with a port from 1 to 65535, such as 192.0.2.1:49737, not \"node1:0\"\n"
-                  "x.yaml:3:31: bootstrap: expected IP@HOST:PORT with an IPv4 address, such as 192.0.2.1@node1.example.org:49737, not "
+                  "x.yaml:3:20: bootstrap: expected HOST:PORT with a port from 1 to 65535, such as 192.0.2.1:49737, not "
+                  "\"node1:0\"\n"
+                  "x.yaml:3:31: bootstrap: expected IP@HOST:PORT with an IPv4 address, such as "
+                  "192.0.2.1@node1.example.org:49737, not "
                   "\"1.2.3@node1:1\"\n"
                   "x.yaml:3:48: bootstrap: expected HOST:PORT with a name or an IPv4 address: the DHT is IPv4 only, not \"::1:2\"\n"
                   "x.yaml:3:57: bootstrap: expected HOST:PORT, such as 192.0.2.1:49737 or node1.example.org:49737, not \"a b:1\"\n"
@@ -159,7 +165,8 @@ TEST(conf_addresses)
                 { "dht: {persistent: true}\nhost: here\nport: 1\n",
                   "x.yaml:2:7: host: expected an IPv4 address such as 0.0.0.0, not \"here\"\n" },
                 { "dht: {persistent: true, public: 'node1:49737'}\n",
-                  "x.yaml:1:33: public: expected IP:PORT with the IPv4 address where others reach this node, such as 192.0.2.1:49737, not "
+                  "x.yaml:1:33: public: expected IP:PORT with the IPv4 address where others reach this node, such as "
+                  "192.0.2.1:49737, not "
                   "\"node1:49737\"\n" },
                 { KEY "gateway:\ndht: {public: '192.0.2.1:1'}\n",
                   "x.yaml:3:1: warning: dht: public says nothing without persistent: true\n" },
@@ -184,30 +191,36 @@ TEST(conf_services_in_the_configuration)
                 { SERVICE_WITH("protocol: tpc"), "x.yaml:2:79: protocol: expected tcp, not \"tpc\"\n" },
                 { SERVICE_WITH("protocol: sctp"), "x.yaml:2:79: protocol: expected tcp, udp, not \"sctp\"\n" },
                 { SERVICE_WITH("protocol: 2"), "x.yaml:2:79: protocol: expected tcp, udp, not \"2\"\n" },
-                { SERVICE_WITH("protocol: UDP"), "x.yaml:2:23: warning: UDP is not carried yet: the service for gatePort 1 is left out\n" },
+                { SERVICE_WITH("protocol: UDP"), "x.yaml:2:23: warning: UDP is not carried yet: the service for gatePort 1 is "
+                                                 "left out\n" },
                 { SERVICE_WITH("tags: [a]"), "x.yaml:2:75: tags: expected a text such as \"docker published\", not a list\n" },
-                { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, servicePort, protocol, "
+                { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, "
+                                           "servicePort, protocol, "
                                            "tags\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'a b', servicePort: 1}"),
                   "x.yaml:2:50: serviceHost: expected a host name or an address, such as localhost or 127.0.0.1, not \"a b\"\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'b\xc3\xbc" "cher', servicePort: 1}"),
                   "x.yaml:2:50: serviceHost: expected a host name in its ASCII form (xn--...), not \"b\\u{fc}cher\"\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 127.0.0.256, servicePort: 1}"),
-                  "x.yaml:2:50: serviceHost: expected an address with four numbers from 0 to 255, such as 127.0.0.1, not \"127.0.0.256\"\n" },
+                  "x.yaml:2:50: serviceHost: expected an address with four numbers from 0 to 255, such as 127.0.0.1, not "
+                  "\"127.0.0.256\"\n" },
                 { SERVICE("{gatePort: 1, serviceHost: '127.0.0.1:80', servicePort: 1}"),
-                  "x.yaml:2:50: serviceHost: expected a host alone, without a port: a name, or an address such as 127.0.0.1 or ::1, not "
+                  "x.yaml:2:50: serviceHost: expected a host alone, without a port: a name, or an address such as 127.0.0.1 or "
+                  "::1, not "
                   "\"127.0.0.1:80\"\n" },
                 { SERVICE("[1]"),
                   "x.yaml:2:23: services: expected a service {gatePort: ...} or the name of a service file, not a list\n" },
                 { SERVICE("'{\"gatePort\": 1}'"),
-                  "x.yaml:2:23: services: expected the name of a file, or the service itself without quotes, not \"{\"gatePort\": 1}\"\n" },
+                  "x.yaml:2:23: services: expected the name of a file, or the service itself without quotes, not "
+                  "\"{\"gatePort\": 1}\"\n" },
                 { SERVICE("'https://example.org/http.json'"),
                   "x.yaml:2:23: services: expected the name of a file: nothing is fetched, download it first, not "
                   "\"https://example.org/http.json\"\n" },
                 { KEY "provider: {services: }\n",
                   "x.yaml:2:22: services: expected a list; write services: [] for an empty one, not nothing\n" },
                 { KEY "gateway: {services: [{}]}\n",
-                  "x.yaml:2:22: says nothing about which services pass; it needs at least one of gatePort, serviceHost, servicePort, "
+                  "x.yaml:2:22: says nothing about which services pass; it needs at least one of gatePort, serviceHost, "
+                  "servicePort, "
                   "protocol, tags\n" },
                 { KEY "gateway: {services: []}\n",
                   "x.yaml:2:21: warning: services: an empty list lets every service pass; leave it out to say so\n" },
@@ -224,11 +237,13 @@ TEST(conf_service_files)
                 { main_text, "x.yaml:4:7: services: cannot read \"s.json\": No such file or directory\n" },
                 { main_text, "s.json: the file is empty\n", "s.json", "" },
                 { main_text, "s.json: holds nothing\n", "s.json", "null" },
-                { main_text, "s.json:1:1: a service file is a list of services, or a map with one: services: [...]\n", "s.json", "80" },
+                { main_text, "s.json:1:1: a service file is a list of services, or a map with one: services: "
+                             "[...]\n", "s.json", "80" },
                 { main_text,
                   "s.json:1:1: a service file is a list of services, or a map with one: services: [...]\n"
                   "s.json:1:2: warning: unknown key \"gatePort\" is passed over\n", "s.json", "{\"gatePort\": 80}" },
-                { main_text, "s.json:1:2: expected a service, {gatePort: ..., serviceHost: ..., servicePort: ...}, not \"t.json\"\n",
+                { main_text, "s.json:1:2: expected a service, {gatePort: ..., serviceHost: ..., servicePort: ...}, not "
+                             "\"t.json\"\n",
                   "s.json", "[\"t.json\"]" },
                 { main_text,
                   "s.json:2:12: gatePort: expected a whole number from 1 to 65535 without quotes, such as 8080, not \"80\"\n"
@@ -252,16 +267,17 @@ TEST(conf_service_files)
 TEST(conf_secrets_that_are_none)
 {
         static const struct wrong wrong[] = {
-                { "gateway:\n", "x.yaml: no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; \"hypergate new --output "
+                { "gateway:\n", "x.yaml: no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; \"hypergate "
+                                "new --output "
                                 "FILE\" makes one\n" },
                 { "secretFile: nokey\ngateway:\n", "x.yaml:1:13: secretFile: cannot read \"nokey\": No such file or directory\n" },
                 { "secretFile: .\ngateway:\n", "x.yaml:1:13: secretFile: cannot read \".\": it is a folder\n" },
                 { "secretFile: " FOLDER_SECRET "\ngateway:\n",
                   "x.yaml:1:13: secretFile: cannot read (64 characters): No such file or directory\n" },
-                { "secret: " FOLDER_SECRET "\nsecretFile: key\ngateway:\n", "x.yaml:1:1: unknown key \"secret\"; did you mean secretFile?\n" },
+                { "secret: " FOLDER_SECRET "\nsecretFile: key\ngateway:\n", "x.yaml:1:1: unknown key \"secret\"; did you mean "
+                                                                            "secretFile?\n" },
                 { FOLDER_SECRET ": 1\n" KEY "gateway:\n",
-                  "x.yaml:1:1: unknown key (64 characters); the configuration has: secretFile, provider, gateway, dht, bootstrap, host, "
-                  "port, stateDirectory, logLevel\n" },
+                  "x.yaml:1:1: unknown key (64 characters); the configuration has: " ROOT_KEYS "\n" },
         };
 
         RUN(wrong);
@@ -290,9 +306,11 @@ TEST(conf_secret_files_that_are_not_good)
         check_text("blanks", with_secret("  " FOLDER_SECRET " \r\n\n", 0600), "");
         check_text("upper case", with_secret("000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F", 0600), "");
         check_text("open", with_secret(FOLDER_SECRET "\n", 0640),
-                   "x.yaml:1:13: secretFile: \"other\" is open to others than its owner (mode 0640): chmod 600 it, and think of a new secret\n");
+                   "x.yaml:1:13: secretFile: \"other\" is open to others than its owner (mode 0640): chmod 600 it, and think of "
+                   "a new secret\n");
         check_text("writable", with_secret(FOLDER_SECRET "\n", 0602),
-                   "x.yaml:1:13: secretFile: \"other\" is open to others than its owner (mode 0602): chmod 600 it, and think of a new secret\n");
+                   "x.yaml:1:13: secretFile: \"other\" is open to others than its owner (mode 0602): chmod 600 it, and think of "
+                   "a new secret\n");
         check_text("empty", with_secret("\n", 0600), "other: the router secret is empty; \"hypergate new\" makes one\n");
         check_text("short", with_secret("0123456789abcdef\n", 0600), "other:1:1: the router secret has 16 characters, not 64\n");
         check_text("long", with_secret(FOLDER_SECRET "00", 0600), "other:1:1: the router secret has 66 characters, not 64\n");
@@ -352,7 +370,8 @@ TEST(conf_files_beyond_the_bounds)
         fputs("\n", out);
         fclose(out);
         folder_write("x.yaml", text, len, 0644);
-        check_text("long file", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), "x.yaml: cannot read it: more than 1 MiB\n");
+        check_text("long file", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), "x.yaml: cannot read it: more than 1 "
+                                                                                          "MiB\n");
         folder_write("x.yaml", text, len - 1, 0644);
         check_text("longest file", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), "x.yaml: holds nothing\n");
         free(text);
@@ -387,6 +406,7 @@ TEST(conf_service_files_are_counted)
         fclose(out);
         folder_write("x.yaml", text, len, 0644);
         free(text);
-        check_text("files", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), "x.yaml:260:7: more than 256 service files\n");
+        check_text("files", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), "x.yaml:260:7: more than 256 service "
+                                                                                      "files\n");
         folder_end(&folder);
 }

@@ -102,8 +102,9 @@ static bool jansson_takes(const char *text, size_t len)
 TEST(conf_json_takes_what_jansson_takes)
 {
         static const char *const tokens[] = {
-                "[", "]", "{", "}", ",", ":", " ", "\n", "\"a\"", "\"b\"", "\"\\u00", "e9\"", "\"", "\\", "\\ud83d", "\\ude00", "0", "1",
-                "-", ".", "e", "E+", "null", "true", "false", "\t", "[1,2]", "{\"a\":1}", ",\"c\":", "\xc3\xa9", "x",
+                "[", "]", "{", "}", ",", ":", " ", "\n", "\"a\"", "\"b\"", "\"\\u00", "e9\"", "\"", "\\", "\\ud83d",
+                "\\ude00", "0", "1", "-", ".", "e", "E+", "null", "true", "false", "\t", "[1,2]", "{\"a\":1}", ",\"c\":",
+                "\xc3\xa9", "x",
         };
         uint64_t seed = 20240229;
         unsigned taken = 0;

@@ -94,7 +94,8 @@ TEST(conf_with_everything)
                     "bootstrap: ['192.0.2.1@boot.example.org:1', boot2:65535]\n"
                     "dht: {persistent: true, public: '203.0.113.9:1000'}\n"
                     "provider:\n  services:\n"
-                    "    - {gatePort: 80, serviceHost: web-1.example.org, servicePort: 8080, protocol: TCP, tags: docker published}\n"
+                    "    - {gatePort: 80, serviceHost: web-1.example.org, servicePort: 8080, protocol: TCP, tags: docker "
+                    "published}\n"
                     "    - etc/http.json\n    - etc/ssh.yaml\n"
                     "gateway:\n  listen: [0.0.0.0, '::1']\n  routeFindingTimeoutMs: 0\n"
                     "  services: [{gatePort: 80}, {tags: a b, protocol: udp, serviceHost: x, servicePort: 3}]\n", "");
@@ -145,7 +146,8 @@ TEST(conf_takes_the_service_files_of_the_original)
         check_equal(conf->gateway.filters[1].protocol, CONF_UDP);
         conf_free(conf);
 
-        write_text("odd", "\xef\xbb\xbf [{\"gatePort\"\n:8.08e3,\"serviceHost\":\"\\u006cocalhost\",\"servicePort\":80.0,\"protocol\":\"Tcp\","
+        write_text("odd", "\xef\xbb\xbf "
+                          "[{\"gatePort\"\n:8.08e3,\"serviceHost\":\"\\u006cocalhost\",\"servicePort\":80.0,\"protocol\":\"Tcp\","
                           "\"tags\":null,\"comment\":\"\\ud83d\\ude00\"}]");
         conf = load("secretFile: key\nprovider: {services: odd}\n", "odd:2:88: warning: unknown key \"comment\" is passed over\n");
         check_service(&conf->provider.services[0], 8080, "localhost", 80, "");
@@ -246,7 +248,8 @@ TEST(conf_secret_comes_from_the_first_that_has_one)
         check_equal(conf->secret[31], 0xff);
         conf_free(conf);
         folder_write("fd", "zz", 2, 0600);
-        check(strcmp(folder_load(source, &conf), "--router: the router secret: character 1 is none of 0-9 a-f; it is 64 of these\n") == 0);
+        check(strcmp(folder_load(source, &conf), "--router: the router secret: character 1 is none of 0-9 a-f; it is 64 of "
+                                                 "these\n") == 0);
         close(source.secret_fd);
         folder_end(&folder);
 }
@@ -291,7 +294,8 @@ TEST(conf_of_the_command_line_names_flags)
         source.fd = open("sheet", O_RDONLY | O_CLOEXEC);
         for (int i = 0; i < 2; i++)     /* again: from the start of the file */
                 check(strcmp(folder_load(source, &conf),
-                             "--listen: listen: expected an address of this machine, such as 127.0.0.1, 0.0.0.0 (all) or ::1, not \"here\"\n"
+                             "--listen: listen: expected an address of this machine, such as 127.0.0.1, 0.0.0.0 (all) or ::1, "
+                             "not \"here\"\n"
                              "command line:5:7: host: expected an IPv4 address such as 0.0.0.0, not \"there\"\n"
                              "--provider:1:15: gatePort: expected a whole number from 1 to 65535, such as 8080, not \"0\"\n") == 0);
         check(fcntl(source.fd, F_GETFD) >= 0);
