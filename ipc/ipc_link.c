@@ -32,7 +32,7 @@ int ipc_link_pair(int fds_out[2])
 
 void ipc_link_init(struct ipc_link *link, int fd, enum ipc_role self, enum ipc_role peer, uint32_t id)
 {
-        *link = (struct ipc_link){ .fd = fd, .self = self, .peer = peer, .id = id };
+        *link = (struct ipc_link){ .fd = fd, .self = self, .peer = peer, .id = id, .queue_max = IPC_QUEUE_MAX };
         link->last = &link->first;
 }
 
@@ -91,7 +91,7 @@ static int queue(struct ipc_link *link, uint32_t type, const void *payload, size
 {
         struct ipc_queued *queued;
 
-        if (link->queued_bytes + len > IPC_QUEUE_MAX)
+        if (link->queued_bytes + len > link->queue_max)
                 return -ENOBUFS;
         queued = malloc(sizeof(*queued) + len);
         if (!queued)

@@ -22,7 +22,7 @@ struct ipc_link {
         enum ipc_role self, peer;
         uint32_t id;                    /* the peer's, among those of its role */
         struct ipc_queued *first, **last;
-        size_t queued_bytes;
+        size_t queued_bytes, queue_max; /* IPC_QUEUE_MAX, unless its owner knows of more that is bounded otherwise */
 };
 
 struct ipc_received {

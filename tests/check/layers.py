@@ -12,7 +12,7 @@ STACK = ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'peer', 'swarm', 'tunne
 MAY = {
     'ipc': [],
     'conf': [],
-    'daemon': ['ipc', 'conf'],
+    'daemon': ['ipc', 'conf', 'worker/base'],
     'daemon/cli': ['ipc', 'conf'],
     'worker/base': [],
     'worker/run': ['ipc', 'worker/base'],
