@@ -155,10 +155,25 @@ static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
         }
 }
 
+static void *do_nothing(void *context)
+{
+        return NULL;
+}
+
+/* The C library sets up its signals with the first thread, which must be before the wall: no handler changes behind it. */
+static void begin_threading(void)
+{
+        pthread_t first;
+
+        if (pthread_create(&first, NULL, do_nothing, NULL) == 0)
+                pthread_join(first, NULL);
+}
+
 void resolve_pool_init(struct resolve_pool *pool, struct ev_loop *loop,
                        void (*on_answer)(void *context, const struct ipc_resolve_answer *answer), void *context)
 {
         *pool = (struct resolve_pool){ .loop = loop, .on_answer = on_answer, .context = context };
+        begin_threading();
         pthread_mutex_init(&pool->lock, NULL);
         pthread_cond_init(&pool->work, NULL);
         list_init(&pool->asked);
