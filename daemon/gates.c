@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "gates.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backoff.h"
+#include "ipc_fd.h"
+#include "monotonic.h"
+#include "sockets.h"
+
+bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t protocol)
+{
+        if (!conf->present || port == 0 || protocol != CONF_TCP)
+                return false;
+        for (size_t i = 0; i < conf->filter_count; i++) {
+                const struct conf_filter *filter = &conf->filters[i];
+
+                if ((!(filter->fields & CONF_FILTER_GATE_PORT) || filter->gate_port == port) &&
+                    (!(filter->fields & CONF_FILTER_PROTOCOL) || (uint16_t)filter->protocol == protocol))
+                        return true;
+        }
+        return conf->filter_count == 0;
+}
+
+static struct gate *find(struct gates *gates, uint16_t port, uint16_t protocol)
+{
+        list_for_each(at, &gates->all) {
+                struct gate *gate = list_entry(at, struct gate, in_all);
+
+                if (gate->port == port && gate->protocol == protocol)
+                        return gate;
+        }
+        return NULL;
+}
+
+static const char *what_happened(int error)
+{
+        return error == EADDRINUSE      ? "the port is in use by another program" :
+               error == EACCES          ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)" :
+               error == EADDRNOTAVAIL   ? "this machine has no such address" :
+                                          strerror(error);
+}
+
+/* Said once for each reason, not for each try. */
+static void on_refused(struct gate_listener *listener, int error)
+{
+        struct gate *gate = listener->gate;
+        usec_t wait_us = backoff_us(++listener->failures, SECONDS(GATE_RETRY_FIRST_S), SECONDS(GATE_RETRY_LONGEST_S));
+
+        if (listener->error != error)
+                log_warning(gate->gates->log, "gate %u: can't listen on %s: %s; trying again in %.0f s", gate->port,
+                            listener->address->text, what_happened(error), to_seconds(wait_us));
+        listener->error = error;
+        ev_timer_stop(gate->gates->loop, &listener->retry);
+        ev_timer_set(&listener->retry, to_seconds(wait_us), 0);
+        ev_timer_start(gate->gates->loop, &listener->retry);
+}
+
+static bool bind_listener(struct gate_listener *listener)
+{
+        struct gate *gate = listener->gate;
+        int r = sockets_listener(listener->address->ip, gate->port, &listener->fd);
+
+        if (r < 0) {
+                on_refused(listener, -r);
+                return false;
+        }
+        log_notice(gate->gates->log, "gate %u open on %s", gate->port, listener->address->text);
+        return true;
+}
+
+/* One that runs, or NULL. */
+static struct forward *hold(struct gates *gates)
+{
+        struct forward *forward = forwards_hold(gates->forwards, IPC_DUTY_GATES);
+
+        if (!forward || forwards_start(gates->forwards) == 0)
+                return forward;
+        forwards_release(gates->forwards, forward);
+        return NULL;
+}
+
+/* It has a listener more: a forward worker must know. */
+static void serve(struct gate *gate)
+{
+        struct gates *gates = gate->gates;
+
+        if (!gate->forward) {
+                gate->forward = hold(gates);
+                if (!gate->forward) {
+                        log_error(gates->log, "gate %u: no memory for a forward worker", gate->port);
+                        return;
+                }
+                gates->moved(gates->context, gate);
+        }
+        gates->served(gates->context, gate);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        struct gate_listener *listener = timer->data;
+
+        if (bind_listener(listener))
+                serve(listener->gate);
+}
+
+static struct gate *gate_new(struct gates *gates, uint16_t port, uint16_t protocol)
+{
+        size_t count = gates->conf->listen_count;
+        struct gate *gate = calloc(1, sizeof(*gate) + count * sizeof(gate->listeners[0]));
+
+        if (!gate)
+                return NULL;
+        gate->gates = gates;
+        gate->port = port;
+        gate->protocol = protocol;
+        gate->listener_count = count;
+        for (size_t i = 0; i < count; i++) {
+                struct gate_listener *listener = &gate->listeners[i];
+
+                *listener = (struct gate_listener){ .gate = gate, .address = &gates->conf->listen[i], .fd = -1 };
+                ev_init(&listener->retry, on_retry);
+                listener->retry.data = listener;
+        }
+        list_push_back(&gates->all, &gate->in_all);
+        gates->count++;
+        return gate;
+}
+
+static void gate_free(struct gate *gate)
+{
+        for (size_t i = 0; i < gate->listener_count; i++) {
+                ev_timer_stop(gate->gates->loop, &gate->listeners[i].retry);
+                close_fdp(&gate->listeners[i].fd);
+        }
+        list_remove(&gate->in_all);
+        gate->gates->count--;
+        free(gate);
+}
+
+static void refuse(struct gates *gates, uint16_t port, uint16_t protocol, const char *why)
+{
+        unsigned dropped;
+
+        if (log_limit_take(&gates->refusals, monotonic_us(), &dropped))
+                log_warning(gates->log, "the router worker wants gate %u/%s open: refused, %s", port,
+                            protocol == CONF_TCP ? "tcp" : protocol == CONF_UDP ? "udp" : "?", why);
+}
+
+void gates_open(struct gates *gates, uint16_t port, uint16_t protocol)
+{
+        struct gate *gate;
+        bool bound = false;
+
+        if (find(gates, port, protocol))
+                return;
+        if (!gates_allowed(gates->conf, port, protocol)) {
+                refuse(gates, port, protocol, "the configuration does not allow it");
+                return;
+        }
+        gate = gates->count < GATES_MAX ? gate_new(gates, port, protocol) : NULL;
+        if (!gate) {
+                refuse(gates, port, protocol, "too many are open");
+                return;
+        }
+        for (size_t i = 0; i < gate->listener_count; i++)
+                bound |= bind_listener(&gate->listeners[i]);
+        if (bound)
+                serve(gate);
+}
+
+void gates_close(struct gates *gates, uint16_t port, uint16_t protocol)
+{
+        struct gate *gate = find(gates, port, protocol);
+        struct forward *forward;
+
+        if (!gate)
+                return;
+        forward = gate->forward;
+        gate->forward = NULL;
+        for (size_t i = 0; i < gate->listener_count; i++)
+                close_fdp(&gate->listeners[i].fd);
+        log_notice(gates->log, "gate %u closed: nobody offers it any more", port);
+        gates->moved(gates->context, gate);
+        gate_free(gate);
+        if (forward && forwards_release(gates->forwards, forward))
+                forward->child->unconfigured = true;
+}
+
+unsigned gates_open_count(const struct gates *gates)
+{
+        unsigned count = 0;
+
+        list_for_each(at, &gates->all)
+                count += list_entry(at, struct gate, in_all)->forward != NULL;
+        return count;
+}
+
+void gates_init(struct gates *gates, struct ev_loop *loop, const struct log *log, const struct conf_gateway *conf,
+                struct forwards *forwards, void (*served)(void *context, const struct gate *gate),
+                void (*moved)(void *context, const struct gate *gate), void *context)
+{
+        *gates = (struct gates){ .loop = loop, .log = log, .conf = conf, .forwards = forwards, .served = served,
+                                 .moved = moved, .context = context };
+        list_init(&gates->all);
+}
+
+void gates_fini(struct gates *gates)
+{
+        list_for_each(at, &gates->all)
+                gate_free(list_entry(at, struct gate, in_all));
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Gates: what the router worker wants open, whether it may be, and the listeners. A listener stays open while the forward
+ * worker that serves it starts anew: clients wait in its backlog. */
+#ifndef HG_GATES_H
+#define HG_GATES_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "forwards.h"
+#include "list.h"
+#include "log.h"
+
+enum {
+        GATES_MAX = 4096,               /* open at a time */
+        GATE_RETRY_FIRST_S = 1,         /* a port in use */
+        GATE_RETRY_LONGEST_S = 60,
+};
+
+struct gate;
+
+struct gate_listener {
+        struct gate *gate;
+        const struct conf_address *address;
+        int fd;                         /* -1: not bound (yet) */
+        unsigned failures;
+        int error;                      /* the last one's errno: said once */
+        ev_timer retry;
+};
+
+struct gate {
+        struct list in_all;
+        struct gates *gates;
+        uint16_t port, protocol;
+        struct forward *forward;        /* NULL while no listener is bound */
+        size_t listener_count;
+        struct gate_listener listeners[];
+};
+
+struct gates {
+        struct ev_loop *loop;
+        const struct log *log;
+        const struct conf_gateway *conf;
+        struct forwards *forwards;
+        struct list all;
+        unsigned count;
+        struct log_limit refusals;
+        void (*served)(void *context, const struct gate *gate);         /* another set of listeners: tell its forward worker */
+        void (*moved)(void *context, const struct gate *gate);          /* another forward worker (or none): tell the router */
+        void *context;
+};
+
+void gates_init(struct gates *gates, struct ev_loop *loop, const struct log *log, const struct conf_gateway *conf,
+                struct forwards *forwards, void (*served)(void *context, const struct gate *gate),
+                void (*moved)(void *context, const struct gate *gate), void *context);
+void gates_fini(struct gates *gates);
+
+/* The router worker wants it open, or no longer. What may not be opened is refused and logged. */
+void gates_open(struct gates *gates, uint16_t port, uint16_t protocol);
+void gates_close(struct gates *gates, uint16_t port, uint16_t protocol);
+
+/* Gates with at least one listener. */
+unsigned gates_open_count(const struct gates *gates);
+
+/* What the configuration says about that port, as far as port and protocol decide: the router's word is not taken for it. */
+bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t protocol);
+
+#endif

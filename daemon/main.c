@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* hypergated: reads the configuration, takes what it needs from the system, becomes who it shall be, and looks after the
+ * workers. It runs no protocol. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "cleanup.h"
+#include "conf.h"
+#include "keys.h"
+#include "log.h"
+#include "privileges.h"
+#include "supervisor.h"
+#include "swarm_sockets.h"
+
+/* What lives from here to the end. */
+struct start {
+        struct args args;
+        struct log log;
+        struct privileges privileges;
+        struct conf *conf;
+        struct keys *keys;
+        struct swarm_sockets sockets;
+        char libexec[PATH_MAX];
+};
+
+static int parse_args(struct start *start, int argc, char *argv[])
+{
+        if (!args_parse(&start->args, argc, argv)) {
+                fprintf(stderr, "hypergated: %s%s%s\n%s", start->args.about ? start->args.about : "",
+                        start->args.about ? ": " : "", start->args.complaint, args_usage);
+                return EX_USAGE;
+        }
+        args_default(&start->args, secure_getenv("HYPERGATE_USER"), secure_getenv("HYPERGATE_ALLOW_ROOT"));
+        return EX_OK;
+}
+
+static int plan_privileges(struct start *start)
+{
+        static const char *const said[] = {
+                [PRIVILEGES_ROOT] = "started as root: refused. Start it as an ordinary user, or say whom it shall become with "
+                                    "--user NAME (HYPERGATE_USER); --allow-root (HYPERGATE_ALLOW_ROOT=1) is for containers",
+                [PRIVILEGES_NO_USER] = "--user: there is no such user",
+                [PRIVILEGES_USER_IS_ROOT] = "--user: that user is root; name another, or say --allow-root",
+                [PRIVILEGES_NOT_ROOT] = "--user: only root can become somebody else",
+        };
+        enum privileges_verdict verdict = privileges_plan(&start->privileges, start->args.user, start->args.allow_root);
+
+        if (verdict == PRIVILEGES_OK)
+                return EX_OK;
+        log_error(&start->log, "%s", said[verdict]);
+        return verdict == PRIVILEGES_NO_USER ? EX_NOUSER : EX_NOPERM;
+}
+
+static void say_complaints(const struct conf_complaints *complaints, bool journal, const struct log *log)
+{
+        char text[CONF_COMPLAINT_TEXT_MAX];
+
+        for (size_t i = 0; i < complaints->count; i++) {
+                conf_complaint_text(&complaints->list[i], text, sizeof(text));
+                if (journal)
+                        log_write(log, complaints->list[i].warning ? LOG_WARNING : LOG_ERR, NULL, "%s", text);
+                else
+                        fprintf(stderr, "%s\n", text);  /* file:line:column first, as editors and people expect it */
+        }
+        if (complaints->omitted_count)
+                log_error(log, "%zu more complaints", complaints->omitted_count);
+}
+
+static int load(struct start *start)
+{
+        struct conf_source source = CONF_SOURCE_INIT;
+        struct conf_complaints complaints;
+        enum conf_verdict verdict;
+
+        source.path = start->args.file ? start->args.file : "command line";
+        source.fd = start->args.conf_fd;
+        source.secret_fd = start->args.secret_fd;
+        conf_source_environment(&source);
+        verdict = conf_load(&source, &start->conf, &complaints);
+        say_complaints(&complaints, start->log.journal, &start->log);
+        conf_complaints_fini(&complaints);
+        if (verdict != CONF_GOOD)
+                return EX_CONFIG;
+        log_instance(&start->log, start->conf->name, start->conf->log_level);
+        return EX_OK;
+}
+
+/* A place for each role's seed, or the one made up at start stays. */
+static int read_identity(struct start *start, const char *role, uint8_t seed[KEYS_BYTES])
+{
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/%s.%s.seed", start->conf->state_directory, start->conf->name, role);
+        switch (keys_identity(path, start->privileges.uid, start->privileges.gid, seed)) {
+        case KEYS_MADE:
+                log_info(&start->log, "%s: a new identity", path);
+                return EX_OK;
+        case KEYS_READ:
+                return EX_OK;
+        case KEYS_OPEN:
+                log_error(&start->log, "%s: others may read or write it: not used. If nobody did: chmod 600; else remove it", path);
+                return EX_NOPERM;
+        case KEYS_MALFORMED:
+                log_error(&start->log, "%s: not an identity of ours: not used. Remove it, and a new one is made", path);
+                return EX_DATAERR;
+        case KEYS_REFUSED:
+        default:
+                log_warning(&start->log, "%s: %s: this identity lasts until the next start only", path, strerror(errno));
+                return EX_OK;
+        }
+}
+
+static int make_keys(struct start *start)
+{
+        const struct conf *conf = start->conf;
+        int r = EX_OK;
+
+        start->keys = keys_new();
+        if (!start->keys || (conf->has_secret && keys_derive(start->keys, conf->secret) < 0)) {
+                log_error(&start->log, "no memory for keys: 64 MiB are needed for a moment");
+                return EX_OSERR;
+        }
+        if (conf->has_secret && conf->state_directory && conf->gateway.present)
+                r = read_identity(start, "gateway", start->keys->seed[0]);
+        if (r == EX_OK && conf->has_secret && conf->state_directory && conf->provider.present)
+                r = read_identity(start, "provider", start->keys->seed[1]);
+        return r;
+}
+
+/* Where the workers are: never PATH, and from the environment only when that is ours alone. */
+static int find_workers(struct start *start)
+{
+        static const char *const names[] = { "hypergate-swarm", "hypergate-router", "hypergate-forward", "hypergate-resolve" };
+        const char *build_tree = secure_getenv("HYPERGATE_LIBEXEC");
+        char path[PATH_MAX + 32];
+
+        if (!realpath(build_tree ? build_tree : LIBEXECDIR, start->libexec)) {
+                log_error(&start->log, "%s: %s: hypergate is not installed completely", build_tree ? build_tree : LIBEXECDIR,
+                          strerror(errno));
+                return EX_UNAVAILABLE;
+        }
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+                snprintf(path, sizeof(path), "%s/%s", start->libexec, names[i]);
+                if (access(path, X_OK) < 0) {
+                        log_error(&start->log, "%s: %s: hypergate is not installed completely", path, strerror(errno));
+                        return EX_UNAVAILABLE;
+                }
+        }
+        return EX_OK;
+}
+
+/* The last of what only root may is done before, and nothing of it can be done after. */
+static int settle_down(struct start *start)
+{
+        int r;
+
+        swarm_sockets_init(&start->sockets, &start->log, start->conf->host, start->conf->port);
+        r = privileges_drop(&start->privileges);
+        if (r == 0)
+                r = privileges_harden();
+        if (r == 0)
+                r = privileges_renounce_writing();
+        if (r == 0)
+                return EX_OK;
+        log_error(&start->log, "can't give up privileges: %s", strerror(-r));
+        swarm_sockets_fini(&start->sockets);
+        return EX_OSERR;
+}
+
+static int prepare(struct start *start)
+{
+        static int (*const steps[])(struct start *start) = { plan_privileges, load, find_workers, make_keys, settle_down };
+
+        for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+                int code = steps[i](start);
+
+                if (code != EX_OK)
+                        return code;
+        }
+        return EX_OK;
+}
+
+int main(int argc, char *argv[])
+{
+        static struct supervisor supervisor;
+        static struct start start;
+        int code = parse_args(&start, argc, argv);
+
+        if (code != EX_OK)
+                return code;
+        if (start.args.help || start.args.version)
+                return printf("%s", start.args.help ? args_usage : "hypergated " VERSION "\n") < 0 ? EX_IOERR : EX_OK;
+        log_init(&start.log, getenv("JOURNAL_STREAM"));
+        code = prepare(&start);
+        if (code == EX_OK)
+                code = supervisor_run(&supervisor, &start.log, start.conf, start.keys, &start.sockets, start.libexec);
+        keys_free(start.keys);
+        conf_free(start.conf);
+        return code;
+}

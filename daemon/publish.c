@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "publish.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SEED_ADDRESSES_MAX = 64 };
+
+_Static_assert((int)CONF_TCP == (int)IPC_TCP && (int)CONF_UDP == (int)IPC_UDP, "both are the protocol's numbers");
+_Static_assert((int)CONF_FILTER_GATE_PORT == (int)IPC_FILTER_GATE_PORT &&
+               (int)CONF_FILTER_SERVICE_PORT == (int)IPC_FILTER_SERVICE_PORT &&
+               (int)CONF_FILTER_PROTOCOL == (int)IPC_FILTER_PROTOCOL && (int)CONF_FILTER_HOST == (int)IPC_FILTER_HOST &&
+               (int)CONF_FILTER_TAGS == (int)IPC_FILTER_TAGS, "filters are passed on as they are");
+_Static_assert((int)CONF_HOST_MAX == (int)IPC_NAME_MAX && (int)CONF_TAGS_MAX == (int)IPC_TAGS_MAX, "nothing is cut");
+_Static_assert((int)KEYS_BYTES == (int)IPC_KEY_BYTES && (int)KEYS_AUTH_BYTES == (int)IPC_AUTH_KEY_BYTES, "same keys");
+
+static void send_socket(struct child *child, enum ipc_socket_kind kind, const struct udp_made *made, const uint8_t host[4])
+{
+        struct ipc_swarm_socket socket = { .kind = kind, .receive_bytes = made->receive_bytes, .local_port = made->port,
+                                           .gso = made->gso, .gro = made->gro };
+
+        memcpy(socket.local_ip, host, sizeof(socket.local_ip));
+        child_send(child, IPC_SWARM_SOCKET, &socket, &made->fd, 1);
+}
+
+static void send_node(const struct supervisor *supervisor, struct child *child)
+{
+        const struct conf_dht *dht = &supervisor->conf->dht;
+        struct ipc_swarm_node node = { .persistent = dht->persistent, .public_port = dht->public_port };
+
+        memcpy(node.public_ip, dht->public_ip, sizeof(node.public_ip));
+        child_send(child, IPC_SWARM_NODE, &node, NULL, 0);
+        send_socket(child, IPC_SOCKET_SERVER, &supervisor->sockets.server, supervisor->sockets.host);
+        send_socket(child, IPC_SOCKET_CLIENT, &supervisor->sockets.client, supervisor->sockets.host);
+        for (size_t i = 0; i < supervisor->interfaces.count; i++) {
+                struct ipc_swarm_address address;
+
+                memcpy(address.ip, supervisor->interfaces.ip[i], sizeof(address.ip));
+                child_send(child, IPC_SWARM_ADDRESS, &address, NULL, 0);
+        }
+}
+
+static void send_identity(const struct keys *keys, struct child *child, enum ipc_instance_role role)
+{
+        struct ipc_swarm_identity identity = { .role = role };
+
+        memcpy(identity.seed, keys->seed[role == IPC_AS_PROVIDER], sizeof(identity.seed));
+        child_send(child, IPC_SWARM_IDENTITY, &identity, NULL, 0);
+        sodium_memzero(&identity, sizeof(identity));
+}
+
+static void send_router(const struct supervisor *supervisor, struct child *child)
+{
+        const struct keys *keys = supervisor->keys;
+        struct ipc_swarm_router router;
+
+        memcpy(router.public_key, keys->router_public, sizeof(router.public_key));
+        memcpy(router.auth_key, keys->auth, sizeof(router.auth_key));
+        child_send(child, IPC_SWARM_ROUTER, &router, NULL, 0);
+        sodium_memzero(&router, sizeof(router));
+        if (supervisor->conf->gateway.present)
+                send_identity(keys, child, IPC_AS_GATEWAY);
+        if (supervisor->conf->provider.present)
+                send_identity(keys, child, IPC_AS_PROVIDER);
+}
+
+static void publish_swarm(const struct supervisor *supervisor, struct child *child)
+{
+        struct seed_address seeds[SEED_ADDRESSES_MAX];
+        size_t count = seeds_addresses(&supervisor->seeds, seeds, SEED_ADDRESSES_MAX);
+
+        send_node(supervisor, child);
+        for (size_t i = 0; i < count; i++) {
+                struct ipc_swarm_bootstrap seed = { .port = seeds[i].port };
+
+                memcpy(seed.ip, seeds[i].ip, sizeof(seed.ip));
+                child_send(child, IPC_SWARM_BOOTSTRAP, &seed, NULL, 0);
+        }
+        if (supervisor->keys->has_router)
+                send_router(supervisor, child);
+}
+
+static void send_services(const struct conf_provider *conf, struct child *child)
+{
+        for (size_t i = 0; i < conf->service_count; i++) {
+                const struct conf_service *from = &conf->services[i];
+                struct ipc_router_service service = { .gate_port = from->gate_port, .service_port = from->service_port,
+                                                      .protocol = (uint16_t)from->protocol };
+
+                snprintf(service.host, sizeof(service.host), "%s", from->host);
+                snprintf(service.tags, sizeof(service.tags), "%s", from->tags);
+                child_send(child, IPC_ROUTER_SERVICE, &service, NULL, 0);
+        }
+}
+
+static void send_filters(const struct conf_gateway *conf, struct child *child)
+{
+        for (size_t i = 0; i < conf->filter_count; i++) {
+                const struct conf_filter *from = &conf->filters[i];
+                struct ipc_router_filter filter = { .fields = from->fields, .gate_port = from->gate_port,
+                                                    .service_port = from->service_port, .protocol = (uint16_t)from->protocol };
+
+                snprintf(filter.host, sizeof(filter.host), "%s", from->host);
+                snprintf(filter.tags, sizeof(filter.tags), "%s", from->tags);
+                child_send(child, IPC_ROUTER_FILTER, &filter, NULL, 0);
+        }
+}
+
+static void send_gate(struct child *child, const struct gate *gate)
+{
+        struct ipc_router_gate held = { .gate_port = gate->port, .protocol = gate->protocol,
+                                        .forward = gate->forward ? gate->forward->child->id : 0 };
+
+        child_send(child, IPC_ROUTER_GATE, &held, NULL, 0);
+}
+
+static void publish_router(const struct supervisor *supervisor, struct child *child)
+{
+        const struct conf *conf = supervisor->conf;
+        struct ipc_router_roles roles = { .roles = (conf->gateway.present ? (uint32_t)IPC_AS_GATEWAY : 0) |
+                                                   (conf->provider.present ? (uint32_t)IPC_AS_PROVIDER : 0) };
+
+        child_send(child, IPC_ROUTER_ROLES, &roles, NULL, 0);
+        send_services(&conf->provider, child);
+        send_filters(&conf->gateway, child);
+        list_for_each(at, &supervisor->gates.all) {
+                const struct gate *gate = list_entry(at, struct gate, in_all);
+
+                if (gate->forward)
+                        send_gate(child, gate);
+        }
+}
+
+static void send_listeners(const struct supervisor *supervisor, struct child *child, const struct forward *forward)
+{
+        list_for_each(at, &supervisor->gates.all) {
+                const struct gate *gate = list_entry(at, struct gate, in_all);
+                struct ipc_forward_listener listener = { .gate_port = gate->port, .protocol = gate->protocol,
+                                                         .wait_ms = supervisor->conf->gateway.route_finding_timeout_ms };
+
+                for (size_t i = 0; gate->forward == forward && i < gate->listener_count; i++)
+                        if (gate->listeners[i].fd >= 0)
+                                child_send(child, IPC_FORWARD_LISTENER, &listener, &gate->listeners[i].fd, 1);
+        }
+}
+
+static void publish_forward(const struct supervisor *supervisor, struct child *child)
+{
+        const struct forward *forward = forward_of(child);
+
+        send_listeners(supervisor, child, forward);
+        for (size_t i = 0; i < supervisor->services.count; i++) {
+                const struct service *from = &supervisor->services.list[i];
+                struct ipc_forward_service service = { .gate_port = from->conf->gate_port,
+                                                       .protocol = (uint16_t)from->conf->protocol,
+                                                       .service_port = from->conf->service_port,
+                                                       .count = (uint16_t)from->name->count };
+
+                if (from->forward != forward)
+                        continue;
+                memcpy(service.address, from->name->address, sizeof(service.address));
+                snprintf(service.host, sizeof(service.host), "%s", from->conf->host);
+                child_send(child, IPC_FORWARD_SERVICE, &service, NULL, 0);
+        }
+}
+
+/* Without any node to ask, the swarm worker would take itself for the first of a network. */
+static bool swarm_may_start(const struct supervisor *supervisor)
+{
+        struct seed_address one;
+
+        return supervisor->seeds.count == 0 || seeds_addresses(&supervisor->seeds, &one, 1) > 0;
+}
+
+bool publish(struct supervisor *supervisor, struct child *child)
+{
+        struct ipc_generation generation = { .generation = ++supervisor->generation };
+
+        if (child->role == IPC_RESOLVE)
+                return true;            /* is asked, not configured */
+        if (child->role == IPC_SWARM && !swarm_may_start(supervisor))
+                return false;
+        child_send(child, IPC_CONF_BEGIN, &generation, NULL, 0);
+        if (child->role == IPC_SWARM)
+                publish_swarm(supervisor, child);
+        else if (child->role == IPC_ROUTER)
+                publish_router(supervisor, child);
+        else if (child->role == IPC_FORWARD)
+                publish_forward(supervisor, child);
+        child_send(child, IPC_CONF_END, &generation, NULL, 0);
+        return true;
+}
+
+void publish_gate(struct supervisor *supervisor, const struct gate *gate)
+{
+        struct child *router = supervisor->router;
+
+        if (router && child_alive(router) && !router->unconfigured)     /* else it hears with all the rest */
+                send_gate(router, gate);
+}

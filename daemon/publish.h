@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What each worker shall know, and nothing else: the complete configuration of its role. */
+#ifndef HG_PUBLISH_H
+#define HG_PUBLISH_H
+
+#include "supervisor.h"
+
+/* Sends it. False: there is nothing to be told yet (the swarm worker's way into the network is not known). */
+bool publish(struct supervisor *supervisor, struct child *child);
+
+/* The router worker hears who holds @gate, at once. */
+void publish_gate(struct supervisor *supervisor, const struct gate *gate);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sockets.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cleanup.h"
+#include "ipc_fd.h"
+
+enum {
+        BACKLOG = 1024,                 /* clients that wait while a forward worker starts anew */
+        UNSENT_BYTES = 256 * 1024,      /* kept in the kernel for a client that reads slowly: no speed to gain above (LIMITS.md 3) */
+};
+
+struct option {
+        int level, name, value;
+        bool required;
+};
+
+static const struct option udp_options[] = {
+        { IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, true },       /* DF, and no size refused for what ICMP once said */
+        { SOL_SOCKET, SO_RCVBUF, SOCKETS_UDP_BYTES, false },
+        { SOL_SOCKET, SO_SNDBUF, SOCKETS_UDP_BYTES, false },
+};
+
+static const struct option listener_options[] = {
+        { SOL_SOCKET, SO_REUSEADDR, 1, true },          /* connections of a former life in TIME_WAIT are no reason to wait */
+        { IPPROTO_TCP, TCP_NODELAY, 1, true },
+        { SOL_SOCKET, SO_KEEPALIVE, 1, true },
+        { IPPROTO_TCP, TCP_KEEPIDLE, 120, false },      /* a client that vanished is noticed within four minutes */
+        { IPPROTO_TCP, TCP_KEEPINTVL, 30, false },
+        { IPPROTO_TCP, TCP_KEEPCNT, 4, false },
+        { IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES, false },
+};
+
+/* 0 or -errno of the first that is required and refused. */
+static int set_options(int fd, const struct option *options, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int)) < 0 && options[i].required)
+                        return -errno;
+        return 0;
+}
+
+static int get_option(int fd, int level, int name)
+{
+        int value = 0;
+        socklen_t len = sizeof(value);
+
+        return getsockopt(fd, level, name, &value, &len) < 0 ? -errno : value;
+}
+
+int sockets_udp(const uint8_t ip[4], uint16_t port, struct udp_made *made)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port) };
+        cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        socklen_t len = sizeof(addr);
+        int r, one = 1;
+
+        if (fd < 0)
+                return -errno;
+        memcpy(&addr.sin_addr, ip, 4);
+        r = set_options(fd, udp_options, ARRAY_LEN(udp_options));
+        if (r < 0)
+                return r;
+        if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+                return -errno;
+        *made = (struct udp_made){
+                .port = ntohs(addr.sin_port),
+                .receive_bytes = (uint32_t)MAX(get_option(fd, SOL_SOCKET, SO_RCVBUF), 0),
+                .gso = get_option(fd, SOL_UDP, UDP_SEGMENT) >= 0,       /* each run says its own size: only whether it exists */
+                .gro = setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof(one)) == 0,
+        };
+        made->fd = take_fd(&fd);
+        return 0;
+}
+
+int sockets_udp_usual(const uint8_t ip[4], struct udp_made *made)
+{
+        for (uint16_t port = SOCKETS_PORT_FIRST; port <= SOCKETS_PORT_LAST; port++) {
+                int r = sockets_udp(ip, port, made);
+
+                if (r != -EADDRINUSE && r != -EACCES)
+                        return r;
+        }
+        return sockets_udp(ip, 0, made);
+}
+
+static socklen_t put_address(struct sockaddr_storage *out, const uint8_t ip[16], uint16_t port)
+{
+        static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+        struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+        struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+
+        if (memcmp(ip, mapped, sizeof(mapped)) == 0) {
+                memcpy(&v4.sin_addr, ip + sizeof(mapped), 4);
+                memcpy(out, &v4, sizeof(v4));
+                return sizeof(v4);
+        }
+        memcpy(&v6.sin6_addr, ip, 16);
+        memcpy(out, &v6, sizeof(v6));
+        return sizeof(v6);
+}
+
+int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
+{
+        struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+        struct sockaddr_storage addr;
+        socklen_t len = put_address(&addr, ip, port);
+        cleanup_fd int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int r, one = 1;
+
+        if (fd < 0)
+                return -errno;
+        r = set_options(fd, listener_options, ARRAY_LEN(listener_options));
+        if (r < 0)
+                return r;
+        /* "::" is not "0.0.0.0" as well: each address listened on is written down. */
+        if ((addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0 ||
+            listen(fd, BACKLOG) < 0)
+                return -errno;
+        *fd_out = take_fd(&fd);
+        return 0;
+}

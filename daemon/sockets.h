@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every socket of an instance is made here: UDP sockets for the swarm worker, listeners for gates. One table of options a kind. */
+#ifndef HG_SOCKETS_H
+#define HG_SOCKETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+        SOCKETS_PORT_FIRST = 49737,     /* where a node is looked for when no port is configured: dht.md 3.3 */
+        SOCKETS_PORT_LAST = 49741,
+        SOCKETS_UDP_BYTES = 4 * 1024 * 1024,    /* asked for; the kernel grants what it allows: LIMITS.md 2 */
+};
+
+struct udp_made {
+        int fd;                         /* the caller's */
+        uint16_t port;
+        uint32_t receive_bytes;         /* granted, as SO_RCVBUF reads it back */
+        bool gso, gro;
+};
+
+/* A UDP socket at @ip. @port 0: any. Packets leave with DF and are never fragmented: the stack probes for what fits.
+ * 0 or -errno. */
+int sockets_udp(const uint8_t ip[4], uint16_t port, struct udp_made *made_out);
+
+/* The same on the first free port of SOCKETS_PORT_FIRST..LAST, else on any. */
+int sockets_udp_usual(const uint8_t ip[4], struct udp_made *made_out);
+
+/* A TCP listener at @ip (IPv6, or IPv4 as ::ffff:a.b.c.d). What it accepts inherits no delay, keep-alive, and a linger of
+ * zero: a connection that dies with its holder is reset, never ended as if all were well. 0 or -errno. */
+int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How the instance fares: what the swarm worker tells, in the words people look for in the log and in `systemctl status`. */
+#ifndef HG_STATUS_H
+#define HG_STATUS_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "gates.h"
+#include "ipc_message.h"
+#include "log.h"
+
+struct status {
+        struct ev_loop *loop;
+        const struct log *log;
+        const struct gates *gates;
+        size_t seeds;                   /* configured bootstrap nodes */
+        struct ipc_swarm_status last;
+        bool told_unreachable;
+        ev_timer unreachable;           /* from when the network should be reached until it is */
+        ev_timer line;                  /* the next status line, at most one a second */
+        void (*lost)(void *context);    /* the network has not been reached for a while */
+        void *context;
+};
+
+void status_init(struct status *status, struct ev_loop *loop, const struct log *log, const struct gates *gates, size_t seeds,
+                 void (*lost)(void *context), void *context);
+void status_fini(struct status *status);
+
+/* The swarm worker starts from nothing, now. */
+void status_begin(struct status *status);
+void status_swarm(struct status *status, const struct ipc_swarm_status *now);
+
+/* Something that the status line shows has changed. */
+void status_touch(struct status *status);
+
+/* The status line; returns @out. */
+const char *status_text(const struct status *status, char *out, size_t size);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "introduce.h"
+#include "ipc_table.h"
+#include "notify.h"
+#include "publish.h"
+
+/* Whatever happened in this turn, each worker hears of it once, and complete. */
+static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
+{
+        struct supervisor *supervisor = prepare->data;
+
+        if (supervisor->children.stopping)
+                return;
+        list_for_each(at, &supervisor->children.all) {
+                struct child *child = list_entry(at, struct child, in_all);
+
+                if (child->unconfigured && child_alive(child))
+                        child->unconfigured = !publish(supervisor, child);
+        }
+        introduce_new(&supervisor->children);
+}
+
+static void on_started(void *context, struct child *child)
+{
+        struct supervisor *supervisor = context;
+
+        if (child->role == IPC_RESOLVE)
+                names_worker(&supervisor->names, child);
+        else if (child->role == IPC_SWARM)
+                status_begin(&supervisor->status);
+}
+
+static bool all_up(const struct children *children)
+{
+        list_for_each(at, &children->all)
+                if (list_entry(at, struct child, in_all)->state != CHILD_UP)
+                        return false;
+        return true;
+}
+
+static void say_ready(const struct supervisor *supervisor)
+{
+        const struct conf *conf = supervisor->conf;
+        char key[2 * KEYS_BYTES + 1] = "", roles[96] = "DHT node";
+
+        if (supervisor->keys->has_router) {
+                sodium_bin2hex(key, sizeof(key), supervisor->keys->router_public, KEYS_BYTES);
+                snprintf(roles, sizeof(roles), "%s%s%s of router %.8s...", conf->provider.present ? "provider" : "",
+                         conf->provider.present && conf->gateway.present ? " and " : "", conf->gateway.present ? "gateway" : "", key);
+        }
+        log_notice(supervisor->log, "ready: %s, UDP port %u", roles, supervisor->sockets.server.port);
+}
+
+static void on_ready(void *context, struct child *child)
+{
+        struct supervisor *supervisor = context;
+
+        if (supervisor->ready || supervisor->children.stopping || !supervisor->swarm || !all_up(&supervisor->children))
+                return;
+        supervisor->ready = true;
+        say_ready(supervisor);
+        notify_ready();
+}
+
+static void on_gate(struct supervisor *supervisor, const struct ipc_received *message)
+{
+        const struct ipc_gate *gate = IPC_PAYLOAD(message, struct ipc_gate);
+
+        if (message->type == IPC_GATE_OPEN)
+                gates_open(&supervisor->gates, gate->gate_port, gate->protocol);
+        else
+                gates_close(&supervisor->gates, gate->gate_port, gate->protocol);
+        status_touch(&supervisor->status);
+}
+
+static void on_message(void *context, struct child *child, struct ipc_received *message)
+{
+        struct supervisor *supervisor = context;
+
+        if (supervisor->children.stopping)
+                return;
+        switch (message->type) {
+        case IPC_SWARM_STATUS:
+                status_swarm(&supervisor->status, IPC_PAYLOAD(message, struct ipc_swarm_status));
+                break;
+        case IPC_GATE_OPEN:
+        case IPC_GATE_CLOSE:
+                on_gate(supervisor, message);
+                break;
+        case IPC_RESOLVE_ANSWER:
+                names_answer(&supervisor->names, IPC_PAYLOAD(message, struct ipc_resolve_answer));
+                break;
+        default:
+                child_kill(child, "says what nobody asked it for");
+                break;
+        }
+}
+
+/* Nothing more is decided from here on: no timer fires, no listener takes clients. */
+static void release(struct supervisor *supervisor)
+{
+        gates_fini(&supervisor->gates);
+        forwards_fini(&supervisor->forwards);
+        services_fini(&supervisor->services);
+        seeds_fini(&supervisor->seeds);
+        names_fini(&supervisor->names);
+        interfaces_fini(&supervisor->interfaces);
+        status_fini(&supervisor->status);
+        swarm_sockets_fini(&supervisor->sockets);
+}
+
+static void stop(struct supervisor *supervisor, int exit_code)
+{
+        supervisor->exit_code = exit_code;
+        notify_stopping();
+        release(supervisor);
+        children_stop(&supervisor->children, SUPERVISOR_STOP_MS);
+}
+
+static void on_mismatched(void *context, struct child *child)
+{
+        struct supervisor *supervisor = context;
+        char name[CHILD_NAME_MAX];
+
+        log_error(supervisor->log, "the %s is of another build: install all parts of one version",
+                  child_name(child, name, sizeof(name)));
+        stop(supervisor, EX_SOFTWARE);
+}
+
+static void on_all_ended(void *context)
+{
+        struct supervisor *supervisor = context;
+
+        ev_break(supervisor->loop, EVBREAK_ALL);
+}
+
+/* The second time, who asks is in a hurry. */
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
+{
+        struct supervisor *supervisor = signal->data;
+
+        if (supervisor->children.stopping) {
+                ev_break(loop, EVBREAK_ALL);
+                return;
+        }
+        log_notice(supervisor->log, "stopping: %s", strsignal(signal->signum));
+        stop(supervisor, EXIT_SUCCESS);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
+{
+        const struct supervisor *supervisor = signal->data;
+
+        log_notice(supervisor->log, "the configuration is read at start alone: restart to change it");
+}
+
+static void on_served(void *context, const struct gate *gate)
+{
+        gate->forward->child->unconfigured = true;
+}
+
+static void on_moved(void *context, const struct gate *gate)
+{
+        publish_gate(context, gate);
+}
+
+static void on_name_changed(void *context, const struct name *name)
+{
+        struct supervisor *supervisor = context;
+
+        services_renamed(&supervisor->services, name);
+        if (supervisor->swarm && seeds_use(&supervisor->seeds, name))
+                supervisor->swarm->unconfigured = true;
+}
+
+static void on_name_wanted(void *context)
+{
+        struct supervisor *supervisor = context;
+
+        if (!supervisor->resolve)
+                supervisor->resolve = children_add(&supervisor->children, IPC_RESOLVE, 1, NULL);
+}
+
+static void on_interfaces(void *context)
+{
+        struct supervisor *supervisor = context;
+
+        if (supervisor->swarm)
+                supervisor->swarm->unconfigured = true;
+}
+
+/* What was written beside a node's name may be out of date. */
+static void on_lost(void *context)
+{
+        struct supervisor *supervisor = context;
+
+        seeds_distrust_hints(&supervisor->seeds, &supervisor->names);
+}
+
+static void start_swarm(void *context)
+{
+        struct supervisor *supervisor = context;
+
+        supervisor->swarm = children_add(&supervisor->children, IPC_SWARM, 1, NULL);
+}
+
+/* Everything there is to start. 0 or -ENOMEM. */
+static int begin(struct supervisor *supervisor)
+{
+        const struct conf *conf = supervisor->conf;
+        int r = seeds_init(&supervisor->seeds, &supervisor->names, conf);
+
+        status_init(&supervisor->status, supervisor->loop, supervisor->log, conf->gateway.present ? &supervisor->gates : NULL,
+                    supervisor->seeds.count, on_lost, supervisor);
+        if (conf->provider.present || conf->gateway.present)
+                supervisor->router = children_add(&supervisor->children, IPC_ROUTER, 1, NULL);
+        if (swarm_sockets_made(&supervisor->sockets))
+                start_swarm(supervisor);
+        swarm_sockets_watch(&supervisor->sockets, supervisor->loop, start_swarm, supervisor);
+        if (r == 0)
+                r = services_init(&supervisor->services, &conf->provider, &supervisor->names, &supervisor->forwards);
+        return r;
+}
+
+static void watch_signal(struct supervisor *supervisor, ev_signal *watcher, int number,
+                         void (*handler)(struct ev_loop *loop, ev_signal *signal, int events))
+{
+        ev_signal_init(watcher, handler, number);
+        watcher->data = supervisor;
+        ev_signal_start(supervisor->loop, watcher);
+}
+
+static void watch(struct supervisor *supervisor)
+{
+        signal(SIGPIPE, SIG_IGN);
+        watch_signal(supervisor, &supervisor->terminate, SIGTERM, on_signal);
+        watch_signal(supervisor, &supervisor->interrupt, SIGINT, on_signal);
+        watch_signal(supervisor, &supervisor->hangup, SIGHUP, on_hangup);
+        ev_prepare_init(&supervisor->settle, on_settle);
+        supervisor->settle.data = supervisor;
+        ev_prepare_start(supervisor->loop, &supervisor->settle);
+}
+
+static int init(struct supervisor *supervisor, const char *libexec)
+{
+        static const struct children_events events = { .started = on_started, .ready = on_ready, .message = on_message,
+                                                       .mismatched = on_mismatched, .all_ended = on_all_ended };
+        const struct conf *conf = supervisor->conf;
+        uint8_t map_key[16];
+
+        randombytes_buf(map_key, sizeof(map_key));
+        names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name_changed, on_name_wanted, supervisor);
+        interfaces_init(&supervisor->interfaces, supervisor->loop, conf->host, on_interfaces, supervisor);
+        forwards_init(&supervisor->forwards, &supervisor->children,
+                      conf->gateway.present && conf->provider.present ? FORWARDS_MAX / 2 : FORWARDS_MAX);
+        gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, &supervisor->forwards, on_served,
+                   on_moved, supervisor);
+        watch(supervisor);
+        return children_init(&supervisor->children, supervisor->loop, supervisor->log, libexec, conf->name, &events, supervisor);
+}
+
+static void fini(struct supervisor *supervisor)
+{
+        if (!supervisor->children.stopping)
+                release(supervisor);
+        children_fini(&supervisor->children);
+        ev_loop_destroy(supervisor->loop);
+}
+
+int supervisor_run(struct supervisor *supervisor, const struct log *log, const struct conf *conf, const struct keys *keys,
+                   struct swarm_sockets *sockets, const char *libexec)
+{
+        int r;
+
+        *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = log, .conf = conf,
+                                           .keys = keys, .sockets = *sockets };
+        if (!supervisor->loop) {
+                log_error(log, "no event loop: %s", strerror(errno));
+                return EX_OSERR;
+        }
+        r = init(supervisor, libexec);
+        if (r == 0)
+                r = begin(supervisor);
+        if (r == 0) {
+                ev_run(supervisor->loop, 0);
+        } else {
+                log_error(log, "can't start: %s", strerror(-r));
+                supervisor->exit_code = EX_OSERR;
+        }
+        fini(supervisor);
+        return supervisor->exit_code;
+}

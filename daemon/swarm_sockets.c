@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "swarm_sockets.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "backoff.h"
+#include "ipc_fd.h"
+#include "monotonic.h"
+
+enum { RETRY_FIRST_S = 1, RETRY_LONGEST_S = 30 };
+
+bool swarm_sockets_made(const struct swarm_sockets *sockets)
+{
+        return sockets->server.fd >= 0 && sockets->client.fd >= 0;
+}
+
+/* 0 or -errno. */
+static int try_make(struct swarm_sockets *sockets)
+{
+        int r = 0;
+
+        if (sockets->server.fd < 0)
+                r = sockets->port ? sockets_udp(sockets->host, sockets->port, &sockets->server)
+                                  : sockets_udp_usual(sockets->host, &sockets->server);
+        if (r == 0 && sockets->client.fd < 0)
+                r = sockets_udp(sockets->host, 0, &sockets->client);
+        return r;
+}
+
+static usec_t on_refused(struct swarm_sockets *sockets, int error)
+{
+        usec_t wait_us = backoff_us(++sockets->failures, SECONDS(RETRY_FIRST_S), SECONDS(RETRY_LONGEST_S));
+
+        if (error != sockets->error)
+                log_warning(sockets->log, "UDP port %u on %u.%u.%u.%u: %s; nothing reaches the network until it is free, trying again",
+                            sockets->port, sockets->host[0], sockets->host[1], sockets->host[2], sockets->host[3],
+                            error == EADDRINUSE ? "in use by another program" : strerror(error));
+        sockets->error = error;
+        return wait_us;
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        struct swarm_sockets *sockets = timer->data;
+        int r = try_make(sockets);
+
+        if (r == 0) {
+                sockets->made(sockets->context);
+                return;
+        }
+        ev_timer_set(timer, to_seconds(on_refused(sockets, -r)), 0);
+        ev_timer_start(loop, timer);
+}
+
+void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, const uint8_t host[4], uint16_t port)
+{
+        int r;
+
+        *sockets = (struct swarm_sockets){ .log = log, .port = port, .server.fd = -1, .client.fd = -1 };
+        memcpy(sockets->host, host, sizeof(sockets->host));
+        ev_init(&sockets->retry, on_retry);
+        r = try_make(sockets);
+        if (r < 0)
+                on_refused(sockets, -r);
+}
+
+void swarm_sockets_watch(struct swarm_sockets *sockets, struct ev_loop *loop, void (*made)(void *context), void *context)
+{
+        sockets->loop = loop;
+        sockets->made = made;
+        sockets->context = context;
+        sockets->retry.data = sockets;
+        if (swarm_sockets_made(sockets))
+                return;
+        ev_timer_set(&sockets->retry, RETRY_FIRST_S, 0);
+        ev_timer_start(loop, &sockets->retry);
+}
+
+void swarm_sockets_fini(struct swarm_sockets *sockets)
+{
+        if (sockets->loop)
+                ev_timer_stop(sockets->loop, &sockets->retry);
+        close_fdp(&sockets->server.fd);
+        close_fdp(&sockets->client.fd);
+}

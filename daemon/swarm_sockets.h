@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The swarm worker's two UDP sockets: made once, the same in each of its lives, so that peers find it where it was. */
+#ifndef HG_SWARM_SOCKETS_H
+#define HG_SWARM_SOCKETS_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "log.h"
+#include "sockets.h"
+
+struct swarm_sockets {
+        const struct log *log;
+        uint8_t host[4];
+        uint16_t port;                  /* wanted; 0: the usual ones */
+        struct udp_made server, client; /* fd -1: not yet */
+        unsigned failures;
+        int error;
+        struct ev_loop *loop;
+        ev_timer retry;
+        void (*made)(void *context);
+        void *context;
+};
+
+/* Tries at once, while we still may what an ordinary user may not. */
+void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, const uint8_t host[4], uint16_t port);
+void swarm_sockets_fini(struct swarm_sockets *sockets);
+
+/* Both are there. */
+bool swarm_sockets_made(const struct swarm_sockets *sockets);
+
+/* Keeps trying for those that are missing; @made is called once, later, unless all are there now. */
+void swarm_sockets_watch(struct swarm_sockets *sockets, struct ev_loop *loop, void (*made)(void *context), void *context);
+
+#endif
