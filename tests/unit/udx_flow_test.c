@@ -206,8 +206,8 @@ static void act(struct player *p, const struct udx_packet *ours)
         }
 }
 
-/* An answer of theirs that says nothing new is a habit of libudx: one more when its END was acknowledged, one per duplicate. Ours are
- * in the same order, one per packet. */
+/* An answer of theirs that says nothing new is a habit of libudx: one more when its END was acknowledged, one per duplicate. Ours
+ * are in the same order, one per packet. */
 static void check_answer(struct player *p, const struct udx_packet *theirs)
 {
         const struct udx_packet *ours = &p->answers[p->answers_checked].packet;
@@ -303,8 +303,10 @@ static const struct row {
         unsigned answers;               /* theirs that ours equal; the recording may end before the others */
         unsigned resent;
 } rows[] = {
-        { "basic: data both ways, messages, half close, end", "A", .ended = true, .closed = true, .messages = 1, .bytes = 9, .answers = 3 },
-        { "basic: data both ways, messages, half close, end", "B", .ended = true, .closed = true, .messages = 1, .bytes = 5, .answers = 2 },
+        { "basic: data both ways, messages, half close, end", "A",
+          .ended = true, .closed = true, .messages = 1, .bytes = 9, .answers = 3 },
+        { "basic: data both ways, messages, half close, end", "B",
+          .ended = true, .closed = true, .messages = 1, .bytes = 5, .answers = 2 },
         { "end with data in the same packet", "A", .ended = true, .closed = true, .bytes = 0, .answers = 1 },
         { "end with data in the same packet", "B", .ended = true, .closed = true, .bytes = 6, .answers = 1 },
         { "both end at once", "A", .ended = true, .closed = true, .bytes = 1, .answers = 2 },
@@ -320,7 +322,8 @@ static const struct row {
         { "destroy", "A", .bytes = 0, .answers = 0 },
         { "destroy", "B", .closed = true, .reason = UDX_RESET, .bytes = 1, .answers = 1 },
         { "data before B is connected", "A", .bytes = 0, .answers = 0 },
-        { "data before B is connected", "B", .connects_late = true, .closed = true, .reason = UDX_RESET, .bytes = 12, .answers = 1 },
+        { "data before B is connected", "B",
+          .connects_late = true, .closed = true, .reason = UDX_RESET, .bytes = 12, .answers = 1 },
         { "firewall default denies before connect", "A", .bytes = 0, .answers = 0 },
         { "firewall default denies before connect", "B", .connects_late = true, .bytes = 0, .answers = 0 },
         { "end while the other side still has data in flight", "A", .bytes = 34540, .answers = 25 },

@@ -158,7 +158,7 @@ static void take_ack(struct udx_stream *stream, const struct udx_packet *packet,
                 udx_rtt_sample(&stream->rtt, delivered.rtt_us, now_us);
         if (delivered.progress)
                 take_progress(stream, &delivered, now_us);
-        if (!delivered.packets)
+        if (!delivered.packets && !delivered.progress)
                 return;
 
         udx_stream_find_losses(stream, now_us);

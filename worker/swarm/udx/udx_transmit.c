@@ -28,13 +28,12 @@ void udx_run_add_header(struct udx_run *run, const struct udx_packet *header)
                 run->first_bytes = UDX_HEADER_BYTES;
 }
 
-static struct udx_packet header_now(struct udx_stream *stream, uint8_t type)
+static struct udx_packet header_now(const struct udx_stream *stream, uint8_t type)
 {
-        stream->advertised_bytes = (uint32_t)udx_assembly_window(&stream->assembly);
         return (struct udx_packet){
                 .type = type,
                 .stream_id = stream->path.remote_id,
-                .window_bytes = stream->advertised_bytes,
+                .window_bytes = (uint32_t)udx_assembly_window(&stream->assembly),
                 .seq = stream->recovery.nxt,
                 .ack = stream->assembly.next,
         };
@@ -61,6 +60,7 @@ static bool send_control(struct udx_stream *stream, struct udx_run *run, uint8_t
         struct udx_packet header = header_now(stream, type);
 
         udx_run_add_header(run, &header);
+        stream->advertised_bytes = header.window_bytes;
         return true;
 }
 
@@ -284,6 +284,7 @@ static bool send_data(struct udx_stream *stream, struct udx_run *run, usec_t now
         if (!run->segments)
                 return false;
         stream->sent_us = now_us;
+        stream->advertised_bytes = (uint32_t)udx_assembly_window(&stream->assembly);
         if (!stream->assembly.range_count)
                 stream->ack_due = false;        /* every packet says it */
         return true;

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One stream and a hand-made peer: what no two of our own ends, nor libudx, would do to each other. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "test.h"
+#include "udx_private.h"
+
+enum { SOCKET = 1, LOCAL_ID = 77, REMOTE_ID = 88 };
+
+static const struct addr remote = { { 10, 0, 0, 1 }, 1000 };
+
+/* One end of ours, and what it last sent. */
+struct bench {
+        struct udx_mux *mux;
+        struct udx_stream *stream;
+        usec_t now_us;
+        unsigned sent;                  /* datagrams in the last drain, */
+        struct udx_packet last;         /* and the last one of them; its payload is gone */
+        struct udx_sack sacks[UDX_SACK_MAX];
+        unsigned events;                /* all that were reported, as bits */
+        enum udx_reason reason;
+};
+
+static void bench_fini(struct bench *b)
+{
+        udx_mux_free(b->mux);
+}
+
+static void bench_init_at(struct bench *b, uint32_t nxt, uint32_t next)
+{
+        static uint64_t seed = 1;
+        struct random random = { test_random_fill, &seed };
+        struct udx_path path = { .socket = SOCKET, .remote_id = REMOTE_ID, .remote = remote };
+
+        *b = (struct bench){ .mux = udx_mux_new(&random), .now_us = SECONDS(1) };
+        check(b->mux);
+        check_equal(udx_stream_new(b->mux, LOCAL_ID, NULL, &b->stream), 0);
+        b->stream->recovery.una = b->stream->recovery.nxt = b->stream->congestion.round_end = nxt;
+        b->stream->assembly.next = next;
+        b->stream->window_seq = next - 1;
+        udx_stream_connect(b->stream, &path, b->now_us);
+}
+
+#define BENCH(name)                                             \
+        cleanup_with(bench_fini) struct bench name;             \
+        bench_init_at(&name, 0, 0)
+
+static void keep(struct bench *b, const uint8_t *bytes, size_t len)
+{
+        check_equal(udx_packet_read(bytes, len, &b->last), UDX_OK);
+        for (unsigned i = 0; i < b->last.sack_count; i++)
+                b->sacks[i] = udx_packet_sack(&b->last, i);
+        b->sent++;
+}
+
+static void drain(struct bench *b)
+{
+        static uint8_t flat[UDX_RUN_SEGMENTS * UDX_PACKET_MAX];
+        struct udx_send out;
+        struct udx_event event;
+
+        b->sent = 0;
+        udx_mux_advance(b->mux, b->now_us);
+        while (udx_mux_event(b->mux, &event)) {
+                b->events |= 1u << event.type;
+                if (event.type == UDX_CLOSED)
+                        b->reason = event.reason;
+        }
+        while (udx_mux_transmit(b->mux, &out, b->now_us)) {
+                size_t len = 0;
+
+                for (unsigned i = 0; i < out.iov_len; len += out.iov[i++].iov_len)
+                        memcpy(flat + len, out.iov[i].iov_base, out.iov[i].iov_len);
+                for (size_t at = 0; at < len; at += out.segment_bytes)
+                        keep(b, flat + at, MIN(out.segment_bytes, len - at));
+        }
+        check(udx_mux_deadline(b->mux) > b->now_us);
+}
+
+/* A packet from the peer; @sack may be NULL. */
+static enum udx_verdict arrive(struct bench *b, uint8_t type, uint32_t seq, uint32_t ack, const struct udx_sack *sack, size_t payload)
+{
+        uint8_t bytes[UDX_DATAGRAM_MAX] = { 0 };
+        struct writer w = writer_over(bytes, sizeof(bytes));
+        struct udx_packet packet = {
+                .type = type, .stream_id = LOCAL_ID, .window_bytes = UDX_BUFFER_MAX, .seq = seq, .ack = ack,
+        };
+
+        udx_header_write(&w, &packet);
+        if (sack)
+                udx_sack_write(&w, sack);
+        check(write_reserve(&w, payload) || !payload);
+        b->events = 0;
+        return udx_mux_receive(b->mux, SOCKET, &remote, bytes, writer_len(&w), b->now_us);
+}
+
+static size_t write_all(struct bench *b, size_t len)
+{
+        static const uint8_t bytes[UDX_BUFFER_MAX];
+
+        return udx_stream_write(b->stream, bytes, len);
+}
+
+static void read_some(struct bench *b, size_t len)
+{
+        uint8_t *span;
+
+        check(udx_stream_peek(b->stream, &span) >= len);
+        udx_stream_consume(b->stream, len);
+}
+
+/* The peer SACKs everything, even what it could acknowledge, and acknowledges it later: nothing is newly delivered then, but room is. */
+TEST(udx_tells_of_space_that_an_ack_without_news_frees)
+{
+        BENCH(b);
+
+        udx_stream_set_send_limit(b.stream, UDX_BUFFER_MIN);
+        check_equal(write_all(&b, UDX_BUFFER_MAX), UDX_BUFFER_MIN);
+        drain(&b);
+        while (b.stream->queue.unsent_bytes) {
+                struct udx_sack all = { 0, b.stream->recovery.nxt };
+
+                b.now_us += 1000;
+                check_equal(arrive(&b, UDX_SACK, 0, 0, &all, 0), UDX_OK);
+                drain(&b);
+                check(!(b.events & 1u << UDX_WRITABLE));
+        }
+        check_equal(arrive(&b, UDX_SACK, 0, 0, &(struct udx_sack){ 0, b.stream->recovery.nxt }, 0), UDX_OK);
+        check_equal(arrive(&b, 0, 0, b.stream->recovery.nxt, NULL, 0), UDX_OK);
+        drain(&b);
+        check_equal(udx_stream_unacked_bytes(b.stream), 0);
+        check(b.events & 1u << UDX_WRITABLE);
+}
+
+/* A window counts as told only when a packet told it: a drain that sends nothing tells nobody. */
+TEST(udx_tells_of_an_opened_window_though_a_drain_before_had_nothing_to_say)
+{
+        BENCH(b);
+        uint32_t seq = 0;
+
+        udx_stream_set_receive_limit(b.stream, UDX_BUFFER_MIN);
+        check(write_all(&b, 100000) == 100000);
+        drain(&b);                              /* ten packets are out; the rest waits for the congestion window */
+        check_equal(b.sent, 10);
+        while (arrive(&b, UDX_DATA, seq, 0, NULL, UDX_PAYLOAD_MAX) == UDX_OK)
+                seq++;
+        drain(&b);
+        check(b.last.window_bytes == 0);
+        read_some(&b, 30000);                   /* no news: a packet or two could come of it, and the peer asks anyway */
+        drain(&b);
+        check_equal(b.sent, 0);
+        check(write_all(&b, 1) == 1);
+        drain(&b);
+        check_equal(b.sent, 0);
+        read_some(&b, 60000);
+        drain(&b);
+        check_equal(b.sent, 1);
+        check(b.last.window_bytes > 60000);
+}
+
+TEST(udx_numbers_wrap_in_both_directions)
+{
+        cleanup_with(bench_fini) struct bench b;
+        uint32_t ours = UINT32_MAX - 5, theirs = UINT32_MAX - 3;
+        size_t read = 0;
+        uint8_t *span;
+
+        bench_init_at(&b, ours, theirs);
+        check(write_all(&b, 10 * UDX_PAYLOAD_MAX) == 10 * UDX_PAYLOAD_MAX);
+        drain(&b);
+        check_equal(b.sent, 10);
+        check_equal(b.last.seq, 3);
+        for (uint32_t i = 0; i < 8; i += 2) {   /* every second one first */
+                check_equal(arrive(&b, UDX_DATA, theirs + i + 1, ours, NULL, 7), UDX_OK);
+                drain(&b);
+                check_equal(b.last.ack, theirs + i);
+                check_equal(b.last.sack_count, 1);
+                check_equal(b.sacks[0].start, theirs + i + 1);
+                check_equal(b.sacks[0].end, theirs + i + 2);
+                check_equal(arrive(&b, UDX_DATA, theirs + i, ours, NULL, 7), UDX_OK);
+                drain(&b);
+                check_equal(b.last.ack, theirs + i + 2);
+                read += udx_stream_peek(b.stream, &span);
+                udx_stream_consume(b.stream, udx_stream_peek(b.stream, &span));
+        }
+        check_equal(read, 8 * 7);
+        b.now_us += 20000;
+        check_equal(arrive(&b, UDX_SACK, theirs + 8, ours + 1, &(struct udx_sack){ ours + 4, ours + 9 }, 0), UDX_OK);
+        drain(&b);                              /* across the wrap: 1 to 3 are lost, 4 to 8 are here, 9 is under way */
+        check_equal(udx_mux_counters(b.mux)->packets_resent, 3);
+        b.now_us += 20000;
+        check_equal(arrive(&b, 0, theirs + 8, ours + 10, NULL, 0), UDX_OK);
+        drain(&b);
+        check_equal(udx_stream_unacked_bytes(b.stream), 0);
+        check_equal(udx_mux_deadline(b.mux), USEC_NEVER);
+}
+
+TEST(udx_refuses_what_is_outside_its_windows)
+{
+        BENCH(b);
+
+        check_equal(arrive(&b, UDX_DATA, UDX_REORDER_MAX, 0, NULL, 1), UDX_OUT_OF_WINDOW);
+        check_equal(arrive(&b, UDX_DATA, UINT32_MAX, 0, NULL, 1), UDX_OK);       /* a duplicate, for all we know */
+        check_equal(arrive(&b, UDX_DESTROY, UINT32_MAX, 0, NULL, 0), UDX_OUT_OF_WINDOW);
+        check_equal(arrive(&b, UDX_DESTROY, UDX_REORDER_MAX + 1, 0, NULL, 0), UDX_OUT_OF_WINDOW);
+        check_equal(arrive(&b, UDX_DATA, 0, 1, NULL, 1), UDX_WRONG_ACK);
+        drain(&b);
+        check(!(b.events & 1u << UDX_READABLE));
+        check_equal(b.stream->assembly.next, 0);
+        check_equal(arrive(&b, UDX_DATA | UDX_END, 5, 0, NULL, 1), UDX_OK);
+        check_equal(arrive(&b, UDX_DATA, 6, 0, NULL, 1), UDX_OUT_OF_WINDOW);     /* beyond its own END */
+        check_equal(arrive(&b, UDX_DESTROY, 0, 0, NULL, 0), UDX_OK);
+        drain(&b);
+        check(b.events & 1u << UDX_CLOSED);
+        check_equal(b.reason, UDX_RESET);
+}
+
+TEST(udx_ignores_sacks_that_make_no_sense)
+{
+        static const struct udx_sack senseless[] = { { 5, 5 }, { 6, 5 }, { 10, 12 }, { 8, 11 }, { UINT32_MAX, 3 }, { 0, UINT32_MAX },
+                                                     { 0x80000000, 0x80000001 } };
+        BENCH(b);
+
+        check(write_all(&b, 10 * UDX_PAYLOAD_MAX) == 10 * UDX_PAYLOAD_MAX);
+        drain(&b);
+        for (size_t i = 0; i < ARRAY_LEN(senseless); i++) {
+                check_equal(arrive(&b, UDX_SACK, 0, 0, &senseless[i], 0), UDX_OK);
+                check_equal(b.stream->recovery.sacked, 0);
+                check_equal(b.stream->recovery.flying.count, 10);
+        }
+}
+
+TEST(udx_answers_a_flood_of_heartbeats_twenty_times_a_second)
+{
+        BENCH(b);
+        unsigned answers = 0;
+
+        for (unsigned i = 0; i < 1000; i++, b.now_us += 1000) {
+                check_equal(arrive(&b, UDX_HEARTBEAT, 0, 0, NULL, 0), UDX_OK);
+                drain(&b);
+                answers += b.sent;
+        }
+        check_equal(answers, 20);
+}
+
+/* What was SACKed stays: the peer can't send it again. */
+TEST(udx_keeps_what_it_sacked_whatever_comes)
+{
+        BENCH(b);
+        unsigned held = 0;
+
+        udx_stream_set_receive_limit(b.stream, UDX_BUFFER_MIN);
+        for (uint32_t seq = 1; seq < 4000; seq++) {
+                enum udx_verdict verdict = arrive(&b, UDX_DATA, seq, 0, NULL, 1000);
+
+                check(verdict == UDX_OK || verdict == UDX_NO_ROOM);
+                held += verdict == UDX_OK;
+        }
+        drain(&b);
+        check(held > 100 && held <= UDX_BUFFER_MIN / 1000);
+        check_equal(b.last.sack_count, 1);
+        check_equal(b.sacks[0].end - b.sacks[0].start, held);
+        check_equal(arrive(&b, UDX_DATA, 0, 0, NULL, 1000), UDX_OK);
+        drain(&b);
+        check_equal(b.last.ack, held + 1);
+        check_equal(b.last.window_bytes, MAX(UDX_BUFFER_MIN - (int)(held + 1) * 1000, 0));
+}
+
+/* Tiny packets must not cost what large ones would not. */
+TEST(udx_memory_for_tiny_packets_behind_a_gap_is_bounded)
+{
+        BENCH(b);
+
+        udx_stream_set_receive_limit(b.stream, UDX_BUFFER_MIN);
+        for (uint32_t seq = 2; seq < UDX_REORDER_MAX; seq += 2)
+                arrive(&b, UDX_DATA, seq, 0, NULL, 1);
+        check(b.stream->assembly.held_memory <= 2 * UDX_BUFFER_MIN);
+        check(b.stream->assembly.range_count <= 2 * UDX_BUFFER_MIN / UDX_POOL_SMALLEST);
+        drain(&b);
+        check_equal(b.last.sack_count, UDX_SACK_MAX);
+}
