@@ -219,11 +219,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         for (unsigned i = 0; i < STEPS_MAX && reader_left(&r) > 0; i++) {
                 enum verb verb = (enum verb)(read_u8(&r) % VERBS);
                 uint8_t argument = read_u8(&r);
-                size_t count = verb == CANCEL || verb >= PASS_TIME ? 0 : MIN(read_u16le(&r), reader_left(&r));
-                const uint8_t *payload = read_bytes(&r, count);
+                size_t count = verb == CANCEL || verb >= PASS_TIME ? 0 : read_u16le(&r);
 
-                if (!r.failed)
-                        step(&b, verb, argument, payload, count);
+                count = MIN(count, reader_left(&r));
+                step(&b, verb, argument, read_bytes(&r, count), count);
         }
         if (len % 2)
                 wind_down(&b);

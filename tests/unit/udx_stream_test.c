@@ -281,3 +281,16 @@ TEST(udx_memory_for_tiny_packets_behind_a_gap_is_bounded)
         drain(&b);
         check_equal(b.last.sack_count, UDX_SACK_MAX);
 }
+
+TEST(udx_reserves_nothing_where_nothing_can_be_said_any_more)
+{
+        BENCH(b);
+
+        check(udx_stream_reserve(b.stream, 0));
+        udx_stream_end(b.stream);
+        check(!udx_stream_reserve(b.stream, 0));
+        check(!udx_stream_reserve(b.stream, 1));
+        udx_stream_destroy(b.stream);
+        check(!udx_stream_reserve(b.stream, 0));
+        check_equal(write_all(&b, 10), 0);
+}

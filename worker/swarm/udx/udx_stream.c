@@ -204,7 +204,7 @@ void udx_stream_report_space(struct udx_stream *stream)
 
 uint8_t *udx_stream_reserve(struct udx_stream *stream, size_t len)
 {
-        if (len > UDX_RESERVE_MAX || udx_stream_writable_bytes(stream) < len) {
+        if (len > UDX_RESERVE_MAX || !takes_data(stream) || udx_stream_writable_bytes(stream) < len) {
                 stream->write_short = takes_data(stream);
                 return NULL;
         }
