@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A provider that behaves like the original: serial opens, answers in order, errors on channel 0, an end at once.
+'use strict'
+const net = require('net')
+const Hyperswarm = require('hyperswarm')
+const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, router, Link, Channel, openBody, readOpen } = require('./protocol')
+
+class Provider {
+  // @services: [{ gatePort, servicePort, serviceHost, tags }]; @dht: optional node to run on.
+  constructor ({ secret, services, bootstrap, dht, advertiseMs = 5000 }) {
+    this.services = services
+    this.router = router(secret)
+    this.links = new Set()
+    this.opens = []                 // fingerprints seen
+    this.swarm = new Hyperswarm({ bootstrap, dht })
+    this.swarm.on('connection', (stream) => this.links.add(new Link(stream, this.router, false, {
+      onup: (link) => { link.channels = new Map() },
+      onframe: (link, message) => this.handle(link, message),
+      onclose: (link) => { this.links.delete(link); this.closeAll(link) }
+    })))
+    this.discovery = this.swarm.join(this.router.topic)
+    this.timer = setInterval(() => this.refresh(), advertiseMs)
+    this.refreshed = this.discovery.flushed().then(() => this.refresh())
+  }
+
+  ups () { return [...this.links].filter((link) => link.up) }
+
+  async refresh () {
+    this.advertise()
+    await this.discovery.refresh()
+  }
+
+  advertise () {
+    const routes = this.services.map((s) => ({
+      serviceHost: s.serviceHost || '127.0.0.1', servicePort: s.servicePort, protocol: TCP, gatePort: s.gatePort, tags: s.tags, routes: [], ingressPolicy: {}
+    }))
+    for (const link of this.ups()) link.send(ADVERT, 0, Buffer.from(JSON.stringify({ routes })))
+  }
+
+  closeAll (link) {
+    for (const channel of (link.channels || new Map()).values()) channel.socket.destroy()
+  }
+
+  async handle (link, { action, channel: id, body }) {
+    const channel = link.channels.get(id)
+    switch (action) {
+      case OPEN: return this.open(link, id, readOpen(body))
+      case STREAM: return channel && channel.deliver(body)
+      case END: return channel && channel.socket.end()
+      case CLOSE:
+        if (id === 0) this.closeAll(link)
+        if (channel) { link.channels.delete(id); channel.socket.end() }
+    }
+  }
+
+  async open (link, id, { gatePort, protocol, fingerprint }) {
+    const service = this.services.find((s) => s.gatePort === gatePort && protocol === TCP)
+    this.opens.push(fingerprint)
+    if (!service) return link.send(OPEN, 0, undefined, 'Service not found ' + gatePort)
+    const socket = net.connect({ port: service.servicePort, host: service.serviceHost || '127.0.0.1', allowHalfOpen: true })
+    const failure = await new Promise((resolve) => { socket.once('connect', () => resolve(null)); socket.once('error', resolve) })
+    if (failure) return link.send(OPEN, 0, undefined, String(failure))
+    const channel = new Channel(link, id, socket)
+    link.channels.set(id, channel)
+    socket.on('error', () => {})
+    socket.on('end', () => link.send(END, id))
+    socket.on('close', () => { if (link.channels.delete(id)) link.send(CLOSE, id) })
+    link.send(OPEN, id, openBody(gatePort, protocol))
+    channel.pipeOut()
+  }
+
+  async close () {
+    clearInterval(this.timer)
+    await this.swarm.destroy()
+  }
+}
+
+module.exports = Provider

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A private DHT of JavaScript nodes on loopback, and nodes on it.
+'use strict'
+const DHT = require('hyperdht')
+const createTestnet = require('hyperdht/testnet.js')
+
+async function testnet (size = 4) {
+  const net = await createTestnet(size, { host: '127.0.0.1', port: 0 })
+  const [{ host, port }] = net.bootstrap
+  return { bootstrap: net.bootstrap, text: `${host}:${port}`, close: () => net.destroy() }
+}
+
+// A node as it would be behind a firewall. On loopback every node finds itself open; this one never asks.
+function firewalledNode (bootstrap) {
+  const node = new DHT({ bootstrap, host: '127.0.0.1', ephemeral: true })
+  node._checkIfFirewalled = async () => true
+  return node
+}
+
+function openNode (bootstrap) {
+  return new DHT({ bootstrap, host: '127.0.0.1', ephemeral: true })
+}
+
+module.exports = { testnet, openNode, firewalledNode }
