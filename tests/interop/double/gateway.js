@@ -79,6 +79,7 @@ class Gateway {
     socket.on('end', () => { ended = true })
     const link = await this.findRoute(gatePort, id, socket)
     if (!link) return socket.end()
+    socket.pause()                  // or what arrives before pipeOut() flows to nobody
     socket.removeAllListeners('data')
     socket.removeAllListeners('end')
     const channel = new Channel(link, id, socket)

@@ -11,8 +11,10 @@ const CHUNK_BYTES = 60 * 1024
 const FRAME_MAX_BYTES = 10 * 1024 * 1024
 const STALE_MS = 15 * 60 * 1000
 
-// What both roles derive from the router secret (64 hex characters), once.
+// What both roles derive from the router secret (64 hex characters), once. An impostor who knows the topic but not the
+// secret is { topic, authKey } made by hand.
 function router (secret) {
+  if (typeof secret !== 'string') return secret
   const { publicKey, secretKey } = DHT.keyPair(Buffer.from(secret, 'hex'))
   const salt = Buffer.alloc(16)
   const authKey = Buffer.alloc(64)
@@ -141,6 +143,7 @@ class Channel {
       await this.link.sendData(this.id, bytes)
       this.socket.resume()
     })
+    this.socket.resume()
   }
 
   deliver (bytes) {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Our processes with gateways and providers of the original's kind, on a DHT of JavaScript nodes.
+'use strict'
+const crypto = require('crypto')
+const { assert, test, finallyDo, eventually, sleep } = require('./tap')
+const { sha256, bytesOf, service, serveEcho, serveDigest, serveBytes, talk, freePort, listens } = require('./net-tools')
+const { testnet, openNode, firewalledNode } = require('./testnet')
+const { newSecret, startInstance } = require('./hypergate')
+const { router } = require('./double/protocol')
+const Gateway = require('./double/gateway')
+const Provider = require('./double/provider')
+
+const MB = 1024 * 1024
+const nodes = { open: openNode, firewalled: firewalledNode }
+let shared = null
+
+async function dht () {
+  if (!shared) {
+    shared = await testnet()
+    finallyDo(() => shared.close())
+  }
+  return shared
+}
+
+// Services of each kind, and their gate ports.
+async function services (after) {
+  const download = bytesOf('download', 3 * MB)
+  const kinds = {
+    echo: await service(serveEcho), digest: await service(serveDigest), download: await service(serveBytes(download))
+  }
+  const list = []
+  const gate = {}
+  for (const [kind, { port, close }] of Object.entries(kinds)) {
+    after(close)
+    gate[kind] = await freePort()
+    list.push({ gatePort: gate[kind], servicePort: port, serviceHost: '127.0.0.1' })
+  }
+  gate.refused = await freePort()
+  list.push({ gatePort: gate.refused, servicePort: await freePort(), serviceHost: '127.0.0.1' })
+  return { list, gate, download, kinds }
+}
+
+const yaml = (list) => list.map((s) => ({ ...s, protocol: 'tcp' }))
+
+async function ourProvider (after, secret, list) {
+  const { text } = await dht()
+  const provider = startInstance({ bootstrap: [text], provider: { services: yaml(list) } }, secret)
+  after(() => provider.stop())
+  return provider
+}
+
+async function ourGateway (after, secret) {
+  const { text } = await dht()
+  const gateway = startInstance({ bootstrap: [text], gateway: { listen: '127.0.0.1' } }, secret)
+  after(() => gateway.stop())
+  return gateway
+}
+
+async function theirNode (after, kind) {
+  const { bootstrap } = await dht()
+  const node = nodes[kind](bootstrap)
+  after(() => node.destroy())
+  return { node, bootstrap }
+}
+
+async function gatesOpen (gate, ours) {
+  for (const [kind, port] of Object.entries(gate)) {
+    await eventually(() => listens(port), 20, `gate ${port} (${kind})`).catch((error) => {
+      throw new Error(error.message + '\n' + ours.log())
+    })
+  }
+}
+
+async function echoes (port, seed, length) {
+  const bytes = bytesOf(seed, length)
+  const { bytes: back, error } = await talk(port, bytes, { halfClose: false, expect: length })
+  assert.strictEqual(error, null)
+  assert.strictEqual(sha256(back), sha256(bytes))
+}
+
+async function manyConnections (port) {
+  for (let i = 0; i < 200; i++) await echoes(port, 'one by one ' + i, 1000)
+  await Promise.all(Array.from({ length: 50 }, (_, i) => echoes(port, 'at once ' + i, 100000)))
+}
+
+for (const kind of Object.keys(nodes)) {
+  test(`our gateway, a provider of theirs (${kind} node)`, 90, async ({ after }) => {
+    const secret = newSecret()
+    const { list, gate, download, kinds } = await services(after)
+    const { node, bootstrap } = await theirNode(after, kind)
+    const provider = new Provider({ secret, services: list, bootstrap, dht: node })
+    after(() => provider.close())
+    const ours = await ourGateway(after, secret)
+    await gatesOpen(gate, ours)
+
+    await echoes(gate.echo, 'both ways', 10 * MB)
+    const upload = bytesOf('upload', 5 * MB)
+    const answer = await talk(gate.digest, upload)        // the end must not overtake its data, whatever the other side does
+    assert.strictEqual(answer.bytes.toString(), sha256(upload))
+    assert.strictEqual(answer.error, null)
+    const slice = await talk(gate.download, Buffer.from('x'))
+    assert.ok(slice.bytes.length <= download.length && slice.bytes.equals(download.subarray(0, slice.bytes.length)))
+    await manyConnections(gate.echo)
+    await eventually(() => kinds.echo.connections() === 0, 10, 'no connection to the service is left behind')
+
+    const began = Date.now()
+    const refused = await talk(gate.refused, Buffer.from('hello'))
+    assert.strictEqual(refused.error, 'ECONNRESET')
+    assert.strictEqual(refused.bytes.length, 0)
+    assert.ok(Date.now() - began < 10000, 'a refused service is told soon')
+    const [fingerprint] = provider.opens
+    assert.strictEqual(fingerprint.source.ip, '127.0.0.1')
+    assert.strictEqual(fingerprint.protocol, 'tcp')
+  })
+
+  test(`our provider, a gateway of theirs (${kind} node)`, 90, async ({ after }) => {
+    const secret = newSecret()
+    const { list, gate, download, kinds } = await services(after)
+    const { node, bootstrap } = await theirNode(after, kind)
+    const ours = await ourProvider(after, secret, list)
+    const gateway = new Gateway({ secret, bootstrap, dht: node, halfOpen: true })
+    after(() => gateway.close())
+    await gatesOpen(gate, ours)
+
+    await echoes(gate.echo, 'both ways', 10 * MB)
+    const small = bytesOf('upload', 1000)                   // a larger one would meet the original's own overtaking end
+    const answer = await talk(gate.digest, small)
+    assert.strictEqual(answer.bytes.toString(), sha256(small))
+    const whole = await talk(gate.download, Buffer.from('x'), { halfClose: false, expect: Infinity })
+    assert.strictEqual(sha256(whole.bytes), sha256(download), `${whole.bytes.length} of ${download.length} bytes`)
+    await manyConnections(gate.echo)
+    await eventually(() => kinds.echo.connections() === 0, 10, 'no connection to the service is left behind')
+  })
+}
+
+test('whoever knows the topic but not the secret learns no route and opens no gate', 60, async ({ after }) => {
+  const secret = newSecret()
+  const { topic } = router(secret)
+  const impostor = { topic, authKey: crypto.randomBytes(64) }
+  const { list, gate } = await services(after)
+  const { bootstrap } = await dht()
+  const provider = await ourProvider(after, secret, list)
+  const evil = await freePort()
+  const evilGateway = new Gateway({ secret: impostor, bootstrap, refreshMs: 500 })
+  after(() => evilGateway.close())
+  const evilProvider = new Provider({ secret: impostor, bootstrap, advertiseMs: 500, services: [{ gatePort: evil, servicePort: 1 }] })
+  after(() => evilProvider.close())
+  const sent = []
+  for (const double of [evilGateway, evilProvider]) double.swarm.on('connection', (stream) => stream.on('data', (bytes) => sent.push(bytes)))
+
+  const gateway = await ourGateway(after, secret)
+  await gatesOpen({ echo: gate.echo }, gateway)
+  await eventually(() => sent.length >= 2, 20, 'they have been connected to')
+  await sleep(3000)
+  assert.strictEqual(evilGateway.adverts.length, 0)
+  assert.strictEqual(await listens(evil), false)
+  for (const bytes of sent) assert.ok(!bytes.includes('gatePort'), 'a route was sent to a stranger')
+  assert.strictEqual(evilGateway.ups().length + evilProvider.ups().length, 0)
+  await echoes(gate.echo, 'still there', 100000)
+  assert.ok(provider.running() && gateway.running())
+})
+
+test('ours on both sides, found through their DHT', 60, async ({ after }) => {
+  const secret = newSecret()
+  const { list, gate, download } = await services(after)
+  await ourProvider(after, secret, list)
+  const gateway = await ourGateway(after, secret)
+  await gatesOpen(gate, gateway)
+  await echoes(gate.echo, 'both ways', 10 * MB)
+  const whole = await talk(gate.download, Buffer.from('x'))
+  assert.strictEqual(sha256(whole.bytes), sha256(download))
+  assert.strictEqual(whole.error, null)
+  const refused = await talk(gate.refused, Buffer.from('hello'))
+  assert.strictEqual(refused.error, 'ECONNRESET')
+})
