@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The stack below the tunnel with HyperDHT's own servers and clients: finding each other, handshakes, streams, half-close.
+'use strict'
+const { spawn } = require('child_process')
+const crypto = require('crypto')
+const DHT = require('hyperdht')
+const { assert, test, finallyDo, eventually } = require('./tap')
+const { sha256, bytesOf } = require('./net-tools')
+const { testnet, openNode, firewalledNode } = require('./testnet')
+
+const MB = 1024 * 1024
+const nodes = { open: openNode, firewalled: firewalledNode }
+let shared = null
+
+async function dht () {
+  if (!shared) {
+    shared = await testnet()
+    finallyDo(() => shared.close())
+  }
+  return shared
+}
+
+// Our program; .events: what it said so far.
+function stackpeer (after, net, ...args) {
+  const child = spawn(process.env.STACKPEER, [net.text, ...args.map(String)], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const events = []
+  let rest = ''
+  child.stdout.on('data', (text) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop()
+    for (const line of lines) events.push(JSON.parse(line))
+  })
+  const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve(signal || code)))
+  const stop = async () => { child.stdin.end(); const timer = setTimeout(() => child.kill('SIGKILL'), 8000); const how = await ended; clearTimeout(timer); return how }
+  after(stop)
+  return { events, ended, stop, said: (event, seconds = 15) => eventually(() => events.find((e) => e.event === event), seconds, event) }
+}
+
+async function node (after, net, kind) {
+  const node = nodes[kind](net.bootstrap)
+  after(() => node.destroy())
+  await node.fullyBootstrapped()
+  return node
+}
+
+// Sends @bytes to @key over a connection of @node's, ends, reads to the end.
+function exchange (node, key, bytes) {
+  return new Promise((resolve, reject) => {
+    const stream = node.connect(Buffer.from(key, 'hex'))
+    const hash = crypto.createHash('sha256')
+    let length = 0
+    stream.on('data', (chunk) => { hash.update(chunk); length += chunk.length })
+    stream.on('error', reject)
+    stream.on('end', () => resolve({ length, digest: hash.digest('hex') }))
+    stream.on('open', async () => {
+      for (let at = 0; at < bytes.length; at += 60000) {
+        if (!stream.write(bytes.subarray(at, at + 60000))) await new Promise((resolve) => stream.once('drain', resolve))
+      }
+      stream.end()
+    })
+  })
+}
+
+async function echoes (node, key, seed, length) {
+  const bytes = bytesOf(seed, length)
+  const { digest, length: got } = await exchange(node, key, bytes)
+  assert.strictEqual(digest, sha256(bytes), `${got} of ${length} bytes`)
+}
+
+for (const kind of Object.keys(nodes)) {
+  test(`their client (${kind}) reaches our server, found by topic and by key`, 90, async ({ after }) => {
+    const net = await dht()
+    const topic = crypto.randomBytes(32)
+    const ours = stackpeer(after, net, 'listen', crypto.randomBytes(32).toString('hex'), topic.toString('hex'))
+    const { key } = await ours.said('listening')
+    await ours.said('done')
+    const theirs = await node(after, net, kind)
+    const listed = []
+    for await (const { peers } of theirs.lookup(topic)) for (const peer of peers) listed.push(peer.publicKey.toString('hex'))
+    assert.ok(listed.includes(key))
+
+    await echoes(theirs, key, 'large', 50 * MB)
+    for (let i = 0; i < 200; i++) await echoes(theirs, key, 'one by one ' + i, 1000)
+    await Promise.all(Array.from({ length: 50 }, (_, i) => echoes(theirs, key, 'at once ' + i, 100000)))
+    await eventually(() => ours.events.filter((e) => e.event === 'closed').length === 251, 10, 'all connections are over')
+    assert.ok(ours.events.every((e) => e.event !== 'closed' || e.good), 'each one closed in order')
+    assert.strictEqual(await ours.stop(), 0)
+  })
+
+  test(`our client reaches their server (${kind}), found by topic and by key`, 90, async ({ after }) => {
+    const net = await dht()
+    const theirs = await node(after, net, kind)
+    const topic = crypto.randomBytes(32)
+    const keyPair = DHT.keyPair()
+    const key = keyPair.publicKey.toString('hex')
+    let broken = 0
+    const server = theirs.createServer((stream) => {
+      stream.on('error', () => broken++)
+      stream.on('data', async (chunk) => { if (!stream.write(chunk)) { stream.pause(); stream.once('drain', () => stream.resume()) } })
+      stream.on('end', () => stream.end())
+    })
+    after(() => server.close())
+    await server.listen(keyPair)
+    await theirs.announce(topic, keyPair, server.relayAddresses).finished()
+
+    const lookup = stackpeer(after, net, 'lookup', topic.toString('hex'))
+    assert.strictEqual((await lookup.said('listed')).key, key)
+    assert.strictEqual(await lookup.ended, 0)
+    for (const [count, parallel, bytes] of [[1, 1, 50 * MB], [200, 1, 1000], [50, 50, 100000]]) {
+      const ours = stackpeer(after, net, 'dial', key, count, parallel, bytes)
+      assert.deepStrictEqual(await ours.said('dialled', 60), { event: 'dialled', count, failed: 0 }, JSON.stringify(ours.events.slice(-3)))
+      assert.strictEqual(await ours.ended, 0)
+    }
+    assert.strictEqual(broken, 0)
+  })
+}
+
+test('nobody has that key: a dial says so', 30, async ({ after }) => {
+  const ours = stackpeer(after, await dht(), 'dial', DHT.keyPair().publicKey.toString('hex'), 1, 1, 10)
+  assert.strictEqual((await ours.said('dial failed', 20)).failure, 0)
+})
