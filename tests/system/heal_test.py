@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Killing any worker breaks only what it carried, visibly, and service returns by itself."""
+import os
+import signal
+import time
+
+from harness import (MB, Pair, Process, answers, connect, digest, eventually, free_ports, how_it_ends, listens, main, new_secret,
+                     pattern, program, read_all, serve_bytes, serve_echo, start_dht, start_instance, status, test, Service)
+
+
+def kill_worker(instance, role, which=0):
+    pid = instance.workers(role)[which]
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: program(pid) != f'hypergate-{role}', 5, f'{role} {pid} is gone')
+    return pid
+
+
+def speaks(connection, text):
+    connection.sendall(text)
+    got = b''
+    while len(got) < len(text):
+        chunk = connection.recv(1000)
+        assert chunk, 'an early end'
+        got += chunk
+    assert got == text
+
+
+def check_swarm_killed(stack, side):
+    pair = Pair(stack, echo=serve_echo)
+    running = connect(pair.gate['echo'])
+    speaks(running, b'before')
+    began = time.monotonic()
+    instance = getattr(pair, side)
+    kill_worker(instance, 'swarm')
+    assert how_it_ends(running) == 'reset', 'a broken connection must not look like a clean end'
+    eventually(lambda: answers(pair.gate['echo']), 15, 'service returns')
+    took = time.monotonic() - began
+    assert took < 5, f'service was away for {took:.1f} s'
+    assert instance.says('swarm'), 'the supervisor says which worker died'
+
+
+@test
+def swarm_of_the_gateway(stack):
+    """the gateway's swarm worker is killed: clients see a reset, service is back within 5 s"""
+    check_swarm_killed(stack, 'gateway')
+
+
+@test
+def swarm_of_the_provider(stack):
+    """the provider's swarm worker is killed: clients see a reset, service is back within 5 s"""
+    check_swarm_killed(stack, 'provider')
+
+
+def check_others_killed(stack, side, role):
+    pair = Pair(stack, echo=serve_echo, bulk=serve_bytes(pattern('bulk', 30 * MB)))
+    running = connect(pair.gate['echo'])
+    speaks(running, b'before')
+    bulk = connect(pair.gate['bulk'], 60)
+    begun = bulk.recv(1000)
+    for which in range(len(getattr(pair, side).workers(role))):
+        kill_worker(getattr(pair, side), role, 0 if which == 0 else -1)
+    began = time.monotonic()
+    eventually(lambda: answers(pair.gate['echo']), 5, 'new connections')
+    took = time.monotonic() - began
+    assert took < 1, f'new connections were away for {took:.1f} s'
+    speaks(running, b'after')
+    assert digest(begun + read_all(bulk)) == digest(pattern('bulk', 30 * MB)), 'what ran goes on, whole'
+
+
+@test
+def router_of_the_gateway(stack):
+    """the gateway's router worker is killed: everything goes on"""
+    check_others_killed(stack, 'gateway', 'router')
+
+
+@test
+def router_of_the_provider(stack):
+    """the provider's router worker is killed: everything goes on"""
+    check_others_killed(stack, 'provider', 'router')
+
+
+@test
+def forward_of_the_gateway(stack):
+    """the gateway's forward workers are killed: connections go on, new ones within 1 s"""
+    check_others_killed(stack, 'gateway', 'forward')
+
+
+@test
+def forward_of_the_provider(stack):
+    """the provider's forward workers are killed: connections go on, new ones within 1 s"""
+    check_others_killed(stack, 'provider', 'forward')
+
+
+@test
+def resolver(stack):
+    """the resolve worker is killed: everything goes on, and it comes back"""
+    pair = Pair(stack, echo=serve_echo)
+    for instance in (pair.provider, pair.gateway):
+        old = kill_worker(instance, 'resolve')
+        eventually(lambda: [pid for pid in instance.workers('resolve') if pid != old], 5, 'a new resolve worker')
+    assert answers(pair.gate['echo'])
+
+
+@test
+def provider_restart(stack):
+    """a provider that stops and starts again, in order or killed, is found again"""
+    pair = Pair(stack, echo=serve_echo)
+    assert pair.provider.stop() == 0
+    pair.provider = pair.start_provider()
+    eventually(lambda: answers(pair.gate['echo']), 10, 'after an orderly restart')
+    tree = pair.provider.tree()
+    pair.provider.process.kill()
+    pair.provider.process.wait()
+    eventually(lambda: not [pid for pid in tree if program(pid).startswith('hypergate')], 5, 'workers end with their supervisor')
+    pair.provider = pair.start_provider()
+    eventually(lambda: answers(pair.gate['echo']), 30, 'after a kill')
+
+
+@test
+def nothing_left(stack):
+    """an orderly stop ends all processes and closes the gates"""
+    pair = Pair(stack, echo=serve_echo)
+    for instance in (pair.gateway, pair.provider):
+        tree = instance.tree()
+        assert len(tree) >= 5
+        assert instance.stop() == 0
+        assert not [pid for pid in tree if program(pid).startswith('hypergate')]
+    assert not listens(pair.gate['echo'])
+
+
+@test
+def walls(stack):
+    """each worker is confined: seccomp, no new privileges, no capability, not root, not dumpable, no core"""
+    pair = Pair(stack, echo=serve_echo)
+    for instance in (pair.gateway, pair.provider):
+        for role in ('swarm', 'router', 'forward', 'resolve'):
+            workers = instance.workers(role)
+            assert workers, f'no {role} worker'
+            for pid in workers:
+                facts = status(pid)
+                assert facts['Seccomp'] == '2', f'{role}: no seccomp filter'
+                assert facts['NoNewPrivs'] == '1', role
+                for kind in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'):
+                    # Dropping the bounding set needs a capability that an unprivileged supervisor never had.
+                    assert int(facts[kind], 16) == 0 or (kind == 'CapBnd' and os.getuid() != 0), f'{role}: {kind} {facts[kind]}'
+                assert '0' not in facts['Uid'].split(), f'{role} runs as root'
+                with open(f'/proc/{pid}/limits') as limits:
+                    core = [line.split() for line in limits if line.startswith('Max core file size')][0]
+                assert core[4] == '0', f'{role}: core {core}'
+                # Who is not dumpable belongs to root in /proc, whoever runs it.
+                assert os.stat(f'/proc/{pid}/maps').st_uid == 0, f'{role} is dumpable'
+                with open(f'/proc/{pid}/environ', 'rb') as environment:
+                    assert environment.read() == b'', f'{role} has an environment'
+
+
+@test
+def secrets_stay(stack):
+    """the secret is in no argument, no environment and no log"""
+    pair = Pair(stack, echo=serve_echo)
+    secret = pair.secret.encode()
+    for instance in (pair.gateway, pair.provider):
+        for pid in instance.tree():
+            for name in ('cmdline', 'environ'):
+                with open(f'/proc/{pid}/{name}', 'rb') as file:
+                    assert secret not in file.read(), f'{program(pid)}: {name}'
+        assert pair.secret not in instance.log()
+
+
+@test
+def both_roles(stack):
+    """provider and gateway in one instance, beside a second instance on the same machine"""
+    dht, secret = start_dht(stack), new_secret()
+    services = [Service(stack, serve_echo), Service(stack, serve_echo)]
+    gates = free_ports(2)
+    entries = [{'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service.port, 'protocol': 'tcp'}
+               for gate, service in zip(gates, services)]
+    for name, entry in zip(('one', 'two'), entries):
+        start_instance(stack, name, secret, {'bootstrap': [dht], 'provider': {'services': [entry]},
+                                             'gateway': {'listen': '127.0.0.1' if name == 'one' else '127.0.0.2'}})
+    for gate in gates:
+        eventually(lambda: answers(gate), 20, f'gate {gate}')
+
+
+main()
