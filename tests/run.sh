@@ -10,8 +10,6 @@ set -euo pipefail
 make_work
 as_whom
 need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc binutils procps
-need_command node nodejs
-need_command npm npm
 
 fast=(unit vectors sim fuzz check)
 slow=(interop system)
@@ -52,5 +50,20 @@ if [ -n "$(chosen unit vectors sim fuzz)" ]; then
 	unset ASAN_OPTIONS UBSAN_OPTIONS
 fi
 
+# The JavaScript peers, at the versions of the lock file.
+if [ -n "$(chosen interop)" ]; then
+	need_command node nodejs
+	need_command npm npm
+	peers=$WORK/interop
+	if ! cmp -s "$ROOT/tests/interop/package-lock.json" "$peers/installed.json"; then
+		say "installing the JavaScript peers"
+		rm -rf "$peers"
+		mkdir -p "$peers"
+		cp "$ROOT"/tests/interop/package*.json "$peers"
+		npm ci --prefix "$peers" --no-audit --no-fund >"$WORK/npm.log" 2>&1 || { tail -20 "$WORK/npm.log" >&2; die "npm could not install the JavaScript peers"; }
+		cp "$peers/package-lock.json" "$peers/installed.json"
+	fi
+	export NODE_PATH=$peers/node_modules
+fi
 suites plain slow "${slow[@]}"
 python3 "$ROOT/tests/count.py" "${logs[@]}"
