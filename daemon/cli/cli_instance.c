@@ -31,24 +31,30 @@ static int fail(const char *what, int error)
         return EX_OSERR;
 }
 
-/* From the flag or the variable into a memory file. -ENOENT: there is none. */
-static int take_secret(const struct cli_options *options)
+/* What the flag says, in a memory file; -ENOENT: there is none. A second one is forgotten. */
+static int take_flag(const struct cli_options *options)
 {
         const struct cli_given *given = NULL, *last = NULL;
-        char *variable = getenv(router_variable);
-        int fd = -ENOENT;
 
         while ((given = cli_options_next(options, CLI_OPTION_ROUTER, given))) {
                 if (last)
                         explicit_bzero(last->value, strlen(last->value));
                 last = given;
         }
-        if (last)
-                fputs("hypergate: warning: --router: others on this machine could read the secret while this command started; "
-                      "HYPERGATE_ROUTER, or secretFile in a configuration, keep it private\n", stderr);
-        if (last)
-                fd = cli_secret_take(last->value);
-        else if (variable && *variable && options->command == CLI_INSTANCE)
+        if (!last)
+                return -ENOENT;
+        fputs("hypergate: warning: --router: others on this machine could read the secret while this command started; "
+              "HYPERGATE_ROUTER, or secretFile in a configuration, keep it private\n", stderr);
+        return cli_secret_take(last->value);
+}
+
+/* What the variable says, which is gone afterwards; -ENOENT: nothing, or it isn't @wanted. */
+static int take_variable(bool wanted)
+{
+        char *variable = getenv(router_variable);
+        int fd = -ENOENT;
+
+        if (variable && *variable && wanted)
                 fd = cli_secret_take(variable);
         if (variable)
                 explicit_bzero(variable, strlen(variable));
@@ -97,25 +103,35 @@ static bool asks_for_something(const struct cli_options *options)
         return false;
 }
 
+/* The variable is still there while everything is checked, so that a complaint names it. */
+static int check_and_launch(const struct cli_options *options, const struct cli_sheet *sheet)
+{
+        cleanup_fd int conf_fd = ipc_blob_new(sheet->text, sheet->len), flag_fd = -1, variable_fd = -1;
+
+        if (conf_fd < 0)
+                return fail("cannot write down the command line", conf_fd);
+        flag_fd = take_flag(options);
+        if (flag_fd < 0 && flag_fd != -ENOENT)
+                return fail("cannot keep the secret in memory", flag_fd);
+        if (!check(sheet, conf_fd, flag_fd))
+                return EX_CONFIG;
+        variable_fd = take_variable(flag_fd < 0 && options->command == CLI_INSTANCE);
+        if (variable_fd < 0 && variable_fd != -ENOENT)
+                return fail("cannot keep the secret in memory", variable_fd);
+        return cli_launch_fds(options, conf_fd, flag_fd < 0 ? variable_fd : flag_fd);
+}
+
 int cli_instance_run(const struct cli_options *options)
 {
-        cleanup_fd int conf_fd = -1, secret_fd = -1;
         struct cli_sheet sheet;
         int error;
 
         if (!asks_for_something(options))
                 return EX_USAGE;
-        secret_fd = take_secret(options);
-        if (secret_fd < 0 && secret_fd != -ENOENT)
-                return fail("cannot keep the secret in memory", secret_fd);
         error = cli_sheet_init(&sheet, options);
         if (error < 0)
                 return fail("cannot write down the command line", error);
-        conf_fd = ipc_blob_new(sheet.text, sheet.len);
-        if (conf_fd < 0)
-                error = fail("cannot write down the command line", conf_fd);
-        else
-                error = check(&sheet, conf_fd, secret_fd) ? cli_launch_fds(options, conf_fd, secret_fd) : EX_CONFIG;
+        error = check_and_launch(options, &sheet);
         cli_sheet_fini(&sheet);
         return error;
 }

@@ -10,12 +10,14 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "conf.h"
 #include "ipc_blob.h"
 #include "ipc_fd.h"
 
 enum {
         SECRET_BYTES = crypto_sign_SEEDBYTES,
         NAME_TEXT = crypto_sign_PUBLICKEYBYTES * 2 + 1,
+        PATH_SHOWN = 128,
         LINE_LEN = SECRET_BYTES * 2 + 1,        /* with its newline */
 };
 
@@ -74,14 +76,16 @@ static int write_file(const char *path, const struct secret *secret)
 static int to_file(const char *path, const struct secret *secret)
 {
         int error = write_file(path, secret);
+        char quoted[PATH_SHOWN];
 
+        conf_quote(path, quoted, sizeof(quoted));
         if (error == -EEXIST)
-                fprintf(stderr, "hypergate: %s exists and is left as it is: it may be the only copy of a secret\n", path);
+                fprintf(stderr, "hypergate: %s exists and is left as it is: it may be the only copy of a secret\n", quoted);
         else if (error < 0)
-                fprintf(stderr, "hypergate: cannot write %s: %s\n", path, strerror(-error));
-        else
-                printf("%s\n", secret->name);
-        return error < 0 ? EX_CANTCREAT : EX_OK;
+                fprintf(stderr, "hypergate: cannot write %s: %s\n", quoted, strerror(-error));
+        if (error < 0)
+                return EX_CANTCREAT;
+        return printf("%s\n", secret->name) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
 }
 
 int cli_secret_new(const char *file)

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""hypergate(1) from outside: what it prints, how it ends, and what it hands to a hypergated that only tells what it got.
+Usage: cli_test.py HYPERGATE. Prints TAP."""
+import itertools
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+import traceback
+
+HYPERGATE = os.path.abspath(sys.argv[1])
+SECRET = bytes(range(32)).hex()
+SERVICE = '{"gatePort": 8080, "serviceHost": "localhost", "servicePort": 80, "protocol": "tcp"}'
+
+HYPERGATED = f'''#!{sys.executable}
+import fcntl, json, os, sys
+fds = {{}}
+for name in ('--conf-fd', '--secret-fd'):
+    if name in sys.argv:
+        fd = int(sys.argv[sys.argv.index(name) + 1])
+        os.lseek(fd, 0, os.SEEK_SET)
+        fds[name] = [os.read(fd, 1 << 20).decode(), fcntl.fcntl(fd, 1034)]
+fds['open'] = sorted(int(fd) for fd in os.listdir('/proc/self/fd'))[3:-1]
+json.dump({{'argv': sys.argv[1:], 'environment': dict(os.environ), 'fds': fds}}, sys.stdout)
+'''
+SEALS = 0x1 | 0x2 | 0x4 | 0x8   # fcntl(2): F_SEAL_SEAL, _SHRINK, _GROW, _WRITE
+tests = []
+
+
+def test(function):
+    tests.append(function)
+    return function
+
+
+def run(*args, env=(), stdout=subprocess.PIPE):
+    """Runs it in the current folder, with nothing in the environment but @env."""
+    environment = {'HYPERGATE_LIBEXEC': os.path.join(os.getcwd(), 'libexec'), **dict(env)}
+    environment.update({k: v for k, v in os.environ.items() if k.endswith('SAN_OPTIONS')})
+    done = subprocess.run([HYPERGATE, *args], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60)
+    if not {'--output', 'new', '--new'} & set(args):
+        assert SECRET not in done.stderr, 'the secret is in what it says'
+    return done
+
+
+def handed(*args, env=()):
+    """What hypergated got."""
+    done = run(*args, env=env)
+    assert done.returncode == 0, done
+    got = json.loads(done.stdout)
+    got['stderr'] = done.stderr
+    return got
+
+
+def refused(status, expected, *args, env=()):
+    done = run(*args, env=env)
+    assert (done.returncode, done.stdout) == (status, ''), done
+    assert done.stderr == expected, done.stderr
+
+
+def write(name, text, mode=0o644):
+    with open(name, 'w') as file:
+        file.write(text)
+    os.chmod(name, mode)
+
+
+@test
+def new_prints_a_fresh_secret():
+    secrets = {run('new').stdout for _ in range(20)} | {run('--new').stdout for _ in range(20)}
+    assert len(secrets) == 40 and all(re.fullmatch('[0-9a-f]{64}\n', secret) for secret in secrets)
+
+
+@test
+def new_writes_a_file_that_only_its_owner_reads_and_never_over_another():
+    os.umask(0)
+    done = run('new', '--output', 'fresh')
+    os.umask(0o022)
+    assert done.returncode == 0 and re.fullmatch('[0-9a-f]{64}\n', done.stdout), done
+    secret = open('fresh').read()
+    assert re.fullmatch('[0-9a-f]{64}\n', secret) and secret != done.stdout
+    assert stat.S_IMODE(os.stat('fresh').st_mode) == 0o600
+    done = run('new', '--output=fresh')
+    assert done.returncode == 73 and done.stdout == '' and 'is left as it is' in done.stderr, done
+    os.symlink('elsewhere', 'link')
+    assert run('new', '--output', 'link').returncode == 73 and not os.path.exists('elsewhere')
+    assert open('fresh').read() == secret
+    done = run('new', '--output', 'nofolder/key')
+    assert done.returncode == 73 and done.stderr == 'hypergate: cannot write "nofolder/key": No such file or directory\n', done
+
+
+@test
+def what_can_not_be_printed_is_an_error():
+    with open('/dev/full', 'w') as full:
+        for args, status in ((('new',), 74), (('--help',), 74), (('--version',), 74)):
+            assert run(*args, stdout=full).returncode == status, args
+
+
+@test
+def help_and_version():
+    done = run('--help')
+    assert done.returncode == 0 and done.stdout.startswith('usage: hypergate ') and done.stderr == ''
+    assert run('run', '--help').stdout == done.stdout and run('help').stdout == done.stdout
+    assert re.fullmatch(r'hypergate [0-9.]+\n', run('--version').stdout)
+
+
+@test
+def the_one_liners_of_the_original():
+    write('http.json', f'{{"name": "HTTP", "icon": "", "services": [{SERVICE}]}}')
+    got = handed('--router', SECRET, '--provider', 'http.json')
+    assert got['argv'][:2] == ['--foreground', '--conf-fd'] and got['argv'][3] == '--secret-fd' and len(got['argv']) == 5
+    assert got['fds']['--conf-fd'] == ['provider: {services: [\n "http.json",\n ]}\n', SEALS]
+    assert got['fds']['--secret-fd'] == [SECRET, SEALS]
+    assert len(got['fds']['open']) == 2, 'no descriptor but these two'
+    assert got['stderr'].startswith('hypergate: warning: --router: others on this machine could read the secret')
+
+    got = handed('--router=' + SECRET, '--listen', '0.0.0.0', '--gateway')
+    assert got['fds']['--conf-fd'][0] == 'gateway: {\n listen: [\n "0.0.0.0",\n ],\n}\n'
+    got = handed('--gateway', 'http.json', env={'HYPERGATE_ROUTER': SECRET})
+    assert got['fds']['--conf-fd'][0] == 'gateway: {\n services: [\n "http.json",\n ],\n}\n'
+    assert got['fds']['--secret-fd'][0] == SECRET and 'HYPERGATE_ROUTER' not in got['environment'] and got['stderr'] == ''
+    got = handed('--router', SECRET.upper(), '--provider', f'[{SERVICE}]', '--provider', 'http.json', '--gateway', '--verbose',
+                 '--bootstrap', '127.0.0.1:1,127.0.0.1:2', '--bootstrap', 'c:3')
+    assert got['fds']['--conf-fd'][0] == (
+        'provider: {services: [\n "' + f'[{SERVICE}]'.replace('"', '\\"') + '",\n "http.json",\n ]}\ngateway: {\n}\n'
+        'bootstrap: [\n"127.0.0.1:1", "127.0.0.1:2", \n"c:3", \n]\nlogLevel: debug\n')
+
+
+@test
+def the_variables_of_the_original():
+    got = handed(env={'HYPERGATE_ROUTER': SECRET, 'HYPERGATE_PROVIDER': f'[{SERVICE}]', 'HYPERGATE_GATEWAY': 'true',
+                      'HYPERGATE_LISTEN': '127.0.0.2', 'HYPERGATE_VERBOSE': 'True'})
+    assert got['fds']['--conf-fd'][0].endswith('gateway: {\n listen: [\n "127.0.0.2",\n ],\n}\nlogLevel: debug\n')
+    got = handed('--listen', '127.0.0.3', '--gateway', env={'HYPERGATE_ROUTER': SECRET, 'HYPERGATE_LISTEN': '127.0.0.2',
+                                                            'HYPERGATE_VERBOSE': 'no'})
+    assert got['fds']['--conf-fd'][0] == 'gateway: {\n listen: [\n "127.0.0.3",\n ],\n}\n'
+
+
+@test
+def a_flag_goes_before_its_variable():
+    got = handed('--router', SECRET, '--gateway', env={'HYPERGATE_ROUTER': 'f' * 64})
+    assert got['fds']['--secret-fd'][0] == SECRET and 'HYPERGATE_ROUTER' not in got['environment']
+
+
+@test
+def bootstrap_nodes():
+    got = handed('bootstrap', '--listen', '127.0.0.1:4000', env={'HYPERGATE_ROUTER': SECRET})
+    assert got['fds']['--conf-fd'][0] == (
+        'dht: { persistent: true,\n}\nhost: "127.0.0.1"\nport: 4000\nbootstrap: [\n]\n')
+    assert '--secret-fd' not in got['argv'] and 'HYPERGATE_ROUTER' not in got['environment']
+    got = handed('bootstrap', '--listen', '0.0.0.0:4000', '--public', '192.0.2.1:4001', '--bootstrap', 'node1:1')
+    assert '\n public: "192.0.2.1:4001"\n' in got['fds']['--conf-fd'][0]
+    refused(78, '--public: dht: a persistent node must say where others reach it: public: IP:PORT, such as 192.0.2.1:49737\n',
+            'bootstrap', '--listen', '0.0.0.0:4000')
+    refused(78, '--listen: port: expected a whole number from 0 to 65535, such as 49737, not "70000"\n',
+            'bootstrap', '--listen', '127.0.0.1:70000')
+    refused(78, '--listen: host: expected an IPv4 address such as 0.0.0.0, not "localhost"\n',
+            'bootstrap', '--listen', 'localhost:1')
+    refused(64, 'hypergate: bootstrap: where? --listen IP:PORT, such as 0.0.0.0:49737\nTry: hypergate --help\n', 'bootstrap')
+
+
+@test
+def run_hands_over_a_file_as_it_is():
+    assert handed('run', 'x.yaml')['argv'] == ['--foreground', 'x.yaml']
+    got = handed('run', '--user', 'nobody', '--allow-root', 'x.yaml', env={'HYPERGATE_ROUTER': SECRET})
+    assert got['argv'] == ['--foreground', '--user', 'nobody', '--allow-root', 'x.yaml']
+    assert got['environment']['HYPERGATE_ROUTER'] == SECRET
+
+
+@test
+def check_says_everything_that_is_wrong_and_nothing_else():
+    write('key', SECRET, 0o600)
+    write('good.yaml', f'secretFile: key\nprovider: {{services: [{SERVICE}]}}\n')
+    write('bad.yaml', 'secretFile: key\ngateway: {listen: here}\nprot: 1\n')
+    done = run('check', 'good.yaml')
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', ''), done
+    refused(78, 'bad.yaml:2:19: listen: expected an address of this machine, such as 127.0.0.1, 0.0.0.0 (all) or ::1, not "here"\n'
+                'bad.yaml:3:1: unknown key "prot"; did you mean port?\n'
+                'missing.yaml: cannot read it: No such file or directory\n', 'check', 'bad.yaml', 'good.yaml', 'missing.yaml')
+    write('alone.yaml', 'gateway:\n')
+    assert run('check', 'alone.yaml').returncode == 78
+    assert run('check', 'alone.yaml', env={'HYPERGATE_ROUTER': SECRET}).returncode == 0
+
+
+@test
+def wrong_flags_are_told_by_their_name_all_at_once():
+    refused(78, '--provider: services: cannot read "no.json": No such file or directory\n'
+                '--gateway: services: cannot read "none.json": No such file or directory\n'
+                '--listen: listen: expected an address of this machine, such as 127.0.0.1, 0.0.0.0 (all) or ::1, not "here"\n'
+                '--bootstrap: bootstrap: expected HOST:PORT, such as 192.0.2.1:49737 or node1.example.org:49737, not "x"\n'
+                '--provider:1:15: gatePort: expected a whole number from 1 to 65535, such as 8080, not "0"\n',
+            '--provider', 'no.json', '--provider', '[{"gatePort": 0, "serviceHost": "a", "servicePort": 1}]',
+            '--gateway', 'none.json', '--listen', 'here', '--bootstrap', 'x', env={'HYPERGATE_ROUTER': SECRET})
+    refused(78, 'command line: no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; "hypergate new --output '
+                'FILE" makes one\n', '--gateway')
+    refused(78, '--gateway: services: cannot read "a\\u{a}b": No such file or directory\n', '--gateway', 'a\nb',
+            env={'HYPERGATE_ROUTER': SECRET})
+
+
+@test
+def wrong_command_lines():
+    hint = '\nTry: hypergate --help\n'
+    for args, expected in (
+            (('--gatway',), '"--gatway": unknown option; did you mean --gateway?'),
+            (('--zzz=1',), '"--zzz": unknown option'),
+            (('--docker',), '"--docker": this option of the original does not exist here yet'),
+            (('chek', 'x'), '"chek": unknown command; did you mean check?'),
+            (('check',), 'check: which FILE?'),
+            (('run',), 'run: which FILE?'),
+            (('run', 'a', 'b'), 'run: one FILE is enough'),
+            (('new', 'a'), 'new: takes no FILE'),
+            (('new', '--output'), '--output: needs a value'),
+            (('--listen', '--gateway'), '--listen: needs a value'),
+            (('--verbose=1',), '--verbose: takes no value'),
+            (('check', '--router', 'x', 'y'), '--router: does not go with check'),
+            (('--output', 'x'), '--output: does not go with these options'),
+            (('--router', SECRET), 'provider or gateway? --provider SERVICES, --gateway [SERVICES]')):
+        refused(64, f'hypergate: {expected}{hint}', *args)
+    done = run()
+    assert done.returncode == 64 and done.stderr == run('--help').stdout and done.stdout == ''
+
+
+@test
+def a_secret_in_the_wrong_place_is_never_printed():
+    places = ['--routr', '--router', '--provider', '--gateway', '--listen', '--bootstrap', '--user', '--public', '--output', 'run',
+              'check', '--']
+    for first, second in itertools.product(places, ['', 'check', 'bootstrap', '--gateway']):
+        for value in (SECRET, SECRET + '0', SECRET[:-1], SECRET[:-1] + 'g', 'x' + SECRET):
+            done = run(*filter(None, [second, first, value]))
+            assert value not in done.stderr and SECRET[:20] not in done.stderr, (first, second, done.stderr)
+            done = run(*filter(None, [second, first + '=' + value]))
+            assert value not in done.stderr and SECRET[:20] not in done.stderr, (first, second, done.stderr)
+    for value in (SECRET + '0', SECRET[:-1], 'x' + SECRET, ' '):
+        done = run('--gateway', env={'HYPERGATE_ROUTER': value})
+        assert done.returncode == 78 and SECRET[:20] not in done.stderr and done.stderr.startswith('HYPERGATE_ROUTER: '), done
+    refused(78, 'HYPERGATE_ROUTER: the router secret has 66 characters, not 64\n', '--gateway',
+            env={'HYPERGATE_ROUTER': SECRET + '00'})
+    done = run('--gateway', '--router', SECRET + '00')
+    assert done.returncode == 78 and done.stderr.endswith('\n--router: the router secret has 66 characters, not 64\n'), done
+    assert run('new', '--output', SECRET).returncode == 0
+    refused(73, 'hypergate: (64 characters) exists and is left as it is: it may be the only copy of a secret\n', 'new', '--output',
+            SECRET)
+
+
+@test
+def the_path_is_not_searched():
+    environment = {'PATH': os.path.join(os.getcwd(), 'libexec'), 'HYPERGATE_LIBEXEC': os.path.join(os.getcwd(), 'nothing')}
+    done = run('run', 'x.yaml', env=environment)
+    assert done.returncode == 71 and re.fullmatch('hypergate: cannot run .*/nothing/hypergated: No such file or directory\n',
+                                                  done.stderr), done
+
+
+def main():
+    failed = 0
+    for number, function in enumerate(tests, 1):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            os.mkdir('libexec')
+            write('libexec/hypergated', HYPERGATED, 0o755)
+            try:
+                function()
+                print('ok', number, '-', function.__name__)
+            except Exception:
+                failed += 1
+                print('\n'.join('# ' + line for line in traceback.format_exc().splitlines()))
+                print('not ok', number, '-', function.__name__)
+            os.chdir('/')
+    print(f'1..{len(tests)}')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
