@@ -85,7 +85,8 @@ void peer_unlisten(struct peer_listener *listener, const struct now *now);
 
 const uint8_t *peer_listener_key(const struct peer_listener *listener);
 
-/* Addresses through which it is reached now, for topic records; at most DHT_RELAYS_MAX; returns how many. */
+/* Addresses through which it is reached now, for topic records: its own first if strangers reach that, then its relays'; at most
+ * DHT_RELAYS_MAX; returns how many. */
 size_t peer_listener_relays(const struct peer_listener *listener, struct addr out[DHT_RELAYS_MAX]);
 
 /* The answer to PEER_KNOCK; no answer within PEER_HANDSHAKE_US is a no, and one that comes later is ignored. Who is not welcome

@@ -13,26 +13,30 @@ static bool is_any(const struct addr *addr)
         return addr->ip[0] == 0;
 }
 
+static size_t add_once(struct addr out[PEER_OWN_MAX], size_t count, const struct addr *host, uint16_t port)
+{
+        struct addr addr = *host;
+
+        addr.port = port;
+        for (size_t i = 0; i < count; i++)
+                if (addr_equal(&out[i], &addr))
+                        return count;
+        out[count] = addr;
+        return count + 1;
+}
+
 /* Our public address first, if strangers reach it; then those of our interfaces, with the server socket's port: hyperdht
  * lib/holepuncher.js localAddresses(). */
 size_t peer_own_addresses(const struct peer_set *set, struct addr out[PEER_OWN_MAX])
 {
         uint16_t port = set->server_local.port;
-        size_t count = dht_open_addr(set->dht, &out[0]) ? 1 : 0, public_count = count;
+        size_t count = dht_open_addr(set->dht, &out[0]) ? 1 : 0;
 
-        if (!is_any(&set->server_local)) {
-                out[count++] = set->server_local;
-                return count;
-        }
-        for (size_t i = 0; i < set->local_count; i++) {
-                out[count] = set->local[i];
-                out[count++].port = port;
-        }
-        if (count == public_count) {
-                out[count] = loopback;
-                out[count++].port = port;
-        }
-        return count;
+        if (!is_any(&set->server_local))
+                return add_once(out, count, &set->server_local, port);
+        for (size_t i = 0; i < set->local_count; i++)
+                count = add_once(out, count, &set->local[i], port);
+        return set->local_count ? count : add_once(out, count, &loopback, port);
 }
 
 /* Whoever is there is on this machine. */

@@ -83,12 +83,14 @@ const uint8_t *peer_listener_key(const struct peer_listener *listener)
         return listener->secret_key + 32;
 }
 
+/* A server that strangers reach is the first of its own relays. */
 size_t peer_listener_relays(const struct peer_listener *listener, struct addr out[DHT_RELAYS_MAX])
 {
         struct dht_relay relays[DHT_RELAYS_MAX];
-        size_t count = listener->closing ? 0 : dht_listener_relays(listener->dht_listener, relays);
+        size_t relay_count = listener->closing ? 0 : dht_listener_relays(listener->dht_listener, relays);
+        size_t count = relay_count && dht_open_addr(listener->source.set->dht, &out[0]) ? 1 : 0;
 
-        for (size_t i = 0; i < count; i++)
-                out[i] = relays[i].relay;
+        for (size_t i = 0; i < relay_count && count < DHT_RELAYS_MAX; i++)
+                out[count++] = relays[i].relay;
         return count;
 }

@@ -144,17 +144,14 @@ static bool is_near(const struct peer_session *session, const struct addr *own, 
 static void add_relays(const struct peer_session *session, bool near, struct noise_payload *payload)
 {
         struct dht_relay relays[DHT_RELAYS_MAX];
-        size_t count = dht_listener_relays(session->listener->dht_listener, relays);
+        size_t count = near ? dht_listener_relays(session->listener->dht_listener, relays) : 0;
 
-        payload->has_relay_addresses = count > 0;
-        payload->relay_address_count = count;
-        payload->has_holepunch = near && count > 0;
-        payload->relay_count = payload->has_holepunch ? count : 0;
-        for (size_t i = 0; i < count; i++) {
-                payload->relay_addresses[i] = relays[i].relay;
-                if (payload->has_holepunch)
-                        payload->relays[i] = (struct noise_relay){ .relay = relays[i].relay, .peer = relays[i].peer };
-        }
+        payload->relay_address_count = peer_listener_relays(session->listener, payload->relay_addresses);
+        payload->has_relay_addresses = payload->relay_address_count > 0;
+        payload->has_holepunch = count > 0;
+        payload->relay_count = count;
+        for (size_t i = 0; i < count; i++)
+                payload->relays[i] = (struct noise_relay){ .relay = relays[i].relay, .peer = relays[i].peer };
 }
 
 static size_t write_payload(const struct peer_session *session, enum noise_error error, uint8_t out[NOISE_PAYLOAD_MAX])
