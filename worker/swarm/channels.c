@@ -194,7 +194,7 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
         struct worker_link *link = channels->forward(channels->context, from);
         node_channel_id id;
         int r = node_open(channels->node, open->peer, open->gate_port, open->protocol, open->metadata, open->metadata_len,
-                          MSEC(open->deadline_ms), &id, channels->room.now);
+                          open->deadline_ms ? MSEC(open->deadline_ms) : USEC_NEVER, &id, channels->room.now);
 
         if (r < 0) {
                 give_back(link, open->channel, r == -ENOTCONN ? IPC_REASON_NO_PEER : IPC_REASON_LIMIT, NULL, 0, fd);

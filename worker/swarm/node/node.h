@@ -74,6 +74,7 @@ void node_leave(struct node *node, usec_t limit_us, const struct now *now);
 /* What a provider tells every gateway peer, now and when it comes. Copied. 0 or -ENOMEM, -EMSGSIZE above 256 KiB. */
 int node_advertise(struct node *node, const void *bytes, size_t len, const struct now *now);
 
+/* @in lies in one piece: iov_len is 1. */
 void node_receive(struct node *node, const struct datagram *in, const struct now *now);
 void node_advance(struct node *node, const struct now *now);
 usec_t node_deadline(const struct node *node);
@@ -83,7 +84,7 @@ bool node_transmit(struct node *node, struct datagram *out, const struct now *no
 void node_unsent(struct node *node, const struct datagram *out, int error);
 
 enum node_event_kind {
-        NODE_PEER_UP,           /* authenticated; peer, role (theirs), addr */
+        NODE_PEER_UP,           /* one of the other role is authenticated; peer, role (theirs), addr */
         NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role */
         NODE_ADVERT,            /* peer, bytes, len: valid until the next call; opaque here */
         NODE_CHANNEL_ARRIVED,   /* a gateway peer wants gate_port/protocol; bytes, len: its metadata; answer accept or refuse */
@@ -124,7 +125,7 @@ bool node_event(struct node *node, struct node_event *out, const struct now *now
 
 /* As gateway: asks @peer to open @gate_port. @metadata travels as it is (JSON for originals, may be empty). Ends in
  * NODE_CHANNEL_OPENED or NODE_CHANNEL_REFUSED, at the latest at now + @limit_us. 0, -ENOTCONN when the peer isn't up, -EBUSY
- * when it has too much unanswered, -ENOMEM. */
+ * when it has too much unanswered, -EPROTONOSUPPORT, -EMSGSIZE (of the metadata), -ENOMEM. */
 int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t gate_port, uint16_t protocol,
               const void *metadata, size_t len, usec_t limit_us, node_channel_id *channel_out, const struct now *now);
 
@@ -136,7 +137,7 @@ void node_refuse(struct node *node, node_channel_id channel, const char *text, s
 size_t node_writable(const struct node *node, node_channel_id channel);
 
 /* Sends @len bytes at @data, in front of which NODE_HEADROOM bytes are ours to overwrite. All or nothing: @len must
- * not exceed node_writable(). Encrypts from here straight into the send buffer. */
+ * not exceed node_writable() of this channel, called right before. Encrypts from here straight into the send buffer. */
 void node_write(struct node *node, node_channel_id channel, uint8_t *data, size_t len, const struct now *now);
 
 /* No more data in our direction; what was written arrives before it. */

@@ -104,6 +104,9 @@ enum swarm_choice swarm_choose(const struct swarm *swarm, const uint8_t key[DHT_
 struct swarm_peer *swarm_connected(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *from, bool incoming,
                                    usec_t now_us);
 
+/* Where it says it is reached next time. Copied; none: nothing changes. */
+void swarm_peer_set_relays(struct swarm_peer *peer, const struct addr *relays, size_t count);
+
 /* The peer has shown that it belongs to us. @useful: it has the other role, so we aren't alone. */
 void swarm_proven(struct swarm *swarm, struct swarm_peer *peer, bool useful, usec_t now_us);
 

@@ -104,6 +104,14 @@ void swarm_peer_wait(struct swarm_peer *peer, usec_t until_us)
         heap_insert(&peer->swarm->timers, &peer->timer, until_us);
 }
 
+void swarm_peer_set_relays(struct swarm_peer *peer, const struct addr *relays, size_t count)
+{
+        if (!count)
+                return;
+        peer->relay_count = MIN(count, ARRAY_LEN(peer->relays));
+        memcpy(peer->relays, relays, peer->relay_count * sizeof(*relays));
+}
+
 void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *relays, size_t count, usec_t now_us)
 {
         struct swarm_peer *peer;
@@ -114,10 +122,7 @@ void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const s
         peer = swarm_peer_get(swarm, key);
         if (!peer)
                 return;
-        if (count) {
-                peer->relay_count = MIN(count, ARRAY_LEN(peer->relays));
-                memcpy(peer->relays, relays, peer->relay_count * sizeof(*relays));
-        }
+        swarm_peer_set_relays(peer, relays, count);
         peer->listed = true;
         if (peer->state != SWARM_REMEMBERED)
                 return;

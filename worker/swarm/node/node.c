@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node_state.h"
+
+#define RECEIVE_BYTES (4 * 1024 * 1024)
+#define SLEPT_US SECONDS(15)            /* the clocks have drifted apart by this: swarm.md 7 */
+
+static int make_stack(struct node *node, const struct now *now)
+{
+        const struct node_config *config = &node->config;
+        struct dht_config dht = {
+                .random = config->random,
+                .server_socket = config->server_socket,
+                .client_socket = config->client_socket,
+                .server_port = config->server_local.port,
+                .persistent = config->persistent,
+                .public_addr = config->public_addr,
+        };
+        struct peer_config peer = {
+                .random = config->random,
+                .server_socket = config->server_socket,
+                .server_local = config->server_local,
+                .receive_limit_bytes = config->receive_bytes / 4,
+        };
+        int r;
+
+        node->mux = udx_mux_new(&config->random);
+        if (!node->mux)
+                return -ENOMEM;
+        r = dht_new(&node->dht, &dht, now);
+        if (r < 0)
+                return r;
+        peer.udx = node->mux;
+        peer.dht = node->dht;
+        return peer_set_new(&node->peers, &peer);
+}
+
+int node_new(struct node **node_out, const struct node_config *config, const struct now *now)
+{
+        struct node *node = calloc(1, sizeof(*node));
+        uint8_t map_key[16];
+        int r;
+
+        if (!node)
+                return -ENOMEM;
+        node->config = *config;
+        if (!node->config.receive_bytes)
+                node->config.receive_bytes = RECEIVE_BYTES;
+        node->now = *now;
+        node->slept_us = now->boot_us - now->mono_us;
+        node->next_channel = 1;
+        node->leave_us = USEC_NEVER;
+        list_init(&node->links);
+        list_init(&node->parting);
+        list_init(&node->active);
+        list_init(&node->unflushed);
+        list_init(&node->flying);
+        random_fill(&config->random, map_key, sizeof(map_key));
+        map_init(&node->channels, map_key);
+        r = make_stack(node, now);
+        if (r < 0) {
+                node_free(node);
+                return r;
+        }
+        *node_out = node;
+        return 0;
+}
+
+void node_free(struct node *node)
+{
+        if (!node)
+                return;
+        list_for_each(at, &node->parting)
+                node_link_free(list_entry(at, struct node_link, in_links));
+        list_for_each(at, &node->links)
+                node_link_free(list_entry(at, struct node_link, in_links));
+        peer_set_free(node->peers);
+        dht_free(node->dht);
+        udx_mux_free(node->mux);
+        for (size_t role = 0; role < NODE_ROLES; role++)
+                if (node->joins[role].node)
+                        node_join_fini(&node->joins[role]);
+        map_fini(&node->channels);
+        free(node->advert);
+        free(node);
+}
+
+int node_set_bootstrap(struct node *node, const struct addr *addrs, size_t count, const struct now *now)
+{
+        node->now = *now;
+        return dht_set_bootstrap(node->dht, addrs, count, now);
+}
+
+/* The network is not the one it was. */
+static void wake(struct node *node)
+{
+        dht_wake(node->dht, &node->now);
+        for (size_t role = 0; role < NODE_ROLES; role++)
+                if (node->joins[role].node)
+                        swarm_wake(node->joins[role].swarm, node->now.mono_us);
+        list_for_each(at, &node->links) {
+                struct node_link *link = list_entry(at, struct node_link, in_links);
+
+                if (link->conn)
+                        conn_ping(link->conn, node->now.mono_us);
+        }
+        node->fresh = true;
+}
+
+int node_set_local_addresses(struct node *node, const struct addr *addrs, size_t count, const struct now *now)
+{
+        size_t kept = MIN(count, ARRAY_LEN(node->local));
+        bool same = kept == node->local_count, first = !node->local_count;
+
+        node->now = *now;
+        for (size_t i = 0; same && i < kept; i++)
+                same = addr_host_equal(&addrs[i], &node->local[i]);
+        if (same)
+                return 0;
+        memcpy(node->local, addrs, kept * sizeof(*addrs));
+        node->local_count = kept;
+        peer_set_local_addresses(node->peers, addrs, kept);
+        if (!first)
+                wake(node);
+        return 0;
+}
+
+int node_join(struct node *node, enum node_role role, const uint8_t public_key[NODE_KEY_BYTES],
+              const uint8_t auth_key[NODE_AUTH_KEY_BYTES], const uint8_t seed[NODE_KEY_BYTES], const struct now *now)
+{
+        struct node_join *join = &node->joins[role];
+
+        node->now = *now;
+        if (join->node || node->leaving != NODE_STAYS)
+                return -EEXIST;
+        memcpy(join->router_key, public_key, sizeof(join->router_key));
+        memcpy(join->auth_key, auth_key, sizeof(join->auth_key));
+        node->fresh = true;
+        return node_join_init(join, node, role, seed);
+}
+
+int node_advertise(struct node *node, const void *bytes, size_t len, const struct now *now)
+{
+        uint8_t *copy;
+        int r = 0;
+
+        if (len > TUNNEL_ADVERT_MAX)
+                return -EMSGSIZE;
+        copy = malloc(len + 1);
+        if (!copy)
+                return -ENOMEM;
+        if (len)
+                memcpy(copy, bytes, len);
+        free(node->advert);
+        node->advert = copy;
+        node->advert_len = len;
+        node->now = *now;
+        list_for_each(at, &node->links) {
+                struct node_link *link = list_entry(at, struct node_link, in_links);
+
+                if (!link->tunnel || link->join->role != NODE_PROVIDER)
+                        continue;
+                if (tunnel_advertise(link->tunnel, bytes, len, now->mono_us) < 0)
+                        r = -ENOMEM;
+                node_link_touch(link);
+        }
+        return r;
+}
+
+/* --- Leaving --- */
+
+void node_leave(struct node *node, usec_t limit_us, const struct now *now)
+{
+        node->now = *now;
+        if (node->leaving != NODE_STAYS)
+                return;
+        node->leaving = NODE_LEAVES;
+        node->leave_us = usec_add(now->mono_us, limit_us);
+        node->fresh = true;
+        for (size_t role = 0; role < NODE_ROLES; role++)
+                if (node->joins[role].node)
+                        node_join_leave(&node->joins[role]);
+        list_for_each(at, &node->links) {
+                struct node_link *link = list_entry(at, struct node_link, in_links);
+
+                if (link->state != NODE_LINK_LINGERING)
+                        node_link_cut(link, SWARM_LOST, true);
+        }
+}
+
+/* Everybody knows that we go, or the time is up; and the application has heard all. */
+static bool take_left(struct node *node, struct node_event *out)
+{
+        bool gone = list_empty(&node->links) && node_join_has_left(&node->joins[NODE_GATEWAY]) &&
+                    node_join_has_left(&node->joins[NODE_PROVIDER]);
+
+        if (node->leaving != NODE_LEAVES || (!gone && node->now.mono_us < node->leave_us))
+                return false;
+        node->leaving = NODE_HAS_LEFT;
+        node->leave_us = USEC_NEVER;
+        *out = (struct node_event){ .kind = NODE_LEFT };
+        return true;
+}
+
+/* --- The turn --- */
+
+void node_receive(struct node *node, const struct datagram *in, const struct now *now)
+{
+        const uint8_t *bytes = in->iov[0].iov_base;
+        size_t segment = in->segment_bytes ? in->segment_bytes : in->len, at = 0;
+
+        assert(in->iov_len == 1);
+        node->now = *now;
+        node->fresh = true;
+        node->datagrams_in += segment ? (in->len + segment - 1) / segment : 0;
+        while (at < in->len) {
+                at += udx_mux_receive_run(node->mux, in->socket, &in->remote, bytes + at, in->len - at, segment, now->mono_us);
+                if (at < in->len) {
+                        size_t len = MIN(segment, in->len - at);
+
+                        if (dht_receive(node->dht, in->socket, &in->remote, bytes + at, len, now) != RPC_OK)
+                                node->datagrams_dropped++;
+                        at += len;
+                }
+        }
+}
+
+static void notice_sleep(struct node *node)
+{
+        usec_t slept_us = node->now.boot_us - node->now.mono_us;
+
+        if (slept_us > node->slept_us + SLEPT_US)
+                wake(node);
+        node->slept_us = slept_us;
+}
+
+void node_advance(struct node *node, const struct now *now)
+{
+        struct heap_entry *due;
+
+        node->now = *now;
+        node->fresh = true;
+        notice_sleep(node);
+        udx_mux_advance(node->mux, now->mono_us);
+        dht_advance(node->dht, now);
+        peer_advance(node->peers, now);
+        for (size_t role = 0; role < NODE_ROLES; role++)
+                if (node->joins[role].node)
+                        swarm_advance(node->joins[role].swarm, now->mono_us);
+        while ((due = heap_pop_due(&node->timers, now->mono_us)))
+                node_link_due(container_of(due, struct node_link, timer));
+}
+
+usec_t node_deadline(const struct node *node)
+{
+        usec_t due_us;
+
+        if (node->fresh || !list_empty(&node->parting) || !list_empty(&node->active) || !list_empty(&node->unflushed))
+                return 0;
+        due_us = usec_min(usec_min(udx_mux_deadline(node->mux), dht_deadline(node->dht)), peer_deadline(node->peers));
+        due_us = usec_min(due_us, usec_min(heap_deadline(&node->timers), node->leave_us));
+        for (size_t role = 0; role < NODE_ROLES; role++)
+                if (node->joins[role].node)
+                        due_us = usec_min(due_us, swarm_deadline(node->joins[role].swarm));
+        return due_us;
+}
+
+/* Events of the stack below, until it has no more. */
+static void take_below(struct node *node)
+{
+        struct dht_event dht;
+        struct peer_event peer;
+        bool any;
+
+        do {
+                any = false;
+                while (dht_event(node->dht, &dht)) {
+                        any = true;
+                        if (!peer_dht_event(node->peers, &dht, &node->now) && dht.context)
+                                node_join_dht_event(dht.context, &dht);
+                }
+                while (peer_event(node->peers, &peer, &node->now)) {
+                        any = true;
+                        if (peer.listener)
+                                node_join_peer_event(peer.context, &peer);
+                        else if (peer.context)
+                                node_link_peer_event(peer.context, &peer);
+                }
+                for (size_t role = 0; role < NODE_ROLES; role++)
+                        if (node->joins[role].node)
+                                node_join_work(&node->joins[role]);
+        } while (any);
+}
+
+/* Acknowledgements make room, and tell a tunnel that what it waits for has arrived. */
+static void look_at_flying(struct node *node)
+{
+        list_for_each(at, &node->flying) {
+                struct node_link *link = list_entry(at, struct node_link, in_flying);
+                size_t unacked_bytes = conn_unacked_bytes(link->conn);
+
+                if (unacked_bytes != link->unacked_bytes)
+                        node_link_touch(link);
+                if (!unacked_bytes)
+                        list_remove(&link->in_flying);
+        }
+}
+
+bool node_event(struct node *node, struct node_event *out, const struct now *now)
+{
+        struct list *first;
+
+        node->now = *now;
+        for (;;) {
+                take_below(node);
+                if (node->fresh)
+                        look_at_flying(node);
+                node->fresh = false;
+                if ((first = list_first(&node->parting))) {     /* before anything of a link that follows it */
+                        if (node_link_part(list_entry(first, struct node_link, in_links), out))
+                                return true;
+                } else if ((first = list_first(&node->active))) {
+                        if (node_link_event(list_entry(first, struct node_link, in_active), out))
+                                return true;
+                } else {
+                        return take_left(node, out);
+                }
+        }
+}
+
+static bool take_dht(struct node *node, struct datagram *out)
+{
+        struct rpc_send send;
+
+        if (!dht_transmit(node->dht, &send))
+                return false;
+        node->iov = (struct iovec){ (uint8_t *)(uintptr_t)send.bytes, send.len };
+        *out = (struct datagram){ .socket = send.socket, .remote = send.to, .iov = &node->iov, .iov_len = 1, .len = send.len };
+        node->datagrams_out++;
+        return true;
+}
+
+bool node_transmit(struct node *node, struct datagram *out, const struct now *now)
+{
+        struct udx_send send;
+        struct list *first;
+
+        node->now = *now;
+        while ((first = list_first(&node->unflushed)))
+                node_link_flush(list_entry(first, struct node_link, in_unflushed));
+        if (take_dht(node, out))
+                return true;
+        if (!udx_mux_transmit(node->mux, &send, now->mono_us))
+                return false;
+        *out = (struct datagram){ .socket = send.socket, .remote = send.remote, .iov = send.iov, .iov_len = send.iov_len,
+                                  .len = send.bytes, .segment_bytes = send.segments > 1 ? send.segment_bytes : 0 };
+        node->datagrams_out += send.segments;
+        return true;
+}
+
+void node_unsent(struct node *node, const struct datagram *out, int error)
+{
+        node->unsent += out->segment_bytes ? (out->len + out->segment_bytes - 1) / out->segment_bytes : 1;
+}
+
+void node_stats(const struct node *node, struct node_stats *out)
+{
+        struct dht_stats dht;
+        struct node_stats stats = { 0 };
+
+        dht_stats(node->dht, &dht);
+        stats.table_nodes = (uint32_t)dht.nodes;
+        stats.bootstrapped = dht.bootstrapped;
+        for (size_t role = 0; role < NODE_ROLES; role++) {
+                stats.announced += node->joins[role].node && swarm_announced(node->joins[role].swarm);
+                stats.peers[role] = node->peer_counts[role];
+        }
+        stats.channels = (uint32_t)node->channels.count;
+        if (!dht_public_addr(node->dht, &stats.public_addr))
+                stats.public_addr = (struct addr){ 0 };
+        stats.datagrams_in = node->datagrams_in;
+        stats.datagrams_out = node->datagrams_out;
+        stats.datagrams_dropped = node->datagrams_dropped;
+        stats.unsent = node->unsent;
+        *out = stats;
+}

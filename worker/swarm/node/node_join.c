@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One identity at one router: its server, its records, and whom its swarm wants to reach. */
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "node_state.h"
+
+enum { UNANNOUNCE_RETRIES = 1 };        /* there is little time, and the records die by themselves */
+
+int node_join_init(struct node_join *join, struct node *node, enum node_role role, const uint8_t seed[NODE_KEY_BYTES])
+{
+        struct swarm_config config = { .random = node->config.random };
+        struct peer_listen_spec spec = { .secret_key = join->secret_key, .ask = true, .context = join };
+        int r;
+
+        crypto_sign_seed_keypair(config.key, join->secret_key, seed);
+        join->role = role;
+        r = swarm_new(&join->swarm, &config, node->now.mono_us);
+        if (r == 0)
+                r = peer_listen(node->peers, &spec, &join->listener, &node->now);
+        if (r < 0) {
+                node_join_fini(join);
+                return r;
+        }
+        join->node = node;
+        return 0;
+}
+
+/* Links, query and listener go with what they belong to. */
+void node_join_fini(struct node_join *join)
+{
+        swarm_free(join->swarm);
+        sodium_memzero(join, sizeof(*join));
+}
+
+static void start_query(struct node_join *join, const struct swarm_task *task)
+{
+        static const enum dht_operation operations[] = {
+                [SWARM_ANNOUNCE] = DHT_ANNOUNCE, [SWARM_LOOKUP] = DHT_LOOKUP, [SWARM_UNANNOUNCE] = DHT_UNANNOUNCE,
+        };
+        struct node *node = join->node;
+        struct dht_query_spec spec = {
+                .operation = operations[task->kind],
+                .target = join->router_key,
+                .secret_key = join->secret_key,
+                .relays = task->addrs,
+                .relay_count = task->addr_count,
+                .clear = task->clear,
+                .seeds = task->seeds,
+                .seed_count = task->seed_count,
+                .retries = task->kind == SWARM_UNANNOUNCE ? UNANNOUNCE_RETRIES : 0,
+                .context = join,
+        };
+
+        if (join->query)
+                dht_query_cancel(node->dht, join->query, &node->now);
+        join->query = dht_query(node->dht, &spec, &node->now);
+        if (!join->query)
+                swarm_query_done(join->swarm, NULL, 0, 0, 0, node->now.mono_us);
+}
+
+void node_join_work(struct node_join *join)
+{
+        struct swarm_task task;
+
+        while (swarm_task(join->swarm, &task, join->node->now.mono_us)) {
+                if (task.kind == SWARM_DIAL)
+                        node_link_dial(join, &task);
+                else
+                        start_query(join, &task);
+        }
+}
+
+void node_join_leave(struct node_join *join)
+{
+        struct node *node = join->node;
+
+        swarm_leave(join->swarm, node->now.mono_us);
+        if (swarm_has_left(join->swarm) && join->query) {
+                dht_query_cancel(node->dht, join->query, &node->now);
+                join->query = NULL;
+        }
+        if (join->listener)
+                peer_unlisten(join->listener, &node->now);
+}
+
+bool node_join_has_left(const struct node_join *join)
+{
+        return !join->node || (swarm_has_left(join->swarm) && !join->listener);
+}
+
+void node_join_dht_event(struct node_join *join, const struct dht_event *event)
+{
+        usec_t now_us = join->node->now.mono_us;
+
+        if (event->kind == DHT_PEER_LISTED) {
+                swarm_listed(join->swarm, event->public_key, event->relays, event->relay_count, now_us);
+        } else if (event->kind == DHT_QUERY_DONE) {
+                join->query = NULL;
+                swarm_query_done(join->swarm, event->closest, event->closest_count, event->replies, event->accepted, now_us);
+        }
+}
+
+static void tell_reachable(struct node_join *join)
+{
+        struct addr relays[DHT_RELAYS_MAX];
+        size_t count = peer_listener_relays(join->listener, relays);
+
+        swarm_reachable(join->swarm, relays, count, join->node->now.mono_us);
+}
+
+void node_join_peer_event(struct node_join *join, const struct peer_event *event)
+{
+        struct node *node = join->node;
+
+        switch (event->kind) {
+        case PEER_KNOCK:
+                peer_admit(node->peers, event->knock, swarm_admits(join->swarm, event->remote_key, &event->remote, node->now.mono_us),
+                           &node->now);
+                break;
+        case PEER_ACCEPTED:
+                node_link_accepted(join, event);
+                break;
+        case PEER_RELAYS_CHANGED:
+                tell_reachable(join);
+                break;
+        case PEER_UNLISTENED:
+                join->listener = NULL;
+                break;
+        default:
+                break;
+        }
+}

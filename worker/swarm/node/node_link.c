@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A link: from the dial or the knock to the last event of its last channel. Between the connection below, which moves messages, and
+ * the tunnel above, which knows what they mean. */
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node_state.h"
+
+#define FEED_BYTES (256 * 1024)         /* a link's turn; then the others get theirs */
+#define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
+
+static struct node_link *new_link(struct node_join *join, enum node_link_state state, const uint8_t key[NODE_KEY_BYTES])
+{
+        struct node_link *link = calloc(1, sizeof(*link));
+
+        if (!link)
+                return NULL;
+        link->node = join->node;
+        link->join = join;
+        link->state = state;
+        link->linger_us = USEC_NEVER;
+        memcpy(link->key, key, NODE_KEY_BYTES);
+        list_init(&link->in_active);
+        list_init(&link->in_unflushed);
+        list_init(&link->in_flying);
+        list_init(&link->channels);
+        list_push_back(&link->node->links, &link->in_links);
+        return link;
+}
+
+void node_link_free(struct node_link *link)
+{
+        list_for_each(at, &link->channels)
+                node_channel_free(list_entry(at, struct node_channel, in_link));
+        if (link->dial)
+                peer_dial_cancel(link->dial, &link->node->now);
+        conn_free(link->conn);
+        tunnel_free(link->tunnel);
+        list_remove(&link->in_links);
+        list_remove(&link->in_active);
+        list_remove(&link->in_unflushed);
+        list_remove(&link->in_flying);
+        heap_remove(&link->node->timers, &link->timer);
+        free(link);
+}
+
+struct node_link *node_link_find(const struct node *node, enum node_role own_role, const uint8_t key[NODE_KEY_BYTES])
+{
+        const struct node_join *join = &node->joins[own_role];
+        struct swarm_peer *peer = join->node ? swarm_find(join->swarm, key) : NULL;
+
+        return peer ? swarm_peer_context(peer) : NULL;
+}
+
+static bool lives(const struct node_link *link)
+{
+        return link->state == NODE_LINK_GREETING || link->state == NODE_LINK_UP;
+}
+
+static void activate(struct node_link *link)
+{
+        if (list_empty(&link->in_active))
+                list_push_back(&link->node->active, &link->in_active);
+}
+
+void node_link_touch(struct node_link *link)
+{
+        if (!lives(link))
+                return;
+        activate(link);
+        if (list_empty(&link->in_unflushed))
+                list_push_back(&link->node->unflushed, &link->in_unflushed);
+}
+
+static void arm(struct node_link *link)
+{
+        usec_t due_us = lives(link) ? tunnel_deadline(link->tunnel) : USEC_NEVER;
+
+        if (link->state == NODE_LINK_LINGERING)
+                due_us = link->linger_us;
+        heap_set(&link->node->timers, &link->timer, due_us);
+}
+
+/* --- Its beginning --- */
+
+void node_link_dial(struct node_join *join, const struct swarm_task *task)
+{
+        struct node *node = join->node;
+        struct node_link *link = new_link(join, NODE_LINK_DIALLING, task->key);
+        struct peer_dial_spec spec = { .secret_key = join->secret_key, .remote_key = task->key, .relays = task->addrs,
+                                       .relay_count = task->addr_count, .context = link };
+
+        if (!link || peer_dial(node->peers, &spec, &link->dial, &node->now) < 0) {
+                if (link)
+                        node_link_free(link);
+                swarm_over(join->swarm, task->peer, SWARM_FAILED, node->now.mono_us);
+                return;
+        }
+        link->peer = task->peer;
+        swarm_peer_set_context(task->peer, link);
+}
+
+/* There is a connection: both say hello. */
+static void greet(struct node_link *link, struct conn *conn, const struct addr *addr)
+{
+        struct node *node = link->node;
+        struct node_join *join = link->join;
+        struct tunnel_config config = {
+                .role = join->role == NODE_GATEWAY ? TUNNEL_GATEWAY : TUNNEL_PROVIDER, .random = node->config.random,
+        };
+
+        memcpy(config.key, conn_local_key(conn), sizeof(config.key));
+        memcpy(config.peer_key, link->key, sizeof(config.peer_key));
+        memcpy(config.router_key, join->router_key, sizeof(config.router_key));
+        memcpy(config.auth_key, join->auth_key, sizeof(config.auth_key));
+        link->conn = conn;
+        link->addr = *addr;
+        link->dial = NULL;
+        conn_set_context(conn, link);
+        swarm_peer_set_context(link->peer, link);
+        link->state = NODE_LINK_GREETING;
+        if (tunnel_new(&link->tunnel, &config, &node->now) < 0 ||
+            (node->advert && join->role == NODE_PROVIDER &&
+             tunnel_advertise(link->tunnel, node->advert, node->advert_len, node->now.mono_us) < 0))
+                node_link_cut(link, SWARM_LOST, false);
+        else
+                node_link_touch(link);
+        sodium_memzero(&config, sizeof(config));
+}
+
+static void on_connected(struct node_link *link, const struct peer_event *event)
+{
+        link->peer = swarm_connected(link->join->swarm, link->key, &event->remote, false, link->node->now.mono_us);
+        swarm_peer_set_relays(link->peer, event->relays, event->relay_count);
+        greet(link, event->conn, &event->remote);
+}
+
+/* Somebody came in. There may be a connection to the same key already: the rule decides, the same on both sides. */
+void node_link_accepted(struct node_join *join, const struct peer_event *event)
+{
+        struct swarm_peer *there = swarm_find(join->swarm, event->remote_key);
+        struct node_link *old = there ? swarm_peer_context(there) : NULL, *link;
+        bool carried = old && old->conn && conn_is_used(old->conn);
+
+        if (swarm_choose(join->swarm, event->remote_key, carried) == SWARM_KEEP_OLD) {
+                if (old->conn)
+                        conn_ping(old->conn, join->node->now.mono_us);
+                conn_free(event->conn);
+                return;
+        }
+        if (old)
+                node_link_cut(old, SWARM_REPLACED, false);
+        link = new_link(join, NODE_LINK_DIALLING, event->remote_key);
+        if (link)
+                link->peer = swarm_connected(join->swarm, link->key, &event->remote, true, join->node->now.mono_us);
+        if (!link || !link->peer) {
+                if (link)
+                        node_link_free(link);
+                conn_free(event->conn);
+                return;
+        }
+        greet(link, event->conn, &event->remote);
+}
+
+/* --- Its end --- */
+
+static void move_to_parting(struct node_link *link)
+{
+        list_remove(&link->in_active);
+        list_remove(&link->in_unflushed);
+        list_remove(&link->in_flying);
+        list_remove(&link->in_links);
+        list_push_back(&link->node->parting, &link->in_links);
+}
+
+/* Ends it for the swarm and for the peer; whoever uses it is told in the next events. Gently: what was sealed still arrives. */
+void node_link_cut(struct node_link *link, enum swarm_end end, bool gently)
+{
+        struct node *node = link->node;
+
+        if (link->peer)
+                swarm_over(link->join->swarm, link->peer, end, node->now.mono_us);
+        link->peer = NULL;
+        if (link->state == NODE_LINK_DIALLING || !link->tunnel) {
+                node_link_free(link);
+                return;
+        }
+        if (gently)
+                node_link_flush(link);
+        if (link->state == NODE_LINK_PARTING)
+                return;         /* the flush found no memory */
+        tunnel_disconnect(link->tunnel, node->now.mono_us);
+        if (gently && link->conn && !link->finished) {
+                conn_end(link->conn);
+                link->linger_us = usec_add(node->now.mono_us, LINGER_US);
+        } else {
+                conn_free(link->conn);
+                link->conn = NULL;
+        }
+        link->state = NODE_LINK_PARTING;
+        move_to_parting(link);
+        arm(link);
+}
+
+/* Nobody wants what still comes; but taken it must be, for the end behind it. */
+static void drain(struct node_link *link)
+{
+        const uint8_t *bytes;
+        size_t len;
+
+        while ((len = conn_peek(link->conn, &bytes)) > 0)
+                conn_consume(link->conn, len);
+}
+
+bool node_link_part(struct node_link *link, struct node_event *out)
+{
+        struct tunnel_event event;
+        struct node *node = link->node;
+
+        *out = (struct node_event){ .role = link->role, .addr = link->addr };
+        memcpy(out->peer, link->key, sizeof(out->peer));
+        while (tunnel_event(link->tunnel, &event, node->now.mono_us))
+                if (event.kind > TUNNEL_ARRIVED && node_channel_event(link, &event, out))
+                        return true;
+        if (node_channel_lose(link, out))
+                return true;
+        if (link->told_up) {
+                link->told_up = false;
+                node->peer_counts[link->role]--;
+                out->kind = NODE_PEER_DOWN;
+                return true;
+        }
+        if (!link->conn) {
+                node_link_free(link);
+                return false;
+        }
+        link->state = NODE_LINK_LINGERING;
+        tunnel_free(link->tunnel);
+        link->tunnel = NULL;
+        list_remove(&link->in_links);
+        list_push_back(&node->links, &link->in_links);
+        drain(link);
+        arm(link);
+        return false;
+}
+
+void node_link_due(struct node_link *link)
+{
+        if (link->state == NODE_LINK_LINGERING)
+                node_link_free(link);
+        else
+                node_link_touch(link);
+}
+
+/* --- Between connection and tunnel --- */
+
+/* What the connection takes now. It follows the congestion window, up and down: what was true before the last packet came may not
+ * be any more. */
+static void tell_room(struct node_link *link)
+{
+        link->unacked_bytes = conn_unacked_bytes(link->conn);
+        tunnel_progress(link->tunnel, conn_room_bytes(link->conn), link->unacked_bytes, link->node->now.mono_us);
+}
+
+static bool seal(struct node_link *link, const struct tunnel_message *message)
+{
+        return conn_seal(link->conn, message->bytes, message->len, link->node->now.mono_us);
+}
+
+void node_link_flush(struct node_link *link)
+{
+        struct tunnel_message message;
+        bool sealed = true, paused;
+
+        list_remove(&link->in_unflushed);
+        if (!lives(link))
+                return;
+        paused = tunnel_paused(link->tunnel);
+        tell_room(link);
+        while (sealed && tunnel_transmit(link->tunnel, &message, link->node->now.mono_us)) {
+                sealed = seal(link, &message);
+                if (list_empty(&link->in_flying))
+                        list_push_back(&link->node->flying, &link->in_flying);
+        }
+        if (!sealed) {
+                node_link_cut(link, SWARM_LOST, false); /* no memory: a frame that is missing ends it all */
+                return;
+        }
+        if (paused && !tunnel_paused(link->tunnel))
+                activate(link);         /* it waited for an answer to leave */
+        arm(link);
+}
+
+/* Gives the tunnel what has come, as far as it takes it. */
+static void feed(struct node_link *link)
+{
+        size_t fed = 0, len, taken;
+        const uint8_t *bytes;
+
+        while (fed < FEED_BYTES && !tunnel_paused(link->tunnel) && (len = conn_peek(link->conn, &bytes)) > 0) {
+                taken = tunnel_receive(link->tunnel, bytes, len, link->node->now.mono_us);
+                conn_consume(link->conn, taken);
+                fed += taken;
+        }
+        if (fed >= FEED_BYTES)
+                node_link_touch(link);
+}
+
+static bool at_end(struct node_link *link)
+{
+        const uint8_t *bytes;
+
+        return (link->finished || conn_at_end(link->conn)) && conn_peek(link->conn, &bytes) == 0;
+}
+
+static void service(struct node_link *link)
+{
+        tell_room(link);
+        tunnel_advance(link->tunnel, link->node->now.mono_us);
+        feed(link);
+}
+
+/* The peer is one of ours. Two gateways have nothing to say to each other; originals keep such connections, so we do. */
+static bool on_up(struct node_link *link, const struct tunnel_event *event, struct node_event *out)
+{
+        struct node *node = link->node;
+
+        link->state = NODE_LINK_UP;
+        link->role = event->role == TUNNEL_GATEWAY ? NODE_GATEWAY : NODE_PROVIDER;
+        link->told_up = link->role != link->join->role;
+        swarm_proven(link->join->swarm, link->peer, link->told_up, node->now.mono_us);
+        if (!link->told_up)
+                return false;
+        node->peer_counts[link->role]++;
+        out->kind = NODE_PEER_UP;
+        out->role = link->role;
+        return true;
+}
+
+static void on_failed(struct node_link *link, enum tunnel_verdict verdict)
+{
+        bool up = link->state == NODE_LINK_UP;
+
+        if (verdict == TUNNEL_SAME_ROLE)
+                node_link_cut(link, SWARM_UNNEEDED, true);      /* with our hello, so that they know as well */
+        else if (!up && (verdict == TUNNEL_BAD_AUTH || verdict == TUNNEL_OVERSIZE))
+                node_link_cut(link, SWARM_HOSTILE, false);
+        else
+                node_link_cut(link, SWARM_LOST, false);
+}
+
+static bool tell(struct node_link *link, const struct tunnel_event *event, struct node_event *out)
+{
+        *out = (struct node_event){ .role = link->role, .addr = link->addr };
+        memcpy(out->peer, link->key, sizeof(out->peer));
+        switch (event->kind) {
+        case TUNNEL_UP:
+                return on_up(link, event, out);
+        case TUNNEL_FAILED:
+                on_failed(link, event->verdict);
+                return false;
+        case TUNNEL_ADVERT:
+                out->kind = NODE_ADVERT;
+                out->bytes = event->bytes;
+                out->len = event->len;
+                return true;
+        default:
+                return node_channel_event(link, event, out);
+        }
+}
+
+bool node_link_event(struct node_link *link, struct node_event *out)
+{
+        struct tunnel_event event;
+
+        list_remove(&link->in_active);
+        service(link);
+        while (tunnel_event(link->tunnel, &event, link->node->now.mono_us)) {
+                if (tell(link, &event, out)) {
+                        node_link_touch(link);  /* there may be more; the others first */
+                        return true;
+                }
+                if (!lives(link))
+                        return false;
+        }
+        node_link_flush(link);
+        if (lives(link) && at_end(link))
+                node_link_cut(link, SWARM_LOST, !link->finished);
+        return false;
+}
+
+static void on_closed(struct node_link *link, enum peer_reason reason)
+{
+        if (link->state == NODE_LINK_LINGERING) {
+                node_link_free(link);
+        } else if (link->state == NODE_LINK_PARTING) {
+                conn_free(link->conn);
+                link->conn = NULL;
+        } else if (reason == PEER_CONN_BROKEN) {
+                node_link_cut(link, SWARM_LOST, false);
+        } else {
+                link->finished = true;
+                node_link_touch(link);
+        }
+}
+
+void node_link_peer_event(struct node_link *link, const struct peer_event *event)
+{
+        switch (event->kind) {
+        case PEER_CONNECTED:
+                on_connected(link, event);
+                break;
+        case PEER_DIAL_FAILED:
+                link->dial = NULL;
+                node_link_cut(link, SWARM_FAILED, false);
+                break;
+        case PEER_CONN_CLOSED:
+                on_closed(link, event->reason);
+                break;
+        case PEER_CONN_READABLE:
+                if (link->state == NODE_LINK_LINGERING)
+                        drain(link);
+                node_link_touch(link);
+                break;
+        default:
+                node_link_touch(link);
+        }
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of this folder share: the node, its identities, its links to peers and their channels. Nobody else includes it. */
+#ifndef HG_NODE_STATE_H
+#define HG_NODE_STATE_H
+
+#include "dht.h"
+#include "heap.h"
+#include "list.h"
+#include "map.h"
+#include "node.h"
+#include "peer.h"
+#include "swarm.h"
+#include "tunnel.h"
+#include "udx.h"
+
+enum node_link_state {
+        NODE_LINK_DIALLING,     /* no connection yet */
+        NODE_LINK_GREETING,     /* one, and both say hello in it */
+        NODE_LINK_UP,           /* the peer is one of ours */
+        NODE_LINK_PARTING,      /* cut off from the peer; what happened in it is being told */
+        NODE_LINK_LINGERING,    /* told; only what we sent and our end are still on their way */
+};
+
+/* One peer under one identity: a dial, then a connection with a tunnel in it. */
+struct node_link {
+        struct node *node;
+        struct node_join *join;
+        struct swarm_peer *peer;        /* NULL from PARTING on */
+        struct peer_dial *dial;         /* DIALLING */
+        struct conn *conn;              /* NULL: none, or none any more */
+        struct tunnel *tunnel;
+        struct list in_links;           /* node->links, or node->parting */
+        struct list in_active;          /* node->active: to be looked at */
+        struct list in_unflushed;       /* node->unflushed: its tunnel may have something to send */
+        struct list in_flying;          /* node->flying: bytes are on their way */
+        struct heap_entry timer;
+        struct list channels;
+        enum node_link_state state;
+        enum node_role role;            /* the peer's, from UP on */
+        bool told_up;
+        bool finished;                  /* the connection is closed; what it still holds can be read */
+        size_t unacked_bytes;           /* when last looked at */
+        usec_t linger_us;               /* LINGERING, or on the way there: until then */
+        uint8_t key[NODE_KEY_BYTES];
+        struct addr addr;
+};
+
+struct node_channel {
+        struct map_entry by_id;
+        struct list in_link;
+        struct node_link *link;
+        struct tunnel_channel *tunnel_channel;
+        node_channel_id id;
+        bool opening;                   /* asked for by us, unanswered */
+};
+
+/* One identity at one router. */
+struct node_join {
+        struct node *node;              /* NULL: not joined in this role */
+        enum node_role role;
+        struct swarm *swarm;
+        struct peer_listener *listener; /* NULL once withdrawn */
+        struct dht_query *query;
+        uint8_t router_key[NODE_KEY_BYTES];
+        uint8_t auth_key[NODE_AUTH_KEY_BYTES];
+        uint8_t secret_key[PEER_SECRET_KEY_BYTES];
+};
+
+enum node_leaving {
+        NODE_STAYS,
+        NODE_LEAVES,
+        NODE_HAS_LEFT,          /* and has said so */
+};
+
+struct node {
+        struct node_config config;
+        struct now now;                 /* of the last call that told */
+        struct udx_mux *mux;
+        struct dht *dht;
+        struct peer_set *peers;
+        struct node_join joins[NODE_ROLES];
+        struct list links, parting, active, unflushed, flying;
+        struct heap timers;             /* of links */
+        struct map channels;
+        node_channel_id next_channel;
+        uint32_t peer_counts[NODE_ROLES];
+        bool fresh;                     /* something came in, or time passed, since events were drained */
+        enum node_leaving leaving;
+        usec_t leave_us;                /* at the latest */
+        usec_t slept_us;                /* how far the clock that counts sleep is ahead */
+        struct addr local[PEER_LOCAL_MAX];
+        size_t local_count;
+        uint8_t *advert;
+        size_t advert_len;
+        struct iovec iov;               /* of the datagram handed out last */
+        uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;
+};
+
+/* node_join.c */
+int node_join_init(struct node_join *join, struct node *node, enum node_role role, const uint8_t seed[NODE_KEY_BYTES]);
+void node_join_fini(struct node_join *join);
+void node_join_work(struct node_join *join);            /* what its swarm wants done */
+void node_join_leave(struct node_join *join);
+bool node_join_has_left(const struct node_join *join);
+void node_join_dht_event(struct node_join *join, const struct dht_event *event);
+void node_join_peer_event(struct node_join *join, const struct peer_event *event);
+
+/* node_link.c */
+void node_link_dial(struct node_join *join, const struct swarm_task *task);
+void node_link_free(struct node_link *link);            /* says nothing to anybody but the peer */
+void node_link_peer_event(struct node_link *link, const struct peer_event *event);
+void node_link_accepted(struct node_join *join, const struct peer_event *event);
+void node_link_cut(struct node_link *link, enum swarm_end end, bool gently);
+void node_link_touch(struct node_link *link);
+void node_link_flush(struct node_link *link);
+bool node_link_event(struct node_link *link, struct node_event *out);           /* of an active one; it may be parting after */
+bool node_link_part(struct node_link *link, struct node_event *out);            /* false: nothing more, it may be gone */
+void node_link_due(struct node_link *link);
+struct node_link *node_link_find(const struct node *node, enum node_role own_role, const uint8_t key[NODE_KEY_BYTES]);
+
+/* node_channel.c */
+bool node_channel_event(struct node_link *link, const struct tunnel_event *event, struct node_event *out);
+bool node_channel_lose(struct node_link *link, struct node_event *out);         /* one that is left on a dead link */
+void node_channel_free(struct node_channel *channel);
+
+#endif
