@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Whole nodes on the network that exists only in memory: DHT nodes, gateways and providers with a small application in each. Every
+ * node runs the turn that the real driver runs. */
+#ifndef HG_NODE_SIM_H
+#define HG_NODE_SIM_H
+
+#include "list.h"
+#include "map.h"
+#include "net.h"
+#include "node.h"
+
+enum {
+        NODE_SIM_HOSTS = 80,
+        NODE_SIM_PEERS = 16,            /* a host's application remembers */
+        NODE_SIM_SERVER = 0,            /* socket numbers of a node */
+        NODE_SIM_CLIENT = 1,
+};
+
+/* What a provider does with a channel, by its gate port. All other ports are refused. */
+enum node_sim_service {
+        NODE_SIM_ECHO = 7,              /* sends back what comes, ends when the gateway has ended */
+        NODE_SIM_SINK = 9,              /* reads all, then ends */
+        NODE_SIM_LATE = 10,             /* reads all; after the gateway's end it answers with as many bytes of its own */
+        NODE_SIM_FLOOD = 19,            /* sends a megabyte at once and ends, whatever comes */
+        NODE_SIM_SILENT = 20,           /* never answers the open */
+        NODE_SIM_DEAF = 21,             /* accepts, and reads nothing */
+};
+
+struct node_sim;
+struct node_sim_host;
+
+enum node_sim_fate {
+        NODE_SIM_PENDING,
+        NODE_SIM_OPEN,
+        NODE_SIM_REFUSED,
+        NODE_SIM_CLOSED,
+};
+
+/* One end of a channel. What is sent is a pattern of the channel's own; what is received is hashed. */
+struct node_sim_channel {
+        struct list in_host;
+        struct map_entry by_id;
+        struct node_sim_host *host;
+        node_channel_id id;
+        unsigned service;
+        enum node_sim_fate fate;
+        enum node_reason reason;
+        char text[NODE_TEXT_MAX + 1];
+        uint64_t to_send, sent, received;
+        uint64_t sent_hash, received_hash;
+        bool end_after, ended, remote_ended;
+        bool reads;
+        usec_t opened_us, over_us, remote_ended_us;
+};
+
+struct node_sim_peer {
+        uint8_t key[NODE_KEY_BYTES];
+        enum node_role role;
+        bool up;
+        unsigned ups, downs, adverts;
+        char advert[64];                /* the last one, as text */
+};
+
+struct node_sim_host {
+        struct node_sim *sim;
+        struct node *node;              /* NULL: dead, or not born */
+        struct addr addr;
+        unsigned endpoints[2];          /* by socket */
+        const struct random *random;
+        bool touched;                   /* something came in since it settled */
+        usec_t say_us;                  /* when its channels say more; USEC_NEVER: they wait for the node */
+        struct list channels;           /* all there ever were */
+        struct map by_id;
+        struct node_sim_peer peers[NODE_SIM_PEERS];
+        size_t peer_count;
+        usec_t first_advert_us, first_up_us, left_us;
+        unsigned mistakes;              /* events that contradict each other */
+};
+
+struct node_sim {
+        struct net *net;
+        struct node_sim_host hosts[NODE_SIM_HOSTS];
+        size_t host_count;
+        struct addr bootstrap;
+        uint8_t router_key[NODE_KEY_BYTES], auth_key[NODE_AUTH_KEY_BYTES];
+        uint64_t map_key[2];
+        struct net_link link;           /* of hosts added from now on */
+};
+
+/* A network with one bootstrap node, host 0. */
+struct node_sim *node_sim_new(uint64_t seed, const struct net_link *link);
+void node_sim_free(struct node_sim *sim);
+void node_sim_freep(struct node_sim **sim);
+
+/* A host with a node that knows the bootstrap node, at an address of its own. */
+struct node_sim_host *node_sim_add(struct node_sim *sim);
+
+/* Many plain DHT nodes. */
+void node_sim_add_dht(struct node_sim *sim, size_t count);
+
+/* Its node joins the router under an identity made from @identity. A provider advertises "identity N". */
+void node_sim_join(struct node_sim_host *host, enum node_role role, uint8_t identity);
+void node_sim_key(enum node_role role, uint8_t identity, uint8_t key_out[NODE_KEY_BYTES]);
+
+/* Dies without a word; or is cut off from the network and put back. */
+void node_sim_kill(struct node_sim_host *host);
+void node_sim_set_up(struct node_sim_host *host, bool up);
+
+/* A new life at the same address; it has to join again. */
+void node_sim_revive(struct node_sim_host *host);
+
+void node_sim_leave(struct node_sim_host *host, usec_t limit_us);
+
+/* Lets @us of virtual time pass. */
+void node_sim_run(struct node_sim *sim, usec_t us);
+
+/* Runs until @done says so or @limit_us have passed; returns how long it took. */
+usec_t node_sim_run_until(struct node_sim *sim, bool (*done)(void *context), void *context, usec_t limit_us);
+
+/* The peer with that identity, as far as the host has heard of it, or NULL. */
+struct node_sim_peer *node_sim_peer(struct node_sim_host *host, enum node_role role, uint8_t identity);
+bool node_sim_is_up(struct node_sim_host *host, enum node_role role, uint8_t identity);
+size_t node_sim_ups(const struct node_sim_host *host);          /* peers that are up */
+
+/* Opens a channel and sends @bytes in it; NULL: the node said no. It lives until the host does. */
+struct node_sim_channel *node_sim_open(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t bytes,
+                                       bool end_after);
+
+/* Opened, and over in order, with everything that was sent come back. */
+bool node_sim_echoed(const struct node_sim_channel *channel);
+
+#endif

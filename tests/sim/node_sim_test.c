@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "cleanup.h"
+#include "node_sim.h"
+#include "test.h"
+
+enum { PROVIDERS = 3, GATEWAYS = 2 };
+
+static const struct net_link wan = { .delay_us = 20000, .jitter_us = 2000 };
+
+/* One provider, one gateway. */
+struct pair {
+        struct node_sim *sim;
+        struct node_sim_host *provider, *gateway;
+};
+
+static struct pair pair_new(uint64_t seed, const struct net_link *link)
+{
+        struct pair pair = { .sim = node_sim_new(seed, link) };
+
+        pair.provider = node_sim_add(pair.sim);
+        pair.gateway = node_sim_add(pair.sim);
+        return pair;
+}
+
+static void pair_free(struct pair *pair)
+{
+        node_sim_free(pair->sim);
+}
+
+static bool gateway_knows(void *context)
+{
+        struct pair *pair = context;
+        struct node_sim_peer *peer = node_sim_peer(pair->gateway, NODE_PROVIDER, 1);
+
+        return peer && peer->up && peer->adverts;
+}
+
+/* Both have joined and know each other; returns how long that took. */
+static usec_t pair_up(struct pair *pair)
+{
+        node_sim_join(pair->provider, NODE_PROVIDER, 1);
+        node_sim_join(pair->gateway, NODE_GATEWAY, 1);
+        return node_sim_run_until(pair->sim, gateway_knows, pair, SECONDS(30));
+}
+
+static struct pair paired(uint64_t seed, const struct net_link *link)
+{
+        struct pair pair = pair_new(seed, link);
+
+        node_sim_run(pair.sim, SECONDS(5));
+        pair_up(&pair);
+        check(gateway_knows(&pair));
+        return pair;
+}
+
+static bool gateway_is_up(void *context)
+{
+        return node_sim_is_up(((struct pair *)context)->gateway, NODE_PROVIDER, 1);
+}
+
+static bool gateway_is_down(void *context)
+{
+        return !gateway_is_up(context);
+}
+
+static bool is_over(void *context)
+{
+        const struct node_sim_channel *channel = context;
+
+        return channel->fate == NODE_SIM_REFUSED || channel->fate == NODE_SIM_CLOSED;
+}
+
+static unsigned mistakes(const struct node_sim *sim)
+{
+        unsigned count = 0;
+
+        for (size_t i = 0; i < sim->host_count; i++)
+                count += sim->hosts[i].mistakes;
+        return count;
+}
+
+static struct node_sim_channel *first_channel(struct node_sim_host *host)
+{
+        struct list *first = list_first(&host->channels);
+
+        return first ? list_entry(first, struct node_sim_channel, in_host) : NULL;
+}
+
+TEST(node_carries_a_channel_from_a_gateway_to_a_provider)
+{
+        cleanup_with(pair_free) struct pair pair = paired(1, NULL);
+        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 300000, true);
+
+        check(strcmp(node_sim_peer(pair.gateway, NODE_PROVIDER, 1)->advert, "identity 1") == 0);
+        check(node_sim_is_up(pair.provider, NODE_GATEWAY, 1));
+        node_sim_run_until(pair.sim, is_over, channel, SECONDS(10));
+        check(node_sim_echoed(channel) && channel->received == 300000);
+        node_sim_run(pair.sim, SECONDS(1));
+        check(first_channel(pair.provider)->fate == NODE_SIM_CLOSED && first_channel(pair.provider)->reason == NODE_REASON_DONE);
+        check_equal(mistakes(pair.sim), 0);
+}
+
+TEST(node_pairs_within_a_second_whoever_comes_first)
+{
+        for (int order = 0; order < 3; order++) {
+                cleanup_with(pair_free) struct pair pair = pair_new(10 + (uint64_t)order, NULL);
+                usec_t both_us;
+
+                node_sim_add_dht(pair.sim, 5);
+                node_sim_run(pair.sim, SECONDS(5));
+                if (order == 1)
+                        node_sim_join(pair.gateway, NODE_GATEWAY, 1);
+                if (order == 2)
+                        node_sim_join(pair.provider, NODE_PROVIDER, 1);
+                node_sim_run(pair.sim, order ? SECONDS(60) : 0);
+                both_us = net_now(pair.sim->net);
+                if (order != 1)
+                        node_sim_join(pair.gateway, NODE_GATEWAY, 1);
+                if (order != 2)
+                        node_sim_join(pair.provider, NODE_PROVIDER, 1);
+                node_sim_run_until(pair.sim, gateway_knows, &pair, SECONDS(30));
+                check(gateway_knows(&pair));
+                check(net_now(pair.sim->net) - both_us < SECONDS(1));
+        }
+}
+
+TEST(node_pairs_within_a_second_when_all_start_at_once)
+{
+        cleanup_with(pair_free) struct pair pair = pair_new(15, NULL);
+        usec_t took_us = pair_up(&pair);
+
+        check(gateway_knows(&pair));
+        check(took_us < SECONDS(1));
+}
+
+/* --- Two gateways and three providers among others --- */
+
+static bool all_paired(void *context)
+{
+        struct node_sim *sim = context;
+        size_t links = 0;
+
+        for (size_t i = 0; i < sim->host_count; i++)
+                links += node_sim_ups(&sim->hosts[i]);
+        return links == 2 * GATEWAYS * PROVIDERS;
+}
+
+static bool all_over(void *context)
+{
+        struct node_sim *sim = context;
+
+        for (size_t i = 0; i < sim->host_count; i++)
+                list_for_each(at, &sim->hosts[i].channels)
+                        if (!is_over(list_entry(at, struct node_sim_channel, in_host)))
+                                return false;
+        return true;
+}
+
+/* Each gateway fetches from each provider. Returns the hash of all that happened. */
+static uint64_t crowd(uint64_t seed, size_t others, const struct net_link *link, usec_t *took_us_out)
+{
+        cleanup_with(node_sim_freep) struct node_sim *sim = node_sim_new(seed, link);
+        struct node_sim_host *gateways[GATEWAYS], *providers[PROVIDERS];
+        struct node_sim_channel *channels[GATEWAYS][PROVIDERS];
+
+        node_sim_add_dht(sim, others - 1);
+        node_sim_run(sim, SECONDS(10));
+        for (uint8_t i = 0; i < PROVIDERS; i++)
+                node_sim_join(providers[i] = node_sim_add(sim), NODE_PROVIDER, i);
+        for (uint8_t i = 0; i < GATEWAYS; i++)
+                node_sim_join(gateways[i] = node_sim_add(sim), NODE_GATEWAY, i);
+        *took_us_out = node_sim_run_until(sim, all_paired, sim, SECONDS(60));
+        check(all_paired(sim));
+        for (uint8_t i = 0; i < GATEWAYS; i++)
+                for (uint8_t j = 0; j < PROVIDERS; j++)
+                        check((channels[i][j] = node_sim_open(gateways[i], j, NODE_SIM_ECHO, 100000 + 1000 * i + j, true)));
+        node_sim_run_until(sim, all_over, sim, SECONDS(60));
+        for (uint8_t i = 0; i < GATEWAYS; i++)
+                for (uint8_t j = 0; j < PROVIDERS; j++)
+                        check(node_sim_echoed(channels[i][j]));
+        node_sim_run(sim, SECONDS(60));         /* and it stays so */
+        check(all_paired(sim));
+        for (uint8_t i = 0; i < PROVIDERS; i++)
+                check_equal(node_sim_ups(providers[i]), GATEWAYS);      /* no provider has another one */
+        check_equal(mistakes(sim), 0);
+        return net_hash(sim->net);
+}
+
+TEST(node_pairs_gateways_and_providers_among_5_dht_nodes)
+{
+        usec_t took_us;
+
+        for (uint64_t seed = 20; seed < 25; seed++) {
+                crowd(seed, 5, NULL, &took_us);
+                check(took_us < SECONDS(2));
+        }
+}
+
+TEST(node_pairs_gateways_and_providers_among_50_dht_nodes)
+{
+        usec_t took_us;
+
+        crowd(30, 50, NULL, &took_us);
+        check(took_us < SECONDS(2));
+        crowd(31, 50, &wan, &took_us);
+        check(took_us < SECONDS(10));
+}
+
+TEST(node_pairs_gateways_and_providers_over_a_lossy_network)
+{
+        static const struct net_link lossy = { .delay_us = 20000, .jitter_us = 5000, .reorder = true, .loss_ppm = 50000,
+                                               .duplicate_ppm = 10000 };
+        usec_t took_us;
+
+        for (uint64_t seed = 40; seed < 43; seed++)
+                crowd(seed, 10, &lossy, &took_us);
+}
+
+TEST(node_runs_the_same_way_from_the_same_seed)
+{
+        static const struct net_link lossy = { .delay_us = 10000, .jitter_us = 5000, .loss_ppm = 20000 };
+        usec_t took_us[3];
+        uint64_t hash = crowd(50, 10, &lossy, &took_us[0]);
+
+        check(crowd(50, 10, &lossy, &took_us[1]) == hash);
+        check(took_us[0] == took_us[1]);
+        check(crowd(51, 10, &lossy, &took_us[2]) != hash);
+}
+
+TEST(node_serves_gateway_and_provider_in_one)
+{
+        cleanup_with(node_sim_freep) struct node_sim *sim = node_sim_new(60, NULL);
+        struct node_sim_host *both = node_sim_add(sim), *provider = node_sim_add(sim);
+        struct node_sim_channel *channels[2];
+
+        node_sim_run(sim, SECONDS(5));
+        node_sim_join(both, NODE_PROVIDER, 1);
+        node_sim_join(both, NODE_GATEWAY, 2);
+        node_sim_join(provider, NODE_PROVIDER, 3);
+        node_sim_run(sim, SECONDS(10));
+        check(node_sim_is_up(both, NODE_PROVIDER, 1) && node_sim_is_up(both, NODE_GATEWAY, 2));        /* itself */
+        check(node_sim_is_up(both, NODE_PROVIDER, 3) && node_sim_is_up(provider, NODE_GATEWAY, 2));
+        channels[0] = node_sim_open(both, 1, NODE_SIM_ECHO, 200000, true);
+        channels[1] = node_sim_open(both, 3, NODE_SIM_ECHO, 200000, true);
+        node_sim_run(sim, SECONDS(10));
+        check(node_sim_echoed(channels[0]) && node_sim_echoed(channels[1]));
+        check_equal(mistakes(sim), 0);
+}
+
+/* --- Channels --- */
+
+TEST(node_refuses_what_nobody_serves_and_says_why)
+{
+        cleanup_with(pair_free) struct pair pair = paired(70, NULL);
+        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, 4242, 10, true);
+
+        node_sim_run_until(pair.sim, is_over, channel, SECONDS(10));
+        check(channel->fate == NODE_SIM_REFUSED && channel->reason == NODE_REASON_REFUSED);
+        check(strcmp(channel->text, "Service not found") == 0);
+}
+
+TEST(node_gives_up_an_open_that_nobody_answers)
+{
+        cleanup_with(pair_free) struct pair pair = paired(71, NULL);
+        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_SILENT, 10, true);
+        usec_t took_us = node_sim_run_until(pair.sim, is_over, channel, SECONDS(60));
+
+        check(channel->fate == NODE_SIM_REFUSED && channel->reason == NODE_REASON_TIMED_OUT);
+        check(took_us >= SECONDS(14) && took_us <= SECONDS(16));
+        node_sim_run(pair.sim, SECONDS(1));
+        check(first_channel(pair.provider)->fate == NODE_SIM_CLOSED);
+}
+
+TEST(node_knows_no_peer_that_is_not_up)
+{
+        cleanup_with(pair_free) struct pair pair = paired(72, NULL);
+        struct now now = { .mono_us = net_now(pair.sim->net) };
+        uint8_t key[NODE_KEY_BYTES] = { 1 };
+        node_channel_id id;
+
+        check(!node_sim_open(pair.gateway, 9, NODE_SIM_ECHO, 10, true));
+        check(node_open(pair.gateway->node, key, 80, 1, NULL, 0, SECONDS(1), &id, &now) != 0);
+}
+
+TEST(node_half_closes_in_both_orders)
+{
+        for (int loss = 0; loss < 2; loss++) {
+                struct net_link link = { .delay_us = 10000, .loss_ppm = loss ? 30000 : 0 };
+                cleanup_with(pair_free) struct pair pair = paired(73, &link);
+                struct node_sim_channel *late = node_sim_open(pair.gateway, 1, NODE_SIM_LATE, 500000, true);
+                struct node_sim_channel *flood = node_sim_open(pair.gateway, 1, NODE_SIM_FLOOD, 0, false);
+
+                node_sim_run(pair.sim, SECONDS(20));
+                check(late->fate == NODE_SIM_CLOSED && late->reason == NODE_REASON_DONE && late->received == 500000);
+                check(flood->fate == NODE_SIM_OPEN && flood->received == 1000000 && flood->remote_ended);
+                list_for_each(at, &pair.provider->channels) {
+                        struct node_sim_channel *theirs = list_entry(at, struct node_sim_channel, in_host);
+
+                        check(theirs->service != NODE_SIM_FLOOD || theirs->sent_hash == flood->received_hash);
+                        check(theirs->service != NODE_SIM_LATE || theirs->sent_hash == late->received_hash);
+                        check(theirs->service != NODE_SIM_LATE || theirs->received_hash == late->sent_hash);
+                }
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
+TEST(node_delivers_every_byte_over_a_bad_path)
+{
+        static const struct net_link bad = { .delay_us = 15000, .jitter_us = 5000, .reorder = true, .loss_ppm = 50000,
+                                             .duplicate_ppm = 20000, .bits_per_s = 50000000, .queue_bytes = 200000 };
+        cleanup_with(pair_free) struct pair pair = paired(74, &bad);
+        struct node_sim_channel *channels[8];
+
+        for (unsigned i = 0; i < ARRAY_LEN(channels); i++)
+                channels[i] = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 200000 + i, true);
+        node_sim_run(pair.sim, SECONDS(60));
+        for (unsigned i = 0; i < ARRAY_LEN(channels); i++)
+                check(node_sim_echoed(channels[i]));
+        check_equal(mistakes(pair.sim), 0);
+}
+
+/* The send buffer follows the congestion window: what was writable before a loss may not be after it. */
+TEST(node_writes_no_more_than_a_shrinking_buffer_takes)
+{
+        static const struct net_link fast = { .delay_us = 300, .loss_ppm = 300 };
+
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+                cleanup_with(pair_free) struct pair pair = paired(7700 + seed, &fast);
+                struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_SINK, 20000000, true);
+
+                node_sim_run_until(pair.sim, is_over, channel, SECONDS(10));
+                check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_DONE);
+        }
+}
+
+TEST(node_lets_no_channel_hold_up_the_others)
+{
+        cleanup_with(pair_free) struct pair pair = paired(75, NULL);
+        struct node_sim_channel *deaf = node_sim_open(pair.gateway, 1, NODE_SIM_DEAF, 50000000, true), *small;
+        usec_t took_us;
+
+        node_sim_run(pair.sim, SECONDS(1));
+        check(deaf->fate == NODE_SIM_OPEN && deaf->sent < 8000000);
+        small = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 5000, true);
+        took_us = node_sim_run_until(pair.sim, is_over, small, SECONDS(10));
+        check(node_sim_echoed(small) && took_us < MSEC(50));
+}
+
+TEST(node_shares_a_connection_among_many_channels)
+{
+        static const struct net_link narrow = { .delay_us = 5000, .bits_per_s = 80000000, .queue_bytes = 500000 };
+        cleanup_with(pair_free) struct pair pair = paired(76, &narrow);
+        struct node_sim_channel *channels[100];
+        usec_t first_us = USEC_NEVER, last_us = 0;
+
+        for (unsigned i = 0; i < ARRAY_LEN(channels); i++)
+                check((channels[i] = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 200000, true)));
+        node_sim_run(pair.sim, SECONDS(30));
+        for (unsigned i = 0; i < ARRAY_LEN(channels); i++) {
+                check(node_sim_echoed(channels[i]));
+                first_us = usec_min(first_us, channels[i]->over_us - channels[i]->opened_us);
+                last_us = usec_max(last_us, channels[i]->over_us - channels[i]->opened_us);
+        }
+        check(last_us < 3 * first_us);
+}
+
+/* --- Peers that go --- */
+
+TEST(node_sees_a_peer_die_and_finds_it_again)
+{
+        cleanup_with(pair_free) struct pair pair = paired(80, NULL);
+        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_FLOOD, 0, false);
+        usec_t took_us;
+
+        node_sim_run(pair.sim, SECONDS(1));
+        check(channel->fate == NODE_SIM_OPEN);
+        node_sim_set_up(pair.provider, false);
+        took_us = node_sim_run_until(pair.sim, is_over, channel, SECONDS(60));
+        check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_PEER_LOST && took_us <= SECONDS(40));
+        node_sim_run(pair.sim, SECONDS(1));
+        check(gateway_is_down(&pair));
+        node_sim_set_up(pair.provider, true);
+        took_us = node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(3));
+        check(gateway_knows(&pair) && took_us < SECONDS(60));
+        check_equal(mistakes(pair.sim), 0);
+}
+
+/* The swarm worker was killed: its successor has the same identity and the same sockets. */
+TEST(node_takes_the_new_life_of_a_peer_for_the_old_one_at_once)
+{
+        for (int side = 0; side < 2; side++) {
+                cleanup_with(pair_free) struct pair pair = paired(81, NULL);
+                struct node_sim_host *dying = side ? pair.gateway : pair.provider, *other = side ? pair.provider : pair.gateway;
+                struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_DEAF, 5000, false), *seen;
+                usec_t killed_us;
+
+                node_sim_run(pair.sim, SECONDS(30));
+                seen = side ? first_channel(other) : channel;
+                check(seen->fate == NODE_SIM_OPEN);
+                node_sim_kill(dying);
+                killed_us = net_now(pair.sim->net);
+                node_sim_run(pair.sim, MSEC(300));
+                node_sim_revive(dying);
+                node_sim_join(dying, side ? NODE_GATEWAY : NODE_PROVIDER, 1);
+                pair.provider->first_up_us = pair.gateway->first_up_us = 0;
+                node_sim_run(pair.sim, SECONDS(20));
+                check(seen->fate == NODE_SIM_CLOSED && seen->reason == NODE_REASON_PEER_LOST);
+                check(seen->over_us - killed_us < SECONDS(2));
+                check(gateway_knows(&pair));
+                check(pair.gateway->first_up_us - killed_us < SECONDS(2));
+                check(pair.provider->first_up_us - killed_us < SECONDS(2));
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
+TEST(node_says_goodbye_when_it_leaves)
+{
+        cleanup_with(pair_free) struct pair pair = paired(82, NULL);
+        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_DEAF, 5000, false);
+        struct node_sim_host *late;
+        usec_t took_us, left_us = net_now(pair.sim->net) + SECONDS(1);
+
+        node_sim_run(pair.sim, SECONDS(1));
+        check(channel->fate == NODE_SIM_OPEN);
+        node_sim_leave(pair.provider, SECONDS(2));
+        took_us = node_sim_run_until(pair.sim, gateway_is_down, &pair, SECONDS(10));
+        check(gateway_is_down(&pair) && took_us < MSEC(100));
+        check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_PEER_LOST);
+        node_sim_run(pair.sim, SECONDS(3));
+        check(pair.provider->left_us && pair.provider->left_us - left_us <= SECONDS(2));
+        check(node_sim_ups(pair.provider) == 0);
+        node_sim_kill(pair.provider);
+
+        late = node_sim_add(pair.sim);          /* its record is gone: nobody who comes now looks for it */
+        node_sim_join(late, NODE_GATEWAY, 7);
+        node_sim_run(pair.sim, SECONDS(10));
+        check_equal(node_sim_ups(late), 0);
+        check_equal(mistakes(pair.sim), 0);
+}
+
+TEST(node_leaves_in_time_when_nobody_answers)
+{
+        cleanup_with(pair_free) struct pair pair = paired(83, NULL);
+        usec_t start_us;
+
+        node_sim_run(pair.sim, SECONDS(1));
+        node_sim_set_up(pair.provider, false);
+        start_us = net_now(pair.sim->net);
+        node_sim_leave(pair.provider, SECONDS(2));
+        node_sim_run(pair.sim, SECONDS(5));
+        check(pair.provider->left_us && pair.provider->left_us - start_us <= SECONDS(2));
+}
+
+TEST(node_keeps_impostors_out)
+{
+        cleanup_with(pair_free) struct pair pair = paired(84, NULL);
+        struct node_sim_host *impostor = node_sim_add(pair.sim);
+
+        memset(pair.sim->auth_key, 0x99, sizeof(pair.sim->auth_key));  /* knows the topic, not the secret */
+        node_sim_join(impostor, NODE_GATEWAY, 66);
+        node_sim_run(pair.sim, MINUTES(5));
+        check(node_sim_ups(impostor) == 0 && impostor->first_advert_us == 0);
+        check(node_sim_ups(pair.provider) == 1 && node_sim_ups(pair.gateway) == 1);
+        check_equal(mistakes(pair.sim), 0);
+}
+
+/* Restarts with a new identity each time leave dead records behind. */
+TEST(node_is_not_kept_waiting_by_ghosts)
+{
+        cleanup_with(pair_free) struct pair pair = pair_new(85, NULL);
+        struct node_sim_host *ghosts = node_sim_add(pair.sim);
+        usec_t took_us;
+
+        node_sim_add_dht(pair.sim, 10);
+        node_sim_run(pair.sim, SECONDS(5));
+        for (uint8_t i = 0; i < 6; i++) {
+                node_sim_join(ghosts, NODE_PROVIDER, (uint8_t)(100 + i));
+                node_sim_run(pair.sim, SECONDS(2));
+                node_sim_kill(ghosts);
+                node_sim_revive(ghosts);
+                node_sim_run(pair.sim, SECONDS(1));
+        }
+        node_sim_kill(ghosts);
+        took_us = pair_up(&pair);
+        check(gateway_knows(&pair));
+        check(took_us < SECONDS(2));
+}
+
+/* What an idle pair sends in ten minutes, all layers together. */
+TEST(node_is_quiet_when_idle)
+{
+        cleanup_with(pair_free) struct pair pair = paired(86, NULL);
+        uint64_t before;
+
+        node_sim_run(pair.sim, MINUTES(1));
+        before = net_totals(pair.sim->net)->sent;
+        node_sim_run(pair.sim, MINUTES(10));
+        check(gateway_is_up(&pair));
+        check(net_totals(pair.sim->net)->sent - before < 600 * 3 * 6);
+}
