@@ -64,7 +64,8 @@ static void reply(struct bench *b, const struct rpc_event *event, uint8_t argume
         static const uint8_t value[RPC_DATAGRAM_MAX];
         struct addr closer[RPC_CLOSER_MAX] = { { { 0 }, 0 } };
         struct rpc_reply answer = {
-                .error = argument & 3, .token = argument & 4, .closer = closer, .closer_count = (argument >> 3) % (RPC_CLOSER_MAX + 1),
+                .error = argument & 3, .token = argument & 4,
+                .closer = closer, .closer_count = (argument >> 3) % (RPC_CLOSER_MAX + 1),
                 .value = argument & 0x80 ? value : NULL, .value_len = argument & 0x80 ? argument * 8u : 0,
         };
 
@@ -107,7 +108,8 @@ static void receive_answer(struct bench *b, uint8_t argument, const uint8_t *byt
 static void ask(struct bench *b, uint8_t argument, const uint8_t *bytes, size_t len)
 {
         struct rpc_request_spec spec = {
-                .to = remote_of(argument), .command = argument, .internal = argument & 1, .target = len >= RPC_TARGET_BYTES ? bytes : NULL,
+                .to = remote_of(argument), .command = argument, .internal = argument & 1,
+                .target = len >= RPC_TARGET_BYTES ? bytes : NULL,
                 .value = argument & 2 ? bytes : NULL, .value_len = argument & 2 ? len : 0, .retries = argument % 6,
                 .urgent = argument & 8, .context = b,
         };
@@ -210,7 +212,9 @@ static void wind_down(struct bench *b)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
         uint64_t seed = 1;
-        struct rpc_config config = { .random = { fill, &seed }, .server_socket = SERVER, .client_socket = CLIENT, .firewalled = true };
+        struct rpc_config config = {
+                .random = { fill, &seed }, .server_socket = SERVER, .client_socket = CLIENT, .firewalled = true,
+        };
         struct reader r = reader_over(bytes, len);
         struct bench b = { .now_us = SECONDS(1) };
 

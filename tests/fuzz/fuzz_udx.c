@@ -49,7 +49,8 @@ static void fill(void *context, void *out, size_t len)
 static void open_side(struct bench *b, unsigned index, bool connected)
 {
         struct side *side = &b->sides[index];
-        struct udx_path path = { .socket = SOCKET, .remote_id = 1000 + index, .remote = { { 10, 0, 0, 1 }, (uint16_t)(1 + index) } };
+        struct addr remote = { { 10, 0, 0, 1 }, (uint16_t)(1 + index) };
+        struct udx_path path = { .socket = SOCKET, .remote_id = 1000 + index, .remote = remote };
         struct udx_stream *stream;
 
         if (udx_stream_new(b->mux, 100 + index, side, &stream) < 0)
@@ -204,10 +205,14 @@ static void read_some(struct side *side, size_t len)
 
 static void pass_time(struct bench *b, uint8_t argument)
 {
-        usec_t due_us = udx_mux_deadline(b->mux);
+        usec_t due_us;
 
         drain(b);
-        b->now_us = argument & 1 && due_us != USEC_NEVER ? usec_max(due_us, b->now_us) : b->now_us + (usec_t)argument * argument * 100;
+        due_us = udx_mux_deadline(b->mux);
+        if (argument & 1 && due_us != USEC_NEVER)
+                b->now_us = due_us;
+        else
+                b->now_us += (usec_t)argument * argument * 100;
         drain(b);
 }
 

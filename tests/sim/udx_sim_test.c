@@ -447,3 +447,17 @@ TEST(udx_fills_a_narrow_link_with_a_short_queue)
         check(udx_sim_delivered(sim, B));
         check(took_us < SECONDS(20000000) / 2500000 * 10 / 7);
 }
+
+/* Loopback: 50 us there and back, 1 GB/s, and no more queue than a socket buffer of Linux's default size. */
+TEST(udx_is_fast_where_the_round_trip_is_short)
+{
+        struct net_link link = { .delay_us = 25, .bits_per_s = 8000000000, .queue_bytes = 212992 };
+        SIM sim = udx_sim_new(25, &link);
+        usec_t took_us;
+
+        udx_sim_write(sim, A, 300000000);
+        took_us = udx_sim_run_until_read(sim, B, 300000000, SECONDS(10));
+        check(udx_sim_delivered(sim, B));
+        check(took_us < SECONDS(300) / 700);    /* 700 MB/s, slow start and what overflows included */
+        check_equal(udx_mux_counters(sim->end[A].mux)->timeouts, 0);
+}

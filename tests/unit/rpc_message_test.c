@@ -196,7 +196,9 @@ TEST(rpc_message_is_refused_wherever_it_is_cut)
 
 TEST(rpc_message_counts_of_closer_nodes_are_held_against_what_is_there)
 {
-        uint8_t bytes[RPC_HEADER_BYTES + 5 + 2 * RPC_ADDR_BYTES] = { 0x13, 0x04, 1, 0, 127, 0, 0, 1, 0x22, 0x4e, 0xfe, 0, 0, 0x10, 0 };
+        uint8_t bytes[RPC_HEADER_BYTES + 5 + 2 * RPC_ADDR_BYTES] = {
+                0x13, 0x04, 1, 0, 127, 0, 0, 1, 0x22, 0x4e, 0xfe, 0, 0, 0x10, 0,
+        };
         struct rpc_message message;
 
         check(!rpc_message_read(bytes, sizeof(bytes), &message));      /* 2^20 nodes */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The packet codec against every packet captured from udx-native 1.21.3 (tests/vectors/udx.json), and against what no peer sends. */
+/* The packet codec against every packet captured from udx-native 1.21.3 (tests/vectors/udx.json), and against what no peer
+ * sends. */
 #include "udx_packet.h"
 
 #include <jansson.h>

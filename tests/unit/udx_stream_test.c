@@ -80,12 +80,13 @@ static void drain(struct bench *b)
 }
 
 /* A packet from the peer; @sack may be NULL. */
-static enum udx_verdict arrive(struct bench *b, uint8_t type, uint32_t seq, uint32_t ack, const struct udx_sack *sack, size_t payload)
+static enum udx_verdict arrive_with(struct bench *b, uint8_t type, uint32_t seq, uint32_t ack, uint32_t window_bytes,
+                                    const struct udx_sack *sack, size_t payload)
 {
         uint8_t bytes[UDX_DATAGRAM_MAX] = { 0 };
         struct writer w = writer_over(bytes, sizeof(bytes));
         struct udx_packet packet = {
-                .type = type, .stream_id = LOCAL_ID, .window_bytes = UDX_BUFFER_MAX, .seq = seq, .ack = ack,
+                .type = type, .stream_id = LOCAL_ID, .window_bytes = window_bytes, .seq = seq, .ack = ack,
         };
 
         udx_header_write(&w, &packet);
@@ -94,6 +95,12 @@ static enum udx_verdict arrive(struct bench *b, uint8_t type, uint32_t seq, uint
         check(write_reserve(&w, payload) || !payload);
         b->events = 0;
         return udx_mux_receive(b->mux, SOCKET, &remote, bytes, writer_len(&w), b->now_us);
+}
+
+static enum udx_verdict arrive(struct bench *b, uint8_t type, uint32_t seq, uint32_t ack, const struct udx_sack *sack,
+                               size_t payload)
+{
+        return arrive_with(b, type, seq, ack, UDX_BUFFER_MAX, sack, payload);
 }
 
 static size_t write_all(struct bench *b, size_t len)
@@ -111,7 +118,8 @@ static void read_some(struct bench *b, size_t len)
         udx_stream_consume(b->stream, len);
 }
 
-/* The peer SACKs everything, even what it could acknowledge, and acknowledges it later: nothing is newly delivered then, but room is. */
+/* The peer SACKs everything, even what it could acknowledge, and acknowledges it later: then nothing is newly delivered, but room
+ * is free. */
 TEST(udx_tells_of_space_that_an_ack_without_news_frees)
 {
         BENCH(b);
@@ -132,6 +140,29 @@ TEST(udx_tells_of_space_that_an_ack_without_news_frees)
         drain(&b);
         check_equal(udx_stream_unacked_bytes(b.stream), 0);
         check(b.events & 1u << UDX_WRITABLE);
+}
+
+/* The window counts from what is acknowledged on. What was SACKed fills it too: beyond it the peer can hold nothing, and would let
+ * what comes be lost again and again. */
+TEST(udx_sends_nothing_beyond_the_window_though_all_but_one_packet_is_sacked)
+{
+        BENCH(b);
+        struct udx_sack rest = { 1, 0 };
+
+        b.stream->peer_window_bytes = 100000;
+        check(write_all(&b, 250000) == 250000);
+        drain(&b);
+        for (unsigned i = 0; i < 1000; i++) {
+                rest.end = b.stream->recovery.nxt;
+                b.now_us += 10000;
+                check_equal(arrive_with(&b, UDX_SACK, 0, 0, 100000, &rest, 0), UDX_OK);
+                drain(&b);
+        }
+        check(b.stream->recovery.nxt * UDX_PAYLOAD_MAX <= 100000);
+        check(b.stream->recovery.nxt * UDX_PAYLOAD_MAX > 100000 - UDX_PAYLOAD_MAX);
+        check_equal(arrive_with(&b, 0, 0, b.stream->recovery.nxt, 100000, NULL, 0), UDX_OK);
+        drain(&b);
+        check(b.sent > 0 && b.last.type == UDX_DATA);
 }
 
 /* A window counts as told only when a packet told it: a drain that sends nothing tells nobody. */
@@ -219,8 +250,9 @@ TEST(udx_refuses_what_is_outside_its_windows)
 
 TEST(udx_ignores_sacks_that_make_no_sense)
 {
-        static const struct udx_sack senseless[] = { { 5, 5 }, { 6, 5 }, { 10, 12 }, { 8, 11 }, { UINT32_MAX, 3 }, { 0, UINT32_MAX },
-                                                     { 0x80000000, 0x80000001 } };
+        static const struct udx_sack senseless[] = {
+                { 5, 5 }, { 6, 5 }, { 10, 12 }, { 8, 11 }, { UINT32_MAX, 3 }, { 0, UINT32_MAX }, { 0x80000000, 0x80000001 },
+        };
         BENCH(b);
 
         check(write_all(&b, 10 * UDX_PAYLOAD_MAX) == 10 * UDX_PAYLOAD_MAX);

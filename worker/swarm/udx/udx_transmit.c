@@ -150,13 +150,13 @@ static bool cwnd_allows(const struct udx_stream *stream, size_t payload_len)
         return !flying || flying + payload_len + UDX_WIRE_EXTRA <= stream->congestion.cwnd;
 }
 
-/* As libudx counts it: what is in flight, not what lies between una and nxt; and a window that is open takes one packet. */
+/* The peer's window begins where its acknowledgement ends: what was SACKed fills it too. (libudx looks at what is in flight alone, and
+ * so overruns a peer that holds much behind a gap.) A window that is open takes one packet. */
 static bool window_allows(const struct udx_stream *stream, size_t payload_len)
 {
-        size_t flying = stream->recovery.flying_bytes;
+        size_t out = stream->queue.kept_bytes - stream->queue.unsent_bytes;
 
-        return !payload_len || flying + payload_len + UDX_WIRE_EXTRA <= stream->peer_window_bytes ||
-               (!flying && stream->peer_window_bytes);
+        return !payload_len || out + payload_len <= stream->peer_window_bytes || (!out && stream->peer_window_bytes);
 }
 
 static bool end_waits(const struct udx_stream *stream)
