@@ -307,7 +307,7 @@ TEST(a_new_swarm_worker_gets_the_new_clients_and_the_kernel_resets_the_old)
         ipc_link_fini(&scene.swarm);            /* dies with one connection in hand and one on its way */
         socket_expect_reset(running);
         socket_expect_reset(pending);
-        host_expect_log(&scene.host, "2 clients were reset");
+        host_expect_log(&scene.host, "the connections of 2 clients");
         waiting = socket_connect(scene.port);
         host_introduce(&scene.host, IPC_SWARM, 1, &scene.swarm);
         fd = expect_open(&scene, &peer, &open);
@@ -316,6 +316,25 @@ TEST(a_new_swarm_worker_gets_the_new_clients_and_the_kernel_resets_the_old)
         close(fd);
         close(waiting);
         finish(&scene);
+}
+
+TEST(what_runs_does_not_notice_that_its_forward_worker_stops)
+{
+        struct scene scene;
+        struct ipc_channel_open open;
+        char peer;
+        int client, fd;
+
+        begin(&scene, WAIT_MS);
+        route(&scene, IPC_ROUTE_SET, 'A');
+        client = socket_connect(scene.port);
+        fd = expect_open(&scene, &peer, &open);
+        host_send(&scene.swarm, IPC_CHANNEL_OPENED, &(struct ipc_channel){ .channel = open.channel }, -1);
+        finish(&scene);
+        socket_write(fd, "still here");
+        socket_expect(client, "still here");
+        close(fd);
+        close(client);
 }
 
 TEST(a_newly_told_table_replaces_the_old_at_its_end)

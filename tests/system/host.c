@@ -61,10 +61,29 @@ void host_start(struct host *host, enum ipc_role role, enum ipc_duty duty, const
         host_expect(host, &host->worker, IPC_READY, NULL);
 }
 
+/* Until its end of the link is gone. */
+static void read_to_end(struct host *host)
+{
+        struct pollfd ready = { .fd = host->worker.fd, .events = POLLIN };
+        struct ipc_received message;
+        int r;
+
+        while ((r = ipc_link_receive(&host->worker, &message)) >= 0) {
+                if (r == 0 && poll(&ready, 1, PATIENCE_MS) == 0)
+                        test_fail(__FILE__, __LINE__, "it does not end; it logged:\n%s", host->log);
+                if (r == 0)
+                        continue;
+                if (message.type == IPC_DENIED)
+                        test_fail(__FILE__, __LINE__, "it was denied syscall %u", IPC_PAYLOAD(&message, struct ipc_denied)->syscall);
+                ipc_received_fini(&message);
+        }
+}
+
 int host_wait(struct host *host)
 {
         int status = -1;
 
+        read_to_end(host);
         check_equal(waitpid(host->pid, &status, 0), host->pid);
         ipc_link_fini(&host->worker);
         return status;

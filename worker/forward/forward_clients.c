@@ -195,10 +195,11 @@ static void gate_free(struct clients *clients, struct gate *gate)
 
 void clients_fini(struct clients *clients)
 {
-        struct now never = { 0 };
         struct gate *gate;
+        struct map_entry *at;
 
-        clients_introduce(clients, NULL, &never);
+        while ((at = map_walk(&clients->handed, NULL)))
+                client_step(container_of(at, struct client, by_number), CLIENT_ENDED);
         while ((gate = gate_next(clients, NULL)))
                 gate_free(clients, gate);
         map_fini(&clients->gates);
@@ -433,7 +434,8 @@ void clients_introduce(struct clients *clients, struct worker_link *swarm, const
                 client_conclude(container_of(at, struct client, by_number),
                                 &(struct log_channel){ .reason = IPC_REASON_RESET_LOCAL, .text = "the swarm worker ended" });
         if (count)
-                worker_log(clients->worker, LOG_NOTICE, NULL, "%zu clients were reset: the swarm worker that had them ended", count);
+                worker_log(clients->worker, LOG_NOTICE, NULL, "the swarm worker ended, and with it the connections of %zu client%s",
+                           count, count == 1 ? "" : "s");
         clients->swarm = swarm;
         clients_serve_all(clients, now);
 }

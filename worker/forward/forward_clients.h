@@ -34,6 +34,8 @@ struct clients {
 
 /* Seeds its maps from @random, which is kept, and so are @worker and @watch. */
 void clients_init(struct clients *clients, struct worker *worker, struct watch *watch, const struct random *random);
+
+/* Who waits is reset; what the swarm worker has lives on. */
 void clients_fini(struct clients *clients);
 
 /* The complete list of gates, in between. Clients that wait for one that is no longer there are reset. */

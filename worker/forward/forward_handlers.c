@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the supervisor and the siblings say to the forward worker. */
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "forward_process.h"
@@ -178,8 +178,17 @@ static void on_departed(void *context, struct worker_link *link)
 {
         struct forward *forward = context;
 
-        if (link == forward->clients.swarm)
+        if (link == forward->clients.swarm && !forward->leaving)
                 introduce(forward, NULL);
+}
+
+/* The swarm worker keeps what it has. */
+static void on_stopping(void *context, usec_t limit_us)
+{
+        struct forward *forward = context;
+
+        forward->leaving = true;
+        worker_stop(&forward->worker, EXIT_SUCCESS);
 }
 
 const struct worker_handlers forward_handlers = {
@@ -200,4 +209,5 @@ const struct worker_handlers forward_handlers = {
         },
         .introduced = on_introduced,
         .departed = on_departed,
+        .stopping = on_stopping,
 };

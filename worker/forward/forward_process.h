@@ -17,6 +17,7 @@ struct forward {
         struct listeners listeners;
         struct arrivals arrivals;       /* of an IPC_DUTY_SERVICES worker */
         bool conf_open;                 /* between CONF_BEGIN and CONF_END */
+        bool leaving;                   /* STOP was said: links end because we do */
         ev_prepare turn;
         ev_timer due;
 };
