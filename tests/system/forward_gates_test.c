@@ -122,7 +122,8 @@ TEST(a_client_goes_to_the_swarm_worker_untouched_and_prepared)
         check_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
         check_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
         check_equal(getsockname(client, (struct sockaddr *)&addr, &len), 0);
-        snprintf(source, sizeof(source), "\"source\":{\"ip\":\"127.0.0.1\",\"ipRaw\":\"127.0.0.1\",\"port\":%u}", ntohs(addr.sin_port));
+        snprintf(source, sizeof(source),
+                 "\"source\":{\"ip\":\"127.0.0.1\",\"ipRaw\":\"127.0.0.1\",\"port\":%u}", ntohs(addr.sin_port));
         check(memmem(open.metadata, open.metadata_len, source, strlen(source)));
         socket_expect(fd, "hello");
         socket_write(fd, "world");

@@ -259,7 +259,8 @@ TEST(a_new_swarm_worker_is_told_what_is_held_and_what_the_old_asked_is_void)
 
 TEST(a_closed_channel_is_told_once_with_its_figures)
 {
-        struct ipc_channel_closed closed = { .sent_bytes = 7, .received_bytes = 8, .duration_us = 9, .reason = IPC_REASON_PEER_LOST };
+        struct ipc_channel_closed closed = { .sent_bytes = 7, .received_bytes = 8, .duration_us = 9,
+                                             .reason = IPC_REASON_PEER_LOST };
         struct scene scene;
         uint16_t port;
         int listener = socket_listen(16, &port);

@@ -74,7 +74,8 @@ static void read_to_end(struct host *host)
                 if (r == 0)
                         continue;
                 if (message.type == IPC_DENIED)
-                        test_fail(__FILE__, __LINE__, "it was denied syscall %u", IPC_PAYLOAD(&message, struct ipc_denied)->syscall);
+                        test_fail(__FILE__, __LINE__, "it was denied syscall %u",
+                                  IPC_PAYLOAD(&message, struct ipc_denied)->syscall);
                 ipc_received_fini(&message);
         }
 }

@@ -311,7 +311,8 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
 static void gate_complain(struct clients *clients, struct gate *gate, const char *what)
 {
         if (!gate->complained)
-                worker_log(clients->worker, LOG_NOTICE, NULL, "gate %u: %s: clients are reset until that changes", gate->port, what);
+                worker_log(clients->worker, LOG_NOTICE, NULL, "gate %u: %s: clients are reset until that changes",
+                           gate->port, what);
         gate->complained = true;
 }
 

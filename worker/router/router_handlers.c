@@ -198,7 +198,8 @@ static void merge(struct router *router, const uint8_t peer[IPC_KEY_BYTES], usec
         int r;
 
         if (udp && !router->told_udp)
-                worker_log(&router->worker, LOG_NOTICE, NULL, "a provider offers UDP services: they stay closed, only TCP is carried");
+                worker_log(&router->worker, LOG_NOTICE, NULL, 
+                           "a provider offers UDP services: they stay closed, only TCP is carried");
         if (heard->restricted && !router->told_restricted)
                 worker_log(&router->worker, LOG_NOTICE, NULL,
                            "a provider restricts who may use a service: it stays closed, since that is not enforced here");

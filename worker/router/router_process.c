@@ -75,7 +75,7 @@ static void pass(struct router *router, const struct route_event *event)
                 break;
         case ROUTE_LOW_PORT:
                 worker_log(&router->worker, LOG_NOTICE, NULL,
-                           "gate port %u is offered and stays closed: ports below %u are opened when the gateway's services name them",
+                           "gate port %u is offered and stays closed: ports below %u open when the gateway's services name them",
                            event->gate_port, ROUTE_LOW_PORTS);
                 break;
         }
