@@ -451,11 +451,14 @@ void dht_listener_free(struct dht *dht, struct dht_listener *listener)
 
 void dht_unlisten(struct dht *dht, struct dht_listener *listener, bool keep, const struct now *now)
 {
-        dht_news_drop(dht, listener);
         if (keep) {
+                dht_news_drop(dht, listener);
                 dht_listener_free(dht, listener);
                 return;
         }
+        if (listener->phase >= DHT_LISTENER_WITHDRAWING)
+                return;         /* it is on its way */
+        dht_news_drop(dht, listener);
         listener->phase = DHT_LISTENER_WITHDRAWING;
         dht_due_set(dht, &listener->due, USEC_NEVER);
         if (listener->walk)

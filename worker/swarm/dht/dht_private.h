@@ -289,8 +289,6 @@ void dht_upkeep_heard(struct dht *dht, const struct rpc_event *event, const stru
 void dht_upkeep_checked(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_upkeep_doubt(struct dht *dht, const struct addr *addr, const struct now *now);         /* somebody says it is down */
 void dht_upkeep_hint(struct dht *dht, const struct addr *to, const struct addr *down, const struct now *now);
-void dht_upkeep_refresh(struct dht *dht, const struct now *now);
-void dht_upkeep_forget_address(struct dht *dht);
 
 /* --- Bootstrap, and whether strangers reach our server socket --- */
 

@@ -58,7 +58,7 @@ static void sample_bootstrap(struct dht *dht, const struct rpc_event *event)
         sample(dht, &event->from, &event->message.to);
 }
 
-void dht_upkeep_forget_address(struct dht *dht)
+static void forget_address(struct dht *dht)
 {
         dht->sampler = (struct dht_sampler){ .len = 0 };
         dht->upkeep.sampled_count = 0;
@@ -242,11 +242,19 @@ void dht_upkeep_hint(struct dht *dht, const struct addr *to, const struct addr *
 
 /* --- Ticks --- */
 
-void dht_upkeep_refresh(struct dht *dht, const struct now *now)
+static bool is_refreshing(const struct dht *dht)
+{
+        list_for_each(at, &dht->queries)
+                if (list_entry(at, struct dht_query, entry)->purpose == DHT_FOR_TABLE)
+                        return true;
+        return false;
+}
+
+static void refresh(struct dht *dht, const struct now *now)
 {
         struct dht_node *node = dht_table_random(dht->table, &dht->random);
         struct dht_query_spec spec = { .operation = DHT_FIND_NODE, .target = node ? node->id : dht->id };
-        struct dht_query *query = dht_query_start(dht, &spec, DHT_FOR_TABLE, now);
+        struct dht_query *query = is_refreshing(dht) ? NULL : dht_query_start(dht, &spec, DHT_FOR_TABLE, now);
 
         dht->upkeep.refresh_ticks = TICKS_REFRESH;
         if (!query)
@@ -262,7 +270,7 @@ static void ping_some(struct dht *dht, const struct now *now)
         unsigned count = rpc_in_flight(dht->rpc) > 2 ? 3 : 5;
 
         if (!node) {
-                dht_upkeep_refresh(dht, now);
+                refresh(dht, now);
                 return;
         }
         if (tick - node->pinged < TICKS_RECENT)
@@ -285,7 +293,7 @@ static void wake(struct dht *dht)
         while (upkeep->tick % TICKS_PING != TICKS_PING - 2)
                 upkeep->tick++;
         upkeep->refresh_ticks = 1;
-        dht_upkeep_forget_address(dht);
+        forget_address(dht);
 }
 
 void dht_wake(struct dht *dht, const struct now *now)
@@ -307,7 +315,7 @@ static void tick_bootstrapped(struct dht *dht, const struct now *now)
         if (upkeep->refresh_ticks > 0)
                 upkeep->refresh_ticks--;
         if (upkeep->refresh_ticks == 0 || (upkeep->tick % TICKS_SMALL == 0 && dht_table_count(dht->table) < DHT_K))
-                dht_upkeep_refresh(dht, now);
+                refresh(dht, now);
         if (dht->firewalled && now->mono_us >= dht->probe.again_us)
                 dht_probe_begin(dht, now);
 }
