@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# bash completion for hypergate(1)
+_hypergate() {
+	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} options
+	COMPREPLY=()
+	case $before in
+	--provider | --gateway | --output) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
+	--user) mapfile -t COMPREPLY < <(compgen -u -- "$current"); return 0 ;;
+	--listen) mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
+	--router | --public | --bootstrap) return 0 ;;
+	esac
+	case $command in
+	new) options='--output --help' ;;
+	check) options='--help' ;;
+	run) options='--user --allow-root --help' ;;
+	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
+	*) options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --help --version' ;;
+	esac
+	if [[ $current == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+	elif ((COMP_CWORD == 1)); then
+		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap' -- "$current")
+	elif [[ $command == check || $command == run ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+	fi
+}
+complete -o filenames -F _hypergate hypergate

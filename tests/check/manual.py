@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Holds what is written for people against what there is: the manual pages are clean mdoc, name every option and every key,
+and their examples, as those of the README, are good configurations. Usage: manual.py HYPERGATE [HYPERGATED]. Prints TAP."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HYPERGATE = os.path.abspath(sys.argv[1])
+HYPERGATED = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
+OPTION = re.compile(r'(?<![\w-])--[a-z][a-z-]+')
+
+
+def page(name):
+    return (ROOT / 'man' / name).read_text()
+
+
+def lint():
+    if not shutil.which('mandoc'):
+        return ['mandoc is not installed']
+    found = []
+    for path in sorted((ROOT / 'man').glob('*.[1-8]')):
+        done = subprocess.run(['mandoc', '-T', 'lint', path.name], cwd=path.parent, capture_output=True, text=True)
+        # Whether other packages' pages are here is not our fault.
+        found += [line for line in (done.stdout + done.stderr).splitlines()
+                  if 'referenced manual not found' not in line and 'outdated mandoc.db' not in line]
+    return found
+
+
+def options_of(program):
+    return set(OPTION.findall(subprocess.run([program, '--help'], capture_output=True, text=True, check=True).stdout))
+
+
+def options_of_page(name):
+    return {'-' + option for option in re.findall(r'Fl (-[a-z][a-z-]+)', page(name))}
+
+
+def differ(what, expected, actual):
+    return ([f'{what} lacks {name}' for name in sorted(expected - actual)] +
+            [f'{what} has {name}, which does not exist' for name in sorted(actual - expected)])
+
+
+def options():
+    there = options_of(HYPERGATE)
+    completed = set(OPTION.findall((ROOT / 'daemon/cli/hypergate.bash').read_text()))
+    found = differ('hypergate.1', there, options_of_page('hypergate.1')) + differ('hypergate.bash', there, completed)
+    if HYPERGATED:
+        found += differ('hypergated.8', options_of(HYPERGATED), options_of_page('hypergated.8'))
+    return found
+
+
+def keys_of(source):
+    return set(re.findall(r'\{ "(\w+)", read_', (ROOT / 'conf' / source).read_text()))
+
+
+def keys():
+    described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M)) for name in ('hypergate.yaml.5', 'hypergate-services.5')}
+    inside = keys_of('conf_services.c') - {'services'}
+    return (differ('hypergate.yaml.5', keys_of('conf_load.c'), described['hypergate.yaml.5']) +
+            differ('hypergate-services.5', inside, described['hypergate-services.5']))
+
+
+def check(folder, text, name='x.yaml'):
+    """What hypergate says about it, where the files that examples name exist."""
+    text = text.replace('/etc/hypergate/router1.key', 'key').replace('/var/lib/hypergate/router1', 'state')
+    (folder / name).write_text(text)
+    done = subprocess.run([HYPERGATE, 'check', name], cwd=folder, capture_output=True, text=True)
+    return done.stderr.splitlines() if done.returncode or done.stderr else []
+
+
+def literals(name):
+    for block in re.findall(r'^\.Bd -literal.*?\n(.*?)^\.Ed', page(name), re.M | re.S):
+        yield block.replace('\\(dq', '"')
+
+
+def one_liners(name):
+    for line in re.findall(r'^Example:\n\.Dl (.*)', page(name), re.M):
+        yield line.strip('"').replace('\\(dq', '"')
+
+
+def check_one_liner(folder, line):
+    """It is a key of one of these places: good in one of them is good."""
+    role = '' if line.startswith('gateway') else 'gateway:\n'
+    secret = '' if line.startswith('secretFile') else 'secretFile: key\n'
+    places = [f'{secret}{role}{line}\n', f'secretFile: key\ngateway: {{{line}}}\n',
+              f'secretFile: key\ngateway: {{services: [{{{line}}}]}}\n', f'dht: {{persistent: true, {line}}}\n', f'dht: {{public: "192.0.2.1:1", {line}}}\n']
+    said = [check(folder, place) for place in places]
+    return [] if [] in said else [f'{line}: {said[0]}']
+
+
+def examples():
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / 'key').write_text('0' * 64)
+        (folder / 'key').chmod(0o600)
+        for block in literals('hypergate-services.5'):
+            service_file = 'http.json' if block.startswith('{') else 'ssh.yaml'
+            (folder / service_file).write_text(block)
+            for role in ('provider', 'gateway'):
+                found += check(folder, f'secretFile: key\n{role}: {{services: [{service_file}]}}\n')
+        for block in literals('hypergate.yaml.5'):
+            found += check(folder, block if 'secretFile' in block else 'secretFile: key\n' + block)
+        for block in re.findall(r'```yaml\n(.*?)```', (ROOT / 'README.md').read_text(), re.S):
+            found += check(folder, block)
+        for line in [*one_liners('hypergate.yaml.5'), *one_liners('hypergate-services.5')]:
+            found += check_one_liner(folder, line)
+    return found
+
+
+def main():
+    parts = (('pages are clean mdoc', lint), ('pages and completion name every option', options),
+             ('pages name every key', keys), ('examples are good', examples))
+    failed = 0
+    for number, (what, part) in enumerate(parts, 1):
+        found = part()
+        failed += bool(found)
+        for line in found:
+            print('#', line)
+        print('not ok' if found else 'ok', number, '-', what)
+    print(f'1..{len(parts)}')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
