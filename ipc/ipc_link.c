@@ -40,6 +40,7 @@ static void free_queued(struct ipc_queued *queued)
 {
         for (unsigned i = 0; i < queued->fd_count; i++)
                 close_fdp(&queued->fds[i]);
+        explicit_bzero(queued->payload, queued->len);   /* keys wait here, too */
         free(queued);
 }
 
