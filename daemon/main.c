@@ -155,6 +155,17 @@ static int find_workers(struct start *start)
         return EX_OK;
 }
 
+/* Before the first secret is read. */
+static int harden(struct start *start)
+{
+        int r = privileges_harden();
+
+        if (r == 0)
+                return EX_OK;
+        log_error(&start->log, "can't give up privileges: %s", strerror(-r));
+        return EX_OSERR;
+}
+
 /* The last of what only root may is done before, and nothing of it can be done after. */
 static int settle_down(struct start *start)
 {
@@ -162,8 +173,6 @@ static int settle_down(struct start *start)
 
         swarm_sockets_init(&start->sockets, &start->log, start->conf->host, start->conf->port);
         r = privileges_drop(&start->privileges);
-        if (r == 0)
-                r = privileges_harden();
         if (r == 0)
                 r = privileges_renounce_writing();
         if (r == 0)
@@ -175,7 +184,7 @@ static int settle_down(struct start *start)
 
 static int prepare(struct start *start)
 {
-        static int (*const steps[])(struct start *start) = { plan_privileges, load, find_workers, make_keys, settle_down };
+        static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, find_workers, make_keys, settle_down };
 
         for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
                 int code = steps[i](start);

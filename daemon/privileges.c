@@ -32,6 +32,30 @@ enum privileges_verdict privileges_plan(struct privileges *plan, const char *use
         return PRIVILEGES_OK;
 }
 
+static void raise_descriptor_limit(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);       /* what can't be raised stays; accept() says when it was too little */
+}
+
+int privileges_harden(void)
+{
+        struct rlimit none = { 0 };
+
+        raise_descriptor_limit();
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+                return -errno;
+#ifndef HG_SANITIZED    /* the leak checker traces its own process */
+        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+                return -errno;
+#endif
+        return 0;
+}
+
 /* -EPERM when anything of root is left, or can be had back. */
 static int check_dropped(const struct privileges *plan)
 {
@@ -57,31 +81,9 @@ int privileges_drop(const struct privileges *plan)
             setresuid(plan->uid, plan->uid, plan->uid) < 0)
                 return -errno;
         r = capabilities_drop_all();
+        if (r == 0)
+                r = privileges_harden();        /* with its user a process becomes dumpable again */
         return r < 0 ? r : check_dropped(plan);
-}
-
-static void raise_descriptor_limit(void)
-{
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return;
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);       /* what can't be raised stays; accept() says when it was too little */
-}
-
-int privileges_harden(void)
-{
-        struct rlimit none = { 0 };
-
-        raise_descriptor_limit();
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
-                return -errno;
-#ifndef HG_SANITIZED    /* the leak checker traces its own process */
-        if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-                return -errno;
-#endif
-        return 0;
 }
 
 int privileges_renounce_writing(void)

@@ -222,8 +222,10 @@ static int begin(struct supervisor *supervisor)
 
         status_init(&supervisor->status, supervisor->loop, supervisor->log, conf->gateway.present ? &supervisor->gates : NULL,
                     supervisor->seeds.count, on_lost, supervisor);
-        if (conf->provider.present || conf->gateway.present)
+        if (conf->provider.present || conf->gateway.present) {
                 supervisor->router = children_add(&supervisor->children, IPC_ROUTER, 1, NULL);
+                on_name_wanted(supervisor);     /* a bare DHT node may never need it */
+        }
         if (swarm_sockets_made(&supervisor->sockets))
                 start_swarm(supervisor);
         swarm_sockets_watch(&supervisor->sockets, supervisor->loop, start_swarm, supervisor);

@@ -222,6 +222,14 @@ static void on_lie(struct ev_loop *loop, ev_signal *watcher, int events)
                 abort();
 }
 
+static void watch(struct fake *fake, ev_signal *watcher, int number,
+                  void (*handler)(struct ev_loop *loop, ev_signal *signal, int events))
+{
+        ev_signal_init(watcher, handler, number);
+        watcher->data = fake;
+        ev_signal_start(fake->worker.loop, watcher);
+}
+
 int main(void)
 {
         static const struct worker_handlers handlers = {
@@ -243,10 +251,8 @@ int main(void)
 
         worker_begin(&fake.worker, IPC_SWARM);
         ev_init(&fake.arrival.again, on_again);
-        ev_signal_init(&fake.deny, on_deny, SIGUSR1);
-        ev_signal_start(fake.worker.loop, &fake.deny);
-        ev_signal_init(&fake.lie, on_lie, SIGUSR2);
-        ev_signal_start(fake.worker.loop, &fake.lie);
+        watch(&fake, &fake.deny, SIGUSR1, on_deny);
+        watch(&fake, &fake.lie, SIGUSR2, on_lie);
         worker_confine(&fake.worker, &confinement);
         code = worker_run(&fake.worker, &handlers, &fake);
         worker_end(&fake.worker);

@@ -41,13 +41,13 @@ class Folder:
 
 
 class Instance:
-    def __init__(self, hypergated, libexec, *args, env=None, as_user=True):
+    def __init__(self, hypergated, libexec, *args, env=None, as_user=True, fds=()):
         command = [hypergated, '--foreground', *args]
         if ROOT and as_user:
             command += ['--user', USER]
         environment = {'PATH': '/usr/bin:/bin', 'HYPERGATE_LIBEXEC': libexec, **(env or {})}
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True, errors='replace')
+                                        stderr=subprocess.STDOUT, text=True, errors='replace', pass_fds=fds)
         self.pid = self.process.pid
         self.lines = []
         self.read_to = 0

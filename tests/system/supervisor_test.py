@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """hypergated with the real router, forward and resolve workers, and a swarm worker that has no network.
 
-supervisor_test.py HYPERGATED FAKE_SWARM WORKER..."""
+supervisor_test.py HYPERGATED FAKE_SWARM FAKE_ROUTER WORKER..."""
 import os
 import re
 import shutil
@@ -14,7 +14,7 @@ import time
 from instance import (PATIENCE, ROOT, Instance, alive, argv_of, check, children_of, fetch, fetch_until, free_ports, run,
                       status_of, wait_for)
 
-HYPERGATED, FAKE_SWARM, *WORKERS = sys.argv[1:]
+HYPERGATED, FAKE_SWARM, FAKE_ROUTER, *WORKERS = sys.argv[1:]
 SECRET = '0123456789abcdef' * 4
 HELLO = b'hello\n'
 
@@ -135,7 +135,8 @@ def check_wall(pid, supervisor):
 def workers_stand_behind_their_walls(folder, started):
     instance, _ = start_gateway(folder, started)
     pids = children_of(instance.pid)
-    check(sorted(argv_of(pid)[0] for pid in pids) == ['hypergate-forward', 'hypergate-router', 'hypergate-swarm'], 'the workers')
+    check(sorted(argv_of(pid)[0] for pid in pids) ==
+          ['hypergate-forward', 'hypergate-resolve', 'hypergate-router', 'hypergate-swarm'], 'the workers')
     for pid in pids:
         wait_for(lambda pid=pid: status_of(pid)['Seccomp'] == '2', 'no wall')
     for pid in [instance.pid] + pids:
@@ -302,7 +303,7 @@ def a_stopped_instance_leaves_nothing_behind(folder, started):
 def workers_die_with_their_supervisor(folder, started):
     instance, _ = start_gateway(folder, started)
     pids = children_of(instance.pid)
-    check(len(pids) == 3, 'workers')
+    check(len(pids) == 4, 'workers')
     instance.process.kill()
     instance.end()
     wait_for(lambda: not any(alive(pid) for pid in pids), 'workers live on')
@@ -335,6 +336,89 @@ def a_stored_identity_outlives_the_supervisor(folder, started):
     os.chmod(os.path.join(state, files[0]), 0o644)
     instance = start(folder, started, text, free_ports(1), place)
     check(instance.end() == 77, 'exit code with a readable identity')
+
+
+def gates_in_a_row(count):
+    """Free ports with a free one above each."""
+    while True:
+        ports = sorted(free_ports(count))
+        if all(b > a + 1 for a, b in zip(ports, ports[1:])) and ports[-1] < 65535:
+            return ports
+
+
+def the_router_worker_gets_open_what_is_allowed_and_closed_what_it_gives_up(folder, started):
+    ports = gates_in_a_row(2)
+    place = place_of_workers(folder)
+    shutil.copy(FAKE_ROUTER, os.path.join(place, 'hypergate-router'))
+    instance = start(folder, started, 'gateway:\n  listen: 127.0.0.1\n  services: [{gatePort: %d}, {gatePort: %d}]\n' % (*ports,),
+                     free_ports(1), place)
+    for port in ports:
+        fetch_until(port, HELLO)
+    for port in ports:
+        check('the router worker wants gate %d/tcp open: refused' % (port + 1) in instance.text(), 'port %d' % (port + 1))
+        check('the router worker wants gate %d/udp open: refused' % port in instance.text(), 'port %d' % port)
+        check('gate %d open' % (port + 1) not in instance.text(), 'port %d' % (port + 1))
+    forwards = instance.workers('forward')
+    os.kill(instance.worker('router'), signal.SIGWINCH)
+    for _ in ports:
+        instance.expect(r'gate \d+ closed')
+    for port in ports:
+        try:
+            fetch(port)
+            check(False, 'gate %d is open' % port)
+        except ConnectionRefusedError:
+            pass
+    wait_for(lambda: not instance.workers('forward'), 'workers without a gate')
+    check(not any(alive(pid) for pid in forwards), 'they live')
+    check('forward worker 1 (' not in instance.text(), 'one was killed')
+
+
+def the_service_manager_hears_of_it(folder, started):
+    path = os.path.join(folder.path, 'notify')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        os.chmod(path, 0o777)
+        manager.settimeout(PATIENCE)
+        instance, _ = start_gateway(folder, started, env={'NOTIFY_SOCKET': path})
+        heard = manager.recv(4096)
+        while b'READY=1' not in heard:
+            check(heard.startswith(b'STATUS='), 'heard %r' % heard)
+            heard = manager.recv(4096)
+        while not re.match(rb'STATUS=1 provider, 0 gateways, 1 gate open, 0 channels, 5 DHT nodes$', heard):
+            heard = manager.recv(4096)
+        check(instance.stop() == 0, 'exit code')
+        while heard != b'STOPPING=1':
+            heard = manager.recv(4096)
+
+
+def memfd(name, text):
+    fd = os.memfd_create(name)
+    os.write(fd, text.encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def configuration_and_secret_come_by_descriptor(folder, started):
+    gate = free_ports(1)[0]
+    conf = memfd('conf', 'host: 127.0.0.1\nbootstrap: ["127.0.0.1:%d"]\ngateway: {listen: 127.0.0.1}\n' % gate)
+    secret = memfd('secret', SECRET)
+    instance = Instance(HYPERGATED, place_of_workers(folder), '--conf-fd', str(conf), '--secret-fd', str(secret), fds=(conf, secret))
+    started.append(instance)
+    os.close(conf)
+    os.close(secret)
+    instance.expect(r'ready: gateway of router 207a0678')
+    fetch_until(gate, HELLO)
+
+
+def a_root_that_stays_root_has_workers_without_capabilities(folder, started):
+    path = configuration(folder, 'gateway: {listen: 127.0.0.1}\n', free_ports(1))
+    instance = Instance(HYPERGATED, place_of_workers(folder), path, '--allow-root', as_user=False)
+    started.append(instance)
+    instance.expect('ready:')
+    for pid in instance.workers():
+        status = status_of(pid)
+        check(all(int(status[kind], 16) == 0 for kind in ('CapInh', 'CapPrm', 'CapEff', 'CapAmb')), argv_of(pid)[0])
+        check(not ROOT or int(status['CapBnd'], 16) == 0, 'bounding set of ' + argv_of(pid)[0])
 
 
 def a_worker_that_falls_silent_does_not_hold_up_the_rest(folder, started):

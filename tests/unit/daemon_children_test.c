@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "child_log.h"
+#include "daemon_world.h"
+#include "forwards.h"
+#include "introduce.h"
+#include "ipc_fd.h"
+#include "test.h"
+
+static struct ipc_log line(const char *text, size_t len)
+{
+        struct ipc_log log = { .level = LOG_INFO, .text_len = (uint32_t)len };
+
+        memcpy(log.text, text, len);
+        return log;
+}
+
+TEST(a_workers_words_carry_its_name_and_no_control_characters)
+{
+        struct ipc_log log = line("hello\n\033[1mthere", 16);
+        struct world world;
+
+        world_begin(&world, IPC_FORWARD);
+        child_log(&world.child, &log);
+        check(strcmp(world_logged(&world), "hypergated: forward worker 1: hello\\x0a\\x1b[1mthere\n") == 0);
+        child_log_words(&world.child, "assertion failed");
+        check(strcmp(world_logged(&world), "hypergated: warning: forward worker 1 wrote: assertion failed\n") == 0);
+        world_end(&world);
+}
+
+TEST(what_is_left_out_is_counted)
+{
+        struct ipc_log log = line("again", 6);
+        struct world world;
+        unsigned lines = 0;
+
+        world_begin(&world, IPC_ROUTER);
+        for (int i = 0; i < LOG_BURST + 50; i++)
+                child_log(&world.child, &log);
+        for (const char *at = world_logged(&world); (at = strchr(at, '\n')); at++)
+                lines++;
+        check(lines >= LOG_BURST && lines < LOG_BURST + 10);
+        world_end(&world);
+}
+
+/* A process to be killed, in place of the worker. */
+static void give_process(struct world *world)
+{
+        world->child.pid = fork();
+        check(world->child.pid >= 0);
+        if (world->child.pid == 0) {
+                pause();
+                _exit(0);
+        }
+}
+
+static bool was_killed(struct world *world)
+{
+        int status;
+
+        check(waitpid(world->child.pid, &status, 0) == world->child.pid);
+        return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+TEST(a_log_message_that_lies_about_itself_ends_its_sender)
+{
+        struct ipc_log lies[] = { line("no end", 6), line("", 0), line("fine", 5), line("fine", 5) };
+
+        lies[2].text_len = IPC_LOG_MAX + 1;
+        lies[3].level = 8;
+        for (size_t i = 0; i < 4; i++) {
+                struct world world;
+
+                world_begin(&world, IPC_ROUTER);
+                give_process(&world);
+                child_log(&world.child, &lies[i]);
+                check(was_killed(&world));
+                check(strstr(world_logged(&world), "sent a log line that is none: killed"));
+                world_end(&world);
+        }
+}
+
+TEST(a_child_that_takes_no_more_is_killed)
+{
+        struct ipc_router_service service = { .gate_port = 1 };
+        struct world world;
+        int r = 0;
+
+        world_begin(&world, IPC_ROUTER);
+        world.child.link.queue_max = 64 * 1024;
+        give_process(&world);
+        for (int i = 0; i < 100000 && r == 0; i++)
+                r = child_send(&world.child, IPC_ROUTER_SERVICE, &service, NULL, 0);
+        check(r < 0);
+        check(was_killed(&world));
+        check(strstr(world_logged(&world), "takes no messages any more: killed"));
+        check(ev_is_active(&world.child.stuck) && ev_is_active(&world.child.writable));
+        world_end(&world);
+}
+
+static struct child child_of(enum ipc_role role, struct forward *forward)
+{
+        return (struct child){ .role = role, .context = forward };
+}
+
+TEST(who_meets_whom)
+{
+        struct forward gates = { .duty = IPC_DUTY_GATES }, services = { .duty = IPC_DUTY_SERVICES };
+        struct child swarm = child_of(IPC_SWARM, NULL), router = child_of(IPC_ROUTER, NULL), resolve = child_of(IPC_RESOLVE, NULL);
+        struct child gate = child_of(IPC_FORWARD, &gates), service = child_of(IPC_FORWARD, &services);
+
+        check(introduce_meet(&swarm, &router) && introduce_meet(&router, &swarm));
+        check(introduce_meet(&swarm, &gate) && introduce_meet(&service, &swarm));
+        check(introduce_meet(&router, &gate) && introduce_meet(&gate, &router));
+        check(!introduce_meet(&router, &service));
+        check(!introduce_meet(&gate, &service) && !introduce_meet(&gate, &gate));
+        check(!introduce_meet(&resolve, &swarm) && !introduce_meet(&resolve, &router) && !introduce_meet(&gate, &resolve));
+}
+
+TEST(things_to_hold_are_spread_and_duties_never_mix)
+{
+        struct children none = { 0 };
+        struct forwards forwards;
+        struct forward *held[9];
+
+        forwards_init(&forwards, &none, 4);
+        for (int i = 0; i < 9; i++)
+                held[i] = forwards_hold(&forwards, i < 8 ? IPC_DUTY_GATES : IPC_DUTY_SERVICES);
+        for (int i = 0; i < 4; i++) {
+                check(held[i]->held == 2 && held[i] == held[i + 4]);
+                for (int j = 0; j < i; j++)
+                        check(held[i] != held[j]);
+                check(held[8] != held[i]);
+        }
+        check(forwards_release(&forwards, held[2]));
+        check(forwards_hold(&forwards, IPC_DUTY_GATES) == held[2]);
+        check(!forwards_release(&forwards, held[8]));
+        forwards_fini(&forwards);
+}
+
+TEST(a_worker_may_reach_the_ports_of_its_services_or_all_when_there_are_many)
+{
+        struct forward forward = { .duty = IPC_DUTY_SERVICES };
+
+        forward_add_port(&forward, 80);
+        forward_add_port(&forward, 80);
+        forward_add_port(&forward, 443);
+        check_equal(forward.port_count, 2);
+        for (uint16_t port = 1000; port < 1000 + IPC_PORTS_MAX - 2; port++)
+                forward_add_port(&forward, port);
+        check(forward.port_count == IPC_PORTS_MAX && !forward.any_port);
+        forward_add_port(&forward, 443);
+        check(!forward.any_port);
+        forward_add_port(&forward, 2);
+        check(forward.any_port);
+}
