@@ -36,16 +36,20 @@ void stranger_fini(struct stranger *stranger)
         udx_mux_free(stranger->mux);
 }
 
+void stranger_prepare_raw(struct stranger *stranger, const uint8_t key[NOISE_KEY_BYTES], const void *payload, size_t len)
+{
+        noise_init(&stranger->noise, stranger->secret_key, noise_hyperdht_prologue, NOISE_PROLOGUE_BYTES);
+        assert(noise_initiate(&stranger->noise, key, net_random(stranger->sim->net), payload, len, stranger->question) == NOISE_FINE);
+        stranger->question_len = len + NOISE_FIRST_BYTES;
+}
+
 void stranger_prepare(struct stranger *stranger, const uint8_t key[NOISE_KEY_BYTES])
 {
         uint8_t payload[NOISE_PAYLOAD_MAX];
         struct writer w = writer_over(payload, sizeof(payload));
 
         noise_payload_write(&w, &stranger->payload);
-        noise_init(&stranger->noise, stranger->secret_key, noise_hyperdht_prologue, NOISE_PROLOGUE_BYTES);
-        assert(noise_initiate(&stranger->noise, key, net_random(stranger->sim->net), payload, writer_len(&w), stranger->question) ==
-               NOISE_FINE);
-        stranger->question_len = writer_len(&w) + NOISE_FIRST_BYTES;
+        stranger_prepare_raw(stranger, key, payload, writer_len(&w));
 }
 
 bool stranger_knock(struct stranger *stranger, struct peer_sim_node *node)

@@ -33,6 +33,9 @@ void stranger_fini(struct stranger *stranger);
 /* Makes the handshake message to the holder of @key. */
 void stranger_prepare(struct stranger *stranger, const uint8_t key[NOISE_KEY_BYTES]);
 
+/* The same with @len (<= NOISE_PAYLOAD_MAX) bytes of payload as they are. */
+void stranger_prepare_raw(struct stranger *stranger, const uint8_t key[NOISE_KEY_BYTES], const void *payload, size_t len);
+
 /* Hands it to @node. True: it was answered, and the answer is good; false: silence. */
 bool stranger_knock(struct stranger *stranger, struct peer_sim_node *node);
 
