@@ -477,6 +477,7 @@ static void be_born(struct node_sim_host *host)
                 .server_local = host->addr,
                 .persistent = host == sim->hosts,
                 .public_addr = host->addr,
+                .receive_bytes = sim->receive_bytes,
         };
 
         if (node_new(&host->node, &config, &now) < 0 || node_set_bootstrap(host->node, &sim->bootstrap, 1, &now) < 0 ||

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
+#include "bytes.h"
 #include "cleanup.h"
 #include "node_sim.h"
 #include "test.h"
 
-enum { PROVIDERS = 3, GATEWAYS = 2 };
+enum {
+        PROVIDERS = 3,
+        GATEWAYS = 2,
+        UDX_BUFFER_FLOOR = 256 * 1024,          /* no stream has less */
+};
 
 static const struct net_link wan = { .delay_us = 20000, .jitter_us = 2000 };
 
@@ -364,6 +369,60 @@ TEST(node_shares_a_connection_among_many_channels)
                 last_us = usec_max(last_us, channels[i]->over_us - channels[i]->opened_us);
         }
         check(last_us < 3 * first_us);
+}
+
+/* The largest window that a host told in each of its streams: a tap on what it sends. */
+struct windows {
+        uint32_t stream[16], bytes[16];
+        size_t count;
+};
+
+static bool tap_window(void *context, const uint8_t *bytes, size_t len)
+{
+        struct windows *windows = context;
+        struct reader r = reader_over(bytes, len);
+        uint16_t magic = read_u16be(&r);
+        uint32_t stream, window;
+        size_t i = 0;
+
+        read_bytes(&r, 2);
+        stream = read_u32le(&r);
+        window = read_u32le(&r);
+        if (r.failed || magic != 0xff01)
+                return false;   /* no UDX */
+        while (i < windows->count && windows->stream[i] != stream)
+                i++;
+        check(i < ARRAY_LEN(windows->stream));
+        if (i == windows->count)
+                windows->stream[windows->count++] = stream;
+        if (window > windows->bytes[i])
+                windows->bytes[i] = window;
+        return false;
+}
+
+TEST(node_promises_no_more_than_its_sockets_hold)
+{
+        cleanup_with(node_sim_freep) struct node_sim *sim = node_sim_new(90, NULL);
+        struct windows windows = { .count = 0 };
+        struct net_link tapped = { .delay_us = 100, .drops = tap_window, .context = &windows };
+        struct node_sim_host *provider;
+        uint64_t sum = 0;
+
+        sim->receive_bytes = 4000000;
+        provider = node_sim_add(sim);
+        for (size_t i = 0; i < 2; i++)
+                net_link_set(sim->net, provider->endpoints[i], &tapped);
+        node_sim_run(sim, SECONDS(5));
+        node_sim_join(provider, NODE_PROVIDER, 1);
+        for (uint8_t i = 0; i < 4; i++) {
+                node_sim_join(node_sim_add(sim), NODE_GATEWAY, i);
+                node_sim_run(sim, SECONDS(2));
+        }
+        check(node_sim_ups(provider) == 4 && windows.count >= 4);
+        for (size_t i = 0; i < windows.count; i++)
+                sum += windows.bytes[i];
+        check(windows.bytes[0] > 1000000);
+        check(sum > 2000000 && sum <= 2400000 + 2 * UDX_BUFFER_FLOOR);
 }
 
 /* --- Peers that go --- */

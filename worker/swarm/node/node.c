@@ -27,7 +27,6 @@ static int make_stack(struct node *node, const struct now *now)
                 .random = config->random,
                 .server_socket = config->server_socket,
                 .server_local = config->server_local,
-                .receive_limit_bytes = config->receive_bytes / 4,
         };
         int r;
 
@@ -69,6 +68,7 @@ int node_new(struct node **node_out, const struct node_config *config, const str
                 node_free(node);
                 return r;
         }
+        node_link_deal_windows(node);
         *node_out = node;
         return 0;
 }

@@ -41,7 +41,7 @@ struct node_config {
         struct addr server_local;       /* where the server socket is bound; 0.0.0.0 for any */
         bool persistent;                /* serve the DHT under @public_addr from the start */
         struct addr public_addr;
-        size_t receive_bytes;           /* the sockets' granted receive buffers: bounds the sum of windows; 0: 4 MiB */
+        size_t receive_bytes;           /* a socket's granted receive buffer: bounds the sum of windows; 0: 4 MiB */
 };
 
 /* One packet, or a run of equal-sized ones (the last may be shorter) to or from one remote. */

@@ -11,6 +11,16 @@
 #define FEED_BYTES (256 * 1024)         /* a link's turn; then the others get theirs */
 #define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
 
+/* What all peers together may send at once must fit in the sockets' buffers, which hold 0.6 of their size when packets come one by
+ * one: half of what is left goes to the next link. */
+void node_link_deal_windows(struct node *node)
+{
+        size_t most = node->config.receive_bytes / 10 * 6, left = most - MIN(most, node->window_sum_bytes);
+
+        node->window_bytes = MIN(MAX(left / 2, (size_t)UDX_BUFFER_MIN), (size_t)UDX_BUFFER_MAX);
+        peer_set_receive_limit(node->peers, node->window_bytes);
+}
+
 static struct node_link *new_link(struct node_join *join, enum node_link_state state, const uint8_t key[NODE_KEY_BYTES])
 {
         struct node_link *link = calloc(1, sizeof(*link));
@@ -27,6 +37,9 @@ static struct node_link *new_link(struct node_join *join, enum node_link_state s
         list_init(&link->in_flying);
         list_init(&link->channels);
         list_push_back(&link->node->links, &link->in_links);
+        link->window_bytes = link->node->window_bytes;
+        link->node->window_sum_bytes += link->window_bytes;
+        node_link_deal_windows(link->node);
         return link;
 }
 
@@ -43,6 +56,8 @@ void node_link_free(struct node_link *link)
         list_remove(&link->in_unflushed);
         list_remove(&link->in_flying);
         heap_remove(&link->node->timers, &link->timer);
+        link->node->window_sum_bytes -= link->window_bytes;
+        node_link_deal_windows(link->node);
         free(link);
 }
 

@@ -40,6 +40,7 @@ struct node_link {
         bool told_up;
         bool finished;                  /* the connection is closed; what it still holds can be read */
         size_t unacked_bytes;           /* when last looked at */
+        size_t window_bytes;            /* its share of what the sockets hold */
         usec_t linger_us;               /* LINGERING, or on the way there: until then */
         uint8_t key[NODE_KEY_BYTES];
         struct addr addr;
@@ -84,6 +85,8 @@ struct node {
         struct map channels;
         node_channel_id next_channel;
         uint32_t peer_counts[NODE_ROLES];
+        size_t window_bytes;            /* the next link's */
+        size_t window_sum_bytes;        /* of all links */
         bool fresh;                     /* something came in, or time passed, since events were drained */
         enum node_leaving leaving;
         usec_t leave_us;                /* at the latest */
@@ -106,6 +109,7 @@ void node_join_dht_event(struct node_join *join, const struct dht_event *event);
 void node_join_peer_event(struct node_join *join, const struct peer_event *event);
 
 /* node_link.c */
+void node_link_deal_windows(struct node *node);
 void node_link_dial(struct node_join *join, const struct swarm_task *task);
 void node_link_free(struct node_link *link);            /* says nothing to anybody but the peer */
 void node_link_peer_event(struct node_link *link, const struct peer_event *event);

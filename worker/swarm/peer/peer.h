@@ -67,6 +67,9 @@ void peer_set_free(struct peer_set *set);
 /* Hosts of our interfaces (ports are ignored, the first PEER_LOCAL_MAX are kept; copied): told to peers, tried by those nearby. */
 void peer_set_local_addresses(struct peer_set *set, const struct addr *addrs, size_t count);
 
+/* Window of each connection dialled or asked for from now on, in place of the configured one. */
+void peer_set_receive_limit(struct peer_set *set, size_t receive_limit_bytes);
+
 /* --- Accepting --- */
 
 struct peer_listen_spec {

@@ -73,6 +73,11 @@ void peer_set_local_addresses(struct peer_set *set, const struct addr *addrs, si
                 set->local[i] = addrs[i];
 }
 
+void peer_set_receive_limit(struct peer_set *set, size_t receive_limit_bytes)
+{
+        set->receive_limit_bytes = receive_limit_bytes;
+}
+
 static struct peer_dial *dial_of_query(struct peer_set *set, const struct dht_query *query)
 {
         list_for_each(at, &set->dials) {
