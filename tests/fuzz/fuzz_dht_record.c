@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dht_carrier.h"
+#include "dht_punch.h"
 #include "dht_record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -91,11 +92,25 @@ static void carrier(const uint8_t *data, size_t len)
         must(!first.noise_len || memcmp(first.noise, second.noise, first.noise_len) == 0);
 }
 
+static void punch(const uint8_t *data, size_t len)
+{
+        struct writer w = writer_over(out, sizeof(out));
+        struct dht_punch first, second;
+
+        if (!dht_punch_decode(data, len, &first))
+                return;
+        dht_punch_write(&w, &first);
+        must(!w.failed && dht_punch_decode(out, writer_len(&w), &second));
+        must(first.mode == second.mode && first.id == second.id && first.payload_len == second.payload_len &&
+             first.has_peer == second.has_peer && addr_equal(&first.peer, &second.peer));
+        must(!first.payload_len || memcmp(first.payload, second.payload, first.payload_len) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-        static void (*const kinds[])(const uint8_t *data, size_t len) = { record, lookup, announce, carrier };
+        static void (*const kinds[])(const uint8_t *data, size_t len) = { record, lookup, announce, carrier, punch };
 
         if (len > 0)
-                kinds[data[0] % 4](data + 1, len - 1);
+                kinds[data[0] % 5](data + 1, len - 1);
         return 0;
 }

@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "dht.h"
 #include "dht_carrier.h"
+#include "dht_punch.h"
 #include "test.h"
 #include "vectors.h"
 
@@ -230,4 +231,30 @@ TEST(dht_carrier_reads_and_writes_the_references)
 
         json_array_foreach(vector_at(vectors("dht.json"), "values.handshake"), i, row)
                 check_carrier(row);
+}
+
+TEST(dht_punch_reads_and_writes_the_references)
+{
+        json_t *row;
+        size_t i;
+
+        json_array_foreach(vector_at(vectors("dht.json"), "values.holepunch"), i, row) {
+                json_t *fields = vector_at(row, "fields");
+                uint8_t bytes[512], out[512], payload[512];
+                size_t len = vector_bytes(row, "hex", bytes, sizeof(bytes));
+                struct writer w = writer_over(out, sizeof(out));
+                struct dht_punch punch;
+
+                check(dht_punch_decode(bytes, len, &punch));
+                check_equal(punch.mode, vector_number(fields, "mode"));
+                check_equal(punch.id, vector_number(fields, "id"));
+                check_equal(punch.payload_len, vector_bytes(fields, "payload", payload, sizeof(payload)));
+                check_bytes(punch.payload, payload, punch.payload_len);
+                check_equal(punch.has_peer, !json_is_null(json_object_get(fields, "peerAddress")));
+                dht_punch_write(&w, &punch);
+                check_equal(writer_len(&w), len);
+                check_bytes(out, bytes, len);
+                for (size_t cut = 0; cut < len; cut++)
+                        check(!dht_punch_decode(bytes, cut, &punch));
+        }
 }

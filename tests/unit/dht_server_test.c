@@ -9,12 +9,16 @@
 
 #include "cleanup.h"
 #include "dht_carrier.h"
+#include "dht_punch.h"
 #include "dht_record.h"
 #include "test.h"
 #include "vectors.h"
 
-enum { SERVER = 1, CLIENT = 2, COMMAND_HANDSHAKE = 0, COMMAND_FIND_PEER = 2, COMMAND_LOOKUP = 3, COMMAND_ANNOUNCE = 4,
-       COMMAND_UNANNOUNCE = 5, DATAGRAMS_MAX = 64 };
+enum {
+        SERVER = 1, CLIENT = 2,         /* sockets */
+        COMMAND_HANDSHAKE = 0, COMMAND_HOLEPUNCH, COMMAND_FIND_PEER, COMMAND_LOOKUP, COMMAND_ANNOUNCE, COMMAND_UNANNOUNCE,
+        DATAGRAMS_MAX = 64,
+};
 
 struct datagram_out {
         uint32_t socket;
@@ -158,12 +162,13 @@ static const struct { const char *name, *ours; } differences[] = {
         { "PEER_HANDSHAKE FROM_CLIENT unknown target with relayAddress = me (open relay)", NULL },
         { "PEER_HANDSHAKE FROM_SERVER with peerAddress = me (open reflector)", NULL },
         { "PEER_HANDSHAKE FROM_CLIENT without target", NULL },
+        { "PEER_HOLEPUNCH FROM_SERVER, peerAddress = me", NULL },
 };
 
-/* Commands whose rooms are not here are unknown ones; hole punches and storage. */
+/* Storage and plugins have no room here. */
 static bool is_unknown_here(const char *name)
 {
-        static const char *const commands[] = { "PEER_HOLEPUNCH", "MUTABLE_", "IMMUTABLE_", "PLUGIN" };
+        static const char *const commands[] = { "MUTABLE_", "IMMUTABLE_", "PLUGIN" };
 
         for (size_t i = 0; i < ARRAY_LEN(commands); i++)
                 if (strncmp(name, commands[i], strlen(commands[i])) == 0)
@@ -434,6 +439,41 @@ TEST(dht_passes_a_handshake_from_relay_to_relay)
         seen = carrier_in(&b.out[0]);
         check(addr_equal(&b.out[0].to, &public_stranger) && seen.mode == DHT_FROM_SECOND_RELAY);
         check(addr_equal(&seen.peer, &client) && seen.has_relay && addr_equal(&seen.relay, &first));
+}
+
+static size_t send_punch(struct bench *b, const struct addr *from, uint16_t tid, const uint8_t *target,
+                         const struct dht_punch *punch)
+{
+        uint8_t value[256];
+        struct writer w = writer_over(value, sizeof(value));
+
+        dht_punch_write(&w, punch);
+        return send_message(b, from, (struct rpc_message){ .tid = tid, .command = COMMAND_HOLEPUNCH, .target = target,
+                                                           .value = value, .value_len = writer_len(&w) });
+}
+
+TEST(dht_relays_a_hole_punch_to_whom_the_client_names_and_only_its_answer_back)
+{
+        struct addr client = { { 80, 4, 4, 4 }, 60000 }, server = { { 80, 2, 2, 2 }, 61000 }, bogon = { { 10, 0, 0, 1 }, 61000 };
+        struct dht_punch there = { .mode = DHT_FROM_CLIENT, .id = 7, .payload = (const uint8_t *)"sealed", .payload_len = 6,
+                                   .has_peer = true, .peer = server };
+        struct dht_punch back = { .mode = DHT_FROM_SERVER, .payload = (const uint8_t *)"answer", .payload_len = 6,
+                                  .has_peer = true, .peer = client }, seen;
+        static const uint8_t target[32] = { 1 };
+        BENCH(b, &public_self, true);
+
+        check_equal(send_punch(&b, &server, 9, target, &back), 0);
+        check_equal(send_punch(&b, &client, 9, target, &there), 1);
+        check(addr_equal(&b.out[0].to, &server) && b.out[0].message.tid == 9);
+        check(dht_punch_decode(b.out[0].message.value, b.out[0].message.value_len, &seen));
+        check(seen.mode == DHT_FROM_RELAY && seen.id == 7 && addr_equal(&seen.peer, &client));
+        check_bytes(seen.payload, "sealed", 6);
+        check_equal(send_punch(&b, &server, 9, target, &back), 1);
+        check(addr_equal(&b.out[0].to, &client) && b.out[0].message.type == RPC_TYPE_RESPONSE);
+        check(dht_punch_decode(b.out[0].message.value, b.out[0].message.value_len, &seen));
+        check(seen.mode == DHT_REPLY && addr_equal(&seen.peer, &server));
+        there.peer = bogon;
+        check_equal(send_punch(&b, &client, 10, target, &there), 0);
 }
 
 /* A client may name the relay to use only if we know it for a node ourselves, and never more than so often. */

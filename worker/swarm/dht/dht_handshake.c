@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* PEER_HANDSHAKE: to a server of ours, through us to somebody else's, or of our own. hyperdht lib/router.js peerHandshake(). */
+/* PEER_HANDSHAKE to a server of ours, and those we send. hyperdht lib/router.js onpeerhandshake(), peerHandshake(). */
 #include "dht_private.h"
 
 #include <stdlib.h>
@@ -19,80 +19,6 @@ static struct carried carry(const struct dht_carrier *carrier)
         dht_carrier_write(&w, carrier);
         carried.len = w.failed ? 0 : writer_len(&w);
         return carried;
-}
-
-/* --- Through us --- */
-
-static void relay(struct dht *dht, const struct rpc_event *event, const struct addr *to, const struct dht_carrier *carrier,
-                  const struct now *now)
-{
-        struct carried value = carry(carrier);
-
-        if (dht_usable(dht, to) && rpc_allow(dht->rpc, &event->from, RPC_COST_RELAY, now->mono_us))
-                rpc_relay(dht->rpc, event->socket, to, event->message.tid, DHT_PEER_HANDSHAKE, event->message.target, value.bytes,
-                          value.len);
-}
-
-/* Where a client's message goes: a relay it names must be a node we know, or we would be anybody's loudspeaker. */
-static bool next_hop(const struct dht *dht, const struct rpc_event *event, const struct dht_carrier *carrier, struct addr *out)
-{
-        uint8_t id[DHT_ID_BYTES];
-
-        if (!carrier->has_relay)
-                return dht_forward_of(dht, event->message.target, out);
-        rpc_node_id(&carrier->relay, id);
-        *out = carrier->relay;
-        return dht_table_find(dht->table, id);
-}
-
-static void pass_from_client(struct dht *dht, const struct rpc_event *event, const struct dht_carrier *carrier,
-                             const struct now *now)
-{
-        struct dht_carrier next = {
-                .mode = DHT_FROM_RELAY, .noise = carrier->noise, .noise_len = carrier->noise_len, .has_peer = true,
-                .peer = event->from,
-        };
-        struct addr closer[DHT_K], to;
-
-        if (next_hop(dht, event, carrier, &to)) {
-                dht_passages_add(dht->passages, event->message.tid, event->message.target, &event->from, now->mono_us);
-                relay(dht, event, &to, &next, now);
-        } else if (!carrier->has_relay) {
-                struct rpc_reply reply = { .closer = closer, .closer_count = dht_closer(dht, event->message.target, closer) };
-
-                rpc_reply(dht->rpc, event, &reply, now->mono_us);
-        }
-}
-
-static void pass_from_relay(struct dht *dht, const struct rpc_event *event, const struct dht_carrier *carrier,
-                            const struct now *now)
-{
-        struct dht_carrier next = {
-                .mode = DHT_FROM_SECOND_RELAY, .noise = carrier->noise, .noise_len = carrier->noise_len, .has_peer = true,
-                .peer = carrier->peer, .has_relay = true, .relay = event->from,
-        };
-        struct addr to;
-
-        if (carrier->has_peer && dht_forward_of(dht, event->message.target, &to))
-                relay(dht, event, &to, &next, now);
-}
-
-/* The server's port is not checked: it may answer from a socket it has opened for this client. */
-static void pass_from_server(struct dht *dht, const struct rpc_event *event, const struct dht_carrier *carrier,
-                             const struct now *now)
-{
-        struct dht_carrier next = {
-                .mode = DHT_REPLY, .noise = carrier->noise, .noise_len = carrier->noise_len, .has_peer = true, .peer = event->from,
-        };
-        struct carried value;
-
-        if (!carrier->has_peer ||
-            !dht_passages_has(dht->passages, event->message.tid, event->message.target, &carrier->peer, now->mono_us) ||
-            !rpc_allow(dht->rpc, &event->from, RPC_COST_RELAY, now->mono_us))
-                return;
-        value = carry(&next);
-        rpc_reply_to(dht->rpc, event->socket, &carrier->peer, event->message.tid,
-                     &(struct rpc_reply){ .value = value.bytes, .value_len = value.len }, now->mono_us);
 }
 
 /* --- To a server of ours --- */
@@ -147,12 +73,8 @@ void dht_handshake_serve(struct dht *dht, const struct rpc_event *event, const s
                 return;
         if (listener)
                 arrive(dht, listener, event, &carrier);
-        else if (carrier.mode == DHT_FROM_CLIENT)
-                pass_from_client(dht, event, &carrier, now);
-        else if (carrier.mode == DHT_FROM_RELAY)
-                pass_from_relay(dht, event, &carrier, now);
-        else if (carrier.mode == DHT_FROM_SERVER)
-                pass_from_server(dht, event, &carrier, now);
+        else
+                dht_relay_handshake(dht, event, &carrier, now);
 }
 
 void dht_handshake_reply(struct dht *dht, const struct dht_inbound *inbound, const void *noise, size_t len, const struct now *now)

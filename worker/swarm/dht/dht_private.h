@@ -244,6 +244,10 @@ struct dht_handshake {
 void dht_handshake_answered(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_handshake_serve(struct dht *dht, const struct rpc_event *event, const struct now *now);
 
+/* Passing on what is for somebody else's server. */
+void dht_relay_handshake(struct dht *dht, const struct rpc_event *event, const struct dht_carrier *carrier, const struct now *now);
+void dht_relay_punch(struct dht *dht, const struct rpc_event *event, const struct now *now);
+
 /* --- Upkeep of the table --- */
 
 enum {
