@@ -404,6 +404,24 @@ TEST(udx_tells_of_a_move_back_too)
         check_equal(sim->end[B].path_events, 2);
 }
 
+/* Who answers from another socket than the one that was spoken to has another address in the peer's eyes. */
+TEST(udx_tells_of_another_socket_too)
+{
+        SIM sim = udx_sim_new(26, &wan);
+        uint8_t message[UDX_HEADER_BYTES] = { UDX_MAGIC, UDX_VERSION, UDX_MESSAGE };
+        uint32_t id = udx_stream_local_id(sim->end[B].stream);
+
+        for (int i = 0; i < 4; i++)
+                message[4 + i] = (uint8_t)(id >> (8 * i));
+        check_equal(udx_mux_receive(sim->end[B].mux, 77, &sim->addr[A], message, sizeof(message), net_now(sim->net)), UDX_OK);
+        udx_sim_settle(sim);
+        check_equal(sim->end[B].path_events, 0);        /* nobody asked */
+        udx_stream_allow_moves(sim->end[B].stream, true);
+        check_equal(udx_mux_receive(sim->end[B].mux, 77, &sim->addr[A], message, sizeof(message), net_now(sim->net)), UDX_OK);
+        udx_sim_settle(sim);
+        check_equal(sim->end[B].path_events, 1);
+}
+
 TEST(udx_messages_go_beside_the_stream)
 {
         SIM sim = udx_sim_new(22, &lan);

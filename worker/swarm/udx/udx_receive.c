@@ -28,10 +28,12 @@ static enum udx_verdict hold(struct udx_stream *stream, unsigned socket, const s
  * stream short. libudx checks nothing here; the address is what an attacker who learned the id can't easily fake. */
 static bool is_welcome(struct udx_stream *stream, unsigned socket, const struct addr *remote, const struct udx_packet *packet)
 {
-        if (addr_equal(remote, &stream->path.remote))
+        bool known = addr_equal(remote, &stream->path.remote);
+
+        if (known && (socket == stream->path.socket || !stream->moves_allowed))
                 return true;
         if (!stream->moves_allowed || (packet->type & (UDX_END | UDX_DESTROY | UDX_HEARTBEAT)))
-                return addr_equal(remote, &stream->remote_before);
+                return known || addr_equal(remote, &stream->remote_before);
         if (!addr_equal(remote, &stream->seen_remote) || socket != stream->seen_socket) {
                 stream->seen_socket = socket;
                 stream->seen_remote = *remote;

@@ -53,7 +53,7 @@ void udx_stream_connect(struct udx_stream *stream, const struct udx_path *path, 
 const struct udx_path *udx_stream_path(const struct udx_stream *stream);
 
 /* While allowed, packets of this connected stream from other remotes count too (but for END and DESTROY) and are reported as
- * UDX_PATH, so that the caller may connect there once the bytes above have proved themselves. Off at first. */
+ * UDX_PATH, as those of its remote are that come by another socket, so that the caller may connect there once the bytes above have proved themselves. Off at first. */
 void udx_stream_allow_moves(struct udx_stream *stream, bool allowed);
 
 /* Room for @len (<= UDX_RESERVE_MAX) contiguous bytes at the end of what is to be sent, which the caller fills and commits before
