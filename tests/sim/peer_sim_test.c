@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "peer_sim_dht.h"
+#include "peer_stranger.h"
 #include "test.h"
 
 #define SIM cleanup_with(peer_sim_freep) struct peer_sim *
@@ -163,6 +163,30 @@ TEST(peer_in_the_same_network_is_reached_inside)
         peer_sim_run(sim, MSEC(100));
         check_both_up(sim);
         check_equal(sim->node[0].end[0].remote.ip[0], 192);
+}
+
+/* A client of another make behind the same public address looks for us inside only if we claim that we would punch. */
+TEST(peer_in_the_same_network_offers_what_the_original_asks_for)
+{
+        static const struct addr inside = { .ip = { 192, 168, 7, 77 }, .port = 7 };
+
+        for (unsigned which = 0; which < 4; which++) {
+                SIM sim = neighbours(770 + which);
+                struct peer_sim_node *server = &sim->node[1];
+                struct stranger stranger;
+
+                stranger_init(&stranger, sim, 1);
+                stranger.addr = (struct addr){ .ip = { 5, 5, 5, which == 1 ? 6 : 5 }, .port = 4711 };   /* 1: it is not */
+                stranger.payload.address_count = which == 2 ? 0 : 1;    /* 2: it says nothing about inside */
+                stranger.payload.addresses[0] = inside;
+                server->open = which == 3;                              /* 3: nobody needs to look inside */
+                stranger_prepare(&stranger, peer_sim_key(server));
+                check(stranger_knock(&stranger, server));
+                check_equal(stranger.answer.has_holepunch, which == 0);
+                check_equal(stranger.answer.relay_count, which == 0 ? 2 : 0);
+                check(addr_equal(&stranger.answer.addresses[which == 3], &server->addr));
+                stranger_fini(&stranger);
+        }
 }
 
 TEST(peer_in_the_same_network_among_several_interfaces)
