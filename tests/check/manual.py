@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Holds what is written for people against what there is: the manual pages are clean mdoc, name every option and every key,
-and their examples, as those of the README, are good configurations. Usage: manual.py HYPERGATE [HYPERGATED]. Prints TAP."""
+and their examples, as those of the README, are good configurations. Usage: manual.py HYPERGATE HYPERGATED. Prints TAP."""
 import os
 import pathlib
 import re
@@ -12,7 +12,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HYPERGATE = os.path.abspath(sys.argv[1])
-HYPERGATED = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
+HYPERGATED = os.path.abspath(sys.argv[2])
 OPTION = re.compile(r'(?<![\w-])--[a-z][a-z-]+')
 
 
@@ -48,10 +48,8 @@ def differ(what, expected, actual):
 def options():
     there = options_of(HYPERGATE)
     completed = set(OPTION.findall((ROOT / 'daemon/cli/hypergate.bash').read_text()))
-    found = differ('hypergate.1', there, options_of_page('hypergate.1')) + differ('hypergate.bash', there, completed)
-    if HYPERGATED:
-        found += differ('hypergated.8', options_of(HYPERGATED), options_of_page('hypergated.8'))
-    return found
+    return (differ('hypergate.1', there, options_of_page('hypergate.1')) + differ('hypergate.bash', there, completed) +
+            differ('hypergated.8', options_of(HYPERGATED), options_of_page('hypergated.8')))
 
 
 def keys_of(source):
@@ -59,7 +57,8 @@ def keys_of(source):
 
 
 def keys():
-    described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M)) for name in ('hypergate.yaml.5', 'hypergate-services.5')}
+    described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M))
+                 for name in ('hypergate.yaml.5', 'hypergate-services.5')}
     inside = keys_of('conf_services.c') - {'services'}
     return (differ('hypergate.yaml.5', keys_of('conf_load.c'), described['hypergate.yaml.5']) +
             differ('hypergate-services.5', inside, described['hypergate-services.5']))
@@ -88,7 +87,8 @@ def check_one_liner(folder, line):
     role = '' if line.startswith('gateway') else 'gateway:\n'
     secret = '' if line.startswith('secretFile') else 'secretFile: key\n'
     places = [f'{secret}{role}{line}\n', f'secretFile: key\ngateway: {{{line}}}\n',
-              f'secretFile: key\ngateway: {{services: [{{{line}}}]}}\n', f'dht: {{persistent: true, {line}}}\n', f'dht: {{public: "192.0.2.1:1", {line}}}\n']
+              f'secretFile: key\ngateway: {{services: [{{{line}}}]}}\n', f'dht: {{persistent: true, {line}}}\n',
+              f'dht: {{public: "192.0.2.1:1", {line}}}\n']
     said = [check(folder, place) for place in places]
     return [] if [] in said else [f'{line}: {said[0]}']
 
