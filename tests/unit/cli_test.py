@@ -226,8 +226,8 @@ def wrong_command_lines():
 def a_secret_in_the_wrong_place_is_never_printed():
     places = ['--routr', '--router', '--provider', '--gateway', '--listen', '--bootstrap', '--user', '--public', '--output', 'run',
               'check', '--']
-    for first, second in itertools.product(places, ['', 'check', 'bootstrap', '--gateway']):
-        for value in (SECRET, SECRET + '0', SECRET[:-1], SECRET[:-1] + 'g', 'x' + SECRET):
+    for first, second in itertools.product(places, ['', 'bootstrap']):
+        for value in (SECRET, SECRET[:-1] + 'g', 'x' + SECRET):
             done = run(*filter(None, [second, first, value]))
             assert value not in done.stderr and SECRET[:20] not in done.stderr, (first, second, done.stderr)
             done = run(*filter(None, [second, first + '=' + value]))
