@@ -10,6 +10,8 @@
 #include "conf_host.h"
 #include "conf_path.h"
 
+enum { ADVERTISED_MAX = 256 };          /* worker/router ADVERT_ROUTES_MAX: no gateway would take more of one peer */
+
 /* One entry of a list, whichever list it is. */
 struct entry {
         unsigned fields;                /* enum conf_filter_field: what was there and good */
@@ -319,6 +321,9 @@ void conf_services_read(struct conf_read *read, const struct conf_node *node, st
         read_listing(read, node, &(struct listing){ add_service, out });
         if (out->count <= CONF_SERVICES_MAX)
                 drop_duplicates(out);
+        if (out->count > ADVERTISED_MAX)
+                conf_warning(&read->report, read->file, node->at, "%zu services: gateways learn of the first %d only", out->count,
+                             ADVERTISED_MAX);
 }
 
 void conf_filters_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out)

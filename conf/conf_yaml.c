@@ -19,14 +19,28 @@ static bool refuse(struct conf_tree *tree, yaml_mark_t mark, const char *why)
         return false;
 }
 
+/* Whether blanks at the start of that line are tabs, the usual reason for "cannot start any token". */
+static bool is_tab_indented(const char *text, size_t len, size_t line)
+{
+        const char *at = text, *end = text + len;
+
+        for (; line > 0 && at < end; at++)
+                line -= *at == '\n';
+        while (at < end && *at == ' ')
+                at++;
+        return at < end && *at == '\t';
+}
+
 /* libyaml's words, shortened to one line: what it met, and what it was doing when that began on an earlier line. */
-static bool complain_syntax(struct conf_tree *tree, const yaml_parser_t *parser)
+static bool complain_syntax(struct conf_tree *tree, const yaml_parser_t *parser, const char *text, size_t len)
 {
         struct conf_position at = position(parser->problem_mark);
         const char *problem = parser->problem ? parser->problem : "not YAML", *context = parser->context;
 
         if (parser->error == YAML_MEMORY_ERROR)
                 conf_error(tree->report, tree->file, CONF_WHOLE_FILE, "out of memory");
+        else if (parser->error == YAML_SCANNER_ERROR && is_tab_indented(text, len, parser->problem_mark.line))
+                conf_error(tree->report, tree->file, at, "a tab at the start of a line; YAML is indented with blanks");
         else if (context && parser->context_mark.line < parser->problem_mark.line)
                 conf_error(tree->report, tree->file, at, "%s (%s that begins on line %zu)", problem, context,
                            parser->context_mark.line + 1);
@@ -80,7 +94,7 @@ static bool take(struct conf_tree *tree, const yaml_event_t *event)
         }
 }
 
-static bool read_events(struct conf_tree *tree, yaml_parser_t *parser)
+static bool read_events(struct conf_tree *tree, yaml_parser_t *parser, const char *text, size_t len)
 {
         bool more = true, good = true;
 
@@ -88,7 +102,7 @@ static bool read_events(struct conf_tree *tree, yaml_parser_t *parser)
                 yaml_event_t event;
 
                 if (!yaml_parser_parse(parser, &event))
-                        return complain_syntax(tree, parser);
+                        return complain_syntax(tree, parser, text, len);
                 more = event.type != YAML_STREAM_END_EVENT;
                 good = take(tree, &event);
                 yaml_event_delete(&event);
@@ -107,7 +121,7 @@ bool conf_yaml_read(struct conf_tree *tree, const char *text, size_t len)
         }
         yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
         yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-        good = read_events(tree, &parser);
+        good = read_events(tree, &parser, text, len);
         yaml_parser_delete(&parser);
         return good;
 }

@@ -83,24 +83,33 @@ static bool check(const struct cli_sheet *sheet, int conf_fd, int secret_fd)
         return good;
 }
 
+static bool refuse(const char *why)
+{
+        fprintf(stderr, "hypergate: %s\nTry: hypergate --help\n", why);
+        return false;
+}
+
+static bool is_flag(const struct cli_given *given)
+{
+        return given && given->flag[0] == '-';
+}
+
 static bool asks_for_something(const struct cli_options *options)
 {
-        if (options->command == CLI_BOOTSTRAP) {
-                const char *listen = cli_options_value(options, CLI_OPTION_LISTEN);
+        bool gateway = cli_options_next(options, CLI_OPTION_GATEWAY, NULL);
+        const char *listen = cli_options_value(options, CLI_OPTION_LISTEN);
 
-                if (listen && strchr(listen, ':'))
-                        return true;
-                fprintf(stderr, "hypergate: bootstrap: where? --listen IP:PORT, such as 0.0.0.0:49737\nTry: hypergate --help\n");
+        if (options->command == CLI_BOOTSTRAP)
+                return (listen && strchr(listen, ':')) || refuse("bootstrap: where? --listen IP:PORT, such as 0.0.0.0:49737");
+        if (!gateway && !cli_options_next(options, CLI_OPTION_PROVIDER, NULL)) {
+                if (options->given_count)
+                        return refuse("provider or gateway? --provider SERVICES, --gateway [SERVICES]");
+                fputs(cli_usage, stderr);
                 return false;
         }
-        if (cli_options_next(options, CLI_OPTION_PROVIDER, NULL) || cli_options_next(options, CLI_OPTION_GATEWAY, NULL))
-                return true;
-        if (options->given_count)
-                fprintf(stderr, "hypergate: provider or gateway? --provider SERVICES, --gateway [SERVICES]\n"
-                                "Try: hypergate --help\n");
-        else
-                fputs(cli_usage, stderr);
-        return false;
+        /* As a variable it may be there for other instances. */
+        return gateway || !is_flag(cli_options_next(options, CLI_OPTION_LISTEN, NULL)) ||
+               refuse("--listen: a provider opens no ports; it goes with --gateway");
 }
 
 /* The variable is still there while everything is checked, so that a complaint names it. */

@@ -215,6 +215,7 @@ def wrong_command_lines():
             (('--listen', '--gateway'), '--listen: needs a value'),
             (('--verbose=1',), '--verbose: takes no value'),
             (('check', '--router', 'x', 'y'), '--router: does not go with check'),
+            (('--provider', 'x.json', '--listen', '0.0.0.0'), '--listen: a provider opens no ports; it goes with --gateway'),
             (('--output', 'x'), '--output: does not go with these options'),
             (('--router', SECRET), 'provider or gateway? --provider SERVICES, --gateway [SERVICES]')):
         refused(64, f'hypergate: {expected}{hint}', *args)

@@ -75,6 +75,8 @@ TEST(conf_yaml_that_is_not_taken)
                                 "1)\n" },
                 { "port: @1\n", "x.yaml:1:7: found character that cannot start any token\n" },
                 { "a\tb: 1\n c: 2\n", "x.yaml:2:3: mapping values are not allowed in this context\n" },
+                { "gateway:\n  listen: 127.0.0.1\n\tport: 1\n",
+                  "x.yaml:3:1: a tab at the start of a line; YAML is indented with blanks\n" },
                 { "port: &p 1\n",
                   "x.yaml:1:7: anchors (&) and tags (!) are not used here; a text that begins with one needs quotes\n" },
                 { "provider: !!map {}\n",
@@ -388,6 +390,27 @@ TEST(conf_files_beyond_the_bounds)
         folder_write("x.yaml", SERVICE("s.json"), strlen(SERVICE("s.json")), 0644);
         check_text("many values", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf),
                    "s.json:1:524288: more than 262144 values in one file\n");
+        folder_end(&folder);
+}
+
+TEST(conf_with_more_services_than_are_advertised)
+{
+        struct folder folder = folder_begin();
+        struct conf *conf;
+        char *text;
+        size_t len;
+        FILE *out = open_memstream(&text, &len);
+
+        fputs(KEY "provider:\n  services:\n", out);
+        for (int i = 1; i <= 257; i++)
+                fprintf(out, "    - {gatePort: %d, serviceHost: a, servicePort: 1}\n", i);
+        fclose(out);
+        folder_write("x.yaml", text, len, 0644);
+        check_text("257", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf),
+                   "x.yaml:4:5: warning: 257 services: gateways learn of the first 256 only\n");
+        check_equal(conf->provider.service_count, 257);
+        conf_free(conf);
+        free(text);
         folder_end(&folder);
 }
 
