@@ -219,32 +219,34 @@ static const char *how_it_ended(const struct child *child, int status, char *out
         return out;
 }
 
-static void log_death(const struct child *child, int status, usec_t wait_us)
+/* @then: what happens next. */
+static void log_death(const struct child *child, int status, const char *then)
 {
-        char name[CHILD_NAME_MAX], how[128], when[48], worker[48], syscall[48];
+        char name[CHILD_NAME_MAX], how[128], worker[48], syscall[48];
         bool orderly = !child->denied.set && WIFEXITED(status) && WEXITSTATUS(status) == 0;
         const char *fields[] = { worker, child->denied.set ? syscall : NULL, NULL };
 
-        if (wait_us)
-                snprintf(when, sizeof(when), "again in %.1f s", to_seconds(wait_us));
-        else
-                snprintf(when, sizeof(when), "now");
+        if (orderly && child->state == CHILD_STOPPING)
+                return;
         snprintf(worker, sizeof(worker), "HYPERGATE_WORKER=%s", ipc_role_name(child->role));
         snprintf(syscall, sizeof(syscall), "HYPERGATE_SYSCALL=%s", syscall_name(child->denied.syscall, child->denied.arch));
-        log_write(child->children->log, orderly ? LOG_INFO : LOG_WARNING, fields, "%s (pid %d) %s; starting it %s",
-                  child_name(child, name, sizeof(name)), child->exited.rpid, how_it_ended(child, status, how, sizeof(how)), when);
+        log_write(child->children->log, orderly ? LOG_INFO : LOG_WARNING, fields, "%s (pid %d) %s; %s",
+                  child_name(child, name, sizeof(name)), child->exited.rpid, how_it_ended(child, status, how, sizeof(how)), then);
 }
 
 /* Its next life: at once the first time, later each time it dies young. */
 static void start_again(struct child *child, int status)
 {
         bool steady = monotonic_us() - child->started_us >= SECONDS(CHILD_STEADY_S);
+        char then[48] = "starting it now";
         usec_t wait_us;
 
         child->failures = steady ? 0 : child->failures + 1;
         wait_us = child->failures < 2 ? 0 : backoff_us(child->failures - 1, MSEC(CHILD_FIRST_WAIT_MS),
                                                         MSEC(CHILD_LONGEST_WAIT_MS));
-        log_death(child, status, wait_us);
+        if (wait_us)
+                snprintf(then, sizeof(then), "starting it again in %.1f s", to_seconds(wait_us));
+        log_death(child, status, then);
         child->state = CHILD_WAITING;
         arm(child, wait_us);
 }
@@ -270,6 +272,7 @@ static void on_exited(struct ev_loop *loop, ev_child *watcher, int revents)
         words_fini(&child->words, loop);
         close_link(child);
         if (child->state == CHILD_STOPPING) {
+                log_death(child, status, "it was stopping");
                 free_child(child);
                 tell_when_all_ended(children);
         } else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_BUILD && children->events->mismatched) {

@@ -2,10 +2,13 @@
 /* hypergated: reads the configuration, takes what it needs from the system, becomes who it shall be, and looks after the
  * workers. It runs no protocol. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -28,6 +31,22 @@ struct start {
         struct swarm_sockets sockets;
         char libexec[PATH_MAX];
 };
+
+/* Whoever started us may have left signals blocked and the first descriptors closed: then a socket would become our log. */
+static void begin_process(void)
+{
+        sigset_t none;
+        int fd;
+
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        umask(077);
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd >= 0)
+                close(fd);
+}
 
 static int parse_args(struct start *start, int argc, char *argv[])
 {
@@ -72,6 +91,16 @@ static void say_complaints(const struct conf_complaints *complaints, bool journa
                 log_error(log, "%zu more complaints", complaints->omitted_count);
 }
 
+/* It has been read: nobody who looks at our environment shall find it there. */
+static void wipe_environment(void)
+{
+        char *secret = getenv("HYPERGATE_ROUTER");
+
+        if (secret)
+                explicit_bzero(secret, strlen(secret));
+        unsetenv("HYPERGATE_ROUTER");
+}
+
 static int load(struct start *start)
 {
         struct conf_source source = CONF_SOURCE_INIT;
@@ -85,6 +114,7 @@ static int load(struct start *start)
         verdict = conf_load(&source, &start->conf, &complaints);
         say_complaints(&complaints, start->log.journal, &start->log);
         conf_complaints_fini(&complaints);
+        wipe_environment();
         if (verdict != CONF_GOOD)
                 return EX_CONFIG;
         log_instance(&start->log, start->conf->name, start->conf->log_level);
@@ -199,8 +229,10 @@ int main(int argc, char *argv[])
 {
         static struct supervisor supervisor;
         static struct start start;
-        int code = parse_args(&start, argc, argv);
+        int code;
 
+        begin_process();
+        code = parse_args(&start, argc, argv);
         if (code != EX_OK)
                 return code;
         if (start.args.help || start.args.version)

@@ -14,7 +14,7 @@
 
 enum {
         BACKLOG = 1024,                 /* clients that wait while a forward worker starts anew */
-        UNSENT_BYTES = 256 * 1024,      /* kept in the kernel for a client that reads slowly: no speed to gain above (LIMITS.md 3) */
+        UNSENT_BYTES = 256 * 1024,      /* kept in the kernel for a client that reads slowly: more gained no speed */
 };
 
 struct option {

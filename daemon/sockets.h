@@ -10,7 +10,7 @@
 enum {
         SOCKETS_PORT_FIRST = 49737,     /* where a node is looked for when no port is configured: dht.md 3.3 */
         SOCKETS_PORT_LAST = 49741,
-        SOCKETS_UDP_BYTES = 4 * 1024 * 1024,    /* asked for; the kernel grants what it allows: LIMITS.md 2 */
+        SOCKETS_UDP_BYTES = 4 * 1024 * 1024,    /* asked for; the kernel grants what it allows */
 };
 
 struct udp_made {

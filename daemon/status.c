@@ -71,8 +71,8 @@ void status_begin(struct status *status)
 static void on_reached(struct status *status, bool reached, unsigned nodes)
 {
         if (reached) {
-                log_write(status->log, status->told_unreachable ? LOG_NOTICE : LOG_INFO, NULL, "DHT reached: %u node%s known", nodes,
-                          plural(nodes));
+                log_write(status->log, status->told_unreachable ? LOG_NOTICE : LOG_INFO, NULL, "DHT reached: %u node%s known",
+                          nodes, plural(nodes));
                 ev_timer_stop(status->loop, &status->unreachable);
                 status->told_unreachable = false;
         } else {

@@ -56,7 +56,8 @@ static void say_ready(const struct supervisor *supervisor)
         if (supervisor->keys->has_router) {
                 sodium_bin2hex(key, sizeof(key), supervisor->keys->router_public, KEYS_BYTES);
                 snprintf(roles, sizeof(roles), "%s%s%s of router %.8s...", conf->provider.present ? "provider" : "",
-                         conf->provider.present && conf->gateway.present ? " and " : "", conf->gateway.present ? "gateway" : "", key);
+                         conf->provider.present && conf->gateway.present ? " and " : "",
+                         conf->gateway.present ? "gateway" : "", key);
         }
         log_notice(supervisor->log, "ready: %s, UDP port %u", roles, supervisor->sockets.server.port);
 }

@@ -33,7 +33,7 @@ static usec_t on_refused(struct swarm_sockets *sockets, int error)
         usec_t wait_us = backoff_us(++sockets->failures, SECONDS(RETRY_FIRST_S), SECONDS(RETRY_LONGEST_S));
 
         if (error != sockets->error)
-                log_warning(sockets->log, "UDP port %u on %u.%u.%u.%u: %s; nothing reaches the network until it is free, trying again",
+                log_warning(sockets->log, "UDP port %u on %u.%u.%u.%u: %s; without it the network is out of reach, trying again",
                             sockets->port, sockets->host[0], sockets->host[1], sockets->host[2], sockets->host[3],
                             error == EADDRINUSE ? "in use by another program" : strerror(error));
         sockets->error = error;

@@ -8,10 +8,11 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 
-from instance import (PATIENCE, ROOT, Instance, alive, argv_of, check, children_of, fetch, fetch_until, free_ports, run,
+from instance import (PATIENCE, ROOT, USER, Instance, alive, argv_of, check, children_of, fetch, fetch_until, free_ports, run,
                       status_of, wait_for)
 
 HYPERGATED, FAKE_SWARM, FAKE_ROUTER, *WORKERS = sys.argv[1:]
@@ -199,7 +200,8 @@ def a_denied_system_call_is_named(folder, started):
     instance, ports = start_gateway(folder, started)
     pid = instance.worker('swarm')
     os.kill(pid, signal.SIGUSR1)
-    instance.expect(r'swarm worker \(pid %d\) made a system call it may not make, socket \(\d+\), and was ended; starting it now' % pid)
+    instance.expect(r'swarm worker \(pid %d\) made a system call it may not make, socket \(\d+\), and was ended; '
+                    r'starting it now' % pid)
     instance.replaced(pid, 'swarm')
     fetch_until(ports[0], HELLO)
 
@@ -217,7 +219,8 @@ def a_worker_that_can_not_live_is_started_ever_later(folder, started):
     place = place_of_workers(folder, router='echo "no luck \\033[31m" >&2; exit 3')
     instance = start(folder, started, 'gateway: {}\n', free_ports(1), place)
     instance.expect(r'router worker \(pid \d+\) ended with exit code 3; starting it now')
-    waits = [float(instance.expect(r'router worker .* ended with exit code 3; starting it again in ([0-9.]+) s')[1]) for _ in range(4)]
+    waits = [float(instance.expect(r'router worker .* ended with exit code 3; starting it again in ([0-9.]+) s')[1])
+             for _ in range(4)]
     check(waits == [0.1, 0.2, 0.4, 0.8], 'waits %s' % waits)
     check('router worker wrote: no luck \\x1b[31m' in instance.text(), 'its words')
     check('ready:' not in instance.text(), 'it is not ready')
@@ -402,12 +405,38 @@ def configuration_and_secret_come_by_descriptor(folder, started):
     gate = free_ports(1)[0]
     conf = memfd('conf', 'host: 127.0.0.1\nbootstrap: ["127.0.0.1:%d"]\ngateway: {listen: 127.0.0.1}\n' % gate)
     secret = memfd('secret', SECRET)
-    instance = Instance(HYPERGATED, place_of_workers(folder), '--conf-fd', str(conf), '--secret-fd', str(secret), fds=(conf, secret))
+    instance = Instance(HYPERGATED, place_of_workers(folder), '--conf-fd', str(conf), '--secret-fd', str(secret),
+                        fds=(conf, secret))
     started.append(instance)
     os.close(conf)
     os.close(secret)
     instance.expect(r'ready: gateway of router 207a0678')
     fetch_until(gate, HELLO)
+
+
+def a_secret_in_the_environment_is_wiped_from_it(folder, started):
+    path = folder.file('r1.yaml', 'host: 127.0.0.1\nbootstrap: ["127.0.0.1:%d"]\ngateway: {listen: 127.0.0.1}\n' % free_ports(1)[0])
+    instance = Instance(HYPERGATED, place_of_workers(folder), path, env={'HYPERGATE_ROUTER': SECRET})
+    started.append(instance)
+    instance.expect(r'ready: gateway of router 207a0678')
+    try:
+        with open('/proc/%d/environ' % instance.pid, 'rb') as file:
+            check(SECRET.encode() not in file.read(), 'it is still there')
+    except PermissionError:
+        check(not ROOT, 'root may look')        # and others can't
+
+
+def descriptors_that_were_closed_are_no_trap(folder, started):
+    gate = free_ports(1)[0]
+    path = configuration(folder, 'gateway: {listen: 127.0.0.1}\n', [gate])
+    command = [HYPERGATED, path] + (['--user', USER] if ROOT else [])
+    silent = subprocess.Popen(['sh', '-c', 'exec "$0" "$@" <&- >&- 2>&-'] + command,
+                              env={'HYPERGATE_LIBEXEC': place_of_workers(folder)})
+    try:
+        fetch_until(gate, HELLO)
+    finally:
+        silent.terminate()
+    check(silent.wait(PATIENCE) == 0, 'exit code')
 
 
 def a_root_that_stays_root_has_workers_without_capabilities(folder, started):
