@@ -288,6 +288,30 @@ TEST(udx_gives_up_on_a_window_that_stays_shut)
         check_equal(sim->end[A].reason, UDX_TIMEOUT);
 }
 
+/* Both write, both rest, packets are lost and overtake each other: nobody may run beyond a window and drown there. */
+TEST(udx_survives_readers_that_rest_on_a_path_that_loses_and_reorders)
+{
+        for (uint64_t seed = 1; seed <= 12; seed++) {
+                struct net_link there = { .delay_us = 50, .jitter_us = 400, .reorder = true, .bits_per_s = 1000000000 };
+                struct net_link back = { .delay_us = 10, .loss_ppm = 50000 };
+                SIM sim = udx_sim_new(seed, &there);
+
+                udx_sim_set_link(sim, B, &back);
+                for (int side = 0; side < 2; side++) {
+                        udx_stream_set_receive_limit(sim->end[side].stream, UDX_BUFFER_MIN);
+                        udx_sim_write(sim, (enum udx_sim_side)side, 1000000);
+                        udx_sim_end(sim, (enum udx_sim_side)side);
+                        sim->end[side].reads = false;
+                }
+                udx_sim_run(sim, SECONDS(20));
+                check(!sim->end[A].closed && !sim->end[B].closed);
+                sim->end[A].reads = sim->end[B].reads = true;
+                udx_sim_run(sim, SECONDS(30));
+                check(udx_sim_delivered(sim, A) && udx_sim_delivered(sim, B));
+                check(sim->end[A].closed && sim->end[B].closed);
+        }
+}
+
 TEST(udx_destroy_resets_the_peer_even_if_two_of_three_are_lost)
 {
         SIM sim = udx_sim_new(17, &wan);

@@ -165,6 +165,38 @@ TEST(udx_sends_nothing_beyond_the_window_though_all_but_one_packet_is_sacked)
         check(b.sent > 0 && b.last.type == UDX_DATA);
 }
 
+/* The window counts from the ack it comes with. A packet sent again has an old seq and all the same the newest of both; taking one
+ * without the other would reach beyond what the peer can hold. */
+TEST(udx_takes_the_window_of_whatever_brings_progress)
+{
+        BENCH(b);
+
+        check(write_all(&b, 250000) == 250000);
+        check_equal(arrive_with(&b, 0, 5, 0, 100000, NULL, 0), UDX_OK);
+        drain(&b);
+        check_equal(b.sent, 10);
+        check_equal(arrive_with(&b, UDX_DATA, 0, 10, 0, NULL, 1), UDX_OK);
+        drain(&b);
+        check_equal(b.stream->peer_window_bytes, 0);
+        check_equal(b.stream->recovery.nxt, 10);
+}
+
+TEST(udx_takes_no_older_window_for_news)
+{
+        BENCH(b);
+
+        check_equal(arrive_with(&b, 0, 0, 0, 7000, NULL, 0), UDX_OK);   /* the first one counts, whatever it is */
+        check_equal(b.stream->peer_window_bytes, 7000);
+        check_equal(arrive_with(&b, 0, 3, 0, 2000, NULL, 0), UDX_OK);
+        check_equal(b.stream->peer_window_bytes, 2000);
+        check_equal(arrive_with(&b, 0, 2, 0, 9000, NULL, 0), UDX_OK);
+        check_equal(b.stream->peer_window_bytes, 2000);
+        check_equal(arrive_with(&b, 0, 3, 0, 0, NULL, 0), UDX_OK);      /* overtaken by the news that it opened */
+        check_equal(b.stream->peer_window_bytes, 2000);
+        check_equal(arrive_with(&b, 0, 3, 0, 3000, NULL, 0), UDX_OK);
+        check_equal(b.stream->peer_window_bytes, 3000);
+}
+
 /* A window counts as told only when a packet told it: a drain that sends nothing tells nobody. */
 TEST(udx_tells_of_an_opened_window_though_a_drain_before_had_nothing_to_say)
 {

@@ -85,7 +85,7 @@ struct udx_stream {
         struct udx_pacer pacer;
         size_t send_limit_bytes;
         uint32_t peer_window_bytes;
-        uint32_t window_seq, window_ack;        /* of the packet it came with: RFC 9293 SND.WL1, SND.WL2 */
+        uint32_t window_seq;            /* newest seq that brought one: RFC 9293 SND.WL1; what came with it acknowledged up to una */
         bool write_short;               /* a writer waits for space */
         bool limited;                   /* cwnd or pacing kept data from leaving at the last drain */
         bool probe_due, probed;         /* tail loss probe: to be sent; sent and nothing heard since */

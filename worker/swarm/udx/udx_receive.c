@@ -113,16 +113,25 @@ static void take_message(struct udx_stream *stream, const struct udx_packet *pac
                 udx_stream_report(stream, UDX_MESSAGES);
 }
 
-/* RFC 9293 3.10.7.4, as libudx does it: only news changes the window. */
-static void take_window(struct udx_stream *stream, const struct udx_packet *packet)
+/* RFC 9293 3.10.7.4: only news changes the window. Progress is news whatever the seq (a resent packet has an old one): the window
+ * counts from there, and the former one would reach too far. Otherwise the newer seq, and of what has the same seq and ack, the
+ * larger window: reading opens it, and nothing shuts it without progress. */
+static bool is_window_news(const struct udx_stream *stream, const struct udx_packet *packet)
 {
+        int32_t progress = udx_seq_diff(packet->ack, stream->recovery.una);
         int32_t newer = udx_seq_diff(packet->seq, stream->window_seq);
 
-        if (udx_seq_diff(packet->ack, stream->recovery.una) < 0 ||
-            newer < 0 || (newer == 0 && udx_seq_diff(packet->ack, stream->window_ack) < 0))
+        if (progress)
+                return progress > 0;
+        return newer > 0 || (newer == 0 && packet->window_bytes > stream->peer_window_bytes);
+}
+
+static void take_window(struct udx_stream *stream, const struct udx_packet *packet)
+{
+        if (!is_window_news(stream, packet))
                 return;
-        stream->window_seq = packet->seq;
-        stream->window_ack = packet->ack;
+        if (udx_seq_diff(packet->seq, stream->window_seq) > 0)
+                stream->window_seq = packet->seq;
         stream->peer_window_bytes = packet->window_bytes;
         if (packet->window_bytes)
                 stream->shut_since_us = 0;

@@ -49,6 +49,7 @@ int udx_stream_new(struct udx_mux *mux, uint32_t local_id, void *context, struct
         stream->advertised_bytes = UDX_BUFFER_MAX;
         stream->send_limit_bytes = UDX_BUFFER_MAX;
         stream->peer_window_bytes = UDX_BUFFER_MAX;
+        stream->window_seq = UINT32_MAX;        /* before the first: any is news */
         stream->timeout_us = stream->pace_us = USEC_NEVER;
         *stream_out = stream;
         return 0;

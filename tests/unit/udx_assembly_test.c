@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reassembly against a model: packets in any order, again and again, a reader that reads as it likes. */
+#include "udx_assembly.h"
+
+#include <string.h>
+
+#include "cleanup.h"
+#include "random.h"
+#include "test.h"
+
+enum { PACKETS = 3000, LIMIT = 256 * 1024 };
+
+struct model {
+        struct udx_pool pool;
+        struct udx_assembly assembly;
+        uint32_t first;                 /* seq of packet 0 */
+        bool taken[PACKETS];
+        uint64_t read;
+};
+
+/* Packet @n holds @n % 1153 bytes. */
+static size_t len_of(uint32_t n)
+{
+        return n % 1153;
+}
+
+static uint8_t byte_at(uint64_t at)
+{
+        return (uint8_t)(at * 7 + at / 256);
+}
+
+static uint64_t start_of(uint32_t n)
+{
+        uint64_t at = 0;
+
+        for (uint32_t i = 0; i < n; i++)
+                at += len_of(i);
+        return at;
+}
+
+static void take(struct model *m, uint32_t n)
+{
+        uint8_t payload[1153];
+        uint64_t at = start_of(n);
+        bool in_order = m->first + n == m->assembly.next;
+        enum udx_taken taken;
+
+        for (size_t i = 0; i < len_of(n); i++)
+                payload[i] = byte_at(at + i);
+        taken = udx_assembly_take(&m->assembly, m->first + n, payload, len_of(n));
+        if (m->taken[n])
+                check_equal(taken, UDX_TAKEN_BEFORE);
+        else if (taken != UDX_TOO_MUCH)
+                check_equal(taken, in_order ? UDX_TAKEN : UDX_TAKEN_AHEAD);
+        m->taken[n] = m->taken[n] || taken == UDX_TAKEN || taken == UDX_TAKEN_AHEAD;
+}
+
+static void read_some(struct model *m, const struct random *random)
+{
+        size_t readable = udx_assembly_readable(&m->assembly);
+        size_t len = random_below(random, 3) ? readable : random_below(random, (uint32_t)readable + 1);
+        const uint8_t *bytes = m->assembly.bytes + m->assembly.start;
+
+        for (size_t i = 0; i < len; i++)
+                check_equal(bytes[i], byte_at(m->read + i));
+        m->read += len;
+        udx_assembly_consume(&m->assembly, len);
+}
+
+/* The ranges are exactly the runs of packets that are here beyond the next expected one. */
+static void check_ranges(const struct model *m)
+{
+        uint32_t range = 0;
+
+        for (uint32_t n = m->assembly.next - m->first; n < PACKETS; n++) {
+                if (!m->taken[n])
+                        continue;
+                check(range < m->assembly.range_count);
+                check_equal(m->assembly.ranges[range].start, m->first + n);
+                while (n < PACKETS && m->taken[n])
+                        n++;
+                check_equal(m->assembly.ranges[range].end, m->first + n);
+                range++;
+        }
+        check_equal(range, m->assembly.range_count);
+}
+
+static void run(struct model *m, uint64_t seed)
+{
+        struct random random = { test_random_fill, &seed };
+        uint32_t spread = 1 + random_below(&random, 400);
+
+        m->first = random_below(&random, 2) ? random_u32(&random) : UINT32_MAX - 100;
+        udx_assembly_init(&m->assembly, &m->pool, LIMIT);
+        m->assembly.next = m->first;
+        for (unsigned steps = 0; m->assembly.next != m->first + PACKETS; steps++) {
+                uint32_t n = m->assembly.next - m->first + random_below(&random, spread);
+
+                check(steps < 200000);
+                take(m, MIN(n, (uint32_t)PACKETS - 1));
+                if (steps % 5 == 0)
+                        take(m, m->assembly.next - m->first < PACKETS ? m->assembly.next - m->first : 0);
+                if (!random_below(&random, 9))
+                        read_some(m, &random);
+                check(udx_assembly_readable(&m->assembly) <= LIMIT + 2 * UDX_DATAGRAM_MAX);
+                check(m->assembly.held_memory <= 2 * LIMIT);
+                if (steps % 64 == 0)
+                        check_ranges(m);
+        }
+        while (udx_assembly_readable(&m->assembly))
+                read_some(m, &random);
+        check_equal(m->read, start_of(PACKETS));
+        check_equal(m->assembly.held_bytes, 0);
+        check(!m->assembly.bytes && !m->assembly.slots && !m->assembly.ranges);        /* an idle stream holds nothing */
+}
+
+TEST(udx_assembly_yields_every_byte_once_and_in_order)
+{
+        for (uint64_t seed = 1; seed <= 12; seed++) {
+                static struct model m;
+
+                memset(&m, 0, sizeof(m));
+                udx_pool_init(&m.pool);
+                run(&m, seed);
+                udx_assembly_fini(&m.assembly);
+                udx_pool_fini(&m.pool);
+        }
+}
