@@ -286,6 +286,25 @@ TEST(udx_gives_up_on_a_window_that_stays_shut)
         udx_sim_run(sim, SECONDS(10));
         check(sim->end[A].closed);
         check_equal(sim->end[A].reason, UDX_TIMEOUT);
+        check(sim->end[B].closed);              /* and is told so */
+        check_equal(sim->end[B].reason, UDX_RESET);
+}
+
+TEST(udx_tells_a_peer_that_comes_back_too_late)
+{
+        struct net_link dead = { .loss_ppm = 1000000 };
+        SIM sim = udx_sim_new(17, &dead);
+
+        udx_sim_write(sim, A, 100);
+        udx_sim_run(sim, SECONDS(15));
+        check_equal(sim->end[A].reason, UDX_TIMEOUT);
+        check(!sim->end[B].closed);
+        udx_sim_set_link(sim, A, &wan);
+        udx_sim_set_link(sim, B, &wan);
+        udx_sim_write(sim, B, 100);
+        udx_sim_run(sim, SECONDS(1));
+        check(sim->end[B].closed);
+        check_equal(sim->end[B].reason, UDX_RESET);
 }
 
 /* Both write, both rest, packets are lost and overtake each other: nobody may run beyond a window and drown there. */

@@ -74,12 +74,11 @@ static void let_go(struct udx_stream *stream)
 
 void udx_stream_close(struct udx_stream *stream, enum udx_reason reason)
 {
-        bool ack_due = stream->ack_due, remember = reason == UDX_CLEAN;
         struct udx_stream last_words = *stream;
 
         let_go(stream);
-        if (remember)
-                udx_closed_remember(&last_words, false, ack_due);
+        if (reason != UDX_RESET)        /* a peer that lives after all shall not wait for what will not come */
+                udx_closed_remember(&last_words, reason == UDX_TIMEOUT, last_words.ack_due);
         stream->reason = reason;
         stream->events &= ~(1u << UDX_WRITABLE | 1u << UDX_PATH);
         udx_stream_report(stream, UDX_CLOSED);
