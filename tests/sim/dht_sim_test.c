@@ -242,7 +242,7 @@ static uint64_t announce_lookup_unannounce(uint64_t seed, const struct net_link 
                 check(unannounce(sim, NODES + i, i) >= 18);
         for (unsigned i = 0; i < 5; i++)
                 left += lookup(sim, i, i);
-        check(left <= (link->loss_ppm ? 2 : 0));        /* a walk does not wait for who is slow among more than enough */
+        check(left <= (link->loss_ppm ? 5 : 0));        /* of 100: under loss two walks end at slightly different nodes */
         return net_hash(sim->net);
 }
 

@@ -181,14 +181,22 @@ static void add_from_table(struct dht *dht, struct dht_query *query)
 
 /* --- The end of the walk --- */
 
-/* Whoever has not answered by now is not waited for. */
-static void leave_visits(struct dht *dht, struct dht_query *query)
+static void hint_referrers(struct dht *dht, const struct dht_query *query, const struct dht_visit *visit, const struct now *now)
+{
+        for (unsigned i = 0; i < visit->referrer_count; i++)
+                dht_upkeep_hint(dht, &query->visits[visit->referrers[i]].addr, &visit->addr, now);
+}
+
+/* Whoever has not answered by now is not waited for, and may be down. */
+static void leave_visits(struct dht *dht, struct dht_query *query, const struct now *now)
 {
         for (size_t i = 0; i < query->visit_count; i++) {
                 struct dht_visit *visit = &query->visits[i];
 
                 if (visit->state != DHT_VISIT_ASKED && visit->state != DHT_VISIT_SLOW)
                         continue;
+                if (rpc_request_sends(visit->request) > 1)
+                        hint_referrers(dht, query, visit, now);
                 rpc_cancel(dht->rpc, visit->request);
                 visit->request = NULL;
                 visit->state = DHT_VISIT_LEFT;
@@ -199,7 +207,7 @@ static void leave_visits(struct dht *dht, struct dht_query *query)
 static void walk_over(struct dht *dht, struct dht_query *query, const struct now *now)
 {
         dht_due_set(dht, &query->due, USEC_NEVER);
-        leave_visits(dht, query);
+        leave_visits(dht, query, now);
         query->phase = DHT_QUERY_COMMITTING;
         dht_commit_begin(dht, query, now);
 }
@@ -390,13 +398,6 @@ static void take_answer(struct dht *dht, struct dht_query *query, struct dht_vis
         add_closer(dht, query, index, message, now);    /* moves the visits */
 }
 
-static void take_silence(struct dht *dht, struct dht_query *query, const struct dht_visit *visit, const struct now *now)
-{
-        query->errors++;
-        for (unsigned i = 0; i < visit->referrer_count; i++)
-                dht_upkeep_hint(dht, &query->visits[visit->referrers[i]].addr, &visit->addr, now);
-}
-
 void dht_query_visited(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {
         struct dht_query *query = event->context;
@@ -410,10 +411,11 @@ void dht_query_visited(struct dht *dht, const struct rpc_event *event, const str
                 query->slow -= visit->state == DHT_VISIT_SLOW;
                 visit->request = NULL;
                 visit->state = event->kind == RPC_RESPONSE ? DHT_VISIT_DONE : DHT_VISIT_DOWN;
+                query->errors += event->kind != RPC_RESPONSE;
                 if (event->kind == RPC_RESPONSE)
                         take_answer(dht, query, visit, event, now);
                 else
-                        take_silence(dht, query, visit, now);
+                        hint_referrers(dht, query, visit, now);
         }
         pump(dht, query, now);
 }
