@@ -21,7 +21,8 @@ static struct now now_of(const struct node_sim *sim)
 {
         usec_t mono_us = net_now(sim->net);
 
-        return (struct now){ .mono_us = mono_us, .boot_us = mono_us, .wall_us = SECONDS(WALL_S) + mono_us };
+        return (struct now){ .mono_us = mono_us, .boot_us = mono_us + sim->slept_us,
+                             .wall_us = SECONDS(WALL_S) + mono_us + sim->slept_us };
 }
 
 /* --- Channels of the application --- */

@@ -140,6 +140,23 @@ TEST(node_pairs_within_a_second_when_all_start_at_once)
         check(took_us < SECONDS(1));
 }
 
+TEST(node_settles_on_one_connection_when_both_dial_at_once)
+{
+        static const struct net_link slow = { .delay_us = 30000, .jitter_us = 10000 };
+
+        for (uint64_t seed = 1; seed <= 20; seed++) {
+                cleanup_with(pair_free) struct pair pair = pair_new(1600 + seed, &slow);
+                struct node_sim_peer *provider, *gateway;
+
+                pair_up(&pair);
+                node_sim_run(pair.sim, SECONDS(30));
+                provider = node_sim_peer(pair.gateway, NODE_PROVIDER, 1);
+                gateway = node_sim_peer(pair.provider, NODE_GATEWAY, 1);
+                check(provider && gateway && provider->up && gateway->up);
+                check(provider->ups == 1 && gateway->ups == 1);         /* nobody was sent away who had been let in */
+        }
+}
+
 /* --- Two gateways and three providers among others --- */
 
 static bool all_paired(void *context)
@@ -545,6 +562,46 @@ TEST(node_is_not_kept_waiting_by_ghosts)
         took_us = pair_up(&pair);
         check(gateway_knows(&pair));
         check(took_us < SECONDS(2));
+}
+
+/* UDP's checksum misses one in 65536; what comes through changed must not reach anybody. */
+TEST(node_never_delivers_a_changed_byte)
+{
+        static const struct net_link noisy = { .delay_us = 2000, .corrupt_ppm = 20000 };
+        unsigned echoed = 0, tried = 0;
+
+        for (uint64_t seed = 1; seed <= 4; seed++) {
+                cleanup_with(pair_free) struct pair pair = pair_new(8700 + seed, &noisy);
+
+                pair_up(&pair);
+                for (unsigned i = 0; i < 30; i++) {
+                        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 3000, true);
+
+                        node_sim_run(pair.sim, SECONDS(2));
+                        tried += channel != NULL;
+                        echoed += channel && channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_DONE;
+                        check(!channel || channel->reason != NODE_REASON_DONE || channel->fate != NODE_SIM_CLOSED ||
+                              node_sim_echoed(channel));
+                }
+                check_equal(mistakes(pair.sim), 0);
+        }
+        check(tried >= 60 && echoed >= 30); /* and it goes on, over new connections */
+}
+
+TEST(node_looks_around_when_it_wakes)
+{
+        cleanup_with(pair_free) struct pair pair = paired(88, NULL);
+        uint64_t start, usual;
+
+        node_sim_run(pair.sim, MINUTES(1));
+        start = net_totals(pair.sim->net)->sent;
+        node_sim_run(pair.sim, SECONDS(6));
+        usual = net_totals(pair.sim->net)->sent - start;
+        start += usual;
+        pair.sim->slept_us = MINUTES(30);       /* each notices at its next turn */
+        node_sim_run(pair.sim, SECONDS(6));
+        check(gateway_is_up(&pair));
+        check(net_totals(pair.sim->net)->sent - start > usual + 30);    /* announced, looked up, pinged */
 }
 
 /* What an idle pair sends in ten minutes, all layers together. */

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A node that is gateway and provider, and a network that says what the input says: datagrams from eight hosts, answers to what the
+ * node asked, its own words thrown back at it, and time that passes. */
+#include <assert.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "node.h"
+
+enum {
+        DATAGRAM_MAX = 1472,
+        SENT_MAX = 16,
+        STEPS_MAX = 300,
+        TURNS_MAX = 200,                /* without time passing: more is a node that spins */
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+struct sent {
+        uint32_t socket;
+        struct addr to;
+        uint8_t bytes[DATAGRAM_MAX];
+        size_t len;
+};
+
+struct world {
+        struct node *node;
+        struct now now;
+        uint64_t dice;
+        struct sent sent[SENT_MAX];     /* the newest, a ring */
+        size_t sent_count;
+};
+
+static void fill(void *context, void *out, size_t len)
+{
+        uint64_t *state = context;
+        uint8_t *bytes = out;
+
+        for (size_t i = 0; i < len; i++) {
+                *state = *state * 6364136223846793005 + 1442695040888963407;
+                bytes[i] = (uint8_t)(*state >> 56);
+        }
+}
+
+static void keep(struct world *w, const struct datagram *out)
+{
+        struct sent *sent = &w->sent[w->sent_count++ % SENT_MAX];
+        const uint8_t *bytes = out->iov[0].iov_base;
+
+        sent->socket = out->socket;
+        sent->to = out->remote;
+        sent->len = out->iov[0].iov_len < DATAGRAM_MAX ? out->iov[0].iov_len : DATAGRAM_MAX;
+        memcpy(sent->bytes, bytes, sent->len);
+}
+
+static void turn(struct world *w)
+{
+        struct node_event event;
+        struct datagram out;
+        unsigned turns = 0;
+
+        do {
+                assert(++turns < TURNS_MAX);
+                if (node_deadline(w->node) <= w->now.mono_us)
+                        node_advance(w->node, &w->now);
+                while (node_event(w->node, &event, &w->now))
+                        assert(event.kind != NODE_PEER_UP);     /* nobody here knows the secret */
+                while (node_transmit(w->node, &out, &w->now))
+                        keep(w, &out);
+        } while (node_deadline(w->node) <= w->now.mono_us);
+}
+
+static void receive(struct world *w, uint32_t socket, const struct addr *from, uint8_t *bytes, size_t len, uint16_t segment)
+{
+        struct iovec iov = { bytes, len };
+        struct datagram in = { .socket = socket, .remote = *from, .iov = &iov, .iov_len = 1, .len = len,
+                               .segment_bytes = segment };
+
+        if (len)
+                node_receive(w->node, &in, &w->now);
+}
+
+static void stranger(struct world *w, struct reader *r)
+{
+        uint8_t who = read_u8(r), bytes[DATAGRAM_MAX];
+        struct addr from = { .ip = { 10, 0, 0, (uint8_t)(1 + who % 8) }, .port = 49737 };
+        size_t len = read_u16le(r) % DATAGRAM_MAX;
+        uint16_t segment = who & 64 ? (uint16_t)(1 + len / 3) : 0;
+
+        len = len < reader_left(r) ? len : reader_left(r);
+        read_copy(r, bytes, len);
+        receive(w, who >> 7, &from, bytes, len, segment);
+}
+
+/* What it sent comes back from where it went, as a response (dht-rpc: another type byte), with one byte changed. */
+static void echo(struct world *w, struct reader *r)
+{
+        size_t which = read_u8(r), at = read_u16le(r);
+        struct sent *sent = &w->sent[which % SENT_MAX];
+        uint8_t bytes[DATAGRAM_MAX];
+        size_t len = sent->len;
+
+        if (!len)
+                return;
+        memcpy(bytes, sent->bytes, len);
+        if (which & 128)
+                bytes[0] |= 0x10;
+        bytes[at % len] ^= read_u8(r);
+        receive(w, sent->socket, &sent->to, bytes, len, 0);
+}
+
+static void pass_time(struct world *w, usec_t us)
+{
+        usec_t until_us = w->now.mono_us + us;
+
+        while (node_deadline(w->node) <= until_us) {
+                usec_t us_later = usec_max(node_deadline(w->node), w->now.mono_us) - w->now.mono_us;
+
+                w->now = (struct now){ w->now.mono_us + us_later, w->now.boot_us + us_later, w->now.wall_us + us_later };
+                turn(w);
+        }
+        us = until_us - w->now.mono_us;
+        w->now = (struct now){ until_us, w->now.boot_us + us, w->now.wall_us + us };
+}
+
+static void begin(struct world *w)
+{
+        static const uint8_t router[NODE_KEY_BYTES] = { 1 }, auth[NODE_AUTH_KEY_BYTES] = { 2 };
+        static const uint8_t seeds[NODE_ROLES][NODE_KEY_BYTES] = { { 3 }, { 4 } };
+        struct addr first = { .ip = { 10, 0, 0, 1 }, .port = 49737 };
+        struct node_config config = { .random = { fill, &w->dice }, .client_socket = 1,
+                                      .server_local = { .ip = { 10, 0, 0, 100 }, .port = 49737 } };
+        int r = node_new(&w->node, &config, &w->now);
+
+        assert(r == 0);
+        node_set_bootstrap(w->node, &first, 1, &w->now);
+        node_set_local_addresses(w->node, &config.server_local, 1, &w->now);
+        for (int role = 0; role < NODE_ROLES; role++)
+                node_join(w->node, role, router, auth, seeds[role], &w->now);
+        node_advertise(w->node, "{}", 2, &w->now);
+        turn(w);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+        static struct world w;
+        struct reader r = reader_over(data, len);
+
+        w = (struct world){ .now = { SECONDS(1), SECONDS(1), SECONDS(1700000000) }, .dice = 1 };
+        begin(&w);
+        for (unsigned step = 0; step < STEPS_MAX && reader_left(&r); step++) {
+                switch (read_u8(&r) % 4) {
+                case 0:
+                        pass_time(&w, MSEC(read_u16le(&r)));
+                        break;
+                case 1:
+                        stranger(&w, &r);
+                        break;
+                default:
+                        echo(&w, &r);
+                }
+                turn(&w);
+        }
+        node_leave(w.node, SECONDS(1), &w.now);
+        pass_time(&w, SECONDS(2));
+        node_free(w.node);
+        return 0;
+}
