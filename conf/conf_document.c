@@ -124,6 +124,7 @@ void conf_document_read_main(struct conf_read *read, struct conf_file *file, con
         *file = file_new(read, source->path);
         if (source->fd >= 0) {
                 file->folder = "";
+                file->sheet = true;
                 file->flags = source->flags;
                 file->flag_count = source->flag_count;
         }
@@ -172,13 +173,13 @@ void conf_document_read_text(struct conf_read *read, const struct conf_node *nod
         const char *flag = node->at.line <= from->flag_count ? from->flags[node->at.line - 1] : NULL;
         struct conf_file file;
 
-        if (!flag) {
+        if (!from->sheet) {
                 conf_value_wrong(read, node, "the name of a file, or the service itself without quotes");
                 return;
         }
         if (read->service_file_count++ >= CONF_FILES_MAX)
                 return;
-        file = file_new(read, flag);
+        file = file_new(read, flag ? flag : from->label);
         file.json = true;
         look_at(read, &file, text, strlen(text), function, context);
 }

@@ -15,7 +15,7 @@ void conf_document_read_main(struct conf_read *read, struct conf_file *file, con
 void conf_document_read_named(struct conf_read *read, const struct conf_node *node, const char *path, const char *name,
                               conf_document_function *function, void *context);
 
-/* JSON text that stands itself on the command line, where @node is from a flag. */
+/* JSON text that @node itself is, as the command line takes it; refused in a file. */
 void conf_document_read_text(struct conf_read *read, const struct conf_node *node, const char *text,
                              conf_document_function *function, void *context);
 

@@ -14,6 +14,7 @@ struct conf_file {
         const char *folder;             /* what relative paths in it start from; "" or ends with a slash */
         uint32_t number;                /* in the order of reading */
         bool json;                      /* unknown keys are passed over, as the original does */
+        bool sheet;                     /* a command line as a file: takes JSON text as it does */
         const char *const *flags;       /* as in struct conf_source */
         size_t flag_count;
 };

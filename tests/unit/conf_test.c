@@ -300,6 +300,17 @@ TEST(conf_of_the_command_line_names_flags)
                              "--provider:1:15: gatePort: expected a whole number from 1 to 65535, such as 8080, not \"0\"\n") == 0);
         check(fcntl(source.fd, F_GETFD) >= 0);
         close(source.fd);
+
+        /* hypergated reads it again, without knowing flags. */
+        source.flags = NULL;
+        source.flag_count = 0;
+        write_text("sheet", "provider: {services: ['[{\"gatePort\": 1, \"serviceHost\": \"a\", \"servicePort\": 2, \"x\": 3}]']}\n");
+        source.fd = open("sheet", O_RDONLY | O_CLOEXEC);
+        check(strcmp(folder_load(source, &conf), "command line:1:56: warning: unknown key \"x\" is passed over\n") == 0);
+        check_service(&conf->provider.services[0], 1, "a", 2, "");
+        check(strcmp(conf->provider.services[0].file, "command line") == 0);
+        conf_free(conf);
+        close(source.fd);
         folder_end(&folder);
 }
 
