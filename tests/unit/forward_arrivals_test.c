@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Services that keep silent, in virtual time: a listener whose backlog is full does not even refuse. */
+#include "forward_arrivals.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "forward_process.h"
+#include "inside.h"
+#include "test.h"
+
+enum { GATE = 8080, SILENT_HOST = 1, GOOD_HOST = 2 };
+
+static struct forward forward;
+static struct inside inside;
+static uint64_t seed;
+static const struct random random_source = { test_random_fill, &seed };
+static const usec_t start_us = SECONDS(1000);
+static int silent, good, filling;
+static uint16_t port;
+
+static int listen_at(uint8_t host, int backlog)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port),
+                                    .sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~0xffu) | host) };
+        socklen_t len = sizeof(addr);
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        check(fd >= 0);
+        check_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+        check_equal(listen(fd, backlog), 0);
+        check_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+        port = ntohs(addr.sin_port);
+        return fd;
+}
+
+/* With a backlog of 0 the kernel keeps one connection and drops what the next ones send. */
+static int fill(void)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        check_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+        check_equal(poll(&(struct pollfd){ .fd = silent, .events = POLLIN }, 1, 10000), 1);
+        return fd;
+}
+
+static void begin(const uint8_t *hosts, uint16_t count)
+{
+        struct ipc_forward_service service = { .gate_port = GATE, .count = count, .host = "web" };
+
+        port = 0;
+        silent = listen_at(SILENT_HOST, 0);
+        good = listen_at(GOOD_HOST, 16);
+        filling = fill();
+        memset(&forward, 0, sizeof(forward));
+        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_SERVICES);
+        check_equal(forward_init(&forward, &random_source), 0);
+        inside_introduce(&inside, IPC_SWARM);
+        worker_turn(&forward.worker, &forward_handlers, &forward);
+        service.service_port = port;
+        for (unsigned i = 0; i < count; i++)
+                memcpy(service.address[i], (uint8_t[]){ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, hosts[i] }, 16);
+        check_equal(services_add(&forward.arrivals.services, &service), 0);
+        services_end(&forward.arrivals.services);
+}
+
+static void finish(void)
+{
+        worker_part(&forward.worker);
+        forward_fini(&forward);
+        inside_end(&inside);
+        close(filling);
+        close(silent);
+        close(good);
+}
+
+static void arrive(uint64_t channel)
+{
+        struct ipc_channel_arrived arrived = { .channel = channel, .gate_port = GATE };
+
+        arrivals_arrived(&forward.arrivals, &arrived, start_us);
+}
+
+static bool said(enum ipc_type *type_out, char text_out[IPC_TEXT_MAX + 1])
+{
+        struct ipc_received message;
+
+        if (!inside_receive(&inside, IPC_SWARM, &message))
+                return false;
+        *type_out = message.type;
+        memset(text_out, 0, IPC_TEXT_MAX + 1);
+        if (message.type == IPC_CHANNEL_REFUSE)
+                memcpy(text_out, IPC_PAYLOAD(&message, struct ipc_channel_refused)->text,
+                       IPC_PAYLOAD(&message, struct ipc_channel_refused)->text_len);
+        ipc_received_fini(&message);
+        return true;
+}
+
+TEST(a_silent_address_gives_way_to_the_next_in_half_the_time)
+{
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1];
+
+        begin((uint8_t[]){ SILENT_HOST, GOOD_HOST }, 2);
+        arrive(1);
+        check_equal(arrivals_deadline(&forward.arrivals), start_us + ARRIVALS_CONNECT_US / 2);
+        arrivals_advance(&forward.arrivals, start_us + ARRIVALS_CONNECT_US / 2 - 1);
+        check(!said(&type, text));
+        arrivals_advance(&forward.arrivals, start_us + ARRIVALS_CONNECT_US / 2);
+        check(said(&type, text));
+        check_equal(type, IPC_CHANNEL_READY);
+        check_equal(arrivals_deadline(&forward.arrivals), USEC_NEVER);
+        check_equal(forward.arrivals.pending, 0);
+        finish();
+}
+
+TEST(silence_everywhere_is_a_refusal_in_time)
+{
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1], expected[64];
+        usec_t due_us;
+
+        begin((uint8_t[]){ SILENT_HOST, SILENT_HOST, SILENT_HOST }, 3);
+        arrive(1);
+        while ((due_us = arrivals_deadline(&forward.arrivals)) != USEC_NEVER) {
+                check(due_us <= start_us + ARRIVALS_CONNECT_US);
+                check(!said(&type, text));
+                arrivals_advance(&forward.arrivals, due_us);
+        }
+        check(said(&type, text));
+        check_equal(type, IPC_CHANNEL_REFUSE);
+        snprintf(expected, sizeof(expected), "Error: connect ETIMEDOUT 127.0.0.1:%u", port);
+        check(strcmp(text, expected) == 0);
+        check_equal(forward.arrivals.by_number.count, 0);
+        finish();
+}
+
+TEST(too_many_at_once_are_refused)
+{
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1];
+
+        begin((uint8_t[]){ SILENT_HOST }, 1);
+        for (unsigned i = 1; i <= ARRIVALS_PENDING_MAX; i++)
+                arrive(i);
+        check_equal(forward.arrivals.pending, ARRIVALS_PENDING_MAX);
+        check(!said(&type, text));
+        arrive(ARRIVALS_PENDING_MAX + 1);
+        check(said(&type, text));
+        check_equal(type, IPC_CHANNEL_REFUSE);
+        check(strcmp(text, "busy") == 0);
+        arrivals_gone(&forward.arrivals, &(struct ipc_channel){ 7 });
+        arrive(ARRIVALS_PENDING_MAX + 2);
+        check(!said(&type, text));
+        check_equal(forward.arrivals.pending, ARRIVALS_PENDING_MAX);
+        finish();
+}
+
+TEST(a_number_asked_twice_is_asked_once)
+{
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1];
+
+        begin((uint8_t[]){ SILENT_HOST }, 1);
+        arrive(5);
+        arrive(5);
+        check_equal(forward.arrivals.pending, 1);
+        arrivals_closed(&forward.arrivals, &(struct ipc_channel_closed){ .channel = 5 });       /* it never was open */
+        check_equal(forward.arrivals.pending, 1);
+        check(!said(&type, text));
+        finish();
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The clients of a gate in virtual time. */
+#include "forward_clients.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "forward_process.h"
+#include "inside.h"
+#include "test.h"
+
+enum { GATE = 8080, WAIT_S = 60 };
+
+static struct forward forward;
+static struct inside inside;
+static struct now now;
+static uint64_t seed;
+static const struct random random_source = { test_random_fill, &seed };
+
+static void at(usec_t mono_us)
+{
+        now = (struct now){ .mono_us = mono_us, .boot_us = mono_us, .wall_us = SECONDS(1700000000) + mono_us };
+}
+
+static void turn(void)
+{
+        worker_turn(&forward.worker, &forward_handlers, &forward);
+}
+
+static void begin(const char *providers)
+{
+        uint8_t key[IPC_KEY_BYTES] = { 0 };
+
+        worker_now(&now);
+        at(now.mono_us + MINUTES(60));          /* ahead of the clock by which turn() lives: nothing is due there */
+        memset(&forward, 0, sizeof(forward));
+        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_GATES);
+        check_equal(forward_init(&forward, &random_source), 0);
+        inside_introduce(&inside, IPC_SWARM);
+        turn();
+        clients_gates_begin(&forward.clients);
+        check_equal(clients_gate_set(&forward.clients, GATE, IPC_TCP, SECONDS(WAIT_S)), 0);
+        clients_gates_end(&forward.clients);
+        for (; *providers; providers++) {
+                key[0] = (uint8_t)*providers;
+                check_equal(choose_set(&forward.clients.choose, key, GATE, IPC_TCP), 0);
+        }
+}
+
+static void finish(void)
+{
+        worker_part(&forward.worker);
+        forward_fini(&forward);
+        inside_end(&inside);
+}
+
+/* A client comes; returns its own end. */
+static int come(void)
+{
+        const union socket_address nowhere = { 0 };
+        int fds[2];
+
+        check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &nowhere, &now);
+        return fds[1];
+}
+
+static bool closed(int client)
+{
+        char byte;
+
+        return recv(client, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+/* The provider asked next, '-' for none; the connection and the message go to @fd_out and @open. */
+static char asked(int *fd_out, struct ipc_channel_open *open)
+{
+        struct ipc_received message;
+
+        if (!inside_receive(&inside, IPC_SWARM, &message))
+                return '-';
+        check_equal(message.type, IPC_CHANNEL_OPEN);
+        *open = *IPC_PAYLOAD(&message, struct ipc_channel_open);
+        *fd_out = ipc_received_take_fd(&message, 0);
+        return (char)open->peer[0];
+}
+
+static void refuse(const struct ipc_channel_open *open, enum ipc_reason reason, int fd)
+{
+        struct ipc_channel_refused refused = { .channel = open->channel, .reason = reason };
+
+        clients_refused(&forward.clients, &refused, fd, &now);
+}
+
+/* What is due next is done, at its time; returns how long that took. */
+static usec_t next_due(void)
+{
+        usec_t due_us = clients_deadline(&forward.clients), before_us = now.mono_us;
+
+        check(due_us != USEC_NEVER && due_us >= now.mono_us);
+        at(due_us);
+        clients_advance(&forward.clients, &now);
+        return due_us - before_us;
+}
+
+TEST(nobody_waits_longer_than_the_gate_says)
+{
+        int client;
+
+        begin("");
+        client = come();
+        check_equal(forward.clients.gates.count, 1);
+        check_equal(next_due(), SECONDS(WAIT_S));
+        check(closed(client));
+        check_equal(clients_deadline(&forward.clients), USEC_NEVER);
+        close(client);
+        finish();
+}
+
+TEST(an_attempt_may_last_as_long_as_its_client_has_left_and_a_second_at_least)
+{
+        static const struct { unsigned after_ms, limit_ms; } cases[] = { { 0, 15000 }, { 50000, 10000 }, { 59900, 1000 } };
+
+        for (unsigned i = 0; i < 3; i++) {
+                uint8_t key[IPC_KEY_BYTES] = { 'A' };
+                struct ipc_channel_open open;
+                int client, fd;
+
+                begin("");
+                client = come();
+                at(now.mono_us + MSEC(cases[i].after_ms));
+                check_equal(choose_set(&forward.clients.choose, key, GATE, IPC_TCP), 0);
+                clients_serve(&forward.clients, GATE, IPC_TCP, &now);
+                check_equal(asked(&fd, &open), 'A');
+                check_equal(open.deadline_ms, cases[i].limit_ms);
+                close(fd);
+                close(client);
+                finish();
+        }
+}
+
+TEST(a_silent_provider_is_asked_again_after_its_rest_until_the_clients_time_is_up)
+{
+        struct ipc_channel_open open;
+        int client, fd;
+        unsigned attempts = 0;
+        usec_t start_us;
+
+        begin("A");
+        start_us = now.mono_us;
+        client = come();
+        while (asked(&fd, &open) == 'A') {
+                attempts++;
+                refuse(&open, IPC_REASON_NO_PEER, fd);
+                if (!closed(client))
+                        next_due();
+        }
+        check(closed(client));
+        check_equal(now.mono_us - start_us, SECONDS(WAIT_S));
+        check_equal(attempts, 6);               /* at 0, 1, 3, 7, 15 and 31 seconds: the next rest ends at 61 */
+        close(client);
+        finish();
+}
+
+TEST(refusals_by_all_end_it_at_once_unless_one_could_not_be_asked)
+{
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("AB");
+        client = come();
+        check_equal(asked(&fd, &open), 'A');
+        refuse(&open, IPC_REASON_REFUSED, fd);
+        check_equal(asked(&fd, &open), 'B');
+        refuse(&open, IPC_REASON_TIMED_OUT, fd);
+        check(!closed(client));
+        next_due();
+        check_equal(asked(&fd, &open), 'A');
+        refuse(&open, IPC_REASON_REFUSED, fd);
+        check(!closed(client));
+        close(client);
+        finish();
+        begin("AB");
+        client = come();
+        check_equal(asked(&fd, &open), 'A');
+        refuse(&open, IPC_REASON_REFUSED, fd);
+        check_equal(asked(&fd, &open), 'B');
+        refuse(&open, IPC_REASON_REFUSED, fd);
+        check(closed(client));
+        close(client);
+        finish();
+}
+
+TEST(a_client_that_broke_meanwhile_is_no_ones_fault)
+{
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("A");
+        client = come();
+        check_equal(asked(&fd, &open), 'A');
+        refuse(&open, IPC_REASON_RESET_LOCAL, fd);
+        check(closed(client));
+        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP), 0);
+        check_equal(forward.clients.handed.count, 0);
+        close(client);
+        finish();
+}
+
+TEST(a_refusal_without_the_connection_ends_it)
+{
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("AB");
+        client = come();
+        check_equal(asked(&fd, &open), 'A');
+        close(fd);
+        refuse(&open, IPC_REASON_REFUSED, -1);
+        check_equal(asked(&fd, &open), '-');
+        check(closed(client));
+        close(client);
+        finish();
+}
+
+TEST(what_comes_back_to_a_gate_that_closed_is_reset)
+{
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("AB");
+        client = come();
+        check_equal(asked(&fd, &open), 'A');
+        clients_gates_begin(&forward.clients);
+        clients_gates_end(&forward.clients);
+        refuse(&open, IPC_REASON_REFUSED, fd);
+        check_equal(asked(&fd, &open), '-');
+        check(closed(client));
+        close(client);
+        finish();
+}
+
+TEST(when_the_swarm_worker_is_behind_clients_wait_here_and_none_is_lost)
+{
+        enum { CLIENTS = 400 };
+        struct ipc_channel_open open;
+        unsigned here = 0, count = 0;
+        int clients[CLIENTS], fd;
+
+        begin("A");
+        while (!clients_busy(&forward.clients) && here < CLIENTS)
+                clients[here++] = come();
+        check(here < CLIENTS);                  /* the kernel takes so many and no more */
+        for (unsigned i = 0; i < 5; i++)
+                clients[here++] = come();
+        while (count < here) {
+                if (asked(&fd, &open) == '-') {
+                        turn();                 /* the queue moves on */
+                        if (clients_deadline(&forward.clients) != USEC_NEVER)
+                                next_due();
+                        continue;
+                }
+                count++;
+                check_equal(open.channel, count);
+                close(fd);
+        }
+        for (unsigned i = 0; i < here; i++) {
+                check(closed(clients[i]));      /* by us, who held the last copy */
+                close(clients[i]);
+        }
+        check_equal(asked(&fd, &open), '-');
+        finish();
+}
+
+TEST(a_provider_that_works_again_is_used_at_once)
+{
+        struct ipc_channel_open open;
+        int first, second, third, fd, other;
+
+        begin("A");
+        first = come();
+        check_equal(asked(&fd, &open), 'A');
+        second = come();
+        check_equal(asked(&other, &(struct ipc_channel_open){ 0 }), 'A');
+        refuse(&open, IPC_REASON_PEER_LOST, fd);
+        check(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP) > now.mono_us);
+        clients_opened(&forward.clients, &(struct ipc_channel){ open.channel + 1 });
+        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP), 0);
+        third = come();
+        check_equal(asked(&fd, &open), 'A');
+        close(fd);
+        close(other);
+        close(first);
+        close(second);
+        close(third);
+        finish();
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The router worker over minutes, in virtual time. */
+#include "router_process.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "inside.h"
+#include "test.h"
+
+enum { GATE = 8080 };
+
+static struct router router;
+static struct inside inside;
+static const uint8_t key[16] = { 3 };
+static const struct ipc_generation generation = { .generation = 1 };
+
+static usec_t now_us(void)
+{
+        struct now now;
+
+        worker_now(&now);
+        return now.mono_us;
+}
+
+static void turn(void)
+{
+        worker_turn(&router.worker, &router_handlers, &router);
+}
+
+static void configure(uint32_t roles, const struct ipc_router_gate *gate)
+{
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &generation, -1);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_ROUTER_ROLES, &(struct ipc_router_roles){ roles }, -1);
+        if (gate)
+                inside_send(&inside, IPC_SUPERVISOR, IPC_ROUTER_GATE, gate, -1);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_END, &generation, -1);
+        turn();
+}
+
+static void begin(const struct ipc_router_gate *gate)
+{
+        memset(&router, 0, sizeof(router));
+        inside_begin(&inside, &router.worker, IPC_ROUTER, IPC_DUTY_NONE);
+        router_init(&router, key);
+        configure(IPC_AS_GATEWAY, gate);
+        inside_drain(&inside);
+}
+
+static void finish(void)
+{
+        worker_part(&router.worker);
+        router_fini(&router);
+        inside_end(&inside);
+}
+
+static void offer(char name)
+{
+        uint8_t peer[IPC_KEY_BYTES] = { (uint8_t)name };
+
+        router.heard = (struct advert){ .count = 1, .routes = { { .gate_port = GATE } } };
+        check_equal(route_table_merge(&router.table, peer, &router.heard, now_us()), 0);
+        router_settle(&router, now_us());
+}
+
+/* What the supervisor was told of gates: "open", "close" or "". */
+static const char *told(void)
+{
+        struct ipc_received message;
+        const char *what = "";
+
+        while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
+                if (message.type == IPC_GATE_OPEN)
+                        what = "open";
+                else if (message.type == IPC_GATE_CLOSE)
+                        what = "close";
+                ipc_received_fini(&message);
+        }
+        return what;
+}
+
+TEST(a_gate_closes_a_while_after_its_last_route)
+{
+        usec_t gone_us;
+
+        begin(NULL);
+        offer('A');
+        check(strcmp(told(), "open") == 0);
+        gone_us = now_us();
+        route_table_drop_all(&router.table, gone_us);
+        router_settle(&router, gone_us);
+        router_settle(&router, gone_us + ROUTE_GATE_LINGER_US - 1);
+        check(strcmp(told(), "") == 0);
+        router_settle(&router, gone_us + ROUTE_GATE_LINGER_US);
+        check(strcmp(told(), "close") == 0);
+        check_equal(router.gates.map.count, 0);
+        finish();
+}
+
+TEST(a_gate_from_before_that_nobody_offers_any_more_is_closed)
+{
+        struct ipc_router_gate gate = { .gate_port = GATE, .forward = 1 };
+
+        begin(&gate);
+        router_settle(&router, now_us() + ROUTE_GATE_ADOPTED_US / 2);
+        check(strcmp(told(), "") == 0);
+        router_settle(&router, now_us() + ROUTE_GATE_ADOPTED_US);
+        check(strcmp(told(), "close") == 0);
+        check_equal(router.gates.map.count, 1);         /* it is held until the supervisor says otherwise */
+        gate.forward = 0;
+        inside_send(&inside, IPC_SUPERVISOR, IPC_ROUTER_GATE, &gate, -1);
+        turn();
+        check_equal(router.gates.map.count, 0);
+        finish();
+}
+
+TEST(one_that_is_no_gateway_any_more_knows_no_routes)
+{
+        begin(NULL);
+        offer('A');
+        check_equal(router.table.routes, 1);
+        configure(IPC_AS_PROVIDER, NULL);
+        check_equal(router.table.routes, 0);
+        finish();
+}
+
+TEST(gates_that_a_configuration_does_not_list_are_held_by_nobody)
+{
+        struct ipc_router_gate gate = { .gate_port = GATE, .forward = 1 };
+
+        begin(&gate);
+        check_equal(router_gates_find(&router.gates, GATE, IPC_TCP)->forward, 1);
+        configure(IPC_AS_GATEWAY, NULL);
+        check_equal(router_gates_find(&router.gates, GATE, IPC_TCP)->forward, 0);
+        finish();
+}
