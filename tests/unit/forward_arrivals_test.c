@@ -175,3 +175,27 @@ TEST(a_number_asked_twice_is_asked_once)
         check(!said(&type, text));
         finish();
 }
+
+TEST(a_swarm_worker_may_come_while_the_services_are_being_told)
+{
+        struct ipc_forward_service service = { .gate_port = GATE + 1, .service_port = 9, .host = "late" };
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1];
+
+        begin((uint8_t[]){ GOOD_HOST }, 1);
+        arrivals_services_changed(&forward.arrivals);
+        check(said(&type, text) && type == IPC_SERVICE_HELD);
+        services_begin(&forward.arrivals.services);
+        check_equal(services_add(&forward.arrivals.services, &service), 0);
+        inside_introduce(&inside, IPC_SWARM);
+        worker_turn(&forward.worker, &forward_handlers, &forward);
+        check(said(&type, text) && type == IPC_SERVICE_HELD);
+        check(!said(&type, text));
+        services_end(&forward.arrivals.services);
+        arrivals_services_changed(&forward.arrivals);
+        check(said(&type, text));
+        check(said(&type, text));
+        check(!said(&type, text));              /* one came, one left */
+        check_equal(forward.arrivals.services.groups.count, 1);
+        finish();
+}

@@ -126,9 +126,10 @@ void arrivals_introduce(struct arrivals *arrivals, struct worker_link *swarm)
 
         forget_all(arrivals);
         arrivals->swarm = swarm;
-        while ((group = services_next(&arrivals->services, group)))
+        while ((group = services_next(&arrivals->services, group))) {
                 group->told = false;
-        arrivals_services_changed(arrivals);
+                tell_held(arrivals, group, !list_empty(&group->services));
+        }
 }
 
 static void refuse(struct arrivals *arrivals, uint64_t number, const char *text)

@@ -26,7 +26,8 @@ struct service_group {
 void services_init(struct services *services, const struct random *random);
 void services_fini(struct services *services);
 
-/* The complete list, in between. Groups that are not in it any more have no services left, but stay until forgotten. */
+/* The complete list, in between. Groups that are not in it any more have no services left, but stay until forgotten: after the
+ * end, for before it those that are new have none yet. */
 void services_begin(struct services *services);
 void services_end(struct services *services);
 int services_add(struct services *services, const struct ipc_forward_service *service);    /* 0 or -ENOMEM */

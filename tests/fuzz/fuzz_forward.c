@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The forward worker between siblings that say anything in any order: the input is their words, the clients that come, and the
+ * time that passes. Whatever it is, the worker keeps its bounds, and no descriptor is left over. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "forward_process.h"
+#include "inside.h"
+#include "ipc_table.h"
+
+enum { OPERATIONS_MAX = 64, CLIENTS_MAX = 16 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+struct scene {
+        struct forward forward;
+        struct inside inside;
+        struct reader input;
+        struct now now;
+        int clients[CLIENTS_MAX];
+        size_t client_count;
+};
+
+static void must(bool condition)
+{
+        if (!condition)
+                abort();
+}
+
+static void fill(void *context, void *out, size_t len)
+{
+        uint8_t *counter = context;
+
+        memset(out, ++*counter, len);
+}
+
+/* Listens on loopback for as long as this program runs. */
+static int listener(uint16_t *port_out)
+{
+        static int fd = -1;
+        static uint16_t port;
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t addr_len = sizeof(addr);
+
+        if (fd < 0) {
+                fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+                must(fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 && listen(fd, 64) == 0);
+                must(getsockname(fd, (struct sockaddr *)&addr, &addr_len) == 0);
+                port = ntohs(addr.sin_port);
+        }
+        *port_out = port;
+        return fd;
+}
+
+/* Nobody is left in the backlog for the next input. */
+static void empty_backlog(void)
+{
+        uint16_t port;
+        int fd;
+
+        while ((fd = accept(listener(&port), NULL, NULL)) >= 0)
+                close(fd);
+}
+
+/* Connections are made on this host only, to a port that answers. */
+static void tame_service(struct ipc_forward_service *service)
+{
+        static const uint8_t here[16] = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 };
+
+        for (size_t i = 0; i < IPC_ADDRESSES_MAX; i++)
+                memcpy(service->address[i], here, sizeof(here));
+        listener(&service->service_port);
+}
+
+static int any_descriptor(struct scene *scene)
+{
+        uint16_t port;
+
+        switch (read_u8(&scene->input) % 3) {
+        case 0:
+                return dup(listener(&port));
+        case 1:
+                return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        default:
+                return epoll_create1(EPOLL_CLOEXEC);
+        }
+}
+
+/* A message of any type from any role: the first bytes of its payload are the input's, the others zero. */
+static void say(struct scene *scene, enum ipc_role as)
+{
+        union {
+                uint8_t bytes[IPC_PAYLOAD_MAX];
+                struct ipc_forward_service service;
+        } payload = { 0 };
+        uint32_t type = read_u8(&scene->input) % (IPC_TYPES + 1);
+        const struct ipc_row *row = ipc_row(type);
+        size_t size = row ? row->payload_bytes : 8, given = read_u8(&scene->input);
+        unsigned fd_count = row ? row->fds_min : read_u8(&scene->input) % 2;
+        int fd = fd_count || (row && row->fds_max && read_u8(&scene->input) % 2) ? any_descriptor(scene) : -1;
+
+        given = MIN(MIN(given, size), reader_left(&scene->input));
+        if (given)
+                memcpy(payload.bytes, read_bytes(&scene->input, given), given);
+        if (type == IPC_FORWARD_SERVICE)
+                tame_service(&payload.service);
+        inside_send_raw(&scene->inside, as, type, payload.bytes, size, &fd, fd >= 0);
+        if (fd >= 0)
+                close(fd);
+}
+
+static void come(struct scene *scene)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct linger reset = { .l_onoff = 1 };
+        uint16_t port;
+        int fd;
+
+        if (scene->client_count == CLIENTS_MAX)
+                return;
+        listener(&port);
+        addr.sin_port = htons(port);
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        must(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0);
+        (void)!connect(fd, (struct sockaddr *)&addr, sizeof(addr));
+        scene->clients[scene->client_count++] = fd;
+}
+
+static void leave(struct scene *scene)
+{
+        if (scene->client_count)
+                close(scene->clients[--scene->client_count]);
+}
+
+static void pass_time(struct scene *scene)
+{
+        scene->now.mono_us += MSEC(1) << read_u8(&scene->input) % 20;
+        clients_advance(&scene->forward.clients, &scene->now);
+        listeners_advance(&scene->forward.listeners, scene->now.mono_us);
+        arrivals_advance(&scene->forward.arrivals, scene->now.mono_us);
+}
+
+static void operate(struct scene *scene)
+{
+        static const enum ipc_role roles[] = { IPC_SUPERVISOR, IPC_SWARM, IPC_ROUTER, IPC_FORWARD };
+        uint8_t operation = read_u8(&scene->input);
+        enum ipc_role role = roles[operation / 8 % ARRAY_LEN(roles)];
+
+        switch (operation % 8) {
+        case 0:
+                inside_drain(&scene->inside);
+                break;
+        case 1:
+                if (role != IPC_SUPERVISOR)
+                        inside_introduce(&scene->inside, role);
+                break;
+        case 2:
+                if (role != IPC_SUPERVISOR)
+                        inside_depart(&scene->inside, role);
+                break;
+        case 3:
+                come(scene);
+                break;
+        case 4:
+                leave(scene);
+                break;
+        case 5:
+                pass_time(scene);
+                break;
+        default:
+                say(scene, role);
+        }
+        worker_turn(&scene->forward.worker, &forward_handlers, &scene->forward);
+        must(scene->forward.arrivals.pending <= ARRIVALS_PENDING_MAX);
+        must(scene->forward.clients.handed.count <= scene->forward.clients.last_number);
+}
+
+static void run(struct scene *scene)
+{
+        static uint8_t counter;
+        static const struct random random = { fill, &counter };
+        bool gates = read_u8(&scene->input) % 2;
+
+        counter = 0;
+        worker_now(&scene->now);
+        inside_begin(&scene->inside, &scene->forward.worker, IPC_FORWARD, gates ? IPC_DUTY_GATES : IPC_DUTY_SERVICES);
+        must(forward_init(&scene->forward, &random) == 0);
+        for (unsigned i = 0; i < OPERATIONS_MAX && reader_left(&scene->input) && scene->forward.worker.supervisor.ipc.fd >= 0 &&
+                             !scene->forward.leaving; i++)
+                operate(scene);
+        worker_part(&scene->forward.worker);
+        forward_fini(&scene->forward);
+        inside_drain(&scene->inside);
+        inside_end(&scene->inside);
+        while (scene->client_count)
+                leave(scene);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+        static struct scene scene;
+        uint16_t port;
+        int first_free, now_free;
+
+        listener(&port);
+        first_free = dup(STDIN_FILENO);
+        close(first_free);
+        memset(&scene, 0, sizeof(scene));
+        scene.input = reader_over(data, len);
+        run(&scene);
+        empty_backlog();
+        now_free = dup(STDIN_FILENO);
+        close(now_free);
+        must(first_free == now_free);
+        return 0;
+}
