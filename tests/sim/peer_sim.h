@@ -60,6 +60,7 @@ struct peer_sim_node {
         unsigned socket;                /* endpoint; server and client socket in one */
         struct addr addr;               /* where it is on the network */
         struct addr seen;               /* as others see it: @addr, or something of a NAT before it that nobody passes */
+        struct addr forward;            /* where it would pass on handshakes for whoever it dials; port 0: it would not */
         bool open;                      /* it knows that it is reachable */
         bool filtered;                  /* a firewall before it lets only those in who were sent to before */
         struct addr sent_to[64];

@@ -156,7 +156,8 @@ uint32_t dht_socket(const struct dht *dht)
 
 bool dht_forward_of(const struct dht *dht, const uint8_t target[DHT_TARGET_BYTES], struct addr *relay_out)
 {
-        return false;
+        *relay_out = dht->node->forward;
+        return dht->node->forward.port;
 }
 
 void dht_target(const uint8_t public_key[DHT_KEY_BYTES], uint8_t target_out[DHT_TARGET_BYTES])

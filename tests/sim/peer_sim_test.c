@@ -310,6 +310,40 @@ TEST(peer_behind_hostile_relays)
         }
 }
 
+/* A node that holds the announcement itself finds nobody else who does. */
+TEST(peer_announced_at_the_dialling_node)
+{
+        SIM sim = peer_sim_pair(140, &wan);
+
+        sim->node[1].entry.listed = false;
+        sim->node[1].entry.direct = true;
+        sim->node[1].entry.relays[0] = sim->node[0].forward = sim->node[1].addr;
+        peer_sim_dial(&sim->node[0], &sim->node[1], 0);
+        peer_sim_run(sim, SECONDS(1));
+        check_both_up(sim);
+}
+
+/* Nodes that claim to know a peer and do not can't use up the patience for those that do. */
+TEST(peer_among_many_who_only_pretend)
+{
+        SIM sim = peer_sim_pair(141, &wan);
+        struct addr pretenders[DHT_PEER_RELAYS_MAX];
+        struct peer_dial_spec spec = {
+                .secret_key = sim->node[0].secret_key, .remote_key = peer_sim_key(&sim->node[1]), .relays = pretenders,
+                .relay_count = DHT_PEER_RELAYS_MAX,
+        };
+        struct now now = peer_sim_now(sim);
+        struct peer_dial *dial;
+
+        for (uint8_t i = 0; i < DHT_PEER_RELAYS_MAX; i++)
+                pretenders[i] = (struct addr){ .ip = { 9, 9, 9, i }, .port = 9 };
+        sim->node[0].dialled_us = now.mono_us;
+        check_equal(peer_dial(sim->node[0].set, &spec, &dial, &now), 0);
+        peer_sim_run(sim, SECONDS(20));
+        check_both_up(sim);
+        check(sim->node[0].took_us < SECONDS(5));
+}
+
 TEST(peer_nobody_knows)
 {
         SIM sim = peer_sim_pair(15, &wan);

@@ -46,8 +46,7 @@ enum {
 
 #define PEER_HANDSHAKE_US SECONDS(10)           /* server: from the first handshake message to the client's header */
 #define PEER_REMEMBER_US SECONDS(10)            /* server: repeats of a finished handshake are known that long */
-#define PEER_PASSIVE_US SECONDS(10)             /* open client: waits that long for the server to call */
-#define PEER_REACH_US SECONDS(10)               /* client: from the server's answer to its header */
+#define PEER_REACH_US SECONDS(10)               /* client: from the server's answer to its header, whoever calls whom */
 
 struct peer_config {
         struct random random;
@@ -118,7 +117,7 @@ enum peer_failure {
         PEER_UNANSWERED,        /* known to some, but no handshake came back: dead, stale, or we are not welcome: PEER_CONNECTION_FAILED */
         PEER_INCOMPATIBLE,      /* another version, or no UDX: SERVER_INCOMPATIBLE, SERVER_ERROR */
         PEER_REFUSED,           /* it answered with an error: SERVER_ERROR */
-        PEER_UNREACHED,         /* it answered, but no packet came through where one should: HOLEPUNCH_ABORTED of a passive wait */
+        PEER_UNREACHED,         /* it answered, but no packet came through where one should */
         PEER_NEEDS_PUNCH,       /* it answered, but both of us are behind NATs that only punching would open */
         PEER_BROKEN,            /* what came through was not the peer's */
         PEER_NO_MEMORY,

@@ -19,17 +19,14 @@ enum {
 
 enum dial_event {
         DIAL_ANSWERED,          /* there are addresses to try */
-        DIAL_PROMISED,          /* it will call us */
-        DIAL_CALLED,            /* and did */
+        DIAL_CALLED,            /* it speaks to us from somewhere */
         DIAL_OPENED,            /* its header frame is here */
         DIAL_FAILED,            /* @failure says why */
         DIAL_EVENTS
 };
 
 static const enum peer_dial_state next_state[PEER_DIAL_STATES][DIAL_EVENTS] = {
-        [PEER_DIAL_FINDING]  = { [DIAL_ANSWERED] = PEER_DIAL_REACHING, [DIAL_PROMISED] = PEER_DIAL_AWAITING,
-                                 [DIAL_FAILED] = PEER_DIAL_OVER },
-        [PEER_DIAL_AWAITING] = { [DIAL_CALLED] = PEER_DIAL_REACHING, [DIAL_FAILED] = PEER_DIAL_OVER },
+        [PEER_DIAL_FINDING]  = { [DIAL_ANSWERED] = PEER_DIAL_REACHING, [DIAL_FAILED] = PEER_DIAL_OVER },
         [PEER_DIAL_REACHING] = { [DIAL_CALLED] = PEER_DIAL_REACHING, [DIAL_OPENED] = PEER_DIAL_UP, [DIAL_FAILED] = PEER_DIAL_OVER },
 };
 
@@ -68,12 +65,6 @@ static void enter_reaching(struct peer_dial *dial, const struct now *now)
         take_way(dial, now);
 }
 
-static void enter_awaiting(struct peer_dial *dial, const struct now *now)
-{
-        stop_finding(dial, now);
-        dial->way_us = USEC_NEVER;
-}
-
 static void enter_up(struct peer_dial *dial)
 {
         dial->limit_us = dial->way_us = USEC_NEVER;
@@ -90,7 +81,7 @@ static void enter_over(struct peer_dial *dial, const struct now *now)
         peer_source_report(&dial->source, PEER_DIAL_FAILED);
 }
 
-static void arm(struct peer_dial *dial);
+static void arm(struct peer_dial *dial, const struct now *now);
 
 static void step(struct peer_dial *dial, enum dial_event event, const struct now *now)
 {
@@ -100,9 +91,6 @@ static void step(struct peer_dial *dial, enum dial_event event, const struct now
                 return;
         dial->state = next;
         switch (next) {
-        case PEER_DIAL_AWAITING:
-                enter_awaiting(dial, now);
-                break;
         case PEER_DIAL_REACHING:
                 enter_reaching(dial, now);
                 break;
@@ -117,7 +105,7 @@ static void step(struct peer_dial *dial, enum dial_event event, const struct now
         case PEER_DIAL_STATES:
                 break;
         }
-        arm(dial);
+        arm(dial, now);
 }
 
 static void fail(struct peer_dial *dial, enum peer_failure failure, const struct now *now)
@@ -145,24 +133,33 @@ static bool is_fresh(const struct peer_dial_relay *relay, usec_t now_us)
         return relay->handshake && now_us < relay->asked_us + PATIENCE_US;
 }
 
+static unsigned flying(const struct peer_dial *dial)
+{
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < dial->asked; i++)
+                count += dial->relays[i].handshake != NULL;
+        return count;
+}
+
+static unsigned fresh(const struct peer_dial *dial, usec_t now_us)
+{
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < dial->asked; i++)
+                count += is_fresh(&dial->relays[i], now_us);
+        return count;
+}
+
 /* Asks as many as may be asked now: the same message to each, which the server knows to be one handshake. */
 static void ask(struct peer_dial *dial, const struct now *now)
 {
-        struct peer_set *set = dial->source.set;
-        unsigned flying = 0, fresh = 0;
-
-        for (unsigned i = 0; i < dial->asked; i++) {
-                flying += dial->relays[i].handshake != NULL;
-                fresh += is_fresh(&dial->relays[i], now->mono_us);
-        }
-        while (dial->asked < dial->relay_count && flying < FLYING_MAX && fresh < dial->parallel) {
+        while (dial->asked < dial->relay_count && flying(dial) < FLYING_MAX && fresh(dial, now->mono_us) < dial->parallel) {
                 struct peer_dial_relay *relay = &dial->relays[dial->asked++];
 
                 relay->asked_us = now->mono_us;
-                relay->handshake = dht_handshake_send(set->dht, &relay->addr, dial->target, dial->question, dial->question_len,
-                                                      dial, now);
-                flying += relay->handshake != NULL;
-                fresh += relay->handshake != NULL;
+                relay->handshake = dht_handshake_send(dial->source.set->dht, &relay->addr, dial->target, dial->question,
+                                                      dial->question_len, dial, now);
         }
 }
 
@@ -186,10 +183,7 @@ static void search(struct peer_dial *dial, const struct now *now)
 
 static bool is_asking(const struct peer_dial *dial)
 {
-        for (unsigned i = 0; i < dial->asked; i++)
-                if (dial->relays[i].handshake)
-                        return true;
-        return dial->asked < dial->relay_count;
+        return flying(dial) || dial->asked < dial->relay_count;
 }
 
 /* Goes on with the search, or ends it where nothing is left to try. */
@@ -201,28 +195,28 @@ static void find(struct peer_dial *dial, const struct now *now)
         if (!dial->query && dial->query_us == USEC_NEVER && !is_asking(dial))
                 fail(dial, dial->asked ? PEER_UNANSWERED : PEER_NOT_FOUND, now);
         else
-                arm(dial);
+                arm(dial, now);
 }
 
 /* When a relay that is asked becomes late, so that another may be. */
-static usec_t late_us(const struct peer_dial *dial)
+static usec_t late_us(const struct peer_dial *dial, usec_t now_us)
 {
         usec_t first_us = USEC_NEVER;
 
-        if (dial->asked == dial->relay_count)
+        if (dial->asked == dial->relay_count || flying(dial) == FLYING_MAX)
                 return USEC_NEVER;
         for (unsigned i = 0; i < dial->asked; i++)
-                if (dial->relays[i].handshake)
-                        first_us = usec_min(first_us, dial->relays[i].asked_us);
-        return usec_add(first_us, PATIENCE_US);
+                if (is_fresh(&dial->relays[i], now_us))
+                        first_us = usec_min(first_us, dial->relays[i].asked_us + PATIENCE_US);
+        return first_us;
 }
 
-static void arm(struct peer_dial *dial)
+static void arm(struct peer_dial *dial, const struct now *now)
 {
         usec_t due_us = usec_min(dial->limit_us, dial->way_us);
 
         if (dial->state == PEER_DIAL_FINDING)
-                due_us = usec_min(due_us, usec_min(dial->query_us, late_us(dial)));
+                due_us = usec_min(due_us, usec_min(dial->query_us, late_us(dial, now->mono_us)));
         heap_set(&dial->source.set->timers, &dial->source.timer, due_us);
 }
 
@@ -256,12 +250,12 @@ static void add_near_ways(struct peer_dial *dial, const struct noise_payload *pa
                 add_way(dial, set->server_socket, &theirs[i]);
 }
 
-/* Where to try and what to think when that leads nowhere. */
-static enum dial_event plan(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload)
+/* Where to try, and what to think when that leads nowhere. Who told the server to be open is called besides: the original only waits
+ * for that. */
+static void plan(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload)
 {
         struct peer_set *set = dial->source.set;
         const struct addr *public = peer_first_public(payload->addresses, payload->address_count);
-        bool open = payload->firewall == NOISE_FIREWALL_OPEN, punchable = payload->has_holepunch && payload->relay_count;
         uint32_t socket = dht_socket(set->dht);
 
         dial->failure = PEER_UNREACHED;
@@ -269,12 +263,11 @@ static enum dial_event plan(struct peer_dial *dial, const struct dht_event *even
                 add_way(dial, dial->caller.socket, &dial->caller.remote);
         } else if (!event->relayed) {
                 add_way(dial, socket, &event->from);
-        } else if (open) {
+        } else if (payload->firewall == NOISE_FIREWALL_OPEN) {
                 add_way(dial, socket, public ? public : &event->server);
-        } else if (dial->claimed_open && punchable) {
-                return DIAL_PROMISED;
         } else {
-                dial->failure = dial->claimed_open ? PEER_UNREACHED : PEER_NEEDS_PUNCH;
+                if (!dial->claimed_open)
+                        dial->failure = PEER_NEEDS_PUNCH;
                 if (peer_is_own_host(set, &event->server))
                         add_way(dial, socket, &event->server);
                 else if (addr_host_equal(&event->to, &event->server))
@@ -283,14 +276,6 @@ static enum dial_event plan(struct peer_dial *dial, const struct dht_event *even
                         add_way(dial, socket, public);
                 add_way(dial, socket, &event->server);
         }
-        return DIAL_ANSWERED;
-}
-
-static usec_t patience_us(const struct peer_dial *dial, enum dial_event event)
-{
-        if (event == DIAL_PROMISED)
-                return PEER_PASSIVE_US;
-        return dial->failure == PEER_NEEDS_PUNCH ? BLIND_US : PEER_REACH_US;
 }
 
 static void remember_relays(struct peer_dial *dial, const struct noise_payload *payload)
@@ -305,8 +290,6 @@ static void remember_relays(struct peer_dial *dial, const struct noise_payload *
 static void take_payload(struct peer_dial *dial, const struct dht_event *event, const struct noise_session *session,
                          const struct noise_payload *payload, const struct now *now)
 {
-        enum dial_event next;
-
         if (payload->version != NOISE_PAYLOAD_VERSION) {
                 fail(dial, PEER_INCOMPATIBLE, now);
         } else if (payload->error != NOISE_ERROR_NONE) {
@@ -316,12 +299,12 @@ static void take_payload(struct peer_dial *dial, const struct dht_event *event, 
         } else {
                 conn_set_keys(dial->conn, session, payload->udx_id);
                 remember_relays(dial, payload);
-                next = plan(dial, event, payload);
-                dial->limit_us = now->mono_us + patience_us(dial, next);
-                if (next == DIAL_ANSWERED && !dial->way_count)
-                        fail(dial, PEER_UNREACHED, now);
+                plan(dial, event, payload);
+                dial->limit_us = now->mono_us + (dial->failure == PEER_NEEDS_PUNCH ? BLIND_US : PEER_REACH_US);
+                if (dial->way_count)
+                        step(dial, DIAL_ANSWERED, now);
                 else
-                        step(dial, next, now);
+                        fail(dial, PEER_UNREACHED, now);
         }
 }
 
@@ -413,7 +396,7 @@ void peer_dial_advance(struct peer_dial *dial, const struct now *now)
                 dial->way = (dial->way + 1) % dial->way_count;
                 take_way(dial, now);
         }
-        arm(dial);
+        arm(dial, now);
 }
 
 /* --- From outside --- */

@@ -14,7 +14,7 @@
 enum {
         PEER_ANSWER_MAX = NOISE_PAYLOAD_MAX + NOISE_SECOND_BYTES,
         PEER_QUESTION_MAX = NOISE_PAYLOAD_MAX + NOISE_FIRST_BYTES,
-        PEER_DIAL_RELAYS_MAX = 16,      /* nodes one dial asks at most */
+        PEER_DIAL_RELAYS_MAX = 24,      /* nodes one dial asks at most: all that are nearest, and some that were known */
         PEER_WAYS_MAX = 6,              /* addresses one dial tries */
         PEER_OWN_MAX = PEER_LOCAL_MAX + 1,
 };
@@ -79,8 +79,7 @@ struct peer_way {
 enum peer_dial_state {
         PEER_DIAL_SAME,                 /* in the table: this event means nothing here */
         PEER_DIAL_FINDING,              /* nodes that know it are sought and asked */
-        PEER_DIAL_AWAITING,             /* it answered and will call us */
-        PEER_DIAL_REACHING,             /* it answered and we try its addresses */
+        PEER_DIAL_REACHING,             /* it answered; we try its addresses, or it calls */
         PEER_DIAL_UP,                   /* done, to be reported */
         PEER_DIAL_OVER,                 /* failed, to be reported */
         PEER_DIAL_STATES
