@@ -134,11 +134,10 @@ def walls(stack):
     pair = Pair(stack, echo=serve_echo)
     for instance in (pair.gateway, pair.provider):
         for role in ('swarm', 'router', 'forward', 'resolve'):
-            workers = instance.workers(role)
-            assert workers, f'no {role} worker'
-            for pid in workers:
+            # A gate listens before the worker that serves it is up.
+            for pid in eventually(lambda: instance.workers(role), 5, f'a {role} worker'):
+                eventually(lambda: status(pid)['Seccomp'] == '2', 5, f'a seccomp filter around {role}')
                 facts = status(pid)
-                assert facts['Seccomp'] == '2', f'{role}: no seccomp filter'
                 assert facts['NoNewPrivs'] == '1', role
                 for kind in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'):
                     # Dropping the bounding set needs a capability that an unprivileged supervisor never had.
