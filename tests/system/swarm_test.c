@@ -58,7 +58,8 @@ static void configure(struct instance *instance, uint16_t bootstrap_port, enum i
 {
         struct ipc_link *worker = &instance->host.worker;
         struct ipc_generation generation = { .generation = 1 };
-        struct ipc_swarm_node node = { .persistent = !bootstrap_port, .public_ip = { 127, 0, 0, 1 }, .public_port = instance->port };
+        struct ipc_swarm_node node = { .persistent = !bootstrap_port, .public_ip = { 127, 0, 0, 1 },
+                                       .public_port = instance->port };
         struct ipc_swarm_address address = { .ip = { 127, 0, 0, 1 } };
         struct ipc_swarm_bootstrap bootstrap = { .ip = { 127, 0, 0, 1 }, .port = bootstrap_port };
         struct ipc_swarm_router router = { .public_key = { 1 }, .auth_key = { 2 } };

@@ -113,11 +113,12 @@ static void tell_reachable(struct node_join *join)
 void node_join_peer_event(struct node_join *join, const struct peer_event *event)
 {
         struct node *node = join->node;
+        bool welcome;
 
         switch (event->kind) {
         case PEER_KNOCK:
-                peer_admit(node->peers, event->knock, swarm_admits(join->swarm, event->remote_key, &event->remote, node->now.mono_us),
-                           &node->now);
+                welcome = swarm_admits(join->swarm, event->remote_key, &event->remote, node->now.mono_us);
+                peer_admit(node->peers, event->knock, welcome, &node->now);
                 break;
         case PEER_ACCEPTED:
                 node_link_accepted(join, event);

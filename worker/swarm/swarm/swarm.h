@@ -42,7 +42,7 @@ void swarm_free(struct swarm *swarm);
 /* --- What shall be done --- */
 
 enum swarm_task_kind {
-        SWARM_ANNOUNCE,         /* put our record (addrs: relays to list) at the topic's nodes; clear: withdraw the old first */
+        SWARM_ANNOUNCE,         /* put our record (addrs: relays to list) at the topic's nodes; clear: withdraw old ones first */
         SWARM_LOOKUP,           /* ask the topic's nodes for records */
         SWARM_UNANNOUNCE,       /* withdraw our record, once, in a hurry; a query that still runs is to be stopped */
         SWARM_DIAL,             /* connect to peer (key; addrs: its relays, best guess): ends in swarm_connected() or swarm_over() */
