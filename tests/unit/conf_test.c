@@ -304,7 +304,8 @@ TEST(conf_of_the_command_line_names_flags)
         /* hypergated reads it again, without knowing flags. */
         source.flags = NULL;
         source.flag_count = 0;
-        write_text("sheet", "provider: {services: ['[{\"gatePort\": 1, \"serviceHost\": \"a\", \"servicePort\": 2, \"x\": 3}]']}\n");
+        write_text("sheet", "provider: {services: ['[{\"gatePort\": 1, \"serviceHost\": \"a\", \"servicePort\": 2, \"x\": "
+                            "3}]']}\n");
         source.fd = open("sheet", O_RDONLY | O_CLOEXEC);
         check(strcmp(folder_load(source, &conf), "command line:1:56: warning: unknown key \"x\" is passed over\n") == 0);
         check_service(&conf->provider.services[0], 1, "a", 2, "");
