@@ -49,6 +49,7 @@ static struct conf_report_entry *entry_new(struct conf_report *report, bool warn
         return NULL;
 }
 
+__attribute__((format(printf, 5, 0)))
 static void add(struct conf_report *report, const struct conf_file *file, struct conf_position at, bool warning, const char *format,
                 va_list args)
 {

@@ -156,6 +156,8 @@ static bool take_arguments(struct cli_options *options, int argc, char **argv)
         for (int at = 1; at < argc; at++) {
                 if (!only_operands && strcmp(argv[at], "--") == 0)
                         only_operands = true;
+                else if (!only_operands && strcmp(argv[at], "-h") == 0)
+                        give(options, CLI_OPTION_HELP, argv[at], NULL);
                 else if (!only_operands && argv[at][0] == '-' && argv[at][1]) {
                         if (!take_option(options, argv, &at))
                                 return false;

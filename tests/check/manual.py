@@ -48,7 +48,10 @@ def differ(what, expected, actual):
 def options():
     there = options_of(HYPERGATE)
     completed = set(OPTION.findall((ROOT / 'daemon/cli/hypergate.bash').read_text()))
-    return (differ('hypergate.1', there, options_of_page('hypergate.1')) + differ('hypergate.bash', there, completed) +
+    lines = re.findall(r'^    (?:\S*/)?hypergate .*', (ROOT / 'README.md').read_text(), re.M)
+    unknown = {option for line in lines for option in OPTION.findall(line)} - there
+    return ([f'README.md has {option}, which does not exist' for option in sorted(unknown)] +
+            differ('hypergate.1', there, options_of_page('hypergate.1')) + differ('hypergate.bash', there, completed) +
             differ('hypergated.8', options_of(HYPERGATED), options_of_page('hypergated.8')))
 
 

@@ -102,7 +102,7 @@ def what_can_not_be_printed_is_an_error():
 def help_and_version():
     done = run('--help')
     assert done.returncode == 0 and done.stdout.startswith('usage: hypergate ') and done.stderr == ''
-    assert run('run', '--help').stdout == done.stdout and run('help').stdout == done.stdout
+    assert all(run(*args).stdout == done.stdout for args in (('run', '--help'), ('help',), ('-h',), ('new', '-h')))
     assert re.fullmatch(r'hypergate [0-9.]+\n', run('--version').stdout)
 
 
