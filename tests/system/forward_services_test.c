@@ -134,6 +134,31 @@ TEST(who_refuses_is_quoted_in_the_words_of_an_original)
         finish(&scene);
 }
 
+TEST(a_service_that_is_down_is_told_once_and_so_is_its_return)
+{
+        struct scene scene;
+        uint16_t port = socket_unused_port();
+        char down[96], up[96];
+        int listener;
+
+        begin(&scene, NULL);
+        serve(&scene, port);
+        snprintf(down, sizeof(down), "service 8080 at web.local:%u: Connection refused", port);
+        snprintf(up, sizeof(up), "service 8080 at web.local:%u answers again", port);
+        for (unsigned i = 0; i < 3; i++) {
+                arrive(&scene, GATE);
+                host_expect(&scene.host, &scene.swarm, IPC_CHANNEL_REFUSE, NULL);
+        }
+        listener = socket_listen_at(1, port);
+        for (unsigned i = 0; i < 3; i++)
+                close(expect_ready(&scene, arrive(&scene, GATE)));
+        host_expect_log(&scene.host, up);
+        check(strstr(scene.host.log, down) && !strstr(strstr(scene.host.log, down) + 1, down));
+        check(!strstr(strstr(scene.host.log, up) + 1, up));
+        close(listener);
+        finish(&scene);
+}
+
 TEST(a_name_without_an_address_is_refused_as_such)
 {
         struct ipc_forward_service unresolved = service(GATE, 80, NULL, 0);

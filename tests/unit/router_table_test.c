@@ -305,6 +305,21 @@ TEST(the_table_as_a_whole_is_bounded)
 }
 
 /* Whatever happens in whatever order: what was told adds up to what is there. */
+TEST(peers_without_routes_are_bounded_too)
+{
+        uint8_t peer[32] = { 0 };
+
+        begin();
+        for (unsigned p = 0; p <= ROUTE_PEERS_MAX; p++) {
+                memcpy(peer, &p, sizeof(p));
+                check_equal(route_table_merge(&table, peer, &advert, 0), p < ROUTE_PEERS_MAX ? 0 : -28);
+        }
+        check_equal(table.peers.count, ROUTE_PEERS_MAX);
+        memset(peer, 0, sizeof(peer));
+        check_equal(route_table_merge(&table, peer, &advert, 0), 0);    /* who is known may go on */
+        finish();
+}
+
 TEST(the_story_adds_up)
 {
         uint64_t seed = 7;

@@ -141,6 +141,23 @@ static void refuse(struct arrivals *arrivals, uint64_t number, const char *text)
         worker_send(arrivals->swarm, IPC_CHANNEL_REFUSE, &refused, NULL, 0);
 }
 
+/* A service is down, or up again: said when that changes, not for each who finds it so. */
+static void service_works(struct arrival *arrival, bool works)
+{
+        struct arrivals *arrivals = arrival->arrivals;
+        const struct ipc_forward_service *service = arrival->service;
+
+        if (!services_note(&arrivals->services, service, works))
+                return;
+        if (works)
+                worker_log(arrivals->worker, LOG_NOTICE, NULL, "service %u at %s:%u answers again", arrival->gate_port,
+                           service->host, service->service_port);
+        else
+                worker_log(arrivals->worker, LOG_NOTICE, NULL, "service %u at %s:%u: %s; who wants it is refused",
+                           arrival->gate_port, service->host, service->service_port,
+                           service->count ? strerror(arrival->error) : "the name has no address");
+}
+
 /* In the words of an original, which gets them from Node.js. */
 static void give_up(struct arrival *arrival)
 {
@@ -154,8 +171,7 @@ static void give_up(struct arrival *arrival)
                 snprintf(text, sizeof(text), "Error: getaddrinfo ENOTFOUND %s", service->host);
         else
                 snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->error), address);
-        worker_log(arrival->arrivals->worker, LOG_INFO, NULL, "service %u at %s:%u: %s", arrival->gate_port, service->host,
-                   service->service_port, service->count ? strerror(arrival->error) : "the name has no address");
+        service_works(arrival, false);
         refuse(arrival->arrivals, arrival->number, text);
         arrival_free(arrival);
 }
@@ -185,6 +201,7 @@ static void connected(struct arrival *arrival)
         struct ipc_channel ready = { .channel = arrival->number };
         int fd = stop_trying(arrival), r;
 
+        service_works(arrival, true);
         stop_pending(arrival);
         r = worker_send(arrivals->swarm, IPC_CHANNEL_READY, &ready, &fd, 1);
         close(fd);

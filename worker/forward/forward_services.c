@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cleanup.h"
 
 struct service {
         struct list in_list;
         struct ipc_forward_service what;
+        bool down;                      /* by the last attempt */
 };
 
 void services_init(struct services *services, const struct random *random)
@@ -94,7 +96,7 @@ void services_begin(struct services *services)
 /* The group is made at once, so that nothing can fail at the end. */
 int services_add(struct services *services, const struct ipc_forward_service *what)
 {
-        struct service *service = malloc(sizeof(*service));
+        struct service *service = calloc(1, sizeof(*service));
 
         if (!service || !get(services, what->gate_port, what->protocol)) {
                 free(service);
@@ -129,4 +131,22 @@ const struct ipc_forward_service *services_pick(struct services *services, uint1
         list_remove(first);
         list_push_back(&group->services, first);
         return &list_entry(first, struct service, in_list)->what;
+}
+
+bool services_note(struct services *services, const struct ipc_forward_service *what, bool works)
+{
+        struct service_group *group = find(services, what->gate_port, what->protocol);
+
+        if (!group)
+                return false;
+        list_for_each(at, &group->services) {
+                struct service *service = list_entry(at, struct service, in_list);
+                bool news = service->down == works;
+
+                if (memcmp(&service->what, what, sizeof(*what)) != 0)
+                        continue;
+                service->down = !works;
+                return news;
+        }
+        return false;
 }

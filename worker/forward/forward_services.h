@@ -35,6 +35,9 @@ int services_add(struct services *services, const struct ipc_forward_service *se
 /* Whose turn it is, or NULL. Valid until services_end(). */
 const struct ipc_forward_service *services_pick(struct services *services, uint16_t gate_port, uint16_t protocol);
 
+/* Notes whether a connection to @service could be made; true when that is news. One that is not configured any more is none. */
+bool services_note(struct services *services, const struct ipc_forward_service *service, bool works);
+
 /* Walks all groups: NULL is the first. Don't forget the current one before the next was taken. */
 struct service_group *services_next(const struct services *services, const struct service_group *group);
 void services_forget(struct services *services, struct service_group *group);

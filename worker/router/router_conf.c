@@ -13,7 +13,12 @@ void router_conf_fini(struct router_conf *conf)
 {
         free(conf->filters);
         free(conf->gates);
-        memset(conf, 0, sizeof(*conf));
+        conf->filters = NULL;
+        conf->gates = NULL;
+        conf->filter_count = conf->filter_room = conf->gate_count = conf->gate_room = 0;
+        conf->service_count = conf->surplus = 0;        /* the services themselves are left: memory nobody touched costs nothing */
+        conf->roles = 0;
+        conf->open = false;
 }
 
 void router_conf_begin(struct router_conf *conf)

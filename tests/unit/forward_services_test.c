@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_services.h"
+
+#include <string.h>
+
+#include "test.h"
+
+static struct services services;
+static uint64_t seed;
+static const struct random random_source = { test_random_fill, &seed };
+
+static struct ipc_forward_service service(uint16_t gate_port, uint16_t service_port)
+{
+        return (struct ipc_forward_service){ .gate_port = gate_port, .service_port = service_port, .host = "h" };
+}
+
+static void add(uint16_t gate_port, uint16_t service_port)
+{
+        struct ipc_forward_service one = service(gate_port, service_port);
+
+        check_equal(services_add(&services, &one), 0);
+}
+
+/* The service port whose turn it is; 0: none. */
+static unsigned pick(uint16_t gate_port)
+{
+        const struct ipc_forward_service *picked = services_pick(&services, gate_port, IPC_TCP);
+
+        return picked ? picked->service_port : 0;
+}
+
+TEST(alternatives_take_turns)
+{
+        services_init(&services, &random_source);
+        add(1, 11);
+        add(2, 21);
+        add(1, 12);
+        check_equal(pick(1), 0);                /* not before the end */
+        services_end(&services);
+        check_equal(pick(1), 11);
+        check_equal(pick(2), 21);
+        check_equal(pick(1), 12);
+        check_equal(pick(1), 11);
+        check_equal(pick(2), 21);
+        check_equal(pick(3), 0);
+        services_fini(&services);
+}
+
+TEST(a_new_list_replaces_the_old_and_one_without_an_end_is_no_list)
+{
+        services_init(&services, &random_source);
+        add(1, 11);
+        services_end(&services);
+        services_begin(&services);
+        add(2, 21);
+        check_equal(pick(1), 11);
+        services_begin(&services);              /* told anew: the half list is forgotten */
+        add(3, 31);
+        services_end(&services);
+        check_equal(pick(1), 0);
+        check_equal(pick(2), 0);
+        check_equal(pick(3), 31);
+        services_fini(&services);
+}
+
+TEST(empty_groups_stay_until_forgotten)
+{
+        struct service_group *group, *next;
+
+        services_init(&services, &random_source);
+        add(1, 11);
+        services_end(&services);
+        services_begin(&services);
+        services_end(&services);
+        check_equal(services.groups.count, 1);
+        for (group = services_next(&services, NULL); group; group = next) {
+                next = services_next(&services, group);
+                check(list_empty(&group->services));
+                services_forget(&services, group);
+        }
+        check_equal(services.groups.count, 0);
+        services_fini(&services);
+}
+
+TEST(each_service_has_its_own_news)
+{
+        struct ipc_forward_service up = service(1, 11), down = service(1, 12), other = service(1, 13);
+
+        services_init(&services, &random_source);
+        add(1, 11);
+        add(1, 12);
+        services_end(&services);
+        check(!services_note(&services, &up, true));
+        check(services_note(&services, &down, false));
+        for (unsigned i = 0; i < 3; i++) {
+                check(!services_note(&services, &up, true));
+                check(!services_note(&services, &down, false));
+        }
+        check(services_note(&services, &down, true));
+        check(!services_note(&services, &other, false));        /* not configured any more */
+        services_fini(&services);
+}
