@@ -183,6 +183,13 @@ static void lookup(struct world *w)
         check(dht_query(w->dht, &(struct dht_query_spec){ .operation = DHT_LOOKUP, .target = target }, &w->now));
 }
 
+static void keypair(uint8_t secret_key[64])
+{
+        uint8_t seed[32] = { 7 }, public_key[32];
+
+        crypto_sign_seed_keypair(public_key, secret_key, seed);
+}
+
 /* --- The walk --- */
 
 /* Thirty nodes that all know each other. */
@@ -309,29 +316,69 @@ TEST(dht_query_asks_no_bogons_and_on_a_private_network_only_private_ones)
         check_equal(last(private_world, DHT_QUERY_DONE)->closest_count, 4);
 }
 
+static struct addr private_numbered(unsigned number)
+{
+        return (struct addr){ { 10, 0, (uint8_t)number, 1 }, SERVER_PORT };
+}
+
 static bool third_is_dead(struct world *w, const struct asked *asked, struct rpc_message *out)
 {
-        struct addr addrs[3] = { numbered(1), numbered(2), numbered(3) };
+        bool on_private = asked->to.ip[0] == 10;
+        struct addr addrs[3];
 
+        for (unsigned i = 0; i < 3; i++)
+                addrs[i] = on_private ? private_numbered(i + 1) : numbered(i + 1);
         name(w, out, addrs, 3);
         return asked->to.ip[2] != 3;
 }
 
-TEST(dht_query_waits_for_a_dead_node_as_long_as_its_second_send)
+struct patience {
+        usec_t waited_us;
+        size_t sends;                   /* to the dead node */
+};
+
+/* A query in a network of four, one of which is dead. */
+static struct patience patience_of(enum dht_operation operation, bool on_private)
 {
-        WORLD(w, third_is_dead, boot());
-        struct addr dead = numbered(3);
+        struct addr first = on_private ? private_numbered(0) : numbered(0), dead = on_private ? private_numbered(3) : numbered(3);
+        uint8_t secret_key[64];
+        WORLD(w, third_is_dead, &first);
+        usec_t start_us;
         size_t from;
 
+        keypair(secret_key);
         run(w, SECONDS(3));
         from = w->asked_count;
-        lookup(w);
-        run(w, MSEC(1400));
-        check(!last(w, DHT_QUERY_DONE));
-        run(w, MSEC(200));
-        check(last(w, DHT_QUERY_DONE) && last(w, DHT_QUERY_DONE)->replies == 3);
+        start_us = w->now.mono_us;
+        check(dht_query(w->dht, &(struct dht_query_spec){ .operation = operation, .target = target, .secret_key = secret_key },
+                        &w->now));
+        while (!last(w, DHT_QUERY_DONE))
+                run(w, MSEC(10));
+        check_equal(last(w, DHT_QUERY_DONE)->replies, 3);
+        start_us = w->now.mono_us - start_us;
         run(w, SECONDS(10));
-        check_equal(sent(w, from, false, 3, &dead), 2);
+        return (struct patience){ start_us, sent(w, from, false, 3, &dead) };
+}
+
+TEST(dht_query_waits_for_a_dead_node_as_long_as_its_second_send)
+{
+        struct patience patience = patience_of(DHT_LOOKUP, false);
+
+        check(patience.sends == 2 && patience.waited_us >= MSEC(1500) && patience.waited_us < MSEC(1600));
+}
+
+TEST(dht_query_on_a_private_network_takes_who_is_much_slower_for_dead)
+{
+        struct patience patience = patience_of(DHT_LOOKUP, true);
+
+        check(patience.sends == 1 && patience.waited_us >= MSEC(250) && patience.waited_us < MSEC(300));
+}
+
+TEST(dht_unannounce_gives_a_silent_node_a_second_chance)
+{
+        struct patience patience = patience_of(DHT_UNANNOUNCE, true);
+
+        check(patience.sends == 2 && patience.waited_us >= MSEC(1500) && patience.waited_us < MSEC(1600));
 }
 
 static bool only_first_answers(struct world *w, const struct asked *asked, struct rpc_message *out)
@@ -388,13 +435,6 @@ TEST(dht_find_peer_takes_only_the_record_of_the_key_asked_for)
         run(w, SECONDS(1));
         check_equal(count(w, DHT_PEER_FOUND), 1);
         check_equal(last(w, DHT_PEER_FOUND)->from.ip[2], 5);
-}
-
-static void keypair(uint8_t secret_key[64])
-{
-        uint8_t seed[32] = { 7 }, public_key[32];
-
-        crypto_sign_seed_keypair(public_key, secret_key, seed);
 }
 
 /* Every token is worn out when it is used for the first time. */

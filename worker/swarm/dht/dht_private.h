@@ -101,6 +101,7 @@ struct dht_visit {
         enum dht_visit_state state;
         enum dht_commit_state commit;
         struct rpc_request *request;    /* of the visit, later of the commit */
+        usec_t asked_us;
         unsigned referrer_count;
         uint16_t referrers[DHT_REFERRERS_MAX];
 };
@@ -124,6 +125,8 @@ struct dht_query {
         uint16_t closest[DHT_K];        /* visits that answered, nearest first */
         size_t closest_count;
         unsigned in_flight, slow, successes, errors, committing, accepted;
+        usec_t asked_us;                /* the last visit */
+        usec_t slowest_us;              /* answer to a first send */
 };
 
 struct dht_query *dht_query_start(struct dht *dht, const struct dht_query_spec *spec, enum dht_purpose purpose,

@@ -17,7 +17,8 @@ enum {
         NEW_PER_NET = 8,                /* and all replies together */
 };
 
-#define PATIENCE_US MSEC(500)           /* for slow nodes, when there is nobody else to wait for: the answer to their second send */
+#define PATIENCE_US MSEC(1500)          /* for those asked last: time for the answer to their second send */
+#define PATIENCE_PRIVATE_US MSEC(250)   /* at least, on a private network smaller than DHT_K */
 #define HELD_LIMIT_US SECONDS(10)
 
 /* --- Visits --- */
@@ -136,6 +137,7 @@ static void visit_ask(struct dht *dht, struct dht_query *query, struct dht_visit
                 .retries = query->retries, .kind = DHT_ASK_VISIT, .context = query,
         };
 
+        visit->asked_us = query->asked_us = now->mono_us;
         visit->request = rpc_request(dht->rpc, &spec, now->mono_us);
         visit->state = visit->request ? DHT_VISIT_ASKED : DHT_VISIT_DOWN;
         if (visit->request)
@@ -195,8 +197,7 @@ static void leave_visits(struct dht *dht, struct dht_query *query, const struct 
 
                 if (visit->state != DHT_VISIT_ASKED && visit->state != DHT_VISIT_SLOW)
                         continue;
-                if (rpc_request_sends(visit->request) > 1)
-                        hint_referrers(dht, query, visit, now);
+                hint_referrers(dht, query, visit, now);
                 rpc_cancel(dht->rpc, visit->request);
                 visit->request = NULL;
                 visit->state = DHT_VISIT_LEFT;
@@ -212,30 +213,31 @@ static void walk_over(struct dht *dht, struct dht_query *query, const struct now
         dht_commit_begin(dht, query, now);
 }
 
-/* Only slow nodes are out. JavaScript nodes give them up at once when there are DHT_K answers, which under loss misses a tenth of
- * the nearest, or else wait out all their sends, which in a small network is 6 s for every dead node in it. */
-static bool only_slow(const struct dht_query *query)
+/* How long those asked last may take when nobody else is left to ask. JavaScript nodes give slow ones up at once when there are
+ * DHT_K answers, which under loss misses a tenth of the nearest, or else wait out all their sends, which in a small network is 6 s
+ * for every dead node in it. On a small private network, where hardly anything is lost, who takes much longer than all the others
+ * is taken for dead; but a withdrawal has to reach everybody. */
+static usec_t patience(const struct dht *dht, const struct dht_query *query)
 {
-        return query->in_flight == query->slow && query->closest_count > 0;
+        if (!dht->private_network || query->closest_count == DHT_K || query->operation == DHT_UNANNOUNCE)
+                return PATIENCE_US;
+        return usec_min(usec_max(PATIENCE_PRIVATE_US, 4 * query->slowest_us), PATIENCE_US);
 }
 
 /* Goes on as far as possible. The query may be gone afterwards, unless it is a caller's. */
 static void pump(struct dht *dht, struct dht_query *query, const struct now *now)
 {
-        while (ask_pending(dht, query, now)) {
-                if (!query->table_used && query->in_flight == 0 && query->successes < SUCCESSES_FEW) {
-                        add_from_table(dht, query);
-                        continue;
-                }
-                if (query->in_flight == 0)
-                        walk_over(dht, query, now);
-                else if (!only_slow(query))
-                        dht_due_set(dht, &query->due, USEC_NEVER);
-                else if (!heap_holds(&query->due.entry))
-                        dht_due_set(dht, &query->due, now->mono_us + PATIENCE_US);
-                return;
+        bool asked_all = ask_pending(dht, query, now);
+
+        if (asked_all && !query->table_used && query->in_flight == 0 && query->successes < SUCCESSES_FEW) {
+                add_from_table(dht, query);
+                asked_all = ask_pending(dht, query, now);
         }
-        dht_due_set(dht, &query->due, USEC_NEVER);
+        if (asked_all && query->in_flight == 0)
+                walk_over(dht, query, now);
+        else
+                dht_due_set(dht, &query->due,
+                            asked_all && query->closest_count ? query->asked_us + patience(dht, query) : USEC_NEVER);
 }
 
 void dht_query_due(struct dht *dht, struct dht_due *due, const struct now *now)
@@ -384,6 +386,8 @@ static void take_answer(struct dht *dht, struct dht_query *query, struct dht_vis
         uint16_t index = (uint16_t)(visit - query->visits);
 
         visit->to = message->to;
+        if (event->sends == 1)
+                query->slowest_us = usec_max(query->slowest_us, now->mono_us - visit->asked_us);
         if (message->error == RPC_ERROR_NONE) {
                 query->successes++;
                 visit->has_token = message->token && message->id;
