@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What strangers have a say in when peers meet: the payload of a handshake, either way, and the stream's first bytes. The input is
  *
- *      flags u8        bit 0: we dial and the input answers, else it knocks; bit 1: its message is the payload as it is, not sealed;
- *                      bit 2: a true header frame goes before the stream's bytes; bits 3, 4: they are one true message, or two
+ *      flags u8        bit 0: we dial and the input answers, else it knocks; bit 1: its message is the payload as it is, not
+ *                      sealed; bit 2: a true header frame goes before the stream's bytes; bits 3, 4: one true message, or two
  *      length u8       of the payload
  *      payload, then the stream's bytes
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Peers that dial each other over a network in memory, with a DHT that is no more than a directory: it carries handshakes through
- * the relays it is told of, and does to them what a test wants. An application at each end of each connection writes a known pattern
- * and checks what it reads. */
+/* Peers that dial each other over a network in memory, with a DHT that is no more than a directory: it carries handshakes
+ * through the relays it is told of, and does to them what a test wants. An application at each end of each connection writes
+ * a known pattern and checks what it reads. */
 #ifndef HG_PEER_SIM_H
 #define HG_PEER_SIM_H
 

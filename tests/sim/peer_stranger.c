@@ -38,8 +38,10 @@ void stranger_fini(struct stranger *stranger)
 
 void stranger_prepare_raw(struct stranger *stranger, const uint8_t key[NOISE_KEY_BYTES], const void *payload, size_t len)
 {
+        const struct random *random = net_random(stranger->sim->net);
+
         noise_init(&stranger->noise, stranger->secret_key, noise_hyperdht_prologue, NOISE_PROLOGUE_BYTES);
-        assert(noise_initiate(&stranger->noise, key, net_random(stranger->sim->net), payload, len, stranger->question) == NOISE_FINE);
+        assert(noise_initiate(&stranger->noise, key, random, payload, len, stranger->question) == NOISE_FINE);
         stranger->question_len = len + NOISE_FIRST_BYTES;
 }
 

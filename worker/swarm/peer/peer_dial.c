@@ -30,6 +30,51 @@ static const enum peer_dial_state next_state[PEER_DIAL_STATES][DIAL_EVENTS] = {
         [PEER_DIAL_REACHING] = { [DIAL_CALLED] = PEER_DIAL_REACHING, [DIAL_OPENED] = PEER_DIAL_UP, [DIAL_FAILED] = PEER_DIAL_OVER },
 };
 
+static bool is_fresh(const struct peer_dial_relay *relay, usec_t now_us)
+{
+        return relay->handshake && now_us < relay->asked_us + PATIENCE_US;
+}
+
+static unsigned flying(const struct peer_dial *dial)
+{
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < dial->asked; i++)
+                count += dial->relays[i].handshake != NULL;
+        return count;
+}
+
+static unsigned fresh(const struct peer_dial *dial, usec_t now_us)
+{
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < dial->asked; i++)
+                count += is_fresh(&dial->relays[i], now_us);
+        return count;
+}
+
+/* When a relay that is asked becomes late, so that another may be. */
+static usec_t late_us(const struct peer_dial *dial, usec_t now_us)
+{
+        usec_t first_us = USEC_NEVER;
+
+        if (dial->asked == dial->relay_count || flying(dial) == FLYING_MAX)
+                return USEC_NEVER;
+        for (unsigned i = 0; i < dial->asked; i++)
+                if (is_fresh(&dial->relays[i], now_us))
+                        first_us = usec_min(first_us, dial->relays[i].asked_us + PATIENCE_US);
+        return first_us;
+}
+
+static void arm(struct peer_dial *dial, const struct now *now)
+{
+        usec_t due_us = usec_min(dial->limit_us, dial->way_us);
+
+        if (dial->state == PEER_DIAL_FINDING)
+                due_us = usec_min(due_us, usec_min(dial->query_us, late_us(dial, now->mono_us)));
+        heap_set(&dial->source.set->timers, &dial->source.timer, due_us);
+}
+
 /* No more news from the DHT. */
 static void stop_finding(struct peer_dial *dial, const struct now *now)
 {
@@ -81,8 +126,6 @@ static void enter_over(struct peer_dial *dial, const struct now *now)
         peer_source_report(&dial->source, PEER_DIAL_FAILED);
 }
 
-static void arm(struct peer_dial *dial, const struct now *now);
-
 static void step(struct peer_dial *dial, enum dial_event event, const struct now *now)
 {
         enum peer_dial_state next = next_state[dial->state][event];
@@ -126,29 +169,6 @@ static void add_relay(struct peer_dial *dial, const struct addr *addr)
                 if (addr_equal(&dial->relays[i].addr, addr))
                         return;
         dial->relays[dial->relay_count++] = (struct peer_dial_relay){ .addr = *addr };
-}
-
-static bool is_fresh(const struct peer_dial_relay *relay, usec_t now_us)
-{
-        return relay->handshake && now_us < relay->asked_us + PATIENCE_US;
-}
-
-static unsigned flying(const struct peer_dial *dial)
-{
-        unsigned count = 0;
-
-        for (unsigned i = 0; i < dial->asked; i++)
-                count += dial->relays[i].handshake != NULL;
-        return count;
-}
-
-static unsigned fresh(const struct peer_dial *dial, usec_t now_us)
-{
-        unsigned count = 0;
-
-        for (unsigned i = 0; i < dial->asked; i++)
-                count += is_fresh(&dial->relays[i], now_us);
-        return count;
 }
 
 /* Asks as many as may be asked now: the same message to each, which the server knows to be one handshake. */
@@ -198,28 +218,6 @@ static void find(struct peer_dial *dial, const struct now *now)
                 arm(dial, now);
 }
 
-/* When a relay that is asked becomes late, so that another may be. */
-static usec_t late_us(const struct peer_dial *dial, usec_t now_us)
-{
-        usec_t first_us = USEC_NEVER;
-
-        if (dial->asked == dial->relay_count || flying(dial) == FLYING_MAX)
-                return USEC_NEVER;
-        for (unsigned i = 0; i < dial->asked; i++)
-                if (is_fresh(&dial->relays[i], now_us))
-                        first_us = usec_min(first_us, dial->relays[i].asked_us + PATIENCE_US);
-        return first_us;
-}
-
-static void arm(struct peer_dial *dial, const struct now *now)
-{
-        usec_t due_us = usec_min(dial->limit_us, dial->way_us);
-
-        if (dial->state == PEER_DIAL_FINDING)
-                due_us = usec_min(due_us, usec_min(dial->query_us, late_us(dial, now->mono_us)));
-        heap_set(&dial->source.set->timers, &dial->source.timer, due_us);
-}
-
 /* --- The answer: C5 to C9 --- */
 
 static void add_way(struct peer_dial *dial, uint32_t socket, const struct addr *remote)
@@ -232,7 +230,8 @@ static void add_way(struct peer_dial *dial, uint32_t socket, const struct addr *
         dial->ways[dial->way_count++] = (struct peer_way){ .socket = socket, .remote = *remote };
 }
 
-/* Addresses of one who is behind the same public address as we are: the likeliest first. From our server socket, as the original. */
+/* Addresses of one who is behind the same public address as we are, the likeliest first. From our server socket, as hyperdht
+ * does. */
 static void add_near_ways(struct peer_dial *dial, const struct noise_payload *payload)
 {
         struct peer_set *set = dial->source.set;
@@ -250,8 +249,8 @@ static void add_near_ways(struct peer_dial *dial, const struct noise_payload *pa
                 add_way(dial, set->server_socket, &theirs[i]);
 }
 
-/* Where to try, and what to think when that leads nowhere. Who told the server to be open is called besides: the original only waits
- * for that. */
+/* Where to try, and what to think when that leads nowhere. Who told the server to be open is called besides; hyperdht only waits for
+ * that. */
 static void plan(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload)
 {
         struct peer_set *set = dial->source.set;
