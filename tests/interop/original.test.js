@@ -136,14 +136,14 @@ for (const kind of Object.keys(nodes)) {
 test('whoever knows the topic but not the secret learns no route and opens no gate', 60, async ({ after }) => {
   const secret = newSecret()
   const { topic } = router(secret)
-  const impostor = { topic, authKey: crypto.randomBytes(64) }
+  const impostor = () => ({ topic, authKey: crypto.randomBytes(64) })       // they don't trust each other either
   const { list, gate } = await services(after)
   const { bootstrap } = await dht()
   const provider = await ourProvider(after, secret, list)
   const evil = await freePort()
-  const evilGateway = new Gateway({ secret: impostor, bootstrap, refreshMs: 500 })
+  const evilGateway = new Gateway({ secret: impostor(), bootstrap, refreshMs: 500 })
   after(() => evilGateway.close())
-  const evilProvider = new Provider({ secret: impostor, bootstrap, advertiseMs: 500, services: [{ gatePort: evil, servicePort: 1 }] })
+  const evilProvider = new Provider({ secret: impostor(), bootstrap, advertiseMs: 500, services: [{ gatePort: evil, servicePort: 1 }] })
   after(() => evilProvider.close())
   const sent = []
   for (const double of [evilGateway, evilProvider]) double.swarm.on('connection', (stream) => stream.on('data', (bytes) => sent.push(bytes)))

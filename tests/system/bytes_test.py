@@ -35,6 +35,8 @@ def half_close(stack):
 
     received = []
     pair = Pair(stack, digest=serve_digest, first=serve_first)
+    eventually(lambda: received, 10, 'the look whether the gate is open is over')
+    received.clear()
     data = pattern('half', 2 * MB)
     for _ in range(10):
         assert talk(pair.gate['digest'], data).decode() == digest(data)
@@ -81,6 +83,8 @@ def closed_at_once(stack):
 
     received = []
     pair = Pair(stack, sink=serve)
+    eventually(lambda: received, 10, 'the look whether the gate is open is over')
+    received.clear()
     data = pattern('upload', 100000)
     for _ in range(200):
         with connect(pair.gate['sink']) as connection:
@@ -126,6 +130,8 @@ def broken_is_seen_as_broken(stack):
 
     ends = []
     pair = Pair(stack, reset=serve_reset, wait=serve_wait)
+    eventually(lambda: ends, 10, 'the look whether the gate is open is over')
+    ends.clear()
     with connect(pair.gate['reset']) as connection:
         connection.sendall(b'x' * 10)
         assert how_it_ends(connection) == 'reset'

@@ -148,8 +148,9 @@ def walls(stack):
                 assert core[4] == '0', f'{role}: core {core}'
                 # Who is not dumpable belongs to root in /proc, whoever runs it.
                 assert os.stat(f'/proc/{pid}/maps').st_uid == 0, f'{role} is dumpable'
-                with open(f'/proc/{pid}/environ', 'rb') as environment:
-                    assert environment.read() == b'', f'{role} has an environment'
+                if os.getuid() == 0:    # nobody else may look
+                    with open(f'/proc/{pid}/environ', 'rb') as environment:
+                        assert environment.read() == b'', f'{role} has an environment'
 
 
 @test
@@ -159,7 +160,7 @@ def secrets_stay(stack):
     secret = pair.secret.encode()
     for instance in (pair.gateway, pair.provider):
         for pid in instance.tree():
-            for name in ('cmdline', 'environ'):
+            for name in ('cmdline', 'environ') if os.getuid() == 0 else ('cmdline',):
                 with open(f'/proc/{pid}/{name}', 'rb') as file:
                     assert secret not in file.read(), f'{program(pid)}: {name}'
         assert pair.secret not in instance.log()

@@ -81,13 +81,12 @@ class Gateway {
     if (!link) return socket.end()
     socket.pause()                  // or what arrives before pipeOut() flows to nobody
     socket.removeAllListeners('data')
-    socket.removeAllListeners('end')
     const channel = new Channel(link, id, socket)
     this.channels.set(id, channel)
-    for (const bytes of held) await link.sendData(id, bytes)
-    if (ended) return this.halfOpen && link.send(END, id)
-    socket.on('end', () => link.send(END, id))
     socket.on('close', (hadError) => { if (this.channels.delete(id) && (hadError || this.halfOpen)) link.send(CLOSE, id) })
+    for (const bytes of held) await link.sendData(id, bytes)
+    if (ended) return this.halfOpen && link.send(END, id)       // the original forgets it
+    socket.on('end', () => link.send(END, id))
     channel.pipeOut()
   }
 
