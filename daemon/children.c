@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,24 +99,49 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
                 child_kill(child, "did not stop in time");
 }
 
-static void on_stuck(struct ev_loop *loop, ev_timer *timer, int events)
+static void set_stuck(struct child *child)
 {
-        child_kill(timer->data, "takes no messages any more");
+        child->sent_before = child->sent;
+        ev_timer_again(child->children->loop, &child->stuck);
 }
 
-/* The stuck timer runs from when words began to wait, anew with each that went. */
+/* Whether the kernel still holds something that it has not read: unix(7), SIOCOUTQ. */
+static bool leaves_unread(const struct child *child)
+{
+        int bytes = 0;
+
+        return ioctl(child->link.fd, SIOCOUTQ, &bytes) == 0 && bytes > 0;
+}
+
+/* What waits in our queue would have set the timer anew by going on. What waits in the kernel may have come just now, unless
+ * nothing was sent since. */
+void child_look(struct child *child)
+{
+        bool queued = ipc_link_queued(&child->link), unread = queued || leaves_unread(child);
+
+        if (!unread)
+                ev_timer_stop(child->children->loop, &child->stuck);
+        else if (child->state == CHILD_STARTING || (!queued && child->sent != child->sent_before))
+                set_stuck(child);
+        else
+                child_kill(child, "takes no messages any more");
+}
+
+static void on_stuck(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        child_look(timer->data);
+}
+
 static void watch_queue(struct child *child)
 {
         struct ev_loop *loop = child->children->loop;
 
-        if (ipc_link_queued(&child->link)) {
+        if (ipc_link_queued(&child->link))
                 ev_io_start(loop, &child->writable);
-                if (!ev_is_active(&child->stuck))
-                        ev_timer_again(loop, &child->stuck);
-        } else {
+        else
                 ev_io_stop(loop, &child->writable);
-                ev_timer_stop(loop, &child->stuck);
-        }
+        if (!ev_is_active(&child->stuck))
+                set_stuck(child);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
@@ -128,7 +155,7 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
                 return;
         }
         if (child->link.queued_bytes < before)
-                ev_timer_again(loop, &child->stuck);
+                set_stuck(child);
         watch_queue(child);
 }
 
@@ -139,6 +166,7 @@ int child_send(struct child *child, enum ipc_type type, const void *payload, con
         if (child->link.fd < 0)
                 return -EPIPE;
         r = ipc_link_send(&child->link, type, payload, fds, fd_count);
+        child->sent++;
         watch_queue(child);
         if (r < 0 && r != -EPIPE)
                 child_kill(child, r == -ENOBUFS ? "takes no messages any more" : strerror(-r));

@@ -20,7 +20,7 @@ enum {
         CHILD_LONGEST_WAIT_MS = 30000,
         CHILD_STEADY_S = 5,             /* having run this long, it starts from zero again */
         CHILD_READY_S = 20,             /* to begin and confine itself */
-        CHILD_STUCK_S = 10,             /* with words waiting for it and none taken */
+        CHILD_STUCK_S = 10,             /* with messages waiting for it and none taken */
         CHILD_KILL_S = 1,               /* past the deadline it was told to stop by, or after its link broke */
 };
 
@@ -50,7 +50,8 @@ struct child {
         ev_io readable, writable;
         ev_child exited;
         ev_timer due;                   /* what @state says: start it, or kill it */
-        ev_timer stuck;                 /* runs while words wait for it */
+        ev_timer stuck;                 /* runs while messages wait for it, here or in the kernel */
+        uint64_t sent, sent_before;     /* messages; when @stuck was last set */
         struct words words;
         struct log_limit limit;
         struct {
@@ -105,6 +106,9 @@ bool child_alive(const struct child *child);
 /* Sends or queues. A child that doesn't take its words any more is killed and starts again, knowing nothing: no need to look
  * at what this returns (as ipc_link_send()), except to save work. */
 int child_send(struct child *child, enum ipc_type type, const void *payload, const int *fds, size_t fd_count);
+
+/* Whether it takes its messages: what a timer does some time after each. Kills one that has left them for CHILD_STUCK_S. */
+void child_look(struct child *child);
 
 /* Ends this life: SIGKILL. It is started again unless it was stopping. @why: for the log. */
 void child_kill(struct child *child, const char *why);

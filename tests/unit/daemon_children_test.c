@@ -103,6 +103,42 @@ TEST(a_child_that_takes_no_more_is_killed)
         world_end(&world);
 }
 
+TEST(a_child_that_reads_is_left_in_peace)
+{
+        struct ipc_generation generation = { 0 };
+        struct ipc_received message;
+        struct world world;
+
+        world_begin(&world, IPC_ROUTER);
+        child_send(&world.child, IPC_CONF_BEGIN, &generation, NULL, 0);
+        check_equal(world_told(&world, &message), IPC_CONF_BEGIN);
+        check(world_fire(&world, &world.child.stuck));
+        check(!ev_is_active(&world.child.stuck));       /* and an idle one wakes nobody */
+        check(*world_logged(&world) == '\0');
+        world_end(&world);
+}
+
+TEST(a_child_that_leaves_one_message_unread_for_long_is_killed)
+{
+        struct ipc_generation generation = { 0 };
+        struct world world;
+
+        world_begin(&world, IPC_ROUTER);
+        give_process(&world);
+        child_send(&world.child, IPC_CONF_BEGIN, &generation, NULL, 0);
+        child_send(&world.child, IPC_CONF_END, &generation, NULL, 0);
+        check(world_fire(&world, &world.child.stuck));          /* the second came later: one more look */
+        check(*world_logged(&world) == '\0');
+        world.child.state = CHILD_STARTING;
+        check(world_fire(&world, &world.child.stuck));          /* it has its own time to get ready */
+        check(*world_logged(&world) == '\0');
+        world.child.state = CHILD_UP;
+        check(world_fire(&world, &world.child.stuck));
+        check(was_killed(&world));
+        check(strstr(world_logged(&world), "takes no messages any more: killed"));
+        world_end(&world);
+}
+
 static struct child child_of(enum ipc_role role, struct forward *forward)
 {
         return (struct child){ .role = role, .context = forward };

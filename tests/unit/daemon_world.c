@@ -11,6 +11,11 @@ static void on_nothing(struct ev_loop *loop, ev_io *watcher, int events)
 {
 }
 
+static void on_stuck(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        child_look(timer->data);
+}
+
 static void on_no_time(struct ev_loop *loop, ev_timer *timer, int events)
 {
 }
@@ -33,7 +38,8 @@ void world_begin(struct world *world, enum ipc_role role)
         ipc_link_init(&world->worker, pair[1], role, IPC_SUPERVISOR, 0);
         ev_init(&world->child.readable, on_nothing);
         ev_init(&world->child.writable, on_nothing);
-        ev_timer_init(&world->child.stuck, on_no_time, 0, 1000);
+        ev_timer_init(&world->child.stuck, on_stuck, 0, CHILD_STUCK_S);
+        world->child.stuck.data = &world->child;
         ev_init(&world->child.due, on_no_time);
 }
 
@@ -71,7 +77,8 @@ bool world_fire(struct world *world, ev_timer *timer)
 {
         if (!ev_is_active(timer))
                 return false;
-        ev_timer_stop(world->loop, timer);
+        if (timer->repeat == 0.0)
+                ev_timer_stop(world->loop, timer);
         ev_invoke(world->loop, timer, EV_TIMER);
         return true;
 }
