@@ -496,9 +496,14 @@ TEST(dht_is_nobodys_loudspeaker)
 
 TEST(dht_holds_only_so_many_answers_back)
 {
-        static const uint8_t delay[4] = { 0x10, 0x27, 0, 0 };
+        static const uint8_t delay[4] = { 0x10, 0x27, 0, 0 }, too_long[4] = { 0x11, 0x27, 0, 0 };
         size_t answers = 0;
         BENCH(b, &local, true);
+
+        send_message(&b, &stranger, (struct rpc_message){ .internal = true, .command = RPC_DELAYED_PING, .value = too_long,
+                                                          .value_len = sizeof(too_long) });
+        settle(&b, SECONDS(11));
+        check_equal(b.count, 0);
 
         for (unsigned i = 0; i < 50; i++)
                 check_equal(send_message(&b, &stranger, (struct rpc_message){ .internal = true, .command = RPC_DELAYED_PING,
