@@ -25,7 +25,8 @@ TEST(peer_address_first_public_is_one_to_dial)
 {
         static const struct addr addrs[] = {
                 ADDR(10, 0, 0, 1, 1), ADDR(100, 64, 0, 1, 1), ADDR(127, 0, 0, 1, 1), ADDR(169, 254, 1, 1, 1),
-                ADDR(172, 16, 0, 1, 1), ADDR(203, 0, 113, 9, 1), ADDR(240, 0, 0, 1, 1), ADDR(0, 1, 1, 1, 1), ADDR(8, 8, 8, 8, 0), ADDR(8, 8, 4, 4, 53),
+                ADDR(172, 16, 0, 1, 1), ADDR(203, 0, 113, 9, 1), ADDR(240, 0, 0, 1, 1), ADDR(0, 1, 1, 1, 1),
+                ADDR(8, 8, 8, 8, 0), ADDR(8, 8, 4, 4, 53),
         };
 
         check(peer_first_public(addrs, 10) == &addrs[9]);

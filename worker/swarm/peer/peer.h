@@ -114,7 +114,7 @@ void peer_dial_cancel(struct peer_dial *dial, const struct now *now);
 
 enum peer_failure {
         PEER_NOT_FOUND,         /* no DHT node knows it: PEER_NOT_FOUND */
-        PEER_UNANSWERED,        /* some do, but no handshake came back: dead, stale, or we are not welcome: PEER_CONNECTION_FAILED */
+        PEER_UNANSWERED,        /* some do, but no handshake came back: it is dead, or we are not welcome: PEER_CONNECTION_FAILED */
         PEER_INCOMPATIBLE,      /* another version, or no UDX: SERVER_INCOMPATIBLE, SERVER_ERROR */
         PEER_REFUSED,           /* it answered with an error: SERVER_ERROR */
         PEER_UNREACHED,         /* it answered, but no packet came through where one should */

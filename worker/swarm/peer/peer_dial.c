@@ -249,8 +249,8 @@ static void add_near_ways(struct peer_dial *dial, const struct noise_payload *pa
                 add_way(dial, set->server_socket, &theirs[i]);
 }
 
-/* Where to try, and what to think when that leads nowhere. Who told the server to be open is called besides; hyperdht only waits for
- * that. */
+/* Where to try, and what to think when that leads nowhere. Who told the server to be open is called besides; hyperdht only
+ * waits for that. */
 static void plan(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload)
 {
         struct peer_set *set = dial->source.set;
