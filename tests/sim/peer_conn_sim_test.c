@@ -124,6 +124,32 @@ TEST(conn_keeps_a_slow_reader_s_bytes_and_bounds_them)
         check_equal(conn_room_bytes(a->conn), 0);       /* ended */
 }
 
+TEST(conn_holds_little_for_whom_it_does_not_trust)
+{
+        SIM sim = peer_sim_pair(70, &wan);
+        struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+        struct conn_stats stats;
+
+        sim->node[1].trusts = false;
+        peer_sim_dial(&sim->node[0], &sim->node[1], 2);
+        peer_sim_run(sim, MSEC(300));
+        b->reads = false;
+        peer_sim_write(a, 20000000, true);
+        peer_sim_run(sim, SECONDS(10));
+        conn_stats(b->conn, &stats);
+        check(stats.udx.readable_bytes > UDX_BUFFER_MIN / 2 && stats.udx.readable_bytes <= UDX_BUFFER_MIN + 4096);
+        conn_trust(b->conn);
+        b->reads = true;
+        peer_sim_run(sim, MSEC(500));
+        b->reads = false;
+        peer_sim_run(sim, SECONDS(10));
+        conn_stats(b->conn, &stats);
+        check(stats.udx.readable_bytes > UDX_BUFFER_MAX / 2);
+        b->reads = true;
+        peer_sim_run(sim, SECONDS(60));
+        check_delivered(a, b);
+}
+
 TEST(conn_with_a_small_window_passes_everything)
 {
         SIM sim = peer_sim_pair(7, &wan);

@@ -63,6 +63,7 @@ struct peer_sim_node *peer_sim_add(struct peer_sim *sim, const struct addr *addr
 
         assert(sim->node_count < PEER_SIM_NODES);
         *node = (struct peer_sim_node){ .sim = sim, .index = sim->node_count++, .addr = *addr, .seen = *addr, .admits = true };
+        node->trusts = true;
         node->socket = net_endpoint_add(sim->net, addr);
         node->mux = udx_mux_new(random);
         node->dht = peer_sim_dht_new(node);
@@ -192,6 +193,8 @@ static struct peer_sim_end *end_add(struct peer_sim_node *node, const struct pee
         assert(memcmp(event->remote_key, conn_remote_key(end->conn), PEER_KEY_BYTES) == 0);
         assert(conn_is_initiator(end->conn) == !end->accepted);
         conn_set_context(end->conn, end);
+        if (node->trusts)
+                conn_trust(end->conn);
         return end;
 }
 

@@ -76,6 +76,7 @@ struct peer_sim_node {
         void *context;                  /* of the last event of a dial */
         peer_knock_id knock;
         bool admits;                    /* answers knocks at once with yes */
+        bool trusts;                    /* connections as soon as they are there */
         uint64_t udx_in, udx_out;
 };
 

@@ -24,8 +24,10 @@ int conn_new(struct peer_set *set, bool initiator, const uint8_t local_key[CONN_
                 return r;
         }
         udx_stream_allow_moves(conn->stream, true);
-        if (set->receive_limit_bytes)
-                udx_stream_set_receive_limit(conn->stream, set->receive_limit_bytes);
+        udx_stream_set_receive_limit(conn->stream, UDX_BUFFER_MIN);
+        conn->window_bytes = set->receive_limit_bytes ? MAX(set->receive_limit_bytes, (size_t)UDX_BUFFER_MIN)
+                                                      : (size_t)UDX_BUFFER_MAX;
+        conn->window_bytes = MIN(conn->window_bytes, (size_t)UDX_BUFFER_MAX);
         peer_source_init(&conn->source, PEER_SOURCE_CONN, set);
         list_push_back(&set->conns, &conn->all);
         set->conn_count++;
@@ -49,15 +51,6 @@ void conn_free(struct conn *conn)
         free(conn);
 }
 
-/* A frame must fit in half of what the stream buffers. */
-static size_t open_max(const struct peer_set *set)
-{
-        size_t limit = set->receive_limit_bytes ? MIN(MAX(set->receive_limit_bytes, (size_t)UDX_BUFFER_MIN), (size_t)UDX_BUFFER_MAX)
-                                                : (size_t)UDX_BUFFER_MAX;
-
-        return MIN(limit / 2 - CONN_SEAL_BYTES, (size_t)CONN_OPEN_MAX);
-}
-
 /* The handshake is done: the peer's name and ours for this connection are known. */
 void conn_set_keys(struct conn *conn, const struct noise_session *session, uint32_t remote_id)
 {
@@ -66,13 +59,18 @@ void conn_set_keys(struct conn *conn, const struct noise_session *session, uint3
                 .tx = session->tx,
                 .rx = session->rx,
                 .hash = session->hash,
-                .open_max = open_max(conn->source.set),
+                .open_max = MIN(conn->window_bytes / 2 - CONN_SEAL_BYTES, (size_t)CONN_OPEN_MAX),   /* udx_stream.h: half */
         };
 
         secret_init(&conn->secret, &config, &conn->source.set->random, conn->header);
         conn->keyed = true;
         conn->remote_id = remote_id;
         memcpy(conn->remote_key, session->remote_key, CONN_KEY_BYTES);
+}
+
+void conn_trust(struct conn *conn)
+{
+        udx_stream_set_receive_limit(conn->stream, conn->window_bytes);
 }
 
 void conn_reach(struct conn *conn, const struct peer_way *way, usec_t now_us)

@@ -40,6 +40,10 @@ const uint8_t *conn_remote_key(const struct conn *conn);
 
 struct addr conn_remote_addr(const struct conn *conn);
 
+/* The peer has shown that it belongs here: what may wait unread for it grows from UDX_BUFFER_MIN, which anybody gets who knows our
+ * key or is listed in our topic, to the configured window. */
+void conn_trust(struct conn *conn);
+
 /* Messages of the peer's, opened in order: the oldest one not consumed, or what is left of it, where it lies; 0: none now. Valid
  * until consumed or the UDX mux takes packets again; the next call yields the same again. PEER_CONN_READABLE says when to look, and
  * is not repeated for what was not looked at: read until 0, or come back by yourself. */

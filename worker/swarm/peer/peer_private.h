@@ -58,6 +58,7 @@ struct conn {
         enum peer_reason reason;
         uint8_t header[SECRET_HEADER_BYTES];
         uint8_t local_key[CONN_KEY_BYTES], remote_key[CONN_KEY_BYTES];
+        size_t window_bytes;            /* for the peer, once it is trusted */
         size_t taken_bytes;             /* frames at the head of the stream up to and with that of the opened message */
         size_t plain_at, plain_bytes;   /* what is left of it, from the head */
         usec_t written_us, opened_us;

@@ -53,7 +53,8 @@ void udx_stream_connect(struct udx_stream *stream, const struct udx_path *path, 
 const struct udx_path *udx_stream_path(const struct udx_stream *stream);
 
 /* While allowed, packets of this connected stream from other remotes count too (but for END and DESTROY) and are reported as
- * UDX_PATH, as those of its remote are that come by another socket, so that the caller may connect there once the bytes above have proved themselves. Off at first. */
+ * UDX_PATH, as those of its remote are that come by another socket, so that the caller may connect there once the bytes above
+ * have proved themselves. Off at first. */
 void udx_stream_allow_moves(struct udx_stream *stream, bool allowed);
 
 /* Room for @len (<= UDX_RESERVE_MAX) contiguous bytes at the end of what is to be sent, which the caller fills and commits before
@@ -95,7 +96,8 @@ bool udx_stream_send_message(struct udx_stream *stream, const void *bytes, size_
 bool udx_stream_receive_message(struct udx_stream *stream, uint8_t out[UDX_MESSAGE_BUFFER], size_t *len_out);
 
 /* Bounds of what is kept for sending and for reading, in bytes: at least UDX_BUFFER_MIN, reading at most UDX_BUFFER_MAX. A frame
- * that is to be peeked whole must be at most half of the second. Set before the stream is connected. */
+ * that is to be peeked whole must be at most half of the second. Set before the stream is connected; may be raised later, which the
+ * peer learns as it is read on. */
 void udx_stream_set_send_limit(struct udx_stream *stream, size_t limit_bytes);
 void udx_stream_set_receive_limit(struct udx_stream *stream, size_t limit_bytes);
 
