@@ -55,18 +55,17 @@ static void on_timer(struct ev_loop *loop, ev_io *watcher, int events)
                 driver->timer_us = USEC_NEVER;
 }
 
+/* While bytes flow, each turn moves the deadline on: a timer that fires too early once costs less than setting it every time. */
 static void set_timer(struct driver *driver)
 {
         usec_t deadline_us = node_deadline(driver->node);
         struct itimerspec when = { 0 };
 
-        if (deadline_us == driver->timer_us)
+        if (deadline_us >= driver->timer_us)
                 return;
-        if (deadline_us != USEC_NEVER) {
-                deadline_us = usec_max(deadline_us, 1); /* zero would disarm it */
-                when.it_value = (struct timespec){ .tv_sec = (time_t)(deadline_us / SECONDS(1)),
-                                                   .tv_nsec = (long)(deadline_us % SECONDS(1)) * 1000 };
-        }
+        deadline_us = usec_max(deadline_us, 1); /* zero would disarm it */
+        when.it_value = (struct timespec){ .tv_sec = (time_t)(deadline_us / SECONDS(1)),
+                                           .tv_nsec = (long)(deadline_us % SECONDS(1)) * 1000 };
         timerfd_settime(driver->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
         driver->timer_us = deadline_us;
 }
