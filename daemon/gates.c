@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "backoff.h"
 #include "ipc_fd.h"
@@ -129,11 +130,19 @@ static struct gate *gate_new(struct gates *gates, uint16_t port, uint16_t protoc
         return gate;
 }
 
+/* For all who hold it, at once: a close would leave it open until the forward worker has heard. */
+static void shut(struct gate_listener *listener)
+{
+        if (listener->fd >= 0)
+                shutdown(listener->fd, SHUT_RDWR);
+        close_fdp(&listener->fd);
+}
+
 static void gate_free(struct gate *gate)
 {
         for (size_t i = 0; i < gate->listener_count; i++) {
                 ev_timer_stop(gate->gates->loop, &gate->listeners[i].retry);
-                close_fdp(&gate->listeners[i].fd);
+                shut(&gate->listeners[i]);
         }
         list_remove(&gate->in_all);
         gate->gates->count--;
@@ -180,11 +189,9 @@ void gates_close(struct gates *gates, uint16_t port, uint16_t protocol)
                 return;
         forward = gate->forward;
         gate->forward = NULL;
-        for (size_t i = 0; i < gate->listener_count; i++)
-                close_fdp(&gate->listeners[i].fd);
-        log_notice(gates->log, "gate %u closed: nobody offers it any more", port);
         gates->moved(gates->context, gate);
         gate_free(gate);
+        log_notice(gates->log, "gate %u closed: nobody offers it any more", port);
         if (forward && forwards_release(gates->forwards, forward))
                 forward->child->unconfigured = true;
 }

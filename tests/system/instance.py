@@ -15,6 +15,12 @@ import traceback
 PATIENCE = 20.0         # for what comes at once on an idle machine; no test measures with it
 ROOT = os.geteuid() == 0
 USER = 'nobody'
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
 
 
 def check(condition, what):
@@ -195,16 +201,16 @@ def fetch_until(port, text):
     wait_for(probe, 'port %d never said %r' % (port, text))
 
 
-def run(tests):
-    """Runs each function with a Folder, prints TAP; what a failed one has started is stopped as well."""
+def run():
+    """Runs each test with a Folder and a list for what it starts, prints TAP; what a failed one has started is stopped as well."""
     failed = 0
-    print('1..%d' % len(tests))
-    for number, test in enumerate(tests, 1):
+    print('1..%d' % len(TESTS))
+    for number, test_function in enumerate(TESTS, 1):
         folder = Folder()
         started = []
         try:
-            test(folder, started)
-            print('ok %d - %s' % (number, test.__name__), flush=True)
+            test_function(folder, started)
+            print('ok %d - %s' % (number, test_function.__name__), flush=True)
         except Exception:       # a test that breaks is a test that fails
             failed += 1
             for line in traceback.format_exc().splitlines():
@@ -212,7 +218,7 @@ def run(tests):
             for instance in started:
                 for line in instance.text().splitlines():
                     print('#', line)
-            print('not ok %d - %s' % (number, test.__name__), flush=True)
+            print('not ok %d - %s' % (number, test_function.__name__), flush=True)
         finally:
             for instance in started:
                 instance.kill()

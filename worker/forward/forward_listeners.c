@@ -94,6 +94,9 @@ static void on_ready(struct watched *watched, uint32_t events)
                         clients_accept(listeners->clients, listener->what.gate_port, listener->what.protocol, fd, &remote, &now);
                 } else if (errno == EAGAIN) {
                         return;
+                } else if (errno == EINVAL) {   /* the supervisor has shut the gate, and is about to say so */
+                        watch_remove(listeners->watch, watched);
+                        return;
                 } else if (!concerns_connection(errno)) {
                         accept_failed(listener, errno, now.mono_us);
                         return;
