@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The pump between a real TCP connection and a channel that this test plays. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "pump.h"
+#include "test.h"
+
+enum { INBOUND_BYTES = 8 * 1024 * 1024 };
+
+/* The node's side of channel 1. */
+struct node {
+        size_t writable;                /* what it takes now */
+        uint8_t sent[65536];            /* from the local connection */
+        size_t sent_len;
+        unsigned ends, aborts, ends_consumed;
+        size_t inbound, consumed;       /* for the local connection: so many bytes, so many of them handed on */
+        bool inbound_ended;
+};
+
+static uint8_t inbound[INBOUND_BYTES];
+
+size_t node_writable(const struct node *node, node_channel_id channel)
+{
+        return node->ends ? 0 : node->writable;
+}
+
+void node_write(struct node *node, node_channel_id channel, uint8_t *data, size_t len, const struct now *now)
+{
+        check(len && len <= node->writable && node->sent_len + len <= sizeof(node->sent));
+        memset(data - NODE_HEADROOM, 0xee, NODE_HEADROOM);      /* ours to overwrite */
+        memcpy(node->sent + node->sent_len, data, len);
+        node->sent_len += len;
+        node->writable -= len;
+}
+
+void node_end(struct node *node, node_channel_id channel, const struct now *now)
+{
+        node->ends++;
+}
+
+void node_abort(struct node *node, node_channel_id channel, const struct now *now)
+{
+        node->aborts++;
+}
+
+size_t node_peek(struct node *node, node_channel_id channel, const uint8_t **bytes_out, bool *ended_out)
+{
+        *bytes_out = inbound + node->consumed;
+        *ended_out = node->inbound_ended;
+        return node->inbound - node->consumed;
+}
+
+void node_consume(struct node *node, node_channel_id channel, size_t len, const struct now *now)
+{
+        node->consumed += len;
+}
+
+void node_consume_end(struct node *node, node_channel_id channel, const struct now *now)
+{
+        check(node->consumed == node->inbound);
+        node->ends_consumed++;
+}
+
+struct scene {
+        struct node node;
+        struct now now;
+        struct pump_room room;
+        struct pump pump;
+        int local;                      /* the far end of the local connection */
+};
+
+static unsigned broken;
+
+static void on_broken(struct pump *pump)
+{
+        broken++;
+}
+
+/* The pump's end, as it is passed: it resets when whoever holds it dies. */
+static int tcp_pair(int *local_out)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct linger reset = { .l_onoff = 1 };
+        socklen_t len = sizeof(addr);
+        int listener = socket(AF_INET, SOCK_STREAM, 0), local = socket(AF_INET, SOCK_STREAM, 0), passed;
+
+        check_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+        check_equal(listen(listener, 1), 0);
+        check_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+        check_equal(connect(local, (struct sockaddr *)&addr, sizeof(addr)), 0);
+        passed = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+        check(passed >= 0);
+        check_equal(setsockopt(passed, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        close(listener);
+        *local_out = local;
+        return passed;
+}
+
+static struct scene *scene_begin(struct scene *scene)
+{
+        *scene = (struct scene){ .node.writable = 1000 };
+        broken = 0;
+        check_equal(pump_room_init(&scene->room, ev_loop_new(EVFLAG_AUTO), &scene->node, &scene->now, on_broken), 0);
+        pump_init(&scene->pump, &scene->room, 1, tcp_pair(&scene->local));
+        return scene;
+}
+
+static void scene_end(struct scene *scene)
+{
+        if (!broken)
+                pump_close(&scene->pump, true);
+        close(scene->local);
+        ev_loop_destroy(scene->room.loop);
+        pump_room_fini(&scene->room);
+}
+
+/* Turns of the loop until nothing happens any more. */
+static void run(struct scene *scene)
+{
+        for (int i = 0; i < 50; i++) {
+                usleep(200);    /* loopback delivers in its own time */
+                ev_run(scene->room.loop, EVRUN_NOWAIT);
+        }
+}
+
+static size_t read_all(int fd, uint8_t *out, size_t max)
+{
+        size_t done = 0;
+        ssize_t got;
+
+        while (done < max && (got = recv(fd, out + done, max - done, MSG_DONTWAIT)) > 0)
+                done += (size_t)got;
+        return done;
+}
+
+TEST(pump_moves_what_the_connection_yields_and_no_more_than_the_channel_takes)
+{
+        static struct scene scene;
+        uint8_t bytes[3000];
+
+        scene_begin(&scene);
+        memset(bytes, 'x', sizeof(bytes));
+        bytes[999] = 'y';
+        check_equal(write(scene.local, bytes, sizeof(bytes)), sizeof(bytes));
+        pump_start(&scene.pump);
+        run(&scene);
+        check_equal(scene.node.sent_len, 1000);
+        check_bytes(scene.node.sent, bytes, 1000);
+        check(!ev_is_active(&scene.pump.readable));     /* or it would spin */
+        scene.node.writable = 5000;
+        pump_send(&scene.pump);
+        run(&scene);
+        check(scene.node.sent_len == 3000 && scene.pump.sent_bytes == 3000);
+        check_bytes(scene.node.sent, bytes, 3000);
+        check(ev_is_active(&scene.pump.readable));
+        scene_end(&scene);
+}
+
+TEST(pump_passes_each_end_on_after_the_last_byte_before_it)
+{
+        static struct scene scene;
+        uint8_t got[8];
+
+        scene_begin(&scene);
+        check_equal(write(scene.local, "last", 4), 4);
+        check_equal(shutdown(scene.local, SHUT_WR), 0);
+        pump_start(&scene.pump);
+        run(&scene);
+        check(scene.node.sent_len == 4 && scene.node.ends == 1 && !scene.node.aborts);
+        memcpy(inbound, "answer", 6);                   /* the other direction goes on */
+        scene.node.inbound = 6;
+        scene.node.inbound_ended = true;
+        pump_receive(&scene.pump);
+        check(scene.node.consumed == 6 && scene.node.ends_consumed == 1);
+        pump_receive(&scene.pump);
+        check_equal(scene.node.ends_consumed, 1);
+        run(&scene);
+        check_equal(read_all(scene.local, got, sizeof(got)), 6);
+        check_equal(recv(scene.local, got, 1, MSG_DONTWAIT), 0);
+        scene_end(&scene);
+}
+
+TEST(pump_consumes_only_what_the_connection_took)
+{
+        static struct scene scene;
+        static uint8_t got[INBOUND_BYTES];
+        size_t done = 0;
+
+        scene_begin(&scene);
+        for (size_t i = 0; i < INBOUND_BYTES; i++)
+                inbound[i] = (uint8_t)(i * 13 + i / 257);
+        scene.node.inbound = INBOUND_BYTES;
+        scene.node.inbound_ended = true;
+        pump_start(&scene.pump);
+        run(&scene);
+        check(scene.node.consumed > 0 && scene.node.consumed < INBOUND_BYTES && !scene.node.ends_consumed);
+        check_equal(scene.pump.received_bytes, scene.node.consumed);
+        while (done < INBOUND_BYTES) {
+                done += read_all(scene.local, got + done, INBOUND_BYTES - done);
+                run(&scene);
+        }
+        check_bytes(got, inbound, INBOUND_BYTES);
+        check(scene.node.ends_consumed == 1 && !ev_is_active(&scene.pump.writable));
+        scene_end(&scene);
+}
+
+TEST(pump_aborts_the_channel_when_the_connection_is_reset)
+{
+        static struct scene scene;
+        struct linger reset = { .l_onoff = 1 };
+
+        scene_begin(&scene);
+        pump_start(&scene.pump);
+        check_equal(setsockopt(scene.local, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        close(scene.local);
+        scene.local = -1;
+        run(&scene);
+        check(scene.node.aborts == 1 && broken == 1 && !scene.node.ends);
+        scene_end(&scene);
+}
+
+TEST(pump_closes_with_an_end_or_a_reset_as_told)
+{
+        for (int orderly = 0; orderly < 2; orderly++) {
+                static struct scene scene;
+                uint8_t byte;
+
+                scene_begin(&scene);
+                pump_start(&scene.pump);
+                pump_close(&scene.pump, orderly);
+                broken = 1;     /* closed */
+                run(&scene);
+                if (orderly)
+                        check_equal(recv(scene.local, &byte, 1, 0), 0);
+                else
+                        check(recv(scene.local, &byte, 1, 0) == -1 && errno == ECONNRESET);
+                scene_end(&scene);
+        }
+}
+
+TEST(pump_gives_a_connection_back_as_it_came)
+{
+        static struct scene scene;
+        uint8_t got[8];
+        int fd;
+
+        scene_begin(&scene);
+        check_equal(write(scene.local, "early", 5), 5);
+        fd = pump_release(&scene.pump);
+        broken = 1;     /* not the pump's any more */
+        run(&scene);
+        check_equal(read_all(fd, got, sizeof(got)), 5);
+        close(fd);
+        scene_end(&scene);
+}

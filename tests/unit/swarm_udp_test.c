@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "test.h"
+#include "udp.h"
+
+enum { SEGMENT = 1200, PATIENCE_MS = 5000 };
+
+/* Socket 0 of an udp, and somebody else's on the other side. */
+struct pair {
+        struct udp udp;
+        int other;
+        struct addr addr, other_addr;
+};
+
+static int bound(struct addr *addr_out, bool gro)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t len = sizeof(addr);
+        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = gro;
+
+        check(fd >= 0);
+        check_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+        check_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+        check_equal(setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof(on)), 0);
+        *addr_out = (struct addr){ .ip = { 127, 0, 0, 1 }, .port = ntohs(addr.sin_port) };
+        return fd;
+}
+
+static void pair_init(struct pair *pair, bool gso)
+{
+        check_equal(udp_init(&pair->udp), 0);
+        udp_take_socket(&pair->udp, 0, bound(&pair->addr, true), gso);
+        pair->other = bound(&pair->other_addr, false);
+}
+
+static void pair_fini(struct pair *pair)
+{
+        udp_fini(&pair->udp);
+        close(pair->other);
+}
+
+static void wait_readable(int fd)
+{
+        struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+        check_equal(poll(&ready, 1, PATIENCE_MS), 1);
+}
+
+static uint8_t pattern(size_t at)
+{
+        return (uint8_t)(at * 7 + at / 251);
+}
+
+/* @len bytes in one run, cut into pieces of memory of all sizes. */
+static enum udp_sent send_run(struct pair *pair, size_t len, uint16_t segment)
+{
+        static uint8_t bytes[65536];
+        struct iovec iov[64];
+        unsigned count = 0;
+        struct datagram out = { .remote = pair->other_addr, .iov = iov, .len = len, .segment_bytes = segment };
+
+        for (size_t i = 0; i < len; i++)
+                bytes[i] = pattern(i);
+        for (size_t at = 0, piece; at < len; at += piece, count++) {
+                piece = MIN(17 + at * 3 / 2, len - at);
+                iov[count] = (struct iovec){ bytes + at, piece };
+        }
+        out.iov_len = count;
+        return udp_send(&pair->udp, &out);
+}
+
+static void expect_packets(int fd, size_t len, size_t segment)
+{
+        uint8_t packet[2048];
+
+        for (size_t at = 0, piece; at < len; at += piece) {
+                piece = MIN(segment, len - at);
+                wait_readable(fd);
+                check_equal(recv(fd, packet, sizeof(packet), 0), piece);
+                for (size_t i = 0; i < piece; i++)
+                        check(packet[i] == pattern(at + i));
+        }
+}
+
+static void from_other(struct pair *pair, size_t len)
+{
+        static uint8_t bytes[4096];
+        struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(pair->addr.port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+        for (size_t i = 0; i < len; i++)
+                bytes[i] = pattern(i);
+        check_equal(sendto(pair->other, bytes, len, 0, (struct sockaddr *)&to, sizeof(to)), len);
+}
+
+TEST(udp_sends_a_run_as_its_packets_with_and_without_segmentation)
+{
+        for (int gso = 0; gso < 2; gso++) {
+                static const size_t lens[] = { 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 10 * SEGMENT, 20 * SEGMENT + 77 };
+                cleanup_with(pair_fini) struct pair pair;
+
+                pair_init(&pair, gso);
+                for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+                        check_equal(send_run(&pair, lens[i], SEGMENT), UDP_SENT);
+                        expect_packets(pair.other, lens[i], SEGMENT);
+                }
+                check_equal(send_run(&pair, 900, 0), UDP_SENT);
+                expect_packets(pair.other, 900, 900);
+        }
+}
+
+TEST(udp_receives_what_one_socket_got_and_from_whom)
+{
+        cleanup_with(pair_fini) struct pair pair;
+        struct datagram in;
+
+        pair_init(&pair, true);
+        check(!udp_receive(&pair.udp, 0, &in));
+        from_other(&pair, 1000);
+        wait_readable(pair.udp.sockets[0].fd);
+        check(udp_receive(&pair.udp, 0, &in));
+        check(in.socket == 0 && in.iov_len == 1 && in.len == 1000 && addr_equal(&in.remote, &pair.other_addr));
+        check(((const uint8_t *)in.iov[0].iov_base)[999] == pattern(999));
+        check(!udp_receive(&pair.udp, 0, &in));
+}
+
+TEST(udp_receives_a_run_as_a_run)
+{
+        cleanup_with(pair_fini) struct pair pair, back;
+        struct datagram in;
+        size_t len = 0;
+
+        pair_init(&pair, true);
+        pair_init(&back, true);
+        back.other_addr = pair.addr;
+        check_equal(send_run(&back, 10 * SEGMENT + 5, SEGMENT), UDP_SENT);
+        while (len < 10 * SEGMENT + 5) {        /* the kernel joins them, or not */
+                wait_readable(pair.udp.sockets[0].fd);
+                check(udp_receive(&pair.udp, 0, &in) && in.len);
+                check(in.len <= SEGMENT || in.segment_bytes == SEGMENT);
+                for (size_t i = 0; i < in.len; i++)
+                        check(((const uint8_t *)in.iov[0].iov_base)[i] == pattern(len + i));
+                len += in.len;
+        }
+        check_equal(len, 10 * SEGMENT + 5);
+}
+
+TEST(udp_drops_what_is_too_long_for_any_peer_of_ours)
+{
+        cleanup_with(pair_fini) struct pair pair;
+        struct datagram in;
+
+        pair_init(&pair, true);
+        from_other(&pair, UDP_SINGLE_MAX + 1);
+        from_other(&pair, UDP_SINGLE_MAX);
+        wait_readable(pair.udp.sockets[0].fd);
+        check(udp_receive(&pair.udp, 0, &in) && in.len == 0);
+        check_equal(pair.udp.oversized, 1);
+        wait_readable(pair.udp.sockets[0].fd);
+        check(udp_receive(&pair.udp, 0, &in) && in.len == UDP_SINGLE_MAX);
+}
+
+/* An ICMP error is about a packet of the past, perhaps to a peer that is gone: no reason to stop with the others. */
+TEST(udp_goes_on_after_a_port_that_nobody_listens_on)
+{
+        cleanup_with(pair_fini) struct pair pair;
+        struct addr gone, there;
+        struct datagram in;
+
+        pair_init(&pair, true);
+        there = pair.other_addr;
+        close(bound(&gone, false));
+        for (int i = 0; i < 3; i++) {
+                pair.other_addr = gone;
+                check(send_run(&pair, 100, 0) != UDP_HELD);
+                pair.other_addr = there;
+                check_equal(send_run(&pair, 100, 0), UDP_SENT);
+                expect_packets(pair.other, 100, 100);
+                from_other(&pair, 50);
+                wait_readable(pair.udp.sockets[0].fd);
+                check(udp_receive(&pair.udp, 0, &in) && in.len == 50);
+        }
+}
