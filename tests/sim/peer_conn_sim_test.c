@@ -184,6 +184,8 @@ TEST(conn_ends_in_either_order_without_loss)
                         peer_sim_write(b, 300000, true);
                 peer_sim_run(sim, SECONDS(5));
                 check_equal(a->closed + b->closed, order == 2 ? 2 : 0);
+                check_equal(a->end_arrived, order != 1);
+                check_equal(b->end_arrived, order != 0);
                 peer_sim_write(order == 1 ? a : b, order == 2 ? 0 : 400000, true);
                 peer_sim_run(sim, SECONDS(5));
                 check(a->closed && b->closed);

@@ -207,6 +207,8 @@ static void on_conn_event(struct peer_sim_node *node, const struct peer_event *e
                 end->readable_events++;
         if (event->kind == PEER_CONN_WRITABLE)
                 end->writable_events++;
+        if (event->kind == PEER_CONN_ENDED)
+                end->end_arrived = true;
         app_read(end);
         if (event->kind != PEER_CONN_CLOSED)
                 return;

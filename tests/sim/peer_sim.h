@@ -33,6 +33,7 @@ struct peer_sim_end {
         bool end_after, ended;          /* end when all is written; has */
         bool wrong;                     /* a byte was not the expected one */
         bool at_end, closed;
+        bool end_arrived;
         bool reads;
         enum peer_reason reason;
         usec_t opened_us, closed_us;

@@ -146,6 +146,8 @@ static void on_event(struct udx_sim *sim, enum udx_sim_side side, const struct u
                 end->writable_events++;
                 app_write(sim, side);
                 break;
+        case UDX_ENDED:
+                break;
         case UDX_CLOSED:
                 assert(!end->closed);
                 end->closed = true;

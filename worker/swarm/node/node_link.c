@@ -10,6 +10,7 @@
 
 #define FEED_BYTES (256 * 1024)         /* a link's turn; then the others get theirs */
 #define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
+#define FAREWELL_US MSEC(100)           /* for the peer's own end after that: Hyperswarm leaves its side open for ever */
 
 /* What all peers together may send at once must fit in the sockets' buffers, which hold 0.6 of their size when packets come one by
  * one: half of what is left goes to the next link. */
@@ -422,6 +423,13 @@ static void on_closed(struct node_link *link, enum peer_reason reason)
         }
 }
 
+/* Our last words have arrived. A peer that only listens from here on is cut off, or it would miss us for long. */
+static void on_ended(struct node_link *link)
+{
+        link->linger_us = usec_min(link->linger_us, usec_add(link->node->now.mono_us, FAREWELL_US));
+        arm(link);
+}
+
 void node_link_peer_event(struct node_link *link, const struct peer_event *event)
 {
         switch (event->kind) {
@@ -431,6 +439,9 @@ void node_link_peer_event(struct node_link *link, const struct peer_event *event
         case PEER_DIAL_FAILED:
                 link->dial = NULL;
                 node_link_cut(link, SWARM_FAILED, false);
+                break;
+        case PEER_CONN_ENDED:
+                on_ended(link);
                 break;
         case PEER_CONN_CLOSED:
                 on_closed(link, event->reason);

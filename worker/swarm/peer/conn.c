@@ -337,6 +337,7 @@ static void event_while_reaching(struct conn *conn, const struct udx_event *even
                 give_up(conn, failure_of(event->reason), now);
                 break;
         case UDX_WRITABLE:
+        case UDX_ENDED:
                 break;
         }
 }
@@ -362,6 +363,9 @@ void conn_udx_event(struct conn *conn, const struct udx_event *event, const stru
                 break;
         case UDX_WRITABLE:
                 peer_source_report(&conn->source, PEER_CONN_WRITABLE);
+                break;
+        case UDX_ENDED:
+                peer_source_report(&conn->source, PEER_CONN_ENDED);
                 break;
         case UDX_CLOSED:
                 close_with(conn, reason_of(event->reason));

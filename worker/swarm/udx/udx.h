@@ -43,6 +43,7 @@ enum udx_event_type {
         UDX_MESSAGES,           /* unordered messages wait */
         UDX_REMOTE_ENDED,       /* the peer's END is here with everything before it; what is unread stays readable */
         UDX_WRITABLE,           /* space again, after a write or reserve that found too little */
+        UDX_ENDED,              /* our end and all before it have arrived; the peer may go on */
         UDX_CLOSED,             /* last event of a stream; @reason says how. What is unread stays readable until it is freed */
 };
 

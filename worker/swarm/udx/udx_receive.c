@@ -144,8 +144,10 @@ static void take_progress(struct udx_stream *stream, const struct udx_delivered 
         stream->probed = false;
         stream->tail_since_us = now_us;
         udx_stream_restart_timeout(stream, now_us);
-        if (stream->local_half == UDX_HALF_END_SENT && stream->recovery.una == stream->recovery.nxt)
-                stream->local_half = UDX_HALF_ENDED;
+        if (stream->local_half != UDX_HALF_END_SENT || stream->recovery.una != stream->recovery.nxt)
+                return;
+        stream->local_half = UDX_HALF_ENDED;
+        udx_stream_report(stream, UDX_ENDED);
 }
 
 static void take_ack(struct udx_stream *stream, const struct udx_packet *packet, usec_t now_us)
