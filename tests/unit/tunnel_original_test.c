@@ -198,12 +198,24 @@ static struct tunnel *gateway_open(struct tunnel_channel **ch_out)
         return t;
 }
 
+/* Data for nobody, as others' would come. */
+static void feed_bulk(struct tunnel *t, size_t len, usec_t now_us)
+{
+        static uint8_t frame[TUNNEL_MESSAGE_MAX];
+        struct writer w = writer_over(frame, sizeof(frame));
+
+        tunnel_frame_write(&w, TUNNEL_ACTION_STREAM, 0, 255, len);
+        check_equal(tunnel_receive(t, frame, TUNNEL_HEADER_BYTES + len, now_us), TUNNEL_HEADER_BYTES + len);
+}
+
+/* After a burst in which the original's queue may have filled. */
 TEST(data_that_an_end_has_overtaken_is_delivered_before_it)
 {
         struct tunnel_channel *ch;
         struct tunnel *t = gateway_open(&ch);
         usec_t now_us = start_us;
 
+        feed_bulk(t, 16383, now_us);
         peer_feed(t, "02000000000161", now_us);
         peer_feed(t, "050000000001", now_us);
         expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
@@ -225,14 +237,43 @@ TEST(data_that_an_end_has_overtaken_is_delivered_before_it)
         tunnel_free(t);
 }
 
-/* Data for nobody, as others' would come. */
-static void feed_bulk(struct tunnel *t, size_t len, usec_t now_us)
+/* It had nothing to queue: less than a stream takes at once has come since the last lull. */
+TEST(an_end_after_little_is_held_back_a_moment)
 {
-        static uint8_t frame[TUNNEL_MESSAGE_MAX];
-        struct writer w = writer_over(frame, sizeof(frame));
+        struct tunnel_channel *ch;
+        struct tunnel *t = gateway_open(&ch);
+        usec_t now_us = start_us;
 
-        tunnel_frame_write(&w, TUNNEL_ACTION_STREAM, 0, 255, len);
-        check_equal(tunnel_receive(t, frame, TUNNEL_HEADER_BYTES + len, now_us), TUNNEL_HEADER_BYTES + len);
+        feed_bulk(t, 61440, now_us);
+        now_us += MSEC(50);
+        feed_bulk(t, 16383, now_us);
+        peer_feed(t, "050000000001", now_us);
+        check_equal(tunnel_deadline(t), now_us + MSEC(5));
+        settle(t, now_us + MSEC(5));
+        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
+        expect_read(ch, "", true, now_us);
+        tunnel_free(t);
+}
+
+/* And still something comes after it: whoever overtakes once may have overtaken more. */
+TEST(an_end_seen_to_overtake_is_held_back_longer)
+{
+        struct tunnel_channel *ch;
+        struct tunnel *t = gateway_open(&ch);
+        usec_t now_us = start_us;
+
+        peer_feed(t, "050000000001", now_us);
+        now_us += MSEC(4);
+        settle(t, now_us);
+        peer_feed(t, "02000000000161", now_us);
+        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
+        expect_read(ch, "a", false, now_us);
+        settle(t, now_us + MSEC(99));
+        no_event(t, now_us + MSEC(99));
+        settle(t, now_us + MSEC(100));
+        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
+        expect_read(ch, "", true, now_us);
+        tunnel_free(t);
 }
 
 /* How long an end is held back while @len bytes for others come each @every_us. */
@@ -245,6 +286,7 @@ static usec_t hold_time(size_t len, usec_t every_us)
         const uint8_t *bytes;
         bool ended = false;
 
+        feed_bulk(t, 61440, now_us);
         peer_feed(t, "050000000001", now_us);
         while (!ended && now_us < start_us + SECONDS(9)) {
                 now_us += every_us;
@@ -305,16 +347,24 @@ TEST(close_zero_closes_all)
         tunnel_free(t);
 }
 
+/* A gateway that has sent @len bytes on channel 1. */
+static struct tunnel *gateway_sent(size_t len, struct tunnel_channel **ch_out)
+{
+        uint8_t header[TUNNEL_HEADER_BYTES];
+        struct tunnel *t = gateway_open(ch_out);
+
+        check(tunnel_writable(*ch_out) >= len);
+        tunnel_write(*ch_out, len, header, start_us);
+        return t;
+}
+
 /* An original ends its socket the moment an end comes: so the data must be through, and 100 ms more. */
 TEST(an_end_waits_for_acknowledgements)
 {
-        uint8_t header[TUNNEL_HEADER_BYTES];
         struct tunnel_channel *ch;
-        struct tunnel *t = gateway_open(&ch);
+        struct tunnel *t = gateway_sent(16384, &ch);
         usec_t now_us = start_us;
 
-        check(tunnel_writable(ch) > 1000);
-        tunnel_write(ch, 1000, header, now_us);
         tunnel_end(ch, now_us);
         now_us += SECONDS(5);
         tunnel_progress(t, 1 << 20, 1, now_us);
@@ -325,6 +375,42 @@ TEST(an_end_waits_for_acknowledgements)
         settle(t, now_us + MSEC(99));
         check(no_message(t, now_us + MSEC(99)));
         settle(t, now_us + MSEC(100));
+        peer_expect(t, "050000000001", now_us + MSEC(100));
+        tunnel_free(t);
+}
+
+/* What its socket takes at once is handed on when it is acknowledged. */
+TEST(an_end_after_little_waits_for_acknowledgements_alone)
+{
+        struct tunnel_channel *ch;
+        struct tunnel *t = gateway_sent(16383, &ch);
+        usec_t now_us = start_us + SECONDS(5);
+
+        tunnel_end(ch, start_us);
+        tunnel_progress(t, 1 << 20, 1, now_us);
+        check(no_message(t, now_us));
+        settle(t, now_us);
+        peer_expect(t, "050000000001", now_us);
+        tunnel_free(t);
+}
+
+/* The wait is over before it begins when the last acknowledgement is older than that. */
+TEST(an_end_long_after_the_last_acknowledgement_waits_for_nothing)
+{
+        struct tunnel_channel *ch;
+        struct tunnel *t = gateway_sent(20000, &ch);
+        usec_t now_us = start_us + MSEC(50);
+
+        settle(t, now_us);
+        settle(t, now_us + MSEC(60));
+        tunnel_end(ch, now_us + MSEC(60));
+        check(no_message(t, now_us + MSEC(60)));
+        check_equal(tunnel_deadline(t), now_us + MSEC(100));
+        tunnel_free(t);
+
+        t = gateway_sent(20000, &ch);
+        settle(t, now_us);
+        tunnel_end(ch, now_us + MSEC(100));
         peer_expect(t, "050000000001", now_us + MSEC(100));
         tunnel_free(t);
 }

@@ -80,6 +80,8 @@ void tunnel_progress(struct tunnel *t, size_t room_bytes, size_t unacked_bytes, 
 {
         t->now_us = now_us;
         t->room_bytes = room_bytes;
+        if (unacked_bytes < t->unacked_bytes)
+                t->acked_us = now_us;
         t->unacked_bytes = unacked_bytes;
         tunnel_share_expire(t);
         tunnel_channel_drained(t, now_us);
@@ -345,11 +347,8 @@ void tunnel_end(struct tunnel_channel *ch, usec_t now_us)
         if (ch->phase != TUNNEL_RUNNING || ch->sending != TUNNEL_SENDING || ch->closing != TUNNEL_UNCLOSED)
                 return;
         tunnel_share_drop(ch);
-        if (tunnel_channel_plain(ch) && ch->wrote) {
-                ch->sending = TUNNEL_DRAINING;
-                ch->drain_mark = t->sent_bytes;
-                list_push_back(&t->draining, &ch->draining);
-                tunnel_channel_drained(t, now_us);
+        if (tunnel_channel_plain(ch) && ch->sent_bytes) {
+                tunnel_channel_drain(ch, now_us);
                 return;
         }
         ch->sending = TUNNEL_SENT;

@@ -6,13 +6,19 @@
 #include "tunnel_state.h"
 
 /* An original applies an end at once, past data its socket has not taken yet; 50 to 100 ms after the last acknowledgement
- * that data is through (hypergate.md 14.16). */
+ * that data is through (hypergate.md 14.16). It never waits for the socket of a channel that had less than a Node socket's
+ * high-water mark in all. */
 #define SETTLE_US MSEC(100)
+#define SETTLE_BYTES (16 * 1024)
 
 /* An original's end may overtake its data (14.17). What it has overtaken is queued there, in one queue with all other data: it
  * has come when that queue is empty, seen by a pause, or after a while by a trickle; or when more has come than the queue held,
- * at most a read of each channel and what some had before they were confirmed. */
+ * at most a read of each channel and what some had before they were confirmed. Nothing is queued before its stream holds a
+ * high-water mark of bytes: after less than that in a row it is given no more than a moment. */
 #define HOLD_QUIET_US MSEC(100)
+#define HOLD_MOMENT_US MSEC(5)
+#define HOLD_LULL_US MSEC(50)
+#define HOLD_BURST_BYTES (16 * 1024)
 #define HOLD_TRICKLE_US MSEC(300)
 #define HOLD_TRICKLE_BYTES (64 * 1024)
 #define HOLD_BYTES (2 * 1024 * 1024)
@@ -231,11 +237,23 @@ static void aborted(struct tunnel_channel *ch, usec_t now_us)
         tunnel_channel_arm(ch);
 }
 
+void tunnel_channel_burst(struct tunnel *t, usec_t now_us)
+{
+        if (now_us - t->stream_us >= HOLD_LULL_US)
+                t->burst_bytes = 0;
+}
+
+/* How long nothing must come for the peer's queue to be empty. */
+static usec_t quiet_us(const struct tunnel_channel *ch)
+{
+        return ch->overtaken || ch->tunnel->burst_bytes >= HOLD_BURST_BYTES ? HOLD_QUIET_US : HOLD_MOMENT_US;
+}
+
 void tunnel_channel_hold(struct tunnel_channel *ch, usec_t now_us)
 {
         ch->held_us = now_us;
         ch->held_mark = ch->tunnel->stream_bytes;
-        ch->receive_due_us = usec_add(now_us, HOLD_QUIET_US);
+        ch->receive_due_us = usec_add(now_us, quiet_us(ch));
         tunnel_channel_arm(ch);
 }
 
@@ -245,6 +263,7 @@ void tunnel_channel_ended(struct tunnel_channel *ch, usec_t now_us)
                 return;
         if (tunnel_channel_plain(ch)) {
                 ch->receiving = TUNNEL_HELD;
+                tunnel_channel_burst(ch->tunnel, now_us);
                 tunnel_channel_hold(ch, now_us);
                 return;
         }
@@ -272,6 +291,7 @@ static void closed_while_running(struct tunnel_channel *ch, bool acknowledged, u
         } else if (plain && ch->receiving <= TUNNEL_HELD) {
                 ch->closing = TUNNEL_CLOSE_HELD;
                 stop_sending(ch);
+                tunnel_channel_burst(ch->tunnel, now_us);
                 tunnel_channel_hold(ch, now_us);
         } else {
                 aborted(ch, now_us);
@@ -334,9 +354,18 @@ static bool hold_is_over(const struct tunnel_channel *ch, usec_t now_us)
         uint64_t come = t->stream_bytes - ch->held_mark;
         usec_t held_for_us = now_us - ch->held_us;
 
-        return now_us - usec_max(t->stream_us, ch->held_us) >= HOLD_QUIET_US || held_for_us >= HOLD_MAX_US ||
+        return now_us - usec_max(t->stream_us, ch->held_us) >= quiet_us(ch) || held_for_us >= HOLD_MAX_US ||
                (held_for_us >= HOLD_TRICKLE_US && come < HOLD_TRICKLE_BYTES) ||
                come >= HOLD_BYTES + (uint64_t)t->channel_count * HOLD_CHANNEL_BYTES;
+}
+
+/* Ours leaves, right behind what was sent before. */
+static void send_end(struct tunnel_channel *ch, usec_t now_us)
+{
+        ch->sending = TUNNEL_SENT;
+        ch->send_due_us = USEC_NEVER;
+        tunnel_channel_owe(ch, TUNNEL_OUT_END);
+        tunnel_channel_finish(ch, now_us);
 }
 
 static void receive_due(struct tunnel_channel *ch, usec_t now_us)
@@ -390,24 +419,44 @@ void tunnel_channel_due(struct tunnel_channel *ch, usec_t now_us)
         } else if (!send) {
                 phase_due(ch);
         } else {
-                ch->sending = TUNNEL_SENT;
-                tunnel_channel_owe(ch, TUNNEL_OUT_END);
-                tunnel_channel_finish(ch, now_us);
+                send_end(ch, now_us);
         }
 }
 
+/* All it sent has been acknowledged, the last of it some time before the last acknowledgement of all. */
+static void settle(struct tunnel_channel *ch, usec_t now_us)
+{
+        usec_t settled_us = usec_add(ch->tunnel->acked_us, SETTLE_US);
+
+        list_remove(&ch->draining);
+        if (ch->sent_bytes < SETTLE_BYTES || now_us >= settled_us) {
+                send_end(ch, now_us);
+                return;
+        }
+        ch->sending = TUNNEL_SETTLING;
+        ch->send_due_us = settled_us;
+        tunnel_channel_arm(ch);
+}
+
+static bool is_acknowledged(const struct tunnel_channel *ch)
+{
+        return ch->tunnel->unacked_bytes <= ch->tunnel->sent_bytes - ch->drain_mark;
+}
+
+void tunnel_channel_drain(struct tunnel_channel *ch, usec_t now_us)
+{
+        ch->sending = TUNNEL_DRAINING;
+        if (is_acknowledged(ch))
+                settle(ch, now_us);
+        else
+                list_push_back(&ch->tunnel->draining, &ch->draining);
+}
+
+/* Roughly in the order of what they sent last: one that sent before those ahead of it waits a little for them. */
 void tunnel_channel_drained(struct tunnel *t, usec_t now_us)
 {
         struct list *first;
 
-        while ((first = list_first(&t->draining))) {
-                struct tunnel_channel *ch = list_entry(first, struct tunnel_channel, draining);
-
-                if (t->unacked_bytes > t->sent_bytes - ch->drain_mark)
-                        return;
-                list_remove(&ch->draining);
-                ch->sending = TUNNEL_SETTLING;
-                ch->send_due_us = usec_add(now_us, SETTLE_US);
-                tunnel_channel_arm(ch);
-        }
+        while ((first = list_first(&t->draining)) && is_acknowledged(list_entry(first, struct tunnel_channel, draining)))
+                settle(list_entry(first, struct tunnel_channel, draining), now_us);
 }

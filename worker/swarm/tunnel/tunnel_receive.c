@@ -498,7 +498,9 @@ static void take_stream(struct tunnel *t, const uint8_t *bytes, size_t len, usec
 {
         struct tunnel_channel *ch = t->input.channel;
 
+        tunnel_channel_burst(t, now_us);
         t->stream_bytes += len;
+        t->burst_bytes += len;
         t->stream_us = now_us;
         if (!ch)
                 return;
@@ -511,8 +513,10 @@ static void take_stream(struct tunnel *t, const uint8_t *bytes, size_t len, usec
                 return;
         }
         t->queued_bytes += ch->queue.len;
-        if (ch->receive_due_us != USEC_NEVER)
-                tunnel_channel_hold(ch, now_us);
+        if (ch->receive_due_us == USEC_NEVER)
+                return;
+        ch->overtaken = true;
+        tunnel_channel_hold(ch, now_us);
 }
 
 /* The next piece of the body. False when its channel takes nothing now. */

@@ -187,7 +187,8 @@ void tunnel_write(struct tunnel_channel *ch, size_t len, uint8_t header_out[TUNN
         unreserve(ch, MIN(sealed_len, ch->reserved));
         if (tunnel_channel_credited(ch))
                 ch->credit -= len;
-        ch->wrote = true;
+        ch->sent_bytes += len;
+        ch->drain_mark = t->sent_bytes;
         ch->share -= len;
         if (!spent(ch))
                 return;

@@ -93,7 +93,8 @@ struct tunnel_channel {
         uint32_t features;              /* both sides have, decided by the open */
         uint16_t gate_port;
         uint8_t out, news;
-        bool mapped, wrote, asked;      /* @asked: writable was asked and there was none */
+        bool mapped, asked;             /* @asked: writable was asked and there was none */
+        bool overtaken;                 /* data came after the end: it had passed some */
         uint8_t *blob;                  /* metadata to send or to tell; text to send or to tell */
         size_t blob_len;
 
@@ -102,7 +103,8 @@ struct tunnel_channel {
         size_t share;                   /* left of this round's */
         size_t reserved;                /* of the room, since WRITABLE was told */
         usec_t reserved_us, exhausted_us;       /* when it was told; when a share was last used up */
-        uint64_t drain_mark;            /* tunnel->sent_bytes at the end */
+        uint64_t sent_bytes;            /* data */
+        uint64_t drain_mark;            /* tunnel->sent_bytes after the last of it */
         usec_t asked_us;                /* when the open left */
 
         /* From the peer. */
@@ -175,6 +177,7 @@ struct tunnel {
         struct tunnel_input input;
         uint64_t stream_bytes;          /* data received, all channels */
         usec_t stream_us;               /* when last */
+        uint64_t burst_bytes;           /* since there was a lull */
         size_t queued_bytes;            /* received and not consumed, all channels */
         uint64_t grown_bytes;           /* windows beyond their first size */
         struct tunnel_channel *stalled; /* whose reader holds up all; since when, and how much it had consumed */
@@ -195,6 +198,7 @@ struct tunnel {
         uint8_t scratch[TUNNEL_SCRATCH_MAX];
         size_t room_bytes, unacked_bytes, reserved_bytes;
         uint64_t sent_bytes;            /* handed out to be sealed, sealing included */
+        usec_t acked_us;                /* when the last acknowledgement of any came */
 };
 
 /* tunnel.c: frees what the last event took leave of. */
@@ -215,11 +219,13 @@ void tunnel_channel_over(struct tunnel_channel *ch, enum tunnel_reason reason);
 void tunnel_channel_fail(struct tunnel_channel *ch, enum tunnel_reason reason);         /* over, and the peer is told */
 void tunnel_channel_finish(struct tunnel_channel *ch, usec_t now_us);   /* if both directions have ended */
 void tunnel_channel_release(struct tunnel_channel *ch);                 /* free, once gone and nothing is owed */
+void tunnel_channel_burst(struct tunnel *t, usec_t now_us);             /* after a lull another one begins */
 void tunnel_channel_hold(struct tunnel_channel *ch, usec_t now_us);
 void tunnel_channel_ended(struct tunnel_channel *ch, usec_t now_us);    /* the peer's end came */
 void tunnel_channel_closed(struct tunnel_channel *ch, bool acknowledged, usec_t now_us);        /* its close came */
 void tunnel_channel_answered(struct tunnel_channel *ch);                /* the open has its answer, whoever still cares */
 void tunnel_channel_due(struct tunnel_channel *ch, usec_t now_us);
+void tunnel_channel_drain(struct tunnel_channel *ch, usec_t now_us);    /* its end waits for acknowledgements */
 void tunnel_channel_drained(struct tunnel *t, usec_t now_us);           /* acknowledgements came */
 
 /* tunnel_share.c: who may send next. */
