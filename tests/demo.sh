@@ -75,6 +75,11 @@ say "4. A web server: the private service"
 mkdir -p "$run/www"
 printf 'Hello World, from a service that only the provider can reach.\n' >"$run/www/index.html"
 start web python3 -m http.server --bind 127.0.0.1 --directory "$run/www" "$web"
+for _ in $(seq 100); do
+	curl -fs -o "$run/direct" --max-time 5 "http://127.0.0.1:$web/" && break
+	sleep 0.1
+done
+[ -s "$run/direct" ] || failed "the web server did not start"
 tell "port $web on 127.0.0.1"
 
 say "5. A router secret: whoever holds it belongs together"
