@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "cleanup.h"
 #include "dht.h"
+#include "dht_mutable.h"
 #include "dht_record.h"
 
 enum { SERVER, CLIENT, HANDLES = 4, ASKED = 16, DRAIN_MAX = 100000 };
@@ -201,6 +202,28 @@ static void receive_claim(struct bench *b, struct reader *r)
         receive(b, SERVER, &from, &message);
 }
 
+/* A value put in order, mutable or immutable. */
+static void receive_put(struct bench *b, struct reader *r)
+{
+        struct addr from = addr_of(read_u8(r)), self = { { 127, 0, 0, 1 }, 5000 };
+        uint8_t flags = read_u8(r), seed[32], public_key[32], secret_key[64], target[DHT_TARGET_BYTES], signature[64], value[512];
+        struct dht_mutable mutable = { public_key, read_u8(r), seed, flags % 32, signature };
+        struct writer w = writer_over(value, sizeof(value));
+        struct rpc_message message = { .to = self, .command = flags & 1 ? 6 : 8, .target = target, .token = b->token,
+                                       .value = value };
+
+        memset(seed, flags >> 2, sizeof(seed));
+        crypto_sign_seed_keypair(public_key, secret_key, seed);
+        dht_mutable_sign(&mutable, secret_key, signature);
+        dht_mutable_put_write(&w, &mutable);
+        message.value_len = writer_len(&w);
+        if (flags & 1)
+                dht_target(public_key, target);
+        else
+                crypto_generichash(target, sizeof(target), value, message.value_len, NULL, 0);
+        receive(b, SERVER, &from, &message);
+}
+
 static void start_query(struct bench *b, struct reader *r)
 {
         uint8_t which = read_u8(r), secret_key[DHT_SECRET_KEY_BYTES], target[DHT_TARGET_BYTES];
@@ -266,7 +289,7 @@ static void step(struct bench *b, struct reader *r)
         usec_t wait_us = waits[argument % ARRAY_LEN(waits)];
         size_t len;
 
-        switch (op % 12) {
+        switch (op % 13) {
         case 0:
                 len = read_u8(r);
                 len = MIN(len, reader_left(r));
@@ -309,6 +332,9 @@ static void step(struct bench *b, struct reader *r)
                 for (size_t i = 0; i < HANDLES; i++)
                         if (b->listeners[i])
                                 assert(dht_listener_relays(b->listeners[i], relays) <= DHT_RELAYS_MAX);
+                break;
+        case 12:
+                receive_put(b, r);
                 break;
         }
         if (argument % 3)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dht_carrier.h"
+#include "dht_mutable.h"
 #include "dht_punch.h"
 #include "dht_record.h"
 
@@ -106,11 +107,44 @@ static void punch(const uint8_t *data, size_t len)
         must(!first.payload_len || memcmp(first.payload, second.payload, first.payload_len) == 0);
 }
 
+static bool same_mutable(const struct dht_mutable *a, const struct dht_mutable *b)
+{
+        return a->seq == b->seq && a->value_len == b->value_len && memcmp(a->value, b->value, a->value_len) == 0 &&
+               memcmp(a->signature, b->signature, DHT_SIGNATURE_BYTES) == 0;
+}
+
+static void mutable_put(const uint8_t *data, size_t len)
+{
+        struct writer w = writer_over(out, sizeof(out));
+        struct dht_mutable first, second;
+
+        if (!dht_mutable_put_decode(data, len, &first))
+                return;
+        dht_mutable_put_write(&w, &first);
+        must(!w.failed && writer_len(&w) <= len);
+        must(dht_mutable_put_decode(out, writer_len(&w), &second) && same_mutable(&first, &second));
+        must(dht_mutable_verify(&first) == dht_mutable_verify(&second));
+}
+
+static void mutable_get(const uint8_t *data, size_t len)
+{
+        struct writer w = writer_over(out, sizeof(out));
+        struct dht_mutable first, second;
+
+        if (!dht_mutable_decode(data, len, &first))
+                return;
+        dht_mutable_write(&w, &first);
+        must(!w.failed && writer_len(&w) <= len);
+        must(dht_mutable_decode(out, writer_len(&w), &second) && same_mutable(&first, &second));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-        static void (*const kinds[])(const uint8_t *data, size_t len) = { record, lookup, announce, carrier, punch };
+        static void (*const kinds[])(const uint8_t *data, size_t len) = {
+                record, lookup, announce, carrier, punch, mutable_put, mutable_get,
+        };
 
         if (len > 0)
-                kinds[data[0] % 5](data + 1, len - 1);
+                kinds[data[0] % 7](data + 1, len - 1);
         return 0;
 }

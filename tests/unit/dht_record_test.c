@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "dht.h"
 #include "dht_carrier.h"
+#include "dht_mutable.h"
 #include "dht_punch.h"
 #include "test.h"
 #include "vectors.h"
@@ -256,5 +257,45 @@ TEST(dht_punch_reads_and_writes_the_references)
                 check_bytes(out, bytes, len);
                 for (size_t cut = 0; cut < len; cut++)
                         check(!dht_punch_decode(bytes, cut, &punch));
+        }
+}
+
+TEST(dht_mutable_reads_writes_and_signs_the_references)
+{
+        json_t *rows = vector_at(vectors("dht.json"), "mutable"), *row;
+        size_t i;
+
+        check(json_array_size(rows) > 0);
+        json_array_foreach(rows, i, row) {
+                uint8_t put[4096], get[4096], out[4096], seed[32], public_key[32], secret_key[64], signature[64], expected[4096];
+                size_t put_len = vector_bytes(row, "putRequest", put, sizeof(put));
+                size_t get_len = vector_bytes(row, "getResponse", get, sizeof(get));
+                struct writer w = writer_over(out, sizeof(out));
+                struct dht_mutable mutable, got;
+
+                vector_bytes(row, "seed", seed, sizeof(seed));
+                crypto_sign_seed_keypair(public_key, secret_key, seed);
+                check(dht_mutable_put_decode(put, put_len, &mutable));
+                check_bytes(mutable.public_key, public_key, sizeof(public_key));
+                check_equal(mutable.seq, vector_number(row, "seq"));
+                check_equal(mutable.value_len, vector_bytes(row, "value", expected, sizeof(expected)));
+                check_bytes(mutable.value, expected, mutable.value_len);
+                check(dht_mutable_verify(&mutable));
+                dht_mutable_sign(&mutable, secret_key, signature);
+                check_bytes(signature, mutable.signature, sizeof(signature));
+                dht_mutable_put_write(&w, &mutable);
+                check_equal(writer_len(&w), put_len);
+                check_bytes(out, put, put_len);
+                w = writer_over(out, sizeof(out));
+                dht_mutable_write(&w, &mutable);
+                check_equal(writer_len(&w), get_len);
+                check_bytes(out, get, get_len);
+                check(dht_mutable_decode(get, get_len, &got) && got.seq == mutable.seq && got.value_len == mutable.value_len);
+                for (size_t cut = 0; cut < put_len; cut++)
+                        check(!dht_mutable_put_decode(put, cut, &got));
+                for (size_t cut = 0; cut < get_len; cut++)
+                        check(!dht_mutable_decode(get, cut, &got));
+                mutable.seq++;
+                check(!dht_mutable_verify(&mutable));
         }
 }

@@ -16,7 +16,8 @@ static int parts_new(struct dht *dht, usec_t now_us)
         dht->table = dht_table_new(dht->id);
         dht->passages = dht_passages_new(&dht->random);
         dht->store = dht->persistent ? dht_store_new(&dht->random) : NULL;
-        if (!dht->table || !dht->passages || (dht->persistent && !dht->store))
+        dht->vault = dht->persistent ? dht_vault_new(&dht->random) : NULL;
+        if (!dht->table || !dht->passages || (dht->persistent && (!dht->store || !dht->vault)))
                 return -ENOMEM;
         return rpc_new(&dht->rpc, &config, now_us);
 }
@@ -89,6 +90,7 @@ void dht_free(struct dht *dht)
         free(dht->bootstrap.addrs);
         dht_table_free(dht->table);
         dht_store_free(dht->store);
+        dht_vault_free(dht->vault);
         dht_passages_free(dht->passages);
         rpc_free(dht->rpc);
         free(dht);
@@ -244,6 +246,7 @@ void dht_stats(const struct dht *dht, struct dht_stats *out)
                 .firewalled = dht->firewalled,
                 .records = dht->store ? dht_store_records(dht->store) : 0,
                 .forwards = dht->store ? dht_store_forwards(dht->store) : 0,
+                .values = dht->vault ? dht_vault_values(dht->vault) : 0,
         };
         list_for_each(at, &dht->queries)
                 out->queries++;

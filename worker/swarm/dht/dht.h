@@ -205,7 +205,7 @@ struct dht_stats {
         size_t nodes;                   /* in the routing table */
         bool bootstrapped, persistent, firewalled;
         size_t queries, listeners, listeners_announced;
-        size_t records, forwards;       /* held for others */
+        size_t records, forwards, values;       /* held for others */
         struct rpc_stats rpc;
 };
 

@@ -12,6 +12,7 @@
 #include "dht_sampler.h"
 #include "dht_store.h"
 #include "dht_table.h"
+#include "dht_vault.h"
 #include "heap.h"
 #include "list.h"
 
@@ -23,6 +24,10 @@ enum dht_command {
         DHT_COMMAND_LOOKUP,
         DHT_COMMAND_ANNOUNCE,
         DHT_COMMAND_UNANNOUNCE,
+        DHT_MUTABLE_PUT,
+        DHT_MUTABLE_GET,
+        DHT_IMMUTABLE_PUT,
+        DHT_IMMUTABLE_GET,
 };
 
 /* What a request of ours is for: the kind it carries through rpc. */
@@ -350,6 +355,7 @@ struct dht {
         struct rpc *rpc;
         struct dht_table *table;
         struct dht_store *store;        /* persistent */
+        struct dht_vault *vault;        /* persistent */
         struct dht_passages *passages;
         struct dht_sampler sampler;
         struct dht_upkeep upkeep;

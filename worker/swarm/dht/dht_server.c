@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What others ask of us, and what we answer: a row per command. Malformed or disallowed requests get silence. */
+#include "dht_mutable.h"
 #include "dht_private.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 
 enum {
@@ -191,6 +193,96 @@ static void serve_unannounce(struct dht *dht, const struct rpc_event *event, con
         reply_empty(dht, event, now);
 }
 
+/* --- Values --- */
+
+static void serve_mutable_get(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        struct reader r = reader_over(event->message.value, event->message.value_len);
+        uint64_t wanted_seq = wire_read_uint(&r);
+        struct dht_mutable held;
+        const uint8_t *value;
+        size_t len = 0;
+
+        if (!event->message.target || r.failed)
+                return;
+        value = dht_vault_get(dht->vault, DHT_VAULT_MUTABLE, event->message.target, &len);
+        if (value && (!dht_mutable_decode(value, len, &held) || held.seq < wanted_seq))
+                value = NULL;
+        reply_closer(dht, event, RPC_ERROR_NONE, true, value, value ? len : 0, now);
+}
+
+/* A value under its own key's target. The signature is what costs: it is looked at last. */
+static bool read_mutable_put(struct dht *dht, const struct rpc_event *event, struct dht_mutable *out, const struct now *now)
+{
+        const struct rpc_message *message = &event->message;
+        uint8_t target[DHT_TARGET_BYTES];
+
+        if (!message->target || !message->token || !message->value ||
+            !dht_mutable_put_decode(message->value, message->value_len, out))
+                return false;
+        dht_target(out->public_key, target);
+        return dht_id_equal(target, message->target) && rpc_allow(dht->rpc, &event->from, RPC_COST_SIGNATURE, now->mono_us) &&
+               dht_mutable_verify(out);
+}
+
+static uint64_t mutable_conflict(const struct dht *dht, const uint8_t *target, const struct dht_mutable *put)
+{
+        struct dht_mutable held;
+        size_t len;
+        const uint8_t *bytes = dht_vault_get(dht->vault, DHT_VAULT_MUTABLE, target, &len);
+
+        if (!bytes || !dht_mutable_decode(bytes, len, &held))
+                return RPC_ERROR_NONE;
+        if (held.seq > put->seq)
+                return RPC_ERROR_SEQ_TOO_LOW;
+        if (held.seq < put->seq || (held.value_len == put->value_len && memcmp(held.value, put->value, put->value_len) == 0))
+                return RPC_ERROR_NONE;
+        return RPC_ERROR_SEQ_REUSED;
+}
+
+static void serve_mutable_put(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        const uint8_t *target = event->message.target;
+        uint8_t bytes[RPC_DATAGRAM_MAX];
+        struct writer w = writer_over(bytes, sizeof(bytes));
+        struct dht_mutable put;
+        uint64_t error;
+
+        if (!read_mutable_put(dht, event, &put, now))
+                return;
+        error = mutable_conflict(dht, target, &put);
+        if (error == RPC_ERROR_NONE) {
+                dht_mutable_write(&w, &put);
+                dht_vault_put(dht->vault, DHT_VAULT_MUTABLE, target, bytes, writer_len(&w), &event->from, now->mono_us);
+        }
+        reply_closer(dht, event, error, error == RPC_ERROR_NONE, NULL, 0, now);
+}
+
+static void serve_immutable_get(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        const uint8_t *value;
+        size_t len = 0;
+
+        if (!event->message.target)
+                return;
+        value = dht_vault_get(dht->vault, DHT_VAULT_IMMUTABLE, event->message.target, &len);
+        reply_closer(dht, event, RPC_ERROR_NONE, true, value, len, now);
+}
+
+static void serve_immutable_put(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        const struct rpc_message *message = &event->message;
+        uint8_t target[DHT_TARGET_BYTES];
+
+        if (!message->target || !message->token || !message->value)
+                return;
+        crypto_generichash(target, sizeof(target), message->value, message->value_len, NULL, 0);
+        if (!dht_id_equal(target, message->target))
+                return;
+        dht_vault_put(dht->vault, DHT_VAULT_IMMUTABLE, target, message->value, message->value_len, &event->from, now->mono_us);
+        reply_closer(dht, event, RPC_ERROR_NONE, true, NULL, 0, now);
+}
+
 /* --- Dispatch --- */
 
 static const struct service internal_services[] = {
@@ -208,6 +300,10 @@ static const struct service services[] = {
         [DHT_COMMAND_LOOKUP] = { serve_lookup, true },
         [DHT_COMMAND_ANNOUNCE] = { serve_announce, true },
         [DHT_COMMAND_UNANNOUNCE] = { serve_unannounce, true },
+        [DHT_MUTABLE_PUT] = { serve_mutable_put, true },
+        [DHT_MUTABLE_GET] = { serve_mutable_get, true },
+        [DHT_IMMUTABLE_PUT] = { serve_immutable_put, true },
+        [DHT_IMMUTABLE_GET] = { serve_immutable_get, true },
 };
 
 static const struct service *service_of(const struct dht *dht, const struct rpc_message *message)

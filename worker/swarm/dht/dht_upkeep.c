@@ -331,8 +331,10 @@ void dht_upkeep_due(struct dht *dht, struct dht_due *due, const struct now *now)
                 upkeep->tick++;
         upkeep->ticked_boot_us = now->boot_us;
         upkeep->hints = 0;
-        if (dht->store)
+        if (dht->store) {
                 dht_store_expire(dht->store, now->mono_us);
+                dht_vault_expire(dht->vault, now->mono_us);
+        }
         if (dht->bootstrapped)
                 tick_bootstrapped(dht, now);
 }
