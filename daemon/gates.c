@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "gates.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "backoff.h"
@@ -36,14 +34,6 @@ static struct gate *find(struct gates *gates, uint16_t port, uint16_t protocol)
         return NULL;
 }
 
-static const char *what_happened(int error)
-{
-        return error == EADDRINUSE      ? "the port is in use by another program" :
-               error == EACCES          ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)" :
-               error == EADDRNOTAVAIL   ? "this machine has no such address" :
-                                          strerror(error);
-}
-
 /* Said once for each reason, not for each try. */
 static void on_refused(struct gate_listener *listener, int error)
 {
@@ -52,7 +42,7 @@ static void on_refused(struct gate_listener *listener, int error)
 
         if (listener->error != error)
                 log_warning(gate->gates->log, "gate %u: can't listen on %s: %s; trying again in %.0f s", gate->port,
-                            listener->address->text, what_happened(error), to_seconds(wait_us));
+                            listener->address->text, sockets_refusal(error), to_seconds(wait_us));
         listener->error = error;
         ev_timer_stop(gate->gates->loop, &listener->retry);
         ev_timer_set(&listener->retry, to_seconds(wait_us), 0);

@@ -128,3 +128,11 @@ int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
         *fd_out = take_fd(&fd);
         return 0;
 }
+
+const char *sockets_refusal(int error)
+{
+        return error == EADDRINUSE      ? "the port is in use by another program" :
+               error == EACCES          ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)" :
+               error == EADDRNOTAVAIL   ? "this machine has no such address" :
+                                          strerror(error);
+}

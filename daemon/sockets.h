@@ -31,4 +31,7 @@ int sockets_udp_usual(const uint8_t ip[4], struct udp_made *made_out);
  * zero: a connection that dies with its holder is reset, never ended as if all were well. 0 or -errno. */
 int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out);
 
+/* Why a port could not be bound, in words that help: @error is an errno. */
+const char *sockets_refusal(int error);
+
 #endif

@@ -13,17 +13,23 @@ static const char *plural(unsigned count)
         return count == 1 ? "" : "s";
 }
 
+/* A node that hears nobody may take itself for the first one and serve: for us that is no network yet. */
+static bool is_reached(const struct ipc_swarm_status *status)
+{
+        return status->bootstrapped && status->nodes > 0;
+}
+
 const char *status_text(const struct status *status, char *out, size_t size)
 {
         const struct ipc_swarm_status *last = &status->last;
         unsigned open = status->gates ? gates_open_count(status->gates) : 0;
 
-        if (!last->bootstrapped)
+        if (!is_reached(last) && status->conf->bootstrap_count > 0)
                 snprintf(out, size, "DHT not reached yet, trying");
         else
-                snprintf(out, size, "%u provider%s, %u gateway%s, %u gate%s open, %u channel%s, %u DHT nodes", last->providers,
+                snprintf(out, size, "%u provider%s, %u gateway%s, %u gate%s open, %u channel%s, %u DHT node%s", last->providers,
                          plural(last->providers), last->gateways, plural(last->gateways), open, plural(open), last->channels,
-                         plural(last->channels), last->nodes);
+                         plural(last->channels), last->nodes, plural(last->nodes));
         return out;
 }
 
@@ -42,12 +48,25 @@ void status_touch(struct status *status)
         ev_timer_start(status->loop, &status->line);
 }
 
+/* "node1.example:49737 and 2 others" */
+static const char *seeds_text(const struct conf *conf, char *out, size_t size)
+{
+        size_t others = conf->bootstrap_count - 1;
+        int len = snprintf(out, size, "%.64s:%u", conf->bootstrap[0].host, conf->bootstrap[0].port);
+
+        if (others > 0)
+                snprintf(out + len, size - (size_t)len, " and %zu other%s", others, plural((unsigned)others));
+        return out;
+}
+
 static void on_unreachable(struct ev_loop *loop, ev_timer *timer, int events)
 {
         struct status *status = timer->data;
+        char seeds[128];
 
-        log_warning(status->log, "DHT unreachable: none of %zu bootstrap node%s has answered; trying on", status->seeds,
-                    plural((unsigned)status->seeds));
+        log_warning(status->log, "DHT unreachable: no answer from bootstrap node%s %s; asking again, at least every %d s",
+                    plural((unsigned)status->conf->bootstrap_count), seeds_text(status->conf, seeds, sizeof(seeds)),
+                    STATUS_ASKED_EVERY_S);
         status->told_unreachable = true;
         status->lost(status->context);
 }
@@ -55,7 +74,7 @@ static void on_unreachable(struct ev_loop *loop, ev_timer *timer, int events)
 static void arm(struct status *status)
 {
         ev_timer_stop(status->loop, &status->unreachable);
-        if (status->seeds == 0)
+        if (status->conf->bootstrap_count == 0)
                 return;
         ev_timer_set(&status->unreachable, UNREACHABLE_S, 0);
         ev_timer_start(status->loop, &status->unreachable);
@@ -68,17 +87,45 @@ void status_begin(struct status *status)
         status_touch(status);
 }
 
-static void on_reached(struct status *status, bool reached, unsigned nodes)
+static void on_reached(struct status *status, unsigned nodes)
 {
-        if (reached) {
-                log_write(status->log, status->told_unreachable ? LOG_NOTICE : LOG_INFO, NULL, "DHT reached: %u node%s known",
-                          nodes, plural(nodes));
-                ev_timer_stop(status->loop, &status->unreachable);
-                status->told_unreachable = false;
-        } else {
-                log_notice(status->log, "DHT lost: reaching for it again");
-                arm(status);
+        log_write(status->log, status->told_unreachable ? LOG_NOTICE : LOG_INFO, NULL, "DHT reached: %u node%s known", nodes,
+                  plural(nodes));
+        ev_timer_stop(status->loop, &status->unreachable);
+        status->told_unreachable = false;
+}
+
+static void on_lost(struct status *status)
+{
+        if (status->conf->bootstrap_count == 0) {
+                log_notice(status->log, "no other node is left in this DHT; they are welcome again");
+                return;
         }
+        log_notice(status->log, "DHT lost: no node answers any more; asking the bootstrap nodes again");
+        arm(status);
+}
+
+static void on_announced(const struct status *status, unsigned announced)
+{
+        bool provider = status->conf->provider.present, gateway = status->conf->gateway.present;
+
+        if (announced == 0)
+                log_notice(status->log, "no node of the DHT holds our announcement any more: announcing again");
+        else if (announced == (unsigned)provider + gateway)
+                log_info(status->log, "announced on the DHT: others can find this %s%s%s", provider ? "provider" : "",
+                         provider && gateway ? " and " : "", gateway ? "gateway" : "");
+}
+
+static void on_peers(const struct status *status, unsigned providers, unsigned gateways)
+{
+        if (providers && gateways)
+                log_notice(status->log, "connected to %u provider%s and %u gateway%s", providers, plural(providers), gateways,
+                           plural(gateways));
+        else if (providers || gateways)
+                log_notice(status->log, "connected to %u %s%s", providers + gateways, providers ? "provider" : "gateway",
+                           plural(providers + gateways));
+        else
+                log_notice(status->log, "connected to no peer any more: looking for them");
 }
 
 void status_swarm(struct status *status, const struct ipc_swarm_status *now)
@@ -86,21 +133,23 @@ void status_swarm(struct status *status, const struct ipc_swarm_status *now)
         const struct ipc_swarm_status before = status->last;
 
         status->last = *now;
-        if (before.bootstrapped != now->bootstrapped)
-                on_reached(status, now->bootstrapped, now->nodes);
+        if (!before.bootstrapped && now->bootstrapped && status->conf->bootstrap_count == 0)
+                log_info(status->log, "no bootstrap nodes: this is the first node of a DHT of its own, others may come");
+        if (!is_reached(&before) && is_reached(now))
+                on_reached(status, now->nodes);
+        else if (is_reached(&before) && !is_reached(now))
+                on_lost(status);
         if (before.announced != now->announced)
-                log_write(status->log, now->announced ? LOG_INFO : LOG_NOTICE, NULL, "announced %u identit%s on the DHT",
-                          now->announced, now->announced == 1 ? "y" : "ies");
+                on_announced(status, now->announced);
         if (before.providers != now->providers || before.gateways != now->gateways)
-                log_notice(status->log, "connected to %u provider%s and %u gateway%s", now->providers, plural(now->providers),
-                           now->gateways, plural(now->gateways));
+                on_peers(status, now->providers, now->gateways);
         status_touch(status);
 }
 
-void status_init(struct status *status, struct ev_loop *loop, const struct log *log, const struct gates *gates, size_t seeds,
-                 void (*lost)(void *context), void *context)
+void status_init(struct status *status, struct ev_loop *loop, const struct log *log, const struct gates *gates,
+                 const struct conf *conf, void (*lost)(void *context), void *context)
 {
-        *status = (struct status){ .loop = loop, .log = log, .gates = gates, .seeds = seeds, .lost = lost, .context = context };
+        *status = (struct status){ .loop = loop, .log = log, .gates = gates, .conf = conf, .lost = lost, .context = context };
         ev_init(&status->unreachable, on_unreachable);
         ev_init(&status->line, on_line);
         status->unreachable.data = status->line.data = status;

@@ -7,15 +7,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "conf.h"
 #include "gates.h"
 #include "ipc_message.h"
 #include "log.h"
+
+enum { STATUS_ASKED_EVERY_S = 10 };     /* a node that hears nobody asks its bootstrap nodes again within this */
 
 struct status {
         struct ev_loop *loop;
         const struct log *log;
         const struct gates *gates;
-        size_t seeds;                   /* configured bootstrap nodes */
+        const struct conf *conf;
         struct ipc_swarm_status last;
         bool told_unreachable;
         ev_timer unreachable;           /* from when the network should be reached until it is */
@@ -24,8 +27,9 @@ struct status {
         void *context;
 };
 
-void status_init(struct status *status, struct ev_loop *loop, const struct log *log, const struct gates *gates, size_t seeds,
-                 void (*lost)(void *context), void *context);
+/* @conf is borrowed for good. @gates: NULL without a gateway. */
+void status_init(struct status *status, struct ev_loop *loop, const struct log *log, const struct gates *gates,
+                 const struct conf *conf, void (*lost)(void *context), void *context);
 void status_fini(struct status *status);
 
 /* The swarm worker starts from nothing, now. */

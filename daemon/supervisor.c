@@ -222,7 +222,7 @@ static int begin(struct supervisor *supervisor)
         int r = seeds_init(&supervisor->seeds, &supervisor->names, conf);
 
         status_init(&supervisor->status, supervisor->loop, supervisor->log, conf->gateway.present ? &supervisor->gates : NULL,
-                    supervisor->seeds.count, on_lost, supervisor);
+                    conf, on_lost, supervisor);
         if (conf->provider.present || conf->gateway.present) {
                 supervisor->router = children_add(&supervisor->children, IPC_ROUTER, 1, NULL);
                 on_name_wanted(supervisor);     /* a bare DHT node may never need it */

@@ -2,6 +2,7 @@
 #include "swarm_sockets.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "backoff.h"
@@ -31,11 +32,13 @@ static int try_make(struct swarm_sockets *sockets)
 static usec_t on_refused(struct swarm_sockets *sockets, int error)
 {
         usec_t wait_us = backoff_us(++sockets->failures, SECONDS(RETRY_FIRST_S), SECONDS(RETRY_LONGEST_S));
+        char port[8];
 
+        snprintf(port, sizeof(port), "%u", sockets->port);
         if (error != sockets->error)
-                log_warning(sockets->log, "UDP port %u on %u.%u.%u.%u: %s; without it the network is out of reach, trying again",
-                            sockets->port, sockets->host[0], sockets->host[1], sockets->host[2], sockets->host[3],
-                            error == EADDRINUSE ? "in use by another program" : strerror(error));
+                log_warning(sockets->log, "UDP port %s on %u.%u.%u.%u: %s; no network without it, trying again in %.0f s",
+                            sockets->port ? port : "(any)", sockets->host[0], sockets->host[1], sockets->host[2],
+                            sockets->host[3], sockets_refusal(error), to_seconds(wait_us));
         sockets->error = error;
         return wait_us;
 }

@@ -266,7 +266,7 @@ def a_udp_port_in_use_is_waited_for(folder, started):
         occupant.bind(('127.0.0.1', port))
         instance = Instance(HYPERGATED, place_of_workers(folder), path)
         started.append(instance)
-        instance.expect(r'UDP port %d on 127\.0\.0\.1: in use' % port)
+        instance.expect(r'UDP port %d on 127\.0\.0\.1: the port is in use .* trying again in 1 s' % port)
         wait_for(lambda: instance.workers('router'), 'the rest does not run')
         check(not instance.workers('swarm'), 'a swarm worker without sockets')
     instance.expect(r'told: port %d, 2 sockets' % port)

@@ -137,3 +137,11 @@ TEST(a_taken_port_is_said_to_be_taken)
         check_equal(sockets_listener(loopback_mapped, port_of(fd), &other), -EADDRINUSE);
         check_equal(other, -1);
 }
+
+TEST(why_a_port_is_refused_is_said_in_words_that_help)
+{
+        check(strcmp(sockets_refusal(EADDRINUSE), "the port is in use by another program") == 0);
+        check(strstr(sockets_refusal(EACCES), "permission denied (ports below 1024 need"));
+        check(strstr(sockets_refusal(EADDRNOTAVAIL), "no such address"));
+        check(strcmp(sockets_refusal(ENOMEM), strerror(ENOMEM)) == 0);
+}

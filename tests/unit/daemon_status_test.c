@@ -10,6 +10,31 @@ static void on_lost(void *context)
         ++*(unsigned *)context;
 }
 
+static const struct conf_bootstrap seeds[] = {
+        { .host = "node1.example.org", .port = 49737 }, { .host = "192.0.2.1", .port = 5000 }, { .host = "192.0.2.2", .port = 5001 },
+};
+
+/* A world with a status for @conf, where @lost counts. */
+static void begin(struct world *world, struct status *status, const struct conf *conf, unsigned *lost)
+{
+        *lost = 0;
+        world_begin(world, IPC_SWARM);
+        status_init(status, world->loop, &world->log, NULL, conf, on_lost, lost);
+        status_begin(status);
+}
+
+static void end(struct world *world, struct status *status)
+{
+        status_fini(status);
+        world_end(world);
+}
+
+static const char *logged(struct world *world, struct status *status, const struct ipc_swarm_status *now)
+{
+        status_swarm(status, now);
+        return world_logged(world);
+}
+
 static struct ipc_swarm_status reached(uint32_t providers)
 {
         return (struct ipc_swarm_status){ .bootstrapped = 1, .nodes = 35, .providers = providers };
@@ -17,69 +42,110 @@ static struct ipc_swarm_status reached(uint32_t providers)
 
 TEST(an_unreachable_network_is_said_once_and_again_when_it_comes)
 {
+        static const struct conf conf = { .bootstrap = seeds, .bootstrap_count = 3 };
         struct ipc_swarm_status now = reached(0);
         struct status status;
         struct world world;
-        unsigned lost = 0;
+        unsigned lost;
         char text[160];
 
-        world_begin(&world, IPC_SWARM);
-        status_init(&status, world.loop, &world.log, NULL, 3, on_lost, &lost);
-        status_begin(&status);
+        begin(&world, &status, &conf, &lost);
         check(strcmp(status_text(&status, text, sizeof(text)), "DHT not reached yet, trying") == 0);
         check(world_fire(&world, &status.unreachable));
         check_equal(lost, 1);
-        check(strstr(world_logged(&world), "DHT unreachable: none of 3 bootstrap nodes has answered; trying on"));
+        check(strstr(world_logged(&world), "DHT unreachable: no answer from bootstrap nodes node1.example.org:49737 and 2 others; "
+                                           "asking again, at least every 10 s"));
         check(!world_fire(&world, &status.unreachable));
 
-        status_swarm(&status, &now);
-        check(strstr(world_logged(&world), "DHT reached: 35 nodes known"));
-        status_swarm(&status, &now);
-        check(*world_logged(&world) == '\0');
-        now.bootstrapped = 0;
-        status_swarm(&status, &now);
-        check(strstr(world_logged(&world), "DHT lost"));
+        check(strstr(logged(&world, &status, &now), "DHT reached: 35 nodes known"));
+        check(*logged(&world, &status, &now) == '\0');
+        now.nodes = 0;
+        check(strstr(logged(&world, &status, &now), "DHT lost"));
         check(world_fire(&world, &status.unreachable));
         check_equal(lost, 2);
-        status_fini(&status);
-        world_end(&world);
+        end(&world, &status);
+}
+
+TEST(a_node_that_serves_but_hears_nobody_has_not_reached_the_network)
+{
+        static const struct conf conf = { .bootstrap = seeds + 1, .bootstrap_count = 1 };
+        struct ipc_swarm_status now = { .bootstrapped = 1 };
+        struct status status;
+        struct world world;
+        unsigned lost;
+        char text[160];
+
+        begin(&world, &status, &conf, &lost);
+        check(*logged(&world, &status, &now) == '\0');
+        check(strcmp(status_text(&status, text, sizeof(text)), "DHT not reached yet, trying") == 0);
+        check(world_fire(&world, &status.unreachable));
+        check(strstr(world_logged(&world), "no answer from bootstrap node 192.0.2.1:5000; asking again"));
+        now.nodes = 1;
+        check(strstr(logged(&world, &status, &now), "DHT reached: 1 node known"));
+        check(strcmp(status_text(&status, text, sizeof(text)),
+                     "0 providers, 0 gateways, 0 gates open, 0 channels, 1 DHT node") == 0);
+        end(&world, &status);
 }
 
 TEST(the_first_node_of_a_network_waits_for_nobody)
 {
+        static const struct conf conf = { .bootstrap_count = 0 };
+        struct ipc_swarm_status now = { .bootstrapped = 1 };
         struct status status;
         struct world world;
-        unsigned lost = 0;
+        unsigned lost;
 
-        world_begin(&world, IPC_SWARM);
-        status_init(&status, world.loop, &world.log, NULL, 0, on_lost, &lost);
-        status_begin(&status);
+        begin(&world, &status, &conf, &lost);
         check(!world_fire(&world, &status.unreachable));
-        status_fini(&status);
-        world_end(&world);
+        check(strstr(logged(&world, &status, &now), "this is the first node of a DHT of its own"));
+        now.nodes = 1;
+        check(strstr(logged(&world, &status, &now), "DHT reached: 1 node known"));
+        now.nodes = 0;
+        check(strstr(logged(&world, &status, &now), "no other node is left in this DHT"));
+        check(!world_fire(&world, &status.unreachable));
+        end(&world, &status);
 }
 
 TEST(peers_are_counted_in_the_log_when_they_change)
 {
+        static const struct conf conf = { .bootstrap = seeds, .bootstrap_count = 1, .gateway.present = true };
         struct ipc_swarm_status now = reached(1);
         struct status status;
         struct world world;
-        unsigned lost = 0;
+        unsigned lost;
         char text[160];
 
-        world_begin(&world, IPC_SWARM);
-        status_init(&status, world.loop, &world.log, NULL, 1, on_lost, &lost);
-        status_begin(&status);
-        status_swarm(&status, &now);
-        check(strstr(world_logged(&world), "connected to 1 provider and 0 gateways"));
+        begin(&world, &status, &conf, &lost);
+        check(strstr(logged(&world, &status, &now), "connected to 1 provider\n"));
         now.channels = 5;
-        status_swarm(&status, &now);
-        check(*world_logged(&world) == '\0');
+        check(*logged(&world, &status, &now) == '\0');
         check(strcmp(status_text(&status, text, sizeof(text)),
                      "1 provider, 0 gateways, 0 gates open, 5 channels, 35 DHT nodes") == 0);
+        now.gateways = 2;
+        check(strstr(logged(&world, &status, &now), "connected to 1 provider and 2 gateways\n"));
         now.providers = 0;
-        status_swarm(&status, &now);
-        check(strstr(world_logged(&world), "connected to 0 providers and 0 gateways"));
-        status_fini(&status);
-        world_end(&world);
+        check(strstr(logged(&world, &status, &now), "connected to 2 gateways\n"));
+        now.gateways = 0;
+        check(strstr(logged(&world, &status, &now), "connected to no peer any more"));
+        end(&world, &status);
+}
+
+TEST(an_announcement_is_told_when_all_of_it_is_there)
+{
+        static const struct conf conf = { .bootstrap = seeds, .bootstrap_count = 1, .gateway.present = true,
+                                          .provider.present = true };
+        struct ipc_swarm_status now = reached(0);
+        struct status status;
+        struct world world;
+        unsigned lost;
+
+        begin(&world, &status, &conf, &lost);
+        logged(&world, &status, &now);
+        now.announced = 1;
+        check(*logged(&world, &status, &now) == '\0');
+        now.announced = 2;
+        check(strstr(logged(&world, &status, &now), "announced on the DHT: others can find this provider and gateway\n"));
+        now.announced = 0;
+        check(strstr(logged(&world, &status, &now), "announcing again"));
+        end(&world, &status);
 }

@@ -23,11 +23,21 @@ static struct ipc_swarm_status status_now(const struct swarm_process *swarm)
         return status;
 }
 
+/* How large the network is, roughly: each node that comes and goes is no news. */
+static unsigned digits(uint32_t nodes)
+{
+        unsigned bits = 0;
+
+        for (; nodes > 0; nodes >>= 1)
+                bits++;
+        return bits;
+}
+
 /* Who counts peers wants to know at once; who counts bytes can wait. */
 static bool news(const struct ipc_swarm_status *told, const struct ipc_swarm_status *now)
 {
         return told->bootstrapped != now->bootstrapped || told->announced != now->announced ||
-               told->gateways != now->gateways || told->providers != now->providers;
+               told->gateways != now->gateways || told->providers != now->providers || digits(told->nodes) != digits(now->nodes);
 }
 
 static void tell(struct swarm_process *swarm, const struct ipc_swarm_status *status)
@@ -66,6 +76,7 @@ void swarm_status_look(struct swarm_process *swarm)
                 return;         /* armed: it will look by itself. Idle turns arm nothing and wake nobody */
         node_stats(swarm->node, &stats);
         status = swarm->told;
+        status.nodes = stats.table_nodes;
         status.bootstrapped = stats.bootstrapped;
         status.announced = stats.announced;
         status.gateways = stats.peers[NODE_GATEWAY];
