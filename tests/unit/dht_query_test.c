@@ -1,180 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One node that asks, in virtual time, among nodes that answer as each test wants: honest ones, liars, silent ones. */
-#include "dht.h"
-
-#include <sodium.h>
-#include <stdlib.h>
+/* What a node asks and believes: walks, announcements, its own address, its relays. */
 #include <string.h>
 
-#include "cleanup.h"
 #include "dht_record.h"
-#include "test.h"
-
-enum { SERVER = 1, CLIENT = 2, SERVER_PORT = 49737, CLIENT_PORT = 50000, ASKED_MAX = 4096, EVENTS_MAX = 1024, CLOSER_MAX = 40 };
-
-/* A request the node sent. */
-struct asked {
-        struct addr to;
-        uint32_t socket;
-        uint8_t bytes[512];
-        struct rpc_message message;
-};
-
-struct world;
-
-/* What a node of the world does about a request; fills in @out (its id and tid are set), or stays silent. */
-typedef bool answer_fn(struct world *w, const struct asked *asked, struct rpc_message *out);
-
-struct world {
-        struct dht *dht;
-        struct now now;
-        uint64_t seed;
-        answer_fn *answers;
-        struct addr seen_as;            /* what the world says the node's address is; port 0: true */
-        uint32_t pongs_by;              /* socket by which answers to PING_NAT come */
-        struct asked asked[ASKED_MAX];
-        size_t asked_count, answered_count;
-        struct dht_event events[EVENTS_MAX];
-        size_t event_count;
-        uint8_t closer[CLOSER_MAX * RPC_ADDR_BYTES], token[RPC_TOKEN_BYTES], value[512];
-};
-
-static void world_free(struct world **w)
-{
-        if (*w)
-                dht_free((*w)->dht);
-        free(*w);
-}
-
-static struct world *world_new(answer_fn *answers, const struct addr *bootstrap)
-{
-        struct world *w = calloc(1, sizeof(*w));
-        struct dht_config config = { .server_socket = SERVER, .client_socket = CLIENT, .server_port = SERVER_PORT };
-
-        check(w);
-        w->seed = 1;
-        w->answers = answers;
-        w->pongs_by = CLIENT;
-        w->now = (struct now){ SECONDS(100), SECONDS(100), SECONDS(1700000000) };
-        config.random = (struct random){ test_random_fill, &w->seed };
-        check_equal(dht_new(&w->dht, &config, &w->now), 0);
-        check_equal(dht_set_bootstrap(w->dht, bootstrap, 1, &w->now), 0);
-        return w;
-}
-
-#define WORLD(name, answers, bootstrap) cleanup_with(world_free) struct world *name = world_new(answers, bootstrap)
-
-static void collect(struct world *w)
-{
-        struct dht_event event;
-        struct rpc_send send;
-
-        dht_advance(w->dht, &w->now);
-        while (dht_event(w->dht, &event)) {
-                check(w->event_count < EVENTS_MAX);
-                w->events[w->event_count++] = event;
-        }
-        while (dht_transmit(w->dht, &send)) {
-                struct asked *asked = &w->asked[w->asked_count++];
-
-                check(w->asked_count < ASKED_MAX && send.len <= sizeof(asked->bytes));
-                asked->to = send.to;
-                asked->socket = send.socket;
-                memcpy(asked->bytes, send.bytes, send.len);
-                check(rpc_message_read(asked->bytes, send.len, &asked->message));
-        }
-}
-
-static struct addr seen(const struct world *w, uint32_t socket)
-{
-        struct addr addr = { { 90, 1, 1, 1 }, socket == SERVER ? SERVER_PORT : CLIENT_PORT };
-
-        return w->seen_as.port ? w->seen_as : addr;
-}
-
-static void answer(struct world *w, const struct asked *asked)
-{
-        bool pong = asked->message.internal && asked->message.command == RPC_PING_NAT;
-        uint32_t by = pong ? w->pongs_by : asked->socket;
-        uint8_t id[RPC_ID_BYTES], bytes[RPC_DATAGRAM_MAX];
-        struct rpc_message message = { .type = RPC_TYPE_RESPONSE, .tid = asked->message.tid, .id = id, .to = seen(w, by) };
-
-        rpc_node_id(&asked->to, id);
-        if (w->answers(w, asked, &message))
-                dht_receive(w->dht, by, &asked->to, bytes, rpc_message_write(&message, bytes, sizeof(bytes)), &w->now);
-}
-
-/* Lets @us pass; every answer comes a millisecond after its request. */
-static void run(struct world *w, usec_t us)
-{
-        usec_t until_us = w->now.mono_us + us;
-
-        collect(w);
-        while (w->now.mono_us < until_us) {
-                usec_t next_us = w->answered_count < w->asked_count ? w->now.mono_us + MSEC(1) : dht_deadline(w->dht);
-                usec_t step_us = usec_max(usec_min(next_us, until_us), w->now.mono_us) - w->now.mono_us;
-                size_t until = w->asked_count;
-
-                w->now.mono_us += step_us;
-                w->now.boot_us += step_us;
-                w->now.wall_us += step_us;
-                for (; w->answered_count < until; w->answered_count++)
-                        answer(w, &w->asked[w->answered_count]);
-                collect(w);
-        }
-}
-
-static const struct dht_event *last(const struct world *w, enum dht_event_kind kind)
-{
-        for (size_t i = w->event_count; i > 0; i--)
-                if (w->events[i - 1].kind == kind)
-                        return &w->events[i - 1];
-        return NULL;
-}
-
-static size_t count(const struct world *w, enum dht_event_kind kind)
-{
-        size_t n = 0;
-
-        for (size_t i = 0; i < w->event_count; i++)
-                n += w->events[i].kind == kind;
-        return n;
-}
-
-/* Requests of a command since @from; to @to only, unless NULL. */
-static size_t sent(const struct world *w, size_t from, bool internal, uint64_t command, const struct addr *to)
-{
-        size_t n = 0;
-
-        for (size_t i = from; i < w->asked_count; i++)
-                n += w->asked[i].message.internal == internal && w->asked[i].message.command == command &&
-                     (!to || addr_equal(&w->asked[i].to, to));
-        return n;
-}
-
-static struct addr numbered(unsigned number)
-{
-        return (struct addr){ { (uint8_t)(80 + number / 65536), (uint8_t)(number / 256), (uint8_t)number, 1 }, SERVER_PORT };
-}
-
-static const struct addr *boot(void)
-{
-        static struct addr addr;
-
-        addr = numbered(0);
-        return &addr;
-}
-
-static void name(struct world *w, struct rpc_message *out, const struct addr *addrs, size_t n)
-{
-        out->closer = w->closer;
-        out->closer_count = n;
-        for (size_t i = 0; i < n; i++) {
-                memcpy(w->closer + i * RPC_ADDR_BYTES, addrs[i].ip, 4);
-                w->closer[i * RPC_ADDR_BYTES + 4] = (uint8_t)addrs[i].port;
-                w->closer[i * RPC_ADDR_BYTES + 5] = (uint8_t)(addrs[i].port >> 8);
-        }
-}
+#include "dht_world.h"
 
 static const uint8_t target[DHT_TARGET_BYTES] = { 0x42 };
 
@@ -183,37 +12,16 @@ static void lookup(struct world *w)
         check(dht_query(w->dht, &(struct dht_query_spec){ .operation = DHT_LOOKUP, .target = target }, &w->now));
 }
 
-static void keypair(uint8_t secret_key[64])
-{
-        uint8_t seed[32] = { 7 }, public_key[32];
-
-        crypto_sign_seed_keypair(public_key, secret_key, seed);
-}
-
 /* --- The walk --- */
-
-/* Thirty nodes that all know each other. */
-static bool honest(struct world *w, const struct asked *asked, struct rpc_message *out)
-{
-        struct addr addrs[20];
-
-        for (unsigned i = 0; i < 20; i++)
-                addrs[i] = numbered((asked->to.ip[2] + i + 1) % 30);
-        if (asked->message.target)
-                name(w, out, addrs, 20);
-        if (!asked->message.internal && asked->message.command < 4)
-                out->token = w->token;
-        return true;
-}
 
 TEST(dht_query_converges_on_the_nearest)
 {
-        WORLD(w, honest, boot());
+        WORLD(w, world_honest, world_boot());
         const struct dht_event *done;
 
         lookup(w);
-        run(w, SECONDS(1));
-        done = last(w, DHT_QUERY_DONE);
+        world_run(w, SECONDS(1));
+        done = world_last(w, DHT_QUERY_DONE);
         check(done && done->closest_count == DHT_K && done->replies >= DHT_K);
         for (size_t i = 0; i + 1 < DHT_K; i++) {
                 uint8_t a[32], b[32];
@@ -226,18 +34,18 @@ TEST(dht_query_converges_on_the_nearest)
                 }
                 check(memcmp(a, b, 32) < 0);
         }
-        check_equal(sent(w, 0, true, RPC_DOWN_HINT, NULL), 0);
+        check_equal(world_sent(w, 0, true, RPC_DOWN_HINT, NULL), 0);
 }
 
 TEST(dht_query_without_a_network_ends_empty)
 {
-        WORLD(w, honest, &((struct addr){ { 0, 0, 0, 0 }, 1 }));
+        WORLD(w, world_honest, &((struct addr){ { 0, 0, 0, 0 }, 1 }));
 
         lookup(w);
-        run(w, SECONDS(5));
-        check(!last(w, DHT_QUERY_DONE));                /* the network may yet come */
-        run(w, SECONDS(6));
-        check(last(w, DHT_QUERY_DONE) && last(w, DHT_QUERY_DONE)->replies == 0);
+        world_run(w, SECONDS(5));
+        check(!world_last(w, DHT_QUERY_DONE));                /* the network may yet come */
+        world_run(w, SECONDS(6));
+        check(world_last(w, DHT_QUERY_DONE) && world_last(w, DHT_QUERY_DONE)->replies == 0);
 }
 
 /* Everybody names twenty others nobody has heard of. */
@@ -247,24 +55,24 @@ static bool flooding(struct world *w, const struct asked *asked, struct rpc_mess
         struct addr addrs[20];
 
         for (unsigned i = 0; i < 20; i++)
-                addrs[i] = numbered(next++ % 60000);
-        name(w, out, addrs, 20);
+                addrs[i] = world_addr(next++ % 60000);
+        world_name(w, out, addrs, 20);
         out->id = NULL;                 /* nobody counts as one of the nearest, so that there is no end of it */
         return true;
 }
 
 TEST(dht_query_visits_only_so_many_nodes)
 {
-        WORLD(w, flooding, boot());
+        WORLD(w, flooding, world_boot());
         struct dht_stats stats;
         size_t from;
 
-        run(w, SECONDS(3));
+        world_run(w, SECONDS(3));
         from = w->asked_count;
         lookup(w);
-        run(w, SECONDS(10));
-        check(last(w, DHT_QUERY_DONE));
-        check_equal(sent(w, from, false, 3, NULL), 256);
+        world_run(w, SECONDS(10));
+        check(world_last(w, DHT_QUERY_DONE));
+        check_equal(world_sent(w, from, false, 3, NULL), 256);
         dht_stats(w->dht, &stats);
         check_equal(stats.queries, 0);
 }
@@ -276,23 +84,23 @@ static bool one_net(struct world *w, const struct asked *asked, struct rpc_messa
 
         for (unsigned i = 0; i < 20; i++)
                 addrs[i] = (struct addr){ { 99, 9, 9, (uint8_t)(i + 1) }, (uint16_t)(1000 + asked->to.ip[3] * 20 + i) };
-        name(w, out, addrs, 20);
+        world_name(w, out, addrs, 20);
         return true;
 }
 
 TEST(dht_query_gives_one_network_few_seats)
 {
-        WORLD(w, one_net, boot());
+        WORLD(w, one_net, world_boot());
         const struct dht_event *done;
         size_t of_net = 0;
 
         lookup(w);
-        run(w, MSEC(2));
+        world_run(w, MSEC(2));
         for (size_t i = 0; i < w->asked_count; i++)
                 of_net += w->asked[i].to.ip[0] == 99 && !w->asked[i].message.internal;
         check_equal(of_net, 2);         /* of the twenty in the first answer */
-        run(w, SECONDS(10));
-        done = last(w, DHT_QUERY_DONE);
+        world_run(w, SECONDS(10));
+        done = world_last(w, DHT_QUERY_DONE);
         check(done);
         of_net = 0;
         for (size_t i = 0; i < done->closest_count; i++)
@@ -307,22 +115,22 @@ static bool bogons(struct world *w, const struct asked *asked, struct rpc_messag
                 { { 0, 0, 0, 0 }, 1000 }, { { 255, 255, 255, 255 }, 1000 }, { { 81, 1, 1, 1 }, 0 },
         };
 
-        name(w, out, addrs, ARRAY_LEN(addrs));
+        world_name(w, out, addrs, ARRAY_LEN(addrs));
         return true;
 }
 
 TEST(dht_query_asks_no_bogons_and_on_a_private_network_only_private_ones)
 {
         struct addr private_boot = { { 10, 0, 0, 1 }, 1000 };
-        WORLD(public_world, bogons, boot());
+        WORLD(public_world, bogons, world_boot());
         WORLD(private_world, bogons, &private_boot);
 
         lookup(public_world);
-        run(public_world, SECONDS(1));
-        check(last(public_world, DHT_QUERY_DONE) && last(public_world, DHT_QUERY_DONE)->closest_count == 1);
+        world_run(public_world, SECONDS(1));
+        check(world_last(public_world, DHT_QUERY_DONE) && world_last(public_world, DHT_QUERY_DONE)->closest_count == 1);
         lookup(private_world);
-        run(private_world, SECONDS(1));
-        check_equal(last(private_world, DHT_QUERY_DONE)->closest_count, 4);
+        world_run(private_world, SECONDS(1));
+        check_equal(world_last(private_world, DHT_QUERY_DONE)->closest_count, 4);
 }
 
 static struct addr private_numbered(unsigned number)
@@ -336,8 +144,8 @@ static bool third_is_dead(struct world *w, const struct asked *asked, struct rpc
         struct addr addrs[3];
 
         for (unsigned i = 0; i < 3; i++)
-                addrs[i] = on_private ? private_numbered(i + 1) : numbered(i + 1);
-        name(w, out, addrs, 3);
+                addrs[i] = on_private ? private_numbered(i + 1) : world_addr(i + 1);
+        world_name(w, out, addrs, 3);
         return asked->to.ip[2] != 3;
 }
 
@@ -349,24 +157,24 @@ struct patience {
 /* A query in a network of four, one of which is dead. */
 static struct patience patience_of(enum dht_operation operation, bool on_private)
 {
-        struct addr first = on_private ? private_numbered(0) : numbered(0), dead = on_private ? private_numbered(3) : numbered(3);
+        struct addr first = on_private ? private_numbered(0) : world_addr(0), dead = on_private ? private_numbered(3) : world_addr(3);
         uint8_t secret_key[64];
         WORLD(w, third_is_dead, &first);
         usec_t start_us;
         size_t from;
 
-        keypair(secret_key);
-        run(w, SECONDS(3));
+        world_key(secret_key);
+        world_run(w, SECONDS(3));
         from = w->asked_count;
         start_us = w->now.mono_us;
         check(dht_query(w->dht, &(struct dht_query_spec){ .operation = operation, .target = target, .secret_key = secret_key },
                         &w->now));
-        while (!last(w, DHT_QUERY_DONE))
-                run(w, MSEC(10));
-        check_equal(last(w, DHT_QUERY_DONE)->replies, 3);
+        while (!world_last(w, DHT_QUERY_DONE))
+                world_run(w, MSEC(10));
+        check_equal(world_last(w, DHT_QUERY_DONE)->replies, 3);
         start_us = w->now.mono_us - start_us;
-        run(w, SECONDS(10));
-        return (struct patience){ start_us, sent(w, from, false, 3, &dead) };
+        world_run(w, SECONDS(10));
+        return (struct patience){ start_us, world_sent(w, from, false, 3, &dead) };
 }
 
 TEST(dht_query_waits_for_a_dead_node_as_long_as_its_second_send)
@@ -392,38 +200,38 @@ TEST(dht_unannounce_gives_a_silent_node_a_second_chance)
 
 static bool only_first_answers(struct world *w, const struct asked *asked, struct rpc_message *out)
 {
-        struct addr addrs[2] = { numbered(1), numbered(2) };
+        struct addr addrs[2] = { world_addr(1), world_addr(2) };
 
-        name(w, out, addrs, 2);
+        world_name(w, out, addrs, 2);
         return asked->to.ip[2] == 0;
 }
 
 /* Only it can forget it. */
 TEST(dht_query_tells_who_named_a_dead_node)
 {
-        WORLD(w, only_first_answers, boot());
-        struct addr first = numbered(0);
+        WORLD(w, only_first_answers, world_boot());
+        struct addr first = world_addr(0);
         size_t from;
 
-        run(w, SECONDS(3));
+        world_run(w, SECONDS(3));
         from = w->asked_count;
         lookup(w);
-        run(w, SECONDS(3));
-        check_equal(last(w, DHT_QUERY_DONE)->replies, 1);
-        check_equal(sent(w, from, true, RPC_DOWN_HINT, NULL), 2);
-        check_equal(sent(w, from, true, RPC_DOWN_HINT, &first), 2);
+        world_run(w, SECONDS(3));
+        check_equal(world_last(w, DHT_QUERY_DONE)->replies, 1);
+        check_equal(world_sent(w, from, true, RPC_DOWN_HINT, NULL), 2);
+        check_equal(world_sent(w, from, true, RPC_DOWN_HINT, &first), 2);
         for (unsigned i = 0; i < 100; i++)
                 lookup(w);
         from = w->asked_count;
-        run(w, SECONDS(4));
-        check(sent(w, from, true, RPC_DOWN_HINT, NULL) <= 100);         /* 50 a tick; two ticks may touch these 4 s */
+        world_run(w, SECONDS(4));
+        check(world_sent(w, from, true, RPC_DOWN_HINT, NULL) <= 100);         /* 50 a tick; two ticks may touch these 4 s */
 }
 
 /* --- Records --- */
 
 static bool wrong_record(struct world *w, const struct asked *asked, struct rpc_message *out)
 {
-        honest(w, asked, out);
+        world_honest(w, asked, out);
         if (asked->message.internal || asked->message.command != 2)
                 return true;
         memset(w->value, asked->to.ip[2] == 5 ? 0x11 : 0x22, 32);       /* only the fifth has the key asked for */
@@ -436,20 +244,20 @@ static bool wrong_record(struct world *w, const struct asked *asked, struct rpc_
 TEST(dht_find_peer_takes_only_the_record_of_the_key_asked_for)
 {
         uint8_t key[32], key_target[32];
-        WORLD(w, wrong_record, boot());
+        WORLD(w, wrong_record, world_boot());
 
         memset(key, 0x11, sizeof(key));
         dht_target(key, key_target);
         check(dht_query(w->dht, &(struct dht_query_spec){ .operation = DHT_FIND_PEER, .target = key_target }, &w->now));
-        run(w, SECONDS(1));
-        check_equal(count(w, DHT_PEER_FOUND), 1);
-        check_equal(last(w, DHT_PEER_FOUND)->from.ip[2], 5);
+        world_run(w, SECONDS(1));
+        check_equal(world_count(w, DHT_PEER_FOUND), 1);
+        check_equal(world_last(w, DHT_PEER_FOUND)->from.ip[2], 5);
 }
 
 /* Every token is worn out when it is used for the first time. */
 static bool short_tokens(struct world *w, const struct asked *asked, struct rpc_message *out)
 {
-        honest(w, asked, out);
+        world_honest(w, asked, out);
         if (!asked->message.internal && asked->message.command == 4 && asked->message.token[0] == 0) {
                 out->error = RPC_ERROR_INVALID_TOKEN;
                 w->value[0] = 1;
@@ -462,17 +270,17 @@ static bool short_tokens(struct world *w, const struct asked *asked, struct rpc_
 TEST(dht_announce_signs_again_when_its_token_has_run_out)
 {
         uint8_t secret_key[64];
-        WORLD(w, short_tokens, boot());
+        WORLD(w, short_tokens, world_boot());
         const struct asked *asked;
         struct dht_announce announce;
         uint8_t id[32];
 
-        keypair(secret_key);
+        world_key(secret_key);
         check(dht_query(w->dht, &(struct dht_query_spec){ .operation = DHT_ANNOUNCE, .target = target, .secret_key = secret_key },
                         &w->now));
-        run(w, SECONDS(1));
-        check_equal(last(w, DHT_QUERY_DONE)->accepted, DHT_K);
-        check_equal(sent(w, 0, false, 4, NULL), 2 * DHT_K);
+        world_run(w, SECONDS(1));
+        check_equal(world_last(w, DHT_QUERY_DONE)->accepted, DHT_K);
+        check_equal(world_sent(w, 0, false, 4, NULL), 2 * DHT_K);
         asked = &w->asked[w->asked_count - 1];
         rpc_node_id(&asked->to, id);
         check(asked->message.token[0] == 1);
@@ -482,7 +290,7 @@ TEST(dht_announce_signs_again_when_its_token_has_run_out)
 
 static bool never_content(struct world *w, const struct asked *asked, struct rpc_message *out)
 {
-        honest(w, asked, out);
+        world_honest(w, asked, out);
         if (!asked->message.internal && asked->message.command >= 4) {
                 out->error = RPC_ERROR_INVALID_TOKEN;
                 out->token = w->token;
@@ -493,14 +301,14 @@ static bool never_content(struct world *w, const struct asked *asked, struct rpc
 TEST(dht_announce_gives_up_after_one_more_token)
 {
         uint8_t secret_key[64];
-        WORLD(w, never_content, boot());
+        WORLD(w, never_content, world_boot());
 
-        keypair(secret_key);
+        world_key(secret_key);
         check(dht_query(w->dht, &(struct dht_query_spec){ .operation = DHT_ANNOUNCE, .target = target, .secret_key = secret_key },
                         &w->now));
-        run(w, SECONDS(1));
-        check_equal(last(w, DHT_QUERY_DONE)->accepted, 0);
-        check_equal(sent(w, 0, false, 4, NULL), 2 * DHT_K);
+        world_run(w, SECONDS(1));
+        check_equal(world_last(w, DHT_QUERY_DONE)->accepted, 0);
+        check_equal(world_sent(w, 0, false, 4, NULL), 2 * DHT_K);
 }
 
 /* The fifth lists us already. */
@@ -508,10 +316,10 @@ static bool fifth_lists_us(struct world *w, const struct asked *asked, struct rp
 {
         uint8_t secret_key[64];
 
-        honest(w, asked, out);
+        world_honest(w, asked, out);
         if (asked->message.internal || asked->message.command != 3 || asked->to.ip[2] != 5)
                 return true;
-        keypair(secret_key);
+        world_key(secret_key);
         w->value[0] = 1;
         memcpy(w->value + 1, secret_key + 32, 32);
         w->value[33] = 0;
@@ -523,43 +331,43 @@ static bool fifth_lists_us(struct world *w, const struct asked *asked, struct rp
 /* And its answer to the withdrawal comes only after the second send. */
 static bool fifth_is_slow(struct world *w, const struct asked *asked, struct rpc_message *out)
 {
-        struct addr fifth = numbered(5);
+        struct addr fifth = world_addr(5);
 
         fifth_lists_us(w, asked, out);
-        return asked->message.internal || asked->message.command != 5 || sent(w, 0, false, 5, &fifth) > 1;
+        return asked->message.internal || asked->message.command != 5 || world_sent(w, 0, false, 5, &fifth) > 1;
 }
 
 TEST(dht_announce_is_not_overtaken_by_the_withdrawal_before_it)
 {
         uint8_t secret_key[64];
-        struct addr fifth = numbered(5);
-        WORLD(w, fifth_is_slow, boot());
+        struct addr fifth = world_addr(5);
+        WORLD(w, fifth_is_slow, world_boot());
 
-        keypair(secret_key);
+        world_key(secret_key);
         check(dht_query(w->dht, &(struct dht_query_spec){ .operation = DHT_ANNOUNCE, .target = target, .secret_key = secret_key,
                                                           .clear = true }, &w->now));
-        run(w, MSEC(900));
-        check_equal(sent(w, 0, false, 4, NULL), DHT_K - 1);
-        check_equal(sent(w, 0, false, 4, &fifth), 0);
-        run(w, MSEC(500));
-        check_equal(sent(w, 0, false, 5, &fifth), 2);
-        check_equal(sent(w, 0, false, 4, &fifth), 1);
-        check_equal(last(w, DHT_QUERY_DONE)->accepted, DHT_K);
+        world_run(w, MSEC(900));
+        check_equal(world_sent(w, 0, false, 4, NULL), DHT_K - 1);
+        check_equal(world_sent(w, 0, false, 4, &fifth), 0);
+        world_run(w, MSEC(500));
+        check_equal(world_sent(w, 0, false, 5, &fifth), 2);
+        check_equal(world_sent(w, 0, false, 4, &fifth), 1);
+        check_equal(world_last(w, DHT_QUERY_DONE)->accepted, DHT_K);
 }
 
 TEST(dht_announce_clears_before_it_announces)
 {
         uint8_t secret_key[64];
-        struct addr fifth = numbered(5);
-        WORLD(w, fifth_lists_us, boot());
+        struct addr fifth = world_addr(5);
+        WORLD(w, fifth_lists_us, world_boot());
         size_t withdrawn = 0, announced = 0;
 
-        keypair(secret_key);
+        world_key(secret_key);
         check(dht_query(w->dht, &(struct dht_query_spec){ .operation = DHT_ANNOUNCE, .target = target, .secret_key = secret_key,
                                                           .clear = true }, &w->now));
-        run(w, SECONDS(1));
-        check_equal(sent(w, 0, false, 5, NULL), 1);
-        check_equal(sent(w, 0, false, 5, &fifth), 1);
+        world_run(w, SECONDS(1));
+        check_equal(world_sent(w, 0, false, 5, NULL), 1);
+        check_equal(world_sent(w, 0, false, 5, &fifth), 1);
         for (size_t i = 0; i < w->asked_count; i++) {
                 if (w->asked[i].message.internal || !addr_equal(&w->asked[i].to, &fifth))
                         continue;
@@ -567,7 +375,7 @@ TEST(dht_announce_clears_before_it_announces)
                 announced = w->asked[i].message.command == 4 ? i : announced;
         }
         check(announced && withdrawn < announced);
-        check_equal(last(w, DHT_QUERY_DONE)->accepted, DHT_K);
+        check_equal(world_last(w, DHT_QUERY_DONE)->accepted, DHT_K);
 }
 
 /* --- Where we are --- */
@@ -576,15 +384,15 @@ TEST(dht_probe_believes_only_answers_at_the_server_socket)
 {
         struct dht_stats stats;
         struct addr open;
-        WORLD(closed, honest, boot());
-        WORLD(open_world, honest, boot());
+        WORLD(closed, world_honest, world_boot());
+        WORLD(open_world, world_honest, world_boot());
 
-        run(closed, SECONDS(10));
+        world_run(closed, SECONDS(10));
         dht_stats(closed->dht, &stats);
-        check(sent(closed, 0, true, RPC_PING_NAT, NULL) == 5 && stats.firewalled && !dht_open_addr(closed->dht, &open));
-        check_equal(sent(closed, 0, true, RPC_PING_NAT, NULL), 5);
+        check(world_sent(closed, 0, true, RPC_PING_NAT, NULL) == 5 && stats.firewalled && !dht_open_addr(closed->dht, &open));
+        check_equal(world_sent(closed, 0, true, RPC_PING_NAT, NULL), 5);
         open_world->pongs_by = SERVER;
-        run(open_world, SECONDS(10));
+        world_run(open_world, SECONDS(10));
         dht_stats(open_world->dht, &stats);
         check(!stats.firewalled && dht_open_addr(open_world->dht, &open) && open.port == SERVER_PORT);
         check_equal(dht_socket(open_world->dht), SERVER);
@@ -594,16 +402,16 @@ TEST(dht_probe_believes_only_answers_at_the_server_socket)
 TEST(dht_probe_needs_the_right_socket_and_the_right_port)
 {
         struct dht_stats stats;
-        WORLD(wrong_socket, honest, boot());
-        WORLD(wrong_port, honest, boot());
+        WORLD(wrong_socket, world_honest, world_boot());
+        WORLD(wrong_port, world_honest, world_boot());
 
         wrong_socket->seen_as = (struct addr){ { 90, 1, 1, 1 }, SERVER_PORT };
-        run(wrong_socket, SECONDS(10));
+        world_run(wrong_socket, SECONDS(10));
         dht_stats(wrong_socket->dht, &stats);
         check(stats.firewalled);
         wrong_port->seen_as = (struct addr){ { 90, 1, 1, 1 }, CLIENT_PORT };
         wrong_port->pongs_by = SERVER;
-        run(wrong_port, SECONDS(10));
+        world_run(wrong_port, SECONDS(10));
         dht_stats(wrong_port->dht, &stats);
         check(stats.firewalled);
 }
@@ -614,10 +422,10 @@ static bool keeps_us(struct world *w, const struct asked *asked, struct rpc_mess
 {
         uint8_t secret_key[64];
 
-        honest(w, asked, out);
+        world_honest(w, asked, out);
         if (asked->message.internal || asked->message.command != 2 || w->seen_as.ip[3] == 99)
                 return true;
-        keypair(secret_key);
+        world_key(secret_key);
         memcpy(w->value, secret_key + 32, 32);
         w->value[32] = 0;
         out->value = w->value;
@@ -627,13 +435,13 @@ static bool keeps_us(struct world *w, const struct asked *asked, struct rpc_mess
 
 static struct world *listening(void)
 {
-        struct world *w = world_new(keeps_us, boot());
+        struct world *w = world_new(keeps_us, world_boot());
         uint8_t secret_key[64];
 
-        keypair(secret_key);
+        world_key(secret_key);
         check(dht_listen(w->dht, secret_key, w, &w->now));
-        run(w, SECONDS(2));
-        check_equal(count(w, DHT_RELAYS_CHANGED), 1);
+        world_run(w, SECONDS(2));
+        check_equal(world_count(w, DHT_RELAYS_CHANGED), 1);
         return w;
 }
 
@@ -642,10 +450,10 @@ TEST(dht_listener_asks_its_relays_and_is_quiet_when_all_is_well)
         cleanup_with(world_free) struct world *w = listening();
         size_t from = w->asked_count;
 
-        run(w, SECONDS(30));
-        check_equal(sent(w, from, false, 4, NULL), 0);
-        check_equal(sent(w, from, false, 2, NULL), 30);         /* 3 relays, every 3 s */
-        check_equal(count(w, DHT_RELAYS_CHANGED), 1);
+        world_run(w, SECONDS(30));
+        check_equal(world_sent(w, from, false, 4, NULL), 0);
+        check_equal(world_sent(w, from, false, 2, NULL), 30);         /* 3 relays, every 3 s */
+        check_equal(world_count(w, DHT_RELAYS_CHANGED), 1);
 }
 
 /* The NAT gave our socket another port: relays would forward to the old one. */
@@ -656,9 +464,9 @@ TEST(dht_listener_announces_anew_when_relays_see_it_elsewhere)
         size_t from = w->asked_count;
 
         w->seen_as = (struct addr){ { 90, 1, 1, 1 }, 61234 };
-        run(w, SECONDS(4));
-        check(sent(w, from, false, 4, NULL) >= 3);
-        check_equal(dht_listener_relays(last(w, DHT_RELAYS_CHANGED)->listener, relays), 3);
+        world_run(w, SECONDS(4));
+        check(world_sent(w, from, false, 4, NULL) >= 3);
+        check_equal(dht_listener_relays(world_last(w, DHT_RELAYS_CHANGED)->listener, relays), 3);
         for (unsigned i = 0; i < 3; i++)
                 check_equal(relays[i].peer.port, 61234);
 }
@@ -669,11 +477,11 @@ TEST(dht_listener_announces_anew_where_its_record_is_gone_but_not_without_pause)
         size_t from = w->asked_count;
 
         w->seen_as = (struct addr){ { 90, 1, 1, 99 }, CLIENT_PORT };    /* keeps_us() no longer does */
-        run(w, SECONDS(4));
-        check_equal(sent(w, from, false, 4, NULL), 3);
+        world_run(w, SECONDS(4));
+        check_equal(world_sent(w, from, false, 4, NULL), 3);
         from = w->asked_count;
-        run(w, SECONDS(30));
-        check(sent(w, from, false, 4, NULL) <= 9);
+        world_run(w, SECONDS(30));
+        check(world_sent(w, from, false, 4, NULL) <= 9);
 }
 
 TEST(dht_wake_announces_anew_and_forgets_the_address)
@@ -684,8 +492,8 @@ TEST(dht_wake_announces_anew_and_forgets_the_address)
 
         dht_wake(w->dht, &w->now);
         check(!dht_public_addr(w->dht, &addr));
-        run(w, SECONDS(2));
-        check_equal(sent(w, from, false, 4, NULL), 3);
+        world_run(w, SECONDS(2));
+        check_equal(world_sent(w, from, false, 4, NULL), 3);
         check(dht_public_addr(w->dht, &addr));
 }
 
@@ -694,10 +502,10 @@ TEST(dht_notices_by_itself_that_the_machine_slept)
         cleanup_with(world_free) struct world *w = listening();
         size_t from;
 
-        run(w, SECONDS(10));
+        world_run(w, SECONDS(10));
         from = w->asked_count;
         w->now.boot_us += MINUTES(10);          /* while monotonic time stood still */
         w->now.wall_us += MINUTES(10);
-        run(w, SECONDS(6));
-        check_equal(sent(w, from, false, 4, NULL), 3);
+        world_run(w, SECONDS(6));
+        check_equal(world_sent(w, from, false, 4, NULL), 3);
 }

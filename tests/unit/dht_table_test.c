@@ -144,3 +144,25 @@ TEST(dht_table_remembers_in_which_order_it_heard)
         check(dht_table_older(table, NULL) == nodes[0]);
         check(dht_table_random(table, &random));
 }
+
+TEST(dht_table_renamed_sorts_anew_and_keeps_who_was_heard_last)
+{
+        uint8_t id[DHT_ID_BYTES] = { 0 }, own[DHT_ID_BYTES];
+        struct addr ours = numbered(7);
+        TABLE table = dht_table_new(id);
+        const struct dht_node *closest[100];
+        unsigned kept = 0;
+
+        for (unsigned i = 0; i < 200; i++)
+                insert(table, &(struct addr){ { 80, 0, 0, (uint8_t)i }, 40000 }, i);
+        kept = (unsigned)dht_table_count(table);
+        check(dht_table_find(table, (rpc_node_id(&ours, own), own)));
+        dht_table_rename(table, own);
+        check(!dht_table_find(table, own));
+        check_bytes(dht_table_id(table), own, sizeof(own));
+        check(dht_table_count(table) < kept && dht_table_count(table) >= 2 * DHT_BUCKET_NODES);
+        check_equal(dht_table_closest(table, own, closest, 100), dht_table_count(table));
+        for (size_t i = 0; i < dht_table_count(table); i++)
+                check(dht_table_find(table, closest[i]->id) == closest[i]);
+        check(dht_table_older(table, NULL)->added > dht_table_newer(table, NULL)->added);
+}

@@ -22,10 +22,10 @@ static int parts_new(struct dht *dht, usec_t now_us)
         return rpc_new(&dht->rpc, &config, now_us);
 }
 
-/* A persistent node knows its address and with it its id; the others take a random one, which they tell nobody. */
+/* Who is appointed knows its address and with it its id; the others take a random one, which they tell nobody. */
 static void identify(struct dht *dht, const struct dht_config *config)
 {
-        dht->persistent = config->persistent;
+        dht->appointed = dht->persistent = config->persistent;
         dht->firewalled = !config->persistent;
         dht->public_addr = config->public_addr;
         if (dht->persistent)
@@ -57,6 +57,7 @@ int dht_new(struct dht **dht_out, const struct dht_config *config, const struct 
         }
         if (dht->persistent)
                 rpc_set_id(dht->rpc, dht->id);
+        dht_standing_begin(dht);
         dht_upkeep_begin(dht, now);
         dht_bootstrap_begin(dht, now);
         *dht_out = dht;
@@ -215,7 +216,7 @@ bool dht_forward_of(const struct dht *dht, const uint8_t target[DHT_TARGET_BYTES
 
 bool dht_public_addr(const struct dht *dht, struct addr *out)
 {
-        if (!dht->persistent)
+        if (!dht->appointed)
                 return dht_sampler_result(&dht->sampler, out);
         *out = dht->public_addr;
         return true;

@@ -34,7 +34,8 @@ struct dht_config {
         struct random random;
         uint32_t server_socket, client_socket;
         uint16_t server_port;           /* where the server socket is bound */
-        bool persistent;                /* serve under @public_addr from the start: a bootstrap node */
+        bool persistent;                /* serve under @public_addr from the start: a bootstrap node. The others serve once
+                                         * strangers have reached them at one address for 20 minutes */
         struct addr public_addr;
 };
 

@@ -17,9 +17,9 @@ int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, c
 
         if (count && !copy)
                 return -ENOMEM;
-        dht->private_network = dht->persistent && addr_is_private(&dht->public_addr);
+        dht->private_network = dht->appointed && addr_is_private(&dht->public_addr);
         for (size_t i = 0; i < count; i++) {
-                if (addr_is_unusable(&addrs[i]) || (dht->persistent && addr_equal(&addrs[i], &dht->public_addr)))
+                if (addr_is_unusable(&addrs[i]) || (dht->appointed && addr_equal(&addrs[i], &dht->public_addr)))
                         continue;
                 dht->private_network = dht->private_network || addr_is_private(&addrs[i]);
                 copy[kept++] = addrs[i];
@@ -80,8 +80,8 @@ static void walk(struct dht *dht, const struct now *now)
                 dht_query_open(dht, query, now);
 }
 
-/* Nobody has answered yet: asks again rather than wait for retransmissions, which come slower at first and end for good. A
- * persistent node that hears nobody is the first one there, and goes on asking for others. */
+/* Nobody has answered yet: asks again rather than wait for retransmissions, which come slower at first and end for good. One
+ * that is appointed and hears nobody is the first one there, and goes on asking for others. */
 void dht_bootstrap_due(struct dht *dht, struct dht_due *due, const struct now *now)
 {
         struct dht_bootstrap *bootstrap = &dht->bootstrap;
@@ -93,7 +93,7 @@ void dht_bootstrap_due(struct dht *dht, struct dht_due *due, const struct now *n
         if (bootstrap->walk)
                 dht_query_free(dht, bootstrap->walk);
         bootstrap->walk = NULL;
-        if (dht->persistent && !dht->bootstrapped && (bootstrap->count == 0 || bootstrap->attempts > 0))
+        if (dht->appointed && !dht->bootstrapped && (bootstrap->count == 0 || bootstrap->attempts > 0))
                 bootstrapped(dht, now);
         if (bootstrap->count == 0 || dht_table_count(dht->table) > 0)
                 return;

@@ -282,6 +282,8 @@ static void on_kept(struct dht *dht, struct dht_listener *listener, struct dht_s
         bool gone = good && !shows_our_record(listener, event);
         bool may_renew = slot->renewed_us == 0 || now->mono_us >= slot->renewed_us + RENEW_PAUSE_US;
 
+        if (moved)
+                dht_upkeep_resample(dht);
         if (!good) {
                 lose(dht, listener, slot, now);
         } else if (event->message.token && (gone || moved) && may_renew) {

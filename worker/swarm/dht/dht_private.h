@@ -291,8 +291,12 @@ struct dht_upkeep {
         usec_t newcomer_us[256];        /* by a hash of the /24: when one of it was last pinged */
         struct addr sampled[DHT_SAMPLED_MAX];   /* nodes without an id that told us our address */
         size_t sampled_count;
-        uint8_t nets[DHT_SAMPLES][3];   /* /24s of the samples in the window */
+        struct {
+                uint8_t net[3];
+                uint32_t tick;
+        } nets[DHT_SAMPLES];            /* the /24s that last told us, and when */
         size_t net_next;
+        uint32_t resampled;             /* tick */
 };
 
 void dht_upkeep_begin(struct dht *dht, const struct now *now);
@@ -300,6 +304,8 @@ void dht_upkeep_due(struct dht *dht, struct dht_due *due, const struct now *now)
 void dht_upkeep_heard(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_upkeep_checked(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_upkeep_doubt(struct dht *dht, const struct addr *addr, const struct now *now);         /* somebody says it is down */
+void dht_upkeep_refresh(struct dht *dht, const uint8_t target[DHT_ID_BYTES], const struct now *now);   /* a walk there */
+void dht_upkeep_resample(struct dht *dht);      /* our address may be another: let every node tell it again */
 void dht_upkeep_hint(struct dht *dht, const struct addr *to, const struct addr *down, const struct now *now);
 
 /* --- Bootstrap, and whether strangers reach our server socket --- */
@@ -328,7 +334,19 @@ struct dht_probe {
 };
 
 void dht_probe_begin(struct dht *dht, const struct now *now);
+void dht_probe_tick(struct dht *dht, const struct now *now);
 void dht_probe_answered(struct dht *dht, const struct rpc_event *event, const struct now *now);
+
+/* --- Ephemeral or persistent --- */
+
+struct dht_standing {
+        struct addr addr;               /* where strangers reach us, unchanged since we know; port 0: not known to be open */
+        uint32_t ticks, patience;       /* left until that is for long enough; and how long that is */
+};
+
+void dht_standing_begin(struct dht *dht);
+void dht_standing_tick(struct dht *dht, const struct now *now);
+void dht_standing_lose(struct dht *dht);        /* we may be elsewhere now, behind another firewall */
 
 /* --- Answers that wait: DELAYED_PING --- */
 
@@ -349,18 +367,20 @@ struct dht {
         struct random random;
         uint32_t server_socket, client_socket;
         uint16_t server_port;
+        bool appointed;                 /* persistent for good, under a configured address */
         bool persistent, firewalled, bootstrapped, private_network;
-        struct addr public_addr;        /* persistent: as configured */
-        uint8_t id[DHT_ID_BYTES];       /* persistent */
+        struct addr public_addr;        /* persistent: that of @id */
+        uint8_t id[DHT_ID_BYTES];       /* the table's; others know it while we are persistent */
         struct rpc *rpc;
         struct dht_table *table;
-        struct dht_store *store;        /* persistent */
-        struct dht_vault *vault;        /* persistent */
+        struct dht_store *store;        /* since first persistent; served only while we are */
+        struct dht_vault *vault;
         struct dht_passages *passages;
         struct dht_sampler sampler;
         struct dht_upkeep upkeep;
         struct dht_bootstrap bootstrap;
         struct dht_probe probe;
+        struct dht_standing standing;
         struct heap dues;
         struct list queries, listeners, handshakes, pongs;
         size_t pong_count;

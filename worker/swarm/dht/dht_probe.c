@@ -78,3 +78,12 @@ void dht_probe_answered(struct dht *dht, const struct rpc_event *event, const st
         if (dht->firewalled && is_open(dht))
                 open_up(dht, now);
 }
+
+/* What we know about our address may have come after the answers: a node that woke has forgotten it. */
+void dht_probe_tick(struct dht *dht, const struct now *now)
+{
+        if (dht->firewalled && is_open(dht))
+                open_up(dht, now);
+        else if (dht->firewalled && now->mono_us >= dht->probe.again_us)
+                dht_probe_begin(dht, now);
+}

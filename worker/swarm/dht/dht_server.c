@@ -313,7 +313,7 @@ static const struct service *service_of(const struct dht *dht, const struct rpc_
 
         if (message->command >= count || !rows[message->command].serve)
                 return NULL;
-        return rows[message->command].needs_store && !dht->store ? NULL : &rows[message->command];
+        return rows[message->command].needs_store && !dht->persistent ? NULL : &rows[message->command];
 }
 
 void dht_serve(struct dht *dht, const struct rpc_event *event, const struct now *now)

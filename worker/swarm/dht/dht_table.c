@@ -91,6 +91,27 @@ struct dht_node *dht_table_insert(struct dht_table *table, const struct addr *ad
         return node;
 }
 
+void dht_table_rename(struct dht_table *table, const uint8_t id[DHT_ID_BYTES])
+{
+        memcpy(table->id, id, sizeof(table->id));
+        for (unsigned i = 0; i < DHT_ID_BITS; i++)
+                if (table->buckets[i])
+                        table->buckets[i]->count = 0;
+        for (struct list *at = table->heard.prev, *older; at != &table->heard; at = older) {
+                struct dht_node *node = list_entry(at, struct dht_node, heard);
+                struct bucket *bucket = dht_id_equal(node->id, id) ? NULL : bucket_with_room(table, node->id);
+
+                older = at->prev;
+                if (bucket) {
+                        bucket->nodes[bucket->count++] = node;
+                        continue;
+                }
+                list_remove(&node->heard);
+                table->count--;
+                free(node);
+        }
+}
+
 void dht_table_remove(struct dht_table *table, struct dht_node *node)
 {
         struct bucket *bucket = table->buckets[bucket_of(table, node->id)];

@@ -39,6 +39,9 @@ struct dht_node *dht_table_find(const struct dht_table *table, const uint8_t id[
 struct dht_node *dht_table_insert(struct dht_table *table, const struct addr *addr, const uint8_t id[DHT_ID_BYTES],
                                   uint32_t tick);
 
+/* We have another id: sorts all nodes anew. Gone is who has that id or, of a bucket too full now, was not heard lately. */
+void dht_table_rename(struct dht_table *table, const uint8_t id[DHT_ID_BYTES]);
+
 /* Takes @node out and frees it. */
 void dht_table_remove(struct dht_table *table, struct dht_node *node);
 

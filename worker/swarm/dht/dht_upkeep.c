@@ -22,13 +22,18 @@ enum {
 static bool net_was_sampled(struct dht *dht, const struct addr *from)
 {
         struct dht_upkeep *upkeep = &dht->upkeep;
+        size_t at = 0, count = MIN(upkeep->net_next, (size_t)DHT_SAMPLES);
 
         if (dht->private_network)
                 return false;
-        for (size_t i = 0; i < MIN(upkeep->net_next, (size_t)DHT_SAMPLES); i++)
-                if (memcmp(upkeep->nets[i], from->ip, 3) == 0)
-                        return true;
-        memcpy(upkeep->nets[upkeep->net_next++ % DHT_SAMPLES], from->ip, 3);
+        while (at < count && memcmp(upkeep->nets[at].net, from->ip, 3) != 0)
+                at++;
+        if (at < count && upkeep->tick - upkeep->nets[at].tick < TICKS_RECENT)
+                return true;
+        if (at == count)
+                at = upkeep->net_next++ % DHT_SAMPLES;
+        memcpy(upkeep->nets[at].net, from->ip, 3);
+        upkeep->nets[at].tick = upkeep->tick;
         return false;
 }
 
@@ -36,7 +41,7 @@ static void sample(struct dht *dht, const struct addr *from, const struct addr *
 {
         struct dht_news *news;
 
-        if (dht->persistent || !dht_usable(dht, seen) || net_was_sampled(dht, from) || !dht_sampler_add(&dht->sampler, seen))
+        if (dht->appointed || !dht_usable(dht, seen) || net_was_sampled(dht, from) || !dht_sampler_add(&dht->sampler, seen))
                 return;
         news = dht_news_new(DHT_ADDRESS_CHANGED, NULL, NULL, 0);
         if (news)
@@ -58,13 +63,18 @@ static void sample_bootstrap(struct dht *dht, const struct rpc_event *event)
         sample(dht, &event->from, &event->message.to);
 }
 
-static void forget_address(struct dht *dht)
+static void sample_all_anew(struct dht *dht)
 {
-        dht->sampler = (struct dht_sampler){ .len = 0 };
-        dht->upkeep.sampled_count = 0;
-        dht->upkeep.net_next = 0;
+        dht->upkeep.resampled = dht->upkeep.tick;
         for (struct dht_node *node = NULL; (node = dht_table_newer(dht->table, node));)
                 node->sampled = 0;
+}
+
+/* One node's word for it: no more often than a /24 may vote. */
+void dht_upkeep_resample(struct dht *dht)
+{
+        if (dht->upkeep.tick - dht->upkeep.resampled >= TICKS_RECENT)
+                sample_all_anew(dht);
 }
 
 /* --- Checks --- */
@@ -250,10 +260,9 @@ static bool is_refreshing(const struct dht *dht)
         return false;
 }
 
-static void refresh(struct dht *dht, const struct now *now)
+void dht_upkeep_refresh(struct dht *dht, const uint8_t target[DHT_ID_BYTES], const struct now *now)
 {
-        struct dht_node *node = dht_table_random(dht->table, &dht->random);
-        struct dht_query_spec spec = { .operation = DHT_FIND_NODE, .target = node ? node->id : dht->id };
+        struct dht_query_spec spec = { .operation = DHT_FIND_NODE, .target = target };
         struct dht_query *query = is_refreshing(dht) ? NULL : dht_query_start(dht, &spec, DHT_FOR_TABLE, now);
 
         dht->upkeep.refresh_ticks = TICKS_REFRESH;
@@ -261,6 +270,13 @@ static void refresh(struct dht *dht, const struct now *now)
                 return;
         query->background = true;
         dht_query_open(dht, query, now);
+}
+
+static void refresh(struct dht *dht, const struct now *now)
+{
+        struct dht_node *node = dht_table_random(dht->table, &dht->random);
+
+        dht_upkeep_refresh(dht, node ? node->id : dht->id, now);
 }
 
 static void ping_some(struct dht *dht, const struct now *now)
@@ -293,7 +309,11 @@ static void wake(struct dht *dht)
         while (upkeep->tick % TICKS_PING != TICKS_PING - 2)
                 upkeep->tick++;
         upkeep->refresh_ticks = 1;
-        forget_address(dht);
+        dht->sampler = (struct dht_sampler){ .len = 0 };
+        upkeep->sampled_count = 0;
+        upkeep->net_next = 0;
+        sample_all_anew(dht);
+        dht_standing_lose(dht);
 }
 
 void dht_wake(struct dht *dht, const struct now *now)
@@ -316,8 +336,8 @@ static void tick_bootstrapped(struct dht *dht, const struct now *now)
                 upkeep->refresh_ticks--;
         if (upkeep->refresh_ticks == 0 || (upkeep->tick % TICKS_SMALL == 0 && dht_table_count(dht->table) < DHT_K))
                 refresh(dht, now);
-        if (dht->firewalled && now->mono_us >= dht->probe.again_us)
-                dht_probe_begin(dht, now);
+        dht_probe_tick(dht, now);
+        dht_standing_tick(dht, now);
 }
 
 void dht_upkeep_due(struct dht *dht, struct dht_due *due, const struct now *now)
