@@ -329,6 +329,8 @@ static void step(struct bench *b, struct reader *r)
         case 11:
                 if (argument == 255)
                         dht_wake(b->dht, &b->now);
+                if (argument == 254)
+                        dht_set_known(b->dht, (struct addr[]){ addr_of(argument), addr_of(3), addr_of(4) }, op / 13 % 4, &b->now);
                 for (size_t i = 0; i < HANDLES; i++)
                         if (b->listeners[i])
                                 assert(dht_listener_relays(b->listeners[i], relays) <= DHT_RELAYS_MAX);

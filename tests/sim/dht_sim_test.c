@@ -384,6 +384,78 @@ TEST(dht_a_server_comes_back_after_an_outage)
         check_equal(find_peer(sim, client, 1), 3);
 }
 
+TEST(dht_a_server_is_announced_again_seconds_after_the_network_is_back)
+{
+        SIM sim = network(21, &wan, false, 8);
+        unsigned server = dht_sim_add(sim, false), client;
+
+        listen_as(sim, server, 1);
+        dht_sim_run(sim, SECONDS(5));
+        for (unsigned i = 0; i < 8; i++)
+                dht_sim_kill(sim, i);
+        dht_sim_run(sim, MINUTES(10));
+        for (unsigned i = 0; i < 8; i++)
+                dht_sim_start(sim, i);
+        dht_sim_run(sim, SECONDS(7));           /* it asks every 5 s, each time for 6 */
+        client = dht_sim_add(sim, false);
+        check_equal(find_peer(sim, client, 1), 3);
+}
+
+/* --- Those who were there when we last ran --- */
+
+static void start_knowing(struct dht_sim *sim, unsigned node, const struct addr *known, size_t count)
+{
+        struct now now = dht_sim_now(sim);
+
+        dht_set_known(sim->nodes[node].dht, known, count, &now);
+}
+
+TEST(dht_a_restarted_node_is_back_at_once_though_all_bootstrap_nodes_are_dead)
+{
+        SIM sim = network(22, &wan, false, 30);
+        unsigned node = dht_sim_add(sim, false);
+        struct addr known[DHT_KNOWN_MAX];
+        const struct dht_sim_event *listed;
+        size_t count, from;
+        usec_t start_us;
+
+        announce(sim, 5, 1, false);
+        dht_sim_run(sim, MINUTES(1));
+        count = dht_known(sim->nodes[node].dht, known, DHT_KNOWN_MAX);
+        check(count >= 20);
+        dht_sim_kill(sim, node);
+        for (unsigned i = 0; i < 5; i++)
+                dht_sim_kill(sim, i);
+        dht_sim_run(sim, MINUTES(1));
+        dht_sim_start(sim, node);
+        start_knowing(sim, node, known, count);
+        start_us = net_now(sim->net);
+        from = sim->nodes[node].event_count;
+        check(lookup(sim, node, 1) > 0);
+        listed = dht_sim_wait(sim, node, DHT_PEER_LISTED, from, 0);
+        check(listed && listed->at_us - start_us < MSEC(500));
+        check(net_now(sim->net) - start_us < MSEC(2500));       /* the walk ends later: it waits for the dead */
+}
+
+TEST(dht_nodes_known_once_and_dead_now_cost_half_a_second)
+{
+        SIM sim = network(23, &wan, false, 30);
+        struct addr dead[DHT_KNOWN_MAX];
+        unsigned node;
+        usec_t start_us;
+
+        announce(sim, 5, 1, false);
+        for (unsigned i = 0; i < DHT_KNOWN_MAX; i++)
+                dead[i] = (struct addr){ { 81, 1, (uint8_t)i, 7 }, 49737 };
+        dead[0].port = 0;
+        node = dht_sim_add(sim, false);
+        start_knowing(sim, node, dead, DHT_KNOWN_MAX);
+        start_us = net_now(sim->net);
+        check(dht_sim_wait(sim, node, DHT_BOOTSTRAPPED, 0, SECONDS(5)));
+        check(net_now(sim->net) - start_us < MSEC(600));
+        check(lookup(sim, node, 1) > 0);
+}
+
 /* --- Handshakes --- */
 
 struct meeting {

@@ -123,8 +123,10 @@ static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const s
                 dht_upkeep_heard(dht, event, now);
         assert(event->request_kind < DHT_ASKS);
         answered[event->request_kind](dht, event, now);
-        if (event->kind == RPC_RESPONSE)
+        if (event->kind == RPC_RESPONSE) {
                 dht_bootstrap_heard(dht, now);
+                dht_listener_heard(dht, now);
+        }
 }
 
 enum rpc_verdict dht_receive(struct dht *dht, uint32_t socket, const struct addr *from, const void *bytes, size_t len,

@@ -23,6 +23,7 @@ enum {
         DHT_RELAYS_MAX = 3,             /* nodes a server is announced at */
         DHT_NOISE_MAX = 1024,           /* longer handshake messages are dropped unread */
         DHT_PEER_RELAYS_MAX = 8,        /* relay addresses of a record we look at */
+        DHT_KNOWN_MAX = 64,             /* nodes to begin with, beside bootstrap nodes */
 };
 
 struct dht;
@@ -46,6 +47,13 @@ void dht_free(struct dht *dht);
 /* The nodes to ask when we know too few (resolved; copied, replaces the former). May come late or change. Where one of them
  * has a private address, the network is taken for a private one and private addresses are believed. 0 or -ENOMEM. */
 int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, const struct now *now);
+
+/* Nodes that were there when we last ran (of dht_known(); copied, at most DHT_KNOWN_MAX, replaces the former): asked beside the
+ * bootstrap nodes while we know nobody, and believed no more than anybody who is named to us. */
+void dht_set_known(struct dht *dht, const struct addr *addrs, size_t count, const struct now *now);
+
+/* Nodes worth to be remembered, those heard last first; returns how many. */
+size_t dht_known(const struct dht *dht, struct addr *out, size_t max);
 
 /* The interfaces changed or we slept: forget what was learned about our own address, announce anew. */
 void dht_wake(struct dht *dht, const struct now *now);

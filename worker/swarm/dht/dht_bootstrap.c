@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { ATTEMPTS_GROW = 8 };             /* 0.5 s grows to 8 s: half as much again each time */
+enum {
+        ATTEMPTS_GROW = 8,              /* 0.5 s grows to 8 s: half as much again each time */
+        KNOWN_AT_ONCE = DHT_K - 4,      /* so that bootstrap nodes are asked beside them */
+};
 
 #define FIRST_PAUSE_US MSEC(500)        /* a node that starts beside its bootstrap node need not wait for a retransmission */
 
@@ -31,6 +34,27 @@ int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, c
         if (!dht->bootstrapped || dht_table_count(dht->table) == 0)
                 dht_due_set(dht, &bootstrap->due, now->mono_us);
         return 0;
+}
+
+void dht_set_known(struct dht *dht, const struct addr *addrs, size_t count, const struct now *now)
+{
+        struct dht_bootstrap *bootstrap = &dht->bootstrap;
+
+        bootstrap->known_count = MIN(count, (size_t)DHT_KNOWN_MAX);
+        if (bootstrap->known_count)
+                memcpy(bootstrap->known, addrs, bootstrap->known_count * sizeof(*addrs));
+        bootstrap->attempts = 0;
+        if (!dht->bootstrapped)
+                dht_due_set(dht, &bootstrap->due, now->mono_us);
+}
+
+size_t dht_known(const struct dht *dht, struct addr *out, size_t max)
+{
+        size_t count = 0;
+
+        for (struct dht_node *node = NULL; count < max && (node = dht_table_older(dht->table, node));)
+                out[count++] = node->addr;
+        return count;
 }
 
 void dht_bootstrap_begin(struct dht *dht, const struct now *now)
@@ -70,9 +94,16 @@ static usec_t pause_after(unsigned attempts)
         return pause_us;
 }
 
+/* Every other time some of those who were there once are asked too: they may all be dead, or wrong. */
 static void walk(struct dht *dht, const struct now *now)
 {
-        struct dht_query_spec spec = { .operation = DHT_FIND_NODE, .target = dht_table_id(dht->table) };
+        const struct dht_bootstrap *bootstrap = &dht->bootstrap;
+        size_t turn = (bootstrap->attempts - 1) / 2, from = turn * KNOWN_AT_ONCE % MAX(bootstrap->known_count, (size_t)1);
+        bool asks_known = bootstrap->attempts % 2 == 1 || bootstrap->count == 0;
+        struct dht_query_spec spec = {
+                .operation = DHT_FIND_NODE, .target = dht_table_id(dht->table), .seeds = bootstrap->known + from,
+                .seed_count = asks_known ? MIN(bootstrap->known_count - from, (size_t)KNOWN_AT_ONCE) : 0,
+        };
         struct dht_query *query = dht_query_start(dht, &spec, DHT_FOR_TABLE, now);
 
         dht->bootstrap.walk = query;
@@ -95,7 +126,7 @@ void dht_bootstrap_due(struct dht *dht, struct dht_due *due, const struct now *n
         bootstrap->walk = NULL;
         if (dht->appointed && !dht->bootstrapped && (bootstrap->count == 0 || bootstrap->attempts > 0))
                 bootstrapped(dht, now);
-        if (bootstrap->count == 0 || dht_table_count(dht->table) > 0)
+        if ((bootstrap->count == 0 && bootstrap->known_count == 0) || dht_table_count(dht->table) > 0)
                 return;
         bootstrap->attempts++;
         dht_due_set(dht, due, now->mono_us + pause_after(bootstrap->attempts));

@@ -208,6 +208,7 @@ void dht_listener_walked(struct dht *dht, struct dht_query *query, const struct 
 
         listener->walk = NULL;
         listener->phase = DHT_LISTENER_ANNOUNCING;
+        listener->cut_off = query->successes == 0;
         if (query->closest_count) {
                 listener->closest_count = query->closest_count;
                 for (size_t i = 0; i < query->closest_count; i++)
@@ -398,6 +399,20 @@ void dht_listener_network(struct dht *dht, const struct now *now)
                         listener->outdated = true;
                 else if (listener->phase == DHT_LISTENER_WAITING || listener->phase == DHT_LISTENER_KEEPING)
                         cycle_begin(dht, listener, now);
+        }
+}
+
+/* Nobody had answered the last walk: whoever answers now shows that the network is back. */
+void dht_listener_heard(struct dht *dht, const struct now *now)
+{
+        list_for_each(at, &dht->listeners) {
+                struct dht_listener *listener = list_entry(at, struct dht_listener, entry);
+
+                if (!listener->cut_off || listener->phase != DHT_LISTENER_KEEPING)
+                        continue;
+                listener->cut_off = false;
+                listener->failures = 0;
+                cycle_begin(dht, listener, now);
         }
 }
 

@@ -220,11 +220,13 @@ struct dht_listener {
         struct dht_relay published[DHT_RELAYS_MAX];
         size_t published_count;
         unsigned failures;              /* cycles in a row with fewer than DHT_RELAYS_MAX relays */
+        bool cut_off;                   /* nobody answered the last walk */
         bool outdated;                  /* our address changed during this cycle: the next one follows at once */
         usec_t keep_us, cycle_us;       /* next round, next cycle */
 };
 
 void dht_listener_network(struct dht *dht, const struct now *now);      /* it is there, or we are elsewhere in it: announce anew */
+void dht_listener_heard(struct dht *dht, const struct now *now);        /* somebody answered us */
 void dht_listener_walked(struct dht *dht, struct dht_query *query, const struct now *now);
 void dht_listener_answered(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_listener_due(struct dht *dht, struct dht_due *due, const struct now *now);
@@ -314,6 +316,8 @@ struct dht_bootstrap {
         struct dht_due due;
         struct addr *addrs;
         size_t count;
+        struct addr known[DHT_KNOWN_MAX];
+        size_t known_count;
         struct dht_query *walk;         /* the first ones */
         unsigned attempts;
 };

@@ -334,7 +334,8 @@ static void tick_bootstrapped(struct dht *dht, const struct now *now)
                 ping_some(dht, now);
         if (upkeep->refresh_ticks > 0)
                 upkeep->refresh_ticks--;
-        if (upkeep->refresh_ticks == 0 || (upkeep->tick % TICKS_SMALL == 0 && dht_table_count(dht->table) < DHT_K))
+        if (upkeep->refresh_ticks == 0 || dht_table_count(dht->table) == 0 ||   /* cut off: back as soon as the network is */
+            (upkeep->tick % TICKS_SMALL == 0 && dht_table_count(dht->table) < DHT_K))
                 refresh(dht, now);
         dht_probe_tick(dht, now);
         dht_standing_tick(dht, now);
