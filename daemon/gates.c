@@ -41,8 +41,9 @@ static void on_refused(struct gate_listener *listener, int error)
         usec_t wait_us = backoff_us(++listener->failures, SECONDS(GATE_RETRY_FIRST_S), SECONDS(GATE_RETRY_LONGEST_S));
 
         if (listener->error != error)
-                log_warning(gate->gates->log, "gate %u: can't listen on %s: %s; trying again in %.0f s", gate->port,
-                            listener->address->text, sockets_refusal(error), to_seconds(wait_us));
+                log_warning(gate->gates->log, "gate %u: can't listen on %s: %s; trying again in %.0f s, then at least every %d s",
+                            gate->port, listener->address->text, sockets_refusal(error), to_seconds(wait_us),
+                            GATE_RETRY_LONGEST_S);
         listener->error = error;
         ev_timer_stop(gate->gates->loop, &listener->retry);
         ev_timer_set(&listener->retry, to_seconds(wait_us), 0);

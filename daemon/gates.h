@@ -16,7 +16,7 @@
 enum {
         GATES_MAX = 4096,               /* open at a time */
         GATE_RETRY_FIRST_S = 1,         /* a port in use */
-        GATE_RETRY_LONGEST_S = 60,
+        GATE_RETRY_LONGEST_S = 10,      /* whoever frees it waits for us */
 };
 
 struct gate;

@@ -71,9 +71,10 @@ static void on_failure(struct name *name, const char *reason)
         usec_t wait_us = backoff_us(++name->failures, SECONDS(NAMES_RETRY_FIRST_S), SECONDS(NAMES_RETRY_LONGEST_S));
 
         if (name->failures == 1)
-                log_warning(name->names->log, "%s: can't resolve \"%s\": %s; %s, next try in %.0f s", name->what, name->host,
-                            reason, name->count ? "its last addresses stay in use" : "unreachable until then",
-                            to_seconds(wait_us));
+                log_warning(name->names->log, "%s: can't resolve \"%s\": %s; %s, next try in %.0f s, then at least every %d s",
+                            name->what, name->host, reason,
+                            name->count ? "its last addresses stay in use" : "unreachable until then", to_seconds(wait_us),
+                            NAMES_RETRY_LONGEST_S);
         rest(name, wait_us);
 }
 

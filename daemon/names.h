@@ -17,7 +17,7 @@
 enum {
         NAMES_ASKED_MAX = 32,           /* questions under way: fewer than the resolve worker takes */
         NAMES_RETRY_FIRST_S = 5,
-        NAMES_RETRY_LONGEST_S = 300,
+        NAMES_RETRY_LONGEST_S = 60,
         NAMES_REFRESH_S = 300,          /* getaddrinfo() tells no time to live */
 };
 

@@ -113,6 +113,8 @@ class Service:
             connection.close()
 
     def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)        # a thread that accepts would keep it listening
         self.listener.close()
         for connection in list(self.open):
             with contextlib.suppress(OSError):
