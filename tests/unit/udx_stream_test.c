@@ -80,13 +80,13 @@ static void drain(struct bench *b)
 }
 
 /* A packet from the peer; @sack may be NULL. */
-static enum udx_verdict arrive_with(struct bench *b, uint8_t type, uint32_t seq, uint32_t ack, uint32_t window_bytes,
-                                    const struct udx_sack *sack, size_t payload)
+static enum udx_verdict arrive_for(struct bench *b, uint32_t id, uint8_t type, uint32_t seq, uint32_t ack, uint32_t window_bytes,
+                                   const struct udx_sack *sack, size_t payload)
 {
         uint8_t bytes[UDX_DATAGRAM_MAX] = { 0 };
         struct writer w = writer_over(bytes, sizeof(bytes));
         struct udx_packet packet = {
-                .type = type, .stream_id = LOCAL_ID, .window_bytes = window_bytes, .seq = seq, .ack = ack,
+                .type = type, .stream_id = id, .window_bytes = window_bytes, .seq = seq, .ack = ack,
         };
 
         udx_header_write(&w, &packet);
@@ -95,6 +95,12 @@ static enum udx_verdict arrive_with(struct bench *b, uint8_t type, uint32_t seq,
         check(write_reserve(&w, payload) || !payload);
         b->events = 0;
         return udx_mux_receive(b->mux, SOCKET, &remote, bytes, writer_len(&w), b->now_us);
+}
+
+static enum udx_verdict arrive_with(struct bench *b, uint8_t type, uint32_t seq, uint32_t ack, uint32_t window_bytes,
+                                    const struct udx_sack *sack, size_t payload)
+{
+        return arrive_for(b, LOCAL_ID, type, seq, ack, window_bytes, sack, payload);
 }
 
 static enum udx_verdict arrive(struct bench *b, uint8_t type, uint32_t seq, uint32_t ack, const struct udx_sack *sack,
@@ -116,6 +122,29 @@ static void read_some(struct bench *b, size_t len)
 
         check(udx_stream_peek(b->stream, &span) >= len);
         udx_stream_consume(b->stream, len);
+}
+
+/* Its answer came from one address and its first packet from another, both before anybody looked: the packet counts, and whoever
+ * connects to the first address still hears of the second. */
+TEST(udx_tells_of_another_source_after_it_was_connected)
+{
+        static const struct addr elsewhere = { { 10, 0, 0, 1 }, 2000 };
+
+        for (unsigned allowed = 0; allowed < 2; allowed++) {
+                BENCH(b);
+                struct udx_path path = { .socket = SOCKET, .remote_id = REMOTE_ID, .remote = elsewhere };
+                uint8_t *span;
+
+                udx_stream_free(b.stream);
+                drain(&b);
+                check_equal(udx_stream_new(b.mux, LOCAL_ID + 1, NULL, &b.stream), 0);
+                udx_stream_allow_moves(b.stream, allowed);
+                check_equal(arrive_for(&b, LOCAL_ID + 1, UDX_DATA, 0, 0, UDX_BUFFER_MAX, NULL, 10), UDX_HELD);
+                udx_stream_connect(b.stream, &path, b.now_us);
+                drain(&b);
+                check_equal(b.events, allowed ? 1u << UDX_PATH | 1u << UDX_READABLE : 0);
+                check_equal(udx_stream_peek(b.stream, &span), allowed ? 10 : 0);
+        }
 }
 
 /* The peer SACKs everything, even what it could acknowledge, and acknowledges it later: then nothing is newly delivered, but room

@@ -225,6 +225,13 @@ enum udx_verdict udx_stream_receive(struct udx_stream *stream, unsigned socket, 
         return verdict;
 }
 
+/* A packet that waited for the stream to be connected: its source has been reported. */
+static bool counts(const struct udx_stream *stream, const struct addr *remote, const struct udx_packet *packet)
+{
+        return addr_equal(remote, &stream->path.remote) ||
+               (stream->moves_allowed && !(packet->type & (UDX_END | UDX_DESTROY | UDX_HEARTBEAT)));
+}
+
 void udx_stream_take_waiting(struct udx_stream *stream)
 {
         struct udx_mux *mux = stream->mux;
@@ -233,8 +240,7 @@ void udx_stream_take_waiting(struct udx_stream *stream)
         while (stream->state == UDX_OPEN && (note = udx_note_pop(&stream->waiting))) {
                 struct udx_packet packet;
 
-                if (addr_equal(&note->remote, &stream->path.remote) &&
-                    udx_packet_read(note->bytes, note->len, &packet) == UDX_OK)
+                if (udx_packet_read(note->bytes, note->len, &packet) == UDX_OK && counts(stream, &note->remote, &packet))
                         mux->counters.verdicts[take(stream, &packet, mux->now_us)]++;
                 udx_note_free(mux, note);
         }

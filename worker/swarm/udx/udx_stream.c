@@ -151,14 +151,25 @@ static void move(struct udx_stream *stream, const struct udx_path *path)
         stream->ack_due = stream->ack_due || stream->assembly.next;
 }
 
+static bool is_seen(const struct udx_stream *stream, const struct udx_path *path)
+{
+        return path->socket == stream->seen_socket && addr_equal(&path->remote, &stream->seen_remote);
+}
+
+static void forget_path_event(struct udx_stream *stream)
+{
+        stream->events &= ~(1u << UDX_PATH);
+        if (!stream->events)
+                list_remove(&stream->eventful);
+}
+
 void udx_stream_connect(struct udx_stream *stream, const struct udx_path *path, usec_t now_us)
 {
         stream->mux->now_us = usec_max(stream->mux->now_us, now_us);
         if (stream->state == UDX_GONE)
                 return;
-        stream->events &= ~(1u << UDX_PATH);
-        if (!stream->events)
-                list_remove(&stream->eventful);
+        if (!stream->moves_allowed || is_seen(stream, path))
+                forget_path_event(stream);
         if (stream->state == UDX_OPEN) {
                 move(stream, path);
         } else {

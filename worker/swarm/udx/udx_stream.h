@@ -46,7 +46,8 @@ void udx_stream_set_context(struct udx_stream *stream, void *context);
 void *udx_stream_context(const struct udx_stream *stream);
 
 /* Where packets go from now on, those resent included; nothing is sent for it but what was waiting. A stream that is connected
- * already moves: packets from the remote before stay welcome. Packets held for @path's remote are taken now, the others forgotten. */
+ * already moves: packets from the remote before stay welcome. Packets held for @path's remote are taken now; others, and the
+ * UDX_PATH that tells of them, count while moves are allowed and are forgotten otherwise. */
 void udx_stream_connect(struct udx_stream *stream, const struct udx_path *path, usec_t now_us);
 
 /* NULL until connected. */
