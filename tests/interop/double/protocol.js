@@ -169,4 +169,4 @@ function readOpen (body) {
   }
 }
 
-module.exports = { OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, router, frame, Link, Channel, openBody, readOpen }
+module.exports = { HELLO, OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, router, authBlob, authorised, frame, Link, Channel, openBody, readOpen }
