@@ -340,12 +340,16 @@ def the_readme(stack):
     folder, dht = folder_for(stack), start_dht(stack, 1)
     page, shell = Service(stack, serve_bytes(b'Hello World')), Service(stack, serve_bytes(b'SSH-2.0-'))
     gates = free_ports(2)
+    path = folder.file('pasted.yaml', yaml[0].replace('/etc/hypergate/router1.key', 'router1.key'))
+    yaml[0] = yaml[0].replace('# - ssh.yaml', '- ssh.yaml')
+    assert '    - ssh.yaml' in yaml[0]
     folder.file('ssh.yaml', f'services:\n  - {{gatePort: {gates[1]}, serviceHost: 127.0.0.1, servicePort: {shell.port}, '
                             'protocol: tcp}\n')
     key = os.path.join(folder.path, 'router1.key')
     assert run_to_its_end('new', '--output', key)[0] == 0
     if ROOT:
         os.chown(key, pwd.getpwnam(USER).pw_uid, -1)
+    assert run_to_its_end('check', path) == (0, ''), 'nothing else needs to be there'
     instances = []
     for name, text in zip(('provider', 'gateway'), yaml):
         for old, new in (('/etc/hypergate/router1.key', key), ('8000', str(gates[0])), ('8080', str(page.port))):
