@@ -24,7 +24,7 @@ enum {
         NODE_KEY_BYTES = 32,
         NODE_AUTH_KEY_BYTES = 64,
         NODE_HEADROOM = 16,             /* writable bytes in front of what node_write() is given */
-        NODE_WRITE_MAX = 61440,         /* more than this per call is cut */
+        NODE_WRITE_MAX = 63330,         /* more than this per call is cut */
         NODE_TEXT_MAX = 253,            /* error text of a refusal: hypergate.md 2 */
 };
 

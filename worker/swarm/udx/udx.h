@@ -21,7 +21,7 @@
 #include "udx_stream.h"
 #include "usec.h"
 
-#define UDX_RUN_SEGMENTS 44     /* a run fits one UDP_SEGMENT send: under 64 segments, under 65,000 bytes */
+#define UDX_RUN_SEGMENTS 55     /* a run fits one UDP_SEGMENT send: under 64 segments, under 65,000 bytes */
 
 struct udx_mux;
 

@@ -7,7 +7,7 @@
 #define MICRO 1000000
 #define BURST_MIN ((uint64_t)16 * UDX_FULL_BYTES)
 #define BURST_IDLE ((uint64_t)64 * UDX_FULL_BYTES)      /* what a peer's socket buffer of 208 KiB surely holds */
-#define RUN_BYTES ((uint64_t)44 * UDX_FULL_BYTES)
+#define RUN_BYTES ((uint64_t)55 * UDX_FULL_BYTES)
 
 void udx_pacer_init(struct udx_pacer *pacer)
 {
