@@ -10,6 +10,8 @@
 #include "udx.h"
 #include "vectors.h"
 
+#define PATIENCE_US MSEC(1)     /* an answer waits so long for something of ours to ride on, where libudx gives it at once */
+
 enum { ACK_AT = 16, SOCKET = 3, SEQS_MAX = 256, STREAM_MAX = SEQS_MAX * UDX_DATAGRAM_MAX };
 
 struct datagram {
@@ -180,6 +182,11 @@ static void play_theirs(struct player *p, const struct datagram *d)
         keep_theirs(p, d);
         take_events(p);
         drain(p);
+        if (udx_mux_deadline(p->mux) > p->now_us + PATIENCE_US)
+                return;
+        p->now_us += PATIENCE_US;
+        udx_mux_advance(p->mux, p->now_us);
+        drain(p);
 }
 
 static void connect(struct player *p)
@@ -273,7 +280,7 @@ static void play(struct player *p, json_t *scenario, const char *side, bool conn
                 struct datagram d;
 
                 load(row, &d);
-                p->now_us = SECONDS(1) + (usec_t)(json_number_value(vector_at(row, "ms")) * 1000);
+                p->now_us = usec_max(p->now_us, SECONDS(1) + (usec_t)(json_number_value(vector_at(row, "ms")) * 1000));
                 if (ours)
                         play_ours(p, &d);
                 else if (!json_is_true(json_object_get(row, "dropped")))

@@ -289,6 +289,64 @@ TEST(udx_numbers_wrap_in_both_directions)
         check_equal(udx_mux_deadline(b.mux), USEC_NEVER);
 }
 
+TEST(udx_answers_a_question_and_acknowledges_it_in_one_packet)
+{
+        BENCH(b);
+
+        check_equal(arrive(&b, UDX_DATA, 0, 0, NULL, 100), UDX_OK);
+        drain(&b);
+        check_equal(b.sent, 0);
+        b.now_us += 999;
+        check_equal(write_all(&b, 10), 10);
+        drain(&b);
+        check_equal(b.sent, 1);
+        check_equal(b.last.type, UDX_DATA);
+        check_equal(b.last.ack, 1);
+        check_equal(arrive(&b, 0, 1, 1, NULL, 0), UDX_OK);
+        drain(&b);
+        check_equal(udx_mux_deadline(b.mux), USEC_NEVER);
+        check_equal(udx_mux_counters(b.mux)->acks_sent, 0);
+}
+
+TEST(udx_acknowledges_what_it_has_no_answer_to_within_a_millisecond)
+{
+        BENCH(b);
+
+        check_equal(arrive(&b, UDX_DATA, 0, 0, NULL, 100), UDX_OK);
+        drain(&b);
+        check_equal(b.sent, 0);
+        check_equal(udx_mux_deadline(b.mux), b.now_us + 1000);
+        b.now_us += 1000;
+        drain(&b);
+        check_equal(b.sent, 1);
+        check_equal(b.last.type, 0);
+        check_equal(b.last.ack, 1);
+        check_equal(udx_mux_deadline(b.mux), USEC_NEVER);
+}
+
+/* Two packets, a large one, an END, a duplicate, and whatever lies behind a gap or closes one. */
+TEST(udx_acknowledges_all_but_a_lone_small_packet_at_once)
+{
+        static const struct { uint8_t type; uint32_t seq, ack; size_t payload; bool waits; } rows[] = {
+                { UDX_DATA, 0, 1, 100, true },
+                { UDX_DATA, 1, 2, 100, false },
+                { UDX_DATA, 2, 3, UDX_PAYLOAD_MAX, false },
+                { UDX_DATA, 2, 3, 100, false },
+                { UDX_DATA, 4, 3, 100, false },
+                { UDX_DATA, 3, 5, 100, false },
+                { UDX_DATA, 5, 6, 100, true },
+                { UDX_DATA | UDX_END, 6, 7, 100, false },
+        };
+        BENCH(b);
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                check_equal(arrive(&b, rows[i].type, rows[i].seq, 0, NULL, rows[i].payload), UDX_OK);
+                drain(&b);
+                check_equal(b.sent, rows[i].waits ? 0 : 1);
+                check(rows[i].waits || b.last.ack == rows[i].ack);
+        }
+}
+
 TEST(udx_refuses_what_is_outside_its_windows)
 {
         BENCH(b);

@@ -75,6 +75,7 @@ struct udx_stream {
         struct udx_assembly assembly;
         uint32_t advertised_bytes;      /* the window as last told */
         bool ack_due;
+        usec_t ack_late_us;             /* what came may wait that long for a packet of ours to acknowledge it; USEC_NEVER: nothing did */
         usec_t beat_answer_us;          /* no HEARTBEAT is answered before */
 
         enum udx_half local_half;
@@ -137,6 +138,12 @@ static inline void udx_stream_want(struct udx_stream *stream)
 {
         if (list_empty(&stream->ready))
                 list_push_back(&stream->mux->ready, &stream->ready);
+}
+
+static inline void udx_stream_acknowledged(struct udx_stream *stream)
+{
+        stream->ack_due = false;
+        stream->ack_late_us = USEC_NEVER;
 }
 
 static inline void udx_stream_report(struct udx_stream *stream, enum udx_event_type type)

@@ -3,6 +3,8 @@
 
 #include "udx_private.h"
 
+#define ACK_LATE_US MSEC(1)             /* a service on the same machine answers sooner; no path's round trip is hidden by it */
+#define ACK_LATE_BYTES (UDX_PAYLOAD_MAX / 2)
 #define BEAT_ANSWER_US MSEC(50)         /* a flood of HEARTBEATs is answered 20 times a second */
 
 /* Not connected yet: somebody who knows the id speaks from somewhere. Keep the packet, tell whence it came. */
@@ -78,13 +80,25 @@ static void reach_end(struct udx_stream *stream)
         udx_stream_report(stream, UDX_REMOTE_ENDED);
 }
 
+/* A lone small packet is most likely a question: its acknowledgement waits a moment for the answer to ride on, and neither side
+ * wakes up for nothing. A large one is the first of many, and a second one, an END or a gap are acknowledged at once. (RFC 9000 13.2.1,
+ * but much sooner: UDX doesn't tell how long an acknowledgement has waited, so all of it counts as round trip.) */
+static bool ack_can_wait(const struct udx_stream *stream, const struct udx_packet *packet)
+{
+        return packet->type == UDX_DATA && packet->payload_len <= ACK_LATE_BYTES && packet->seq == stream->assembly.next &&
+               !stream->assembly.range_count && !stream->ack_due && stream->ack_late_us == USEC_NEVER;
+}
+
 /* DATA, END or both. Whatever becomes of it, the peer gets to know what is here. */
-static enum udx_verdict take_data(struct udx_stream *stream, const struct udx_packet *packet)
+static enum udx_verdict take_data(struct udx_stream *stream, const struct udx_packet *packet, usec_t now_us)
 {
         size_t readable = udx_assembly_readable(&stream->assembly);
         enum udx_taken taken;
 
-        stream->ack_due = true;
+        if (ack_can_wait(stream, packet))
+                stream->ack_late_us = now_us + ACK_LATE_US;
+        else
+                stream->ack_due = true;
         if (stream->remote_half != UDX_HALF_OPEN && udx_seq_diff(packet->seq, stream->remote_end) > 0)
                 return UDX_OUT_OF_WINDOW;       /* nothing comes after an END */
         taken = udx_assembly_take(&stream->assembly, packet->seq, packet->payload,
@@ -201,7 +215,7 @@ static enum udx_verdict take(struct udx_stream *stream, const struct udx_packet 
         if (packet->type & UDX_DESTROY)
                 return take_destroy(stream, packet);
         if (packet->type & (UDX_DATA | UDX_END))
-                verdict = take_data(stream, packet);
+                verdict = take_data(stream, packet, now_us);
         if (packet->type & UDX_MESSAGE)
                 take_message(stream, packet);
         take_window(stream, packet);

@@ -50,7 +50,7 @@ int udx_stream_new(struct udx_mux *mux, uint32_t local_id, void *context, struct
         stream->send_limit_bytes = UDX_BUFFER_MAX;
         stream->peer_window_bytes = UDX_BUFFER_MAX;
         stream->window_seq = UINT32_MAX;        /* before the first: any is news */
-        stream->timeout_us = stream->pace_us = USEC_NEVER;
+        stream->timeout_us = stream->pace_us = stream->ack_late_us = USEC_NEVER;
         *stream_out = stream;
         return 0;
 }
@@ -78,7 +78,8 @@ void udx_stream_close(struct udx_stream *stream, enum udx_reason reason)
 
         let_go(stream);
         if (reason != UDX_RESET)        /* a peer that lives after all shall not wait for what will not come */
-                udx_closed_remember(&last_words, reason == UDX_TIMEOUT, last_words.ack_due);
+                udx_closed_remember(&last_words, reason == UDX_TIMEOUT,
+                                    last_words.ack_due || last_words.ack_late_us != USEC_NEVER);
         stream->reason = reason;
         stream->events &= ~(1u << UDX_WRITABLE | 1u << UDX_PATH);
         udx_stream_report(stream, UDX_CLOSED);

@@ -2,7 +2,7 @@
 /* What a stream does when nothing arrives: retransmission timeout, tail loss probe, reordering, pacing, shut windows. */
 #include "udx_private.h"
 
-#define TAIL_EXTRA_US MSEC(2)           /* the peer may answer a batch late: rule 1 of its acknowledging */
+#define TAIL_EXTRA_US MSEC(2)           /* the peer may answer a batch, or a lone packet, late */
 #define TAIL_MIN_US MSEC(5)             /* and a busy machine is slower than its wire */
 #define SHUT_MAX_US SECONDS(60)         /* libudx would knock at a shut window for ever */
 
@@ -44,7 +44,7 @@ static usec_t deadline(const struct udx_stream *stream)
         usec_t due_us = usec_min(stream->timeout_us, tail_deadline(stream));
 
         due_us = usec_min(due_us, stream->recovery.reorder_deadline_us);
-        due_us = usec_min(due_us, stream->pace_us);
+        due_us = usec_min(due_us, usec_min(stream->pace_us, stream->ack_late_us));
         if (stream->shut_since_us)
                 due_us = usec_min(due_us, stream->shut_probe_us);
         return due_us;
@@ -93,6 +93,7 @@ static void knock(struct udx_stream *stream, usec_t now_us)
 
 void udx_stream_fire(struct udx_stream *stream, usec_t now_us)
 {
+        stream->ack_due = stream->ack_due || stream->ack_late_us <= now_us;
         if (stream->recovery.reorder_deadline_us <= now_us)
                 udx_stream_find_losses(stream, now_us);
         if (stream->timeout_us <= now_us)

@@ -66,7 +66,7 @@ static bool send_control(struct udx_stream *stream, struct udx_run *run, uint8_t
 
 static bool send_ack(struct udx_stream *stream, struct udx_run *run)
 {
-        stream->ack_due = false;
+        udx_stream_acknowledged(stream);
         stream->mux->counters.acks_sent++;
         send_control(stream, run, stream->assembly.range_count ? UDX_SACK : 0);
         if (stream->assembly.range_count)
@@ -286,7 +286,7 @@ static bool send_data(struct udx_stream *stream, struct udx_run *run, usec_t now
         stream->sent_us = now_us;
         stream->advertised_bytes = (uint32_t)udx_assembly_window(&stream->assembly);
         if (!stream->assembly.range_count)
-                stream->ack_due = false;        /* every packet says it */
+                udx_stream_acknowledged(stream);        /* every packet says it */
         return true;
 }
 
