@@ -396,6 +396,25 @@ TEST(udx_answers_a_flood_of_heartbeats_twenty_times_a_second)
         check_equal(answers, 20);
 }
 
+/* Between two bursts, with some of the first still out and some unread. */
+TEST(udx_memory_is_given_back_whenever_it_is_asked_for)
+{
+        BENCH(b);
+
+        for (uint32_t round = 0; round < 3; round++) {
+                check_equal(write_all(&b, 9 * UDX_PAYLOAD_MAX), 9 * UDX_PAYLOAD_MAX);
+                drain(&b);
+                check_equal(arrive(&b, UDX_DATA, 2 * round, 9 * round + 4, NULL, 1000), UDX_OK);
+                check_equal(arrive(&b, UDX_DATA, 2 * round + 1, 9 * round + 8, NULL, 1000), UDX_OK);
+                udx_mux_trim(b.mux);
+                check_equal(b.mux->pool.kept_bytes, 0);
+                read_some(&b, 2000);
+                check_equal(arrive(&b, 0, 2 * round + 2, 9 * round + 9, NULL, 0), UDX_OK);
+                drain(&b);
+                check_equal(udx_stream_unacked_bytes(b.stream), 0);
+        }
+}
+
 /* What was SACKed stays: the peer can't send it again. */
 TEST(udx_keeps_what_it_sacked_whatever_comes)
 {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <malloc.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 
 #include "swarm_process.h"
+
+enum { MALLOC_KEPT_BYTES = 16 << 20 };  /* more than buffers of a fast connection each way */
 
 static struct worker_link *find_forward(void *context, uint32_t id)
 {
@@ -56,6 +59,9 @@ int swarm_start_node(struct swarm_process *swarm, const struct node_config *conf
 
 static void swarm_begin(struct swarm_process *swarm)
 {
+        /* To give a buffer's pages back and fault them in again costs more than what is done with the bytes: see swarm_status.c. */
+        mallopt(M_MMAP_THRESHOLD, MALLOC_KEPT_BYTES);
+        mallopt(M_TRIM_THRESHOLD, MALLOC_KEPT_BYTES);
         /* randombytes_buf() then reads from getrandom(2), and needs no file when confined. */
         if (sodium_init() < 0 || udp_init(&swarm->udp) < 0 || driver_init(&swarm->driver, swarm->worker.loop, &swarm->udp) < 0) {
                 worker_log(&swarm->worker, LOG_ERR, NULL, "can't begin: no memory or no timer");

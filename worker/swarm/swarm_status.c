@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <malloc.h>
 #include <string.h>
 
 #include "swarm_process.h"
@@ -47,6 +48,13 @@ static void tell(struct swarm_process *swarm, const struct ipc_swarm_status *sta
         worker_send(&swarm->worker.supervisor, IPC_SWARM_STATUS, status, NULL, 0);
 }
 
+/* The last channel is gone: what was kept for the next bytes is of more use to others. */
+static void rest(struct swarm_process *swarm)
+{
+        node_trim(swarm->node);
+        malloc_trim(0);
+}
+
 static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 {
         struct swarm_process *swarm = timer->data;
@@ -54,6 +62,8 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 
         if (memcmp(&status, &swarm->told, sizeof(status)) != 0)
                 tell(swarm, &status);
+        if (!status.channels)
+                rest(swarm);
 }
 
 void swarm_status_init(struct swarm_process *swarm)

@@ -370,6 +370,11 @@ void node_unsent(struct node *node, const struct datagram *out, int error)
         node->unsent += out->segment_bytes ? (out->len + out->segment_bytes - 1) / out->segment_bytes : 1;
 }
 
+void node_trim(struct node *node)
+{
+        udx_mux_trim(node->mux);
+}
+
 void node_stats(const struct node *node, struct node_stats *out)
 {
         struct dht_stats dht;

@@ -83,6 +83,9 @@ bool node_transmit(struct node *node, struct datagram *out, const struct now *no
 /* The wire refused the last datagram: too large (EMSGSIZE) or gone. Loss recovery does the rest; counted. */
 void node_unsent(struct node *node, const struct datagram *out, int error);
 
+/* Frees the memory that is kept for what comes next: for a caller who sees that all is quiet. */
+void node_trim(struct node *node);
+
 enum node_event_kind {
         NODE_PEER_UP,           /* one of the other role is authenticated; peer, role (theirs), addr */
         NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role */

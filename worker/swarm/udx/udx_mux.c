@@ -225,6 +225,11 @@ bool udx_mux_event(struct udx_mux *mux, struct udx_event *out)
         return true;
 }
 
+void udx_mux_trim(struct udx_mux *mux)
+{
+        udx_pool_fini(&mux->pool);
+}
+
 const struct udx_counters *udx_mux_counters(const struct udx_mux *mux)
 {
         return &mux->counters;

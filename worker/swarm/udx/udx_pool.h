@@ -15,7 +15,7 @@ struct udx_pool {
 };
 
 void udx_pool_init(struct udx_pool *pool);
-void udx_pool_fini(struct udx_pool *pool);
+void udx_pool_fini(struct udx_pool *pool);      /* frees what is kept; the pool stays usable */
 
 /* What @bytes become: the next power of two, at least UDX_POOL_SMALLEST. At most 16 MiB can be asked for. */
 size_t udx_pool_round(size_t bytes);
