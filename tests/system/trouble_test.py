@@ -108,7 +108,7 @@ def gates_and_services(stack):
 
 @test
 def network_out_of_reach(stack):
-    """no bootstrap node answers, one has no address: told once with what happens next; when one comes, all comes up by itself"""
+    """no bootstrap node answers, one has no address: told once with what happens next; all comes up with it, and again"""
     secret, echo = new_secret(), Service(stack, serve_echo)
     port, gate = free_ports(1, socket.SOCK_DGRAM)[0], free_ports(1)[0]
     dht = f'127.0.0.1:{port}'
@@ -123,11 +123,18 @@ def network_out_of_reach(stack):
         line = says_once(instance, 'DHT unreachable', 25)
         assert '127.0.0.1' in line or 'does-not-exist.invalid:5000 and 1 other' in line, line
         assert 'asking again, at least every 10 s' in line, line
-    Process(stack, 'first', ['bootstrap', '--listen', dht])
+    first = Process(stack, 'first', ['bootstrap', '--listen', dht])
     eventually(lambda: answers(gate), 30, 'all is well by itself')
     for instance in (provider, gateway, node):
         says_once(instance, 'DHT reached')
         says_once(instance, 'DHT unreachable')
+    assert (first.stop(), node.stop()) == (0, 0)
+    for instance in (provider, gateway):
+        says_once(instance, 'DHT lost: no node answers any more', 100)
+    assert answers(gate), 'who is connected needs no DHT'
+    Process(stack, 'first again', ['bootstrap', '--listen', dht])
+    for instance in (provider, gateway):
+        eventually(lambda: len(instance.says('DHT reached')) == 2, 30, 'reached again')
         assert len(instance.log().splitlines()) < 15, 'a flood'
 
 
