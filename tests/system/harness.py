@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -18,12 +19,25 @@ import time
 import traceback
 
 MB = 1 << 20
+# What a worker of a sanitized build says before it ends, what a filter trapped, what an assertion found.
+REPORT = re.compile(r'Sanitizer|runtime error:|Assertion .* failed|system call it may not make|broke the rules')
 TESTS = []
 
 
 def test(function):
     TESTS.append(function)
     return function
+
+
+def run(function, stack):
+    """What the instances said last is told with the failure; after this they are stopped, which may fail as well."""
+    try:
+        function(stack)
+    except Exception:
+        for instance in Process.running:
+            for line in instance.log().splitlines()[-25:]:
+                print(f'#   {instance.name}: {line}')
+        raise
 
 
 def main():
@@ -33,19 +47,15 @@ def main():
     failed = 0
     print(f'1..{len(chosen)}', flush=True)
     for number, function in enumerate(chosen, 1):
-        began = time.monotonic()
-        with contextlib.ExitStack() as stack:
-            try:
-                function(stack)
-                verdict = 'ok'
-            except Exception:
-                verdict = 'not ok'
-                failed += 1
-                for line in traceback.format_exc().splitlines():
-                    print('#', line)
-                for instance in Process.running:
-                    for line in instance.log().splitlines()[-25:]:
-                        print(f'#   {instance.name}: {line}')
+        began, verdict = time.monotonic(), 'ok'
+        try:
+            with contextlib.ExitStack() as stack:
+                run(function, stack)
+        except Exception:
+            verdict = 'not ok'
+            failed += 1
+            for line in traceback.format_exc().splitlines():
+                print('#', line)
         print(f'{verdict} {number} - {function.__doc__ or function.__name__} # {time.monotonic() - began:.1f} s', flush=True)
     sys.exit(1 if failed or not chosen else 0)
 
@@ -203,15 +213,15 @@ def how_it_ends(connection):
 # --- Instances ---
 
 class Process:
-    """A hypergate command, started; its words in .log()."""
+    """A hypergate command, started (by the command @under, if any, which becomes it); its words in .log()."""
     running = []
 
-    def __init__(self, stack, name, args, env=None, input_file=None):
+    def __init__(self, stack, name, args, env=None, under=()):
         self.name = name
         self.folder = tempfile.mkdtemp(prefix='hypergate-test-')
         self.path = os.path.join(self.folder, 'log')
         with open(self.path, 'wb') as log:
-            self.process = subprocess.Popen([binary(), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen([*under, binary(), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={**os.environ, **(env or {})})
         Process.running.append(self)
         stack.callback(self.forget)
@@ -239,6 +249,8 @@ class Process:
     def forget(self):
         try:
             self.stop()
+            found = [line for line in self.log().splitlines() if REPORT.search(line)]
+            assert not found, f'{self.name}: ' + '\n'.join(found)
         finally:
             Process.running.remove(self)
             shutil.rmtree(self.folder)
@@ -301,7 +313,7 @@ def start_dht(stack, count=3):
     return first
 
 
-def start_instance(stack, name, secret, config):
+def start_instance(stack, name, secret, config, under=()):
     """Runs @config (a dictionary: JSON is YAML) with the secret in a file of its own."""
     folder = tempfile.mkdtemp(prefix='hypergate-test-')
     stack.callback(shutil.rmtree, folder)
@@ -310,7 +322,7 @@ def start_instance(stack, name, secret, config):
         file.write(secret + '\n')
     with open(path, 'w') as file:
         json.dump({'secretFile': key, **config}, file)
-    return Process(stack, name, ['run', path])
+    return Process(stack, name, ['run', path], under=under)
 
 
 class Pair:
@@ -329,12 +341,13 @@ class Pair:
         return [{'gatePort': self.gate[name], 'serviceHost': '127.0.0.1', 'servicePort': service.port, 'protocol': 'tcp'}
                 for name, service in self.service.items()]
 
-    def start_provider(self):
+    def start_provider(self, under=()):
         return start_instance(self.stack, 'provider', self.secret,
-                              {'bootstrap': [self.dht], 'provider': {'services': self.entries()}})
+                              {'bootstrap': [self.dht], 'provider': {'services': self.entries()}}, under)
 
-    def start_gateway(self):
-        return start_instance(self.stack, 'gateway', self.secret, {'bootstrap': [self.dht], 'gateway': {'listen': '127.0.0.1'}})
+    def start_gateway(self, under=()):
+        return start_instance(self.stack, 'gateway', self.secret,
+                              {'bootstrap': [self.dht], 'gateway': {'listen': '127.0.0.1'}}, under)
 
 
 def listens(port):

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "forward_process.h"
+#include "ipc_fd.h"
 
 static struct now now_read(void)
 {
@@ -120,11 +121,16 @@ static void on_refused(void *context, struct worker_link *from, struct ipc_recei
         const struct ipc_channel_refused *refused = IPC_PAYLOAD(message, struct ipc_channel_refused);
         struct forward *forward = context;
         struct now now = now_read();
+        int fd = ipc_received_take_fd(message, 0);
 
-        if (refused->reason >= IPC_REASONS || refused->text_len > sizeof(refused->text))
+        if (worker_fd_spare(&forward->worker, fd))
+                close_fdp(&fd);         /* the client is reset */
+        if (refused->reason >= IPC_REASONS || refused->text_len > sizeof(refused->text)) {
+                close_fdp(&fd);
                 worker_disown(from);
-        else
-                clients_refused(&forward->clients, refused, ipc_received_take_fd(message, 0), &now);
+        } else {
+                clients_refused(&forward->clients, refused, fd, &now);
+        }
 }
 
 static void on_arrived(void *context, struct worker_link *from, struct ipc_received *message)

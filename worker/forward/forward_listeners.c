@@ -89,7 +89,11 @@ static void on_ready(struct watched *watched, uint32_t events)
                         return;
                 }
                 fd = accept4(watched->fd, &remote.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-                if (fd >= 0) {
+                if (fd >= 0 && worker_fd_spare(listeners->worker, fd)) {
+                        close(fd);
+                        accept_failed(listener, EMFILE, now.mono_us);
+                        return;
+                } else if (fd >= 0) {
                         listener->failing = false;
                         clients_accept(listeners->clients, listener->what.gate_port, listener->what.protocol, fd, &remote, &now);
                 } else if (errno == EAGAIN) {

@@ -2,6 +2,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ipc_table.h"
@@ -16,6 +18,7 @@
 enum {
         BEGIN_TIMEOUT_MS = 10000,
         MESSAGES_PER_TURN = 64,         /* of one link, then the others and the network have theirs */
+        FDS_SPARE = 80,                 /* those in one turn's messages, an introduction or two */
 };
 
 /* Before there is a supervisor to tell, or when there is none any more. */
@@ -224,8 +227,20 @@ static void init(struct worker *worker, enum ipc_role role, int fd)
         signal(SIGPIPE, SIG_IGN);
 }
 
+/* A quarter stays free where there are few. */
+static int fds_to_keep(void)
+{
+        struct rlimit limit;
+        rlim_t most = INT_MAX;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+                most = MIN(limit.rlim_cur, most);
+        return (int)(most - MIN(most / 4, (rlim_t)FDS_SPARE));
+}
+
 static bool begin(struct worker *worker, const struct ipc_begin *begin)
 {
+        worker->fds_keep = fds_to_keep();
         worker->begin = *begin;
         worker->id = begin->id;
         worker->log_level = (int)begin->log_level;

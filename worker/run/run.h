@@ -52,6 +52,7 @@ struct worker {
         uint32_t id;
         int log_level;
         int exit_code;
+        int fds_keep;                   /* a descriptor with this number or a higher one is not to be kept */
         struct ipc_begin begin;         /* as the supervisor said it */
         struct worker_link supervisor;
         struct list links;              /* to siblings */
@@ -99,6 +100,13 @@ void worker_disown(struct worker_link *link);
 /* One line to the supervisor, who writes it to the journal. @fields: "NAME=value" strings, NULL at the end, or NULL. */
 void worker_log(struct worker *worker, int level, const char *const *fields, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
+
+/* Whether @fd is one of the last this process may have. Those stay free for what passes through, or the kernel would drop the
+ * descriptors of messages: who is asked to keep one of them refuses. */
+static inline bool worker_fd_spare(const struct worker *worker, int fd)
+{
+        return fd >= worker->fds_keep;
+}
 
 /* All three clocks, now. */
 void worker_now(struct now *now_out);

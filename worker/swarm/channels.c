@@ -204,6 +204,13 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
         }
 }
 
+void channels_decline(struct channels *channels, uint32_t from, uint64_t number, int fd)
+{
+        static const char text[] = "too many open connections";
+
+        give_back(channels->forward(channels->context, from), number, IPC_REASON_LIMIT, text, sizeof(text) - 1, fd);
+}
+
 /* The channel @from was asked about, if it still waits for that answer. */
 static struct channel *find_asked(struct channels *channels, uint32_t from, uint64_t number)
 {
@@ -230,6 +237,17 @@ static void refuse(struct channel *channel, const char *text, size_t len)
 {
         node_refuse(channel->channels->node, channel->pump.channel, text, len, channel->channels->room.now);
         free_channel(channel);
+}
+
+void channels_ready_declined(struct channels *channels, uint32_t from, const struct ipc_channel *ready, int fd)
+{
+        struct channel *channel = find_asked(channels, from, ready->channel);
+
+        close(fd);
+        if (!channel)
+                return;
+        tell(channel, IPC_CHANNEL_GONE, ready, -1);
+        refuse(channel, "busy", 4);
 }
 
 void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_channel_refused *said)

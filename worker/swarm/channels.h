@@ -34,6 +34,11 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
 void channels_ready(struct channels *channels, uint32_t from, const struct ipc_channel *ready, int fd);
 void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_channel_refused *refuse);
 
+/* The same messages when @fd is one that is not to be kept: a connection that goes back to wait for better times, and a
+ * channel that is refused. */
+void channels_decline(struct channels *channels, uint32_t from, uint64_t number, int fd);
+void channels_ready_declined(struct channels *channels, uint32_t from, const struct ipc_channel *ready, int fd);
+
 /* The worker died or was replaced: what it holds is void, what it was asked is refused; what runs goes on without it. */
 void channels_forget(struct channels *channels, uint32_t forward);
 

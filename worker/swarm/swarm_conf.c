@@ -193,16 +193,21 @@ static void on_open(void *context, struct worker_link *from, struct ipc_received
 
         if (channels && open->metadata_len > sizeof(open->metadata))
                 worker_disown(from);
+        else if (channels && worker_fd_spare(from->worker, message->fds[0]))
+                channels_decline(channels, from->ipc.id, open->channel, ipc_received_take_fd(message, 0));
         else if (channels)
                 channels_open(channels, from->ipc.id, open, ipc_received_take_fd(message, 0));
 }
 
 static void on_ready(void *context, struct worker_link *from, struct ipc_received *message)
 {
+        const struct ipc_channel *ready = IPC_PAYLOAD(message, struct ipc_channel);
         struct channels *channels = channels_of(context, from);
 
-        if (channels)
-                channels_ready(channels, from->ipc.id, IPC_PAYLOAD(message, struct ipc_channel), ipc_received_take_fd(message, 0));
+        if (channels && worker_fd_spare(from->worker, message->fds[0]))
+                channels_ready_declined(channels, from->ipc.id, ready, ipc_received_take_fd(message, 0));
+        else if (channels)
+                channels_ready(channels, from->ipc.id, ready, ipc_received_take_fd(message, 0));
 }
 
 static void on_refuse(void *context, struct worker_link *from, struct ipc_received *message)
