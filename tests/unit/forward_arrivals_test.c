@@ -79,11 +79,17 @@ static void finish(void)
         close(good);
 }
 
-static void arrive(uint64_t channel)
+static void arrive_from(uint16_t peer, uint64_t channel)
 {
         struct ipc_channel_arrived arrived = { .channel = channel, .gate_port = GATE };
 
+        memcpy(arrived.peer, &peer, sizeof(peer));
         arrivals_arrived(&forward.arrivals, &arrived, start_us);
+}
+
+static void arrive(uint64_t channel)
+{
+        arrive_from(0, channel);
 }
 
 static bool said(enum ipc_type *type_out, char text_out[IPC_TEXT_MAX + 1])
@@ -147,7 +153,7 @@ TEST(too_many_at_once_are_refused)
 
         begin((uint8_t[]){ SILENT_HOST }, 1);
         for (unsigned i = 1; i <= ARRIVALS_PENDING_MAX; i++)
-                arrive(i);
+                arrive_from((uint16_t)i, i);
         check_equal(forward.arrivals.pending, ARRIVALS_PENDING_MAX);
         check(!said(&type, text));
         arrive(ARRIVALS_PENDING_MAX + 1);
@@ -158,6 +164,27 @@ TEST(too_many_at_once_are_refused)
         arrive(ARRIVALS_PENDING_MAX + 2);
         check(!said(&type, text));
         check_equal(forward.arrivals.pending, ARRIVALS_PENDING_MAX);
+        finish();
+}
+
+TEST(who_opens_without_end_leaves_room_for_others)
+{
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1];
+
+        begin((uint8_t[]){ SILENT_HOST }, 1);
+        for (unsigned i = 1; i <= ARRIVALS_PENDING_MAX / 2; i++)
+                arrive_from(1, i);
+        check(!said(&type, text));
+        for (unsigned i = 1; i <= 100; i++) {
+                arrive_from(1, 10000 + i);
+                check(said(&type, text));
+                check(strcmp(text, "busy") == 0);
+        }
+        for (unsigned i = 1; i <= 100; i++)
+                arrive_from(2, 20000 + i);
+        check(!said(&type, text));
+        check_equal(forward.arrivals.pending, ARRIVALS_PENDING_MAX / 2 + 100);
         finish();
 }
 

@@ -17,6 +17,7 @@ enum { TEXT_MAX = 200 };        /* of a refusal: as JSON it must stay below 256 
 struct arrival {
         struct arrivals *arrivals;
         struct map_entry by_number;
+        struct list in_pending;         /* while the connection is being made */
         uint64_t number;                /* the swarm worker's */
         uint16_t gate_port;
         uint8_t peer[IPC_KEY_BYTES];
@@ -36,6 +37,7 @@ void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watc
         *arrivals = (struct arrivals){ .worker = worker, .watch = watch };
         random_fill(random, key, sizeof(key));
         map_init(&arrivals->by_number, key);
+        list_init(&arrivals->pending_all);
         services_init(&arrivals->services, random);
 }
 
@@ -71,6 +73,7 @@ static void stop_pending(struct arrival *arrival)
                 return;
         free(arrival->service);
         arrival->service = NULL;
+        list_remove(&arrival->in_pending);
         arrival->arrivals->pending--;
 }
 
@@ -303,8 +306,19 @@ static struct arrival *arrival_new(struct arrivals *arrivals, const struct ipc_c
         memcpy(arrival->peer, arrived->peer, sizeof(arrival->peer));
         arrival->service = copy;
         arrival->watched.fd = -1;
+        list_push_back(&arrivals->pending_all, &arrival->in_pending);
         arrivals->pending++;
         return arrival;
+}
+
+/* A peer that opens without end leaves room for all others. */
+static bool has_room(const struct arrivals *arrivals, const uint8_t peer[IPC_KEY_BYTES])
+{
+        size_t own = 0;
+
+        list_for_each(at, &arrivals->pending_all)
+                own += memcmp(list_entry(at, struct arrival, in_pending)->peer, peer, IPC_KEY_BYTES) == 0;
+        return own < (ARRIVALS_PENDING_MAX - (arrivals->pending - own) + 1) / 2;
 }
 
 void arrivals_arrived(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived, usec_t now_us)
@@ -320,7 +334,7 @@ void arrivals_arrived(struct arrivals *arrivals, const struct ipc_channel_arrive
                 refuse(arrivals, arrived->channel, text);
                 return;
         }
-        arrival = arrivals->pending < ARRIVALS_PENDING_MAX ? arrival_new(arrivals, arrived, service) : NULL;
+        arrival = has_room(arrivals, arrived->peer) ? arrival_new(arrivals, arrived, service) : NULL;
         if (!arrival) {
                 refuse(arrivals, arrived->channel, "busy");
                 return;

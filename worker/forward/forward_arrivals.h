@@ -9,7 +9,7 @@
 #include "map.h"
 #include "run.h"
 
-enum { ARRIVALS_PENDING_MAX = 512 };    /* connections that are not made yet */
+enum { ARRIVALS_PENDING_MAX = 512 };    /* connections that are not made yet; of one peer at most half of what others leave */
 
 /* For all addresses of a service together, shared evenly by those still to be tried: a gateway that is an original gives up
  * after 15 s, and shall hear why before. */
@@ -22,6 +22,7 @@ struct arrivals {
         struct services services;
         struct map by_number;
         struct heap deadlines;          /* of connections being made */
+        struct list pending_all;
         size_t pending;
 };
 
