@@ -34,13 +34,25 @@ static struct gate *find(struct gates *gates, uint16_t port, uint16_t protocol)
         return NULL;
 }
 
+/* Gates come and go as peers like. */
+static bool may_tell(struct gates *gates)
+{
+        unsigned dropped = 0;
+
+        if (!log_limit_take(&gates->told, monotonic_us(), &dropped))
+                return false;
+        if (dropped)
+                log_notice(gates->log, "%u more lines about gates left out", dropped);
+        return true;
+}
+
 /* Said once for each reason, not for each try. */
 static void on_refused(struct gate_listener *listener, int error)
 {
         struct gate *gate = listener->gate;
         usec_t wait_us = backoff_us(++listener->failures, SECONDS(GATE_RETRY_FIRST_S), SECONDS(GATE_RETRY_LONGEST_S));
 
-        if (listener->error != error)
+        if (listener->error != error && may_tell(gate->gates))
                 log_warning(gate->gates->log, "gate %u: can't listen on %s: %s; trying again in %.0f s, then at least every %d s",
                             gate->port, listener->address->text, sockets_refusal(error), to_seconds(wait_us),
                             GATE_RETRY_LONGEST_S);
@@ -59,7 +71,8 @@ static bool bind_listener(struct gate_listener *listener)
                 on_refused(listener, -r);
                 return false;
         }
-        log_notice(gate->gates->log, "gate %u open on %s", gate->port, listener->address->text);
+        if (may_tell(gate->gates))
+                log_notice(gate->gates->log, "gate %u open on %s", gate->port, listener->address->text);
         return true;
 }
 
@@ -182,7 +195,8 @@ void gates_close(struct gates *gates, uint16_t port, uint16_t protocol)
         gate->forward = NULL;
         gates->moved(gates->context, gate);
         gate_free(gate);
-        log_notice(gates->log, "gate %u closed: nobody offers it any more", port);
+        if (may_tell(gates))
+                log_notice(gates->log, "gate %u closed: nobody offers it any more", port);
         if (forward && forwards_release(gates->forwards, forward))
                 forward->child->unconfigured = true;
 }

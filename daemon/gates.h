@@ -46,7 +46,7 @@ struct gates {
         struct forwards *forwards;
         struct list all;
         unsigned count;
-        struct log_limit refusals;
+        struct log_limit refusals, told;
         void (*served)(void *context, const struct gate *gate);         /* another set of listeners: tell its forward worker */
         void (*moved)(void *context, const struct gate *gate);          /* another forward worker (or none): tell the router */
         void *context;
