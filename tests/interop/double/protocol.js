@@ -169,4 +169,4 @@ function readOpen (body) {
   }
 }
 
-module.exports = { HELLO, OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, router, authBlob, authorised, frame, Link, Channel, openBody, readOpen }
+module.exports = { HELLO, OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, router, authBlob, authorised, frame, either, Link, Channel, openBody, readOpen }

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Peers that hold the secret and mean harm, at our processes: nothing dies, nothing grows without bound, others go on.
+'use strict'
+const fs = require('fs')
+const Hyperswarm = require('hyperswarm')
+const { assert, test, eventually, sleep } = require('./tap')
+const { sha256, bytesOf, service, serveEcho, talk, freePort, listens } = require('./net-tools')
+const { testnet } = require('./testnet')
+const { newSecret, startInstance } = require('./hypergate')
+const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, router, frame, Link, either, openBody } = require('./double/protocol')
+
+const MB = 1024 * 1024
+const GROWTH_MAX_KIB = 48 * 1024
+
+// A peer with the secret. attack(link) runs once on each connection that is authorised.
+class Rogue {
+  constructor ({ secret, bootstrap, isGateway, attack = () => {} }) {
+    this.swarm = new Hyperswarm({ bootstrap })
+    this.frames = []
+    this.links = new Set()
+    this.attacks = []
+    this.swarm.on('connection', (stream) => this.links.add(new Link(stream, router(secret), isGateway, {
+      onup: (link) => this.attacks.push(Promise.resolve(attack(link)).catch(() => {})),
+      onframe: (link, message) => { if (this.frames.length < 20000) this.frames.push(message) },
+      onclose: (link) => this.links.delete(link)
+    })))
+    this.swarm.join(router(secret).topic)
+  }
+
+  async attacked () {
+    await eventually(() => this.attacks.length, 20, 'the rogue is let in')
+    await Promise.all(this.attacks)
+  }
+
+  close () { return this.swarm.destroy() }
+}
+
+// The bytes as they are, in order, no faster than the peer takes them; false when it hangs up.
+async function pour (link, chunks) {
+  for (const bytes of chunks) {
+    if (link.stream.destroyed) return false
+    if (!link.stream.write(bytes)) await Promise.race([either(link.stream, 'drain', 'close'), sleep(3000)])
+  }
+  return true
+}
+
+function tree (pid) {
+  const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number)
+  return [pid, ...children.flatMap(tree)]
+}
+
+const pssKib = (pid) => Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1])
+const memoryKib = (instance) => tree(instance.child.pid).reduce((sum, pid) => sum + pssKib(pid), 0)
+
+// A provider and a gateway of ours with an echo between them, and how they are before anything happens to them.
+async function scene (after) {
+  const net = await testnet()
+  after(() => net.close())
+  const secret = newSecret()
+  const echo = await service(serveEcho)
+  after(echo.close)
+  const gate = await freePort()
+  const services = [{ gatePort: gate, servicePort: echo.port, serviceHost: '127.0.0.1', protocol: 'tcp' }]
+  const provider = startInstance({ bootstrap: [net.text], provider: { services } }, secret)
+  after(() => provider.stop())
+  const gateway = startInstance({ bootstrap: [net.text], gateway: { listen: '127.0.0.1' } }, secret)
+  after(() => gateway.stop())
+  await eventually(() => listens(gate), 20, 'the gate')
+  await echoes(gate, 'before')
+  const instances = { provider, gateway }
+  const before = {}
+  for (const [name, instance] of Object.entries(instances)) {
+    before[name] = { memory: memoryKib(instance), pids: tree(instance.child.pid), said: instance.log().length }
+  }
+  return { secret, bootstrap: net.bootstrap, gate, echo, instances, before }
+}
+
+async function echoes (port, seed) {
+  const bytes = bytesOf(seed, MB)
+  const { bytes: back, error } = await talk(port, bytes, { halfClose: false, expect: bytes.length })
+  assert.strictEqual(error, null)
+  assert.strictEqual(sha256(back), sha256(bytes))
+}
+
+// Others go on while @rogue attacks; afterwards all processes are there, not much larger, and have said little.
+async function survives ({ gate, echo, instances, before }, rogue) {
+  const attacked = rogue.attacked()
+  let over = false
+  attacked.then(() => { over = true }, () => { over = true })
+  for (let i = 0; i < 3 || !over; i++) await echoes(gate, 'meanwhile ' + i)
+  await attacked
+  for (const [name, instance] of Object.entries(instances)) {
+    const grown = memoryKib(instance) - before[name].memory
+    const said = instance.log().slice(before[name].said)
+    console.log(`# ${name}: ${before[name].memory} KiB, grown by ${grown}; ${said.length} characters said`)
+    assert.ok(grown < GROWTH_MAX_KIB, `${name} grew by ${grown} KiB`)
+    assert.ok(said.length < 64 * 1024, `${name} says ${said.length} characters`)
+    const gone = before[name].pids.filter((pid) => !fs.existsSync(`/proc/${pid}`))
+    assert.deepStrictEqual(gone, [], `${name}: processes died: ${said.slice(-2000)}`)
+  }
+  await rogue.close()
+  await eventually(() => echo.connections() === 0, 20, 'no connection to the service is left behind')
+  await echoes(gate, 'afterwards')
+}
+
+function atProvider (name, attack, seconds = 60) {
+  test(`a gateway that holds the secret, at our provider: ${name}`, seconds, async ({ after }) => {
+    const set = await scene(after)
+    const rogue = new Rogue({ ...set, isGateway: true, attack: (link) => link.remoteIsGateway || attack(link, set, rogue) })
+    after(() => rogue.close())
+    await survives(set, rogue)
+  })
+}
+
+function atGateway (name, attack, seconds = 60) {
+  test(`a provider that holds the secret, at our gateway: ${name}`, seconds, async ({ after }) => {
+    const set = await scene(after)
+    const rogue = new Rogue({ ...set, isGateway: false, attack: (link) => attack(link, set, rogue) })
+    after(() => rogue.close())
+    await survives(set, rogue)
+  })
+}
+
+const opens = function * (count, gate, from = 1) { for (let id = from; id < from + count; id++) yield frame(OPEN, id, openBody(gate, TCP, {})) }
+
+atProvider('10,000 opens, half of them for gates that do not exist', async (link, { gate }, rogue) => {
+  await pour(link, opens(5000, gate))
+  await pour(link, opens(5000, 1, 5001))
+  await eventually(() => rogue.frames.length > 1000 || link.stream.destroyed, 20, 'answers')
+})
+
+atProvider('one id opened over and over, with data, ends and closes in between', async (link, { gate }) => {
+  const kinds = [frame(OPEN, 7, openBody(gate, TCP, {})), frame(STREAM, 7, bytesOf('x', 1000)), frame(END, 7), frame(CLOSE, 7)]
+  await pour(link, (function * () { for (let i = 0; i < 5000; i++) yield kinds[(i * i + (i >> 3)) % kinds.length] })())
+  link.send(CLOSE, 7)
+})
+
+atProvider('frames of 10 MiB, of every action, and one that is longer', async (link, { gate }) => {
+  const body = Buffer.alloc(10 * MB - 6)
+  for (const action of [OPEN, STREAM, CLOSE, ADVERT, END, 0x40, 99]) {
+    const bytes = frame(action, 3, body)
+    await pour(link, (function * () { for (let at = 0; at < bytes.length; at += 65536) yield bytes.subarray(at, at + 65536) })())
+  }
+  const head = Buffer.alloc(10)
+  head.writeUInt32BE(10 * MB + 1)
+  await pour(link, [head])
+  await eventually(() => link.stream.destroyed, 10, 'the connection is ended')
+})
+
+atProvider('half a frame, then silence', async (link, { gate }) => {
+  await pour(link, [...opens(10, gate), frame(STREAM, 1, bytesOf('half', 50000)).subarray(0, 25000)])
+  await sleep(3000)
+})
+
+atProvider('echoes that nobody reads', async (link, { gate }) => {
+  await pour(link, opens(50, gate))
+  link.stream.pause()
+  const bytes = bytesOf('unread', 60000)
+  await Promise.race([sleep(5000), pour(link, (function * () { for (let i = 0; i < 2000; i++) yield frame(STREAM, 1 + i % 50, bytes) })())])
+  link.stream.resume()
+})
+
+atProvider('noise after the hello', async (link) => {
+  await pour(link, (function * () { for (let i = 0; i < 200; i++) yield bytesOf('noise' + i, 10000) })())
+  await sleep(500)
+})
+
+const routes = (count, first) => ({ routes: Array.from({ length: count }, (_, i) => ({ gatePort: first + i, servicePort: 1, serviceHost: '127.0.0.1', protocol: TCP, tags: 'x'.repeat(100), routes: [], ingressPolicy: {} })) })
+const advert = (what) => frame(ADVERT, 0, Buffer.from(typeof what === 'string' ? what : JSON.stringify(what)))
+
+atGateway('routes by the thousand, others each time', async (link) => {
+  for (let i = 0; i < 100; i++) await pour(link, [advert(routes(1000, 20000 + 200 * (i % 100)))])
+  await sleep(2000)
+}, 90)
+
+atGateway('ports it must not open', async (link) => {
+  const mine = [22, 80, 443, 0, -1, 65536, 1e9, '8080', null, 1.5]
+  await pour(link, [advert({ routes: mine.map((gatePort) => ({ ...routes(1, 1).routes[0], gatePort })) })])
+  await sleep(1000)
+  for (const port of [22, 80, 443, 8080]) assert.strictEqual(await listens(port), false, `gate ${port} is open`)
+})
+
+atGateway('advertisements that are not JSON, or too deep, or 10 MiB long', async (link) => {
+  for (let i = 0; i < 200; i++) await pour(link, [advert('{"routes":['.repeat(i)), advert('[' .repeat(100000)), advert('\u0000{}'), advert('{"routes":null}')])
+  for (let i = 0; i < 3; i++) await pour(link, [advert('{"routes":[' + ' '.repeat(10 * MB - 30) + ']}')])
+  await sleep(1000)
+})
+
+atGateway('answers to what nobody asked', async (link, { gate }) => {
+  await pour(link, (function * () {
+    for (let id = 0; id < 5000; id++) {
+      yield frame(OPEN, id, openBody(gate, TCP, {}))
+      yield frame(STREAM, id, bytesOf(id, 100))
+      yield frame(OPEN, 0, undefined, 'no')
+      yield frame(CLOSE, id)
+    }
+  })())
+  await sleep(500)
+})
