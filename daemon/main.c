@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "conf.h"
 #include "keys.h"
+#include "known.h"
 #include "log.h"
 #include "privileges.h"
 #include "supervisor.h"
@@ -29,6 +30,7 @@ struct start {
         struct conf *conf;
         struct keys *keys;
         struct swarm_sockets sockets;
+        struct known known;
         char libexec[PATH_MAX];
 };
 
@@ -163,6 +165,22 @@ static int make_keys(struct start *start)
         return r;
 }
 
+/* To begin with at this start: a convenience, whose lack stops nobody. */
+static int read_known(struct start *start)
+{
+        const char *folder = start->conf->state_directory;
+        char path[PATH_MAX];
+        int r;
+
+        snprintf(path, sizeof(path), "%s/%s.nodes", folder ? folder : "", start->conf->name);
+        r = known_init(&start->known, folder ? path : NULL, start->privileges.uid, start->privileges.gid, start->conf);
+        if (r == -EPERM)
+                log_warning(&start->log, "%s: not a file of ours alone: not used; remove it, and a new one is made", path);
+        else if (r < 0)
+                log_info(&start->log, "%s: %s: known nodes are not kept", path, strerror(-r));
+        return EX_OK;
+}
+
 /* Where the workers are: never PATH, and from the environment only when that is ours alone. */
 static int find_workers(struct start *start)
 {
@@ -214,7 +232,8 @@ static int settle_down(struct start *start)
 
 static int prepare(struct start *start)
 {
-        static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, find_workers, make_keys, settle_down };
+        static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, find_workers, make_keys, read_known,
+                                                           settle_down };
 
         for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
                 int code = steps[i](start);
@@ -240,7 +259,7 @@ int main(int argc, char *argv[])
         log_init(&start.log, getenv("JOURNAL_STREAM"));
         code = prepare(&start);
         if (code == EX_OK)
-                code = supervisor_run(&supervisor, &start.log, start.conf, start.keys, &start.sockets, start.libexec);
+                code = supervisor_run(&supervisor, &start.log, start.conf, start.keys, &start.sockets, &start.known, start.libexec);
         keys_free(start.keys);
         conf_free(start.conf);
         return code;

@@ -77,6 +77,8 @@ static void publish_swarm(const struct supervisor *supervisor, struct child *chi
                 memcpy(seed.ip, seeds[i].ip, sizeof(seed.ip));
                 child_send(child, IPC_SWARM_BOOTSTRAP, &seed, NULL, 0);
         }
+        if (supervisor->known.nodes.count > 0)
+                child_send(child, IPC_SWARM_KNOWN, &supervisor->known.nodes, NULL, 0);
         if (supervisor->keys->has_router)
                 send_router(supervisor, child);
 }
@@ -170,7 +172,8 @@ static bool swarm_may_start(const struct supervisor *supervisor)
 {
         struct seed_address one;
 
-        return supervisor->seeds.count == 0 || seeds_addresses(&supervisor->seeds, &one, 1) > 0;
+        return supervisor->seeds.count == 0 || seeds_addresses(&supervisor->seeds, &one, 1) > 0 ||
+               (supervisor->known.nodes.count > 0 && !supervisor->conf->dht.persistent);
 }
 
 bool publish(struct supervisor *supervisor, struct child *child)

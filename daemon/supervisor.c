@@ -94,6 +94,10 @@ static void on_message(void *context, struct child *child, struct ipc_received *
         case IPC_SWARM_STATUS:
                 status_swarm(&supervisor->status, IPC_PAYLOAD(message, struct ipc_swarm_status));
                 break;
+        case IPC_SWARM_KNOWN:
+                if (!known_take(&supervisor->known, IPC_PAYLOAD(message, struct ipc_swarm_known)))
+                        child_kill(child, "knows nodes that can't be");
+                break;
         case IPC_GATE_OPEN:
         case IPC_GATE_CLOSE:
                 on_gate(supervisor, message);
@@ -114,6 +118,7 @@ static void release(struct supervisor *supervisor)
         forwards_fini(&supervisor->forwards);
         services_fini(&supervisor->services);
         seeds_fini(&supervisor->seeds);
+        known_fini(&supervisor->known);
         names_fini(&supervisor->names);
         interfaces_fini(&supervisor->interfaces);
         status_fini(&supervisor->status);
@@ -281,12 +286,12 @@ static void fini(struct supervisor *supervisor)
 }
 
 int supervisor_run(struct supervisor *supervisor, const struct log *log, const struct conf *conf, const struct keys *keys,
-                   struct swarm_sockets *sockets, const char *libexec)
+                   struct swarm_sockets *sockets, struct known *known, const char *libexec)
 {
         int r;
 
         *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = log, .conf = conf,
-                                           .keys = keys, .sockets = *sockets };
+                                           .keys = keys, .sockets = *sockets, .known = *known };
         if (!supervisor->loop) {
                 log_error(log, "no event loop: %s", strerror(errno));
                 return EX_OSERR;

@@ -13,6 +13,7 @@
 #include "gates.h"
 #include "interfaces.h"
 #include "keys.h"
+#include "known.h"
 #include "log.h"
 #include "names.h"
 #include "services.h"
@@ -32,6 +33,7 @@ struct supervisor {
         struct gates gates;
         struct services services;
         struct seeds seeds;
+        struct known known;
         struct names names;
         struct interfaces interfaces;
         struct status status;
@@ -44,8 +46,8 @@ struct supervisor {
 
 enum { SUPERVISOR_STOP_MS = 3000 };     /* what workers get for their goodbyes */
 
-/* Runs until told to stop; returns the exit code. Sockets that exist are taken over from @sockets. */
+/* Runs until told to stop; returns the exit code. Takes over the sockets that exist and the nodes that are known. */
 int supervisor_run(struct supervisor *supervisor, const struct log *log, const struct conf *conf, const struct keys *keys,
-                   struct swarm_sockets *sockets, const char *libexec);
+                   struct swarm_sockets *sockets, struct known *known, const char *libexec);
 
 #endif

@@ -35,6 +35,7 @@ enum {
         IPC_BLOB_MAX = 256 * 1024,      /* what rides as a sealed memfd */
         IPC_FDS_MAX = 4,
         IPC_PORTS_MAX = 64,
+        IPC_KNOWN_MAX = 64,             /* DHT nodes kept over a restart */
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -82,6 +83,8 @@ enum ipc_reason {
         X(SWARM_BOOTSTRAP,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_bootstrap,    0)    \
         X(SWARM_ROUTER,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_router,       0)    \
         X(SWARM_IDENTITY,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_identity,     0)    \
+        X(SWARM_KNOWN,      IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),                                              \
+                            IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),         struct ipc_swarm_known,        0)    \
         X(SWARM_STATUS,     IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_status,       0)    \
         /* Router. */                                                                                                            \
         X(ROUTER_ROLES,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_roles,       0)    \
@@ -206,6 +209,12 @@ struct ipc_swarm_bootstrap {
         uint8_t ip[4];
         uint16_t port;
         uint8_t pad[2];
+};
+
+/* Nodes that are there: the swarm worker says so every few minutes. (conf) Nodes that were there when it last said so. */
+struct ipc_swarm_known {
+        uint32_t count;
+        struct ipc_swarm_bootstrap node[IPC_KNOWN_MAX];
 };
 
 /* (conf) The router: what is announced, and what hello is keyed with. Not the secret itself. */

@@ -357,7 +357,7 @@ def a_stored_identity_outlives_the_supervisor(folder, started):
         check(instance.stop() == 0, 'exit code')
     check(identities[0] == identities[1], 'another identity')
     files = sorted(os.listdir(state))
-    check(files == ['r1.gateway.seed', 'r1.provider.seed'], 'files: %s' % files)
+    check(files == ['r1.gateway.seed', 'r1.nodes', 'r1.provider.seed'], 'files: %s' % files)
     for name in files:
         check(os.stat(os.path.join(state, name)).st_mode & 0o777 == 0o600, 'mode of ' + name)
     os.chmod(os.path.join(state, files[0]), 0o644)

@@ -54,6 +54,7 @@ int swarm_start_node(struct swarm_process *swarm, const struct node_config *conf
                 return r;
         }
         driver_start(&swarm->driver, swarm->node, on_turn, on_event, swarm);
+        swarm_known_start(swarm);
         return 0;
 }
 
@@ -69,11 +70,13 @@ static void swarm_begin(struct swarm_process *swarm)
         }
         peers_init(&swarm->peers);
         swarm_status_init(swarm);
+        swarm_known_init(swarm);
 }
 
 static void swarm_end(struct swarm_process *swarm)
 {
         swarm_status_fini(swarm);
+        swarm_known_fini(swarm);
         if (swarm->node)
                 channels_fini(&swarm->channels);
         driver_fini(&swarm->driver);

@@ -73,6 +73,22 @@ static void on_bootstrap(void *context, struct worker_link *from, struct ipc_rec
         conf->bootstrap[conf->bootstrap_count++].port = node->port;
 }
 
+static void on_known(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_swarm_known *known = IPC_PAYLOAD(message, struct ipc_swarm_known);
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+
+        if (known->count > ARRAY_LEN(known->node)) {
+                worker_disown(from);
+                return;
+        }
+        conf->known_count = known->count;
+        for (size_t i = 0; i < known->count; i++) {
+                memcpy(conf->known[i].ip, known->node[i].ip, sizeof(known->node[i].ip));
+                conf->known[i].port = known->node[i].port;
+        }
+}
+
 static void on_router(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
@@ -135,6 +151,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                    node_set_local_addresses(swarm->node, conf->local, conf->local_count, &swarm->driver.now) < 0) {
                 worker_log(&swarm->worker, LOG_ERR, NULL, "can't apply the configuration: out of memory");
         } else {
+                node_set_known(swarm->node, conf->known, conf->known_count, &swarm->driver.now);
                 for (size_t i = 0; i < conf->identity_count; i++)
                         join(swarm, &conf->identities[i]);
         }
@@ -259,6 +276,7 @@ const struct worker_handlers swarm_handlers = {
                 [IPC_SWARM_SOCKET] = on_socket,
                 [IPC_SWARM_ADDRESS] = on_address,
                 [IPC_SWARM_BOOTSTRAP] = on_bootstrap,
+                [IPC_SWARM_KNOWN] = on_known,
                 [IPC_SWARM_ROUTER] = on_router,
                 [IPC_SWARM_IDENTITY] = on_identity,
                 [IPC_CONF_END] = on_end,

@@ -20,8 +20,8 @@ struct swarm_conf {
         struct ipc_swarm_node node;
         struct ipc_swarm_router router;
         struct ipc_swarm_identity identities[SWARM_IDENTITIES_MAX];
-        struct addr bootstrap[SWARM_ADDRESSES_MAX], local[SWARM_ADDRESSES_MAX];
-        size_t identity_count, bootstrap_count, local_count;
+        struct addr bootstrap[SWARM_ADDRESSES_MAX], local[SWARM_ADDRESSES_MAX], known[IPC_KNOWN_MAX];
+        size_t identity_count, bootstrap_count, local_count, known_count;
 };
 
 struct swarm_process {
@@ -36,7 +36,8 @@ struct swarm_process {
         size_t receive_bytes;           /* granted, the smallest of the sockets' */
         struct ipc_swarm_status told;   /* the last SWARM_STATUS */
         usec_t told_us;
-        ev_timer status;
+        ev_timer status, known;
+        double known_after_s;           /* the nodes are told again */
         bool joined[SWARM_IDENTITIES_MAX];
         bool leaving;
 };
@@ -48,6 +49,11 @@ extern const struct worker_handlers swarm_handlers;
 void swarm_status_init(struct swarm_process *swarm);
 void swarm_status_fini(struct swarm_process *swarm);
 void swarm_status_look(struct swarm_process *swarm);
+
+/* swarm_known.c: tells it which nodes are there, from the node's start on. */
+void swarm_known_init(struct swarm_process *swarm);
+void swarm_known_start(struct swarm_process *swarm);
+void swarm_known_fini(struct swarm_process *swarm);
 
 /* The first configuration is complete: the node starts. 0 or -ENOMEM. */
 int swarm_start_node(struct swarm_process *swarm, const struct node_config *config);

@@ -9,6 +9,8 @@
 
 #include "node_state.h"
 
+_Static_assert((int)NODE_KNOWN_MAX == (int)DHT_KNOWN_MAX, "none is dropped on its way");
+
 #define RECEIVE_BYTES (4 * 1024 * 1024)
 #define SLEPT_US SECONDS(15)            /* the clocks have drifted apart by this: swarm.md 7 */
 
@@ -96,6 +98,17 @@ int node_set_bootstrap(struct node *node, const struct addr *addrs, size_t count
 {
         node->now = *now;
         return dht_set_bootstrap(node->dht, addrs, count, now);
+}
+
+void node_set_known(struct node *node, const struct addr *addrs, size_t count, const struct now *now)
+{
+        node->now = *now;
+        dht_set_known(node->dht, addrs, count, now);
+}
+
+size_t node_known(const struct node *node, struct addr *out, size_t max)
+{
+        return dht_known(node->dht, out, max);
 }
 
 /* The network is not the one it was. */

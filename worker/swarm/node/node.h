@@ -26,6 +26,7 @@ enum {
         NODE_HEADROOM = 16,             /* writable bytes in front of what node_write() is given */
         NODE_WRITE_MAX = 63330,         /* more than this per call is cut */
         NODE_TEXT_MAX = 253,            /* error text of a refusal: hypergate.md 2 */
+        NODE_KNOWN_MAX = 64,
 };
 
 enum node_role {
@@ -61,6 +62,11 @@ void node_free(struct node *node);
 /* Replaces the bootstrap nodes (resolved; may come late or change) or the local interface addresses (ports are ours). Copied. */
 int node_set_bootstrap(struct node *node, const struct addr *addrs, size_t count, const struct now *now);
 int node_set_local_addresses(struct node *node, const struct addr *addrs, size_t count, const struct now *now);
+
+/* Nodes that were there when we last ran (at most NODE_KNOWN_MAX; copied): tried beside the bootstrap nodes. And those that are
+ * there now, to be remembered; returns how many. */
+void node_set_known(struct node *node, const struct addr *addrs, size_t count, const struct now *now);
+size_t node_known(const struct node *node, struct addr *out, size_t max);
 
 /* Joins a router in one role under an identity of its own: announces, looks up and connects. Once per role.
  * @public_key: the router's, which is the topic. @auth_key: keys hello. @seed: Ed25519 seed of the identity.
