@@ -48,7 +48,13 @@ static void tell(struct swarm_process *swarm, const struct ipc_swarm_status *sta
         worker_send(&swarm->worker.supervisor, IPC_SWARM_STATUS, status, NULL, 0);
 }
 
-/* The last channel is gone: what was kept for the next bytes is of more use to others. */
+static void look_again(struct swarm_process *swarm)
+{
+        ev_timer_set(&swarm->status, STATUS_EVERY_S, 0.0);
+        ev_timer_start(swarm->worker.loop, &swarm->status);
+}
+
+/* What was kept for the next bytes is of more use to others. */
 static void rest(struct swarm_process *swarm)
 {
         node_trim(swarm->node);
@@ -60,10 +66,13 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
         struct swarm_process *swarm = timer->data;
         struct ipc_swarm_status status = status_now(swarm);
 
-        if (memcmp(&status, &swarm->told, sizeof(status)) != 0)
+        if (memcmp(&status, &swarm->told, sizeof(status)) != 0) {
                 tell(swarm, &status);
-        if (!status.channels)
+                if (!status.channels)
+                        look_again(swarm);      /* the last one is gone: was it the last of many? */
+        } else if (!status.channels) {
                 rest(swarm);
+        }
 }
 
 void swarm_status_init(struct swarm_process *swarm)
@@ -95,8 +104,6 @@ void swarm_status_look(struct swarm_process *swarm)
                 status = status_now(swarm);
                 tell(swarm, &status);
         }
-        if (stats.channels || swarm->told.channels) {
-                ev_timer_set(&swarm->status, STATUS_EVERY_S, 0.0);
-                ev_timer_start(swarm->worker.loop, &swarm->status);
-        }
+        if (stats.channels || swarm->told.channels)
+                look_again(swarm);
 }
