@@ -581,8 +581,8 @@ TEST(a_provider_flooded_with_opens_stops_reading)
         tunnel_free(t);
 }
 
-/* The one that comes later takes over the time of the one that came before: to be young enough for a peer whose clock leads. */
-TEST(our_hello_is_no_older_than_theirs)
+/* The time in our hello when theirs has come already, from a clock @ahead_ms ahead of ours. */
+static int64_t answered_time(int64_t ahead_ms)
 {
         json_t *root = peer_vectors("hypergate.json");
         const json_t *row = json_array_get(json_object_get(root, "auth_blobs"), 0);
@@ -592,16 +592,24 @@ TEST(our_hello_is_no_older_than_theirs)
         int64_t time_ms = 0;
 
         peer_hello_read(root, row, &hello);
-        t = peer_tunnel(&hello, TUNNEL_PROVIDER, hello.time_ms - 3600 * 1000);
+        t = peer_tunnel(&hello, TUNNEL_PROVIDER, hello.time_ms - ahead_ms);
         peer_feed(t, peer_text(row, "hello_frame_gateway_hex"), start_us);
         check(tunnel_transmit(t, &message, start_us));
         check_equal(message.len, 83);
         hello.keys.sender = hello.target;
         hello.keys.receiver = hello.source;
         check(tunnel_hello_check(message.bytes + TUNNEL_HEADER_BYTES, &hello.keys, &time_ms));
-        check_equal(time_ms, hello.time_ms);
         tunnel_free(t);
         json_decref(root);
+        return time_ms - hello.time_ms;
+}
+
+/* To be young enough for a peer whose clock leads: six hours for all, and the time of one that came before. */
+TEST(our_hello_is_no_older_than_theirs)
+{
+        check_equal(answered_time(7 * 3600 * 1000), 0);
+        check_equal(answered_time(3600 * 1000), 5 * 3600 * 1000);
+        check_equal(answered_time(-3600 * 1000), 7 * 3600 * 1000);
 }
 
 /* Which features a channel has is where its open stands in the stream, before or behind the gateway's second HGX: a refusal

@@ -117,7 +117,7 @@ static void on_hello(struct tunnel *t, usec_t now_us)
                 tunnel_fail(t, TUNNEL_BAD_AUTH);
                 return;
         }
-        if (time_ms < own_ms - SKEW_MAX_MS || time_ms > own_ms + SKEW_MAX_MS) {
+        if (time_ms < own_ms - SKEW_MAX_MS || time_ms > own_ms + SKEW_MAX_MS + TUNNEL_LEAD_MS) {
                 tunnel_fail(t, TUNNEL_SKEW);
                 return;
         }

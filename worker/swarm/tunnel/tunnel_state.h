@@ -16,6 +16,8 @@ enum {
         TUNNEL_WINDOW_MAX = 4 * 1024 * 1024,    /* a window grows to this */
         TUNNEL_REPLIES_MAX = 64,
         TUNNEL_SMALL_MAX = 320,                 /* longest body but of an advertisement, an open and a stream */
+        TUNNEL_LEAD_MS = 6 * 60 * 60 * 1000,    /* our hello is from the future, which an original takes; it bans for life whom its
+                                                   clock leads by 15 minutes: hypergate.md 14.5 */
         TUNNEL_SCRATCH_MAX = TUNNEL_HEADER_BYTES + TUNNEL_OPEN_BYTES + TUNNEL_METADATA_MAX,
 };
 

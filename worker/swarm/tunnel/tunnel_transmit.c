@@ -40,9 +40,9 @@ static void write_hello(struct tunnel *t, struct writer *w)
 {
         struct tunnel_hello_keys keys = { .sender = t->config.key, .receiver = t->config.peer_key,
                                           .router = t->config.router_key, .auth = t->config.auth_key };
-        int64_t time_ms = ((int64_t)t->now_us + t->wall_offset_us) / US_PER_MS;
+        int64_t time_ms = ((int64_t)t->now_us + t->wall_offset_us) / US_PER_MS + TUNNEL_LEAD_MS;
 
-        if (t->up && t->peer_time_ms > time_ms)         /* an original rejects what is older than 15 minutes to it */
+        if (t->up && t->peer_time_ms > time_ms)
                 time_ms = t->peer_time_ms;
         tunnel_frame_write(w, TUNNEL_ACTION_HELLO, 0, t->config.role == TUNNEL_GATEWAY ? 1 : 0, TUNNEL_HELLO_BYTES);
         tunnel_hello_make(write_reserve(w, TUNNEL_HELLO_BYTES), &keys, time_ms);
