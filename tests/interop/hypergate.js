@@ -45,7 +45,7 @@ function startInstance (config, secret) {
   const stop = instance.stop
   instance.stop = async () => {
     const how = await stop()
-    fs.rmSync(folder, { recursive: true })
+    fs.rmSync(folder, { recursive: true, force: true })
     return how
   }
   return instance

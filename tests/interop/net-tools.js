@@ -61,6 +61,14 @@ function talk (port, bytes, { halfClose = true, expect = Infinity, host = '127.0
   })
 }
 
+// A client that connects and reads nothing; returns what ends it.
+function linger (port, host = '127.0.0.1') {
+  const socket = net.connect({ port, host })
+  socket.on('error', () => {})
+  socket.pause()
+  return async () => socket.destroy()
+}
+
 // Whether something listens there.
 function listens (port, host = '127.0.0.1') {
   return new Promise((resolve) => {
@@ -78,4 +86,4 @@ async function freePort () {
   return port
 }
 
-module.exports = { sha256, bytesOf, service, serveEcho, serveDigest, serveBytes, talk, listens, freePort }
+module.exports = { sha256, bytesOf, service, serveEcho, serveDigest, serveBytes, talk, linger, listens, freePort }

@@ -88,12 +88,12 @@ for (const kind of Object.keys(nodes)) {
     const secret = newSecret()
     const { list, gate, download, kinds } = await services(after)
     const { node, bootstrap } = await theirNode(after, kind)
-    const provider = new Provider({ secret, services: list, bootstrap, dht: node })
+    const provider = new Provider({ secret, services: list, bootstrap, dht: node, advertiseMs: 300 })
     after(() => provider.close())
     const ours = await ourGateway(after, secret)
     await gatesOpen(gate, ours)
 
-    await echoes(gate.echo, 'both ways', 10 * MB)
+    await echoes(gate.echo, 'both ways', 5 * MB)
     const upload = bytesOf('upload', 5 * MB)
     const answer = await talk(gate.digest, upload)        // the end must not overtake its data, whatever the other side does
     assert.strictEqual(answer.bytes.toString(), sha256(upload))
@@ -122,7 +122,7 @@ for (const kind of Object.keys(nodes)) {
     after(() => gateway.close())
     await gatesOpen(gate, ours)
 
-    await echoes(gate.echo, 'both ways', 10 * MB)
+    await echoes(gate.echo, 'both ways', 5 * MB)
     const small = bytesOf('upload', 1000)                   // a larger one would meet the original's own overtaking end
     const answer = await talk(gate.digest, small)
     assert.strictEqual(answer.bytes.toString(), sha256(small))
@@ -146,12 +146,18 @@ test('whoever knows the topic but not the secret learns no route and opens no ga
   const evilProvider = new Provider({ secret: impostor(), bootstrap, advertiseMs: 500, services: [{ gatePort: evil, servicePort: 1 }] })
   after(() => evilProvider.close())
   const sent = []
-  for (const double of [evilGateway, evilProvider]) double.swarm.on('connection', (stream) => stream.on('data', (bytes) => sent.push(bytes)))
+  const met = new Set()                                         // the two of ours, both of them met by both
+  for (const [double, other] of [[evilGateway, evilProvider], [evilProvider, evilGateway]]) {
+    double.swarm.on('connection', (stream) => {
+      if (!stream.remotePublicKey.equals(other.swarm.keyPair.publicKey)) met.add(stream.publicKey.toString('hex') + stream.remotePublicKey.toString('hex'))
+      stream.on('data', (bytes) => sent.push(bytes))
+    })
+  }
 
   const gateway = await ourGateway(after, secret)
   await gatesOpen({ echo: gate.echo }, gateway)
-  await eventually(() => sent.length >= 2, 20, 'they have been connected to')
-  await sleep(3000)
+  await eventually(() => met.size === 4, 20, 'they have been connected to')
+  await sleep(1000)
   assert.strictEqual(evilGateway.adverts.length, 0)
   assert.strictEqual(await listens(evil), false)
   for (const bytes of sent) assert.ok(!bytes.includes('gatePort'), 'a route was sent to a stranger')
@@ -166,7 +172,7 @@ test('ours on both sides, found through their DHT', 60, async ({ after }) => {
   await ourProvider(after, secret, list)
   const gateway = await ourGateway(after, secret)
   await gatesOpen(gate, gateway)
-  await echoes(gate.echo, 'both ways', 10 * MB)
+  await echoes(gate.echo, 'both ways', 5 * MB)
   const whole = await talk(gate.download, Buffer.from('x'))
   assert.strictEqual(sha256(whole.bytes), sha256(download))
   assert.strictEqual(whole.error, null)

@@ -9,20 +9,23 @@ const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, router, Link, Channel, openBody }
 
 const OPEN_TIMEOUT_MS = 15000
 const FIND_TIMEOUT_MS = 60000
+const ROUTE_EXPIRATION_MS = 120000
 
 class Gateway {
-  constructor ({ secret, bootstrap, dht, halfOpen = false, refreshMs = 5000 }) {
-    Object.assign(this, { halfOpen, nextId: 0, cursor: 0 })
+  constructor ({ secret, bootstrap, dht, clockMs, halfOpen = false, refreshMs = 5000 }) {
+    Object.assign(this, { halfOpen, nextId: 0, killed: 0 })
     this.router = router(secret)
     this.links = new Set()
-    this.routes = new Map()         // gate port -> links that advertise it, newest advert kept in .adverts
+    this.table = []                 // { gatePort, serviceHost, protocol, tags, cursor, routes: [{ key, expires }] }
     this.adverts = []
     this.gates = new Map()          // gate port -> server
     this.channels = new Map()
     this.answers = new Map()        // id -> function: the answer to its open
     this.swarm = new Hyperswarm({ bootstrap, dht })
-    this.swarm.on('connection', (stream) => this.links.add(new Link(stream, this.router, true, {
-      onup: () => {},
+    this.swarm.on('connection', (stream, peer) => this.links.add(new Link(stream, this.router, true, {
+      clockMs,
+      ban: () => peer.ban(true),
+      onup: (link) => !this.peer(link.remoteKey.toString('hex')),
       onframe: (link, message) => this.handle(link, message),
       onclose: (link) => this.lost(link)
     })))
@@ -32,9 +35,11 @@ class Gateway {
 
   ups () { return [...this.links].filter((link) => link.up) }
 
+  peer (key) { return this.ups().find((link) => link.remoteKey.toString('hex') === key) }
+
+  // Its routes stay until they expire.
   lost (link) {
     this.links.delete(link)
-    for (const links of this.routes.values()) links.delete(link)
     for (const channel of this.channels.values()) if (channel.link === link) channel.socket.end()
   }
 
@@ -56,12 +61,29 @@ class Gateway {
 
   advert (link, { routes }) {
     this.adverts.push(routes)
-    for (const { gatePort, protocol } of routes || []) {
+    const key = link.remoteKey.toString('hex')
+    for (const { gatePort, serviceHost, protocol, tags } of routes || []) {
       if (protocol !== TCP) continue
-      if (!this.routes.has(gatePort)) this.routes.set(gatePort, new Set())
-      this.routes.get(gatePort).add(link)
+      let entry = this.table.find((e) => e.gatePort === gatePort && e.serviceHost === serviceHost && e.protocol === protocol && e.tags === tags)
+      if (!entry) this.table.push(entry = { gatePort, serviceHost, protocol, tags, cursor: 0, routes: [] })
+      let route = entry.routes.find((r) => r.key === key)
+      if (!route) entry.routes.push(route = { key })
+      route.expires = Date.now() + ROUTE_EXPIRATION_MS
       if (!this.gates.has(gatePort)) this.openGate(gatePort)
     }
+  }
+
+  // Round robin in the first entry with a route; a provider that is gone is chosen all the same.
+  choose (gatePort) {
+    const entry = this.table.find((e) => e.gatePort === gatePort && e.routes.length)
+    if (!entry) return null
+    while (entry.routes.length) {
+      if (entry.cursor >= entry.routes.length) entry.cursor = 0
+      const route = entry.routes[entry.cursor++]
+      if (route.expires > Date.now()) return route
+      entry.routes.splice(--entry.cursor, 1)
+    }
+    return null
   }
 
   openGate (gatePort) {
@@ -81,7 +103,7 @@ class Gateway {
     if (!link) return socket.end()
     socket.pause()                  // or what arrives before pipeOut() flows to nobody
     socket.removeAllListeners('data')
-    const channel = new Channel(link, id, socket)
+    const channel = new Channel(link, id, socket, () => this.kill(id))
     this.channels.set(id, channel)
     socket.on('close', (hadError) => { if (this.channels.delete(id) && (hadError || this.halfOpen)) link.send(CLOSE, id) })
     for (const bytes of held) await link.sendData(id, bytes)
@@ -90,13 +112,19 @@ class Gateway {
     channel.pipeOut()
   }
 
+  kill (id) {
+    const channel = this.channels.get(id)
+    this.killed++
+    if (this.channels.delete(id)) channel.link.send(CLOSE, id)
+  }
+
   async findRoute (gatePort, id, socket) {
     const end = Date.now() + FIND_TIMEOUT_MS
     while (Date.now() < end) {
-      const links = [...(this.routes.get(gatePort) || [])].filter((link) => link.up)
-      if (!links.length) return null
-      const link = links[this.cursor++ % links.length]
-      if (await this.ask(link, gatePort, id, socket)) return link
+      const route = this.choose(gatePort)
+      if (!route) return null
+      const link = this.peer(route.key)
+      if (link && await this.ask(link, gatePort, id, socket)) return link
       await new Promise((resolve) => setTimeout(resolve, 100 + crypto.randomInt(500)))
     }
     return null

@@ -10,6 +10,8 @@ const TCP = 0; const UDP = 1
 const CHUNK_BYTES = 60 * 1024
 const FRAME_MAX_BYTES = 10 * 1024 * 1024
 const STALE_MS = 15 * 60 * 1000
+const CHANNEL_MAX_BYTES = 8 * 1024 * 1024
+const PEER_MAX_BYTES = 32 * 1024 * 1024
 
 // What both roles derive from the router secret (64 hex characters), once. An impostor who knows the topic but not the
 // secret is { topic, authKey } made by hand.
@@ -32,10 +34,11 @@ function authBlob (router, from, to, timestamp) {
   return Buffer.concat([time, mac])
 }
 
-function authorised (router, from, to, blob) {
+// Stale is what is 15 minutes old; the future is not looked at.
+function authorised (router, from, to, blob, now = Date.now()) {
   if (blob.length !== 73) return false
   const timestamp = Number(blob.readBigInt64BE(1))
-  return Date.now() - timestamp <= STALE_MS && authBlob(router, from, to, timestamp).equals(blob)
+  return now - timestamp <= STALE_MS && authBlob(router, from, to, timestamp).equals(blob)
 }
 
 function frame (action, channel, body = Buffer.alloc(0), error = '') {
@@ -59,9 +62,11 @@ function either (emitter, ...events) {
 }
 
 // One connection to one peer. onframe({action, channel, error, body}) is awaited frame by frame, as the original does.
+// @onup: false for a key that is registered already, which the original logs and ignores. @ban: for life. @clockMs: how
+// far this process's clock is ahead.
 class Link {
-  constructor (stream, router, isGateway, { onframe, onup, onclose }) {
-    Object.assign(this, { stream, router, isGateway, onframe, onup, onclose, up: false, remoteIsGateway: null })
+  constructor (stream, router, isGateway, { onframe, onup, onclose, ban, clockMs = 0 }) {
+    Object.assign(this, { stream, router, isGateway, onframe, onup, onclose, ban, clockMs, up: false, remoteIsGateway: null, queued: 0 })
     this.key = stream.publicKey
     this.remoteKey = stream.remotePublicKey
     this.pending = Buffer.alloc(0)
@@ -73,8 +78,10 @@ class Link {
     stream.on('data', (chunk) => this.take(chunk))
     stream.on('error', () => {})
     stream.on('close', () => { this.up = false; this.release(); this.onclose(this) })
-    this.send(HELLO, isGateway ? 1 : 0, authBlob(router, this.key, this.remoteKey, Date.now()))
+    this.send(HELLO, isGateway ? 1 : 0, authBlob(router, this.key, this.remoteKey, this.now()))
   }
+
+  now () { return Date.now() + this.clockMs }
 
   take (chunk) {
     this.pending = this.pending.length ? Buffer.concat([this.pending, chunk]) : chunk
@@ -97,16 +104,21 @@ class Link {
     if (message.action !== HELLO) return this.up ? this.onframe(this, message) : undefined
     if (this.up) return
     this.remoteIsGateway = message.channel === 1
-    const bad = (!this.isGateway && !this.remoteIsGateway) || !authorised(this.router, this.remoteKey, this.key, message.body)
-    if (bad) return this.stream.destroy()
-    this.up = true
-    this.onup(this)
+    const bad = (!this.isGateway && !this.remoteIsGateway) || !authorised(this.router, this.remoteKey, this.key, message.body, this.now())
+    if (bad) {
+      this.ban()
+      return this.stream.destroy()
+    }
+    this.up = this.onup(this)
   }
 
   // Control before bulk, one frame at a time, each waiting until the stream has drained.
   send (action, channel, body, error) {
     const queue = action === STREAM ? this.bulk : this.control
-    queue.push(frame(action, channel, body, error))
+    const bytes = frame(action, channel, body, error)
+    queue.push(bytes)
+    this.queued += bytes.length
+    if (this.queued > PEER_MAX_BYTES) return this.stream.destroy()
     if (!this.writing) this.write()
   }
 
@@ -114,6 +126,7 @@ class Link {
     this.writing = true
     while (!this.stream.destroyed && (this.control.length || this.bulk.length)) {
       const bytes = this.control.shift() || this.bulk.shift()
+      this.queued -= bytes.length
       if (!this.stream.write(bytes)) await either(this.stream, 'drain', 'close')
     }
     this.writing = false
@@ -131,10 +144,11 @@ class Link {
   }
 }
 
-// Between a local TCP socket and a channel: reading pauses until the peer's stream took it; writes wait for drain.
+// Between a local TCP socket and a channel: reading pauses until the peer's stream took it; writes wait for drain, and
+// too many of them kill the channel. An end does not wait for writes.
 class Channel {
-  constructor (link, id, socket) {
-    Object.assign(this, { link, id, socket, writes: Promise.resolve() })
+  constructor (link, id, socket, onkill = () => {}) {
+    Object.assign(this, { link, id, socket, onkill, killed: false, writes: Promise.resolve(), waiting: 0 })
   }
 
   pipeOut () {
@@ -147,9 +161,17 @@ class Channel {
   }
 
   deliver (bytes) {
+    if (this.killed) return
+    this.waiting += bytes.length
+    if (this.waiting > CHANNEL_MAX_BYTES) {
+      this.killed = true
+      this.onkill()
+      return this.socket.destroy()
+    }
     this.writes = this.writes.then(() => new Promise((resolve) => {
-      if (this.socket.destroyed || this.socket.write(bytes)) return resolve()
-      either(this.socket, 'drain', 'close').then(resolve)
+      const done = () => { this.waiting -= bytes.length; resolve() }
+      if (this.socket.destroyed || this.socket.writableEnded || this.socket.write(bytes)) return done()
+      either(this.socket, 'drain', 'close').then(done)
     }))
   }
 }

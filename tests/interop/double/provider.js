@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A provider that behaves like the original: serial opens, answers in order, errors on channel 0, an end at once.
+// A provider that behaves like the original: serial opens, answers in order, errors on channel 0, an end at once, channels
+// that are killed when their service reads too slowly.
 'use strict'
 const net = require('net')
 const Hyperswarm = require('hyperswarm')
 const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, router, Link, Channel, openBody, readOpen } = require('./protocol')
 
 class Provider {
-  // @services: [{ gatePort, servicePort, serviceHost, tags }]; @dht: optional node to run on.
-  constructor ({ secret, services, bootstrap, dht, advertiseMs = 5000 }) {
+  // @services: [{ gatePort, servicePort, serviceHost, tags, stallMs }], a connect that stalls takes that long more.
+  // @dht: optional node to run on. @clockMs: how far the clock is ahead.
+  constructor ({ secret, services, bootstrap, dht, clockMs, advertiseMs = 5000 }) {
     this.services = services
     this.router = router(secret)
     this.links = new Set()
     this.opens = []                 // fingerprints seen
+    this.killed = 0                 // channels that waited for too much
     this.swarm = new Hyperswarm({ bootstrap, dht })
-    this.swarm.on('connection', (stream) => this.links.add(new Link(stream, this.router, false, {
-      onup: (link) => { link.channels = new Map() },
+    this.swarm.on('connection', (stream, peer) => this.links.add(new Link(stream, this.router, false, {
+      clockMs,
+      ban: () => peer.ban(true),
+      onup: (link) => { link.channels = new Map(); return !this.ups().some((other) => other.remoteKey.equals(link.remoteKey)) },
       onframe: (link, message) => this.handle(link, message),
       onclose: (link) => { this.links.delete(link); this.closeAll(link) }
     })))
@@ -57,10 +62,11 @@ class Provider {
     const service = this.services.find((s) => s.gatePort === gatePort && protocol === TCP)
     this.opens.push(fingerprint)
     if (!service) return link.send(OPEN, 0, undefined, 'Service not found ' + gatePort)
+    if (service.stallMs) await new Promise((resolve) => setTimeout(resolve, service.stallMs))
     const socket = net.connect({ port: service.servicePort, host: service.serviceHost || '127.0.0.1', allowHalfOpen: true })
     const failure = await new Promise((resolve) => { socket.once('connect', () => resolve(null)); socket.once('error', resolve) })
     if (failure) return link.send(OPEN, 0, undefined, String(failure))
-    const channel = new Channel(link, id, socket)
+    const channel = new Channel(link, id, socket, () => { this.killed++ })
     link.channels.set(id, channel)
     socket.on('error', () => {})
     socket.on('end', () => link.send(END, id))
