@@ -3,7 +3,8 @@
 # Installs what is missing, builds, runs all tests. Ends with 'N passed, N failed'; exit code 1 on any failure.
 #
 #   tests/run.sh                     everything
-#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system)
+#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system; processes: system's slice under
+#                                    sanitizers, which system brings along)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/prepare.sh"
 
@@ -15,6 +16,7 @@ fast=(unit vectors sim fuzz check)
 slow=(interop system)
 wanted=("$@")
 [ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}")
+[[ " ${wanted[*]} " != *" system "* ]] || wanted+=(processes)
 chosen() { # those of the arguments that are wanted, as meson options
 	local suite want
 	for suite in "$@"; do for want in "${wanted[@]}"; do [ "$suite" != "$want" ] || printf -- '--suite\n%s\n' "$suite"; done; done
@@ -43,10 +45,14 @@ export HYPERGATE_BIN=$WORK/plain-install/bin/hypergate
 suites plain fast "${fast[@]}"
 
 # The same code under address and undefined behaviour sanitizers; leaks at exit count.
-if [ -n "$(chosen unit vectors sim fuzz)" ]; then
+if [ -n "$(chosen unit vectors sim fuzz processes)" ]; then
 	build sanitized -Db_sanitize=address,undefined -Db_lundef=false --prefix "$WORK/sanitized-install"
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	suites sanitized sanitized unit vectors sim fuzz
+	if [ -n "$(chosen processes)" ]; then
+		meson install -C "$WORK/sanitized" --only-changed >"$WORK/install.log" 2>&1 || { tail "$WORK/install.log" >&2; die "the installation failed"; }
+		HYPERGATE_BIN=$WORK/sanitized-install/bin/hypergate suites sanitized processes processes
+	fi
 	unset ASAN_OPTIONS UBSAN_OPTIONS
 fi
 

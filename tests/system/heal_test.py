@@ -120,6 +120,7 @@ def provider_restart(stack):
 def nothing_left(stack):
     """an orderly stop ends all processes and closes the gates"""
     pair = Pair(stack, echo=serve_echo)
+    assert answers(pair.gate['echo'])       # a gate listens before the worker that serves it is up
     for instance in (pair.gateway, pair.provider):
         tree = instance.tree()
         assert len(tree) >= 5
