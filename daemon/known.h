@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* DHT nodes that were there when this instance last ran, kept in a file: with them it needs no bootstrap node to start again.
  *
- * The supervisor can write to nothing after its start but what it opened before, and can rename nothing. So the file has two halves,
- * each with a number and a digest, and the older one is overwritten: a write that is cut off costs what it would have brought. */
+ * The supervisor can write to nothing after its start but what it opened before, and can rename nothing. So the file has two
+ * halves, each with a number and a digest, and the older one is overwritten: a write that is cut off costs what it would have
+ * brought. */
 #ifndef HG_KNOWN_H
 #define HG_KNOWN_H
 

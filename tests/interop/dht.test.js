@@ -119,7 +119,8 @@ const networks = {
 }
 
 for (const [name, kinds] of Object.entries(networks)) {
-  test(`${name}: JavaScript nodes announce, look up and unannounce topics`, 30, async ({ after }) => topics(after, await network(after, kinds)))
+  test(`${name}: JavaScript nodes announce, look up and unannounce topics`, 30,
+    async ({ after }) => topics(after, await network(after, kinds)))
   test(`${name}: JavaScript nodes put and get values`, 30, async ({ after }) => values(after, await network(after, kinds)))
   test(`${name}: JavaScript client and server, open, connect through a relay`, 30,
     async ({ after }) => connection(after, await network(after, kinds), openNode, openNode))

@@ -126,7 +126,9 @@ TEST(known_nodes_of_another_network_are_none)
 
 TEST(known_takes_no_nodes_that_can_not_be)
 {
-        struct ipc_swarm_known nodes[] = { nodes_of(0, 1), nodes_of(IPC_KNOWN_MAX + 1, 1), nodes_of(UINT32_MAX, 1), nodes_of(3, 1) };
+        struct ipc_swarm_known nodes[] = {
+                nodes_of(0, 1), nodes_of(IPC_KNOWN_MAX + 1, 1), nodes_of(UINT32_MAX, 1), nodes_of(3, 1),
+        };
         struct known known;
 
         nodes[3].node[2].port = 0;

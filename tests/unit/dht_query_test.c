@@ -157,7 +157,8 @@ struct patience {
 /* A query in a network of four, one of which is dead. */
 static struct patience patience_of(enum dht_operation operation, bool on_private)
 {
-        struct addr first = on_private ? private_numbered(0) : world_addr(0), dead = on_private ? private_numbered(3) : world_addr(3);
+        struct addr first = on_private ? private_numbered(0) : world_addr(0);
+        struct addr dead = on_private ? private_numbered(3) : world_addr(3);
         uint8_t secret_key[64];
         WORLD(w, third_is_dead, &first);
         usec_t start_us;
