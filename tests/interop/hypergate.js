@@ -5,6 +5,10 @@ const { spawn, execFileSync } = require('child_process')
 const fs = require('fs')
 const os = require('os')
 const path = require('path')
+const { condemn } = require('./tap')
+
+// What a worker of a sanitized build says before it ends, what a filter trapped, what an assertion found.
+const REPORT = /Sanitizer|runtime error:|Assertion .* failed|system call it may not make|broke the rules/
 
 function binary () {
   const file = process.env.HYPERGATE_BIN
@@ -20,7 +24,10 @@ function start (args, env = {}) {
   let said = ''
   child.stdout.on('data', (chunk) => { said += chunk })
   child.stderr.on('data', (chunk) => { said += chunk })
-  const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })))
+  const ended = new Promise((resolve) => child.on('close', (code, signal) => {
+    if (REPORT.test(said)) condemn(said)
+    resolve({ code, signal })
+  }))
   return {
     child,
     ended,

@@ -5,9 +5,16 @@ const assert = require('assert')
 
 const tests = []
 const suite = []
+let wrong = 0
 
 // Runs in order. @seconds: how long it may take.
 function test (name, seconds, run) { tests.push({ name, seconds, run }) }
+
+// Something is wrong beside what the tests look at: all of them together have failed.
+function condemn (why) {
+  wrong++
+  console.log('# ' + String(why).replace(/\n/g, '\n# '))
+}
 
 // For all tests: undone after the last, newest first.
 function finallyDo (undo) { suite.push(undo) }
@@ -43,7 +50,7 @@ async function main () {
     await undoAll(undo)
   }
   await undoAll(suite)
-  process.exit(failed ? 1 : 0)
+  process.exit(failed || wrong ? 1 : 0)
 }
 
 process.on('unhandledRejection', (error) => {
@@ -65,4 +72,4 @@ async function eventually (probe, seconds, what) {
   }
 }
 
-module.exports = { assert, test, finallyDo, sleep, eventually, limited }
+module.exports = { assert, test, condemn, finallyDo, sleep, eventually, limited }
