@@ -5,7 +5,7 @@
 const crypto = require('crypto')
 const net = require('net')
 const Hyperswarm = require('hyperswarm')
-const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, router, Link, Channel, openBody } = require('./protocol')
+const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, PEER_MAX_BYTES, router, Link, Channel, openBody } = require('./protocol')
 
 const OPEN_TIMEOUT_MS = 15000
 const FIND_TIMEOUT_MS = 60000
@@ -24,8 +24,9 @@ class Gateway {
     this.swarm = new Hyperswarm({ bootstrap, dht })
     this.swarm.on('connection', (stream, peer) => this.links.add(new Link(stream, this.router, true, {
       clockMs,
+      maxBytes: PEER_MAX_BYTES,
       ban: () => peer.ban(true),
-      onup: (link) => !this.peer(link.remoteKey.toString('hex')),
+      onup: (link) => this.peer(link.remoteKey.toString('hex')) === link,
       onframe: (link, message) => this.handle(link, message),
       onclose: (link) => this.lost(link)
     })))

@@ -63,10 +63,10 @@ function either (emitter, ...events) {
 
 // One connection to one peer. onframe({action, channel, error, body}) is awaited frame by frame, as the original does.
 // @onup: false for a key that is registered already, which the original logs and ignores. @ban: for life. @clockMs: how
-// far this process's clock is ahead.
+// far this process's clock is ahead. @maxBytes: more waiting to be sent destroy the connection.
 class Link {
-  constructor (stream, router, isGateway, { onframe, onup, onclose, ban, clockMs = 0 }) {
-    Object.assign(this, { stream, router, isGateway, onframe, onup, onclose, ban, clockMs, up: false, remoteIsGateway: null, queued: 0 })
+  constructor (stream, router, isGateway, { onframe, onup, onclose, ban = () => {}, clockMs = 0, maxBytes = Infinity }) {
+    Object.assign(this, { stream, router, isGateway, onframe, onup, onclose, ban, clockMs, maxBytes, up: false, remoteIsGateway: null, queued: 0 })
     this.key = stream.publicKey
     this.remoteKey = stream.remotePublicKey
     this.pending = Buffer.alloc(0)
@@ -109,7 +109,8 @@ class Link {
       this.ban()
       return this.stream.destroy()
     }
-    this.up = this.onup(this)
+    this.up = true
+    if (this.onup(this) === false) this.up = false
   }
 
   // Control before bulk, one frame at a time, each waiting until the stream has drained.
@@ -118,7 +119,7 @@ class Link {
     const bytes = frame(action, channel, body, error)
     queue.push(bytes)
     this.queued += bytes.length
-    if (this.queued > PEER_MAX_BYTES) return this.stream.destroy()
+    if (this.queued > this.maxBytes) return this.stream.destroy()
     if (!this.writing) this.write()
   }
 
@@ -191,4 +192,4 @@ function readOpen (body) {
   }
 }
 
-module.exports = { HELLO, OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, router, authBlob, authorised, frame, either, Link, Channel, openBody, readOpen }
+module.exports = { HELLO, OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, PEER_MAX_BYTES, router, authBlob, authorised, frame, either, Link, Channel, openBody, readOpen }

@@ -4,7 +4,7 @@
 'use strict'
 const net = require('net')
 const Hyperswarm = require('hyperswarm')
-const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, router, Link, Channel, openBody, readOpen } = require('./protocol')
+const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, PEER_MAX_BYTES, router, Link, Channel, openBody, readOpen } = require('./protocol')
 
 class Provider {
   // @services: [{ gatePort, servicePort, serviceHost, tags, stallMs }], a connect that stalls takes that long more.
@@ -18,8 +18,9 @@ class Provider {
     this.swarm = new Hyperswarm({ bootstrap, dht })
     this.swarm.on('connection', (stream, peer) => this.links.add(new Link(stream, this.router, false, {
       clockMs,
+      maxBytes: PEER_MAX_BYTES,
       ban: () => peer.ban(true),
-      onup: (link) => { link.channels = new Map(); return !this.ups().some((other) => other.remoteKey.equals(link.remoteKey)) },
+      onup: (link) => { link.channels = new Map(); return !this.ups().some((up) => up !== link && up.remoteKey.equals(link.remoteKey)) },
       onframe: (link, message) => this.handle(link, message),
       onclose: (link) => { this.links.delete(link); this.closeAll(link) }
     })))
