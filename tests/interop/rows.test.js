@@ -447,6 +447,10 @@ test('4: a port written as text and an entry without protocol open a gate', 30, 
   await eventually(() => c.bytes.toString() === 'y', 5, 'the answer')
 })
 
+test('4: an advertisement of 250 KB, in one message as the original sends it, opens its gate, from the sixth peer as from the first', 30, async ({ after }) => {
+  for (let i = 0; i < 6; i++) await asProvider(after, await freePort(), { more: 'x'.repeat(250 * KB) })
+})
+
 test('14.14: an error for channel 0 belongs to the oldest open without an answer', 30, async ({ after }) => {
   const gatePort = await freePort()
   const wire = await asProvider(after, gatePort)

@@ -456,6 +456,31 @@ TEST(node_promises_no_more_than_its_sockets_hold)
         check(sum > 2000000 && sum <= 2400000 + 2 * UDX_BUFFER_FLOOR);
 }
 
+/* An original's advertisement is one message, and a message must fit in half a window. */
+TEST(node_takes_an_advertisement_in_one_message_from_each_of_many_providers)
+{
+        cleanup_with(node_sim_freep) struct node_sim *sim = node_sim_new(91, NULL);
+        struct windows windows = { .count = 0 };
+        struct net_link tapped = { .delay_us = 100, .drops = tap_window, .context = &windows };
+        struct node_sim_host *gateway;
+        size_t wide = 0;
+
+        sim->receive_bytes = 4000000;
+        gateway = node_sim_add(sim);
+        for (size_t i = 0; i < 2; i++)
+                net_link_set(sim->net, gateway->endpoints[i], &tapped);
+        node_sim_run(sim, SECONDS(5));
+        node_sim_join(gateway, NODE_GATEWAY, 1);
+        for (uint8_t i = 0; i < 6; i++) {
+                node_sim_join(node_sim_add(sim), NODE_PROVIDER, i);
+                node_sim_run(sim, SECONDS(2));
+        }
+        check_equal(node_sim_ups(gateway), 6);
+        for (size_t i = 0; i < windows.count; i++)
+                wide += windows.bytes[i] / 2 >= 256 * 1024 + 10 + 20;
+        check(wide >= 6);
+}
+
 /* --- Peers that go --- */
 
 TEST(node_sees_a_peer_die_and_finds_it_again)

@@ -149,6 +149,7 @@ int node_join(struct node *node, enum node_role role, const uint8_t public_key[N
               const uint8_t auth_key[NODE_AUTH_KEY_BYTES], const uint8_t seed[NODE_KEY_BYTES], const struct now *now)
 {
         struct node_join *join = &node->joins[role];
+        int r;
 
         node->now = *now;
         if (join->node || node->leaving != NODE_STAYS)
@@ -156,7 +157,9 @@ int node_join(struct node *node, enum node_role role, const uint8_t public_key[N
         memcpy(join->router_key, public_key, sizeof(join->router_key));
         memcpy(join->auth_key, auth_key, sizeof(join->auth_key));
         node->fresh = true;
-        return node_join_init(join, node, role, seed);
+        r = node_join_init(join, node, role, seed);
+        node_link_deal_windows(node);
+        return r;
 }
 
 int node_advertise(struct node *node, const void *bytes, size_t len, const struct now *now)

@@ -12,13 +12,17 @@
 #define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
 #define FAREWELL_US MSEC(100)           /* for the peer's own end after that: Hyperswarm leaves its side open for ever */
 
+/* An original's provider tells all its routes in one message, which must fit in half a window: udx_stream.h. */
+#define GATEWAY_WINDOW_MIN (2 * (TUNNEL_ADVERT_MAX + TUNNEL_HEADER_BYTES + TUNNEL_SEAL_BYTES))
+
 /* What all peers together may send at once must fit in the sockets' buffers, which hold 0.6 of their size when packets come one by
  * one: half of what is left goes to the next link. */
 void node_link_deal_windows(struct node *node)
 {
         size_t most = node->config.receive_bytes / 10 * 6, left = most - MIN(most, node->window_sum_bytes);
+        size_t least = node->joins[NODE_GATEWAY].node ? GATEWAY_WINDOW_MIN : UDX_BUFFER_MIN;
 
-        node->window_bytes = MIN(MAX(left / 2, (size_t)UDX_BUFFER_MIN), (size_t)UDX_BUFFER_MAX);
+        node->window_bytes = MIN(MAX(left / 2, least), (size_t)UDX_BUFFER_MAX);
         peer_set_receive_limit(node->peers, node->window_bytes);
 }
 
