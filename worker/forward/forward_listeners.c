@@ -88,12 +88,12 @@ static void on_ready(struct watched *watched, uint32_t events)
                         pause_for(listener, now.mono_us, PAUSE_BUSY_US);
                         return;
                 }
-                fd = accept4(watched->fd, &remote.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-                if (fd >= 0 && worker_fd_spare(listeners->worker, fd)) {
-                        close(fd);
+                if (worker_fds_short(listeners->worker)) {      /* asked first: who is accepted can't go back to the backlog */
                         accept_failed(listener, EMFILE, now.mono_us);
                         return;
-                } else if (fd >= 0) {
+                }
+                fd = accept4(watched->fd, &remote.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                if (fd >= 0) {
                         listener->failing = false;
                         clients_accept(listeners->clients, listener->what.gate_port, listener->what.protocol, fd, &remote, &now);
                 } else if (errno == EAGAIN) {

@@ -2,6 +2,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -236,6 +237,16 @@ static int fds_to_keep(void)
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
                 most = MIN(limit.rlim_cur, most);
         return (int)(most - MIN(most / 4, (rlim_t)FDS_SPARE));
+}
+
+bool worker_fds_short(const struct worker *worker)
+{
+        int fd = fcntl(worker->supervisor.ipc.fd, F_DUPFD_CLOEXEC, 0);
+
+        if (fd < 0)
+                return errno == EMFILE || errno == ENFILE;
+        close(fd);
+        return worker_fd_spare(worker, fd);
 }
 
 static bool begin(struct worker *worker, const struct ipc_begin *begin)

@@ -108,6 +108,9 @@ static inline bool worker_fd_spare(const struct worker *worker, int fd)
         return fd >= worker->fds_keep;
 }
 
+/* Whether the next descriptor would be one of those. */
+bool worker_fds_short(const struct worker *worker);
+
 /* All three clocks, now. */
 void worker_now(struct now *now_out);
 
