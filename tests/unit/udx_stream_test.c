@@ -324,8 +324,8 @@ TEST(udx_acknowledges_what_it_has_no_answer_to_within_a_millisecond)
         check_equal(udx_mux_deadline(b.mux), USEC_NEVER);
 }
 
-/* Two packets, a large one, an END, a duplicate, and whatever lies behind a gap or closes one. */
-TEST(udx_acknowledges_all_but_a_lone_small_packet_at_once)
+/* Two packets, a full one, an END, a duplicate, and whatever lies behind a gap or closes one. */
+TEST(udx_acknowledges_all_but_a_lone_unfilled_packet_at_once)
 {
         static const struct { uint8_t type; uint32_t seq, ack; size_t payload; bool waits; } rows[] = {
                 { UDX_DATA, 0, 1, 100, true },
@@ -334,7 +334,7 @@ TEST(udx_acknowledges_all_but_a_lone_small_packet_at_once)
                 { UDX_DATA, 2, 3, 100, false },
                 { UDX_DATA, 4, 3, 100, false },
                 { UDX_DATA, 3, 5, 100, false },
-                { UDX_DATA, 5, 6, 100, true },
+                { UDX_DATA, 5, 6, UDX_PAYLOAD_MAX - 1, true },
                 { UDX_DATA | UDX_END, 6, 7, 100, false },
         };
         BENCH(b);

@@ -4,7 +4,6 @@
 #include "udx_private.h"
 
 #define ACK_LATE_US MSEC(1)             /* a service on the same machine answers sooner; no path's round trip is hidden by it */
-#define ACK_LATE_BYTES (UDX_PAYLOAD_MAX / 2)
 #define BEAT_ANSWER_US MSEC(50)         /* a flood of HEARTBEATs is answered 20 times a second */
 
 /* Not connected yet: somebody who knows the id speaks from somewhere. Keep the packet, tell whence it came. */
@@ -80,12 +79,12 @@ static void reach_end(struct udx_stream *stream)
         udx_stream_report(stream, UDX_REMOTE_ENDED);
 }
 
-/* A lone small packet is most likely a question: its acknowledgement waits a moment for the answer to ride on, and neither side
- * wakes up for nothing. A large one is the first of many, and a second one, an END or a gap are acknowledged at once. (RFC 9000 13.2.1,
- * but much sooner: UDX doesn't tell how long an acknowledgement has waited, so all of it counts as round trip.) */
+/* A lone packet that is not full is most likely a question: its acknowledgement waits a moment for the answer to ride on, and
+ * neither side wakes up for nothing. A full one is the first of many; a second one, an END or a gap are acknowledged at once.
+ * (RFC 9000 13.2.1, but much sooner: UDX doesn't tell how long an acknowledgement has waited, so all of it counts as round trip.) */
 static bool ack_can_wait(const struct udx_stream *stream, const struct udx_packet *packet)
 {
-        return packet->type == UDX_DATA && packet->payload_len <= ACK_LATE_BYTES && packet->seq == stream->assembly.next &&
+        return packet->type == UDX_DATA && packet->payload_len < UDX_PAYLOAD_MAX && packet->seq == stream->assembly.next &&
                !stream->assembly.range_count && !stream->ack_due && stream->ack_late_us == USEC_NEVER;
 }
 
