@@ -85,7 +85,7 @@ def closed_at_once(stack):
     received = []
     pair = Pair(stack, sink=serve)
     # It is gone before its answer comes, so what the service sees is an end or a reset.
-    eventually(lambda: pair.service['first'].served, 10, 'the look whether the gate is open is over')
+    eventually(lambda: pair.service['sink'].served, 10, 'the look whether the gate is open is over')
     received.clear()
     data = pattern('upload', 100000)
     for _ in range(200):

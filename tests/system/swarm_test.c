@@ -340,6 +340,43 @@ TEST(swarm_worker_passes_a_reset_on_in_both_directions)
         finish(&trio);
 }
 
+/* A forward worker closes its copy a moment after it sent it. If that is late, the kernel goes on reporting the connection that is
+ * closed here, and libev makes itself another epoll set: the walls must let it. */
+TEST(swarm_worker_survives_that_somebody_else_still_holds_a_closed_connection)
+{
+        struct trio trio;
+        int client, service, held[2] = { -1, -1 };
+
+        begin(&trio);
+        for (int i = 0; i < 2; i++) {
+                struct ipc_channel_open open = { .channel = 20 + (uint64_t)i, .gate_port = GATE, .deadline_ms = 15000,
+                                                 .metadata_len = 2, .metadata = "{}" };
+
+                client = tcp_pair(&held[i]);
+                memcpy(open.peer, trio.provider_key, IPC_KEY_BYTES);
+                host_send(&trio.gateway.forward, IPC_CHANNEL_OPEN, &open, held[i]);
+                service = accept_channel(&trio);
+                expect_opened(&trio, open.channel);
+                socket_write(client, "hello");
+                socket_expect(service, "hello");
+                socket_abort(service);
+                expect_closed(&trio.gateway, IPC_REASON_RESET_PEER, 5, 0);
+                expect_closed(&trio.provider, IPC_REASON_RESET_LOCAL, 0, 5);
+                socket_write(client, "does anybody read this?");
+                close(client);
+        }
+        client = open_channel(&trio, 22, GATE);
+        service = accept_channel(&trio);
+        expect_opened(&trio, 22);
+        pour(client, service, 1000);
+        pour(service, client, 1000);
+        close(client);
+        close(service);
+        close(held[0]);
+        close(held[1]);
+        finish(&trio);
+}
+
 TEST(swarm_worker_that_was_killed_is_replaced_at_once)
 {
         struct trio trio;
