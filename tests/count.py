@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Counts the tests in meson's JSON logs (TAP lines where there are any), names what failed, and ends with
-'N passed, N failed'. A skipped test counts as failed: it hides a gap."""
+'N passed, N failed'. A skipped test counts as failed, and so does a suite without tests: they hide a gap.
+
+count.py "SUITE ..." LOG..."""
 import json
 import os
 import re
@@ -22,15 +24,18 @@ def count(entry):
 
 def main():
     passed, failed = 0, []
-    for path in sys.argv[1:]:
+    missing = set(sys.argv[1].split())
+    for path in sys.argv[2:]:
         if not os.path.exists(path):
             failed.append(f'{path}: no such log: these suites have no test')
             continue
         for line in open(path, encoding='utf-8', errors='replace'):
             entry = json.loads(line)
+            missing -= set(entry['name'].split(' / ')[0].split(':')[-1].split('+'))    # "project:suite+suite / test"
             good, bad = count(entry)
             passed += good
             failed += [f'{path.split("/")[-3]}: {entry["name"]}: {what.strip(" -")}' for what in bad]
+    failed += [f'{suite}: not one test of this suite ran' for suite in sorted(missing)]
     for name in failed:
         print('FAILED', name)
     print(f'{passed} passed, {len(failed)} failed')

@@ -11,6 +11,8 @@ set -euo pipefail
 make_work
 as_whom
 need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc binutils procps
+need_command node nodejs        # before the build is configured, which looks for it
+need_command npm npm
 
 fast=(unit vectors sim fuzz check)
 slow=(interop system)
@@ -58,8 +60,6 @@ fi
 
 # The JavaScript peers, at the versions of the lock file.
 if [ -n "$(chosen interop)" ]; then
-	need_command node nodejs
-	need_command npm npm
 	peers=$WORK/interop
 	if ! cmp -s "$ROOT/tests/interop/package-lock.json" "$peers/installed.json"; then
 		say "installing the JavaScript peers"
@@ -72,4 +72,4 @@ if [ -n "$(chosen interop)" ]; then
 	export NODE_PATH=$peers/node_modules
 fi
 suites plain slow "${slow[@]}"
-python3 "$ROOT/tests/count.py" "${logs[@]}"
+python3 "$ROOT/tests/count.py" "${wanted[*]}" "${logs[@]}"
