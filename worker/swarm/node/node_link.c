@@ -162,7 +162,8 @@ void node_link_accepted(struct node_join *join, const struct peer_event *event)
 {
         struct swarm_peer *there = swarm_find(join->swarm, event->remote_key);
         struct node_link *old = there ? swarm_peer_context(there) : NULL, *link;
-        bool carried = old && old->conn && conn_is_used(old->conn);
+        /* What crossed with the one there is says nothing against it, though that may have carried something since. */
+        bool carried = old && old->conn && conn_is_used(old->conn) && !conn_crossed(event->conn, old->conn);
 
         if (swarm_choose(join->swarm, event->remote_key, carried) == SWARM_KEEP_OLD) {
                 if (old->conn)

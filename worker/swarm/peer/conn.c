@@ -240,6 +240,11 @@ bool conn_is_used(const struct conn *conn)
         return conn->bytes_in + conn->taken_bytes > SECRET_HEADER_BYTES && conn->bytes_out > 0;
 }
 
+bool conn_crossed(const struct conn *conn, const struct conn *other)
+{
+        return conn->begun_us <= other->opened_us;
+}
+
 static void become_open(struct conn *conn, const struct now *now)
 {
         conn_greet(conn);

@@ -61,6 +61,7 @@ struct conn {
         size_t window_bytes;            /* for the peer, once it is trusted */
         size_t taken_bytes;             /* frames at the head of the stream up to and with that of the opened message */
         size_t plain_at, plain_bytes;   /* what is left of it, from the head */
+        usec_t begun_us;                /* incoming: when its handshake was answered */
         usec_t written_us, opened_us;
         uint64_t bytes_in, bytes_out, messages_in, messages_out;
 };

@@ -250,6 +250,7 @@ static void admit(struct peer_session *session, const struct now *now)
                         return;
                 }
                 session->conn->session = session;
+                session->conn->begun_us = now->mono_us;
         }
         if (!write_answer(session, error)) {
                 peer_session_free(session);
