@@ -358,6 +358,11 @@ static void settle(struct node_sim_host *host)
 
 /* --- The network --- */
 
+static bool runs(const struct node_sim_host *host)
+{
+        return host->node && !host->stopped;
+}
+
 static struct node_sim_host *host_at(struct node_sim *sim, unsigned endpoint)
 {
         return &sim->hosts[endpoint / 2];
@@ -371,7 +376,7 @@ static void feed(struct node_sim *sim, const struct net_packet *first, uint8_t *
                                .segment_bytes = (uint16_t)(len > first->len ? first->len : 0) };
         struct now now = now_of(sim);
 
-        if (!host->node)
+        if (!runs(host))
                 return;
         node_receive(host->node, &in, &now);
         host->touched = true;
@@ -422,7 +427,7 @@ static usec_t next_due(const struct node_sim *sim)
         usec_t due_us = net_deadline(sim->net);
 
         for (size_t i = 0; i < sim->host_count; i++)
-                if (sim->hosts[i].node)
+                if (runs(&sim->hosts[i]))
                         due_us = usec_min(usec_min(due_us, sim->hosts[i].say_us),
                                           sim->hosts[i].touched ? 0 : node_deadline(sim->hosts[i].node));
         return usec_max(due_us, net_now(sim->net));
@@ -439,9 +444,9 @@ static bool step(struct node_sim *sim, usec_t until_us)
         for (size_t i = 0; i < sim->host_count; i++) {
                 struct node_sim_host *host = &sim->hosts[i];
 
-                if (host->node && host->say_us <= due_us)
+                if (runs(host) && host->say_us <= due_us)
                         say_more(host);
-                if (host->node && (host->touched || node_deadline(host->node) <= due_us))
+                if (runs(host) && (host->touched || node_deadline(host->node) <= due_us))
                         settle(host);
         }
         return true;

@@ -68,6 +68,7 @@ struct node_sim_host {
         unsigned endpoints[2];          /* by socket */
         const struct random *random;
         bool touched;                   /* something came in since it settled */
+        bool stopped;                   /* its process gets no turn, and what comes is lost */
         usec_t say_us;                  /* when its channels say more; USEC_NEVER: they wait for the node */
         struct list channels;           /* all there ever were */
         struct map by_id;

@@ -643,6 +643,44 @@ TEST(node_looks_around_when_it_wakes)
         check(net_totals(pair.sim->net)->sent - start > usual + 30);    /* announced, looked up, pinged */
 }
 
+/* Counts LOOKUP requests among what leaves. */
+static bool count_lookups(void *context, const uint8_t *bytes, size_t len)
+{
+        enum { REQUEST = 0x03, HAS_ID = 0x01, HAS_TOKEN = 0x02, INTERNAL = 0x04, COMMAND_AT = 10, LOOKUP = 3 };
+        size_t at = len < 2 ? len : COMMAND_AT + (bytes[1] & HAS_ID ? 32u : 0) + (bytes[1] & HAS_TOKEN ? 32u : 0);
+
+        *(unsigned *)context += at < len && bytes[0] == REQUEST && !(bytes[1] & INTERNAL) && bytes[at] == LOOKUP;
+        return false;
+}
+
+static bool has_looked(void *context)
+{
+        return *(unsigned *)context > 0;
+}
+
+/* A paused virtual machine, a frozen container: no clock stood still, but nobody was there for a while. */
+TEST(node_that_had_no_turn_for_long_looks_around)
+{
+        cleanup_with(pair_free) struct pair pair = pair_new(89, NULL);
+        unsigned lookups = 0;
+        struct net_link counting = { .delay_us = 100, .drops = count_lookups, .context = &lookups };
+
+        node_sim_join(pair.gateway, NODE_GATEWAY, 1);
+        node_sim_run(pair.sim, MINUTES(3));     /* by now it looks every 30 s */
+        for (size_t i = 0; i < ARRAY_LEN(pair.gateway->endpoints); i++)
+                net_link_set(pair.sim->net, pair.gateway->endpoints[i], &counting);
+        node_sim_run_until(pair.sim, has_looked, &lookups, MINUTES(1));
+        node_sim_run(pair.sim, SECONDS(1));
+        check(has_looked(&lookups));
+        pair.gateway->stopped = true;
+        node_sim_run(pair.sim, SECONDS(16));
+        pair.gateway->stopped = false;
+        node_sim_run(pair.sim, MSEC(200));
+        lookups = 0;
+        node_sim_run(pair.sim, SECONDS(3));
+        check(has_looked(&lookups));            /* as soon again as one that has just begun */
+}
+
 /* What an idle pair sends in ten minutes, all layers together. */
 TEST(node_is_quiet_when_idle)
 {

@@ -12,7 +12,7 @@
 _Static_assert((int)NODE_KNOWN_MAX == (int)DHT_KNOWN_MAX, "none is dropped on its way");
 
 #define RECEIVE_BYTES (4 * 1024 * 1024)
-#define SLEPT_US SECONDS(15)            /* the clocks have drifted apart by this: swarm.md 7 */
+#define SLEPT_US SECONDS(15)            /* without a turn, of which there is one in 5 s at least: swarm.md 7 */
 
 static int make_stack(struct node *node, const struct now *now)
 {
@@ -55,7 +55,7 @@ int node_new(struct node **node_out, const struct node_config *config, const str
         if (!node->config.receive_bytes)
                 node->config.receive_bytes = RECEIVE_BYTES;
         node->now = *now;
-        node->slept_us = now->boot_us - now->mono_us;
+        node->turned_boot_us = now->boot_us;
         node->next_channel = 1;
         node->leave_us = USEC_NEVER;
         list_init(&node->links);
@@ -248,13 +248,12 @@ void node_receive(struct node *node, const struct datagram *in, const struct now
         }
 }
 
+/* The machine slept, or this process alone was stopped or frozen: by a clock that counts both. */
 static void notice_sleep(struct node *node)
 {
-        usec_t slept_us = node->now.boot_us - node->now.mono_us;
-
-        if (slept_us > node->slept_us + SLEPT_US)
+        if (node->now.boot_us > node->turned_boot_us + SLEPT_US)
                 wake(node);
-        node->slept_us = slept_us;
+        node->turned_boot_us = node->now.boot_us;
 }
 
 void node_advance(struct node *node, const struct now *now)

@@ -90,7 +90,7 @@ struct node {
         bool fresh;                     /* something came in, or time passed, since events were drained */
         enum node_leaving leaving;
         usec_t leave_us;                /* at the latest */
-        usec_t slept_us;                /* how far the clock that counts sleep is ahead */
+        usec_t turned_boot_us;          /* when it last had a turn, to notice sleep */
         struct addr local[PEER_LOCAL_MAX];
         size_t local_count;
         uint8_t *advert;
