@@ -101,7 +101,7 @@ test('3, 4: hello is 79 bytes with the role, said once; routes follow at once, a
   assert.ok(!wire.frames.some((f) => f.action === HELLO))
 })
 
-test('3: a clock that is wrong by hours, either way, keeps nobody out; one that is wrong by days does', 30, async ({ after }) => {
+test('weakness 14.5: a clock that is wrong by hours, either way, keeps nobody out; one that is wrong by days does', 30, async ({ after }) => {
   for (const hours of [-23, -0.3, 6, 23]) await echoes(await asGateway(after, { lead: hours * HOUR_MS }), KB)
   for (const hours of [-25, 24 * 365]) {
     const wire = await wireTo('provider', after)
@@ -111,7 +111,7 @@ test('3: a clock that is wrong by hours, either way, keeps nobody out; one that 
   }
 })
 
-test('3: a peer whose clock was wrong is welcome as soon as it is right', 30, async ({ after }) => {
+test('weakness 14.5: a peer whose clock was wrong is welcome as soon as it is right', 30, async ({ after }) => {
   const keyPair = DHT.keyPair()
   const wrong = await wireTo('provider', after, keyPair)
   wrong.hello(GATEWAY, { lead: -48 * HOUR_MS })
@@ -123,7 +123,7 @@ test('3: a peer whose clock was wrong is welcome as soon as it is right', 30, as
   await echoes(right, KB)
 })
 
-test('3: a hello is worth nothing in another\'s mouth, and as much as before in its owner\'s', 30, async ({ after }) => {
+test('weakness 14.6: a hello is worth nothing in another\'s mouth, and as much as before in its owner\'s', 30, async ({ after }) => {
   const keyPair = DHT.keyPair()
   const first = await wireTo('provider', after, keyPair)
   const blob = first.hello(GATEWAY)
@@ -227,7 +227,7 @@ test('2: odd opens: the old form, an unknown protocol, broken JSON, too short', 
   await echoes(wire)
 })
 
-test('14.14: each open that fails is answered once, by its own number, after about a second', 30, async ({ after }) => {
+test('weakness 14.14: each open that fails is answered once, by its own number, after about a second', 30, async ({ after }) => {
   const { gate, kinds } = await world()
   const closed = await freePort()
   const wire = await asGateway(after)
@@ -247,7 +247,7 @@ test('14.14: each open that fails is answered once, by its own number, after abo
   assert.ok(gate.echo)
 })
 
-test('14.22: an open with a number in use takes its place; the old connection ends alone', 30, async ({ after }) => {
+test('weakness 14.22: an open with a number in use takes its place; the old connection ends alone', 30, async ({ after }) => {
   const { gate, kinds } = await world()
   const wire = await asGateway(after)
   const id = ids()
@@ -294,7 +294,7 @@ test('2: close for channel 0 closes all of this peer and nobody else\'s', 30, as
   await echoes(wire)
 })
 
-test('14.17: an end that overtakes queued data does not cut it off', 30, async ({ after }) => {
+test('weakness 14.17: an end that overtakes queued data does not cut it off', 30, async ({ after }) => {
   const { gate } = await world()
   const wire = await asGateway(after)
   const [id, other] = [ids(), ids()]
@@ -311,7 +311,7 @@ test('14.17: an end that overtakes queued data does not cut it off', 30, async (
   wire.send(CLOSE, other)
 })
 
-test('14.16: our end leaves when all data has arrived, and nothing after it but the close', 30, async ({ after }) => {
+test('weakness 14.16: our end leaves when all data has arrived, and nothing after it but the close', 30, async ({ after }) => {
   const { gate } = await world()
   const wire = await asGateway(after)
   const id = ids()
@@ -327,7 +327,7 @@ test('14.16: our end leaves when all data has arrived, and nothing after it but 
   await wire.next(CLOSE, id)
 })
 
-test('14.26: a second connection of the same key takes the first one\'s place', 30, async ({ after }) => {
+test('weakness 14.26: a second connection of the same key takes the first one\'s place', 30, async ({ after }) => {
   const { gate } = await world()
   const keyPair = DHT.keyPair()
   const first = await wireTo('provider', after, keyPair)
@@ -451,7 +451,7 @@ test('4: an advertisement of 250 KB, in one message as the original sends it, op
   for (let i = 0; i < 6; i++) await asProvider(after, await freePort(), { more: 'x'.repeat(250 * KB) })
 })
 
-test('14.14: an error for channel 0 belongs to the oldest open without an answer', 30, async ({ after }) => {
+test('weakness 14.14: an error for channel 0 belongs to the oldest open without an answer', 30, async ({ after }) => {
   const gatePort = await freePort()
   const wire = await asProvider(after, gatePort)
   const first = client(after, gatePort, 'first')
@@ -467,7 +467,7 @@ test('14.14: an error for channel 0 belongs to the oldest open without an answer
   await eventually(() => second.bytes.toString() === 'answer', 5, 'the second is served')
 })
 
-test('14.23: a client whose provider says no is served by another, whole', 30, async ({ after }) => {
+test('weakness 14.23: a client whose provider says no is served by another, whole', 30, async ({ after }) => {
   const gatePort = await freePort()
   const [no, yes] = [await asProvider(after, gatePort), await asProvider(after, gatePort)]
   await sleep(200)                                              // for the second one's route
@@ -517,7 +517,7 @@ test('6: a service that dies, a close of all, a provider that goes: the client s
   }
 })
 
-test('14.17: a provider\'s end that overtakes its data does not cut it off', 30, async ({ after }) => {
+test('weakness 14.17: a provider\'s end that overtakes its data does not cut it off', 30, async ({ after }) => {
   const gatePort = await freePort()
   const wire = await asProvider(after, gatePort)
   const c = client(after, gatePort, 'x')
@@ -530,7 +530,7 @@ test('14.17: a provider\'s end that overtakes its data does not cut it off', 30,
   assert.strictEqual(sha256(c.bytes), sha256(bytes))
 })
 
-test('14.20: half-close in both orders, with an upload of which the end is not lost', 30, async ({ after }) => {
+test('weakness 14.20: half-close in both orders, with an upload of which the end is not lost', 30, async ({ after }) => {
   const gatePort = await freePort()
   const wire = await asProvider(after, gatePort)
   const up = bytesOf('up', 700 * KB)
@@ -554,7 +554,7 @@ test('14.20: half-close in both orders, with an upload of which the end is not l
   await wire.next(END, other)
 })
 
-test('14.21: a client that is gone before the confirm leaves no channel behind', 30, async ({ after }) => {
+test('weakness 14.21: a client that is gone before the confirm leaves no channel behind', 30, async ({ after }) => {
   const gatePort = await freePort()
   const wire = await asProvider(after, gatePort)
   const c = client(after, gatePort, 'x')

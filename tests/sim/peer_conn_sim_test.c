@@ -124,7 +124,7 @@ TEST(conn_keeps_a_slow_reader_s_bytes_and_bounds_them)
         check_equal(conn_room_bytes(a->conn), 0);       /* ended */
 }
 
-TEST(conn_holds_little_for_whom_it_does_not_trust)
+TEST(weakness_14_4_conn_holds_little_for_whom_it_does_not_trust)
 {
         SIM sim = peer_sim_pair(70, &wan);
         struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];

@@ -99,7 +99,7 @@ static int option(int fd, int level, int name)
         return value;
 }
 
-TEST(a_client_goes_to_the_swarm_worker_untouched_and_prepared)
+TEST(weakness_14_30_a_client_goes_to_the_swarm_worker_untouched_and_prepared)
 {
         struct scene scene;
         struct ipc_channel_open open;
@@ -211,7 +211,7 @@ TEST(a_provider_that_can_not_be_reached_is_waited_for)
         finish(&scene);
 }
 
-TEST(clients_wait_for_a_provider_in_order)
+TEST(weakness_14_24_clients_wait_for_a_provider_in_order)
 {
         struct scene scene;
         struct ipc_channel_open open;
@@ -247,7 +247,7 @@ TEST(who_waits_too_long_is_reset)
         finish(&scene);
 }
 
-TEST(so_is_who_comes_when_too_many_wait)
+TEST(weakness_14_24_so_is_who_comes_when_too_many_wait)
 {
         struct scene scene;
         int clients[CLIENTS_WAITING_MAX], surplus;

@@ -189,7 +189,7 @@ TEST(addresses_are_tried_in_order)
         finish(&scene);
 }
 
-TEST(services_under_one_gate_port_take_turns)
+TEST(weakness_14_34_services_under_one_gate_port_take_turns)
 {
         struct scene scene;
         struct ipc_forward_service both[2];

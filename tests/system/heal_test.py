@@ -168,6 +168,21 @@ def secrets_stay(stack):
 
 
 @test
+def weakness_14_32_clients_stay_out_of_the_log(stack):
+    """nobody who was served is named in a log, and a stop waits until all of it is over"""
+    pair = Pair(stack, echo=serve_echo)
+    assert answers(pair.gate['echo'])
+    with connect(pair.gate['echo']) as client:
+        speaks(client, b'served')
+        named = f'127.0.0.1:{client.getsockname()[1]}'
+    trees = [instance.tree() for instance in (pair.gateway, pair.provider)]
+    for instance, tree in zip((pair.gateway, pair.provider), trees):
+        assert instance.stop() == 0
+        assert not [pid for pid in tree if program(pid).startswith('hypergate')]
+        assert 'ready' in instance.log() and named not in instance.log()
+
+
+@test
 def both_roles(stack):
     """provider and gateway in one instance, beside a second instance on the same machine"""
     dht, secret = start_dht(stack), new_secret()

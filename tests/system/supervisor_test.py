@@ -154,7 +154,7 @@ def workers_stand_behind_their_walls(folder, started):
 
 
 @test
-def the_swarm_worker_is_told_what_it_needs(folder, started):
+def weakness_14_33_the_swarm_worker_is_told_what_it_needs(folder, started):
     instance = start(folder, started, 'gateway: {listen: 127.0.0.1}\nprovider: {services: []}\n', free_ports(3))
     told = instance.expect(r'told: port (\d+), 2 sockets, 3 seeds, 1 addresses, 1 routers, 2 identities, '
                            r'gateway ([0-9a-f]{16}), provider ([0-9a-f]{16})')
@@ -242,7 +242,7 @@ def a_worker_that_can_not_live_is_started_ever_later(folder, started):
 
 
 @test
-def a_port_in_use_is_said_once_and_waited_for(folder, started):
+def weakness_14_1_a_port_in_use_is_said_once_and_waited_for(folder, started):
     ports = free_ports(2)
     with socket.socket() as occupant:
         occupant.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -345,7 +345,7 @@ def an_interrupt_stops_it_even_when_a_worker_does_not_listen(folder, started):
 
 
 @test
-def a_stored_identity_outlives_the_supervisor(folder, started):
+def weakness_14_28_a_stored_identity_outlives_the_supervisor(folder, started):
     state = os.path.join(folder.path, 'state')
     os.mkdir(state, 0o700)
     place = place_of_workers(folder)

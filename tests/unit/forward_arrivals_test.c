@@ -125,7 +125,7 @@ TEST(a_silent_address_gives_way_to_the_next_in_half_the_time)
         finish();
 }
 
-TEST(silence_everywhere_is_a_refusal_in_time)
+TEST(weakness_14_15_silence_everywhere_is_a_refusal_in_time)
 {
         enum ipc_type type;
         char text[IPC_TEXT_MAX + 1], expected[64];

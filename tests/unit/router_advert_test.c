@@ -131,7 +131,7 @@ TEST(what_cannot_be_written_says_why)
         check(text == NULL && len == 77);
 }
 
-TEST(javascript_typing_is_tolerated)
+TEST(weakness_14_13_javascript_typing_is_tolerated)
 {
         check(takes("{\"gatePort\":\"80\"}"));
         check_equal(advert.routes[0].gate_port, 80);
@@ -147,7 +147,7 @@ TEST(javascript_typing_is_tolerated)
         check_equal(advert.routes[0].service_port, 0);
 }
 
-TEST(what_means_nothing_is_skipped_and_counted)
+TEST(weakness_14_13_what_means_nothing_is_skipped_and_counted)
 {
         static const char *const garbage[] = {
                 "null", "1", "\"x\"", "[]", "{}", "{\"gatePort\":0}", "{\"gatePort\":65536}", "{\"gatePort\":-1}",
@@ -175,7 +175,7 @@ TEST(what_means_nothing_is_skipped_and_counted)
         check_equal(advert.garbage, 2);
 }
 
-TEST(a_policy_that_turns_clients_away_keeps_the_route_out)
+TEST(weakness_14_12_a_policy_that_turns_clients_away_keeps_the_route_out)
 {
         static const char *const admits[] = {
                 "null", "{}", "[]", "7", "{\"defaults\":null}", "{\"defaults\":{\"allow\":true}}", "{\"ips\":{}}",
@@ -223,7 +223,7 @@ TEST(what_is_no_advertisement_has_a_verdict)
         check_equal(decode("{\"routes\":[{\"gatePort\":1,\"serviceHost\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[\"}]}"), ADVERT_OK);
 }
 
-TEST(more_than_the_limit_is_cut_and_counted)
+TEST(weakness_14_2_more_than_the_limit_is_cut_and_counted)
 {
         static char text[ADVERT_BYTES_MAX];
         size_t len = (size_t)sprintf(text, "{\"routes\":[null");

@@ -100,7 +100,7 @@ TEST(an_offer_opens_a_gate_once)
         finish();
 }
 
-TEST(protocols_are_gates_of_their_own)
+TEST(weakness_14_23_protocols_are_gates_of_their_own)
 {
         struct route_event event;
 
@@ -115,7 +115,7 @@ TEST(protocols_are_gates_of_their_own)
         finish();
 }
 
-TEST(a_gate_outlives_its_last_route_by_a_while_and_comes_back_at_once)
+TEST(weakness_14_25_a_gate_outlives_its_last_route_by_a_while_and_comes_back_at_once)
 {
         begin();
         offer(8080, "web", "");
@@ -241,7 +241,7 @@ TEST(any_filter_admits_and_all_its_fields_must_match)
         finish();
 }
 
-TEST(a_low_port_opens_only_by_name)
+TEST(weakness_14_2_a_low_port_opens_only_by_name)
 {
         static struct ipc_router_filter filter = { .fields = IPC_FILTER_HOST, .host = "web" };
 
@@ -281,7 +281,7 @@ TEST(an_adopted_gate_is_kept_if_wanted_and_closed_if_not)
         finish();
 }
 
-TEST(the_table_as_a_whole_is_bounded)
+TEST(weakness_14_2_the_table_as_a_whole_is_bounded)
 {
         unsigned peers = ROUTE_TABLE_MAX / ADVERT_ROUTES_MAX;
         uint8_t peer[32] = { 0 };

@@ -442,7 +442,7 @@ TEST(swarm_never_dials_a_stranger_that_only_came_in)
         check_equal(w->dials, 0);
 }
 
-TEST(swarm_remembers_impostors_and_their_hosts)
+TEST(weakness_14_7_swarm_remembers_impostors_and_their_hosts)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);
         struct swarm_peer *peer = incoming(w, 1, &afar);
@@ -459,7 +459,7 @@ TEST(swarm_remembers_impostors_and_their_hosts)
         check(admits(w, 1, &afar));
 }
 
-TEST(swarm_leaves_alone_who_has_its_own_role)
+TEST(weakness_14_7_swarm_leaves_alone_who_has_its_own_role)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);
 
@@ -475,7 +475,7 @@ TEST(swarm_leaves_alone_who_has_its_own_role)
         check(admits(w, 2, &afar));     /* and does not hold it against the host */
 }
 
-TEST(swarm_has_few_guests_in_all_and_from_one_host)
+TEST(weakness_14_3_swarm_has_few_guests_in_all_and_from_one_host)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);
         struct swarm_peer *first = incoming(w, 100, &afar), *peer;
@@ -514,7 +514,7 @@ TEST(swarm_survives_a_flood_of_records)
         check(w->dials == 10 && w->dialled[9] == 1);
 }
 
-TEST(swarm_leaves_by_withdrawing_what_it_announced)
+TEST(weakness_14_28_swarm_leaves_by_withdrawing_what_it_announced)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);
 

@@ -209,7 +209,7 @@ static void feed_bulk(struct tunnel *t, size_t len, usec_t now_us)
 }
 
 /* After a burst in which the original's queue may have filled. */
-TEST(data_that_an_end_has_overtaken_is_delivered_before_it)
+TEST(weakness_14_17_data_that_an_end_has_overtaken_is_delivered_before_it)
 {
         struct tunnel_channel *ch;
         struct tunnel *t = gateway_open(&ch);
@@ -359,7 +359,7 @@ static struct tunnel *gateway_sent(size_t len, struct tunnel_channel **ch_out)
 }
 
 /* An original ends its socket the moment an end comes: so the data must be through, and 100 ms more. */
-TEST(an_end_waits_for_acknowledgements)
+TEST(weakness_14_16_an_end_waits_for_acknowledgements)
 {
         struct tunnel_channel *ch;
         struct tunnel *t = gateway_sent(16384, &ch);
@@ -490,7 +490,7 @@ TEST(a_confirm_means_that_older_opens_have_failed)
 }
 
 /* Else the provider would keep its connection to the service for ever. */
-TEST(a_confirm_that_nobody_waits_for_is_answered_with_a_close)
+TEST(weakness_14_21_a_confirm_that_nobody_waits_for_is_answered_with_a_close)
 {
         struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
         struct tunnel_channel *ch;
@@ -509,7 +509,7 @@ TEST(a_confirm_that_nobody_waits_for_is_answered_with_a_close)
 }
 
 /* An original gateway tries again with the same id. */
-TEST(an_open_for_a_known_id_replaces_the_channel)
+TEST(weakness_14_22_an_open_for_a_known_id_replaces_the_channel)
 {
         struct tunnel *t = peer_tunnel_up(TUNNEL_PROVIDER);
         struct tunnel_event event;
@@ -528,7 +528,7 @@ TEST(an_open_for_a_known_id_replaces_the_channel)
         tunnel_free(t);
 }
 
-TEST(a_refusal_names_the_channel_and_comes_a_second_later)
+TEST(weakness_14_14_a_refusal_names_the_channel_and_comes_a_second_later)
 {
         struct tunnel *t = peer_tunnel_up(TUNNEL_PROVIDER);
         struct tunnel_event event;
@@ -605,7 +605,7 @@ static int64_t answered_time(int64_t ahead_ms)
 }
 
 /* To be young enough for a peer whose clock leads: six hours for all, and the time of one that came before. */
-TEST(our_hello_is_no_older_than_theirs)
+TEST(weakness_14_5_our_hello_is_no_older_than_theirs)
 {
         check_equal(answered_time(7 * 3600 * 1000), 0);
         check_equal(answered_time(3600 * 1000), 5 * 3600 * 1000);

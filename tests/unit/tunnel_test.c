@@ -64,7 +64,7 @@ TEST(bytes_both_ways_arrive_in_order_in_any_cut)
         }
 }
 
-TEST(half_close_in_both_orders)
+TEST(weakness_14_20_half_close_in_both_orders)
 {
         for (int original = NEITHER; original < 2; original++) {
                 for (int late = 0; late < 2; late++) {
@@ -123,7 +123,7 @@ TEST(short_responses_beside_bulk_are_whole)
 }
 
 /* The one that has stopped holds no more than its window; the other goes on at full speed. */
-TEST(a_stopped_reader_stops_only_itself)
+TEST(weakness_14_18_a_stopped_reader_stops_only_itself)
 {
         struct pair *pair = pair_up(50, NEITHER);
         struct pair_app *stopped, *quick;
@@ -166,7 +166,7 @@ TEST(windows_grow_with_what_is_read)
 }
 
 /* Without credit only the whole connection can wait: a slow reader gets everything, a stopped one is reset after 10 s. */
-TEST(a_slow_reader_of_an_original_slows_all_and_loses_nothing)
+TEST(weakness_14_18_a_slow_reader_of_an_original_slows_all_and_loses_nothing)
 {
         struct pair *pair = pair_up(70, TUNNEL_PROVIDER);
         struct pair_app *slow, *quick;
@@ -180,7 +180,7 @@ TEST(a_slow_reader_of_an_original_slows_all_and_loses_nothing)
         pair_free(pair);
 }
 
-TEST(a_stopped_reader_of_an_original_is_reset_after_ten_seconds)
+TEST(weakness_14_18_a_stopped_reader_of_an_original_is_reset_after_ten_seconds)
 {
         struct pair *pair = pair_up(80, TUNNEL_PROVIDER);
         struct pair_app *stopped, *quick;
@@ -201,7 +201,7 @@ TEST(a_stopped_reader_of_an_original_is_reset_after_ten_seconds)
 }
 
 /* So many stopped readers that their windows together pass the limit: after 10 s the fullest goes, one at a time. */
-TEST(memory_for_all_channels_together_is_bounded)
+TEST(weakness_14_19_memory_for_all_channels_together_is_bounded)
 {
         struct pair *pair = pair_up(85, NEITHER);
         struct pair_app *apps[300];
@@ -357,7 +357,7 @@ TEST(room_is_shared_fairly_among_the_polled)
         pair_free(pair);
 }
 
-TEST(advertisements_go_out_at_once_on_change_and_every_thirty_seconds)
+TEST(weakness_14_27_advertisements_go_out_at_once_on_change_and_every_thirty_seconds)
 {
         struct pair *pair = pair_new(150, NEITHER);
         struct pair_side *gateway = &pair->side[TUNNEL_GATEWAY], *provider = &pair->side[TUNNEL_PROVIDER];
@@ -423,7 +423,7 @@ TEST(disconnect_ends_every_channel_visibly)
         pair_free(pair);
 }
 
-TEST(an_original_is_asked_one_slow_port_at_a_time)
+TEST(weakness_14_15_an_original_is_asked_one_slow_port_at_a_time)
 {
         struct pair *pair = pair_up(180, TUNNEL_PROVIDER);
         struct tunnel *t = pair->side[TUNNEL_GATEWAY].t;

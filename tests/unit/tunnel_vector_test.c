@@ -365,7 +365,7 @@ static enum tunnel_verdict verdict_for_length(struct tunnel *t, uint32_t length)
         return event.verdict;
 }
 
-TEST(oversized_frames_end_the_connection)
+TEST(weakness_14_4_oversized_frames_end_the_connection)
 {
         json_t *root = peer_vectors("hypergate.json");
         struct peer_hello hello;
@@ -379,7 +379,7 @@ TEST(oversized_frames_end_the_connection)
 }
 
 /* A hello that is no hello, and frames ahead of it. */
-TEST(nothing_counts_before_a_hello_of_exactly_79_bytes)
+TEST(weakness_14_3_nothing_counts_before_a_hello_of_exactly_79_bytes)
 {
         json_t *root = peer_vectors("hypergate.json");
         const json_t *row = json_array_get(json_object_get(root, "auth_blobs"), 0);
