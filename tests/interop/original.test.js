@@ -69,7 +69,6 @@ async function gatesOpen (gate, ours) {
       throw new Error(error.message + '\n' + ours.log())
     })
   }
-  await sleep(1000)            // both sides dial at a start, and settle on one connection
 }
 
 async function echoes (port, seed, length) {

@@ -336,7 +336,6 @@ class Pair:
         self.gateway = self.start_gateway()
         for name, port in self.gate.items():
             eventually(lambda: listens(port), 20, f'gate {port} ({name})')
-        time.sleep(1)           # both sides dial at a start: until one connection is settled on, a client may go with the other
 
     def entries(self):
         return [{'gatePort': self.gate[name], 'serviceHost': '127.0.0.1', 'servicePort': service.port, 'protocol': 'tcp'}

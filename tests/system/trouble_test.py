@@ -11,7 +11,6 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 
 from harness import (Pair, Process, Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main,
                      new_secret, program, serve_bytes, serve_echo, start_dht, start_instance, status, test)
@@ -302,7 +301,6 @@ def the_one_liners(stack):
 
 
 def fetch(port):
-    time.sleep(1)               # as in Pair: both sides may still be settling on one connection
     with connect(port) as connection:
         connection.shutdown(socket.SHUT_WR)
         return b''.join(iter(lambda: connection.recv(1000), b''))

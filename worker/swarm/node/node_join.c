@@ -118,6 +118,8 @@ void node_join_peer_event(struct node_join *join, const struct peer_event *event
         switch (event->kind) {
         case PEER_KNOCK:
                 welcome = swarm_admits(join->swarm, event->remote_key, &event->remote, node->now.mono_us);
+                if (welcome)
+                        node_link_awaited(join, event->remote_key);
                 peer_admit(node->peers, event->knock, welcome, &node->now);
                 break;
         case PEER_ACCEPTED:

@@ -10,6 +10,7 @@
 
 #define FEED_BYTES (256 * 1024)         /* a link's turn; then the others get theirs */
 #define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
+#define AWAITED_US SECONDS(1)            /* from our answer to the peer's first frame, on any sane path */
 #define FAREWELL_US MSEC(100)           /* for the peer's own end after that: Hyperswarm leaves its side open for ever */
 
 /* An original's provider tells all its routes in one message, which must fit in half a window: udx_stream.h. */
@@ -108,10 +109,17 @@ static void arm(struct node_link *link)
 void node_link_dial(struct node_join *join, const struct swarm_task *task)
 {
         struct node *node = join->node;
-        struct node_link *link = new_link(join, NODE_LINK_DIALLING, task->key);
         struct peer_dial_spec spec = { .secret_key = join->secret_key, .remote_key = task->key, .relays = task->addrs,
-                                       .relay_count = task->addr_count, .context = link };
+                                       .relay_count = task->addr_count };
+        struct node_link *link;
 
+        if (join->listener && peer_listener_awaits(join->listener, task->key, AWAITED_US, &node->now) &&
+            swarm_yields(join->swarm, task->peer, false, node->now.mono_us)) {
+                swarm_over(join->swarm, task->peer, SWARM_AWAITED, node->now.mono_us);
+                return;
+        }
+        link = new_link(join, NODE_LINK_DIALLING, task->key);
+        spec.context = link;
         if (!link || peer_dial(node->peers, &spec, &link->dial, &node->now) < 0) {
                 if (link)
                         node_link_free(link);
@@ -155,6 +163,16 @@ static void on_connected(struct node_link *link, const struct peer_event *event)
         link->peer = swarm_connected(link->join->swarm, link->key, &event->remote, false, link->node->now.mono_us);
         swarm_peer_set_relays(link->peer, event->relays, event->relay_count);
         greet(link, event->conn, &event->remote);
+}
+
+/* Somebody is welcome to come in, whom we may be dialling. */
+void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES])
+{
+        struct swarm_peer *peer = swarm_find(join->swarm, key);
+        struct node_link *link = peer ? swarm_peer_context(peer) : NULL;
+
+        if (link && link->state == NODE_LINK_DIALLING && swarm_yields(join->swarm, peer, true, join->node->now.mono_us))
+                node_link_cut(link, SWARM_AWAITED, false);
 }
 
 /* Somebody came in. There may be a connection to the same key already: the rule decides, the same on both sides. */

@@ -113,6 +113,7 @@ void node_link_deal_windows(struct node *node);
 void node_link_dial(struct node_join *join, const struct swarm_task *task);
 void node_link_free(struct node_link *link);            /* says nothing to anybody but the peer */
 void node_link_peer_event(struct node_link *link, const struct peer_event *event);
+void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]);
 void node_link_accepted(struct node_join *join, const struct peer_event *event);
 void node_link_cut(struct node_link *link, enum swarm_end end, bool gently);
 void node_link_touch(struct node_link *link);

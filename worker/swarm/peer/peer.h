@@ -95,6 +95,10 @@ size_t peer_listener_relays(const struct peer_listener *listener, struct addr ou
  * hears nothing. */
 void peer_admit(struct peer_set *set, peer_knock_id knock, bool welcome, const struct now *now);
 
+/* A client with @key has been answered within the last @within_us and is not here yet. */
+bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], usec_t within_us,
+                          const struct now *now);
+
 /* --- Dialling --- */
 
 struct peer_dial_spec {

@@ -388,6 +388,20 @@ void peer_session_opened(struct peer_session *session, const struct now *now)
         become_done(session, now);
 }
 
+bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], usec_t within_us,
+                          const struct now *now)
+{
+        list_for_each(at, &listener->source.set->sessions) {
+                const struct peer_session *session = list_entry(at, struct peer_session, all);
+
+                if (session->listener == listener && session->state == PEER_SESSION_REACHING &&
+                    now->mono_us < session->conn->begun_us + within_us &&
+                    memcmp(conn_remote_key(session->conn), key, PEER_KEY_BYTES) == 0)
+                        return true;
+        }
+        return false;
+}
+
 void peer_session_advance(struct peer_session *session, const struct now *now)
 {
         if (now->mono_us >= session->limit_us) {

@@ -16,6 +16,8 @@
 #define LOOKUP_FIRST_US MSEC(250)               /* doubled each time; fourfold in company */
 #define LOOKUP_ALONE_US SECONDS(30)             /* no slower than this */
 #define LOOKUP_COMPANY_US MINUTES(4)
+#define AWAITED_US SECONDS(1)                   /* from an answered handshake to the peer's first frame, on any sane path */
+#define YIELD_PAUSE_US SECONDS(10)              /* an old handshake is not known for one longer */
 #define LASTED_US SECONDS(15)                   /* a connection that old was a good one: swarm.md 3 */
 #define UNNEEDED_US MINUTES(60)
 #define HOSTILE_US MINUTES(10)
@@ -276,6 +278,13 @@ enum swarm_choice swarm_choose(const struct swarm *swarm, const uint8_t key[DHT_
         return memcmp(swarm->config.key, key, DHT_KEY_BYTES) < 0 ? SWARM_TAKE_NEW : SWARM_KEEP_OLD;
 }
 
+bool swarm_yields(const struct swarm *swarm, const struct swarm_peer *peer, bool begun, usec_t now_us)
+{
+        if (peer->yielded_us && now_us < usec_add(peer->yielded_us, YIELD_PAUSE_US))
+                return false;
+        return !begun || memcmp(swarm->config.key, peer->key, DHT_KEY_BYTES) < 0;
+}
+
 struct swarm_peer *swarm_connected(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *from, bool incoming,
                                    usec_t now_us)
 {
@@ -331,6 +340,10 @@ void swarm_over(struct swarm *swarm, struct swarm_peer *peer, enum swarm_end end
                 break;
         case SWARM_REPLACED:
                 swarm_peer_enter(peer, SWARM_REMEMBERED);
+                break;
+        case SWARM_AWAITED:
+                peer->yielded_us = now_us;
+                swarm_peer_wait(peer, usec_add(now_us, AWAITED_US));
                 break;
         case SWARM_UNNEEDED:
                 block(peer, usec_add(now_us, UNNEEDED_US));

@@ -100,6 +100,12 @@ enum swarm_choice {
  * Both sides come to the same choice: swarm.md 5. */
 enum swarm_choice swarm_choose(const struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], bool carried);
 
+/* @peer, whom we dial or are about to, has begun a handshake that we answered: is our dial to end (swarm_over(…, SWARM_AWAITED))?
+ * What two peers begin at once crosses; the sooner one of them is given up, the less there is to take for a restart (swarm.md 5).
+ * @begun: something of our dial may have been sent, so it goes only where the rule ends it anyway. A peer's handshake may be an old
+ * one that somebody repeats: that holds up no dial twice in a row. */
+bool swarm_yields(const struct swarm *swarm, const struct swarm_peer *peer, bool begun, usec_t now_us);
+
 /* The dial succeeded, or an incoming connection was chosen. NULL: it can't be taken (memory, limits), end it. */
 struct swarm_peer *swarm_connected(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *from, bool incoming,
                                    usec_t now_us);
@@ -114,6 +120,7 @@ enum swarm_end {
         SWARM_FAILED,           /* the dial came to nothing */
         SWARM_LOST,             /* the connection is over, whoever wanted it */
         SWARM_REPLACED,         /* by another one of the same key */
+        SWARM_AWAITED,          /* the peer's own handshake was answered meanwhile: it has a moment to come in */
         SWARM_UNNEEDED,         /* the same role as ours: nothing to say to each other, for long */
         SWARM_HOSTILE,          /* not one of ours: it failed to prove itself, or said nothing */
 };

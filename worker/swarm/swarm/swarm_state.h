@@ -37,6 +37,7 @@ struct swarm_peer {
         unsigned attempts;              /* that ended, since it last lasted */
         usec_t connected_us;
         usec_t failed_us;               /* when the last attempt ended; 0: never */
+        usec_t yielded_us;              /* when a dial last gave way to the peer's own handshake; 0: never */
         usec_t blocked_us;              /* neither dialled nor let in before */
         void *context;
 };
