@@ -169,6 +169,24 @@ test('one of two providers of theirs dies, and so does ours beside a gateway of 
   assert.ok(gateway.ups().length >= 1)
 })
 
+test('our gateway dies beside a provider of theirs, and theirs beside one of ours', 120, async ({ after }) => {
+  const [r, s] = [await router(after), await router(after)]
+  theirs(after, r, Provider)
+  const gateway = ours(after, r, 'gateway')
+  ours(after, s, 'provider')
+  const dying = spawnDouble('gateway', { ...QUICK, secret: s.secret, bootstrap: s.bootstrap })
+  after(dying.kill)
+  await Promise.all([gateOpens(r), gateOpens(s)])
+  const [client] = await Promise.all([midway(r.gate.echo), midway(s.gate.echo)])
+  gateway.child.kill('SIGKILL')
+  await dying.kill()
+  assert.deepStrictEqual(await client.over, ['midway', 'ECONNRESET'])
+  ours(after, r, 'gateway')
+  theirs(after, s, Gateway)
+  await Promise.all([r, s].map((one) => servedWithin(one.gate.echo, 'after a death', 20)))
+  for (const one of [r, s]) await eventually(() => one.kinds.echo.connections() === 0, 30, 'the services are let go')
+})
+
 test('an original whose clock is five hours ahead, or days behind but for the last, is connected to', 60, async ({ after }) => {
   const r = await router(after)
   ours(after, r, 'provider')

@@ -263,7 +263,7 @@ test('weakness 14.22: an open with a number in use takes its place; the old conn
   await eventually(() => kinds.echo.connections() === 0, 5, 'none is left')
 })
 
-test('16: tolerates frames for nobody, twice, late and after the end', 30, async ({ after }) => {
+test('16: a provider tolerates frames for nobody, twice, late and after the end', 30, async ({ after }) => {
   const { gate, kinds } = await world()
   const wire = await asGateway(after)
   const id = ids()
@@ -321,6 +321,7 @@ test('weakness 14.16: our end leaves when all data has arrived, and nothing afte
   await eventually(() => wire.frames.some((f) => f.action === END && f.channel === id), 10, 'the end')
   for (const f of wire.frames) if (f.channel === id) order.push(f.action)
   assert.strictEqual(order.indexOf(END), order.length - 1)
+  assert.ok(wire.frames.every((f) => f.action !== STREAM || f.body.length <= 60 * KB))
   const whole = await wire.received(id, 300 * KB)
   assert.strictEqual(sha256(whole), sha256(bytesOf('hello', 300 * KB)))
   wire.send(END, id)
@@ -414,6 +415,60 @@ test('5.2: an open as the original\'s: number, gate port, protocol, fingerprint'
   await served(wire, after, gatePort)
 })
 
+test('3, 15.1: a gateway says hello once, in 79 bytes, and takes no other length', 30, async ({ after }) => {
+  const gatePort = await freePort()
+  for (const odd of [{ tail: Buffer.from('x') }, { blob: Buffer.alloc(72, 0x15) }]) {
+    const wire = await wireTo('gateway', after)
+    const hello = await wire.next(HELLO)
+    assert.deepStrictEqual([hello.length, hello.channel, hello.body[0]], [79, 1, 0x15])
+    wire.hello(PROVIDER, odd)
+    wire.advertise({ routes: [{ serviceHost: 'a', protocol: 0, gatePort }] })
+    await wire.gone()
+    assert.ok(!wire.frames.some((f) => f.action === HELLO))
+  }
+  assert.strictEqual(await listens(gatePort), false)
+})
+
+test('16: a gateway tolerates frames for nobody, twice, late and after the end', 30, async ({ after }) => {
+  const gatePort = await freePort()
+  const wire = await asProvider(after, gatePort)
+  for (const action of [STREAM, END, CLOSE]) wire.send(action, 999999, action === STREAM ? Buffer.from('late') : undefined)
+  wire.open(0, gatePort)                                        // a confirm for what no open can name
+  wire.send(OPEN, 999999, undefined, 'an error for nobody')
+  const c = client(after, gatePort, 'x')
+  const id = await confirmed(wire, gatePort)
+  wire.open(id, gatePort)                                       // confirmed again
+  wire.send(STREAM, id)                                         // of no data
+  wire.send(STREAM, id, Buffer.from('y'))
+  wire.send(END, id)
+  await eventually(() => c.ended, 5, 'the end')
+  assert.strictEqual(c.bytes.toString(), 'y')
+  for (const action of [END, STREAM, END]) wire.send(action, id, action === STREAM ? Buffer.from('late') : undefined)
+  c.socket.end()
+  await wire.next(END, id)
+  await eventually(() => c.closed, 5, 'a clean end without a close of theirs')
+  assert.deepStrictEqual([c.error, c.bytes.toString()], [null, 'y'])
+  for (const action of [CLOSE, CLOSE, STREAM, END]) wire.send(action, id, action === STREAM ? Buffer.from('late') : undefined)
+  await served(wire, after, gatePort)
+})
+
+test('16: channel numbers are used once, data comes in pieces of at most 60 KB', 30, async ({ after }) => {
+  const gatePort = await freePort()
+  const wire = await asProvider(after, gatePort)
+  const seen = new Set()
+  for (let i = 0; i < 20; i++) {
+    const c = client(after, gatePort, bytesOf('piece', 200 * KB))
+    const id = await confirmed(wire, gatePort)
+    assert.ok(!seen.has(id) && id >= 1)
+    seen.add(id)
+    await eventually(() => wire.frames.reduce((sum, f) => sum + (f.action === STREAM ? f.body.length : 0), 0) === 200 * KB, 5, 'all of it')
+    assert.ok(wire.frames.every((f) => f.action !== STREAM || (f.channel === id && f.body.length <= 60 * KB)))
+    await wire.received(id, 200 * KB)
+    wire.send(CLOSE, id)
+    await eventually(() => c.closed, 5, 'its end')
+  }
+})
+
 test('15.1: a gateway is told things it does not know', 30, async ({ after }) => {
   const gatePort = await freePort()
   const wire = await asProvider(after, gatePort, { hgx: { v: 1, f: ['order'], win: 1 }, more: [1, { 2: 3 }] })
@@ -485,6 +540,25 @@ test('weakness 14.23: a client whose provider says no is served by another, whol
   await refuse
   for (const c of clients) await eventually(() => c.bytes.toString() === 'served', 5, 'served')
   assert.ok(!no.frames.some((f) => f.action === STREAM), 'no byte went to who said no')
+})
+
+test('weakness 14.26: a provider that comes again is asked where it came last', 30, async ({ after }) => {
+  const gatePort = await freePort()
+  const keyPair = DHT.keyPair()
+  const wires = []
+  for (let i = 0; i < 3; i++) {
+    const wire = await wireTo('gateway', after, keyPair)
+    wire.hello(PROVIDER)
+    wire.advertise({ routes: [{ serviceHost: 'a', protocol: 0, gatePort }] })
+    wires.push(wire)
+    if (i > 0) {
+      await wires[i - 1].gone()
+    } else {
+      await eventually(() => listens(gatePort), 5, 'gate ' + gatePort)
+      await confirmed(wire, gatePort)                           // who looked is gone
+    }
+    await served(wire, after, gatePort)
+  }
 })
 
 test('5.2: what another peer says about a channel is not listened to', 30, async ({ after }) => {

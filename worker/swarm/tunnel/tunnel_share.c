@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who may send next. The room of the connection is dealt round robin, a share of TUNNEL_DATA_MAX bytes each, so that no channel
+/* Who may send next. The room of the connection is dealt round robin, a share of one full frame each, so that no channel
  * starves (deficit round robin: what is left of a share is kept). Those who have not used one up lately go first: a keystroke
  * does not wait behind four downloads. */
 #include <assert.h>
@@ -21,6 +21,12 @@ static size_t usable(const struct tunnel *t, size_t own_reserved)
         return t->room_bytes > taken ? t->room_bytes - taken : 0;
 }
 
+/* Data bytes of a full frame. An original relays a frame as one block, and its own are no larger (hypergate.md 16). */
+static size_t frame_max(const struct tunnel_channel *ch)
+{
+        return tunnel_channel_plain(ch) ? TUNNEL_PLAIN_DATA_MAX : TUNNEL_DATA_MAX;
+}
+
 /* What the peer takes of this channel. */
 static uint64_t allowance(const struct tunnel_channel *ch)
 {
@@ -37,7 +43,7 @@ static size_t cut(const struct tunnel_channel *ch, size_t room)
         uint64_t allowed = allowance(ch);
         size_t len = MIN(room, ch->share);
 
-        len = MIN(len, (size_t)TUNNEL_DATA_MAX);
+        len = MIN(len, frame_max(ch));
         return allowed < len ? (size_t)allowed : len;
 }
 
@@ -106,7 +112,7 @@ void tunnel_share_grant(struct tunnel_channel *ch)
         ch->asked = false;
         unreserve(ch, ch->reserved);
         if (spent(ch))
-                ch->share += TUNNEL_DATA_MAX;
+                ch->share += frame_max(ch);
         ch->reserved = cut(ch, usable(t, 0)) + FRAME_BYTES;
         ch->reserved_us = t->now_us;
         t->reserved_bytes += ch->reserved;
@@ -148,7 +154,7 @@ static size_t room_for(struct tunnel_channel *ch)
                          t->reserved_bytes > ch->reserved;
 
         if (!contended && spent(ch))
-                ch->share += TUNNEL_DATA_MAX;
+                ch->share += frame_max(ch);
         if (spent(ch))
                 return 0;
         if (!contended || !greedy(ch))

@@ -12,6 +12,7 @@
 #include "tunnel_queue.h"
 
 enum {
+        TUNNEL_PLAIN_DATA_MAX = 61440,          /* data bytes of a frame on a channel without order */
         TUNNEL_PLAIN_MAX = 4 * 1024 * 1024,     /* bytes of a channel without credit: unread here, or unacknowledged there */
         TUNNEL_WINDOW_MAX = 4 * 1024 * 1024,    /* a window grows to this */
         TUNNEL_REPLIES_MAX = 64,
