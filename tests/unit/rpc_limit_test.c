@@ -146,3 +146,23 @@ TEST(rpc_limit_forgets_the_longest_unheard_first)
         }
         check_equal(allowed, 1000);
 }
+
+/* A few hundred hosts, all of whom count as reachable, in less than a tenth of what a flood may take. */
+TEST(rpc_limit_takes_memory_as_there_are_hosts)
+{
+        MAKE(limit);
+
+        for (uint32_t n = 0; n < 300; n++) {
+                struct addr from = host_number(0x0b000000 + 4096 * n);
+
+                rpc_limit_reachable(&limit, &from, SECONDS(1));
+                check(rpc_limit_request(&limit, &from, SECONDS(1)));
+        }
+        check(limit.sets * RPC_LIMIT_WAYS < RPC_LIMIT_ENTRIES / 10);
+        for (uint32_t n = 0; n < 300; n++) {
+                struct addr from = host_number(0x0b000000 + 4096 * n);
+
+                for (unsigned i = 0; i < 6; i++)        /* nobody was forgotten when it grew */
+                        check(rpc_limit_large(&limit, &from, 1000, SECONDS(2)));
+        }
+}

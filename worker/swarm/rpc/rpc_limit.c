@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETS = RPC_LIMIT_ENTRIES / RPC_LIMIT_WAYS, HOST = 32, NETWORK = 24, KEY_BYTES = 5 };
+enum { SETS_FIRST = 8, SETS_MAX = RPC_LIMIT_ENTRIES / RPC_LIMIT_WAYS, HOST = 32, NETWORK = 24, KEY_BYTES = 5 };
 
 /* A host, or a /24. Each allowance is the time at which it will be whole again. */
 struct rpc_limit_entry {
@@ -29,6 +29,7 @@ void rpc_limit_fini(struct rpc_limit *limit)
 {
         free(limit->entries);
         limit->entries = NULL;
+        limit->sets = 0;
 }
 
 static bool is_loopback(const struct addr *addr)
@@ -53,33 +54,96 @@ static bool take_one(usec_t *empty_at_us, unsigned per_s, usec_t now_us)
         return take(empty_at_us, SECONDS(1) / per_s, SECONDS(2), now_us);
 }
 
-static struct rpc_limit_entry *place_of(struct rpc_limit *limit, const uint8_t key[KEY_BYTES])
+/* Nothing is lost when it is forgotten. */
+static bool is_whole(const struct rpc_limit_entry *entry, usec_t now_us)
 {
-        struct rpc_limit_entry *set = &limit->entries[map_hash(&limit->hash, key, KEY_BYTES) % SETS * RPC_LIMIT_WAYS];
-        struct rpc_limit_entry *oldest = set;
+        bool whole = entry->requests_us <= now_us && entry->large_us <= now_us && entry->reachable_until_us <= now_us;
 
-        for (unsigned i = 0; i < RPC_LIMIT_WAYS; i++) {
+        for (unsigned i = 0; i < RPC_COSTS; i++)
+                whole = whole && entry->costs_us[i] <= now_us;
+        return whole;
+}
+
+static struct rpc_limit_entry *set_of(const struct rpc_limit *limit, const uint8_t key[KEY_BYTES])
+{
+        return &limit->entries[map_hash(&limit->hash, key, KEY_BYTES) % limit->sets * RPC_LIMIT_WAYS];
+}
+
+static struct rpc_limit_entry *find(struct rpc_limit_entry *set, const uint8_t key[KEY_BYTES])
+{
+        for (unsigned i = 0; i < RPC_LIMIT_WAYS; i++)
                 if (memcmp(set[i].key, key, KEY_BYTES) == 0)
                         return &set[i];
+        return NULL;
+}
+
+static struct rpc_limit_entry *find_whole(struct rpc_limit_entry *set, usec_t now_us)
+{
+        for (unsigned i = 0; i < RPC_LIMIT_WAYS; i++)
+                if (is_whole(&set[i], now_us))
+                        return &set[i];
+        return NULL;
+}
+
+static struct rpc_limit_entry *find_oldest(struct rpc_limit_entry *set)
+{
+        struct rpc_limit_entry *oldest = set;
+
+        for (unsigned i = 1; i < RPC_LIMIT_WAYS; i++)
                 if (set[i].seen_us < oldest->seen_us)
                         oldest = &set[i];
-        }
-        *oldest = (struct rpc_limit_entry){ 0 };
-        memcpy(oldest->key, key, KEY_BYTES);
         return oldest;
 }
 
-/* The entry of @addr's host or network, in place of the longest unheard one where it is new; NULL: no memory. */
+/* Twice as many sets. False: no memory, or there are as many as there may be. The first allocation is small: most nodes hear
+ * from a few hundred hosts. */
+static bool grow(struct rpc_limit *limit, usec_t now_us)
+{
+        struct rpc_limit wider = *limit;
+
+        wider.sets = limit->sets ? 2 * limit->sets : SETS_FIRST;
+        if (wider.sets > SETS_MAX)
+                return false;
+        wider.entries = calloc(wider.sets * RPC_LIMIT_WAYS, sizeof(*wider.entries));
+        if (!wider.entries)
+                return false;
+        for (size_t i = 0; i < limit->sets * RPC_LIMIT_WAYS; i++) {
+                const struct rpc_limit_entry *entry = &limit->entries[i];
+
+                if (!is_whole(entry, now_us))   /* two sets for one that was: there is room */
+                        *find_whole(set_of(&wider, entry->key), now_us) = *entry;
+        }
+        free(limit->entries);
+        *limit = wider;
+        return true;
+}
+
+/* A place for @key that nobody needs; NULL: make it wider, or let the longest unheard one go. */
+static struct rpc_limit_entry *place_of(struct rpc_limit *limit, const uint8_t key[KEY_BYTES], usec_t now_us)
+{
+        struct rpc_limit_entry *set = limit->sets ? set_of(limit, key) : NULL, *entry = set ? find_whole(set, now_us) : NULL;
+
+        while (!entry && grow(limit, now_us)) {
+                set = set_of(limit, key);
+                entry = find_whole(set, now_us);
+        }
+        return entry || !set ? entry : find_oldest(set);
+}
+
+/* The entry of @addr's host or network; NULL: no memory. */
 static struct rpc_limit_entry *entry_of(struct rpc_limit *limit, const struct addr *addr, uint8_t prefix, usec_t now_us)
 {
         uint8_t key[KEY_BYTES] = { addr->ip[0], addr->ip[1], addr->ip[2], prefix == HOST ? addr->ip[3] : 0, prefix };
         struct rpc_limit_entry *entry;
 
-        if (!limit->entries)
-                limit->entries = calloc(RPC_LIMIT_ENTRIES, sizeof(*limit->entries));
-        if (!limit->entries)
-                return NULL;
-        entry = place_of(limit, key);
+        entry = limit->sets ? find(set_of(limit, key), key) : NULL;
+        if (!entry) {
+                entry = place_of(limit, key, now_us);
+                if (!entry)
+                        return NULL;
+                *entry = (struct rpc_limit_entry){ 0 };
+                memcpy(entry->key, key, KEY_BYTES);
+        }
         entry->seen_us = now_us;
         return entry;
 }

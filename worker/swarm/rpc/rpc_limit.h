@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What strangers may have from us: requests per host and per /24, costlier things per host, reply bytes in all, and large replies
- * to hosts that may be victims of a forged source. Fixed memory: what was heard from longest ago is forgotten first. */
+ * to hosts that may be victims of a forged source. Bounded memory, that grows with the hosts of whom there is something to remember;
+ * at its bound what was heard from longest ago is forgotten first. */
 #ifndef HG_RPC_LIMIT_H
 #define HG_RPC_LIMIT_H
 
@@ -14,7 +15,7 @@
 #include "usec.h"
 
 enum {
-        RPC_LIMIT_ENTRIES = 65536,      /* hosts and networks remembered */
+        RPC_LIMIT_ENTRIES = 65536,      /* hosts and networks remembered, at most */
         RPC_LIMIT_WAYS = 8,             /* an entry lives in one of so many places */
         RPC_REQUESTS_PER_S = 100,       /* and twice as many at once; the others alike */
         RPC_NETWORK_PER_S = 400,
@@ -32,6 +33,7 @@ struct rpc_limit_entry;
 
 struct rpc_limit {
         struct rpc_limit_entry *entries;        /* NULL until a stranger comes */
+        size_t sets;                            /* of RPC_LIMIT_WAYS entries */
         struct map hash;                        /* only its keyed hash function */
         usec_t large_us, replies_us;            /* see take() */
 };
