@@ -113,6 +113,30 @@ TEST(rpc_answer_ends_its_request_once)
         check_equal(drain(rpc), 0);
 }
 
+/* Who is told of an end finds out by the handle whose it was, and may ask anew before: that must not look like the same. */
+TEST(rpc_handle_of_what_has_ended_is_not_given_out_while_that_is_told)
+{
+        MAKE(rpc);
+
+        for (unsigned timed_out = 0; timed_out < 2; timed_out++) {
+                struct rpc_request *request = ask(rpc, &node, 0, SECONDS(1));
+                struct rpc_event event;
+                struct rpc_send send;
+                struct rpc_message message = sent(rpc, &send), answer = answer_to(&message);
+
+                if (timed_out) {
+                        rpc_advance(rpc, SECONDS(2));
+                        check(rpc_event(rpc, &event) && event.kind == RPC_TIMED_OUT);
+                } else {
+                        check_equal(receive(rpc, CLIENT, &node, &answer, SECONDS(1), &event), RPC_OK);
+                }
+                check(event.request == request);
+                for (unsigned i = 0; i < 8; i++)
+                        check(ask(rpc, &node, 0, SECONDS(2)) != request);
+                drain(rpc);
+        }
+}
+
 TEST(rpc_answer_counts_from_nobody_but_the_one_who_was_asked)
 {
         MAKE(rpc);

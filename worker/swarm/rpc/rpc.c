@@ -39,6 +39,7 @@ void rpc_free(struct rpc *rpc)
                 return;
         while (!list_empty(&rpc->all))
                 rpc_request_free(rpc, list_entry(list_first(&rpc->all), struct rpc_request, all));
+        free(rpc->told);
         rpc_output_fini(&rpc->output);
         rpc_limit_fini(&rpc->limit);
         rpc_tokens_fini(&rpc->tokens);

@@ -91,7 +91,8 @@ struct rpc_event {
         struct rpc_message message;     /* points into the datagram; @id is NULL unless it fits the source address; closer nodes
                                          * beyond RPC_CLOSER_MAX are cut off */
         bool token_valid;               /* requested: the token in it is a fresh one of ours for that host */
-        struct rpc_request *request;    /* ours; gone unless RPC_SLOW: compare it, don't use it */
+        struct rpc_request *request;    /* ours; gone unless RPC_SLOW: compare it, don't use it. No other one has this handle
+                                         * before the next event */
         unsigned request_kind;          /* both as in the spec */
         void *context;
         unsigned sends;

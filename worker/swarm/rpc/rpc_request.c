@@ -147,9 +147,18 @@ void rpc_request_free(struct rpc *rpc, struct rpc_request *request)
         free(request);
 }
 
+void rpc_request_told(struct rpc *rpc, struct rpc_request *request)
+{
+        retire(rpc, request);
+        list_remove(&request->news);
+        list_remove(&request->all);
+        free(rpc->told);
+        rpc->told = request;
+}
+
 void rpc_request_answered(struct rpc *rpc, struct rpc_request *request, usec_t now_us)
 {
-        rpc_request_free(rpc, request);
+        rpc_request_told(rpc, request);
         release_waiting(rpc, now_us);
 }
 
@@ -224,6 +233,6 @@ bool rpc_event(struct rpc *rpc, struct rpc_event *out)
                 .sends = request->sends,
         };
         if (request->state == RPC_OVER)
-                rpc_request_free(rpc, request);
+                rpc_request_told(rpc, request);
         return true;
 }

@@ -42,6 +42,7 @@ struct rpc {
         bool firewalled, has_id;
         uint8_t id[RPC_ID_BYTES];
         struct list all, waiting, news;
+        struct rpc_request *told;       /* the last whose end was told: until the next one, no other has its address */
         size_t count, out;              /* requests: all but those over; sent and unanswered ones */
         struct map by_tid;              /* by tid and remote */
         struct heap timers;
@@ -58,7 +59,10 @@ const uint8_t *rpc_id_for(const struct rpc *rpc, uint32_t socket);
 /* The request that went out under @tid to @remote; NULL: none waits for an answer. */
 struct rpc_request *rpc_request_find(const struct rpc *rpc, uint16_t tid, const struct addr *remote);
 
-/* Its answer is here: it leaves all queues, the window has room for another, and it is freed. */
+/* It is over and that is being told: it leaves all queues, and is freed when the next one is. */
+void rpc_request_told(struct rpc *rpc, struct rpc_request *request);
+
+/* Its answer is here: the same, and the window has room for another. */
 void rpc_request_answered(struct rpc *rpc, struct rpc_request *request, usec_t now_us);
 
 /* Frees it wherever it is. */
