@@ -78,6 +78,34 @@ TEST(dht_table_finds_the_nearest_of_the_references_nodes)
         }
 }
 
+/* What all nodes say, one by one, about what the buckets say. */
+TEST(dht_table_finds_the_nearest_for_any_target)
+{
+        uint64_t seed = 7;
+        struct random random = { test_random_fill, &seed };
+        uint8_t id[DHT_ID_BYTES] = { 0x55 };
+        TABLE table = dht_table_new(id);
+
+        for (unsigned i = 0; i < 500; i++)
+                insert(table, &(struct addr){ { 80, 1, (uint8_t)(i >> 8), (uint8_t)i }, 40000 }, 1);
+        for (unsigned n = 0; n < 600; n++) {
+                const struct dht_node *nearest[DHT_BUCKET_NODES];
+                size_t max = 1 + n % DHT_BUCKET_NODES, count;
+                uint8_t target[DHT_ID_BYTES];
+                unsigned nearer = 0;
+
+                memcpy(target, id, sizeof(target));     /* from somewhere in the network to our own place in it */
+                random_fill(&random, target + n % 4, sizeof(target) - n % 4);
+                count = dht_table_closest(table, target, nearest, max);
+                check_equal(count, max);
+                for (size_t i = 1; i < count; i++)
+                        check(dht_id_compare(target, nearest[i - 1]->id, nearest[i]->id) < 0);
+                for (struct dht_node *node = NULL; (node = dht_table_newer(table, node));)
+                        nearer += dht_id_compare(target, node->id, nearest[count - 1]->id) < 0;
+                check_equal(nearer, count - 1);
+        }
+}
+
 TEST(dht_table_keeps_a_full_bucket_and_its_own_id_out)
 {
         uint8_t id[DHT_ID_BYTES] = { 0 };

@@ -12,6 +12,7 @@ struct bucket {
 struct dht_table {
         uint8_t id[DHT_ID_BYTES];
         size_t count;
+        unsigned deepest;               /* no bucket from here on was ever used */
         struct list heard;
         struct bucket *buckets[DHT_ID_BITS];    /* by shared leading bits; NULL while never used */
 };
@@ -68,8 +69,10 @@ struct dht_node *dht_table_find(const struct dht_table *table, const uint8_t id[
 /* The bucket for @id, made on first use; NULL when it has no room. */
 static struct bucket *bucket_with_room(struct dht_table *table, const uint8_t id[DHT_ID_BYTES])
 {
-        struct bucket **bucket = &table->buckets[bucket_of(table, id)];
+        unsigned bits = bucket_of(table, id);
+        struct bucket **bucket = &table->buckets[bits];
 
+        table->deepest = MAX(table->deepest, bits + 1);
         if (!*bucket)
                 *bucket = calloc(1, sizeof(**bucket));
         return *bucket && (*bucket)->count < DHT_BUCKET_NODES ? *bucket : NULL;
@@ -133,20 +136,34 @@ void dht_table_touch(struct dht_table *table, struct dht_node *node, uint32_t ti
         list_push_back(&table->heard, &node->heard);
 }
 
-size_t dht_table_closest(const struct dht_table *table, const uint8_t target[DHT_ID_BYTES], const struct dht_node **out, size_t max)
+/* The nodes that @nearest holds from @from on, and those of the bucket: the nearest of them, in order. Returns how many it holds. */
+static size_t merge_bucket(const struct bucket *bucket, const uint8_t *target, const struct dht_node **nearest, size_t from,
+                           size_t count, size_t max)
 {
-        size_t count = 0;
-
-        list_for_each(entry, &table->heard) {
-                const struct dht_node *node = list_entry(entry, const struct dht_node, heard);
+        for (unsigned i = 0; bucket && i < bucket->count; i++) {
+                const struct dht_node *node = bucket->nodes[i];
                 size_t at = count < max ? count++ : max;
 
-                for (; at > 0 && dht_id_compare(target, node->id, out[at - 1]->id) < 0; at--)
+                for (; at > from && dht_id_compare(target, node->id, nearest[at - 1]->id) < 0; at--)
                         if (at < max)
-                                out[at] = out[at - 1];
+                                nearest[at] = nearest[at - 1];
                 if (at < max)
-                        out[at] = node;
+                        nearest[at] = node;
         }
+        return count;
+}
+
+/* Of all nodes those are nearest which share more bits with the target than we do: its own bucket, where they are. All buckets
+ * beyond share as many as we do; and of those before, each is farther than the next. */
+size_t dht_table_closest(const struct dht_table *table, const uint8_t target[DHT_ID_BYTES], const struct dht_node **out, size_t max)
+{
+        unsigned own = bucket_of(table, target), bit;
+        size_t count = merge_bucket(table->buckets[own], target, out, 0, 0, max), from = count;
+
+        for (bit = own + 1; bit < table->deepest && from < max; bit++)
+                count = merge_bucket(table->buckets[bit], target, out, from, count, max);
+        for (bit = own; bit > 0 && count < max; bit--)
+                count = merge_bucket(table->buckets[bit - 1], target, out, count, count, max);
         return count;
 }
 
