@@ -18,11 +18,14 @@ struct dht_sim *dht_sim_new(uint64_t seed, const struct net_link *link)
         assert(sim);
         sim->net = net_new(seed);
         sim->link = *link;
+        list_init(&sim->touched);
         return sim;
 }
 
-static void node_stop(struct dht_sim_node *node)
+static void node_stop(struct dht_sim *sim, struct dht_sim_node *node)
 {
+        heap_remove(&sim->dues, &node->due);
+        list_remove(&node->touched);
         dht_free(node->dht);
         node->dht = NULL;
 }
@@ -32,7 +35,7 @@ void dht_sim_free(struct dht_sim *sim)
         if (!sim)
                 return;
         for (unsigned i = 0; i < sim->count; i++) {
-                node_stop(&sim->nodes[i]);
+                node_stop(sim, &sim->nodes[i]);
                 free(sim->nodes[i].events);
         }
         net_free(sim->net);
@@ -47,8 +50,8 @@ void dht_sim_freep(struct dht_sim **sim)
 struct addr dht_sim_addr(const struct dht_sim *sim, unsigned node)
 {
         if (sim->one_lan)
-                return (struct addr){ .ip = { 10, 0, 0, (uint8_t)(node + 1) }, .port = PORT };
-        return (struct addr){ .ip = { 80, 1, (uint8_t)node, 7 }, .port = PORT };
+                return (struct addr){ .ip = { 10, 0, (uint8_t)((node + 1) >> 8), (uint8_t)(node + 1) }, .port = PORT };
+        return (struct addr){ .ip = { 80, (uint8_t)(1 + (node >> 8)), (uint8_t)node, 7 }, .port = PORT };
 }
 
 struct now dht_sim_now(const struct dht_sim *sim)
@@ -90,6 +93,7 @@ unsigned dht_sim_add(struct dht_sim *sim, bool persistent)
         struct addr client;
 
         assert(sim->count < DHT_SIM_NODES_MAX);
+        list_init(&node->touched);
         node->persistent = persistent;
         node->addr = client = dht_sim_addr(sim, sim->count);
         client.port = CLIENT_PORT;
@@ -109,7 +113,7 @@ void dht_sim_kill(struct dht_sim *sim, unsigned number)
 {
         struct dht_sim_node *node = &sim->nodes[number];
 
-        node_stop(node);
+        node_stop(sim, node);
         net_endpoint_set_up(sim->net, node->server, false);
         net_endpoint_set_up(sim->net, node->client, false);
 }
@@ -136,18 +140,27 @@ static void keep_event(struct dht_sim *sim, struct dht_sim_node *node, const str
         net_note(sim->net, kept->event.public_key, sizeof(kept->event.public_key));
 }
 
+static void touch(struct dht_sim *sim, struct dht_sim_node *node)
+{
+        if (list_empty(&node->touched))
+                list_push_back(&sim->touched, &node->touched);
+}
+
+/* Its turn. */
 static void settle(struct dht_sim *sim, struct dht_sim_node *node)
 {
         struct now now = dht_sim_now(sim);
         struct dht_event event;
         struct rpc_send send;
 
+        list_remove(&node->touched);
         dht_advance(node->dht, &now);
         while (dht_event(node->dht, &event))
                 keep_event(sim, node, &event);
         while (dht_transmit(node->dht, &send))
                 net_send(sim->net, send.socket, &send.to, send.bytes, send.len);
         assert(dht_deadline(node->dht) > now.mono_us);
+        heap_set(&sim->dues, &node->due, dht_deadline(node->dht));
 }
 
 static struct dht_sim_node *node_of(struct dht_sim *sim, unsigned endpoint)
@@ -166,34 +179,39 @@ static void deliver(struct dht_sim *sim)
                 if (!node->dht)
                         continue;
                 node->received++;
+                touch(sim, node);
                 dht_receive(node->dht, packet.endpoint, &packet.from, packet.bytes, packet.len, &now);
         }
 }
 
 static usec_t next_due(const struct dht_sim *sim)
 {
-        usec_t due_us = net_deadline(sim->net);
+        usec_t node_us = heap_deadline(&sim->dues);
 
-        for (unsigned i = 0; i < sim->count; i++) {
-                usec_t node_us = sim->nodes[i].dht ? dht_deadline(sim->nodes[i].dht) : USEC_NEVER;
+        return usec_max(usec_min(net_deadline(sim->net), node_us == USEC_NEVER ? node_us : node_us - BORN_US), net_now(sim->net));
+}
 
-                if (node_us != USEC_NEVER)
-                        due_us = usec_min(due_us, node_us > BORN_US ? node_us - BORN_US : 0);
-        }
-        return usec_max(due_us, net_now(sim->net));
+/* Whoever was called from outside since: that may be anybody. */
+static void settle_all(struct dht_sim *sim)
+{
+        for (unsigned i = 0; i < sim->count; i++)
+                if (sim->nodes[i].dht)
+                        settle(sim, &sim->nodes[i]);
 }
 
 static bool step(struct dht_sim *sim, usec_t until_us)
 {
         usec_t due_us = next_due(sim);
+        struct heap_entry *due;
 
         if (due_us > until_us)
                 return false;
         net_run_to(sim->net, due_us);
         deliver(sim);
-        for (unsigned i = 0; i < sim->count; i++)
-                if (sim->nodes[i].dht)
-                        settle(sim, &sim->nodes[i]);
+        while ((due = heap_pop_due(&sim->dues, BORN_US + due_us)))
+                touch(sim, container_of(due, struct dht_sim_node, due));
+        while (!list_empty(&sim->touched))
+                settle(sim, list_entry(list_first(&sim->touched), struct dht_sim_node, touched));
         return true;
 }
 
@@ -201,6 +219,7 @@ void dht_sim_run(struct dht_sim *sim, usec_t us)
 {
         usec_t until_us = net_now(sim->net) + us;
 
+        settle_all(sim);
         while (step(sim, until_us))
                 ;
         net_run_to(sim->net, until_us);
@@ -219,9 +238,19 @@ const struct dht_sim_event *dht_sim_wait(struct dht_sim *sim, unsigned node, enu
 {
         usec_t until_us = net_now(sim->net) + limit_us;
 
+        settle_all(sim);
         while (!find(&sim->nodes[node], kind, from) && step(sim, until_us))
                 ;
         return find(&sim->nodes[node], kind, from);
+}
+
+void dht_sim_forget(struct dht_sim *sim, unsigned number)
+{
+        struct dht_sim_node *node = &sim->nodes[number];
+
+        free(node->events);
+        node->events = NULL;
+        node->event_count = node->event_capacity = 0;
 }
 
 size_t dht_sim_events(const struct dht_sim *sim, unsigned node, enum dht_event_kind kind, size_t from)

@@ -4,9 +4,11 @@
 #define HG_DHT_SIM_H
 
 #include "dht.h"
+#include "heap.h"
+#include "list.h"
 #include "net.h"
 
-enum { DHT_SIM_NODES_MAX = 128, DHT_SIM_NOISE_MAX = 64 };
+enum { DHT_SIM_NODES_MAX = 40000, DHT_SIM_NOISE_MAX = 64 };
 
 struct dht_sim_event {
         usec_t at_us;
@@ -16,6 +18,8 @@ struct dht_sim_event {
 
 struct dht_sim_node {
         struct dht *dht;                /* NULL: dead */
+        struct heap_entry due;          /* sim->dues, when it wants its next turn */
+        struct list touched;            /* sim->touched: something came in since its last turn */
         bool persistent;
         struct addr addr;               /* of its server socket */
         unsigned server, client;        /* endpoints of the network, and its sockets */
@@ -31,8 +35,10 @@ struct dht_sim {
         struct addr bootstrap[3];       /* what new nodes are given */
         size_t bootstrap_count;
         bool one_lan;                   /* all nodes in one private network; else each in a public /24 of its own */
-        struct dht_sim_node nodes[DHT_SIM_NODES_MAX];
+        struct heap dues;
+        struct list touched;
         unsigned count;
+        struct dht_sim_node nodes[DHT_SIM_NODES_MAX];
 };
 
 struct dht_sim *dht_sim_new(uint64_t seed, const struct net_link *link);
@@ -60,6 +66,9 @@ void dht_sim_run(struct dht_sim *sim, usec_t us);
 /* Until @node was told @kind (counting from its event @from) or @limit_us passed; the event or NULL. */
 const struct dht_sim_event *dht_sim_wait(struct dht_sim *sim, unsigned node, enum dht_event_kind kind, size_t from,
                                          usec_t limit_us);
+
+/* Forgets what @node was told so far. */
+void dht_sim_forget(struct dht_sim *sim, unsigned node);
 
 /* Events of that kind from its event @from on. */
 size_t dht_sim_events(const struct dht_sim *sim, unsigned node, enum dht_event_kind kind, size_t from);

@@ -202,6 +202,8 @@ static struct pair *find_pair(const struct net *net, unsigned from, unsigned to)
 {
         unsigned key[2] = { from, to };
 
+        if (!net->pairs.count)
+                return NULL;
         for (struct map_entry *at = map_first(&net->pairs, map_hash(&net->pairs, key, sizeof(key))); at; at = map_next(at)) {
                 struct pair *pair = container_of(at, struct pair, entry);
 

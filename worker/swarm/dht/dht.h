@@ -165,7 +165,7 @@ enum dht_event_kind {
         DHT_ADDRESS_CHANGED,            /* what others see as our address; see dht_public_addr() */
         DHT_PEER_FOUND,                 /* query; from: a relay of that key; to: as it sees us; public_key, relays of its record */
         DHT_PEER_LISTED,                /* query; from: who lists it; public_key, relays: a record of the topic; bump */
-        DHT_QUERY_DONE,                 /* query; closest: nodes nearest the target; replies, accepted */
+        DHT_QUERY_DONE,                 /* query; closest: nodes nearest the target; asked, replies, accepted, hops */
         DHT_RELAYS_CHANGED,             /* listener: confirmed relays are others now */
         DHT_UNLISTENED,                 /* listener */
         DHT_HANDSHAKE,                  /* listener; inbound, noise: answer with dht_handshake_reply(), or not at all */
@@ -186,8 +186,9 @@ struct dht_event {
         uint64_t bump;                  /* milliseconds since the epoch, 0: none */
         struct addr closest[DHT_K];
         size_t closest_count;
-        unsigned replies;               /* nodes that answered */
+        unsigned asked, replies;        /* nodes; those that answered */
         unsigned accepted;              /* (un)announce: nodes that took the record (out) */
+        unsigned hops;                  /* nodes on the way to the nearest one, itself included */
         struct dht_inbound inbound;
         struct addr server;             /* the server, as its relay sees it, or the relay itself */
         bool relayed;                   /* false: @from is the server */

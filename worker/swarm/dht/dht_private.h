@@ -107,6 +107,7 @@ struct dht_visit {
         enum dht_commit_state commit;
         struct rpc_request *request;    /* of the visit, later of the commit */
         usec_t asked_us;
+        uint8_t hops;                   /* from those we knew before */
         unsigned referrer_count;
         uint16_t referrers[DHT_REFERRERS_MAX];
 };

@@ -297,8 +297,10 @@ static void add_closer(struct dht *dht, struct dht_query *query, uint16_t referr
                         of_net += dht_same_net(dht, &added[k], &addr);
                 if (!visit && of_net < NEW_PER_NET_AND_REPLY && known_of_net(dht, query, &addr) < NEW_PER_NET) {
                         visit = visit_add(dht, query, &addr);
-                        if (visit)
+                        if (visit) {
                                 added[count++] = addr;
+                                visit->hops = (uint8_t)(query->visits[referrer].hops + 1);
+                        }
                 }
                 if (visit && addr_equal(&visit->addr, &query->visits[referrer].addr))
                         continue;
@@ -492,8 +494,11 @@ static void tell_done(struct dht *dht, struct dht_query *query)
 {
         struct dht_event *event = &query->done->event;
 
+        for (size_t i = 0; i < query->visit_count; i++)
+                event->asked += query->visits[i].asked_us > 0;
         event->replies = query->successes;
         event->accepted = query->accepted;
+        event->hops = query->closest_count ? query->visits[query->closest[0]].hops + 1U : 0;
         event->closest_count = query->closest_count;
         for (size_t i = 0; i < query->closest_count; i++)
                 event->closest[i] = query->visits[query->closest[i]].addr;
