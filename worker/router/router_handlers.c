@@ -206,8 +206,11 @@ static void merge(struct router *router, const uint8_t peer[IPC_KEY_BYTES], usec
         router->told_udp |= udp > 0;
         router->told_restricted |= heard->restricted > 0;
         r = route_table_merge(&router->table, peer, heard, now);
-        if (r < 0)
-                worker_log(&router->worker, LOG_WARNING, NULL, "some routes of a provider are left out: %s", strerror(-r));
+        if (r == 0 || now < router->tells_left_out_us)
+                return;
+        router->tells_left_out_us = usec_add(now, ROUTER_TELL_AGAIN_US);
+        worker_log(&router->worker, LOG_WARNING, NULL, "some routes of a provider are left out: %s",
+                   r == -ENOSPC ? "it has its share of the gates, or all are taken" : strerror(-r));
 }
 
 static void on_advert(void *context, struct worker_link *from, struct ipc_received *message)

@@ -13,6 +13,8 @@
  * workers go on with the routes they had from the router worker before us. */
 #define ROUTER_SETTLE_US SECONDS(1)
 
+#define ROUTER_TELL_AGAIN_US MINUTES(1)         /* what a peer can make happen with each of its advertisements */
+
 struct router {
         struct worker worker;
         struct worker_link *swarm;      /* NULL: none */
@@ -26,6 +28,7 @@ struct router {
         usec_t settles_us;              /* see ROUTER_SETTLE_US; USEC_NEVER: no swarm worker seen yet; 0: settled */
         uint64_t generation;            /* of full tables sent to forward workers */
         ev_timer due;
+        usec_t tells_left_out_us;       /* not before this */
         bool told_restricted, told_udp; /* logged once */
 };
 

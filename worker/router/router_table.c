@@ -1,35 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "router_table.h"
+#include "router_table_state.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct route_peer {
-        struct map_entry by_key;
-        struct heap_entry expiry;
-        struct list routes, offers;
-        uint8_t key[IPC_KEY_BYTES];
-};
-
-struct route_gate {
-        struct map_entry by_port;
-        struct heap_entry closing;      /* in the heap while open and offered by nobody */
-        struct list offers, dirty;
-        uint16_t port, protocol;
-        unsigned offered;               /* offers with routes */
-        bool wanted, told;              /* told: the last event said it is wanted */
-};
-
-/* One service of one peer. @offer: NULL while the filters keep it out. */
-struct route {
-        struct list of_peer;
-        struct route_offer *offer;
-        uint16_t gate_port, service_port, protocol;
-        bool repeated;                  /* while merging: the new list has it too */
-        const char *host, *tags;        /* in @text */
-        char text[];
-};
 
 void route_table_init(struct route_table *table, const uint8_t map_key[16])
 {
@@ -47,7 +21,7 @@ static uint64_t gate_hash(const struct route_table *table, uint16_t port, uint16
         return map_hash(&table->gates, key, sizeof(key));
 }
 
-static struct route_gate *gate_find(const struct route_table *table, uint16_t port, uint16_t protocol)
+struct route_gate *route_gate_find(const struct route_table *table, uint16_t port, uint16_t protocol)
 {
         struct map_entry *at = map_first(&table->gates, gate_hash(table, port, protocol));
 
@@ -62,7 +36,7 @@ static struct route_gate *gate_find(const struct route_table *table, uint16_t po
 
 static struct route_gate *gate_get(struct route_table *table, uint16_t port, uint16_t protocol)
 {
-        struct route_gate *gate = gate_find(table, port, protocol);
+        struct route_gate *gate = route_gate_find(table, port, protocol);
 
         if (gate || !(gate = calloc(1, sizeof(*gate))))
                 return gate;
@@ -70,14 +44,26 @@ static struct route_gate *gate_get(struct route_table *table, uint16_t port, uin
         gate->protocol = protocol;
         list_init(&gate->offers);
         list_init(&gate->dirty);
+        list_init(&gate->of_holder);
         if (map_insert(&table->gates, &gate->by_port, gate_hash(table, port, protocol)) == 0)
                 return gate;
         free(gate);
         return NULL;
 }
 
+/* It counts for nobody's share any more. */
+static void gate_release(struct route_gate *gate)
+{
+        if (gate->holder)
+                gate->holder->held--;
+        gate->holder = NULL;
+        list_remove(&gate->of_holder);
+}
+
 static void gate_free(struct route_table *table, struct route_gate *gate)
 {
+        table->wanted -= gate->wanted;
+        gate_release(gate);
         heap_remove(&table->closings, &gate->closing);
         map_remove(&table->gates, &gate->by_port);
         list_remove(&gate->dirty);
@@ -91,24 +77,42 @@ static void gate_forget(struct route_table *table, struct route_gate *gate)
                 gate_free(table, gate);
 }
 
+/* What closes is told before what opens: there may be room for one only. */
 static void gate_want(struct route_table *table, struct route_gate *gate, bool wanted)
 {
+        table->wanted += (size_t)wanted - gate->wanted;
         gate->wanted = wanted;
         list_remove(&gate->dirty);
-        if (gate->wanted != gate->told)
+        if (gate->wanted == gate->told)
+                return;
+        if (wanted)
                 list_push_back(&table->dirty_gates, &gate->dirty);
+        else
+                list_push_front(&table->dirty_gates, &gate->dirty);
 }
 
-/* The last offer lingers, the first one takes effect at once. */
-static void gate_count(struct route_table *table, struct route_gate *gate, int change, usec_t now_us)
+/* One of its offers came or, from @peer, went. The last one lingers, the first one takes effect at once. */
+static void gate_count(struct route_table *table, struct route_gate *gate, int change, struct route_peer *peer, usec_t now_us)
 {
         gate->offered += (unsigned)change;
+        gate_release(gate);
         if (gate->offered == 0) {
+                gate->holder = peer;
+                peer->held++;
+                list_push_back(&peer->lingering, &gate->of_holder);
                 heap_set(&table->closings, &gate->closing, usec_add(now_us, ROUTE_GATE_LINGER_US));
         } else {
                 heap_remove(&table->closings, &gate->closing);
                 gate_want(table, gate, true);
         }
+}
+
+void route_gate_close(struct route_table *table, struct route_gate *gate)
+{
+        heap_remove(&table->closings, &gate->closing);
+        gate_release(gate);
+        gate_want(table, gate, false);
+        gate_forget(table, gate);
 }
 
 static void offer_free(struct route_table *table, struct route_offer *offer)
@@ -122,15 +126,16 @@ static void offer_free(struct route_table *table, struct route_offer *offer)
         gate_forget(table, gate);
 }
 
-/* One route more or less behind @offer; an offer without any goes when its end is told, or now if its start never was. */
-static void offer_count(struct route_table *table, struct route_offer *offer, int change, usec_t now_us)
+void route_offer_count(struct route_table *table, struct route_offer *offer, int change, usec_t now_us)
 {
         bool was = offer->routes > 0, is;
 
         offer->routes += (unsigned)change;
         is = offer->routes > 0;
-        if (was != is)
-                gate_count(table, offer->gate, is ? 1 : -1, now_us);
+        if (was != is) {
+                offer->owner->held += (unsigned)(is ? 1 : -1);
+                gate_count(table, offer->gate, is ? 1 : -1, offer->owner, now_us);
+        }
         list_remove(&offer->dirty);
         if (is != offer->told)
                 list_push_back(&table->dirty_offers, &offer->dirty);
@@ -138,24 +143,29 @@ static void offer_count(struct route_table *table, struct route_offer *offer, in
                 offer_free(table, offer);
 }
 
-static struct route_offer *offer_get(struct route_table *table, struct route_peer *peer, const struct route *route)
+static struct route_offer *offer_find(const struct route_peer *peer, const struct route *route)
 {
-        struct route_offer *offer;
-        struct route_gate *gate;
-
         list_for_each (at, &peer->offers) {
-                offer = container_of(at, struct route_offer, of_peer);
+                struct route_offer *offer = container_of(at, struct route_offer, of_peer);
+
                 if (offer->gate->port == route->gate_port && offer->gate->protocol == route->protocol)
                         return offer;
         }
-        gate = gate_get(table, route->gate_port, route->protocol);
-        offer = gate ? calloc(1, sizeof(*offer)) : NULL;
+        return NULL;
+}
+
+static struct route_offer *offer_new(struct route_table *table, struct route_peer *peer, const struct route *route)
+{
+        struct route_gate *gate = gate_get(table, route->gate_port, route->protocol);
+        struct route_offer *offer = gate ? calloc(1, sizeof(*offer)) : NULL;
+
         if (!offer) {
                 if (gate)
                         gate_forget(table, gate);
                 return NULL;
         }
         offer->gate = gate;
+        offer->owner = peer;
         memcpy(offer->peer, peer->key, sizeof(offer->peer));
         list_push_back(&gate->offers, &offer->of_gate);
         list_push_back(&peer->offers, &offer->of_peer);
@@ -209,18 +219,22 @@ static bool route_admitted(struct route_table *table, const struct route *route)
         return admitted && !low;
 }
 
-/* Brings the offer behind @route in line with the filters. 0 or -ENOMEM (it stays out). */
+/* Brings the offer behind @route in line with the filters and its peer's share. 0, or -ENOSPC or -ENOMEM: it stays out. */
 static int route_settle(struct route_table *table, struct route_peer *peer, struct route *route, usec_t now_us)
 {
         bool admitted = route_admitted(table, route);
 
         if (admitted && !route->offer) {
-                route->offer = offer_get(table, peer, route);
+                struct route_offer *offer = offer_find(peer, route);
+
+                if ((!offer || offer->routes == 0) && !route_share_allows(table, peer, route, now_us))
+                        return -ENOSPC;
+                route->offer = offer ? offer : offer_new(table, peer, route);
                 if (!route->offer)
                         return -ENOMEM;
-                offer_count(table, route->offer, 1, now_us);
+                route_offer_count(table, route->offer, 1, now_us);
         } else if (!admitted && route->offer) {
-                offer_count(table, route->offer, -1, now_us);
+                route_offer_count(table, route->offer, -1, now_us);
                 route->offer = NULL;
         }
         return 0;
@@ -229,7 +243,7 @@ static int route_settle(struct route_table *table, struct route_peer *peer, stru
 static void route_free(struct route_table *table, struct route *route, usec_t now_us)
 {
         if (route->offer)
-                offer_count(table, route->offer, -1, now_us);
+                route_offer_count(table, route->offer, -1, now_us);
         list_remove(&route->of_peer);
         table->routes--;
         free(route);
@@ -285,6 +299,7 @@ static struct route_peer *peer_get(struct route_table *table, const uint8_t key[
         memcpy(peer->key, key, IPC_KEY_BYTES);
         list_init(&peer->routes);
         list_init(&peer->offers);
+        list_init(&peer->lingering);
         if (map_insert(&table->peers, &peer->by_key, map_hash(&table->peers, key, IPC_KEY_BYTES)) == 0)
                 return peer;
         free(peer);
@@ -295,8 +310,12 @@ static void peer_free(struct route_table *table, struct route_peer *peer, usec_t
 {
         list_for_each (at, &peer->routes)
                 route_free(table, container_of(at, struct route, of_peer), now_us);
-        list_for_each (at, &peer->offers)       /* their end is still to be told; they no longer know us */
+        list_for_each (at, &peer->offers) {     /* their end is still to be told */
+                container_of(at, struct route_offer, of_peer)->owner = NULL;
                 list_remove(at);
+        }
+        list_for_each (at, &peer->lingering)
+                gate_release(container_of(at, struct route_gate, of_holder));
         heap_remove(&table->expiries, &peer->expiry);
         map_remove(&table->peers, &peer->by_key);
         free(peer);
@@ -306,9 +325,11 @@ static int peer_settle(struct route_table *table, struct route_peer *peer, usec_
 {
         int result = 0;
 
-        list_for_each (at, &peer->routes)
-                if (route_settle(table, peer, container_of(at, struct route, of_peer), now_us) < 0)
-                        result = -ENOMEM;
+        list_for_each (at, &peer->routes) {
+                int r = route_settle(table, peer, container_of(at, struct route, of_peer), now_us);
+
+                result = r < 0 ? r : result;
+        }
         return result;
 }
 
@@ -359,7 +380,7 @@ int route_table_filter(struct route_table *table, const struct ipc_router_filter
         memset(table->low_seen, 0, sizeof(table->low_seen));
         memset(table->low_told, 0, sizeof(table->low_told));
         for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at))
-                if (peer_settle(table, container_of(at, struct route_peer, by_key), now_us) < 0)
+                if (peer_settle(table, container_of(at, struct route_peer, by_key), now_us) == -ENOMEM)
                         result = -ENOMEM;
         return result;
 }
@@ -400,10 +421,8 @@ void route_table_advance(struct route_table *table, usec_t now_us)
 
         while ((due = heap_pop_due(&table->expiries, now_us)))
                 peer_free(table, container_of(due, struct route_peer, expiry), now_us);
-        while ((due = heap_pop_due(&table->closings, now_us))) {
-                gate_want(table, container_of(due, struct route_gate, closing), false);
-                gate_forget(table, container_of(due, struct route_gate, closing));
-        }
+        while ((due = heap_pop_due(&table->closings, now_us)))
+                route_gate_close(table, container_of(due, struct route_gate, closing));
 }
 
 usec_t route_table_deadline(const struct route_table *table)
@@ -472,7 +491,7 @@ bool route_table_event(struct route_table *table, struct route_event *out)
 const struct route_offer *route_table_next(const struct route_table *table, uint16_t gate_port, uint16_t protocol,
                                            const struct route_offer *after)
 {
-        const struct route_gate *gate = after ? after->gate : gate_find(table, gate_port, protocol);
+        const struct route_gate *gate = after ? after->gate : route_gate_find(table, gate_port, protocol);
 
         if (!gate)
                 return NULL;

@@ -2,7 +2,9 @@
 /* Route table of a gateway: who offers what, which of it we want, and hence which gates are to be open.
  *
  * A peer's advertisement is complete: it replaces what that peer said before, and all of it expires together unless
- * repeated. Changes are drained with route_table_event(); only the difference to what was drained before comes out, so
+ * repeated. Whoever holds the secret may offer what he likes, so gates are shared out: each peer has a bound, and when all are
+ * taken, one that nobody offers any more closes for a new one, else one of whoever has most; what finds no place is looked at
+ * again when its peer repeats itself. Changes are drained with route_table_event(); only the difference to what was drained before comes out, so
  * that a service withdrawn and offered again in one turn is no news at all. */
 #ifndef HG_ROUTER_TABLE_H
 #define HG_ROUTER_TABLE_H
@@ -25,6 +27,8 @@
 enum {
         ROUTE_TABLE_MAX = 65536,                /* routes of all peers together */
         ROUTE_PEERS_MAX = 4096,
+        ROUTE_GATES_MAX = 4096,                 /* open at a time: as many as the supervisor opens */
+        ROUTE_GATES_PER_PEER = 256,             /* of these behind one peer, with those that linger after it */
         ROUTE_LOW_PORTS = 1024,                 /* gate ports below are opened only where a filter names them */
 };
 
@@ -43,11 +47,13 @@ struct route_event {
 };
 
 struct route_gate;
+struct route_peer;
 
 /* One peer's offer for one gate, however many services stand behind it. */
 struct route_offer {
         struct list of_gate, of_peer, dirty;
         struct route_gate *gate;
+        struct route_peer *owner;       /* NULL: gone, and that is still to be told */
         uint8_t peer[IPC_KEY_BYTES];
         unsigned routes;        /* that pass the filters; 0: going */
         bool told;              /* the last event said it is there */
@@ -59,6 +65,7 @@ struct route_table {
         struct list dirty_offers, dirty_gates;
         struct ipc_router_filter *filters;
         size_t filter_count, routes;
+        size_t wanted;                          /* gates that shall be open */
         uint8_t low_seen[ROUTE_LOW_PORTS / 8], low_told[ROUTE_LOW_PORTS / 8];
         bool low_dirty;
 };
@@ -70,7 +77,7 @@ void route_table_fini(struct route_table *table);
 /* Replaces the filters by @count copied ones and looks at every route again. 0 or -ENOMEM (nothing changed). */
 int route_table_filter(struct route_table *table, const struct ipc_router_filter *filters, size_t count, usec_t now_us);
 
-/* @peer's complete list, from now on for ROUTE_EXPIRY_US. 0, -ENOSPC or -ENOMEM: some routes did not fit. */
+/* @peer's complete list, from now on for ROUTE_EXPIRY_US. 0, -ENOSPC or -ENOMEM: some routes did not fit, or found no gate. */
 int route_table_merge(struct route_table *table, const uint8_t peer[IPC_KEY_BYTES], const struct advert *advert, usec_t now_us);
 
 /* @peer is gone, and its routes with it. */

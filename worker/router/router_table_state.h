@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of the route table share. Nobody else includes it. */
+#ifndef HG_ROUTER_TABLE_STATE_H
+#define HG_ROUTER_TABLE_STATE_H
+
+#include "router_table.h"
+
+struct route_peer {
+        struct map_entry by_key;
+        struct heap_entry expiry;
+        struct list routes, offers;
+        struct list lingering;          /* gates that it offered last */
+        unsigned held;                  /* gates it offers, and those */
+        uint8_t key[IPC_KEY_BYTES];
+};
+
+struct route_gate {
+        struct map_entry by_port;
+        struct heap_entry closing;      /* in the heap while open and offered by nobody */
+        struct list offers, dirty;
+        struct list of_holder;          /* holder->lingering */
+        struct route_peer *holder;      /* while it lingers: whose share it counts for, as long as that is there */
+        uint16_t port, protocol;
+        unsigned offered;               /* offers with routes */
+        bool wanted, told;              /* told: the last event said it is wanted */
+};
+
+/* One service of one peer. @offer: NULL while the filters keep it out, or no gate is left for it. */
+struct route {
+        struct list of_peer;
+        struct route_offer *offer;
+        uint16_t gate_port, service_port, protocol;
+        bool repeated;                  /* while merging: the new list has it too */
+        const char *host, *tags;        /* in @text */
+        char text[];
+};
+
+struct route_gate *route_gate_find(const struct route_table *table, uint16_t port, uint16_t protocol);
+
+/* Nobody offers @gate, or its time is over. */
+void route_gate_close(struct route_table *table, struct route_gate *gate);
+
+/* One route more or less behind @offer; an offer without any goes when its end is told, or now if its start never was. */
+void route_offer_count(struct route_table *table, struct route_offer *offer, int change, usec_t now_us);
+
+/* router_table_share.c: whether @peer may have one more gate, that of @route, for which another one may close. */
+bool route_share_allows(struct route_table *table, const struct route_peer *peer, const struct route *route, usec_t now_us);
+
+#endif
