@@ -78,17 +78,65 @@ TEST(rpc_limit_never_touches_loopback)
         check(!limit.entries);                  /* and needs no memory for it */
 }
 
-TEST(rpc_limit_bounds_reply_bytes_in_all)
+static uint64_t reply_to_many(struct rpc_limit *limit)
 {
-        MAKE(limit);
         uint64_t bytes = 0;
 
         for (uint32_t n = 0; n < 100000; n++) {
                 struct addr to = host_number(0x0b000000 + 256 * n);
 
-                bytes += rpc_limit_reply(&limit, &to, 1000, SECONDS(1)) ? 1000 : 0;
+                bytes += rpc_limit_reply(limit, &to, 1000, SECONDS(1)) ? 1000 : 0;
         }
-        check(bytes / 100 <= 2 * RPC_REPLY_BYTES_PER_S / 99 && bytes / 100 >= 2 * RPC_REPLY_BYTES_PER_S / 101);
+        return bytes;
+}
+
+/* Strangers, who may all be forged, get three quarters of it. What is left is for hosts that have answered us. */
+TEST(rpc_limit_bounds_reply_bytes_in_all_and_keeps_some_for_the_reachable)
+{
+        const uint64_t all = 2 * RPC_REPLY_BYTES_PER_S;
+        MAKE(limit);
+        uint64_t bytes = reply_to_many(&limit);
+        struct addr stranger = host_number(0x50000001);
+
+        check(bytes <= all / 400 * 303 && bytes >= all / 400 * 297);
+        check(!rpc_limit_reply(&limit, &host, 1000, SECONDS(1)));
+        rpc_limit_reachable(&limit, &host, SECONDS(1));
+        while (rpc_limit_reply(&limit, &host, 1000, SECONDS(1)))
+                bytes += 1000;
+        check(bytes <= all / 100 * 101 && bytes >= all / 100 * 99);
+        check(rpc_limit_request(&limit, &stranger, SECONDS(3)));
+}
+
+/* A request that could not be answered is not even looked at. */
+TEST(rpc_limit_turns_strangers_away_while_nothing_may_be_said)
+{
+        MAKE(limit);
+        struct addr stranger = host_number(0x50000001);
+
+        rpc_limit_reachable(&limit, &host, SECONDS(1));
+        check(rpc_limit_request(&limit, &stranger, SECONDS(1)));
+        for (size_t len = 1000; len > 4; len -= 5)      /* 5 bytes take a microsecond */
+                while (rpc_limit_reply(&limit, &stranger, len, SECONDS(1)))
+                        ;
+        check(!rpc_limit_request(&limit, &stranger, SECONDS(1)));
+        check(rpc_limit_request(&limit, &host, SECONDS(1)));
+        check(rpc_limit_request(&limit, &stranger, SECONDS(1) + MSEC(1)));
+}
+
+TEST(rpc_limit_names_all_nodes_to_a_network_only_so_often)
+{
+        MAKE(limit);
+        unsigned allowed = 0;
+
+        for (uint32_t n = 0; n < 2560; n++) {
+                struct addr to = host_number(0xc6336400 + n % 256);
+
+                allowed += rpc_limit_full(&limit, &to, SECONDS(1));
+        }
+        check_equal(allowed, 2 * RPC_FULL_PER_S);
+        rpc_limit_reachable(&limit, &host, SECONDS(1));
+        check(rpc_limit_full(&limit, &host, SECONDS(1)) && rpc_limit_full(&limit, &local, SECONDS(1)));
+        check(rpc_limit_full(&limit, &(struct addr){ { 198, 51, 101, 1 }, 1 }, SECONDS(1)));
 }
 
 TEST(rpc_limit_bounds_large_replies_per_network_and_in_all)

@@ -111,7 +111,8 @@ static bool check_send(struct dht *dht, enum dht_check_kind kind, const struct a
 {
         struct dht_check *check = is_checked(dht, id) ? NULL : check_slot(dht, kind);
         struct rpc_request_spec spec = {
-                .to = *addr, .internal = true, .command = RPC_PING, .retries = RPC_RETRIES, .kind = DHT_ASK_CHECK,
+                .to = *addr, .internal = true, .command = RPC_PING, .kind = DHT_ASK_CHECK,
+                .retries = kind == DHT_CHECK_NEWCOMER ? 0 : RPC_RETRIES,        /* nobody knows yet whether it asked */
         };
 
         if (!check)

@@ -161,8 +161,20 @@ static void enqueue(struct rpc *rpc, uint32_t socket, const struct addr *to, con
         ++*(queued ? counter : &rpc->stats.unsent);
 }
 
-/* Writes @message with as many of the nearest nodes as fit beside the rest of it. */
-static size_t write_with_closer(struct rpc_message *message, const struct rpc_reply *reply, uint8_t out[RPC_DATAGRAM_MAX])
+/* How many of the nearest nodes are named to a possible victim of a forged source. Who showed a token that is none of ours knows
+ * whom to ask, and comes back with the one it gets. */
+static size_t closer_bound(struct rpc *rpc, const struct addr *to, const struct rpc_reply *reply, usec_t now_us)
+{
+        if (reply->closer_count <= RPC_CLOSER_SHORT && reply->error != RPC_ERROR_INVALID_TOKEN)
+                return RPC_CLOSER_SHORT;
+        if (reply->error == RPC_ERROR_INVALID_TOKEN)
+                return rpc_limit_is_reachable(&rpc->limit, to, now_us) ? RPC_CLOSER_MAX : 0;
+        return rpc_limit_full(&rpc->limit, to, now_us) ? RPC_CLOSER_MAX : RPC_CLOSER_SHORT;
+}
+
+/* Writes @message with as many of the nearest nodes, at most @bound, as fit beside the rest of it. */
+static size_t write_with_closer(struct rpc_message *message, const struct rpc_reply *reply, size_t bound,
+                                uint8_t out[RPC_DATAGRAM_MAX])
 {
         uint8_t closer[RPC_CLOSER_MAX * RPC_ADDR_BYTES];
         struct writer w = writer_over(closer, sizeof(closer));
@@ -171,14 +183,14 @@ static size_t write_with_closer(struct rpc_message *message, const struct rpc_re
         struct rpc_message whole = *message;
 
         whole.closer = closer;
-        whole.closer_count = MIN(MIN(reply->closer_count, RPC_CLOSER_MAX), room);
+        whole.closer_count = MIN(MIN(reply->closer_count, bound), room);
         for (size_t i = 0; i < whole.closer_count; i++)
                 wire_write_addr(&w, &reply->closer[i]);
         return whole.closer_count ? rpc_message_write(&whole, out, RPC_DATAGRAM_MAX) : len;
 }
 
-/* More than @large_bytes go to a possible victim of a forged source only now and then; JavaScript nodes read an answer without
- * its value as "no record here" and go on with the token and the nodes in it. */
+/* More than @large_bytes go to such a victim only now and then; JavaScript nodes read an answer without its value as "no record
+ * here" and go on with the token and the nodes in it. */
 static void answer(struct rpc *rpc, uint32_t socket, const struct addr *to, uint16_t tid, const struct rpc_reply *reply,
                    size_t large_bytes, usec_t now_us)
 {
@@ -187,14 +199,14 @@ static void answer(struct rpc *rpc, uint32_t socket, const struct addr *to, uint
                 .type = RPC_TYPE_RESPONSE, .tid = tid, .to = *to, .id = rpc_id_for(rpc, socket),
                 .token = reply->token ? token : NULL, .error = reply->error, .value = reply->value, .value_len = reply->value_len,
         };
-        size_t len;
+        size_t bound = closer_bound(rpc, to, reply, now_us), len;
 
         if (reply->token)
                 rpc_token_issue(&rpc->tokens, to, now_us, token);
-        len = write_with_closer(&message, reply, bytes);
+        len = write_with_closer(&message, reply, bound, bytes);
         if (len > large_bytes && !rpc_limit_large(&rpc->limit, to, len, now_us)) {
                 message.value = NULL;
-                len = write_with_closer(&message, reply, bytes);
+                len = write_with_closer(&message, reply, bound, bytes);
         }
         if (rpc_limit_reply(&rpc->limit, to, len, now_us))
                 enqueue(rpc, socket, to, bytes, len, &rpc->stats.replies);

@@ -6,14 +6,23 @@
 
 enum { SETS_FIRST = 8, SETS_MAX = RPC_LIMIT_ENTRIES / RPC_LIMIT_WAYS, HOST = 32, NETWORK = 24, KEY_BYTES = 5 };
 
+#define REPLIES_US SECONDS(2)           /* of what we may say in a second, at once */
+#define STRANGERS_US (REPLIES_US / 4 * 3)
+
 /* A host, or a /24. Each allowance is the time at which it will be whole again. */
 struct rpc_limit_entry {
         uint8_t key[KEY_BYTES];         /* address and prefix length; zeros: free */
         usec_t seen_us;
         usec_t requests_us;
-        usec_t costs_us[RPC_COSTS];     /* host */
-        usec_t reachable_until_us;      /* host */
-        usec_t large_us;                /* network */
+        union {
+                struct {
+                        usec_t costs_us[RPC_COSTS];
+                        usec_t reachable_until_us;
+                } host;
+                struct {
+                        usec_t large_us, full_us;
+                } network;
+        };
 };
 
 void rpc_limit_init(struct rpc_limit *limit, const struct random *random)
@@ -54,13 +63,13 @@ static bool take_one(usec_t *empty_at_us, unsigned per_s, usec_t now_us)
         return take(empty_at_us, SECONDS(1) / per_s, SECONDS(2), now_us);
 }
 
-/* Nothing is lost when it is forgotten. */
+/* Nothing is lost when it is forgotten. A network's allowances lie among a host's. */
 static bool is_whole(const struct rpc_limit_entry *entry, usec_t now_us)
 {
-        bool whole = entry->requests_us <= now_us && entry->large_us <= now_us && entry->reachable_until_us <= now_us;
+        bool whole = entry->requests_us <= now_us && entry->host.reachable_until_us <= now_us;
 
         for (unsigned i = 0; i < RPC_COSTS; i++)
-                whole = whole && entry->costs_us[i] <= now_us;
+                whole = whole && entry->host.costs_us[i] <= now_us;
         return whole;
 }
 
@@ -130,12 +139,21 @@ static struct rpc_limit_entry *place_of(struct rpc_limit *limit, const uint8_t k
         return entry || !set ? entry : find_oldest(set);
 }
 
+static void key_of(const struct addr *addr, uint8_t prefix, uint8_t key[KEY_BYTES])
+{
+        memcpy(key, addr->ip, sizeof(addr->ip));
+        if (prefix != HOST)
+                key[3] = 0;
+        key[4] = prefix;
+}
+
 /* The entry of @addr's host or network; NULL: no memory. */
 static struct rpc_limit_entry *entry_of(struct rpc_limit *limit, const struct addr *addr, uint8_t prefix, usec_t now_us)
 {
-        uint8_t key[KEY_BYTES] = { addr->ip[0], addr->ip[1], addr->ip[2], prefix == HOST ? addr->ip[3] : 0, prefix };
         struct rpc_limit_entry *entry;
+        uint8_t key[KEY_BYTES];
 
+        key_of(addr, prefix, key);
         entry = limit->sets ? find(set_of(limit, key), key) : NULL;
         if (!entry) {
                 entry = place_of(limit, key, now_us);
@@ -148,17 +166,37 @@ static struct rpc_limit_entry *entry_of(struct rpc_limit *limit, const struct ad
         return entry;
 }
 
+bool rpc_limit_is_reachable(const struct rpc_limit *limit, const struct addr *host, usec_t now_us)
+{
+        const struct rpc_limit_entry *entry;
+        uint8_t key[KEY_BYTES];
+
+        if (is_loopback(host))
+                return true;
+        key_of(host, HOST, key);
+        entry = limit->sets ? find(set_of(limit, key), key) : NULL;
+        return entry && entry->host.reachable_until_us > now_us;
+}
+
+/* How full the bucket of replies may get for it. */
+static usec_t replies_depth_us(const struct rpc_limit *limit, const struct addr *host, usec_t now_us)
+{
+        return rpc_limit_is_reachable(limit, host, now_us) ? REPLIES_US : STRANGERS_US;
+}
+
 bool rpc_limit_request(struct rpc_limit *limit, const struct addr *from, usec_t now_us)
 {
         struct rpc_limit_entry *host, *network;
 
         if (is_loopback(from))
                 return true;
+        if (limit->replies_us >= now_us + STRANGERS_US && limit->replies_us >= now_us + replies_depth_us(limit, from, now_us))
+                return false;
         host = entry_of(limit, from, HOST, now_us);
         if (!host || !take_one(&host->requests_us, RPC_REQUESTS_PER_S, now_us))
                 return false;
         network = entry_of(limit, from, NETWORK, now_us);
-        return take_one(&network->requests_us, RPC_NETWORK_PER_S, now_us);
+        return network && take_one(&network->requests_us, RPC_NETWORK_PER_S, now_us);
 }
 
 bool rpc_limit_cost(struct rpc_limit *limit, const struct addr *from, enum rpc_cost cost, usec_t now_us)
@@ -173,12 +211,13 @@ bool rpc_limit_cost(struct rpc_limit *limit, const struct addr *from, enum rpc_c
         if (is_loopback(from))
                 return true;
         host = entry_of(limit, from, HOST, now_us);
-        return host && take_one(&host->costs_us[cost], per_s[cost], now_us);
+        return host && take_one(&host->host.costs_us[cost], per_s[cost], now_us);
 }
 
 bool rpc_limit_reply(struct rpc_limit *limit, const struct addr *to, size_t len, usec_t now_us)
 {
-        return is_loopback(to) || take(&limit->replies_us, len * SECONDS(1) / RPC_REPLY_BYTES_PER_S, SECONDS(2), now_us);
+        return is_loopback(to) || take(&limit->replies_us, len * SECONDS(1) / RPC_REPLY_BYTES_PER_S,
+                                       replies_depth_us(limit, to, now_us), now_us);
 }
 
 void rpc_limit_reachable(struct rpc_limit *limit, const struct addr *host, usec_t now_us)
@@ -186,19 +225,26 @@ void rpc_limit_reachable(struct rpc_limit *limit, const struct addr *host, usec_
         struct rpc_limit_entry *entry = is_loopback(host) ? NULL : entry_of(limit, host, HOST, now_us);
 
         if (entry)
-                entry->reachable_until_us = now_us + SECONDS(RPC_REACHABLE_S);
+                entry->host.reachable_until_us = now_us + SECONDS(RPC_REACHABLE_S);
+}
+
+bool rpc_limit_full(struct rpc_limit *limit, const struct addr *to, usec_t now_us)
+{
+        struct rpc_limit_entry *network;
+
+        if (rpc_limit_is_reachable(limit, to, now_us))
+                return true;
+        network = entry_of(limit, to, NETWORK, now_us);
+        return network && take_one(&network->network.full_us, RPC_FULL_PER_S, now_us);
 }
 
 bool rpc_limit_large(struct rpc_limit *limit, const struct addr *to, size_t len, usec_t now_us)
 {
-        struct rpc_limit_entry *host, *network;
+        struct rpc_limit_entry *network;
 
-        if (is_loopback(to))
+        if (rpc_limit_is_reachable(limit, to, now_us))
                 return true;
-        host = entry_of(limit, to, HOST, now_us);
-        if (!host || host->reachable_until_us > now_us)
-                return host;
         network = entry_of(limit, to, NETWORK, now_us);
-        return take(&network->large_us, SECONDS(1) / RPC_LARGE_PER_S, SECONDS(1), now_us) &&
+        return network && take(&network->network.large_us, SECONDS(1) / RPC_LARGE_PER_S, SECONDS(1), now_us) &&
                take(&limit->large_us, len * MINUTES(1) / RPC_LARGE_BYTES_PER_MIN, MINUTES(1), now_us);
 }

@@ -26,6 +26,8 @@ enum {
         RPC_LARGE_BYTES = 300,          /* a reply longer than this, and than twice its request, is large */
         RPC_LARGE_PER_S = 4,            /* to a network that may be a victim */
         RPC_LARGE_BYTES_PER_MIN = 1 << 20,
+        RPC_FULL_PER_S = 20,            /* replies with all the nodes that fit, to such a network; the others name RPC_CLOSER_SHORT */
+        RPC_CLOSER_SHORT = 4,
         RPC_REPLY_BYTES_PER_S = 1 << 22,        /* some 20,000 ordinary ones: far above what a busy node is asked */
 };
 
@@ -41,10 +43,16 @@ struct rpc_limit {
 void rpc_limit_init(struct rpc_limit *limit, const struct random *random);
 void rpc_limit_fini(struct rpc_limit *limit);
 
-/* Each takes one from an allowance; false: there is none left (or no memory to count). Loopback is never limited. */
+/* Each takes one from an allowance; false: there is none left (or no memory to count). Loopback is never limited. The last quarter
+ * of what may be replied in all is for those who are reachable, so that no flood of forged sources silences us for everybody; of
+ * the others' requests not even the first is then looked at. */
 bool rpc_limit_request(struct rpc_limit *limit, const struct addr *from, usec_t now_us);
 bool rpc_limit_cost(struct rpc_limit *limit, const struct addr *from, enum rpc_cost cost, usec_t now_us);
 bool rpc_limit_reply(struct rpc_limit *limit, const struct addr *to, size_t len, usec_t now_us);
+bool rpc_limit_full(struct rpc_limit *limit, const struct addr *to, usec_t now_us);
+
+/* Whether @host did so lately: no victim of a forged source. */
+bool rpc_limit_is_reachable(const struct rpc_limit *limit, const struct addr *host, usec_t now_us);
 
 /* @host proved that it receives what is sent to it. */
 void rpc_limit_reachable(struct rpc_limit *limit, const struct addr *host, usec_t now_us);
