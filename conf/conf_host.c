@@ -49,6 +49,8 @@ const char *conf_host_check(const char *host)
 
         if (strlen(host) >= CONF_HOST_MAX)
                 return "a host name of at most 253 characters";
+        if (strstr(host, "://"))
+                return "a host alone, no URL: a name, or an address such as 127.0.0.1 or ::1";
         if (strchr(host, ':') && inet_pton(AF_INET6, host, &ip) != 1)
                 return "a host alone, without a port: a name, or an address such as 127.0.0.1 or ::1";
         if (strchr(host, ':'))
@@ -77,6 +79,8 @@ const char *conf_host_address(const char *text, uint8_t ip_out[16])
 
         if (!conf_host_ipv4(text, ip_out + 12))
                 return memcpy(ip_out, mapped, sizeof(mapped)), NULL;
+        if (inet_pton(AF_INET6, text, &ip) != 1 && strchr(text, ':') && strchr(text, ':') == strrchr(text, ':'))
+                return "an address alone, without a port: which ports open is up to the services";
         if (inet_pton(AF_INET6, text, &ip) != 1)
                 return "an address of this machine, such as 127.0.0.1, 0.0.0.0 (all) or ::1";
         memcpy(ip_out, &ip, 16);

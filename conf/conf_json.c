@@ -303,6 +303,8 @@ static enum json_expect take_comma(struct json *json)
 static enum json_expect step(struct json *json, enum json_expect expect)
 {
         skip_blanks(json);
+        if (peek(json) == '/' || peek(json) == '#')
+                return fail(json, json->here, "JSON has no comments");
         switch (expect) {
         case JSON_FIRST_VALUE:
                 return peek(json) == ']' ? close_innermost(json) : take_value(json);

@@ -126,6 +126,16 @@ static bool is_private(int fd, unsigned *mode_out)
         return !S_ISREG(status.st_mode) || (*mode_out & (S_IRWXG | S_IRWXO)) == 0;
 }
 
+/* Whether somebody wrote the secret itself where its file belongs. */
+static bool is_secret(const char *text)
+{
+        size_t len = 0;
+
+        while (digit_value(text[len]) >= 0)
+                len++;
+        return len == SECRET_DIGITS && !text[len];
+}
+
 static bool from_file(struct conf_read *read, const struct conf_node *node, uint8_t out[CONF_SECRET_BYTES])
 {
         char path[CONF_PATH_MAX], quoted[CONF_QUOTE_MAX];
@@ -137,11 +147,16 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, uint
         if (!conf_value_text(read, node, "/etc/hypergate/router1.key", &name) ||
             !conf_path(read, node, name, path))
                 return false;
+        if (is_secret(name)) {
+                conf_error(&read->report, read->file, node->at,
+                           "secretFile: expected the name of a file with the secret in it: the secret itself never stands here");
+                return false;
+        }
         conf_quote(name, quoted, sizeof(quoted));
         fd = conf_input_open(path);
         if (fd < 0)
-                conf_error(&read->report, read->file, node->at, "secretFile: cannot read %s: %s", quoted,
-                           conf_input_error(fd));
+                conf_error(&read->report, read->file, node->at, "secretFile: cannot read %s: %s%s", quoted, conf_input_error(fd),
+                           fd == -ENOENT ? "; \"hypergate new --output FILE\" makes one" : "");
         else if (!is_private(fd, &mode))
                 conf_error(&read->report, read->file, node->at,
                            "secretFile: %s is open to others than its owner (mode %04o): chmod 600 it, and think of a new secret",

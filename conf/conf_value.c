@@ -43,10 +43,31 @@ static void append(char *out, size_t len, const char *text)
         snprintf(out + used, len - used, "%s%s", used ? ", " : "", text);
 }
 
+/* Where keys belong that people put elsewhere. */
+static const char *place_of(const char *key)
+{
+        static const struct { const char *key, *place; } places[] = {
+                { "services", "below provider: or gateway:" }, { "listen", "below gateway:" },
+                { "routeFindingTimeoutMs", "below gateway:" }, { "persistent", "below dht:" }, { "public", "below dht:" },
+                { "gatePort", "in an entry of services:" }, { "serviceHost", "in an entry of services:" },
+                { "servicePort", "in an entry of services:" }, { "protocol", "in an entry of services:" },
+                { "tags", "in an entry of services:" }, { "secretFile", "at the left margin" },
+                { "provider", "at the left margin" }, { "gateway", "at the left margin" }, { "dht", "at the left margin" },
+                { "bootstrap", "at the left margin" }, { "stateDirectory", "at the left margin" },
+                { "logLevel", "at the left margin" },
+        };
+
+        for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+                if (strcmp(places[i].key, key) == 0)
+                        return places[i].place;
+        return NULL;
+}
+
 static void complain_unknown(struct conf_read *read, const struct conf_node *node, const char *what,
                              const struct conf_field *fields)
 {
         const char *names[NAMES_MAX] = { NULL }, *suggestion;
+        const char *place = place_of(node->key);
         char all[EXPECTED_MAX] = "", quoted[CONF_QUOTE_MAX];
         size_t count = 0;
 
@@ -57,6 +78,8 @@ static void complain_unknown(struct conf_read *read, const struct conf_node *nod
         if (read->file->json)
                 conf_warning(&read->report, read->file, node->key_at, "unknown key %s is passed over%s%s%s",
                              quoted, suggestion ? "; did you mean " : "", suggestion ? suggestion : "", suggestion ? "?" : "");
+        else if (place)
+                conf_error(&read->report, read->file, node->key_at, "%s does not belong here but %s", quoted, place);
         else if (suggestion)
                 conf_error(&read->report, read->file, node->key_at, "unknown key %s; did you mean %s?", quoted,
                            suggestion);
@@ -71,7 +94,10 @@ void conf_value_map(struct conf_read *read, const struct conf_node *node, const 
         if (conf_value_is_empty(node))
                 return;
         if (node->kind != CONF_MAP) {
-                conf_value_wrong(read, node, "a map of keys and values");
+                char expected[EXPECTED_MAX];
+
+                snprintf(expected, sizeof(expected), "a map of keys and values, such as \"%s: ...\"", fields[0].key);
+                conf_value_wrong(read, node, expected);
                 return;
         }
         for (const struct conf_node *member = node->first; member; member = member->next) {

@@ -31,21 +31,62 @@ static bool is_tab_indented(const char *text, size_t len, size_t line)
         return at < end && *at == '\t';
 }
 
-/* libyaml's words, shortened to one line: what it met, and what it was doing when that began on an earlier line. */
+static const char tabs[] = "a tab at the start of a line; YAML is indented with blanks";
+
+/* What libyaml says and what helps those who wrote it. @rest follows the number of the line where what it was reading began;
+ * @there shows that place in the stead of the one where it was at a loss. */
+static const struct words {
+        const char *theirs, *ours, *rest;
+        bool there;
+} words[] = {
+        { .theirs = "mapping values are not allowed in this context",
+          .ours = "a colon can't stand here: indent this line exactly as its neighbours, and put a blank behind each colon above" },
+        { .theirs = "did not find expected key",
+          .ours = "no key of the map from line ", .rest = " on: what belongs together begins in one column" },
+        { .theirs = "did not find expected '-' indicator",
+          .ours = "part of no entry of the list from line ",
+          .rest = " on: all keys of an entry begin in the column of its first, behind the \"- \"" },
+        { .theirs = "did not find expected ',' or ']'",
+          .ours = "the list whose [ is on line ", .rest = " needs a , or its ] here" },
+        { .theirs = "did not find expected ',' or '}'",
+          .ours = "the map whose { is on line ", .rest = " needs a , or its } here" },
+        { .theirs = "did not find expected node content", .ours = "a value is missing here" },
+        { .theirs = "did not find expected <document start>",
+          .ours = "what stands above is complete: this is indented too little, or does not belong to it" },
+        { .theirs = "found unexpected end of stream", .ours = "the quote that opens here is never closed", .there = true },
+        { .theirs = "found unexpected document indicator", .ours = "the quote that opens here is never closed", .there = true },
+        { .theirs = "could not find expected ':'", .ours = "a key without its colon, a blank and a value: \"key: value\"",
+          .there = true },
+        { .theirs = "block sequence entries are not allowed in this context",
+          .ours = "a list can't begin here: each \"- \" opens a line of its own, below the key" },
+        { .theirs = "found character that cannot start any token", .ours = "a text that begins with this character needs quotes" },
+        { .theirs = "found unknown escape character",
+          .ours = "in double quotes a backslash is written \\\\, in single ones as it is" },
+        { .theirs = "found a tab character that violates indentation", .ours = tabs },
+};
+
+static const struct words *words_for(const char *problem)
+{
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+                if (strcmp(problem, words[i].theirs) == 0)
+                        return &words[i];
+        return NULL;
+}
+
 static bool complain_syntax(struct conf_tree *tree, const yaml_parser_t *parser, const char *text, size_t len)
 {
-        struct conf_position at = position(parser->problem_mark);
-        const char *problem = parser->problem ? parser->problem : "not YAML", *context = parser->context;
+        const char *problem = parser->problem ? parser->problem : "not YAML";
+        const struct words *found = words_for(problem);
+        struct conf_position at = position(found && found->there ? parser->context_mark : parser->problem_mark);
 
         if (parser->error == YAML_MEMORY_ERROR)
                 conf_error(tree->report, tree->file, CONF_WHOLE_FILE, "out of memory");
         else if (parser->error == YAML_SCANNER_ERROR && is_tab_indented(text, len, parser->problem_mark.line))
-                conf_error(tree->report, tree->file, at, "a tab at the start of a line; YAML is indented with blanks");
-        else if (context && parser->context_mark.line < parser->problem_mark.line)
-                conf_error(tree->report, tree->file, at, "%s (%s that begins on line %zu)", problem, context,
-                           parser->context_mark.line + 1);
+                conf_error(tree->report, tree->file, position(parser->problem_mark), "%s", tabs);
+        else if (found && found->rest)
+                conf_error(tree->report, tree->file, at, "%s%zu%s", found->ours, parser->context_mark.line + 1, found->rest);
         else
-                conf_error(tree->report, tree->file, at, "%s", problem);
+                conf_error(tree->report, tree->file, at, "%s", found ? found->ours : problem);
         return false;
 }
 
@@ -87,7 +128,7 @@ static bool take(struct conf_tree *tree, const yaml_event_t *event)
                 return true;
         case YAML_DOCUMENT_START_EVENT:
                 if (tree->root)
-                        return refuse(tree, event->start_mark, "a second document; there must be one only");
+                        return refuse(tree, event->start_mark, "a second document begins here; there must be one only");
                 return true;
         default:
                 return true;

@@ -53,8 +53,8 @@ TEST(conf_files_that_are_no_configuration)
                 { "# only words\n", "x.yaml: holds nothing\n" },
                 { "---\n", "x.yaml: holds nothing\n" },
                 { "~", "x.yaml: holds nothing\n" },
-                { "hello\n", "x.yaml:1:1: expected a map of keys and values, not \"hello\"\n" },
-                { "- a\n", "x.yaml:1:1: expected a map of keys and values, not a list\n" },
+                { "hello\n", "x.yaml:1:1: expected a map of keys and values, such as \"secretFile: ...\", not \"hello\"\n" },
+                { "- a\n", "x.yaml:1:1: expected a map of keys and values, such as \"secretFile: ...\", not a list\n" },
                 { "\x7f" "ELF\x02", "x.yaml:1:1: not a text file: it holds the character U+007F\n" },
                 { "port: 1\na: \xff\n", "x.yaml:2:4: not UTF-8 text: byte 0xff\n" },
                 { "a: \xc3\xa9\xc3\n", "x.yaml:1:5: not UTF-8 text: byte 0xc3\n" },
@@ -69,12 +69,11 @@ TEST(conf_files_that_are_no_configuration)
 TEST(conf_yaml_that_is_not_taken)
 {
         static const struct wrong wrong[] = {
-                { "port: [1\n", "x.yaml:2:1: did not find expected ',' or ']' (while parsing a flow sequence that begins on line "
-                                "1)\n" },
-                { "port: 'a\n", "x.yaml:2:1: found unexpected end of stream (while scanning a quoted scalar that begins on line "
-                                "1)\n" },
-                { "port: @1\n", "x.yaml:1:7: found character that cannot start any token\n" },
-                { "a\tb: 1\n c: 2\n", "x.yaml:2:3: mapping values are not allowed in this context\n" },
+                { "port: [1\n", "x.yaml:2:1: the list whose [ is on line 1 needs a , or its ] here\n" },
+                { "port: 'a\n", "x.yaml:1:7: the quote that opens here is never closed\n" },
+                { "port: @1\n", "x.yaml:1:7: a text that begins with this character needs quotes\n" },
+                { "a\tb: 1\n c: 2\n", "x.yaml:2:3: a colon can't stand here: indent this line exactly as its neighbours, and put a "
+                                        "blank behind each colon above\n" },
                 { "gateway:\n  listen: 127.0.0.1\n\tport: 1\n",
                   "x.yaml:3:1: a tab at the start of a line; YAML is indented with blanks\n" },
                 { "port: &p 1\n",
@@ -84,7 +83,7 @@ TEST(conf_yaml_that_is_not_taken)
                 { "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n",
                   "x.yaml:1:4: anchors (&) and tags (!) are not used here; a text that begins with one needs quotes\n" },
                 { "port: *p\n", "x.yaml:1:7: aliases (*) are not used here: write the value itself, or quote it\n" },
-                { "port: 1\n---\nport: 2\n", "x.yaml:2:1: a second document; there must be one only\n" },
+                { "port: 1\n---\nport: 2\n", "x.yaml:2:1: a second document begins here; there must be one only\n" },
                 { "? [a]\n: 1\n", "x.yaml:1:3: a key must be a word\n" },
                 { "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "x.yaml:1:17: more than 16 lists and maps in each other\n" },
                 { "stateDirectory: \"a\\0b\"\n", "x.yaml:1:17: a text with a NUL character\n" },
@@ -107,8 +106,10 @@ TEST(conf_keys_and_types)
                 { KEY "gateway: {}\n\"a\\e[31m\": 1\n",
                   "x.yaml:3:1: unknown key \"a\\u{1b}[31m\"; the configuration has: " ROOT_KEYS "\n" },
                 { KEY "gateway: {listen_: 127.0.0.1}\n", "x.yaml:2:11: unknown key \"listen_\"; did you mean listen?\n" },
-                { KEY "gateway: 127.0.0.1\n", "x.yaml:2:10: gateway: expected a map of keys and values, not \"127.0.0.1\"\n" },
-                { KEY "gateway: []\n", "x.yaml:2:10: gateway: expected a map of keys and values, not a list\n" },
+                { KEY "gateway: 127.0.0.1\n",
+                  "x.yaml:2:10: gateway: expected a map of keys and values, such as \"listen: ...\", not \"127.0.0.1\"\n" },
+                { KEY "gateway: []\n",
+                  "x.yaml:2:10: gateway: expected a map of keys and values, such as \"listen: ...\", not a list\n" },
                 { KEY "gateway: {}\nport: 65536\n",
                   "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not \"65536\"\n" },
                 { KEY "gateway: {}\nport: 0x10\n",
@@ -272,10 +273,13 @@ TEST(conf_secrets_that_are_none)
                 { "gateway:\n", "x.yaml: no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; \"hypergate "
                                 "new --output "
                                 "FILE\" makes one\n" },
-                { "secretFile: nokey\ngateway:\n", "x.yaml:1:13: secretFile: cannot read \"nokey\": No such file or directory\n" },
+                { "secretFile: nokey\ngateway:\n",
+                  "x.yaml:1:13: secretFile: cannot read \"nokey\": No such file or directory; \"hypergate new --output "
+                  "FILE\" makes one\n" },
                 { "secretFile: .\ngateway:\n", "x.yaml:1:13: secretFile: cannot read \".\": it is a folder\n" },
                 { "secretFile: " FOLDER_SECRET "\ngateway:\n",
-                  "x.yaml:1:13: secretFile: cannot read (64 characters): No such file or directory\n" },
+                  "x.yaml:1:13: secretFile: expected the name of a file with the secret in it: the secret itself never stands "
+                  "here\n" },
                 { "secret: " FOLDER_SECRET "\nsecretFile: key\ngateway:\n", "x.yaml:1:1: unknown key \"secret\"; did you mean "
                                                                             "secretFile?\n" },
                 { FOLDER_SECRET ": 1\n" KEY "gateway:\n",
