@@ -56,7 +56,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
         interfaces->changed(interfaces->context);
 }
 
-/* What changed doesn't matter: all are read anew, once it is calm. */
+/* What changed doesn't matter: all are read anew a moment later, even if it never gets calm. */
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
         struct interfaces *interfaces = watcher->data;
@@ -64,7 +64,8 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 
         while (recv(interfaces->fd, ignored, sizeof(ignored), MSG_DONTWAIT) > 0)
                 continue;
-        ev_timer_again(loop, &interfaces->look);
+        if (!ev_is_active(&interfaces->look))
+                ev_timer_again(loop, &interfaces->look);
 }
 
 static int open_notifications(void)

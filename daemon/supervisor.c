@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "supervisor.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <sodium.h>
@@ -200,7 +201,12 @@ static void on_name_wanted(void *context)
 static void on_interfaces(void *context)
 {
         struct supervisor *supervisor = context;
+        const struct interfaces *interfaces = &supervisor->interfaces;
+        char first[INET_ADDRSTRLEN];
 
+        inet_ntop(AF_INET, interfaces->ip[0], first, sizeof(first));
+        log_info(supervisor->log, "this machine has other addresses now (%s%s): announcing anew", first,
+                 interfaces->count > 1 ? " and others" : "");
         if (supervisor->swarm)
                 supervisor->swarm->unconfigured = true;
 }

@@ -10,7 +10,7 @@ set -euo pipefail
 
 make_work
 as_whom
-need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc binutils procps
+need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc binutils procps iproute2
 need_command node nodejs        # before the build is configured, which looks for it
 need_command npm npm
 

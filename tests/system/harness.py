@@ -302,11 +302,11 @@ def new_secret():
     return subprocess.run([binary(), 'new'], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def start_dht(stack, count=3):
+def start_dht(stack, count=3, host='127.0.0.1'):
     """A private DHT of our own nodes; returns the address of its first."""
     first = None
     for port in free_ports(count, socket.SOCK_DGRAM):
-        address = f'127.0.0.1:{port}'
+        address = f'{host}:{port}'
         Process(stack, f'dht {port}', ['bootstrap', '--listen', address, '--public', address,
                                        *(['--bootstrap', first] if first else [])])
         first = first or address

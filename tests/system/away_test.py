@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A machine that goes elsewhere or sleeps: whatever is carried may break, and the service is back by itself.
+
+Each instance has a network of its own (a namespace) with one address in a network of private addresses; its DHT lives at the hub."""
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from harness import (Service, answers, eventually, free_ports, main, new_secret, serve_echo, start_dht, start_instance,
+                     test)
+
+CLONE_NEWNET = 0x40000000
+HUB = '10.99.0.1'
+SLEEP_S = 17            # a node takes 15 s without a turn for sleep
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def system_call(name, *args):
+    if getattr(LIBC, name)(*args) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f'{name}: {os.strerror(error)}')
+
+
+def ip(*words):
+    done = subprocess.run([shutil.which('ip') or '/usr/sbin/ip', *words], capture_output=True, text=True)
+    assert done.returncode == 0, f'ip {" ".join(words)}: {done.stderr}'
+
+
+class Network:
+    """A network namespace; what is started or connected .inside() of it is part of it. A process keeps it."""
+
+    def __init__(self, stack):
+        with open('/proc/thread-self/ns/net') as before:
+            system_call('unshare', CLONE_NEWNET)
+            self.file = open('/proc/thread-self/ns/net')
+            self.keeper = subprocess.Popen(['sleep', 'infinity'])
+            ip('link', 'set', 'lo', 'up')
+            system_call('setns', before.fileno(), CLONE_NEWNET)
+        stack.callback(self.close)
+
+    def close(self):
+        self.keeper.kill()
+        self.keeper.wait()
+        self.file.close()
+
+    @contextlib.contextmanager
+    def inside(self):
+        with open('/proc/thread-self/ns/net') as before:
+            system_call('setns', self.file.fileno(), CLONE_NEWNET)
+            try:
+                yield
+            finally:
+                system_call('setns', before.fileno(), CLONE_NEWNET)
+
+
+class Hub(Network):
+    def __init__(self, stack):
+        super().__init__(stack)
+        self.sites = 0
+        with self.inside():
+            ip('link', 'add', 'hub', 'type', 'bridge')
+            ip('address', 'add', f'{HUB}/24', 'dev', 'hub')
+            ip('link', 'set', 'hub', 'up')
+
+
+class Site(Network):
+    """A machine of its own, on a wire to the hub."""
+
+    def __init__(self, stack, hub):
+        super().__init__(stack)
+        hub.sites += 1
+        with hub.inside():
+            wire = f'site{hub.sites}'
+            ip('link', 'add', wire, 'type', 'veth', 'peer', 'name', 'wire', 'netns', str(self.keeper.pid))
+            ip('link', 'set', wire, 'master', 'hub', 'up')
+        self.address = None
+        self.move(f'10.99.0.{10 * hub.sites}')
+
+    def move(self, address):
+        with self.inside():
+            if self.address:
+                ip('address', 'del', f'{self.address}/24', 'dev', 'wire')
+            ip('address', 'add', f'{address}/24', 'dev', 'wire')
+            ip('link', 'set', 'wire', 'up')
+        self.address = address
+
+
+class Away:
+    """A DHT at the hub, a provider of an echo and a gateway with one gate to it, each at a site."""
+
+    def __init__(self, stack):
+        hub = Hub(stack)
+        self.theirs, self.ours = Site(stack, hub), Site(stack, hub)
+        secret, self.gate = new_secret(), free_ports(1)[0]
+        with hub.inside():
+            dht = start_dht(stack, 3, HUB)
+        with self.theirs.inside():
+            echo = Service(stack, serve_echo)
+            self.provider = start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [
+                {'gatePort': self.gate, 'serviceHost': '127.0.0.1', 'servicePort': echo.port, 'protocol': 'tcp'}]}})
+        with self.ours.inside():
+            self.gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'logLevel': 'info',
+                                                                     'gateway': {'listen': '127.0.0.1'}})
+        self.back('first')
+
+    def is_served(self):
+        with self.ours.inside():
+            return answers(self.gate)
+
+    def back(self, what):
+        began = time.monotonic()
+        eventually(self.is_served, 40, what)
+        print(f'# {what}: served after {time.monotonic() - began:.1f} s', flush=True)
+
+
+def restless(site, stop):
+    """An interface of the site that gets and loses an address all the time, as with containers that start and end."""
+    with site.inside():
+        ip('link', 'add', 'restless', 'type', 'bridge')
+        ip('link', 'set', 'restless', 'up')
+        while not stop.wait(0.2):
+            ip('address', 'add', '10.99.1.1/24', 'dev', 'restless')
+            ip('address', 'del', '10.99.1.1/24', 'dev', 'restless')
+        ip('link', 'del', 'restless')
+
+
+@test
+def other_addresses(stack):
+    """the gateway's machine gets another address, then both do: served again each time"""
+    away, stop = Away(stack), threading.Event()
+    other = threading.Thread(target=restless, args=(away.ours, stop))
+    other.start()
+    away.ours.move('10.99.0.121')
+    away.gateway.says('this machine has other addresses now (10.99.0.121', 5)
+    stop.set()
+    other.join()
+    away.back('gateway moved')
+    away.ours.move('10.99.0.122')
+    away.theirs.move('10.99.0.112')
+    away.back('both moved')
+
+
+@test
+def sleep(stack):
+    """provider and gateway sleep, one after the other begins: served again, by the same processes"""
+    away = Away(stack)
+    processes = away.provider.tree() + away.gateway.tree()
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(SLEEP_S)
+    for pid in processes:
+        os.kill(pid, signal.SIGCONT)
+    away.back('both slept')
+    time.sleep(1)
+    assert away.provider.tree() + away.gateway.tree() == processes, 'a worker was replaced'
+
+
+if __name__ == '__main__':
+    if os.geteuid() != 0 and 'AWAY' not in os.environ:      # with the rights to make networks, and the same name in all else
+        os.environ['AWAY'] = '1'
+        os.execvp('unshare', ['unshare', '--map-current-user', '--keep-caps', '--net', sys.executable, *sys.argv])
+    main()
