@@ -94,6 +94,7 @@ struct udx_stream {
 
         unsigned timeouts;              /* in a row */
         usec_t timeout_us;              /* retransmission; USEC_NEVER while nothing is out */
+        usec_t between_us;              /* the oldest packet once more, between two timeouts; USEC_NEVER: not now */
         usec_t tail_since_us;           /* last new packet or progress: tail loss is measured from here */
         usec_t sent_us;                 /* last data sent */
         usec_t pace_us;                 /* the pacer lets more go; USEC_NEVER: not waiting for it */

@@ -50,7 +50,7 @@ int udx_stream_new(struct udx_mux *mux, uint32_t local_id, void *context, struct
         stream->send_limit_bytes = UDX_BUFFER_MAX;
         stream->peer_window_bytes = UDX_BUFFER_MAX;
         stream->window_seq = UINT32_MAX;        /* before the first: any is news */
-        stream->timeout_us = stream->pace_us = stream->ack_late_us = USEC_NEVER;
+        stream->timeout_us = stream->between_us = stream->pace_us = stream->ack_late_us = USEC_NEVER;
         *stream_out = stream;
         return 0;
 }

@@ -205,6 +205,19 @@ static bool next_new(struct udx_stream *stream, size_t *len_out)
         return (*len_out || end_waits(stream)) && window_allows(stream, *len_out) && udx_recovery_reserve(&stream->recovery);
 }
 
+/* Between two timeouts: what both wait for, and neither moves. */
+static void send_oldest(struct filler *filler)
+{
+        struct udx_stream *stream = filler->stream;
+        usec_t timeout_us = stream->timeout_us;
+
+        if (udx_recovery_find(&stream->recovery, stream->recovery.una)->state != UDX_SENT_FLYING)
+                return;
+        resend(filler, stream->recovery.una);
+        stream->timeout_us = timeout_us;
+        stream->between_us = USEC_NEVER;
+}
+
 /* One packet beyond what the window allows, new if there is any (RFC 8985 7.3): its answer shows whether the tail was lost. */
 static void send_probe(struct filler *filler)
 {
@@ -213,10 +226,13 @@ static void send_probe(struct filler *filler)
 
         stream->probe_due = false;
         stream->probed = true;
+        stream->between_us = USEC_NEVER;
         if (!stream->recovery.flying.count)
                 return;
         stream->mux->counters.probes_sent++;
-        if (next_new(stream, &len))
+        if (stream->timeouts)
+                send_oldest(filler);
+        else if (next_new(stream, &len))
                 send_new(filler, len);
         else
                 resend(filler, stream->recovery.flying.tail);
