@@ -8,7 +8,7 @@
 #include "cleanup.h"
 #include "dht_sim.h"
 
-enum { STAYING = 3, KNOWN_MAX = 4096, IDEAL_OF = 50, BUCKETS = 256, YOUNG_S = 10 };
+enum { STAYING = 3, KNOWN_MAX = 4096, TABLES = 100, BUCKETS = 256, YOUNG_S = 10 };
 
 static const struct net_link wan = { .delay_us = 20000, .jitter_us = 5000, .reorder = true };
 
@@ -191,17 +191,17 @@ static unsigned ideal_of(const struct scale *s, unsigned node, uint8_t (*ids)[RP
         return sum;
 }
 
-/* The first after those that stay, and as many as are needed: any are as good, for all are replaced alike. */
+/* Of some, evenly chosen: the first ones have seen everybody come. */
 static void look_into_tables(struct scale *s)
 {
         static uint8_t ids[DHT_SIM_NODES_MAX][RPC_ID_BYTES];
+        unsigned step = MAX(s->spec->nodes / TABLES, 1U);
 
         for (unsigned i = 0; i < s->spec->nodes; i++)
                 rpc_node_id(&s->sim->nodes[s->members[i]].addr, ids[i]);
-        for (unsigned i = STAYING, seen = 0; i < s->spec->nodes && seen < IDEAL_OF; i++) {
+        for (unsigned i = STAYING; i < s->spec->nodes; i += step) {
                 if (net_now(s->sim->net) - s->born_us[s->members[i]] < MINUTES(1))
                         continue;       /* hardly anybody has heard of it, nor it of anybody */
-                seen++;
                 s->figures.ideal_entries += ideal_of(s, i, ids);
                 count_entries(s, s->sim->nodes[s->members[i]].dht);
         }
@@ -234,7 +234,7 @@ static void weigh(struct scale *s)
         size_t before = allocated();
 
         for (unsigned i = 0; i < count; i++)
-                dht_sim_kill(s->sim, s->members[i]);
+                dht_sim_kill(s->sim, s->members[i * (s->spec->nodes / count)]);
         s->figures.bytes_per_node = count ? (before - allocated()) / count : 0;
 }
 
