@@ -80,8 +80,12 @@ void child_kill(struct child *child, const char *why)
 
         if (child->pid <= 0)
                 return;
-        log_error(child->children->log, "%s (pid %d): %s: killed", child_name(child, name, sizeof(name)), child->pid, why);
         strike(child);
+        if (child->struck)
+                return;
+        child->struck = true;
+        log_error(child->children->log, "%s (pid %d): %s: killed%s", child_name(child, name, sizeof(name)), child->pid, why,
+                  child->state == CHILD_STOPPING ? "" : ", starting it again");
 }
 
 /* What @state has been waiting for did not come. */
@@ -102,6 +106,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 static void set_stuck(struct child *child)
 {
         child->sent_before = child->sent;
+        child->stuck_since_us = monotonic_us();
         ev_timer_again(child->children->loop, &child->stuck);
 }
 
@@ -114,17 +119,25 @@ static bool leaves_unread(const struct child *child)
 }
 
 /* What waits in our queue would have set the timer anew by going on. What waits in the kernel may have come just now, unless
- * nothing was sent since. */
+ * nothing was sent since, or that has been so too often. */
+static bool in_doubt(struct child *child, bool queued)
+{
+        return !queued && child->sent != child->sent_before && ++child->doubts < CHILD_DOUBTS;
+}
+
 void child_look(struct child *child)
 {
         bool queued = ipc_link_queued(&child->link), unread = queued || leaves_unread(child);
+        bool late = monotonic_us() - child->stuck_since_us > SECONDS(CHILD_STUCK_S + CHILD_LATE_S);
 
-        if (!unread)
+        if (!unread) {
                 ev_timer_stop(child->children->loop, &child->stuck);
-        else if (child->state == CHILD_STARTING || (!queued && child->sent != child->sent_before))
+                child->doubts = 0;
+        } else if (late || child->state == CHILD_STARTING || in_doubt(child, queued)) {
                 set_stuck(child);
-        else
+        } else {
                 child_kill(child, "takes no messages any more");
+        }
 }
 
 static void on_stuck(struct ev_loop *loop, ev_timer *timer, int events)
@@ -154,8 +167,10 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
                 ev_io_stop(loop, watcher);      /* it is dying: the reader sees the end */
                 return;
         }
-        if (child->link.queued_bytes < before)
+        if (child->link.queued_bytes < before) {
+                child->doubts = 0;
                 set_stuck(child);
+        }
         watch_queue(child);
 }
 
@@ -171,6 +186,23 @@ int child_send(struct child *child, enum ipc_type type, const void *payload, con
         if (r < 0 && r != -EPIPE)
                 child_kill(child, r == -ENOBUFS ? "takes no messages any more" : strerror(-r));
         return r;
+}
+
+void children_ping(struct children *children)
+{
+        struct ipc_ping ping = { .number = ++children->pings };
+
+        list_for_each(at, &children->all) {
+                struct child *child = list_entry(at, struct child, in_all);
+
+                if (child->state == CHILD_UP && child_alive(child))
+                        child_send(child, IPC_PING, &ping, NULL, 0);
+        }
+}
+
+static void on_ping(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        children_ping(timer->data);
 }
 
 static void on_ready(struct child *child)
@@ -247,14 +279,14 @@ static const char *how_it_ended(const struct child *child, int status, char *out
         return out;
 }
 
-/* @then: what happens next. */
+/* @then: what happens next; empty: nothing that child_kill() has not said. */
 static void log_death(const struct child *child, int status, const char *then)
 {
         char name[CHILD_NAME_MAX], how[128], worker[48], syscall[48];
         bool orderly = !child->denied.set && WIFEXITED(status) && WEXITSTATUS(status) == 0;
         const char *fields[] = { worker, child->denied.set ? syscall : NULL, NULL };
 
-        if (orderly && child->state == CHILD_STOPPING)
+        if ((orderly && child->state == CHILD_STOPPING) || (child->struck && !*then))
                 return;
         snprintf(worker, sizeof(worker), "HYPERGATE_WORKER=%s", ipc_role_name(child->role));
         snprintf(syscall, sizeof(syscall), "HYPERGATE_SYSCALL=%s", syscall_name(child->denied.syscall, child->denied.arch));
@@ -272,6 +304,8 @@ static void start_again(struct child *child, int status)
         child->failures = steady ? 0 : child->failures + 1;
         wait_us = child->failures < 2 ? 0 : backoff_us(child->failures - 1, MSEC(CHILD_FIRST_WAIT_MS),
                                                         MSEC(CHILD_LONGEST_WAIT_MS));
+        if (child->struck)
+                then[0] = '\0';
         if (wait_us)
                 snprintf(then, sizeof(then), "starting it again in %.1f s", to_seconds(wait_us));
         log_death(child, status, then);
@@ -300,7 +334,7 @@ static void on_exited(struct ev_loop *loop, ev_child *watcher, int revents)
         words_fini(&child->words, loop);
         close_link(child);
         if (child->state == CHILD_STOPPING) {
-                log_death(child, status, "it was stopping");
+                log_death(child, status, child->struck ? "" : "it was stopping");
                 free_child(child);
                 tell_when_all_ended(children);
         } else if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_BUILD && children->events->mismatched) {
@@ -374,8 +408,10 @@ static void start(struct child *child)
         int r;
 
         child->started_us = monotonic_us();
-        child->denied.set = false;
+        child->denied.set = child->struck = false;
         child->unconfigured = child->unintroduced = true;
+        child->links_before = children->links;
+        child->quarrels = child->doubts = 0;
         r = launch(child);
         if (r < 0) {
                 wait_us = backoff_us(++child->failures, MSEC(CHILD_FIRST_WAIT_MS), MSEC(CHILD_LONGEST_WAIT_MS));
@@ -472,6 +508,9 @@ int children_init(struct children *children, struct ev_loop *loop, const struct 
         *children = (struct children){ .loop = loop, .log = log, .libexec = libexec, .instance = instance,
                                        .events = events, .context = context };
         list_init(&children->all);
+        ev_timer_init(&children->ping, on_ping, CHILD_PING_S, CHILD_PING_S);
+        children->ping.data = children;
+        ev_timer_start(loop, &children->ping);
         children->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         return children->null_fd < 0 ? -errno : 0;
 }
@@ -490,5 +529,6 @@ void children_fini(struct children *children)
                 close_link(child);
                 free_child(child);
         }
+        ev_timer_stop(children->loop, &children->ping);
         close_fdp(&children->null_fd);
 }

@@ -20,7 +20,10 @@ enum {
         CHILD_LONGEST_WAIT_MS = 30000,
         CHILD_STEADY_S = 5,             /* having run this long, it starts from zero again */
         CHILD_READY_S = 20,             /* to begin and confine itself */
-        CHILD_STUCK_S = 10,             /* with messages waiting for it and none taken */
+        CHILD_PING_S = 20,              /* so often each has something to read; seldom, for it wakes all of them */
+        CHILD_STUCK_S = 15,             /* with messages waiting for it and none taken */
+        CHILD_DOUBTS = 3,               /* looks in a row that find it with something unread, though something new came each time */
+        CHILD_LATE_S = 2,               /* a timer that comes so late says that nobody ran, not only they */
         CHILD_KILL_S = 1,               /* past the deadline it was told to stop by, or after its link broke */
 };
 
@@ -41,6 +44,9 @@ struct child {
         void *context;                  /* whoever asked for it */
         struct ipc_begin begin;         /* how each of its lives begins */
         bool unconfigured, unintroduced;        /* in this life: the owner's marks */
+        uint64_t links_before;          /* this life: links up to that number were not its own */
+        unsigned quarrels;              /* lost_links.c */
+        usec_t quarrels_since_us;
 
         enum child_state state;
         pid_t pid;                      /* 0: not running; -1: it ended, its last words are being read */
@@ -52,6 +58,9 @@ struct child {
         ev_timer due;                   /* what @state says: start it, or kill it */
         ev_timer stuck;                 /* runs while messages wait for it, here or in the kernel */
         uint64_t sent, sent_before;     /* messages; when @stuck was last set */
+        usec_t stuck_since_us;          /* when that was */
+        unsigned doubts;
+        bool struck;                    /* killed by us, which has been said */
         struct words words;
         struct log_limit limit;
         struct {
@@ -75,7 +84,10 @@ struct children {
         const char *libexec;
         const char *instance;           /* for the list of processes */
         int null_fd;
+        ev_timer ping;
+        uint64_t pings;
         struct list all;
+        uint64_t links;                 /* made between them so far */
         bool stopping;
         const struct children_events *events;
         void *context;
@@ -107,10 +119,14 @@ bool child_alive(const struct child *child);
  * at what this returns (as ipc_link_send()), except to save work. */
 int child_send(struct child *child, enum ipc_type type, const void *payload, const int *fds, size_t fd_count);
 
-/* Whether it takes its messages: what a timer does some time after each. Kills one that has left them for CHILD_STUCK_S. */
+/* Gives each something to read, so that one that hangs is found though nobody has anything to say to it: a timer does. */
+void children_ping(struct children *children);
+
+/* Whether it takes its messages: what a timer does some time after each. Kills one that has left them for CHILD_STUCK_S of our
+ * own time: if we stood still as well (a frozen container, a machine that sleeps), it begins anew. */
 void child_look(struct child *child);
 
-/* Ends this life: SIGKILL. It is started again unless it was stopping. @why: for the log. */
+/* Ends this life: SIGKILL. It is started again unless it was stopping. @why: for the log, which says it once a life. */
 void child_kill(struct child *child, const char *why);
 
 /* "swarm worker", "forward worker 3". */

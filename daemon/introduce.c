@@ -29,12 +29,12 @@ bool introduce_meet(const struct child *a, const struct child *b)
 
 static void tell(struct child *child, const struct child *of, int fd)
 {
-        struct ipc_introduction who = { .role = of->role, .id = of->id };
+        struct ipc_introduction who = { .link = child->children->links, .role = of->role, .id = of->id };
 
         child_send(child, IPC_LINK, &who, &fd, 1);
 }
 
-static void introduce(struct child *a, struct child *b)
+void introduce(struct child *a, struct child *b)
 {
         int pair[2], r = ipc_link_pair(pair);
 
@@ -42,6 +42,7 @@ static void introduce(struct child *a, struct child *b)
                 child_kill(a->unintroduced ? a : b, strerror(-r));      /* it starts again, and this with it */
                 return;
         }
+        a->children->links++;
         tell(a, b, pair[0]);
         tell(b, a, pair[1]);
         close_fdp(&pair[0]);

@@ -8,6 +8,9 @@
  * the supervisor is out of it. */
 void introduce_new(struct children *children);
 
+/* Gives these two a new link, in the place of the one they had. */
+void introduce(struct child *a, struct child *b);
+
 /* Whether these two shall speak to each other. */
 bool introduce_meet(const struct child *a, const struct child *b);
 

@@ -99,6 +99,9 @@ static void on_message(void *context, struct child *child, struct ipc_received *
                 if (!known_take(&supervisor->known, IPC_PAYLOAD(message, struct ipc_swarm_known)))
                         child_kill(child, "knows nodes that can't be");
                 break;
+        case IPC_LINK_LOST:
+                lost_links_take(&supervisor->lost, child, IPC_PAYLOAD(message, struct ipc_link_lost));
+                break;
         case IPC_GATE_OPEN:
         case IPC_GATE_CLOSE:
                 on_gate(supervisor, message);
@@ -120,6 +123,7 @@ static void release(struct supervisor *supervisor)
         services_fini(&supervisor->services);
         seeds_fini(&supervisor->seeds);
         known_fini(&supervisor->known);
+        lost_links_fini(&supervisor->lost);
         names_fini(&supervisor->names);
         interfaces_fini(&supervisor->interfaces);
         status_fini(&supervisor->status);
@@ -279,6 +283,7 @@ static int init(struct supervisor *supervisor, const char *libexec)
                       conf->gateway.present && conf->provider.present ? FORWARDS_MAX / 2 : FORWARDS_MAX);
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, &supervisor->forwards, on_served,
                    on_moved, supervisor);
+        lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         watch(supervisor);
         return children_init(&supervisor->children, supervisor->loop, supervisor->log, libexec, conf->name, &events, supervisor);
 }

@@ -15,6 +15,7 @@
 #include "keys.h"
 #include "known.h"
 #include "log.h"
+#include "lost_links.h"
 #include "names.h"
 #include "services.h"
 #include "seeds.h"
@@ -28,6 +29,7 @@ struct supervisor {
         const struct keys *keys;
         struct swarm_sockets sockets;
         struct children children;
+        struct lost_links lost;
         struct child *swarm, *router, *resolve;         /* NULL: not needed (yet) */
         struct forwards forwards;
         struct gates gates;

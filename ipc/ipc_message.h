@@ -74,6 +74,8 @@ enum ipc_reason {
         X(CONF_BEGIN,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_generation,         0)    \
         X(CONF_END,         IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_generation,         0)    \
         X(STOP,             IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_stop,               0)    \
+        X(PING,             IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_ping,               0)    \
+        X(LINK_LOST,        IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_link_lost,          0)    \
         X(LOG,              IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_log,                0)    \
         X(DENIED,           IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_denied,             0)    \
         /* Swarm. */                                                                                                             \
@@ -149,8 +151,30 @@ struct ipc_ready {
 
 /* The fd is a link to the sibling of @role and @id. A second introduction of the same sibling replaces the first link. */
 struct ipc_introduction {
+        uint64_t link;                  /* counts up; both ends have the same */
         uint32_t role;                  /* enum ipc_role */
         uint32_t id;
+};
+
+/* Nothing to do but to read it: a worker that leaves it lying hangs. */
+struct ipc_ping {
+        uint64_t number;
+};
+
+enum ipc_lost {
+        IPC_LOST_GONE,                  /* the other end is closed: mostly the sibling is dead, and the supervisor knows */
+        IPC_LOST_BROKEN,                /* the sibling broke the rules, and we closed it */
+        IPC_LOST_NO_MEMORY,             /* we couldn't take it */
+        IPC_LOSTS,
+};
+
+/* The link of that introduction is over, though neither side was told to stop. */
+struct ipc_link_lost {
+        uint64_t link;
+        uint32_t role;                  /* the sibling's */
+        uint32_t id;
+        uint32_t why;                   /* enum ipc_lost */
+        uint32_t pad;
 };
 
 struct ipc_generation {

@@ -2,7 +2,8 @@
 /* A swarm worker without a network, to test the supervisor and the other workers with: it logs what it is told, offers a
  * route for each bootstrap node's port through a provider that is not there, and answers each client by itself.
  *
- * SIGUSR1: makes a system call it may not make. SIGUSR2: breaks the rules of its link. */
+ * SIGUSR1: makes a system call it may not make. SIGUSR2: breaks the rules of its link. SIGWINCH: those of its link to the router
+ * worker. SIGURG: lets go of that link. SIGHUP: turns in a circle for ever. */
 #include <ev.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ struct fake {
                 uint16_t port, gates[16];
                 char seed[2][17];
         } conf;
-        ev_signal deny, lie;
+        ev_signal deny, lie, lie_aside, let_go, hang;
         struct {
                 struct worker_link *forward;
                 struct ipc_service_held held;
@@ -222,6 +223,28 @@ static void on_lie(struct ev_loop *loop, ev_signal *watcher, int events)
                 abort();
 }
 
+static void on_lie_aside(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+        static const uint32_t nonsense[] = { IPC_ADVERTISE, 1 };
+        const struct fake *fake = watcher->data;
+
+        if (write(fake->router->ipc.fd, nonsense, sizeof(nonsense)) < 0)
+                abort();
+}
+
+static void on_let_go(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+        const struct fake *fake = watcher->data;
+
+        shutdown(fake->router->ipc.fd, SHUT_RDWR);
+}
+
+static _Noreturn void on_hang(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+        for (;;)
+                __asm__ volatile("");
+}
+
 static void watch(struct fake *fake, ev_signal *watcher, int number,
                   void (*handler)(struct ev_loop *loop, ev_signal *signal, int events))
 {
@@ -253,6 +276,9 @@ int main(void)
         ev_init(&fake.arrival.again, on_again);
         watch(&fake, &fake.deny, SIGUSR1, on_deny);
         watch(&fake, &fake.lie, SIGUSR2, on_lie);
+        watch(&fake, &fake.lie_aside, SIGWINCH, on_lie_aside);
+        watch(&fake, &fake.let_go, SIGURG, on_let_go);
+        watch(&fake, &fake.hang, SIGHUP, on_hang);
         worker_confine(&fake.worker, &confinement);
         code = worker_run(&fake.worker, &handlers, &fake);
         worker_end(&fake.worker);

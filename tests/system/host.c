@@ -130,20 +130,40 @@ static void keep_log(struct host *host, const struct ipc_log *log)
         memcpy(host->log + len + log->text_len - 1, "\n", 2);
 }
 
-/* The next message but log lines, which are kept. False: none within @patience_ms. */
+/* As a line of the log, too: few tests are about it. */
+static void keep_lost(struct host *host, const struct ipc_link_lost *lost)
+{
+        static const char *const why[IPC_LOSTS] = { "is gone", "broke the rules", "found no memory" };
+        size_t len = strlen(host->log);
+
+        check(lost->why < IPC_LOSTS);
+        snprintf(host->log + len, sizeof(host->log) - len, "LINK_LOST: %s worker %u %s\n", ipc_role_name(lost->role), lost->id,
+                 why[lost->why]);
+}
+
+static bool kept(struct host *host, const struct ipc_received *message)
+{
+        if (message->type == IPC_LOG)
+                keep_log(host, IPC_PAYLOAD(message, struct ipc_log));
+        else if (message->type == IPC_LINK_LOST)
+                keep_lost(host, IPC_PAYLOAD(message, struct ipc_link_lost));
+        else
+                return false;
+        return true;
+}
+
+/* The next message but log lines and lost links, which are kept. False: none within @patience_ms. */
 static bool next_message(struct host *host, struct ipc_link *link, int patience_ms, struct ipc_received *message)
 {
         for (;;) {
                 struct pollfd ready = { .fd = link->fd, .events = POLLIN };
                 int r = ipc_link_receive(link, message);
 
-                if (r == 1 && message->type != IPC_LOG)
+                if (r == 1 && !kept(host, message))
                         return true;
-                if (r == 1)
-                        keep_log(host, IPC_PAYLOAD(message, struct ipc_log));
-                else if (r < 0)
+                if (r < 0)
                         test_fail(__FILE__, __LINE__, "the worker's link broke: %d; it logged:\n%s", r, host->log);
-                else if (poll(&ready, 1, patience_ms) == 0)
+                if (r == 0 && poll(&ready, 1, patience_ms) == 0)
                         return false;
         }
 }
@@ -179,9 +199,9 @@ void host_expect_log(struct host *host, const char *text)
                 struct ipc_received message;
                 int r = ipc_link_receive(&host->worker, &message);
 
-                if (r == 1 && message.type == IPC_LOG)
-                        keep_log(host, IPC_PAYLOAD(&message, struct ipc_log));
-                else if (r != 0 || poll(&ready, 1, PATIENCE_MS) == 0)
+                if (r == 1 && kept(host, &message))
+                        continue;
+                if (r != 0 || poll(&ready, 1, PATIENCE_MS) == 0)
                         test_fail(__FILE__, __LINE__, "it did not log \"%s\" but:\n%s", text, host->log);
         }
 }

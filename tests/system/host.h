@@ -11,7 +11,7 @@ struct host {
         pid_t pid;
         enum ipc_role role;
         struct ipc_link worker;         /* as its supervisor */
-        char log[8192];                 /* all it logged, a line each: message, then " FIELD=value" */
+        char log[8192];                 /* all it logged, a line each: message, then " FIELD=value"; and its lost links */
 };
 
 /* Starts $WORKER with BEGIN (of @duty, for @ports up to a 0 or NULL), and waits until it is READY. @fd_limit: RLIMIT_NOFILE, 0: as

@@ -230,6 +230,30 @@ def a_worker_that_breaks_the_rules_is_killed(folder, started):
 
 
 @test
+def a_worker_that_breaks_the_rules_of_a_sibling_is_replaced_and_they_meet_again(folder, started):
+    instance, ports = start_gateway(folder, started)
+    liar, router = instance.worker('swarm'), instance.worker('router')
+    os.kill(liar, signal.SIGWINCH)
+    instance.expect(r'swarm worker \(pid %d\): broke the rules of its link to the router worker: killed, starting it again' % liar)
+    instance.replaced(liar, 'swarm')
+    instance.expect(r'swarm worker: met the router worker')
+    fetch_until(ports[0], HELLO)
+    check(instance.worker('router') == router, 'the router worker was disturbed')
+    check(instance.text().count('pid %d)' % liar) == 1, 'more than one line about it')
+
+
+@test
+def workers_that_lose_each_other_are_introduced_again(folder, started):
+    instance, ports = start_gateway(folder, started)
+    swarm, router = instance.worker('swarm'), instance.worker('router')
+    os.kill(swarm, signal.SIGURG)
+    instance.expect(r'swarm worker and router worker lost each other, though both live: introduced again')
+    instance.expect(r'swarm worker: met the router worker')
+    fetch_until(ports[0], HELLO)
+    check([instance.worker('swarm'), instance.worker('router')] == [swarm, router], 'one was replaced')
+
+
+@test
 def a_worker_that_can_not_live_is_started_ever_later(folder, started):
     place = place_of_workers(folder, router='echo "no luck \\033[31m" >&2; exit 3')
     instance = start(folder, started, 'gateway: {}\n', free_ports(1), place)
@@ -480,16 +504,22 @@ def a_root_that_stays_root_has_workers_without_capabilities(folder, started):
 
 
 @test
-def a_worker_that_falls_silent_does_not_hold_up_the_rest_and_is_replaced(folder, started):
+def workers_that_hang_do_not_hold_up_the_rest_and_are_replaced(folder, started):
     instance, ports = start_gateway(folder, started, gates=2)
-    pid = instance.worker('router')
-    os.kill(pid, signal.SIGSTOP)
+    swarm, router, resolve = (instance.worker(role) for role in ('swarm', 'router', 'resolve'))
+    os.kill(router, signal.SIGSTOP)
+    os.kill(resolve, signal.SIGSTOP)
     check(fetch(ports[0]) == HELLO and fetch(ports[1]) == HELLO, 'gates')
-    os.kill(instance.worker('swarm'), signal.SIGKILL)           # now there is something to tell it
-    instance.expect(r'router worker \(pid %d\): takes no messages any more: killed' % pid, 2 * PATIENCE)
-    instance.replaced(pid, 'router')
+    os.kill(swarm, signal.SIGHUP)                               # runs, and never looks up
+    for pid in swarm, router, resolve:
+        instance.from_start()
+        instance.expect(r'worker \(pid %d\): takes no messages any more: killed, starting it again' % pid, 3 * PATIENCE)
+        check(instance.text().count('pid %d)' % pid) == 1, 'more than one line about it')
+    for pid, role in (swarm, 'swarm'), (router, 'router'), (resolve, 'resolve'):
+        instance.replaced(pid, role)
     for port in ports:
         fetch_until(port, HELLO)
+    check(len(instance.text().split('takes no messages')) == 4, 'somebody else was killed')
 
 
 run()

@@ -139,6 +139,75 @@ TEST(a_child_that_leaves_one_message_unread_for_long_is_killed)
         world_end(&world);
 }
 
+TEST(who_is_told_something_new_before_each_look_is_not_believed_for_ever)
+{
+        struct ipc_generation generation = { 0 };
+        struct world world;
+
+        world_begin(&world, IPC_RESOLVE);
+        give_process(&world);
+        child_send(&world.child, IPC_CONF_BEGIN, &generation, NULL, 0);
+        for (unsigned i = 1; i < CHILD_DOUBTS; i++) {
+                child_send(&world.child, IPC_CONF_END, &generation, NULL, 0);
+                check(world_fire(&world, &world.child.stuck));
+                check(*world_logged(&world) == '\0');
+        }
+        child_send(&world.child, IPC_CONF_END, &generation, NULL, 0);
+        check(world_fire(&world, &world.child.stuck));
+        check(was_killed(&world));
+        world_end(&world);
+}
+
+TEST(one_that_hangs_is_found_by_a_ping_and_told_of_once)
+{
+        struct ipc_received message;
+        struct world world;
+
+        world_begin(&world, IPC_ROUTER);
+        give_process(&world);
+        children_ping(&world.children);
+        check_equal(world_told(&world, &message), IPC_PING);
+        check(world_fire(&world, &world.child.stuck));
+        check(*world_logged(&world) == '\0' && !ev_is_active(&world.child.stuck));     /* it was read */
+        children_ping(&world.children);
+        check(world_fire(&world, &world.child.stuck));
+        check(strstr(world_logged(&world), "takes no messages any more: killed, starting it again"));
+        child_kill(&world.child, "once more");
+        check(*world_logged(&world) == '\0');
+        check(was_killed(&world));
+        world_end(&world);
+}
+
+TEST(who_starts_or_stops_is_not_pinged)
+{
+        static const enum child_state states[] = { CHILD_WAITING, CHILD_STARTING, CHILD_STOPPING };
+        struct ipc_received message;
+        struct world world;
+
+        world_begin(&world, IPC_ROUTER);
+        for (size_t i = 0; i < 3; i++) {
+                world.child.state = states[i];
+                children_ping(&world.children);
+                check_equal(world_told(&world, &message), IPC_NOTHING);
+        }
+        world_end(&world);
+}
+
+TEST(after_a_time_in_which_nobody_ran_nobody_is_killed_for_it)
+{
+        struct world world;
+
+        world_begin(&world, IPC_ROUTER);
+        give_process(&world);
+        children_ping(&world.children);
+        world.child.stuck_since_us -= SECONDS(CHILD_STUCK_S + CHILD_LATE_S) + 1;        /* the timer could not fire in time */
+        check(world_fire(&world, &world.child.stuck));
+        check(*world_logged(&world) == '\0' && ev_is_active(&world.child.stuck));
+        check(world_fire(&world, &world.child.stuck));          /* from then on it counts */
+        check(was_killed(&world));
+        world_end(&world);
+}
+
 static struct child child_of(enum ipc_role role, struct forward *forward)
 {
         return (struct child){ .role = role, .context = forward };

@@ -20,10 +20,32 @@ static void on_no_time(struct ev_loop *loop, ev_timer *timer, int events)
 {
 }
 
-void world_begin(struct world *world, enum ipc_role role)
+void world_child(struct world *world, struct child *child, struct ipc_link *worker, enum ipc_role role, uint32_t id)
 {
         int pair[2];
 
+        check_equal(ipc_link_pair(pair), 0);
+        *child = (struct child){ .children = &world->children, .role = role, .id = id, .state = CHILD_UP };
+        list_push_back(&world->children.all, &child->in_all);
+        ipc_link_init(&child->link, pair[0], IPC_SUPERVISOR, role, id);
+        ipc_link_init(worker, pair[1], role, IPC_SUPERVISOR, 0);
+        ev_init(&child->readable, on_nothing);
+        ev_init(&child->writable, on_nothing);
+        ev_timer_init(&child->stuck, on_stuck, 0, CHILD_STUCK_S);
+        child->stuck.data = child;
+        ev_init(&child->due, on_no_time);
+}
+
+void world_child_end(struct world *world, struct child *child, struct ipc_link *worker)
+{
+        ev_timer_stop(world->loop, &child->stuck);
+        ev_io_stop(world->loop, &child->writable);
+        ipc_link_fini(&child->link);
+        ipc_link_fini(worker);
+}
+
+void world_begin(struct world *world, enum ipc_role role)
+{
         *world = (struct world){ .loop = ev_loop_new(EVFLAG_AUTO), .stderr_fd = dup(STDERR_FILENO),
                                  .log_fd = memfd_create("log", MFD_CLOEXEC) };
         check(world->loop && world->stderr_fd >= 0 && world->log_fd >= 0);
@@ -31,24 +53,12 @@ void world_begin(struct world *world, enum ipc_role role)
         log_init(&world->log, NULL);
         world->children = (struct children){ .loop = world->loop, .log = &world->log };
         list_init(&world->children.all);
-        check_equal(ipc_link_pair(pair), 0);
-        world->child = (struct child){ .children = &world->children, .role = role, .id = 1, .state = CHILD_UP };
-        list_push_back(&world->children.all, &world->child.in_all);
-        ipc_link_init(&world->child.link, pair[0], IPC_SUPERVISOR, role, 1);
-        ipc_link_init(&world->worker, pair[1], role, IPC_SUPERVISOR, 0);
-        ev_init(&world->child.readable, on_nothing);
-        ev_init(&world->child.writable, on_nothing);
-        ev_timer_init(&world->child.stuck, on_stuck, 0, CHILD_STUCK_S);
-        world->child.stuck.data = &world->child;
-        ev_init(&world->child.due, on_no_time);
+        world_child(world, &world->child, &world->worker, role, 1);
 }
 
 void world_end(struct world *world)
 {
-        ev_timer_stop(world->loop, &world->child.stuck);
-        ev_io_stop(world->loop, &world->child.writable);
-        ipc_link_fini(&world->child.link);
-        ipc_link_fini(&world->worker);
+        world_child_end(world, &world->child, &world->worker);
         dup2(world->stderr_fd, STDERR_FILENO);
         close(world->stderr_fd);
         close(world->log_fd);

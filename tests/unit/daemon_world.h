@@ -21,6 +21,10 @@ struct world {
 void world_begin(struct world *world, enum ipc_role role);
 void world_end(struct world *world);
 
+/* One more; @worker: the other end of its link. */
+void world_child(struct world *world, struct child *child, struct ipc_link *worker, enum ipc_role role, uint32_t id);
+void world_child_end(struct world *world, struct child *child, struct ipc_link *worker);
+
 /* All that was logged since the last call. */
 const char *world_logged(struct world *world);
 

@@ -39,7 +39,7 @@ void inside_depart(struct inside *inside, enum ipc_role role)
 
 void inside_introduce(struct inside *inside, enum ipc_role role)
 {
-        struct ipc_introduction who = { .role = role, .id = 1 };
+        struct ipc_introduction who = { .link = ++inside->links, .role = role, .id = 1 };
         int fds[2];
 
         must(ipc_link_pair(fds) == 0);

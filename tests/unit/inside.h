@@ -8,6 +8,7 @@
 struct inside {
         struct worker *worker;
         struct ipc_link others[IPC_ROLES];      /* by role; the supervisor always, siblings once introduced */
+        uint64_t links;                 /* the number of the last introduction */
 };
 
 /* @worker begins as @role of @duty, id 1. */

@@ -124,6 +124,41 @@ TEST(one_that_is_no_gateway_any_more_knows_no_routes)
         finish();
 }
 
+/* What the supervisor was told of lost links: the last of them; false: nothing. */
+static bool lost(struct ipc_link_lost *lost_out)
+{
+        struct ipc_received message;
+        bool any = false;
+
+        while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
+                if (message.type == IPC_LINK_LOST) {
+                        *lost_out = *IPC_PAYLOAD(&message, struct ipc_link_lost);
+                        any = true;
+                }
+                ipc_received_fini(&message);
+        }
+        return any;
+}
+
+TEST(a_sibling_that_lies_or_is_gone_is_told_to_the_supervisor)
+{
+        static const uint32_t nonsense = 1;
+        struct ipc_link_lost said;
+
+        begin(NULL);
+        inside_introduce(&inside, IPC_SWARM);
+        inside_introduce(&inside, IPC_FORWARD);
+        turn();
+        check(!lost(&said));
+        inside_send_raw(&inside, IPC_SWARM, IPC_ADVERTISE, &nonsense, sizeof(nonsense), NULL, 0);
+        turn();
+        check(lost(&said) && said.role == IPC_SWARM && said.id == 1 && said.why == IPC_LOST_BROKEN && said.link == inside.links - 1);
+        inside_depart(&inside, IPC_FORWARD);
+        turn();
+        check(lost(&said) && said.role == IPC_FORWARD && said.why == IPC_LOST_GONE && said.link == inside.links);
+        finish();
+}
+
 TEST(gates_that_a_configuration_does_not_list_are_held_by_nobody)
 {
         struct ipc_router_gate gate = { .gate_port = GATE, .forward = 1 };

@@ -76,11 +76,28 @@ static void depart(struct worker_link *link)
         free(link);
 }
 
+static void tell_lost(struct worker *worker, const struct ipc_introduction *who, enum ipc_lost why)
+{
+        struct ipc_link_lost lost = { .link = who->link, .role = who->role, .id = who->id, .why = why };
+
+        worker_send(&worker->supervisor, IPC_LINK_LOST, &lost, NULL, 0);
+}
+
+/* It was to last: the supervisor hears of it before the sibling can see its end. */
+static void lose(struct worker_link *link, enum ipc_lost why)
+{
+        struct ipc_introduction who = { .link = link->number, .role = link->ipc.peer, .id = link->ipc.id };
+
+        if (link != &link->worker->supervisor)
+                tell_lost(link->worker, &who, why);
+        else if (why == IPC_LOST_BROKEN)
+                worker_log(link->worker, LOG_ERR, NULL, "the supervisor broke the rules of the link: closed");
+        depart(link);
+}
+
 void worker_disown(struct worker_link *link)
 {
-        worker_log(link->worker, LOG_ERR, NULL, "%s worker %u broke the rules of the link: closed",
-                   ipc_role_name(link->ipc.peer), link->ipc.id);
-        depart(link);
+        lose(link, IPC_LOST_BROKEN);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
@@ -91,7 +108,7 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
         if (r == 0)
                 ev_io_stop(loop, watcher);
         else if (r != -EAGAIN)
-                depart(link);
+                lose(link, IPC_LOST_GONE);
 }
 
 int worker_send(struct worker_link *link, enum ipc_type type, const void *payload, const int *fds, size_t fd_count)
@@ -118,10 +135,11 @@ static void on_introduction(struct worker *worker, struct ipc_received *message)
                 depart(old);
         link = calloc(1, sizeof(*link));
         if (!link) {
-                worker_log(worker, LOG_ERR, NULL, "no memory for a link");
+                tell_lost(worker, who, IPC_LOST_NO_MEMORY);
                 return;         /* the descriptor closes, and the sibling sees that we are gone */
         }
         link->worker = worker;
+        link->number = who->link;
         ipc_link_init(&link->ipc, ipc_received_take_fd(message, 0), worker->role, (enum ipc_role)who->role, who->id);
         list_push_back(&worker->links, &link->in_links);
         watch(link);
@@ -147,6 +165,8 @@ static bool dispatch(struct worker_link *link, struct ipc_received *message)
                 on_introduction(worker, message);
         else if (message->type == IPC_STOP)
                 on_stop(worker, IPC_PAYLOAD(message, struct ipc_stop));
+        else if (message->type == IPC_PING)
+                return true;            /* to have read it is the answer */
         else if (handler)
                 handler(worker->context, link, message);
         else
@@ -178,7 +198,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
                 if (r == 0)
                         return;
                 if (r < 0 && r != -EPROTO) {
-                        depart(link);
+                        lose(link, IPC_LOST_GONE);
                         return;
                 }
                 handled = r > 0 && dispatch(link, &message);

@@ -43,6 +43,7 @@ struct worker_link {
         struct list in_links;
         ev_io readable, writable;
         struct worker *worker;
+        uint64_t number;                /* of its introduction */
         void *context;                  /* for whoever handles it */
 };
 
@@ -94,7 +95,7 @@ int worker_send(struct worker_link *link, enum ipc_type type, const void *payloa
 /* The link to that sibling, or NULL. */
 struct worker_link *worker_find(struct worker *worker, enum ipc_role role, uint32_t id);
 
-/* Ends the link: what it said can't be believed. Counts as departed. */
+/* Ends the link: what it said can't be believed. Counts as departed, and the supervisor replaces who said it. */
 void worker_disown(struct worker_link *link);
 
 /* One line to the supervisor, who writes it to the journal. @fields: "NAME=value" strings, NULL at the end, or NULL. */
