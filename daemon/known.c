@@ -130,6 +130,14 @@ static bool is_possible(const struct ipc_swarm_known *nodes)
         return true;
 }
 
+/* 0, or why it is not there. */
+static int store(const struct known *known, const uint8_t half[HALF_BYTES])
+{
+        ssize_t len = pwrite(known->fd, half, HALF_BYTES, known->number % 2 ? HALF_BYTES : 0);
+
+        return len == HALF_BYTES ? 0 : len < 0 ? errno : ENOSPC;
+}
+
 bool known_take(struct known *known, const struct ipc_swarm_known *nodes)
 {
         uint8_t half[HALF_BYTES];
@@ -139,8 +147,9 @@ bool known_take(struct known *known, const struct ipc_swarm_known *nodes)
         known->nodes = *nodes;
         known->number++;
         half_write(known, half);
-        /* A full disk costs what this would have brought, and it is asked again in minutes. */
-        if (known->fd >= 0 && pwrite(known->fd, half, sizeof(half), known->number % 2 ? HALF_BYTES : 0) != sizeof(half))
+        /* A full disk costs what this would have brought; the next, in minutes, goes to the same half. */
+        known->error = known->fd >= 0 ? store(known, half) : 0;
+        if (known->error)
                 known->number--;
         return true;
 }

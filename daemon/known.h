@@ -19,6 +19,7 @@ struct known {
         uint64_t number;                /* of the newest half */
         uint8_t network[16];            /* which bootstrap nodes they go with: others are another network */
         struct ipc_swarm_known nodes;   /* its @count is 0 when none are known */
+        int error;                      /* of the last write; 0: they are stored */
 };
 
 /* Opens or makes the file at @path (NULL: none): 0600, of @uid:@gid, for this process alone, and reads it. What belongs to other
@@ -26,7 +27,8 @@ struct known {
 int known_init(struct known *known, const char *path, uid_t uid, gid_t gid, const struct conf *conf);
 void known_fini(struct known *known);
 
-/* What a swarm worker says it knows: kept, and stored. False: no worker of ours says that. */
+/* What a swarm worker says it knows: kept, and stored; if that fails, @error says why, and what was stored before stays. False:
+ * no worker of ours says that. */
 bool known_take(struct known *known, const struct ipc_swarm_known *nodes);
 
 #endif

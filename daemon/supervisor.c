@@ -85,6 +85,24 @@ static void on_gate(struct supervisor *supervisor, const struct ipc_received *me
         status_touch(&supervisor->status);
 }
 
+/* A disk that is full is told of when it becomes so, and when it no longer is. */
+static void on_known(struct supervisor *supervisor, struct child *child, const struct ipc_swarm_known *nodes)
+{
+        const struct conf *conf = supervisor->conf;
+        int before = supervisor->known.error, now;
+
+        if (!known_take(&supervisor->known, nodes)) {
+                child_kill(child, "knows nodes that can't be");
+                return;
+        }
+        now = supervisor->known.error;
+        if (now && !before)
+                log_warning(supervisor->log, "%s/%s.nodes: %s: what was stored before stays; trying again within minutes",
+                            conf->state_directory, conf->name, strerror(now));
+        else if (!now && before)
+                log_notice(supervisor->log, "%s/%s.nodes: stored again", conf->state_directory, conf->name);
+}
+
 static void on_message(void *context, struct child *child, struct ipc_received *message)
 {
         struct supervisor *supervisor = context;
@@ -96,8 +114,7 @@ static void on_message(void *context, struct child *child, struct ipc_received *
                 status_swarm(&supervisor->status, IPC_PAYLOAD(message, struct ipc_swarm_status));
                 break;
         case IPC_SWARM_KNOWN:
-                if (!known_take(&supervisor->known, IPC_PAYLOAD(message, struct ipc_swarm_known)))
-                        child_kill(child, "knows nodes that can't be");
+                on_known(supervisor, child, IPC_PAYLOAD(message, struct ipc_swarm_known));
                 break;
         case IPC_LINK_LOST:
                 lost_links_take(&supervisor->lost, child, IPC_PAYLOAD(message, struct ipc_link_lost));

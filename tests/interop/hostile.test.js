@@ -6,11 +6,11 @@ const Hyperswarm = require('hyperswarm')
 const { assert, test, eventually, sleep } = require('./tap')
 const { sha256, bytesOf, service, serveEcho, talk, freePort, listens } = require('./net-tools')
 const { testnet } = require('./testnet')
-const { newSecret, startInstance } = require('./hypergate')
+const { memoryFactor, newSecret, startInstance } = require('./hypergate')
 const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, router, frame, Link, either, openBody } = require('./double/protocol')
 
 const MB = 1024 * 1024
-const GROWTH_MAX_KIB = 48 * 1024
+const GROWTH_MAX_KIB = 48 * 1024 * memoryFactor()
 
 // A peer with the secret. attack(link) runs once on each connection that is authorised, answer(link, frame) on each frame.
 class Rogue {

@@ -29,6 +29,22 @@ def test(function):
     return function
 
 
+def sanitized():
+    """Whether the processes are of a build with sanitizers."""
+    with open(binary(), 'rb') as file:
+        return b'__asan_init' in file.read()
+
+
+def memory_factor():
+    """By how much more a process may grow: the sanitizers' runtime keeps some of what was freed, and a wall around each piece."""
+    return 4 if sanitized() else 1
+
+
+def test_of_what_ships(function):
+    """A test of a limit that the sanitizers' runtime, which has its own memory, does not keep."""
+    return function if sanitized() else test(function)
+
+
 def run(function, stack):
     """What the instances said last is told with the failure; after this they are stopped, which may fail as well."""
     try:

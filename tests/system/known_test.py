@@ -50,5 +50,28 @@ def other_bootstrap_nodes_are_another_network(stack):
     assert 'DHT reached' not in again.log()
 
 
+@test
+def a_full_disk(stack):
+    """a state directory without room: one line says it, everything works, nothing half-written stays, and later it is stored"""
+    state = tempfile.mkdtemp(prefix='hypergate-test-')
+    stack.callback(os.rmdir, state)
+    # Its own mount namespace, in which that folder is a page large, and full.
+    mount = f'mount -t tmpfs -o size=4k,mode=777 none {state} && head -c 4096 /dev/zero >{state}/filler && exec "$0" "$@"'
+    gateway = start_instance(stack, 'gateway', new_secret(), {'bootstrap': [start_dht(stack, 4)], 'stateDirectory': state,
+                                                              'logLevel': 'info', 'gateway': {}},
+                             under=['unshare', '--mount', 'sh', '-c', mount])
+    gateway.says('ready: ')
+    inside = f'/proc/{gateway.process.pid}/root{state}'
+    said = gateway.says('gateway.gateway.seed: ')
+    assert len(said) == 1 and 'No space left on device: this identity lasts until the next start only' in said[0], said
+    assert len(gateway.says('gateway.nodes: No space left on device: what was stored before stays')) == 1
+    gateway.says('announced on the DHT')
+    assert sorted(os.listdir(inside)) == ['filler', 'gateway.nodes'] and os.path.getsize(f'{inside}/gateway.nodes') == 0
+    os.remove(f'{inside}/filler')
+    gateway.says('gateway.nodes: stored again', 30)
+    assert os.path.getsize(f'{inside}/gateway.nodes') > 0
+    assert gateway.log().count('No space left') == 2, 'said more than once'
+
+
 if __name__ == '__main__':
     main()

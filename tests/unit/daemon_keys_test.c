@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -116,6 +118,24 @@ TEST(what_is_no_identity_is_not_used_and_not_replaced)
         check_equal(symlink("/etc/passwd", place.path), 0);
         check_equal(keys_identity(place.path, geteuid(), getegid(), seed), KEYS_MALFORMED);
         check(sodium_is_zero(seed, sizeof(seed)));
+}
+
+TEST(an_identity_that_a_full_disk_does_not_take_leaves_nothing_half_written)
+{
+        cleanup_with(drop_place) struct place place;
+        uint8_t seed[KEYS_BYTES] = { 0 };
+
+        make_place(&place);
+        signal(SIGXFSZ, SIG_IGN);
+        for (rlim_t room = 0; room < KEYS_BYTES; room += 5) {
+                check_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ room, RLIM_INFINITY }), 0);
+                check_equal(keys_identity(place.path, geteuid(), getegid(), seed), KEYS_REFUSED);
+                check(errno == (room ? ENOSPC : EFBIG));
+                check(sodium_is_zero(seed, sizeof(seed)));
+                check_equal(access(place.path, F_OK), -1);
+        }
+        check_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY }), 0);
+        check_equal(keys_identity(place.path, geteuid(), getegid(), seed), KEYS_MADE);
 }
 
 TEST(without_a_folder_the_system_refuses)

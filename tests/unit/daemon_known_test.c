@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -106,6 +108,42 @@ TEST(known_write_that_was_cut_off_leaves_what_was_before)
                 start(&known, &place, &home);
                 check_equal(pwrite(known.fd, &byte, 1, at), 1);
         }
+        known_fini(&known);
+        got = found(&place, &home);
+        check_bytes(&got, &after, sizeof(after));
+}
+
+/* Files may not grow beyond @bytes: to a writer that is a full disk, in the middle of a write if need be. */
+static void limit_files(rlim_t bytes)
+{
+        struct rlimit limit = { .rlim_cur = bytes, .rlim_max = RLIM_INFINITY };
+
+        signal(SIGXFSZ, SIG_IGN);
+        check_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+TEST(known_nodes_that_a_full_disk_does_not_take_leave_what_was_before_and_come_later)
+{
+        struct ipc_swarm_known before = nodes_of(5, 1), after = nodes_of(6, 2), got;
+        struct known known;
+        PLACE(place);
+
+        start(&known, &place, &home);
+        check(known_take(&known, &before));             /* the first goes to the second half */
+        check(known_take(&known, &before));
+        for (rlim_t room = 0; room < 1024; room += 93) {
+                limit_files(room);
+                check(known_take(&known, &after));
+                check(known.error != 0);
+                check_bytes(&known.nodes, &after, sizeof(after));       /* for the next swarm worker */
+                limit_files(RLIM_INFINITY);
+                known_fini(&known);
+                got = found(&place, &home);
+                check_bytes(&got, &before, sizeof(before));
+                start(&known, &place, &home);
+        }
+        check(known_take(&known, &after));
+        check_equal(known.error, 0);
         known_fini(&known);
         got = found(&place, &home);
         check_bytes(&got, &after, sizeof(after));

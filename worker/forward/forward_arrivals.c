@@ -366,6 +366,7 @@ void arrivals_closed(struct arrivals *arrivals, const struct ipc_channel_closed 
                 .sent_bytes = closed->sent_bytes,
                 .received_bytes = closed->received_bytes,
                 .duration_us = closed->duration_us,
+                .limit_told_us = &arrivals->limit_told_us,
         });
         arrival_free(arrival);
 }

@@ -24,6 +24,7 @@ struct arrivals {
         struct heap deadlines;          /* of connections being made */
         struct list pending_all;
         size_t pending;
+        usec_t limit_told_us;
 };
 
 /* Keeps @worker and @watch. */

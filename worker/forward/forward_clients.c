@@ -422,6 +422,7 @@ static void client_conclude(struct client *client, const struct log_channel *how
         channel.gate_port = client->gate_port;
         channel.remote = &client->remote;
         channel.peer = client->peer;
+        channel.limit_told_us = &client->clients->limit_told_us;
         log_channel(client->clients->worker, &channel);
         client_step(client, CLIENT_ENDED);
 }

@@ -30,6 +30,7 @@ struct clients {
         struct heap deadlines;          /* of clients that wait */
         struct heap retries;            /* of gates whose clients wait */
         uint64_t last_number;
+        usec_t limit_told_us;
 };
 
 /* Seeds its maps from @random, which is kept, and so are @worker and @watch. */

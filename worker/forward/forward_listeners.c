@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "run_memory.h"
+
 enum { ACCEPTS_PER_TURN = 64 }; /* of one listener, then the others have their turn */
 
 #define PAUSE_BUSY_US MSEC(10)          /* the swarm worker is behind: it reads a full link in about that time */
@@ -90,6 +92,10 @@ static void on_ready(struct watched *watched, uint32_t events)
                 }
                 if (worker_fds_short(listeners->worker)) {      /* asked first: who is accepted can't go back to the backlog */
                         accept_failed(listener, EMFILE, now.mono_us);
+                        return;
+                }
+                if (run_memory_short()) {
+                        accept_failed(listener, ENOMEM, now.mono_us);
                         return;
                 }
                 fd = accept4(watched->fd, &remote.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);

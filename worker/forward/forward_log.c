@@ -6,6 +6,8 @@
 
 #include "forward_metadata.h"
 
+#define LIMIT_AGAIN_US SECONDS(60)
+
 const char *log_reason(enum ipc_reason reason)
 {
         static const char *const names[IPC_REASONS] = {
@@ -34,9 +36,23 @@ static void key_text(const uint8_t key[IPC_KEY_BYTES], char out[2 * IPC_KEY_BYTE
                 snprintf(out + 2 * i, 3, "%02x", key[i]);
 }
 
+/* A limit is reached by many at once, and one line says it. */
+static bool said_lately(const struct log_channel *channel)
+{
+        struct now now;
+
+        if (channel->reason != IPC_REASON_LIMIT)
+                return false;
+        worker_now(&now);
+        if (*channel->limit_told_us && now.mono_us - *channel->limit_told_us < LIMIT_AGAIN_US)
+                return true;
+        *channel->limit_told_us = now.mono_us;
+        return false;
+}
+
 void log_channel(struct worker *worker, const struct log_channel *channel)
 {
-        int level = usual(channel->reason) ? LOG_DEBUG : LOG_INFO;
+        int level = usual(channel->reason) || said_lately(channel) ? LOG_DEBUG : LOG_INFO;
         char remote[METADATA_ADDRESS_TEXT_MAX], peer[2 * IPC_KEY_BYTES + 1];
         char fields[7][128];
         const char *list[ARRAY_LEN(fields) + 1] = { NULL };

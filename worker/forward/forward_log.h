@@ -14,6 +14,7 @@ struct log_channel {
         enum ipc_reason reason;
         const char *text;                       /* what the peer said of it, or NULL; untrusted */
         uint64_t sent_bytes, received_bytes, duration_us;
+        usec_t *limit_told_us;                  /* when somebody was last told that a limit was reached: others follow, unsaid */
 };
 
 /* "done", "peer lost", … */

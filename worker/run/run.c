@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "ipc_table.h"
+#include "run_memory.h"
 
 enum {
         BEGIN_TIMEOUT_MS = 10000,
@@ -275,7 +276,7 @@ static bool begin(struct worker *worker, const struct ipc_begin *begin)
         worker->begin = *begin;
         worker->id = begin->id;
         worker->log_level = (int)begin->log_level;
-        worker->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+        worker->loop = run_memory_begin() ? ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV) : NULL;
         if (worker->loop)
                 watch(&worker->supervisor);
         return worker->loop;

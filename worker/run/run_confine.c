@@ -61,6 +61,13 @@ static const int sanitizer_syscalls[] = {
         SCMP_SYS(statx), SCMP_SYS(stat), SCMP_SYS(fcntl),
         SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep),
 };
+
+/* A worker has no environment to be told by. It keeps less of what was freed than 256 MiB: how much it holds is tested, too. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+        return "quarantine_size_mb=4:detect_leaks=1:abort_on_error=1";
+}
 #endif
 
 static int report_fd;

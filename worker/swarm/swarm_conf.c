@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include "ipc_blob.h"
+#include "run_memory.h"
 #include "swarm_process.h"
+
+#define FULL_AGAIN_US SECONDS(60)
 
 static void fill_random(void *context, void *out, size_t len)
 {
@@ -203,6 +206,27 @@ static void on_left(void *context, struct worker_link *from, struct ipc_received
                 channels_leave(channels, from->ipc.id, IPC_PAYLOAD(message, struct ipc_service_held));
 }
 
+/* Whether one more can't be taken, which one line a minute says. */
+static bool is_full(struct swarm_process *swarm, int fd)
+{
+        bool descriptors = worker_fd_spare(&swarm->worker, fd), memory = !descriptors && run_memory_short();
+        struct now now;
+
+        if (memory) {
+                node_trim(swarm->node);
+                memory = run_memory_short();
+        }
+        if (!descriptors && !memory)
+                return false;
+        worker_now(&now);
+        if (swarm->full_told_us == 0 || now.mono_us - swarm->full_told_us >= FULL_AGAIN_US) {
+                swarm->full_told_us = now.mono_us;
+                worker_log(&swarm->worker, LOG_WARNING, NULL, "no %s left for new connections: refused until that changes",
+                           descriptors ? "descriptors" : "memory");
+        }
+        return true;
+}
+
 static void on_open(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_channel_open *open = IPC_PAYLOAD(message, struct ipc_channel_open);
@@ -210,7 +234,7 @@ static void on_open(void *context, struct worker_link *from, struct ipc_received
 
         if (channels && open->metadata_len > sizeof(open->metadata))
                 worker_disown(from);
-        else if (channels && worker_fd_spare(from->worker, message->fds[0]))
+        else if (channels && is_full(context, message->fds[0]))
                 channels_decline(channels, from->ipc.id, open->channel, ipc_received_take_fd(message, 0));
         else if (channels)
                 channels_open(channels, from->ipc.id, open, ipc_received_take_fd(message, 0));
@@ -221,7 +245,7 @@ static void on_ready(void *context, struct worker_link *from, struct ipc_receive
         const struct ipc_channel *ready = IPC_PAYLOAD(message, struct ipc_channel);
         struct channels *channels = channels_of(context, from);
 
-        if (channels && worker_fd_spare(from->worker, message->fds[0]))
+        if (channels && is_full(context, message->fds[0]))
                 channels_ready_declined(channels, from->ipc.id, ready, ipc_received_take_fd(message, 0));
         else if (channels)
                 channels_ready(channels, from->ipc.id, ready, ipc_received_take_fd(message, 0));

@@ -36,6 +36,7 @@ struct swarm_process {
         size_t receive_bytes;           /* granted, the smallest of the sockets' */
         struct ipc_swarm_status told;   /* the last SWARM_STATUS */
         usec_t told_us;
+        usec_t full_told_us;            /* when it last said that it takes no more connections; 0: never */
         ev_timer status, known;
         double known_after_s;           /* the nodes are told again */
         bool joined[SWARM_IDENTITIES_MAX];

@@ -54,8 +54,14 @@ void *udx_pool_take(struct udx_pool *pool, size_t bytes)
         unsigned class = class_of(bytes);
         void *memory = pool->free[class];
 
-        if (!memory)
-                return malloc((size_t)UDX_POOL_SMALLEST << class);
+        if (!memory) {
+                memory = malloc((size_t)UDX_POOL_SMALLEST << class);
+                if (!memory) {          /* what is kept is of other sizes */
+                        udx_pool_fini(pool);
+                        memory = malloc((size_t)UDX_POOL_SMALLEST << class);
+                }
+                return memory;
+        }
         memcpy(&pool->free[class], memory, sizeof(memory));
         pool->kept_bytes -= (size_t)UDX_POOL_SMALLEST << class;
         return memory;
