@@ -3,8 +3,9 @@
 # Installs what is missing, builds, runs all tests. Ends with 'N passed, N failed'; exit code 1 on any failure.
 #
 #   tests/run.sh                     everything
-#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system; processes: system's slice under
-#                                    sanitizers, which system brings along)
+#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system; processes: the part of interop and
+#                                    system that runs with every process under sanitizers, too, and that system brings along)
+#   tests/run.sh sanitized           all of interop and system, with every process under sanitizers
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/prepare.sh"
 
@@ -17,8 +18,13 @@ need_command npm npm
 fast=(unit vectors sim fuzz check)
 slow=(interop system)
 wanted=("$@")
+plain=1 sanitized=(processes)
 [ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}")
-[[ " ${wanted[*]} " != *" system "* ]] || wanted+=(processes)
+if [ "${wanted[*]}" = sanitized ]; then
+	plain='' sanitized=("${slow[@]}") wanted=("${slow[@]}")
+elif [[ " ${wanted[*]} " == *" system "* ]]; then
+	wanted+=(processes)
+fi
 chosen() { # those of the arguments that are wanted, as meson options
 	local suite want
 	for suite in "$@"; do for want in "${wanted[@]}"; do [ "$suite" != "$want" ] || printf -- '--suite\n%s\n' "$suite"; done; done
@@ -34,32 +40,13 @@ suites() {
 	say "$name: ${options[*]//--suite/}"
 	began=$(date +%s)
 	rm -f "$dir/meson-logs/$name.json"
-	meson test -C "$dir" --no-rebuild --logbase "$name" --print-errorlogs "${options[@]}" >&2 || true
+	meson test -C "$dir" --no-rebuild --timeout-multiplier "${SLOWER:-1}" --logbase "$name" --print-errorlogs "${options[@]}" >&2 || true
 	tell "$(( $(date +%s) - began )) s"
 	logs+=("$dir/meson-logs/$name.json")
 }
 
-say "building"
-# Plain: what is shipped. The processes run from an installation, as they would at a user's.
-build plain --prefix "$WORK/plain-install"
-meson install -C "$WORK/plain" --only-changed >"$WORK/install.log" 2>&1 || { tail "$WORK/install.log" >&2; die "the installation failed"; }
-export HYPERGATE_BIN=$WORK/plain-install/bin/hypergate
-suites plain fast "${fast[@]}"
-
-# The same code under address and undefined behaviour sanitizers; leaks at exit count.
-if [ -n "$(chosen unit vectors sim fuzz processes)" ]; then
-	build sanitized -Db_sanitize=address,undefined -Db_lundef=false --prefix "$WORK/sanitized-install"
-	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-	suites sanitized sanitized unit vectors sim fuzz
-	if [ -n "$(chosen processes)" ]; then
-		meson install -C "$WORK/sanitized" --only-changed >"$WORK/install.log" 2>&1 || { tail "$WORK/install.log" >&2; die "the installation failed"; }
-		HYPERGATE_BIN=$WORK/sanitized-install/bin/hypergate suites sanitized processes processes
-	fi
-	unset ASAN_OPTIONS UBSAN_OPTIONS
-fi
-
 # The JavaScript peers, at the versions of the lock file.
-if [ -n "$(chosen interop)" ]; then
+if [ -n "$(chosen interop processes)" ]; then
 	peers=$WORK/interop
 	if ! cmp -s "$ROOT/tests/interop/package-lock.json" "$peers/installed.json"; then
 		say "installing the JavaScript peers"
@@ -71,5 +58,32 @@ if [ -n "$(chosen interop)" ]; then
 	fi
 	export NODE_PATH=$peers/node_modules
 fi
-suites plain slow "${slow[@]}"
+
+# install_build NAME: the processes run from an installation, as they would at a user's.
+install_build() {
+	meson install -C "$WORK/$1" --only-changed >"$WORK/install.log" 2>&1 || { tail "$WORK/install.log" >&2; die "the installation failed"; }
+}
+
+say "building"
+# Plain: what is shipped.
+if [ -n "$plain" ]; then
+	build plain --prefix "$WORK/plain-install"
+	install_build plain
+	export HYPERGATE_BIN=$WORK/plain-install/bin/hypergate
+	suites plain fast "${fast[@]}"
+fi
+
+# The same code under address and undefined behaviour sanitizers; leaks at exit count.
+if [ -n "$(chosen unit vectors sim fuzz "${sanitized[@]}")" ]; then
+	build sanitized -Db_sanitize=address,undefined -Db_lundef=false --prefix "$WORK/sanitized-install"
+	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	suites sanitized sanitized unit vectors sim fuzz
+	if [ -n "$(chosen "${sanitized[@]}")" ]; then
+		install_build sanitized
+		HYPERGATE_BIN=$WORK/sanitized-install/bin/hypergate SLOWER=2 suites sanitized processes "${sanitized[@]}"
+	fi
+	unset ASAN_OPTIONS UBSAN_OPTIONS
+fi
+
+[ -z "$plain" ] || suites plain slow "${slow[@]}"
 python3 "$ROOT/tests/count.py" "${wanted[*]}" "${logs[@]}"

@@ -68,6 +68,12 @@ const char *__asan_default_options(void)
 {
         return "quarantine_size_mb=4:detect_leaks=1:abort_on_error=1";
 }
+
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+        return "halt_on_error=1:print_stacktrace=1";
+}
 #endif
 
 static int report_fd;
