@@ -110,6 +110,7 @@ struct conf_source {
         const char *router_secret;      /* $HYPERGATE_ROUTER */
         const char *credentials_directory;      /* $CREDENTIALS_DIRECTORY */
         const char *state_directory;    /* $STATE_DIRECTORY; of several the first counts */
+        bool verbose;                   /* log_level is debug, whatever the file says */
         const char *const *flags;       /* flags[n] said line n + 1 of @fd: complaints then name it in place of a position */
         size_t flag_count;
 };

@@ -17,6 +17,7 @@
 enum {
         ADDRESSES_MAX = 64,             /* to listen on; bootstrap nodes */
         LOG_INFO_LEVEL = 6,
+        LOG_DEBUG_LEVEL = 7,
         ROUTE_FINDING_TIMEOUT_MS = 60000,       /* as the original */
         ROUTE_FINDING_TIMEOUT_MAX_MS = 3600000,
 };
@@ -354,6 +355,8 @@ static void load_all(struct conf_read *read, struct conf *conf)
 
         set_defaults(read, &draft);
         conf_document_read_main(read, &draft.file, read_root, &draft);
+        if (read->source->verbose)
+                conf->log_level = LOG_DEBUG_LEVEL;
         if (draft.seen)
                 finish(read, &draft);
 }

@@ -7,14 +7,15 @@
 #include <string.h>
 
 const char args_usage[] =
-        "usage: hypergated [--foreground] FILE [--user NAME] [--allow-root]\n"
-        "       hypergated [--foreground] --conf-fd N [--secret-fd M] [--user NAME] [--allow-root]\n"
+        "usage: hypergated [--foreground] FILE [--user NAME] [--allow-root] [--verbose]\n"
+        "       hypergated [--foreground] --conf-fd N [--secret-fd M] [--user NAME] [--allow-root] [--verbose]\n"
         "\n"
         "  FILE              the configuration, see hypergate.yaml(5)\n"
         "  --conf-fd N       read it from this descriptor instead\n"
         "  --secret-fd M     read the router secret from this descriptor\n"
         "  --user NAME       started as root: read the files, then become this user for good\n"
         "  --allow-root      started as root: stay root\n"
+        "  --verbose         log at the level debug, whatever the configuration says\n"
         "  --foreground      what it always does\n"
         "  --help, --version\n";
 
@@ -68,6 +69,8 @@ static bool parse_one(struct args *args, int argc, char *const argv[], int *at)
                 args->version = true;
         else if (strcmp(arg, "--allow-root") == 0)
                 args->allow_root = true;
+        else if (strcmp(arg, "--verbose") == 0)
+                args->verbose = true;
         else if (is(arg, "--user"))
                 return (args->user = value_of(argc, argv, at)) || refuse(args, "needs a user's name", arg);
         else if (is(arg, "--conf-fd"))

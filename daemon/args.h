@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 struct args {
-        bool help, version, allow_root;
+        bool help, version, allow_root, verbose;
         const char *user;               /* whom root becomes; NULL: stays who it is */
         const char *file;               /* NULL: @conf_fd */
         int conf_fd, secret_fd;         /* -1: none */
@@ -14,7 +14,7 @@ struct args {
         const char *about;              /* the argument it is about, or NULL */
 };
 
-/* hypergated [--foreground] (FILE | --conf-fd N [--secret-fd M]) [--user NAME] [--allow-root]. Strings are argv's. */
+/* hypergated [--foreground] (FILE | --conf-fd N [--secret-fd M]) [--user NAME] [--allow-root] [--verbose]. Strings are argv's. */
 bool args_parse(struct args *args, int argc, char *const argv[]);
 
 /* What argv left open, from $HYPERGATE_USER and $HYPERGATE_ALLOW_ROOT (NULL: not set). */

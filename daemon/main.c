@@ -112,6 +112,7 @@ static int load(struct start *start)
         source.path = start->args.file ? start->args.file : "command line";
         source.fd = start->args.conf_fd;
         source.secret_fd = start->args.secret_fd;
+        source.verbose = start->args.verbose;
         conf_source_environment(&source);
         verdict = conf_load(&source, &start->conf, &complaints);
         say_complaints(&complaints, start->log.journal, &start->log);

@@ -132,7 +132,8 @@ int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
 const char *sockets_refusal(int error)
 {
         return error == EADDRINUSE      ? "the port is in use by another program" :
-               error == EACCES          ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)" :
+               error == EACCES          ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE, which --user gives up: "
+                                         "hypergated(8) has an example that keeps it)" :
                error == EADDRNOTAVAIL   ? "this machine has no such address" :
                                           strerror(error);
 }

@@ -64,6 +64,8 @@ int cli_launch_file(const struct cli_options *options, const char *file)
         add(&launch, "hypergated");
         add(&launch, "--foreground");
         add_privileges(&launch, options);
+        if (cli_options_next(options, CLI_OPTION_VERBOSE, NULL))
+                add(&launch, "--verbose");
         add(&launch, file);
         return become(&launch);
 }

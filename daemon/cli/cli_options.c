@@ -12,7 +12,7 @@
 const char cli_usage[] =
         "usage: hypergate new [--output FILE]\n"
         "       hypergate check FILE...\n"
-        "       hypergate run FILE\n"
+        "       hypergate run [--verbose] FILE\n"
         "       hypergate bootstrap --listen IP:PORT [--public IP:PORT] [--bootstrap HOST:PORT,...]\n"
         "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
@@ -54,7 +54,7 @@ static const struct option {
         [CLI_OPTION_LISTEN] = { "--listen", "HYPERGATE_LISTEN", NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_BOOTSTRAP) },
         [CLI_OPTION_PUBLIC] = { "--public", NULL, NEEDS_ARGUMENT, AT(CLI_BOOTSTRAP) },
         [CLI_OPTION_BOOTSTRAP] = { "--bootstrap", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_BOOTSTRAP) },
-        [CLI_OPTION_VERBOSE] = { "--verbose", "HYPERGATE_VERBOSE", NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_VERBOSE] = { "--verbose", "HYPERGATE_VERBOSE", NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | AT(CLI_BOOTSTRAP) },
         [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
         [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | AT(CLI_BOOTSTRAP) },
         [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | AT(CLI_BOOTSTRAP) },

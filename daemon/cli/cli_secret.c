@@ -85,7 +85,7 @@ static int to_file(const char *path, const struct secret *secret)
                 fprintf(stderr, "hypergate: cannot write %s: %s\n", quoted, strerror(-error));
         if (error < 0)
                 return EX_CANTCREAT;
-        return printf("%s\n", secret->name) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
+        return printf("the secret of router %s, whose name is no secret, is in %s\n", secret->name, quoted) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
 }
 
 int cli_secret_new(const char *file)

@@ -12,7 +12,7 @@ _hypergate() {
 	case $command in
 	new) options='--output --help' ;;
 	check) options='--help' ;;
-	run) options='--user --allow-root --help' ;;
+	run) options='--user --allow-root --verbose --help' ;;
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
 	*) options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --help --version' ;;
 	esac

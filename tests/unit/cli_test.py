@@ -78,9 +78,10 @@ def new_writes_a_file_that_only_its_owner_reads_and_never_over_another():
     os.umask(0)
     done = run('new', '--output', 'fresh')
     os.umask(0o022)
-    assert done.returncode == 0 and re.fullmatch('[0-9a-f]{64}\n', done.stdout), done
+    said = re.fullmatch('the secret of router ([0-9a-f]{64}), whose name is no secret, is in "fresh"\n', done.stdout)
+    assert done.returncode == 0 and said, done
     secret = open('fresh').read()
-    assert re.fullmatch('[0-9a-f]{64}\n', secret) and secret != done.stdout
+    assert re.fullmatch('[0-9a-f]{64}\n', secret) and secret.strip() != said[1]
     assert stat.S_IMODE(os.stat('fresh').st_mode) == 0o600
     done = run('new', '--output=fresh')
     assert done.returncode == 73 and done.stdout == '' and 'is left as it is' in done.stderr, done
@@ -166,6 +167,7 @@ def run_hands_over_a_file_as_it_is():
     assert handed('run', 'x.yaml')['argv'] == ['--foreground', 'x.yaml']
     got = handed('run', '--user', 'nobody', '--allow-root', 'x.yaml', env={'HYPERGATE_ROUTER': SECRET})
     assert got['argv'] == ['--foreground', '--user', 'nobody', '--allow-root', 'x.yaml']
+    assert handed('run', '--verbose', 'x.yaml')['argv'] == ['--foreground', '--verbose', 'x.yaml']
     assert got['environment']['HYPERGATE_ROUTER'] == SECRET
 
 

@@ -280,6 +280,21 @@ TEST(conf_environment_fills_what_is_not_set)
         folder_end(&folder);
 }
 
+TEST(conf_verbose_goes_before_what_the_file_says)
+{
+        static const char text[] = "secretFile: key\ngateway:\nlogLevel: error\n";
+        struct conf_source source = CONF_SOURCE_INIT;
+        struct folder folder = folder_begin();
+        struct conf *conf;
+
+        folder_write("x.yaml", text, strlen(text), 0644);
+        source.verbose = true;
+        check(!folder_load(source, &conf)[0]);
+        check_equal(conf->log_level, 7);
+        conf_free(conf);
+        folder_end(&folder);
+}
+
 TEST(conf_of_the_command_line_names_flags)
 {
         static const char *const flags[] = { NULL, "--listen", "--provider", NULL };

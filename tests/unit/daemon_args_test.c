@@ -33,7 +33,9 @@ TEST(descriptors_take_its_place)
 
         check(PARSE(&args, "--foreground", "--conf-fd", "5", "--secret-fd", "6", "--user", "nobody", "--allow-root"));
         check(!args.file && args.conf_fd == 5 && args.secret_fd == 6 && args.allow_root);
-        check(strcmp(args.user, "nobody") == 0);
+        check(strcmp(args.user, "nobody") == 0 && !args.verbose);
+        check(PARSE(&args, "--verbose", "router1.yaml"));
+        check(args.verbose);
         check(PARSE(&args, "--conf-fd=0", "--user=x"));
         check(args.conf_fd == 0 && strcmp(args.user, "x") == 0);
 }
