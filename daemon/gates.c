@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "gates.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -21,6 +22,15 @@ bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t prot
                         return true;
         }
         return conf->filter_count == 0;
+}
+
+bool gates_reopens(const struct conf_gateway *conf, uint16_t port, uint16_t protocol)
+{
+        bool named = port >= IPPORT_RESERVED;
+
+        for (size_t i = 0; i < conf->filter_count; i++)
+                named |= (conf->filters[i].fields & CONF_FILTER_GATE_PORT) && conf->filters[i].gate_port == port;
+        return named && gates_allowed(conf, port, protocol);
 }
 
 static struct gate *find(struct gates *gates, uint16_t port, uint16_t protocol)

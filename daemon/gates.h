@@ -67,4 +67,7 @@ unsigned gates_open_count(const struct gates *gates);
 /* What the configuration says about that port, as far as port and protocol decide: the router's word is not taken for it. */
 bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t protocol);
 
+/* Whether it may be opened again at a start, before the router worker has judged: one below 1024 only if it is named. */
+bool gates_reopens(const struct conf_gateway *conf, uint16_t port, uint16_t protocol);
+
 #endif

@@ -2,15 +2,12 @@
 #include "known.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bytes.h"
-#include "ipc_fd.h"
+#include "state_file.h"
 
 enum {
         HALF_BYTES = 512,
@@ -81,25 +78,11 @@ static void half_read(struct known *known, const uint8_t half[HALF_BYTES])
 
 /* --- The file --- */
 
-static int open_own(const char *path, uid_t uid, gid_t gid)
-{
-        cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-        struct stat file;
-
-        if (fd < 0 || fstat(fd, &file) < 0)
-                return -errno;
-        if (!S_ISREG(file.st_mode) || (file.st_uid != uid && file.st_uid != geteuid()) || (file.st_mode & 077))
-                return -EPERM;
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0 || (geteuid() == 0 && fchown(fd, uid, gid) < 0))
-                return -errno;
-        return take_fd(&fd);
-}
-
 int known_init(struct known *known, const char *path, uid_t uid, gid_t gid, const struct conf *conf)
 {
         uint8_t half[HALF_BYTES];
 
-        *known = (struct known){ .fd = path ? open_own(path, uid, gid) : -1 };
+        *known = (struct known){ .fd = path ? state_file_open(path, uid, gid) : -1 };
         digest_network(conf, known->network);
         if (known->fd < 0) {
                 int r = path ? known->fd : 0;

@@ -17,6 +17,7 @@
 #include "conf.h"
 #include "keys.h"
 #include "known.h"
+#include "last_gates.h"
 #include "log.h"
 #include "privileges.h"
 #include "supervisor.h"
@@ -31,6 +32,7 @@ struct start {
         struct keys *keys;
         struct swarm_sockets sockets;
         struct known known;
+        struct last_gates last;
         char libexec[PATH_MAX];
 };
 
@@ -182,6 +184,23 @@ static int read_known(struct start *start)
         return EX_OK;
 }
 
+/* As those nodes: without them gates open when a provider is there. */
+static int read_last_gates(struct start *start)
+{
+        const char *folder = start->conf->gateway.present ? start->conf->state_directory : NULL;
+        char path[PATH_MAX];
+        int r;
+
+        snprintf(path, sizeof(path), "%s/%s.gates", folder ? folder : "", start->conf->name);
+        r = last_gates_init(&start->last, folder ? path : NULL, start->privileges.uid, start->privileges.gid,
+                            start->keys->router_public);
+        if (r == -EPERM)
+                log_warning(&start->log, "%s: not a file of ours alone: not used; remove it, and a new one is made", path);
+        else if (r < 0)
+                log_info(&start->log, "%s: %s: which gates are open is not kept", path, strerror(-r));
+        return EX_OK;
+}
+
 /* Where the workers are: never PATH, and from the environment only when that is ours alone. */
 static int find_workers(struct start *start)
 {
@@ -234,7 +253,7 @@ static int settle_down(struct start *start)
 static int prepare(struct start *start)
 {
         static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, find_workers, make_keys, read_known,
-                                                           settle_down };
+                                                           read_last_gates, settle_down };
 
         for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
                 int code = steps[i](start);
@@ -260,7 +279,8 @@ int main(int argc, char *argv[])
         log_init(&start.log, getenv("JOURNAL_STREAM"));
         code = prepare(&start);
         if (code == EX_OK)
-                code = supervisor_run(&supervisor, &start.log, start.conf, start.keys, &start.sockets, &start.known, start.libexec);
+                code = supervisor_run(&supervisor, &start.log, start.conf, start.keys, &start.sockets, &start.known,
+                                      &start.last, start.libexec);
         keys_free(start.keys);
         conf_free(start.conf);
         return code;

@@ -29,6 +29,9 @@ static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
                         child->unconfigured = !publish(supervisor, child);
         }
         introduce_new(&supervisor->children);
+        if (supervisor->gates_changed)
+                last_gates_take(&supervisor->last, &supervisor->gates);
+        supervisor->gates_changed = false;
 }
 
 static void on_started(void *context, struct child *child)
@@ -82,6 +85,7 @@ static void on_gate(struct supervisor *supervisor, const struct ipc_received *me
                 gates_open(&supervisor->gates, gate->gate_port, gate->protocol);
         else
                 gates_close(&supervisor->gates, gate->gate_port, gate->protocol);
+        supervisor->gates_changed = true;
         status_touch(&supervisor->status);
 }
 
@@ -140,6 +144,7 @@ static void release(struct supervisor *supervisor)
         services_fini(&supervisor->services);
         seeds_fini(&supervisor->seeds);
         known_fini(&supervisor->known);
+        last_gates_fini(&supervisor->last);
         lost_links_fini(&supervisor->lost);
         names_fini(&supervisor->names);
         interfaces_fini(&supervisor->interfaces);
@@ -259,6 +264,8 @@ static int begin(struct supervisor *supervisor)
                 supervisor->router = children_add(&supervisor->children, IPC_ROUTER, 1, NULL);
                 on_name_wanted(supervisor);     /* a bare DHT node may never need it */
         }
+        if (conf->gateway.present)
+                last_gates_open(&supervisor->last, &supervisor->gates);
         if (swarm_sockets_made(&supervisor->sockets))
                 start_swarm(supervisor);
         swarm_sockets_watch(&supervisor->sockets, supervisor->loop, start_swarm, supervisor);
@@ -314,12 +321,13 @@ static void fini(struct supervisor *supervisor)
 }
 
 int supervisor_run(struct supervisor *supervisor, const struct log *log, const struct conf *conf, const struct keys *keys,
-                   struct swarm_sockets *sockets, struct known *known, const char *libexec)
+                   struct swarm_sockets *sockets, struct known *known, struct last_gates *last, const char *libexec)
 {
         int r;
 
         *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = log, .conf = conf,
-                                           .keys = keys, .sockets = *sockets, .known = *known };
+                                           .keys = keys, .sockets = *sockets, .known = *known,
+                                           .last = *last };
         if (!supervisor->loop) {
                 log_error(log, "no event loop: %s", strerror(errno));
                 return EX_OSERR;

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an instance keeps over a restart: the nodes of the DHT it knew."""
+"""What an instance keeps over a restart: the nodes of the DHT it knew, the gates it had open."""
 import os
 import shutil
 import tempfile
 import time
 
-from harness import Process, eventually, main, new_secret, start_dht, start_instance, test
+from harness import (Process, Service, answers, connect, eventually, free_ports, listens, main, new_secret, serve_echo, start_dht,
+                     start_instance, test)
 
 
 @test
@@ -71,6 +72,37 @@ def a_full_disk(stack):
     gateway.says('gateway.nodes: stored again', 30)
     assert os.path.getsize(f'{inside}/gateway.nodes') > 0
     assert gateway.log().count('No space left') == 2, 'said more than once'
+
+
+@test
+def gates_open_at_once(stack):
+    """a gateway that starts again opens its gates before it has met anybody, and who comes is served when a provider is there"""
+    state = tempfile.mkdtemp(prefix='hypergate-test-')
+    stack.callback(shutil.rmtree, state)
+    dht, secret, echo, (gate, elsewhere) = start_dht(stack, 2), new_secret(), Service(stack, serve_echo), free_ports(2)
+    offer = {'bootstrap': [dht], 'provider': {'services': [
+        {'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': echo.port, 'protocol': 'tcp'}]}}
+    config = {'bootstrap': [dht], 'stateDirectory': state, 'gateway': {'listen': '127.0.0.1'}}
+    provider = start_instance(stack, 'provider', secret, offer)
+    gateway = start_instance(stack, 'gateway', secret, config)
+    eventually(lambda: answers(gate), 20, 'service')
+    assert os.stat(os.path.join(state, 'gateway.gates')).st_mode & 0o777 == 0o600
+    for end in (gateway.stop, lambda: gateway.process.kill() or gateway.process.wait()):
+        provider.stop()
+        end()
+        eventually(lambda: not listens(gate), 10, 'nobody is there')
+        gateway = start_instance(stack, 'gateway', secret, config)
+        gateway.says(f'gate {gate} open on 127.0.0.1')
+        with connect(gate) as client:
+            client.sendall(b'waits')
+            provider = start_instance(stack, 'provider', secret, offer)
+            client.settimeout(20)
+            assert client.recv(10) == b'waits'
+    gateway.stop()
+    config['gateway']['services'] = [{'gatePort': elsewhere}]   # what is not allowed any more stays shut
+    gateway = start_instance(stack, 'gateway', secret, config)
+    gateway.says('connected to 1 provider')
+    assert not listens(gate) and 'open on' not in gateway.log()
 
 
 if __name__ == '__main__':

@@ -35,6 +35,23 @@ TEST(a_port_that_no_filter_lets_through_stays_shut_whatever_the_router_says)
         check(gates_allowed(&conf, 9000, CONF_TCP));    /* the host is the router's to judge */
 }
 
+TEST(a_low_port_opens_again_only_by_name)
+{
+        static const struct conf_filter filters[] = {
+                { .fields = CONF_FILTER_TAGS, .tags = "web" }, { .fields = CONF_FILTER_GATE_PORT, .gate_port = 80 },
+        };
+        struct conf_gateway conf = { .present = true };
+
+        check(gates_reopens(&conf, 8000, CONF_TCP) && gates_reopens(&conf, 1024, CONF_TCP));
+        check(!gates_reopens(&conf, 1023, CONF_TCP) && !gates_reopens(&conf, 8000, 77));
+        conf.filters = filters;
+        conf.filter_count = 2;
+        check(gates_reopens(&conf, 80, CONF_TCP) && gates_reopens(&conf, 8000, CONF_TCP));
+        check(!gates_reopens(&conf, 22, CONF_TCP));
+        conf.present = false;
+        check(!gates_reopens(&conf, 8000, CONF_TCP));
+}
+
 TEST(a_filter_that_names_no_port_leaves_it_to_the_router)
 {
         static const struct conf_filter filters[] = { { .fields = CONF_FILTER_TAGS, .tags = "web" } };
