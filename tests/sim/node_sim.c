@@ -7,17 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node_sim_app.h"
+
 enum {
         BATCH_BYTES = 65536,
-        LOOP_US = 20,                   /* a turn of the process around the node */
         SETTLE_ROUNDS = 16,             /* as the driver */
         TURNS_MAX = 200,                /* without time passing: more is a node that spins */
-        FLOOD_BYTES = 1000000,
         FIRST_PORT = 49737,
         WALL_S = 1700000000,
 };
 
-static struct now now_of(const struct node_sim *sim)
+struct now node_sim_now(const struct node_sim *sim)
 {
         usec_t mono_us = net_now(sim->net);
 
@@ -25,269 +25,9 @@ static struct now now_of(const struct node_sim *sim)
                              .wall_us = SECONDS(WALL_S) + mono_us + sim->slept_us };
 }
 
-/* --- Channels of the application --- */
-
-static uint64_t mix(uint64_t hash, const uint8_t *bytes, size_t len)
+void node_sim_touch(struct node_sim_host *host)
 {
-        for (size_t i = 0; i < len; i++)
-                hash = (hash ^ bytes[i]) * 0x100000001b3;
-        return hash;
-}
-
-static struct node_sim_channel *find_channel(struct node_sim_host *host, node_channel_id id)
-{
-        struct map_entry *at = map_first(&host->by_id, map_hash(&host->by_id, &id, sizeof(id)));
-
-        while (at && container_of(at, struct node_sim_channel, by_id)->id != id)
-                at = map_next(at);
-        return at ? container_of(at, struct node_sim_channel, by_id) : NULL;
-}
-
-static struct node_sim_channel *new_channel(struct node_sim_host *host, node_channel_id id, unsigned service)
-{
-        struct node_sim_channel *channel = calloc(1, sizeof(*channel));
-
-        assert(channel && !find_channel(host, id));
-        *channel = (struct node_sim_channel){ .host = host, .id = id, .service = service, .reads = service != NODE_SIM_DEAF };
-        list_push_back(&host->channels, &channel->in_host);
-        if (map_insert(&host->by_id, &channel->by_id, map_hash(&host->by_id, &id, sizeof(id))) < 0)
-                abort();
-        return channel;
-}
-
-static void put(struct node_sim_channel *channel, uint8_t *data, size_t len)
-{
-        struct now now = now_of(channel->host->sim);
-
-        channel->sent_hash = mix(channel->sent_hash, data, len);
-        channel->sent += len;
-        node_write(channel->host->node, channel->id, data, len, &now);
-}
-
-/* Sends the next piece of what it has to say, as a pump does at each turn of its loop. */
-static void say(struct node_sim_channel *channel)
-{
-        static uint8_t buffer[NODE_HEADROOM + NODE_WRITE_MAX];
-        uint8_t *data = buffer + NODE_HEADROOM;
-        struct now now = now_of(channel->host->sim);
-        size_t len = channel->sent < channel->to_send ? node_writable(channel->host->node, channel->id) : 0;
-
-        len = len < channel->to_send - channel->sent ? len : (size_t)(channel->to_send - channel->sent);
-        if (len) {
-                for (size_t i = 0; i < len; i++)
-                        data[i] = (uint8_t)((channel->sent + i) * 31 + (channel->sent + i) / 253 + channel->id * 7);
-                put(channel, data, len);
-        }
-        if (channel->sent < channel->to_send && node_writable(channel->host->node, channel->id))
-                channel->host->say_us = usec_min(channel->host->say_us, now.mono_us + LOOP_US);
-        if (channel->end_after && !channel->ended && channel->sent == channel->to_send) {
-                channel->ended = true;
-                node_end(channel->host->node, channel->id, &now);
-        }
-}
-
-static void heard_end(struct node_sim_channel *channel)
-{
-        struct now now = now_of(channel->host->sim);
-
-        channel->remote_ended = true;
-        channel->remote_ended_us = now.mono_us;
-        node_consume_end(channel->host->node, channel->id, &now);
-        if (channel->service == NODE_SIM_LATE)
-                channel->to_send = channel->received;
-        if (channel->service == NODE_SIM_ECHO || channel->service == NODE_SIM_SINK || channel->service == NODE_SIM_LATE) {
-                channel->end_after = true;
-                say(channel);
-        }
-}
-
-/* Reads what there is; an echo only as much as it can send back. */
-static void hear(struct node_sim_channel *channel)
-{
-        static uint8_t buffer[NODE_HEADROOM + NODE_WRITE_MAX];
-        struct node *node = channel->host->node;
-        struct now now = now_of(channel->host->sim);
-        const uint8_t *bytes;
-        bool ended = false;
-        size_t len;
-
-        if (!channel->reads || channel->remote_ended)
-                return;
-        while ((len = node_peek(node, channel->id, &bytes, &ended)) > 0) {
-                if (channel->service == NODE_SIM_ECHO) {
-                        size_t fits = node_writable(node, channel->id);
-
-                        len = len < fits ? len : fits;
-                        if (!len)
-                                return;
-                        node_peek(node, channel->id, &bytes, &ended);
-                        memcpy(buffer + NODE_HEADROOM, bytes, len);
-                }
-                channel->received_hash = mix(channel->received_hash, bytes, len);
-                channel->received += len;
-                if (channel->service == NODE_SIM_ECHO)
-                        put(channel, buffer + NODE_HEADROOM, len);
-                node_consume(node, channel->id, len, &now);
-        }
-        if (channel->service == NODE_SIM_ECHO)
-                channel->to_send = channel->sent;
-        if (ended)
-                heard_end(channel);
-}
-
-struct node_sim_channel *node_sim_open(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t bytes,
-                                       bool end_after)
-{
-        static const char metadata[] = "{\"protocol\":\"tcp\"}";
-        struct now now = now_of(host->sim);
-        uint8_t key[NODE_KEY_BYTES];
-        struct node_sim_channel *channel;
-        node_channel_id id;
-
-        node_sim_key(NODE_PROVIDER, provider, key);
-        if (node_open(host->node, key, (uint16_t)service, 0, metadata, sizeof(metadata) - 1, SECONDS(15), &id, &now) < 0)
-                return NULL;
-        channel = new_channel(host, id, 0);
-        channel->to_send = bytes;
-        channel->end_after = end_after;
-        host->touched = true;
-        return channel;
-}
-
-bool node_sim_echoed(const struct node_sim_channel *channel)
-{
-        return channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_DONE && channel->sent == channel->to_send &&
-               channel->received == channel->sent && channel->received_hash == channel->sent_hash;
-}
-
-/* --- Events --- */
-
-static void on_arrived(struct node_sim_host *host, const struct node_event *event)
-{
-        static const char text[] = "Service not found";
-        struct now now = now_of(host->sim);
-        struct node_sim_channel *channel;
-
-        if (event->gate_port != NODE_SIM_ECHO && event->gate_port != NODE_SIM_SINK && event->gate_port != NODE_SIM_LATE &&
-            event->gate_port != NODE_SIM_FLOOD && event->gate_port != NODE_SIM_SILENT && event->gate_port != NODE_SIM_DEAF) {
-                node_refuse(host->node, event->channel, text, sizeof(text) - 1, &now);
-                return;
-        }
-        channel = new_channel(host, event->channel, event->gate_port);
-        if (event->gate_port == NODE_SIM_SILENT)
-                return;
-        channel->fate = NODE_SIM_OPEN;
-        channel->opened_us = now.mono_us;
-        node_accept(host->node, event->channel, &now);
-        if (event->gate_port == NODE_SIM_FLOOD) {
-                channel->to_send = FLOOD_BYTES;
-                channel->end_after = true;
-        }
-        say(channel);
-        hear(channel);
-}
-
-static void on_over(struct node_sim_channel *channel, const struct node_event *event)
-{
-        channel->fate = event->kind == NODE_CHANNEL_REFUSED ? NODE_SIM_REFUSED : NODE_SIM_CLOSED;
-        channel->reason = event->reason;
-        channel->over_us = net_now(channel->host->sim->net);
-        if (event->len && event->len < sizeof(channel->text))
-                memcpy(channel->text, event->bytes, event->len);
-}
-
-static void on_channel(struct node_sim_host *host, const struct node_event *event)
-{
-        struct node_sim_channel *channel = find_channel(host, event->channel);
-
-        if (!channel || channel->fate == NODE_SIM_REFUSED || channel->fate == NODE_SIM_CLOSED) {
-                host->mistakes++;       /* the dead don't speak */
-                return;
-        }
-        switch (event->kind) {
-        case NODE_CHANNEL_OPENED:
-                channel->fate = NODE_SIM_OPEN;
-                channel->opened_us = net_now(host->sim->net);
-                say(channel);
-                hear(channel);
-                break;
-        case NODE_CHANNEL_READABLE:
-                hear(channel);
-                break;
-        case NODE_CHANNEL_WRITABLE:
-                hear(channel);
-                say(channel);
-                break;
-        default:
-                on_over(channel, event);
-        }
-}
-
-static struct node_sim_peer *peer_of(struct node_sim_host *host, enum node_role role, const uint8_t key[NODE_KEY_BYTES])
-{
-        for (size_t i = 0; i < host->peer_count; i++)
-                if (host->peers[i].role == role && memcmp(host->peers[i].key, key, NODE_KEY_BYTES) == 0)
-                        return &host->peers[i];
-        return NULL;
-}
-
-static void on_peer(struct node_sim_host *host, const struct node_event *event)
-{
-        struct node_sim_peer *peer = peer_of(host, event->role, event->peer);
-
-        if (!peer && event->kind == NODE_PEER_UP) {
-                assert(host->peer_count < NODE_SIM_PEERS);
-                peer = &host->peers[host->peer_count++];
-                *peer = (struct node_sim_peer){ .role = event->role };
-                memcpy(peer->key, event->peer, NODE_KEY_BYTES);
-        }
-        if (!peer || peer->up != (event->kind != NODE_PEER_UP)) {
-                host->mistakes++;
-                return;
-        }
-        switch (event->kind) {
-        case NODE_PEER_UP:
-                peer->up = true;
-                peer->ups++;
-                if (!host->first_up_us)
-                        host->first_up_us = net_now(host->sim->net);
-                break;
-        case NODE_PEER_DOWN:
-                peer->up = false;
-                peer->downs++;
-                break;
-        default:
-                peer->adverts++;
-                if (event->len < sizeof(peer->advert)) {
-                        memcpy(peer->advert, event->bytes, event->len);
-                        peer->advert[event->len] = '\0';
-                }
-                if (!host->first_advert_us)
-                        host->first_advert_us = net_now(host->sim->net);
-        }
-}
-
-static void on_event(struct node_sim_host *host, const struct node_event *event)
-{
-        uint64_t note[2] = { event->kind, event->channel };
-
-        net_note(host->sim->net, note, sizeof(note));
-        net_note(host->sim->net, event->peer, sizeof(event->peer));
-        switch (event->kind) {
-        case NODE_PEER_UP:
-        case NODE_PEER_DOWN:
-        case NODE_ADVERT:
-                on_peer(host, event);
-                break;
-        case NODE_CHANNEL_ARRIVED:
-                on_arrived(host, event);
-                break;
-        case NODE_LEFT:
-                host->left_us = net_now(host->sim->net);
-                break;
-        default:
-                on_channel(host, event);
-        }
+        host->sim->due_us[host - host->sim->hosts] = 0;
 }
 
 /* --- The turn: what worker/swarm/driver.c does --- */
@@ -310,7 +50,7 @@ static void send_datagram(struct node_sim_host *host, const struct datagram *out
 
 static void transmit(struct node_sim_host *host)
 {
-        struct now now = now_of(host->sim);
+        struct now now = node_sim_now(host->sim);
         struct datagram out;
 
         while (node_transmit(host->node, &out, &now))
@@ -319,12 +59,12 @@ static void transmit(struct node_sim_host *host)
 
 static bool report(struct node_sim_host *host)
 {
-        struct now now = now_of(host->sim);
+        struct now now = node_sim_now(host->sim);
         struct node_event event;
         bool any = false;
 
         while (node_event(host->node, &event, &now)) {
-                on_event(host, &event);
+                node_sim_app_event(host, &event);
                 any = true;
         }
         return any;
@@ -332,7 +72,7 @@ static bool report(struct node_sim_host *host)
 
 static void turn(struct node_sim_host *host)
 {
-        struct now now = now_of(host->sim);
+        struct now now = node_sim_now(host->sim);
         int rounds = 0;
 
         if (node_deadline(host->node) <= now.mono_us)
@@ -349,11 +89,11 @@ static void settle(struct node_sim_host *host)
 {
         unsigned turns = 0;
 
-        host->touched = false;
         do {
                 turn(host);
                 assert(++turns < TURNS_MAX);
         } while (node_deadline(host->node) <= net_now(host->sim->net));
+        host->sim->due_us[host - host->sim->hosts] = usec_min(node_deadline(host->node), host->say_us);
 }
 
 /* --- The network --- */
@@ -374,24 +114,24 @@ static void feed(struct node_sim *sim, const struct net_packet *first, uint8_t *
         struct iovec iov = { batch, len };
         struct datagram in = { .socket = first->endpoint % 2, .remote = first->from, .iov = &iov, .iov_len = 1, .len = len,
                                .segment_bytes = (uint16_t)(len > first->len ? first->len : 0) };
-        struct now now = now_of(sim);
+        struct now now = node_sim_now(sim);
 
         if (!runs(host))
                 return;
         node_receive(host->node, &in, &now);
-        host->touched = true;
+        node_sim_touch(host);
 }
 
 /* The local sockets that can be read: in the real process, between what came from the network and the node's events. */
 static void say_more(struct node_sim_host *host)
 {
         host->say_us = USEC_NEVER;
-        host->touched = true;
+        node_sim_touch(host);
         list_for_each(at, &host->channels) {
                 struct node_sim_channel *channel = list_entry(at, struct node_sim_channel, in_host);
 
                 if (channel->fate == NODE_SIM_OPEN && channel->sent < channel->to_send)
-                        say(channel);
+                        node_sim_app_say(channel);
         }
 }
 
@@ -427,9 +167,8 @@ static usec_t next_due(const struct node_sim *sim)
         usec_t due_us = net_deadline(sim->net);
 
         for (size_t i = 0; i < sim->host_count; i++)
-                if (runs(&sim->hosts[i]))
-                        due_us = usec_min(usec_min(due_us, sim->hosts[i].say_us),
-                                          sim->hosts[i].touched ? 0 : node_deadline(sim->hosts[i].node));
+                if (sim->due_us[i] < due_us && runs(&sim->hosts[i]))
+                        due_us = sim->due_us[i];
         return usec_max(due_us, net_now(sim->net));
 }
 
@@ -444,10 +183,11 @@ static bool step(struct node_sim *sim, usec_t until_us)
         for (size_t i = 0; i < sim->host_count; i++) {
                 struct node_sim_host *host = &sim->hosts[i];
 
-                if (runs(host) && host->say_us <= due_us)
+                if (sim->due_us[i] > due_us || !runs(host))
+                        continue;
+                if (host->say_us <= due_us)
                         say_more(host);
-                if (runs(host) && (host->touched || node_deadline(host->node) <= due_us))
-                        settle(host);
+                settle(host);
         }
         return true;
 }
@@ -475,7 +215,7 @@ usec_t node_sim_run_until(struct node_sim *sim, bool (*done)(void *context), voi
 static void be_born(struct node_sim_host *host)
 {
         struct node_sim *sim = host->sim;
-        struct now now = now_of(sim);
+        struct now now = node_sim_now(sim);
         struct node_config config = {
                 .random = *host->random,
                 .server_socket = NODE_SIM_SERVER,
@@ -489,7 +229,7 @@ static void be_born(struct node_sim_host *host)
         if (node_new(&host->node, &config, &now) < 0 || node_set_bootstrap(host->node, &sim->bootstrap, 1, &now) < 0 ||
             node_set_local_addresses(host->node, &host->addr, 1, &now) < 0)
                 abort();
-        host->touched = true;
+        node_sim_touch(host);
 }
 
 struct node_sim_host *node_sim_add(struct node_sim *sim)
@@ -583,7 +323,7 @@ void node_sim_key(enum node_role role, uint8_t identity, uint8_t key_out[NODE_KE
 void node_sim_join(struct node_sim_host *host, enum node_role role, uint8_t identity)
 {
         struct node_sim *sim = host->sim;
-        struct now now = now_of(sim);
+        struct now now = node_sim_now(sim);
         uint8_t seed[NODE_KEY_BYTES];
         char text[32];
         int len = snprintf(text, sizeof(text), "identity %u", identity);
@@ -592,13 +332,14 @@ void node_sim_join(struct node_sim_host *host, enum node_role role, uint8_t iden
         if (node_join(host->node, role, sim->router_key, sim->auth_key, seed, &now) < 0 ||
             (role == NODE_PROVIDER && node_advertise(host->node, text, (size_t)len, &now) < 0))
                 abort();
-        host->touched = true;
+        node_sim_touch(host);
 }
 
 void node_sim_kill(struct node_sim_host *host)
 {
         node_free(host->node);
         host->node = NULL;
+        host->sim->due_us[host - host->sim->hosts] = USEC_NEVER;
         forget_channels(host);
         host->peer_count = 0;
         host->first_advert_us = host->first_up_us = host->left_us = 0;
@@ -618,10 +359,10 @@ void node_sim_set_up(struct node_sim_host *host, bool up)
 
 void node_sim_leave(struct node_sim_host *host, usec_t limit_us)
 {
-        struct now now = now_of(host->sim);
+        struct now now = node_sim_now(host->sim);
 
         node_leave(host->node, limit_us, &now);
-        host->touched = true;
+        node_sim_touch(host);
 }
 
 struct node_sim_peer *node_sim_peer(struct node_sim_host *host, enum node_role role, uint8_t identity)
@@ -629,7 +370,7 @@ struct node_sim_peer *node_sim_peer(struct node_sim_host *host, enum node_role r
         uint8_t key[NODE_KEY_BYTES];
 
         node_sim_key(role, identity, key);
-        return peer_of(host, role, key);
+        return node_sim_app_peer(host, role, key);
 }
 
 bool node_sim_is_up(struct node_sim_host *host, enum node_role role, uint8_t identity)

@@ -10,8 +10,8 @@
 #include "node.h"
 
 enum {
-        NODE_SIM_HOSTS = 80,
-        NODE_SIM_PEERS = 16,            /* a host's application remembers */
+        NODE_SIM_HOSTS = 256,
+        NODE_SIM_PEERS = 128,           /* a host's application remembers */
         NODE_SIM_SERVER = 0,            /* socket numbers of a node */
         NODE_SIM_CLIENT = 1,
 };
@@ -67,7 +67,6 @@ struct node_sim_host {
         struct addr addr;
         unsigned endpoints[2];          /* by socket */
         const struct random *random;
-        bool touched;                   /* something came in since it settled */
         bool stopped;                   /* its process gets no turn, and what comes is lost */
         usec_t say_us;                  /* when its channels say more; USEC_NEVER: they wait for the node */
         struct list channels;           /* all there ever were */
@@ -82,6 +81,7 @@ struct node_sim {
         struct net *net;
         struct node_sim_host hosts[NODE_SIM_HOSTS];
         size_t host_count;
+        usec_t due_us[NODE_SIM_HOSTS];  /* when each wants its next turn; 0: something came in since the last; USEC_NEVER: dead */
         struct addr bootstrap;
         uint8_t router_key[NODE_KEY_BYTES], auth_key[NODE_AUTH_KEY_BYTES];
         uint64_t map_key[2];
