@@ -15,6 +15,8 @@ struct world {
         uint64_t seed;
         usec_t now_us;
         unsigned replying, accepting;           /* nodes that do */
+        unsigned listing;                       /* members that each lookup lists and none did before */
+        uint8_t listed;                         /* the last of them */
         unsigned announces, lookups, unannounces, dials;
         usec_t announced_us, looked_us;         /* when last */
         bool cleared;                           /* the last announcement withdrew the old record */
@@ -43,6 +45,13 @@ static void world_freep(struct world **w)
         free(*w);
 }
 
+static void list_key(struct world *w, uint8_t first, uint8_t second)
+{
+        uint8_t key[DHT_KEY_BYTES] = { first, second };
+
+        swarm_listed(w->swarm, key, relays, 1, w->now_us);
+}
+
 static void answer(struct world *w, unsigned accepted)
 {
         struct addr closest[DHT_K] = { home, afar };
@@ -66,6 +75,8 @@ static void settle(struct world *w)
                 case SWARM_LOOKUP:
                         w->lookups++;
                         w->looked_us = w->now_us;
+                        for (unsigned i = 0; i < w->listing; i++)
+                                list_key(w, 200, ++w->listed);
                         answer(w, 0);
                         break;
                 case SWARM_UNANNOUNCE:
@@ -101,13 +112,6 @@ static usec_t run_until_dials(struct world *w, unsigned dials, usec_t limit_us)
                 run(w, MSEC(10));
         check_equal(w->dials, dials);
         return w->now_us - start_us;
-}
-
-static void list_key(struct world *w, uint8_t first, uint8_t second)
-{
-        uint8_t key[DHT_KEY_BYTES] = { first, second };
-
-        swarm_listed(w->swarm, key, relays, 1, w->now_us);
 }
 
 static struct swarm_peer *incoming(struct world *w, uint8_t first, const struct addr *from)
@@ -190,6 +194,24 @@ TEST(swarm_looks_often_while_alone_and_rarely_in_company)
         swarm_over(w->swarm, peer, SWARM_LOST, w->now_us);
         run(w, MSEC(320));
         check_equal(w->lookups, before + 1);
+}
+
+/* A node tells twenty members at a time, so where the answers of a crowd still bring new ones there are more. But who makes up members
+ * without end does not make it ask without end. */
+TEST(swarm_looks_again_soon_while_a_crowd_shows_new_faces)
+{
+        for (unsigned listing = 0; listing <= 1; listing++) {
+                cleanup_with(world_freep) struct world *w = world_new(5);
+
+                for (uint8_t i = 0; i < 19; i++)
+                        list_key(w, 100, i);
+                w->listing = listing;
+                swarm_reachable(w->swarm, relays, 2, w->now_us);
+                run(w, SECONDS(8));
+                check(listing ? w->lookups >= 24 : w->lookups <= 7);
+                run(w, MINUTES(5));
+                check(w->lookups <= 24 + 25);
+        }
 }
 
 TEST(swarm_announces_again_before_its_record_dies)

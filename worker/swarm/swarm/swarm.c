@@ -16,6 +16,8 @@
 #define LOOKUP_FIRST_US MSEC(250)               /* doubled each time; fourfold in company */
 #define LOOKUP_ALONE_US SECONDS(30)             /* no slower than this */
 #define LOOKUP_COMPANY_US MINUTES(4)
+#define LOOKUPS_QUICK 24                        /* of a hundred members a node that tells 20 at a time has then told 99 */
+#define CROWD 20                                /* members: a node tells no more at a time */
 #define AWAITED_US SECONDS(1)                   /* from an answered handshake to the peer's first frame, on any sane path */
 #define YIELD_PAUSE_US SECONDS(10)              /* an old handshake is not known for one longer */
 #define LASTED_US SECONDS(15)                   /* a connection that old was a good one: swarm.md 3 */
@@ -185,7 +187,7 @@ static void announce_done(struct swarm *swarm, bool accepted, usec_t now_us)
         swarm->announced = accepted;
         swarm->announced_us = now_us;
         if (accepted) {
-                swarm->announce_failures = 0;
+                swarm->announce_failures = swarm->quick = 0;
                 swarm->clear = moved;
                 announce_at(swarm, usec_add(now_us, swarm_about(swarm, moved ? ANNOUNCE_PAUSE_US : ANNOUNCE_US)));
         } else {
@@ -201,8 +203,11 @@ static void lookup_done(struct swarm *swarm, usec_t now_us)
         usec_t pause_us = doubled(LOOKUP_FIRST_US, swarm->lookups, most_us);
 
         swarm->lookup_due_us = usec_add(now_us, swarm_about(swarm, pause_us));
-        if (pause_us < most_us)
+        if (swarm->found_new && swarm->by_key.count >= CROWD && swarm->quick < LOOKUPS_QUICK)
+                swarm->quick++;         /* there may be more where that came from */
+        else if (pause_us < most_us)
                 swarm->lookups += swarm->useful_count ? 2 : 1;
+        swarm->found_new = false;
 }
 
 void swarm_query_done(struct swarm *swarm, const struct addr *closest, size_t count, unsigned replies, unsigned accepted,

@@ -119,6 +119,7 @@ void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const s
 
         if (memcmp(key, swarm->config.key, DHT_KEY_BYTES) == 0)
                 return;
+        swarm->found_new = swarm->found_new || !swarm_peer_find(swarm, key);
         peer = swarm_peer_get(swarm, key);
         if (!peer)
                 return;

@@ -70,6 +70,8 @@ struct swarm {
         usec_t announced_us;            /* last tried; 0: never */
         unsigned announce_failures;
         unsigned lookups;               /* in a row: the more, the longer until the next */
+        bool found_new;                 /* the running one told of somebody we had not heard of */
+        unsigned quick;                 /* lookups since we last announced that came no later for that */
         struct addr relays[DHT_RELAYS_MAX], seeds[DHT_K];
         size_t relay_count, seed_count;
 
