@@ -221,7 +221,7 @@ static void be_born(struct node_sim_host *host)
                 .server_socket = NODE_SIM_SERVER,
                 .client_socket = NODE_SIM_CLIENT,
                 .server_local = host->addr,
-                .persistent = host == sim->hosts,
+                .persistent = host == sim->hosts || sim->dht_persistent,
                 .public_addr = host->addr,
                 .receive_bytes = sim->receive_bytes,
         };

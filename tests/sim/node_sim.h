@@ -86,6 +86,7 @@ struct node_sim {
         uint8_t router_key[NODE_KEY_BYTES], auth_key[NODE_AUTH_KEY_BYTES];
         uint64_t map_key[2];
         struct net_link link;           /* of hosts added from now on */
+        bool dht_persistent;            /* so they are DHT nodes that others know, as host 0 */
         usec_t slept_us;                /* all machines together, while no clock but the one that counts sleep went on */
         size_t receive_bytes;           /* of their sockets; 0: the node's default */
 };
