@@ -381,10 +381,10 @@ def weakness_14_28_a_stored_identity_outlives_the_supervisor(folder, started):
         check(instance.stop() == 0, 'exit code')
     check(identities[0] == identities[1], 'another identity')
     files = sorted(os.listdir(state))
-    check(files == ['r1.gateway.seed', 'r1.nodes', 'r1.provider.seed'], 'files: %s' % files)
+    check(files == ['r1.gates', 'r1.gateway.seed', 'r1.nodes', 'r1.provider.seed'], 'files: %s' % files)
     for name in files:
         check(os.stat(os.path.join(state, name)).st_mode & 0o777 == 0o600, 'mode of ' + name)
-    os.chmod(os.path.join(state, files[0]), 0o644)
+    os.chmod(os.path.join(state, files[1]), 0o644)
     instance = start(folder, started, text, free_ports(1), place)
     check(instance.end() == 77, 'exit code with a readable identity')
 
