@@ -67,7 +67,7 @@ def a_full_disk(stack):
     assert len(said) == 1 and 'No space left on device: this identity lasts until the next start only' in said[0], said
     assert len(gateway.says('gateway.nodes: No space left on device: what was stored before stays')) == 1
     gateway.says('announced on the DHT')
-    assert sorted(os.listdir(inside)) == ['filler', 'gateway.nodes'] and os.path.getsize(f'{inside}/gateway.nodes') == 0
+    assert sorted(os.listdir(inside)) == ['filler', 'gateway.gates', 'gateway.nodes'] and os.path.getsize(f'{inside}/gateway.nodes') == 0
     os.remove(f'{inside}/filler')
     gateway.says('gateway.nodes: stored again', 30)
     assert os.path.getsize(f'{inside}/gateway.nodes') > 0
