@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* campaign-udx, -peer, -node FROM TO [TOGETHER]: runs the story of each seed in a process of its own, tells which seeds failed, and where.
+ * Prints TAP. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "faults.h"
+
+enum { TOGETHER_MAX = 64, PATIENCE_S = 120 };
+
+static uint64_t *sums;
+static uint64_t current;
+
+void faults_add(enum faults_sum sum, uint64_t count)
+{
+        __atomic_fetch_add(&sums[sum], count, __ATOMIC_RELAXED);
+}
+
+void faults_fail(const char *file, int line, const char *what)
+{
+        printf("# seed %" PRIu64 ": %s:%d: %s\n", current, file, line, what);
+        fflush(stdout);
+        _exit(1);
+}
+
+static _Noreturn void usage(void)
+{
+        fputs("usage: campaign-udx|campaign-peer|campaign-node FROM TO [TOGETHER]\n", stderr);
+        exit(2);
+}
+
+static pid_t start(uint64_t seed)
+{
+        pid_t pid = fork();
+
+        if (pid < 0) {
+                perror("fork");
+                exit(2);
+        }
+        if (pid == 0) {
+                current = seed;
+                alarm(PATIENCE_S);      /* a story that spins */
+                faults_story(seed);
+                exit(0);                /* where leaks are looked for, when that is built in */
+        }
+        return pid;
+}
+
+/* One of those that run is over; returns whether it went well. */
+static bool wait_for_one(pid_t pids[TOGETHER_MAX], const uint64_t seeds[TOGETHER_MAX])
+{
+        int status;
+        pid_t pid = wait(&status);
+        size_t i = 0;
+
+        while (pids[i] != pid)
+                i++;
+        pids[i] = 0;
+        if (WIFSIGNALED(status))
+                printf("# seed %" PRIu64 ": %s\n", seeds[i], strsignal(WTERMSIG(status)));
+        else if (WEXITSTATUS(status))
+                printf("# seed %" PRIu64 " failed\n", seeds[i]);
+        return status == 0;
+}
+
+int main(int argc, char **argv)
+{
+        uint64_t from = argc > 2 ? strtoull(argv[1], NULL, 10) : 1, to = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+        uint64_t together = argc > 3 ? strtoull(argv[3], NULL, 10) : 1, running = 0, next = from, failures = 0;
+        uint64_t seeds[TOGETHER_MAX] = { 0 };
+        pid_t pids[TOGETHER_MAX] = { 0 };
+
+        if (from > to || !together || together > TOGETHER_MAX)
+                usage();
+        sums = mmap(NULL, FAULTS_SUMS * sizeof(*sums), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (sums == MAP_FAILED)
+                return 2;
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        while (next <= to || running) {
+                size_t i = 0;
+
+                if (next > to || running == together) {
+                        failures += !wait_for_one(pids, seeds);
+                        running--;
+                        continue;
+                }
+                while (pids[i])
+                        i++;
+                seeds[i] = next++;
+                pids[i] = start(seeds[i]);
+                running++;
+        }
+        printf("# %" PRIu64 " mild, %" PRIu64 " arrived whole, %" PRIu64 " did not, %" PRIu64 " datagrams; %" PRIu64 " seeds failed\n",
+               sums[FAULTS_MILD], sums[FAULTS_DELIVERED], sums[FAULTS_GAVE_UP], sums[FAULTS_DATAGRAMS], failures);
+        printf("%s 1 - mixed faults, seeds %" PRIu64 " to %" PRIu64 "\n1..1\n", failures ? "not ok" : "ok", from, to);
+        return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
