@@ -37,9 +37,14 @@ void udx_queue_fini(struct udx_queue *queue)
 static struct udx_block *block_new(struct udx_queue *queue, size_t len)
 {
         size_t wanted = MIN(queue->kept_bytes, (size_t)BLOCK_MAX);
+        size_t least = udx_pool_round(sizeof(struct udx_block) + len);
         size_t size = udx_pool_round(MAX(wanted, sizeof(struct udx_block) + len));
         struct udx_block *block = udx_pool_take(queue->pool, size);
 
+        if (!block && size > least) {   /* memory is short: what must be said goes out all the same */
+                size = least;
+                block = udx_pool_take(queue->pool, size);
+        }
         if (!block)
                 return NULL;
         *block = (struct udx_block){ .capacity = (uint32_t)(size - sizeof(*block)) };
