@@ -314,6 +314,34 @@ TEST(swarm_worker_gives_a_refused_connection_back_untouched)
         finish(&trio);
 }
 
+/* A gateway whose clients wait asks as soon as it hears of the provider, whose forward worker may not have spoken yet. */
+TEST(swarm_worker_waits_a_moment_for_who_serves_what_is_asked_for)
+{
+        struct ipc_service_held held = { .gate_port = OTHER_GATE };
+        struct ipc_channel_arrived arrived;
+        struct ipc_channel ready;
+        struct trio trio;
+        int client, given, service;
+
+        begin(&trio);
+        client = open_channel(&trio, 8, OTHER_GATE);
+        socket_write(client, "early");
+        host_expect_nothing(&trio.gateway.host, &trio.gateway.forward);
+        host_send(&trio.provider.forward, IPC_SERVICE_HELD, &held, -1);
+        host_expect(&trio.provider.host, &trio.provider.forward, IPC_CHANNEL_ARRIVED, &arrived);
+        check(arrived.gate_port == OTHER_GATE && arrived.metadata_len == 2);
+        check_bytes(arrived.metadata, "{}", 2);
+        service = tcp_pair(&given);
+        ready.channel = arrived.channel;
+        host_send(&trio.provider.forward, IPC_CHANNEL_READY, &ready, given);
+        close(given);
+        expect_opened(&trio, 8);
+        socket_expect(service, "early");
+        close(service);
+        close(client);
+        finish(&trio);
+}
+
 TEST(swarm_worker_passes_a_reset_on_in_both_directions)
 {
         struct trio trio;

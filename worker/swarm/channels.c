@@ -110,12 +110,37 @@ static void on_broken(struct pump *pump)
         conclude(container_of(pump, struct channel, pump), IPC_REASON_RESET_LOCAL);
 }
 
+/* "Service not found 8080": hypergate.md 6. */
+static size_t not_found_text(uint16_t gate_port, char out[NODE_TEXT_MAX])
+{
+        static const char text[] = "Service not found ";
+        char digits[5];
+        size_t len = sizeof(text) - 1, count = 0;
+
+        memcpy(out, text, len);
+        do
+                digits[count++] = (char)('0' + gate_port % 10);
+        while (gate_port /= 10);
+        while (count)
+                out[len++] = digits[--count];
+        return len;
+}
+
+static void refuse_early(void *context, const struct node_event *event)
+{
+        struct channels *channels = context;
+        char text[NODE_TEXT_MAX];
+
+        node_refuse(channels->node, event->channel, text, not_found_text(event->gate_port, text), channels->room.now);
+}
+
 int channels_init(struct channels *channels, struct ev_loop *loop, struct node *node, const struct now *now,
                   const uint8_t map_key[16], struct worker_link *(*forward)(void *context, uint32_t id), void *context)
 {
         *channels = (struct channels){ .node = node, .forward = forward, .context = context };
         map_init(&channels->by_id, map_key);
         list_init(&channels->holdings);
+        early_init(&channels->early, loop, refuse_early, channels);
         return pump_room_init(&channels->room, loop, node, now, on_broken);
 }
 
@@ -132,6 +157,7 @@ void channels_fini(struct channels *channels)
         }
         list_for_each(at, &channels->holdings)
                 free(list_entry(at, struct holding, in_list));
+        early_fini(&channels->early);
         map_fini(&channels->by_id);
         pump_room_fini(&channels->room);
 }
@@ -148,6 +174,19 @@ static struct holding *find_holding(struct channels *channels, uint32_t forward,
         return NULL;
 }
 
+static void on_arrived(struct channels *channels, const struct node_event *event);
+
+/* Who came before it was said that this is served. */
+static void ask_early(struct channels *channels, const struct ipc_service_held *held)
+{
+        struct node_event *event;
+
+        while ((event = early_take(&channels->early, held->gate_port, held->protocol))) {
+                on_arrived(channels, event);
+                early_free(event);
+        }
+}
+
 void channels_hold(struct channels *channels, uint32_t from, const struct ipc_service_held *held)
 {
         struct holding *holding;
@@ -160,6 +199,7 @@ void channels_hold(struct channels *channels, uint32_t from, const struct ipc_se
         holding->forward = from;
         holding->service = *held;
         list_push_back(&channels->holdings, &holding->in_list);
+        ask_early(channels, held);
 }
 
 static void drop_holding(struct holding *holding)
@@ -264,8 +304,10 @@ void channels_forget(struct channels *channels, uint32_t forward)
         struct map_entry *entry, *next;
 
         list_for_each(at, &channels->holdings)
-                if (list_entry(at, struct holding, in_list)->forward == forward)
+                if (list_entry(at, struct holding, in_list)->forward == forward) {
                         drop_holding(list_entry(at, struct holding, in_list));
+                        early_begin(&channels->early);  /* another one will take its place */
+                }
         for (entry = map_walk(&channels->by_id, NULL); entry; entry = next) {
                 struct channel *channel = container_of(entry, struct channel, by_id);
 
@@ -278,32 +320,16 @@ void channels_forget(struct channels *channels, uint32_t forward)
         }
 }
 
-/* "Service not found 8080": hypergate.md 6. */
-static size_t not_found_text(uint16_t gate_port, char out[NODE_TEXT_MAX])
-{
-        static const char text[] = "Service not found ";
-        char digits[5];
-        size_t len = sizeof(text) - 1, count = 0;
-
-        memcpy(out, text, len);
-        do
-                digits[count++] = (char)('0' + gate_port % 10);
-        while (gate_port /= 10);
-        while (count)
-                out[len++] = digits[--count];
-        return len;
-}
-
 static void on_arrived(struct channels *channels, const struct node_event *event)
 {
         struct holding *holding = find_holding(channels, 0, event->gate_port, event->protocol);
         struct ipc_channel_arrived arrived = { .channel = event->channel, .gate_port = event->gate_port,
                                                .protocol = event->protocol };
         struct channel *channel;
-        char text[NODE_TEXT_MAX];
 
         if (!holding) {
-                node_refuse(channels->node, event->channel, text, not_found_text(event->gate_port, text), channels->room.now);
+                if (!early_keep(&channels->early, event))
+                        refuse_early(channels, event);
                 return;
         }
         list_remove(&holding->in_list); /* the next one gets the next channel */
@@ -367,6 +393,8 @@ void channels_event(struct channels *channels, const struct node_event *event)
                 return;
         }
         channel = find(channels, event->channel);
+        if (!channel && event->kind == NODE_CHANNEL_CLOSED)
+                early_drop(&channels->early, event->channel);
         if (!channel)
                 return;
         if (event->kind == NODE_CHANNEL_OPENED && channel->state == CHANNEL_OPENING)

@@ -4,6 +4,7 @@
 #define HG_SWARM_CHANNELS_H
 
 #include "run.h"
+#include "early.h"
 #include "ipc_message.h"
 #include "list.h"
 #include "map.h"
@@ -14,6 +15,7 @@ struct channels {
         struct pump_room room;
         struct node *node;
         struct map by_id;               /* by node_channel_id */
+        struct early early;             /* for whom there may be such a worker in a moment */
         struct list holdings;           /* which forward worker serves which gate port; the next in turn first */
         struct worker_link *(*forward)(void *context, uint32_t id);        /* the link to that worker, or NULL */
         void *context;
