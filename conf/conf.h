@@ -25,8 +25,7 @@ enum conf_protocol {
         CONF_UDP = 1,
 };
 
-/* A service of this provider; always TCP, for others are dropped with a warning. Entries equal in all fields occur once;
- * several with one gate port are alternatives. */
+/* A service of this provider. Entries equal in all fields occur once; several with one gate port and protocol are alternatives. */
 struct conf_service {
         uint16_t gate_port;             /* 1..65535, what gateways listen on */
         uint16_t service_port;          /* 1..65535 */
@@ -69,6 +68,7 @@ struct conf_provider {
         bool present;
         const struct conf_service *services;
         size_t service_count;
+        uint32_t udp_timeout_ms;        /* a session of datagrams that is silent for so long ends */
 };
 
 struct conf_gateway {
@@ -78,6 +78,7 @@ struct conf_gateway {
         const struct conf_filter *filters;      /* a route passes if any does */
         size_t filter_count;                    /* 0: everything passes */
         uint32_t route_finding_timeout_ms;
+        uint32_t udp_timeout_ms;
 };
 
 /* Serving the DHT itself, as the bootstrap node of a private network does. */

@@ -20,6 +20,9 @@ enum {
         LOG_DEBUG_LEVEL = 7,
         ROUTE_FINDING_TIMEOUT_MS = 60000,       /* as the original */
         ROUTE_FINDING_TIMEOUT_MAX_MS = 3600000,
+        UDP_TIMEOUT_MS = 3600000,               /* as the original */
+        UDP_TIMEOUT_MIN_MS = 1000,
+        UDP_TIMEOUT_MAX_MS = 24 * 3600000,
 };
 
 /* Lists of services and filters at their longest, each text as long as it may be, names of files. */
@@ -134,9 +137,23 @@ static void read_provider_services(struct conf_read *read, const struct conf_nod
         provider->service_count = services.count;
 }
 
+static void read_udp_timeout(struct conf_read *read, const struct conf_node *node, uint32_t *into)
+{
+        conf_value_whole(read, node, UDP_TIMEOUT_MIN_MS, UDP_TIMEOUT_MAX_MS, UDP_TIMEOUT_MS, into);
+}
+
+static void read_provider_udp_timeout(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        read_udp_timeout(read, node, &((struct conf_provider *)into)->udp_timeout_ms);
+}
+
 static void read_provider(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        static const struct conf_field fields[] = { { "services", read_provider_services }, { NULL, NULL } };
+        static const struct conf_field fields[] = {
+                { "services", read_provider_services },
+                { "udpSocketTimeoutMs", read_provider_udp_timeout },
+                { NULL, NULL },
+        };
         struct draft *draft = into;
 
         draft->conf->provider.present = true;
@@ -204,12 +221,18 @@ static void read_route_finding_timeout(struct conf_read *read, const struct conf
                          &gateway->route_finding_timeout_ms);
 }
 
+static void read_gateway_udp_timeout(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        read_udp_timeout(read, node, &((struct conf_gateway *)into)->udp_timeout_ms);
+}
+
 static void read_gateway(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const struct conf_field fields[] = {
                 { "listen", read_listen },
                 { "services", read_gateway_services },
                 { "routeFindingTimeoutMs", read_route_finding_timeout },
+                { "udpSocketTimeoutMs", read_gateway_udp_timeout },
                 { NULL, NULL },
         };
         struct draft *draft = into;
@@ -309,6 +332,7 @@ static void set_defaults(struct conf_read *read, struct draft *draft)
         conf->name = conf_path_stem(read, read->source->path);
         conf->log_level = LOG_INFO_LEVEL;
         conf->gateway.route_finding_timeout_ms = ROUTE_FINDING_TIMEOUT_MS;
+        conf->gateway.udp_timeout_ms = conf->provider.udp_timeout_ms = UDP_TIMEOUT_MS;
         default_bootstrap(read, conf);
         default_listen(&conf->gateway);
         default_state_directory(read, conf);

@@ -146,14 +146,9 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
         missing |= is_missing(read, node, &entry, CONF_FILTER_SERVICE_PORT, "servicePort, its port there, such as servicePort: 80");
         if (missing || entry.bad)
                 return;
-        if (entry.protocol == CONF_UDP) {
-                conf_warning(&read->report, read->file, node->at,
-                             "UDP is not carried yet: the service for gatePort %u is left out", entry.gate_port);
-                return;
-        }
         services->list[services->count++] = (struct conf_service){
-                .gate_port = (uint16_t)entry.gate_port, .service_port = (uint16_t)entry.service_port, .protocol = CONF_TCP,
-                .line = node->at.line, .file = read->file->name, .host = image_text(read, entry.host),
+                .gate_port = (uint16_t)entry.gate_port, .service_port = (uint16_t)entry.service_port,
+                .protocol = (enum conf_protocol)entry.protocol, .line = node->at.line, .file = read->file->name, .host = image_text(read, entry.host),
                 .tags = image_text(read, entry.tags),
         };
 }

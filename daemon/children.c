@@ -460,8 +460,8 @@ struct child *children_add(struct children *children, enum ipc_role role, uint32
         return child;
 }
 
-struct child *children_add_forward(struct children *children, uint32_t id, enum ipc_duty duty, const uint16_t *ports,
-                                   size_t port_count, void *context)
+struct child *children_add_forward(struct children *children, uint32_t id, enum ipc_duty duty, uint32_t protocols,
+                                   const uint16_t *ports, size_t port_count, void *context)
 {
         struct child *child = child_new(children, IPC_FORWARD, id, context);
 
@@ -469,6 +469,7 @@ struct child *children_add_forward(struct children *children, uint32_t id, enum 
                 return NULL;
         assert(port_count <= IPC_PORTS_MAX);
         child->begin.duty = duty;
+        child->begin.protocols = protocols;
         child->begin.port_count = (uint32_t)port_count;
         if (port_count)
                 memcpy(child->begin.port, ports, port_count * sizeof(*ports));

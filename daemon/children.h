@@ -100,11 +100,11 @@ int children_init(struct children *children, struct ev_loop *loop, const struct 
 /* Kills whoever is left, without a word. */
 void children_fini(struct children *children);
 
-/* A child from now on, started at once; a forward worker with that @duty and, to connect to, those @ports (0: all). NULL: no
- * memory. */
+/* A child from now on, started at once; a forward worker with that @duty and, to connect to, services of those @protocols
+ * (1 << enum ipc_protocol each) on those @ports (0: all). NULL: no memory. */
 struct child *children_add(struct children *children, enum ipc_role role, uint32_t id, void *context);
-struct child *children_add_forward(struct children *children, uint32_t id, enum ipc_duty duty, const uint16_t *ports,
-                                   size_t port_count, void *context);
+struct child *children_add_forward(struct children *children, uint32_t id, enum ipc_duty duty, uint32_t protocols,
+                                   const uint16_t *ports, size_t port_count, void *context);
 
 /* No longer needed: it is told to stop within @deadline_ms and freed once it has. */
 void child_retire(struct child *child, uint32_t deadline_ms);

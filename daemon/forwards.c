@@ -64,9 +64,10 @@ struct forward *forwards_hold(struct forwards *forwards, enum ipc_duty duty)
         return forward;
 }
 
-void forward_add_port(struct forward *forward, uint16_t port)
+void forward_add_port(struct forward *forward, uint16_t protocol, uint16_t port)
 {
         assert(!forward->child);
+        forward->protocols |= 1U << protocol;
         for (size_t i = 0; i < forward->port_count; i++)
                 if (forward->ports[i] == port)
                         return;
@@ -83,8 +84,8 @@ int forwards_start(struct forwards *forwards)
 
                 if (forward->child)
                         continue;
-                forward->child = children_add_forward(forwards->children, ++forwards->last_id, forward->duty, forward->ports,
-                                                      forward->any_port ? 0 : forward->port_count, forward);
+                forward->child = children_add_forward(forwards->children, ++forwards->last_id, forward->duty, forward->protocols,
+                                                      forward->ports, forward->any_port ? 0 : forward->port_count, forward);
                 if (!forward->child)
                         return -ENOMEM;
         }

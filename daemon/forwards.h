@@ -17,7 +17,8 @@ struct forward {
         enum ipc_duty duty;
         unsigned held;                  /* gates, or groups of services */
         struct child *child;            /* NULL until forwards_start() */
-        uint16_t ports[IPC_PORTS_MAX];  /* of the services it will connect to */
+        uint32_t protocols;             /* of the services it will connect to: or of 1 << enum ipc_protocol */
+        uint16_t ports[IPC_PORTS_MAX];
         size_t port_count;
         bool any_port;                  /* more than fit */
 };
@@ -36,7 +37,7 @@ void forwards_fini(struct forwards *forwards);
 struct forward *forwards_hold(struct forwards *forwards, enum ipc_duty duty);
 
 /* It will connect to that port. Before it is started: afterwards nothing opens its wall. */
-void forward_add_port(struct forward *forward, uint16_t port);
+void forward_add_port(struct forward *forward, uint16_t protocol, uint16_t port);
 
 /* Starts those that aren't. 0 or -ENOMEM. */
 int forwards_start(struct forwards *forwards);

@@ -12,7 +12,7 @@
 
 bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t protocol)
 {
-        if (!conf->present || port == 0 || protocol != CONF_TCP)
+        if (!conf->present || port == 0 || protocol > CONF_UDP)
                 return false;
         for (size_t i = 0; i < conf->filter_count; i++) {
                 const struct conf_filter *filter = &conf->filters[i];
@@ -44,6 +44,12 @@ static struct gate *find(struct gates *gates, uint16_t port, uint16_t protocol)
         return NULL;
 }
 
+/* Behind the port, in messages. */
+static const char *suffix(const struct gate *gate)
+{
+        return gate->protocol == CONF_UDP ? "/udp" : "";
+}
+
 /* Gates come and go as peers like. */
 static bool may_tell(struct gates *gates)
 {
@@ -63,8 +69,8 @@ static void on_refused(struct gate_listener *listener, int error)
         usec_t wait_us = backoff_us(++listener->failures, SECONDS(GATE_RETRY_FIRST_S), SECONDS(GATE_RETRY_LONGEST_S));
 
         if (listener->error != error && may_tell(gate->gates))
-                log_warning(gate->gates->log, "gate %u: can't listen on %s: %s; trying again in %.0f s, then at least every %d s",
-                            gate->port, listener->address->text, sockets_refusal(error), to_seconds(wait_us),
+                log_warning(gate->gates->log, "gate %u%s: can't listen on %s: %s; trying again in %.0f s, then at least every %d s",
+                            gate->port, suffix(gate), listener->address->text, sockets_refusal(error), to_seconds(wait_us),
                             GATE_RETRY_LONGEST_S);
         listener->error = error;
         ev_timer_stop(gate->gates->loop, &listener->retry);
@@ -75,14 +81,15 @@ static void on_refused(struct gate_listener *listener, int error)
 static bool bind_listener(struct gate_listener *listener)
 {
         struct gate *gate = listener->gate;
-        int r = sockets_listener(listener->address->ip, gate->port, &listener->fd);
+        int r = gate->protocol == CONF_UDP ? sockets_datagrams(listener->address->ip, gate->port, &listener->fd)
+                                           : sockets_listener(listener->address->ip, gate->port, &listener->fd);
 
         if (r < 0) {
                 on_refused(listener, -r);
                 return false;
         }
         if (may_tell(gate->gates))
-                log_notice(gate->gates->log, "gate %u open on %s", gate->port, listener->address->text);
+                log_notice(gate->gates->log, "gate %u%s open on %s", gate->port, suffix(gate), listener->address->text);
         return true;
 }
 
@@ -144,10 +151,11 @@ static struct gate *gate_new(struct gates *gates, uint16_t port, uint16_t protoc
         return gate;
 }
 
-/* For all who hold it, at once: a close would leave it open until the forward worker has heard. */
+/* For all who hold it, at once: a close would leave it open until the forward worker has heard. Of UDP it is no matter: clients are
+ * not told anyway. */
 static void shut(struct gate_listener *listener)
 {
-        if (listener->fd >= 0)
+        if (listener->fd >= 0 && listener->gate->protocol == CONF_TCP)
                 shutdown(listener->fd, SHUT_RDWR);
         close_fdp(&listener->fd);
 }
@@ -204,9 +212,9 @@ void gates_close(struct gates *gates, uint16_t port, uint16_t protocol)
         forward = gate->forward;
         gate->forward = NULL;
         gates->moved(gates->context, gate);
-        gate_free(gate);
         if (may_tell(gates))
-                log_notice(gates->log, "gate %u closed: nobody offers it any more", port);
+                log_notice(gates->log, "gate %u%s closed: nobody offers it any more", port, suffix(gate));
+        gate_free(gate);
         if (forward && forwards_release(gates->forwards, forward))
                 forward->child->unconfigured = true;
 }

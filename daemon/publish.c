@@ -139,7 +139,8 @@ static void send_listeners(const struct supervisor *supervisor, struct child *ch
         list_for_each(at, &supervisor->gates.all) {
                 const struct gate *gate = list_entry(at, struct gate, in_all);
                 struct ipc_forward_listener listener = { .gate_port = gate->port, .protocol = gate->protocol,
-                                                         .wait_ms = supervisor->conf->gateway.route_finding_timeout_ms };
+                                                         .wait_ms = supervisor->conf->gateway.route_finding_timeout_ms,
+                                                         .idle_ms = supervisor->conf->gateway.udp_timeout_ms };
 
                 for (size_t i = 0; gate->forward == forward && i < gate->listener_count; i++)
                         if (gate->listeners[i].fd >= 0)
@@ -157,6 +158,7 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                 struct ipc_forward_service service = { .gate_port = from->conf->gate_port,
                                                        .protocol = (uint16_t)from->conf->protocol,
                                                        .service_port = from->conf->service_port,
+                                                       .idle_ms = supervisor->conf->provider.udp_timeout_ms,
                                                        .count = (uint16_t)from->name->count };
 
                 if (from->forward != forward)

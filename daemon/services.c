@@ -24,7 +24,7 @@ static int begin(struct service *service, const struct service *before, struct n
         service->forward = before && compare(before, service) == 0 ? before->forward : forwards_hold(forwards, IPC_DUTY_SERVICES);
         if (!service->name || !service->forward)
                 return -ENOMEM;
-        forward_add_port(service->forward, service->conf->service_port);
+        forward_add_port(service->forward, (uint16_t)service->conf->protocol, service->conf->service_port);
         return 0;
 }
 

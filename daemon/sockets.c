@@ -14,6 +14,7 @@
 
 enum {
         BACKLOG = 1024,                 /* clients that wait while a forward worker starts anew */
+        GATE_BYTES = 4 * 1024 * 1024,   /* asked for: datagrams that come while their forward worker is busy, or starts anew */
         UNSENT_BYTES = 256 * 1024,      /* kept in the kernel for a client that reads slowly: more gained no speed */
 };
 
@@ -124,6 +125,31 @@ int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
         if ((addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0 ||
             listen(fd, BACKLOG) < 0)
+                return -errno;
+        *fd_out = take_fd(&fd);
+        return 0;
+}
+
+int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out)
+{
+        struct sockaddr_storage addr;
+        socklen_t len = put_address(&addr, ip, port);
+        bool v6 = addr.ss_family == AF_INET6;
+        const struct option options[] = {
+                { v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1, true },
+                { SOL_SOCKET, SO_RCVBUF, GATE_BYTES, false },
+                { SOL_SOCKET, SO_SNDBUF, GATE_BYTES, false },
+        };
+        cleanup_fd int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int r, one = 1;
+
+        if (fd < 0)
+                return -errno;
+        r = set_options(fd, options, ARRAY_LEN(options));
+        if (r < 0)
+                return r;
+        if ((v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
+            bind(fd, (struct sockaddr *)&addr, len) < 0)
                 return -errno;
         *fd_out = take_fd(&fd);
         return 0;

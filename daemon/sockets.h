@@ -31,6 +31,10 @@ int sockets_udp_usual(const uint8_t ip[4], struct udp_made *made_out);
  * zero: a connection that dies with its holder is reset, never ended as if all were well. 0 or -errno. */
 int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out);
 
+/* A bound UDP socket there, for a gate: it tells where each datagram was sent to, and fragments what is longer than the path takes, as
+ * UDP services do. 0 or -errno. */
+int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out);
+
 /* Why a port could not be bound, in words that help: @error is an errno. */
 const char *sockets_refusal(int error);
 

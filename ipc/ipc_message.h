@@ -59,6 +59,7 @@ enum ipc_reason {
         IPC_REASON_TIMED_OUT,          /* no answer before the deadline */
         IPC_REASON_NO_PEER,            /* not connected to that peer */
         IPC_REASON_LIMIT,              /* a bound of ours was reached */
+        IPC_REASON_IDLE,               /* no datagram for too long */
         IPC_REASONS,
 };
 
@@ -113,7 +114,7 @@ enum ipc_reason {
         X(CHANNEL_REFUSED,  IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_refused,    FDS_UP_TO(1)) \
         X(CHANNEL_ARRIVED,  IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_arrived,    0)    \
         X(CHANNEL_GONE,     IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel,            0)    \
-        X(CHANNEL_READY,    IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel,            1)    \
+        X(CHANNEL_READY,    IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_ready,      1)    \
         X(CHANNEL_REFUSE,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_refused,    0)    \
         X(CHANNEL_CLOSED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_closed,     0)    \
         /* Resolve. */                                                                                                           \
@@ -140,6 +141,7 @@ struct ipc_begin {
         uint32_t id;                    /* of this worker among those of its role, from 1 */
         uint32_t log_level;             /* syslog number: what is less urgent need not be sent */
         uint32_t duty;                  /* enum ipc_duty */
+        uint32_t protocols;             /* of those services: or of 1 << enum ipc_protocol; it will never make other sockets */
         uint32_t port_count;
         uint16_t port[IPC_PORTS_MAX];
 };
@@ -332,11 +334,13 @@ struct ipc_route {
         uint16_t protocol;
 };
 
-/* (conf) A listening socket. Clients for whom no provider is found within @wait_ms are reset. */
+/* (conf) A listening socket, or with IPC_UDP a bound one that tells where each datagram was sent to. Clients for whom no provider is
+ * found within @wait_ms are reset. A session of datagrams ends when it is silent for @idle_ms. */
 struct ipc_forward_listener {
         uint16_t gate_port;
         uint16_t protocol;
         uint32_t wait_ms;
+        uint32_t idle_ms;
 };
 
 /* (conf) A service to connect to; @count addresses to try in order (0: the name is not resolved (yet)). */
@@ -345,6 +349,7 @@ struct ipc_forward_service {
         uint16_t protocol;
         uint16_t service_port;
         uint16_t count;
+        uint32_t idle_ms;               /* IPC_UDP: a session that is silent for so long ends */
         uint8_t address[IPC_ADDRESSES_MAX][16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
         char host[IPC_NAME_MAX];        /* as configured, for messages */
         uint8_t pad[2];
@@ -358,7 +363,10 @@ struct ipc_service_held {
 
 /* Open a channel to @peer for the connection whose fd rides along, from then on the swarm worker's, with SO_LINGER{1,0}
  * set so that dying with it resets it. Answered by CHANNEL_OPENED or by CHANNEL_REFUSED; the latter returns the fd, for
- * no byte is read before. */
+ * no byte is read before.
+ *
+ * With IPC_UDP the fd is one end of a SOCK_SEQPACKET pair whose other end the forward worker keeps: each message is a zero byte and
+ * then one datagram, so that an empty datagram is no end. Whoever closes its end has ended the session. */
 struct ipc_channel_open {
         uint64_t channel;               /* sender's choice, unique on this link */
         uint8_t peer[IPC_KEY_BYTES];
@@ -374,6 +382,12 @@ struct ipc_channel {
         uint64_t channel;
 };
 
+struct ipc_channel_ready {
+        uint64_t channel;
+        uint32_t idle_ms;               /* IPC_UDP: closed after so long without a datagram; 0: never */
+        uint32_t pad;
+};
+
 struct ipc_channel_refused {
         uint64_t channel;
         uint32_t reason;                /* enum ipc_reason */
@@ -382,7 +396,7 @@ struct ipc_channel_refused {
 };
 
 /* A peer's client wants this service. @channel is the swarm worker's choice; answered by CHANNEL_READY with the connected
- * socket (SO_LINGER{1,0} set) or CHANNEL_REFUSE; CHANNEL_GONE before that: no longer wanted. */
+ * socket (of TCP, SO_LINGER{1,0} set, or of UDP) or CHANNEL_REFUSE; CHANNEL_GONE before that: no longer wanted. */
 struct ipc_channel_arrived {
         uint64_t channel;
         uint8_t peer[IPC_KEY_BYTES];

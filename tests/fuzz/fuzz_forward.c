@@ -58,14 +58,60 @@ static int listener(uint16_t *port_out)
         return fd;
 }
 
+/* A UDP socket on loopback, likewise. */
+static int datagram_socket(struct sockaddr_in *addr_out)
+{
+        static int fd = -1;
+        static struct sockaddr_in addr;
+        socklen_t addr_len = sizeof(addr);
+        int one = 1;
+
+        if (fd < 0) {
+                addr = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+                fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+                must(fd >= 0 && setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one)) == 0);
+                must(bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0);
+                must(getsockname(fd, (struct sockaddr *)&addr, &addr_len) == 0);
+        }
+        *addr_out = addr;
+        return fd;
+}
+
+/* One of a few sockets that are there for as long as this program runs. */
+static int sender(unsigned number)
+{
+        static int fds[4];
+
+        for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+                if (!fds[i])
+                        fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        must(fds[number % ARRAY_LEN(fds)] > 0);
+        return fds[number % ARRAY_LEN(fds)];
+}
+
+/* A datagram of as many bytes as the input says. */
+static void come_by_datagram(struct scene *scene)
+{
+        static uint8_t bytes[SOCKET_DATAGRAM_MAX];
+        int fd = sender(read_u8(&scene->input));
+        struct sockaddr_in addr;
+
+        datagram_socket(&addr);
+        (void)!sendto(fd, bytes, MIN((size_t)read_u8(&scene->input) * 257, sizeof(bytes)), 0, (struct sockaddr *)&addr, sizeof(addr));
+}
+
 /* Nobody is left in the backlog for the next input. */
 static void empty_backlog(void)
 {
+        struct sockaddr_in addr;
         uint16_t port;
+        uint8_t byte;
         int fd;
 
         while ((fd = accept(listener(&port), NULL, NULL)) >= 0)
                 close(fd);
+        while (recv(datagram_socket(&addr), &byte, 1, MSG_DONTWAIT) >= 0)
+                ;
 }
 
 /* Connections are made on this host only, to a port that answers. */
@@ -80,11 +126,14 @@ static void tame_service(struct ipc_forward_service *service)
 
 static int any_descriptor(struct scene *scene)
 {
+        struct sockaddr_in addr;
         uint16_t port;
 
-        switch (read_u8(&scene->input) % 3) {
+        switch (read_u8(&scene->input) % 4) {
         case 0:
                 return dup(listener(&port));
+        case 3:
+                return dup(datagram_socket(&addr));
         case 1:
                 return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         default:
@@ -144,6 +193,7 @@ static void pass_time(struct scene *scene)
         clients_advance(&scene->forward.clients, &scene->now);
         listeners_advance(&scene->forward.listeners, scene->now.mono_us);
         arrivals_advance(&scene->forward.arrivals, scene->now.mono_us);
+        datagrams_advance(&scene->forward.datagrams, scene->now.mono_us);
 }
 
 static void operate(struct scene *scene)
@@ -165,7 +215,10 @@ static void operate(struct scene *scene)
                         inside_depart(&scene->inside, role);
                 break;
         case 3:
-                come(scene);
+                if (role == IPC_SUPERVISOR)
+                        come_by_datagram(scene);
+                else
+                        come(scene);
                 break;
         case 4:
                 leave(scene);
@@ -205,10 +258,13 @@ static void run(struct scene *scene)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         static struct scene scene;
+        struct sockaddr_in addr;
         uint16_t port;
         int first_free, now_free;
 
         listener(&port);
+        datagram_socket(&addr);
+        sender(0);
         first_free = dup(STDIN_FILENO);
         close(first_free);
         memset(&scene, 0, sizeof(scene));

@@ -19,6 +19,7 @@ struct bench {
         enum tunnel_role role;
         usec_t now_us;
         struct tunnel_channel *channels[CHANNELS];
+        bool datagrams[CHANNELS];       /* what that channel carries */
         uint8_t pending[4096];          /* what tunnel_receive() did not take yet */
         size_t pending_len;
         bool failed;
@@ -40,11 +41,12 @@ static void forget(struct bench *b, const struct tunnel_channel *ch)
                         b->channels[i] = NULL;
 }
 
-static void keep(struct bench *b, struct tunnel_channel *ch)
+static void keep(struct bench *b, struct tunnel_channel *ch, uint8_t protocol)
 {
         for (size_t i = 0; i < CHANNELS; i++) {
                 if (!b->channels[i]) {
                         b->channels[i] = ch;
+                        b->datagrams[i] = protocol == TUNNEL_UDP;
                         return;
                 }
         }
@@ -80,7 +82,7 @@ static void drain_events(struct bench *b)
                 else if (event.kind == TUNNEL_ARRIVED && event.gate_port % 3 == 0)
                         tunnel_refuse(event.channel, (const char *)event.bytes, event.len, b->now_us);
                 else if (event.kind == TUNNEL_ARRIVED)
-                        keep(b, event.channel);
+                        keep(b, event.channel, event.protocol);
                 else if (event.kind == TUNNEL_REFUSED || event.kind == TUNNEL_CLOSED)
                         forget(b, event.channel);
                 else if (event.kind == TUNNEL_WRITABLE)
@@ -117,6 +119,53 @@ static void read_some(struct bench *b, struct tunnel_channel *ch, uint8_t amount
         tunnel_consume(ch, MIN(len, (size_t)amount * 100), b->now_us);
         if (!tunnel_peek(ch, &bytes, &ended) && ended)
                 tunnel_consume_end(ch, b->now_us);
+}
+
+static void send_datagrams(struct bench *b, struct tunnel_channel *ch, uint8_t amount)
+{
+        static uint8_t bytes[TUNNEL_DATAGRAM_MAX];
+        struct iovec iov[4];
+
+        for (size_t i = 0; i < ARRAY_LEN(iov); i++)
+                iov[i] = (struct iovec){ bytes, MIN((size_t)amount * amount * i, sizeof(bytes)) };
+        if (tunnel_writable(ch))
+                tunnel_send(ch, iov, amount % (ARRAY_LEN(iov) + 1), b->now_us);
+}
+
+static void read_datagrams(struct bench *b, struct tunnel_channel *ch, uint8_t amount)
+{
+        struct iovec iov[4];
+        size_t count = tunnel_datagrams(ch, iov, amount % (ARRAY_LEN(iov) + 1));
+        uint8_t sum = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                assert(iov[i].iov_len <= TUNNEL_DATAGRAM_MAX);
+                for (size_t at = 0; at < iov[i].iov_len; at++)
+                        sum ^= ((const uint8_t *)iov[i].iov_base)[at];
+        }
+        tunnel_datagrams_done(ch, count, b->now_us);
+        sink = sum;
+}
+
+/* What a caller does with a channel that carries datagrams. */
+static void step_datagrams(struct bench *b, struct tunnel_channel **slot, uint8_t op, uint8_t argument)
+{
+        switch (op) {
+        case 10:
+                send_datagrams(b, *slot, argument);
+                return;
+        case 11:
+                read_datagrams(b, *slot, argument);
+                return;
+        case 12:
+        case 13:
+                tunnel_abort(*slot, b->now_us);
+                *slot = NULL;
+                return;
+        default:
+                if (b->role == TUNNEL_PROVIDER)
+                        tunnel_accept(*slot, NULL, b->now_us);
+        }
 }
 
 static void receive_frame(struct bench *b, struct reader *r)
@@ -162,8 +211,10 @@ static void step(struct bench *b, struct reader *r)
                 drain_messages(b, (size_t)argument * 1000);
                 return;
         case 7:
-                if (!*slot && tunnel_open(b->t, argument, &argument, 1, b->now_us + SECONDS(5), NULL, slot, b->now_us) == 0)
-                        assert(b->role == TUNNEL_GATEWAY);
+                if (*slot || tunnel_open(b->t, argument, argument & 1, &argument, 1, b->now_us + SECONDS(5), NULL, slot, b->now_us) < 0)
+                        return;
+                assert(b->role == TUNNEL_GATEWAY);
+                b->datagrams[slot - b->channels] = argument & 1;
                 return;
         case 8:
                 (void)tunnel_advertise(b->t, &argument, 1, b->now_us);
@@ -180,6 +231,10 @@ static void step(struct bench *b, struct reader *r)
         }
         if (!*slot)
                 return;
+        if (b->datagrams[slot - b->channels]) {
+                step_datagrams(b, slot, op % 16, argument);
+                return;
+        }
         switch (op % 16) {
         case 10:
                 write_some(b, *slot, argument);

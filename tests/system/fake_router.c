@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A router worker that wants what it is not offered, to test the supervisor with: the port of each filter, the one above it
- * (which no filter allows), and a UDP port. Routes lead to the provider that the fake swarm worker plays.
+ * and its UDP port (which no filter allows). Routes lead to the provider that the fake swarm worker plays.
  *
  * SIGWINCH: wants nothing any more. */
 #include <ev.h>

@@ -172,7 +172,7 @@ static void on_held(void *context, struct worker_link *from, struct ipc_received
 
 static void on_ready(void *context, struct worker_link *from, struct ipc_received *message)
 {
-        struct ipc_channel_closed closed = { .channel = IPC_PAYLOAD(message, struct ipc_channel)->channel };
+        struct ipc_channel_closed closed = { .channel = IPC_PAYLOAD(message, struct ipc_channel_ready)->channel };
         int fd = ipc_received_take_fd(message, 0);
 
         greet(fd);

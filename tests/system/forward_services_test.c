@@ -75,7 +75,7 @@ static uint64_t arrive(struct scene *scene, uint16_t gate_port)
 
 static int expect_ready(struct scene *scene, uint64_t channel)
 {
-        struct ipc_channel ready;
+        struct ipc_channel_ready ready;
         int fd = host_expect(&scene->host, &scene->swarm, IPC_CHANNEL_READY, &ready);
 
         check_equal(ready.channel, channel);

@@ -402,7 +402,7 @@ def the_router_worker_gets_open_what_is_allowed_and_closed_what_it_gives_up(fold
     ports = gates_in_a_row(2)
     place = place_of_workers(folder)
     shutil.copy(FAKE_ROUTER, os.path.join(place, 'hypergate-router'))
-    instance = start(folder, started, 'gateway:\n  listen: 127.0.0.1\n  services: [{gatePort: %d}, {gatePort: %d}]\n' % (*ports,),
+    instance = start(folder, started, 'gateway:\n  listen: 127.0.0.1\n  services: [{gatePort: %d, protocol: tcp}, {gatePort: %d, protocol: tcp}]\n' % (*ports,),
                      free_ports(1), place)
     for port in ports:
         fetch_until(port, HELLO)

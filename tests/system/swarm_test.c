@@ -201,7 +201,7 @@ static int open_channel(struct trio *trio, uint64_t number, uint16_t gate)
 static int accept_channel(struct trio *trio)
 {
         struct ipc_channel_arrived arrived;
-        struct ipc_channel ready;
+        struct ipc_channel_ready ready = { .channel = 0 };
         int given, service;
 
         host_expect(&trio->provider.host, &trio->provider.forward, IPC_CHANNEL_ARRIVED, &arrived);

@@ -20,7 +20,12 @@ typedef int (*attempt_fn)(void);
 
 static struct ipc_begin begin_of(enum ipc_duty duty, uint16_t port)
 {
-        return (struct ipc_begin){ .duty = duty, .port_count = port ? 1 : 0, .port = { port } };
+        return (struct ipc_begin){ .duty = duty, .protocols = 1U << IPC_TCP, .port_count = port ? 1 : 0, .port = { port } };
+}
+
+static struct ipc_begin begin_udp(uint16_t port)
+{
+        return (struct ipc_begin){ .duty = IPC_DUTY_SERVICES, .protocols = 1U << IPC_UDP, .port_count = port ? 1 : 0, .port = { port } };
 }
 
 static _Noreturn void try_behind_walls(const struct ipc_begin *begin, int report_fd, attempt_fn attempt)
@@ -58,13 +63,19 @@ static int behind_walls(const struct ipc_begin *begin, attempt_fn attempt, int *
         return WEXITSTATUS(status);
 }
 
-static void check_denied(enum ipc_duty duty, attempt_fn attempt, int syscall)
+static void check_begin_denied(const struct ipc_begin *begin, attempt_fn attempt, int syscall)
 {
-        struct ipc_begin begin = begin_of(duty, 0);
-        int denied, status = behind_walls(&begin, attempt, &denied);
+        int denied, status = behind_walls(begin, attempt, &denied);
 
         check_equal(denied, syscall);
         check_equal(status, 1);
+}
+
+static void check_denied(enum ipc_duty duty, attempt_fn attempt, int syscall)
+{
+        struct ipc_begin begin = begin_of(duty, 0);
+
+        check_begin_denied(&begin, attempt, syscall);
 }
 
 static uint16_t target;
@@ -80,6 +91,55 @@ static int connect_to_target(void)
 static int make_udp_socket(void)
 {
         return socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static int connect_udp(void)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(target), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int fd = make_udp_socket();
+
+        socket_prepare_datagrams(fd);
+        return connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 ? 0 : errno;
+}
+
+static int make_pair(int type)
+{
+        int fds[2];
+
+        return socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0 ? 0 : errno;
+}
+
+/* A pair as sessions have, and datagrams through it. */
+static int use_a_pair(void)
+{
+        struct iovec iov = { &target, sizeof(target) };
+        struct mmsghdr message = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
+        int fds[2];
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+                return errno;
+        socket_prepare_datagrams(fds[0]);
+        if (sendmmsg(fds[0], &message, 1, MSG_DONTWAIT) != 1 || recvmmsg(fds[1], &message, 1, MSG_DONTWAIT, NULL) != 1)
+                return errno;
+        return 0;
+}
+
+/* Such a pair could speak to any socket with a name, journald's for one. */
+static int make_datagram_pair(void)
+{
+        return make_pair(SOCK_DGRAM);
+}
+
+static int make_packet_pair(void)
+{
+        return make_pair(SOCK_SEQPACKET);
+}
+
+static int connect_by_sending_many(void)
+{
+        struct mmsghdr message = { 0 };
+
+        return sendmmsg(0, &message, 1, MSG_FASTOPEN);
 }
 
 static int make_unix_socket(void)
@@ -147,6 +207,9 @@ TEST(who_holds_gates_has_no_way_to_a_network)
         check_denied(IPC_DUTY_GATES, listen_somewhere, SYS_listen);
         check_denied(IPC_DUTY_GATES, route_around, SYS_setsockopt);
         check_denied(IPC_DUTY_GATES, run_a_program, SYS_execve);
+        check_denied(IPC_DUTY_GATES, make_udp_socket, SYS_socket);
+        check_denied(IPC_DUTY_GATES, make_datagram_pair, SYS_socketpair);
+        check_denied(IPC_DUTY_GATES, connect_by_sending_many, SYS_sendmmsg);
 }
 
 TEST(who_serves_makes_tcp_connections_and_nothing_else)
@@ -158,6 +221,21 @@ TEST(who_serves_makes_tcp_connections_and_nothing_else)
         check_denied(IPC_DUTY_SERVICES, listen_somewhere, SYS_listen);
         check_denied(IPC_DUTY_SERVICES, accept_someone, SYS_accept4);
         check_denied(IPC_DUTY_SERVICES, run_a_program, SYS_execve);
+        check_denied(IPC_DUTY_SERVICES, make_packet_pair, SYS_socketpair);
+}
+
+TEST(who_serves_udp_makes_udp_sockets_and_nothing_else)
+{
+        struct ipc_begin begin = begin_udp(0);
+        int denied;
+
+        check_begin_denied(&begin, connect_to_target, SYS_socket);
+        check_begin_denied(&begin, make_unix_socket, SYS_socket);
+        check_begin_denied(&begin, bind_something, SYS_bind);
+        check_begin_denied(&begin, accept_someone, SYS_accept4);
+        target = 9;
+        check_equal(behind_walls(&begin, connect_udp, &denied), 0);
+        check_equal(denied, -1);
 }
 
 TEST(what_each_needs_passes)
@@ -167,6 +245,7 @@ TEST(what_each_needs_passes)
 
         check_equal(behind_walls(&gates, nothing, &denied), 0);
         check_equal(behind_walls(&gates, prepare_a_socket, &denied), 0);
+        check_equal(behind_walls(&gates, use_a_pair, &denied), 0);
         check_equal(behind_walls(&services, prepare_a_socket, &denied), 0);
         check_equal(behind_walls(&services, connect_to_target, &denied), 0);
         check_equal(denied, -1);

@@ -139,9 +139,11 @@ TEST(conf_takes_the_service_files_of_the_original)
         write_text("http.json", http_json);
         write_text("minecraft.json", minecraft_json);
         conf = load("secretFile: key\nprovider: {services: [http.json, minecraft.json]}\ngateway: {services: minecraft.json}\n",
-                    "minecraft.json:3:2: warning: UDP is not carried yet: the service for gatePort 19132 is left out\n");
-        check_equal(conf->provider.service_count, 3);
-        check_service(&conf->provider.services[2], 8123, "localhost", 8123, "");
+                    "");
+        check_equal(conf->provider.service_count, 4);
+        check_equal(conf->provider.services[2].protocol, CONF_UDP);
+        check_equal(conf->provider.services[2].gate_port, 19132);
+        check_service(&conf->provider.services[3], 8123, "localhost", 8123, "");
         check_equal(conf->gateway.filter_count, 3);
         check_equal(conf->gateway.filters[1].protocol, CONF_UDP);
         conf_free(conf);

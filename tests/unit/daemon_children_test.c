@@ -252,15 +252,15 @@ TEST(a_worker_may_reach_the_ports_of_its_services_or_all_when_there_are_many)
 {
         struct forward forward = { .duty = IPC_DUTY_SERVICES };
 
-        forward_add_port(&forward, 80);
-        forward_add_port(&forward, 80);
-        forward_add_port(&forward, 443);
+        forward_add_port(&forward, IPC_TCP, 80);
+        forward_add_port(&forward, IPC_TCP, 80);
+        forward_add_port(&forward, IPC_TCP, 443);
         check_equal(forward.port_count, 2);
         for (uint16_t port = 1000; port < 1000 + IPC_PORTS_MAX - 2; port++)
-                forward_add_port(&forward, port);
+                forward_add_port(&forward, IPC_TCP, port);
         check(forward.port_count == IPC_PORTS_MAX && !forward.any_port);
-        forward_add_port(&forward, 443);
+        forward_add_port(&forward, IPC_TCP, 443);
         check(!forward.any_port);
-        forward_add_port(&forward, 2);
+        forward_add_port(&forward, IPC_TCP, 2);
         check(forward.any_port);
 }

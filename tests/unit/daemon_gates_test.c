@@ -9,14 +9,15 @@ TEST(without_a_gateway_nothing_opens)
         check(!gates_allowed(&conf, 8000, CONF_TCP));
 }
 
-TEST(without_filters_every_tcp_port_may_open)
+TEST(without_filters_every_port_may_open)
 {
         struct conf_gateway conf = { .present = true };
 
         check(gates_allowed(&conf, 1, CONF_TCP));
         check(gates_allowed(&conf, 65535, CONF_TCP));
         check(!gates_allowed(&conf, 0, CONF_TCP));
-        check(!gates_allowed(&conf, 8000, CONF_UDP));
+        check(gates_allowed(&conf, 8000, CONF_UDP));
+        check(!gates_allowed(&conf, 0, CONF_UDP));
         check(!gates_allowed(&conf, 8000, 77));
 }
 
@@ -32,6 +33,7 @@ TEST(a_port_that_no_filter_lets_through_stays_shut_whatever_the_router_says)
         check(gates_allowed(&conf, 8000, CONF_TCP));
         check(!gates_allowed(&conf, 8001, CONF_TCP));
         check(!gates_allowed(&conf, 53, CONF_TCP));
+        check(gates_allowed(&conf, 53, CONF_UDP));
         check(gates_allowed(&conf, 9000, CONF_TCP));    /* the host is the router's to judge */
 }
 

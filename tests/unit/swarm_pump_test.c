@@ -17,11 +17,15 @@ enum { INBOUND_BYTES = 8 * 1024 * 1024 };
 /* The node's side of channel 1. */
 struct node {
         size_t writable;                /* what it takes now */
-        uint8_t sent[65536];            /* from the local connection */
+        uint8_t sent[4 * 65536];            /* from the local connection */
         size_t sent_len;
         unsigned ends, aborts, ends_consumed;
         size_t inbound, consumed;       /* for the local connection: so many bytes, so many of them handed on */
         bool inbound_ended;
+        size_t datagram_len[64], datagram_count;        /* from the local socket */
+        unsigned sends;
+        size_t offer_len[4];            /* for it: datagram @i has offer_len[i % 4] bytes from inbound[i] on */
+        size_t offered, taken;
 };
 
 static uint8_t inbound[INBOUND_BYTES];
@@ -68,6 +72,35 @@ void node_consume_end(struct node *node, node_channel_id channel, const struct n
         node->ends_consumed++;
 }
 
+void node_send(struct node *node, node_channel_id channel, const struct iovec *datagrams, size_t count, const struct now *now)
+{
+        check(node->writable);
+        for (size_t i = 0; i < count; i++) {
+                check(node->datagram_count < ARRAY_LEN(node->datagram_len));
+                check(node->sent_len + datagrams[i].iov_len <= sizeof(node->sent));
+                memcpy(node->sent + node->sent_len, datagrams[i].iov_base, datagrams[i].iov_len);
+                node->datagram_len[node->datagram_count++] = datagrams[i].iov_len;
+                node->sent_len += datagrams[i].iov_len;
+        }
+        node->writable -= MIN(node->writable, node->sent_len);
+        node->sends++;
+}
+
+size_t node_datagrams(struct node *node, node_channel_id channel, struct iovec *out, size_t max)
+{
+        size_t found = 0;
+
+        for (size_t i = node->taken; i < node->offered && found < max; i++)
+                out[found++] = (struct iovec){ inbound + i, node->offer_len[i % ARRAY_LEN(node->offer_len)] };
+        return found;
+}
+
+void node_datagrams_done(struct node *node, node_channel_id channel, size_t count, const struct now *now)
+{
+        node->taken += count;
+        check(node->taken <= node->offered);
+}
+
 struct scene {
         struct node node;
         struct now now;
@@ -108,7 +141,7 @@ static struct scene *scene_begin(struct scene *scene)
         *scene = (struct scene){ .node.writable = 1000 };
         broken = 0;
         check_equal(pump_room_init(&scene->room, ev_loop_new(EVFLAG_AUTO), &scene->node, &scene->now, on_broken), 0);
-        pump_init(&scene->pump, &scene->room, 1, tcp_pair(&scene->local));
+        pump_init(&scene->pump, &scene->room, 1, PUMP_STREAM, tcp_pair(&scene->local));
         return scene;
 }
 
@@ -258,5 +291,178 @@ TEST(pump_gives_a_connection_back_as_it_came)
         run(&scene);
         check_equal(read_all(fd, got, sizeof(got)), 5);
         close(fd);
+        scene_end(&scene);
+}
+
+/* --- Datagrams --- */
+
+static void datagrams_begin(struct scene *scene, enum pump_kind kind)
+{
+        struct sockaddr_in addr[2];
+        int fds[2];
+
+        *scene = (struct scene){ .node.writable = 60000 };
+        broken = 0;
+        for (size_t i = 0; i < INBOUND_BYTES; i++)
+                inbound[i] = (uint8_t)(i * 13 + i / 257);
+        check_equal(pump_room_init(&scene->room, ev_loop_new(EVFLAG_AUTO), &scene->node, &scene->now, on_broken), 0);
+        if (kind == PUMP_SESSION) {
+                check_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
+        } else {
+                for (int i = 0; i < 2; i++) {
+                        socklen_t len = sizeof(addr[i]);
+
+                        addr[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+                        fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+                        check_equal(bind(fds[i], (struct sockaddr *)&addr[i], len), 0);
+                        check_equal(getsockname(fds[i], (struct sockaddr *)&addr[i], &len), 0);
+                }
+                for (int i = 0; i < 2; i++)
+                        check_equal(connect(fds[i], (struct sockaddr *)&addr[!i], sizeof(addr[0])), 0);
+        }
+        pump_init(&scene->pump, &scene->room, 1, kind, fds[0]);
+        scene->local = fds[1];
+}
+
+/* One datagram at the far end, as the pair or the socket has it. */
+static void local_send(struct scene *scene, const uint8_t *bytes, size_t len)
+{
+        uint8_t mark = 0;
+        struct iovec iov[2] = { { &mark, 1 }, { (void *)(uintptr_t)bytes, len } };
+        struct msghdr marked = { .msg_iov = iov, .msg_iovlen = 2 }, bare = { .msg_iov = iov + 1, .msg_iovlen = 1 };
+
+        check(sendmsg(scene->local, scene->pump.kind == PUMP_SESSION ? &marked : &bare, MSG_DONTWAIT) >= 0);
+}
+
+static ssize_t local_receive(struct scene *scene, uint8_t *out, size_t max)
+{
+        uint8_t mark = 1;
+        struct iovec iov[2] = { { &mark, 1 }, { out, max } };
+        struct msghdr marked = { .msg_iov = iov, .msg_iovlen = 2 };
+        ssize_t len;
+
+        if (scene->pump.kind != PUMP_SESSION)
+                return recv(scene->local, out, max, MSG_DONTWAIT);
+        len = recvmsg(scene->local, &marked, MSG_DONTWAIT);
+        check(len < 1 || mark == 0);
+        return len < 1 ? -1 : len - 1;
+}
+
+static const enum pump_kind datagram_kinds[] = { PUMP_DATAGRAMS, PUMP_SESSION };
+
+TEST(pump_keeps_the_borders_of_datagrams_the_empty_and_the_largest_included)
+{
+        static const size_t lens[] = { 5, 0, 1400, NODE_DATAGRAM_MAX, 1, 0, 3000 };
+        static struct scene scene;
+        static uint8_t got[NODE_DATAGRAM_MAX];
+
+        for (size_t k = 0; k < ARRAY_LEN(datagram_kinds); k++) {
+                size_t at = 0;
+
+                datagrams_begin(&scene, datagram_kinds[k]);
+                scene.node.writable = sizeof(scene.node.sent);
+                pump_start(&scene.pump);
+                for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+                        local_send(&scene, inbound + i, lens[i]);
+                        run(&scene);
+                        scene.node.writable = sizeof(scene.node.sent);
+                        pump_send(&scene.pump);
+                }
+                run(&scene);
+                check_equal(scene.node.datagram_count, ARRAY_LEN(lens));
+                for (size_t i = 0; i < ARRAY_LEN(lens); at += lens[i++]) {
+                        check_equal(scene.node.datagram_len[i], lens[i]);
+                        check_bytes(scene.node.sent + at, inbound + i, lens[i]);
+                }
+                for (size_t i = 0; i < 4; i++)
+                        scene.node.offer_len[i] = lens[i];
+                scene.node.offered = 4;
+                pump_receive(&scene.pump);
+                check_equal(scene.node.taken, 4);
+                for (size_t i = 0; i < 4; i++) {
+                        check_equal(local_receive(&scene, got, sizeof(got)), lens[i]);
+                        check_bytes(got, inbound + i, lens[i]);
+                }
+                check_equal(broken, 0);
+                scene_end(&scene);
+        }
+}
+
+TEST(pump_reads_no_more_datagrams_than_the_channel_is_likely_to_take)
+{
+        static struct scene scene;
+
+        for (size_t k = 0; k < ARRAY_LEN(datagram_kinds); k++) {
+                datagrams_begin(&scene, datagram_kinds[k]);
+                for (int i = 0; i < 40; i++)
+                        local_send(&scene, inbound, 990);
+                scene.node.writable = 10000;
+                pump_start(&scene.pump);
+                run(&scene);
+                check(scene.node.datagram_count >= 10 && scene.node.datagram_count <= 11);
+                check(!ev_is_active(&scene.pump.readable));     /* the rest waits in the socket, within its bounds */
+                scene.node.writable = sizeof(scene.node.sent);
+                pump_send(&scene.pump);
+                run(&scene);
+                check_equal(scene.node.datagram_count, 40);
+                check(scene.node.sends < 20);                   /* many in one call */
+                scene_end(&scene);
+        }
+}
+
+TEST(pump_leaves_datagrams_in_the_channel_while_the_socket_is_full)
+{
+        static struct scene scene;
+        static uint8_t got[NODE_DATAGRAM_MAX];
+        size_t done = 0;
+
+        datagrams_begin(&scene, PUMP_SESSION);
+        for (size_t i = 0; i < 4; i++)
+                scene.node.offer_len[i] = 3000;
+        scene.node.offered = 500;
+        pump_start(&scene.pump);
+        check(scene.node.taken > 10 && scene.node.taken < 500 && ev_is_active(&scene.pump.writable));
+        while (done < 500) {
+                while (local_receive(&scene, got, sizeof(got)) == 3000)
+                        check_bytes(got, inbound + done++, 3000);
+                run(&scene);
+        }
+        check(scene.node.taken == 500 && !ev_is_active(&scene.pump.writable));
+        check_equal(scene.pump.received_bytes, 500 * 3000);
+        scene_end(&scene);
+}
+
+TEST(pump_ends_with_the_other_end_of_the_pair_after_what_it_sent)
+{
+        static struct scene scene;
+
+        datagrams_begin(&scene, PUMP_SESSION);
+        local_send(&scene, inbound, 7);
+        local_send(&scene, inbound, 0);
+        close(scene.local);
+        scene.local = -1;
+        pump_start(&scene.pump);
+        run(&scene);
+        check(scene.node.datagram_count == 2 && scene.node.datagram_len[0] == 7 && scene.node.datagram_len[1] == 0);
+        check(broken == 1 && scene.node.aborts == 1);
+        scene_end(&scene);
+}
+
+TEST(pump_ends_when_nobody_serves_the_port_and_not_for_an_empty_datagram)
+{
+        static struct scene scene;
+
+        datagrams_begin(&scene, PUMP_DATAGRAMS);
+        pump_start(&scene.pump);
+        local_send(&scene, inbound, 0);
+        run(&scene);
+        check(scene.node.datagram_count == 1 && broken == 0);
+        close(scene.local);
+        scene.local = -1;
+        scene.node.offer_len[0] = 10;
+        scene.node.offered = 1;
+        pump_receive(&scene.pump);
+        run(&scene);                                            /* the kernel says that the port is closed */
+        check(broken == 1 && scene.node.aborts == 1);
         scene_end(&scene);
 }

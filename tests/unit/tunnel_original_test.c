@@ -2,6 +2,7 @@
 /* With an original on the other end: the recorded session of two of its processes (tests/vectors/hypergate-session.json)
  * replayed into ours, and each of its habits that would lose bytes or time. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -15,7 +16,23 @@ struct replay {
         enum tunnel_role role;
         unsigned arrived, readable, adverts, closed, opened, refused, frames;
         size_t data_bytes;
+        char datagrams[64];             /* each in brackets */
 };
+
+enum { RECORDED_UDP_PORT = 28253 };
+
+static void replay_datagrams(struct replay *replay, struct tunnel_channel *ch, usec_t now_us)
+{
+        struct iovec iov;
+
+        while (tunnel_datagrams(ch, &iov, 1)) {
+                size_t len = strlen(replay->datagrams);
+
+                snprintf(replay->datagrams + len, sizeof(replay->datagrams) - len, "[%.*s]", (int)iov.iov_len,
+                         (const char *)iov.iov_base);
+                tunnel_datagrams_done(ch, 1, now_us);
+        }
+}
 
 static void replay_event(struct replay *replay, const struct tunnel_event *event, usec_t now_us)
 {
@@ -26,14 +43,16 @@ static void replay_event(struct replay *replay, const struct tunnel_event *event
         switch (event->kind) {
         case TUNNEL_ARRIVED:
                 replay->arrived++;
-                check(event->gate_port == 28280 || event->gate_port == 28281);
-                if (event->gate_port == 28280)
+                check(event->gate_port == 28280 || event->gate_port == 28281 || event->gate_port == RECORDED_UDP_PORT);
+                check_equal(event->protocol, event->gate_port == RECORDED_UDP_PORT ? TUNNEL_UDP : TUNNEL_TCP);
+                if (event->gate_port != 28281)
                         tunnel_accept(event->channel, replay, now_us);
                 else
                         tunnel_refuse(event->channel, "no", 2, now_us);
                 return;
         case TUNNEL_READABLE:
                 replay->readable++;
+                replay_datagrams(replay, event->channel, now_us);
                 while ((len = tunnel_peek(event->channel, &bytes, &ended)) > 0) {
                         replay->data_bytes += len;
                         tunnel_consume(event->channel, len, now_us);
@@ -80,10 +99,12 @@ static void replay_settle(struct replay *replay, usec_t now_us)
 /* The gateway's own opens, so that the provider's answers find them. */
 static void replay_open(struct replay *replay, const json_t *frame, usec_t now_us)
 {
+        bool udp = peer_number(frame, "channel") == 2;
         struct tunnel_channel *ch;
 
         if (replay->role == TUNNEL_GATEWAY && strcmp(peer_text(frame, "action"), "open") == 0)
-                check_equal(tunnel_open(replay->t, 28280, NULL, 0, USEC_NEVER, NULL, &ch, now_us), 0);
+                check_equal(tunnel_open(replay->t, udp ? RECORDED_UDP_PORT : 28280, udp ? TUNNEL_UDP : TUNNEL_TCP, NULL, 0, USEC_NEVER,
+                                        NULL, &ch, now_us), 0);
         replay_settle(replay, now_us);
 }
 
@@ -119,11 +140,12 @@ TEST(a_recorded_gateway_finds_a_provider_in_us)
         struct tunnel_stats stats;
 
         replay_run(&replay, "provider (1st process)", 60000);
-        check_equal(replay.arrived, 6);                 /* channels 1, 3, 4 and three tries of 5; UDP's 2 is refused */
-        check_equal(replay.data_bytes, 89 + 5 + 5);     /* TCP only: UDP never opened */
+        check_equal(replay.arrived, 7);                 /* channels 1 to 4 and three tries of 5 */
+        check_equal(replay.data_bytes, 89 + 5 + 5);
+        check(strcmp(replay.datagrams, "[ping1][ping2]") == 0);
         check_equal(replay.closed, 3);                  /* 1 and 4 both ended, 3 was reset */
         tunnel_stats(replay.t, &stats);
-        check_equal(stats.channels, 0);
+        check_equal(stats.channels, 1);                 /* UDP's lasts an hour */
         tunnel_free(replay.t);
 }
 
@@ -133,9 +155,10 @@ TEST(a_recorded_provider_finds_a_gateway_in_us)
 
         replay_run(&replay, "gateway (1st process)", 30000);
         check_equal(replay.adverts, 5);
-        check_equal(replay.opened, 4);                  /* 1 to 4 are confirmed, 2 in UDP's name */
+        check_equal(replay.opened, 4);
         check_equal(replay.refused, 1);                 /* 5, by an error for channel 0 */
-        check_equal(replay.data_bytes, 185 + 19 + 10 + 10 + 19);
+        check_equal(replay.data_bytes, 185 + 19 + 10 + 19 - 10);
+        check(strcmp(replay.datagrams, "[echo:ping1][echo:ping2]") == 0);
         tunnel_free(replay.t);
 }
 
@@ -191,7 +214,7 @@ static struct tunnel *gateway_open(struct tunnel_channel **ch_out)
 {
         struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
 
-        check_equal(tunnel_open(t, 8080, NULL, 0, SECONDS(16), NULL, ch_out, start_us), 0);
+        check_equal(tunnel_open(t, 8080, TUNNEL_TCP, NULL, 0, SECONDS(16), NULL, ch_out, start_us), 0);
         peer_expect(t, "01000000000100001f9000", start_us);
         peer_feed(t, "01000000000100001f9000", start_us);
         expect_event(t, TUNNEL_OPENED, *ch_out, 0, start_us);
@@ -335,9 +358,9 @@ TEST(close_zero_closes_all)
         struct tunnel_channel *open, *opening, *unsent;
         struct tunnel *t = gateway_open(&open);
 
-        check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &opening, start_us), 0);
+        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &opening, start_us), 0);
         peer_expect(t, "0100000000020000005000", start_us);
-        check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &unsent, start_us), 0);
+        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &unsent, start_us), 0);
         peer_feed(t, "030000000000", start_us);
         expect_event(t, TUNNEL_REFUSED, opening, TUNNEL_RESET, start_us);
         settle(t, start_us + MSEC(100));
@@ -453,9 +476,9 @@ TEST(an_error_for_channel_zero_belongs_to_the_oldest_open)
         struct tunnel_channel *first, *second, *third;
         usec_t now_us = start_us;
 
-        check_equal(tunnel_open(t, 80, NULL, 0, now_us + SECONDS(1), NULL, &first, now_us), 0);
-        check_equal(tunnel_open(t, 81, NULL, 0, USEC_NEVER, NULL, &second, now_us), 0);
-        check_equal(tunnel_open(t, 82, NULL, 0, USEC_NEVER, NULL, &third, now_us), 0);
+        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, now_us + SECONDS(1), NULL, &first, now_us), 0);
+        check_equal(tunnel_open(t, 81, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &second, now_us), 0);
+        check_equal(tunnel_open(t, 82, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &third, now_us), 0);
         peer_expect(t, "0100000000010000005000", now_us);
         peer_expect(t, "0100000000020000005100", now_us);
         peer_expect(t, "0100000000030000005200", now_us);
@@ -479,8 +502,8 @@ TEST(a_confirm_means_that_older_opens_have_failed)
         struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
         struct tunnel_channel *first, *second;
 
-        check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &first, start_us), 0);
-        check_equal(tunnel_open(t, 81, NULL, 0, USEC_NEVER, NULL, &second, start_us), 0);
+        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &first, start_us), 0);
+        check_equal(tunnel_open(t, 81, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &second, start_us), 0);
         peer_expect(t, "0100000000010000005000", start_us);
         peer_expect(t, "0100000000020000005100", start_us);
         peer_feed(t, "0100000000020000005100", start_us);
@@ -495,7 +518,7 @@ TEST(weakness_14_21_a_confirm_that_nobody_waits_for_is_answered_with_a_close)
         struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
         struct tunnel_channel *ch;
 
-        check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &ch, start_us), 0);
+        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &ch, start_us), 0);
         peer_expect(t, "0100000000010000005000", start_us);
         tunnel_abort(ch, start_us);
         peer_expect(t, "030000000001", start_us);
@@ -536,7 +559,7 @@ TEST(weakness_14_14_a_refusal_names_the_channel_and_comes_a_second_later)
         peer_feed(t, "0100000000050000005000", start_us);
         check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
         tunnel_refuse(event.channel, "no", 2, start_us);
-        peer_feed(t, "0100000000060000003501", start_us);       /* UDP */
+        peer_feed(t, "01000000000601000035", start_us);         /* 16,777,269, in the old format */
         peer_feed(t, "0100000000070000000000", start_us);       /* gate port 0 */
         peer_feed(t, "0100000000080001000000", start_us);       /* 65,536 */
         no_event(t, start_us);
@@ -638,10 +661,10 @@ TEST(an_open_ahead_of_the_second_hgx_is_plain_for_the_gateway_too)
         struct tunnel_channel *plain, *extended;
         struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
 
-        check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &plain, start_us), 0);
+        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &plain, start_us), 0);
         peer_expect(t, "0100000000010000005000", start_us);
         peer_feed(t, "40010000000030010000000003000000ff", start_us);
-        check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &extended, start_us), 0);
+        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &extended, start_us), 0);
         peer_expect(t, "4001000000003001010000000300040000", start_us);
         peer_expect(t, "0100000000020000005000", start_us);
         peer_feed(t, "0100000000020000005000", start_us);       /* it does not answer in order */

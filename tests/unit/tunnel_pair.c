@@ -77,7 +77,7 @@ struct pair_app *pair_open(struct pair *pair, uint16_t port, struct pair_plan pl
 {
         struct pair_side *side = &pair->side[TUNNEL_GATEWAY];
         struct pair_app *app = app_new(side, &plan, pair->next_key++);
-        int r = tunnel_open(side->t, port, &app->key, KEY_BYTES, pair->now_us + SECONDS(15), app, &app->ch, pair->now_us);
+        int r = tunnel_open(side->t, port, TUNNEL_TCP, &app->key, KEY_BYTES, pair->now_us + SECONDS(15), app, &app->ch, pair->now_us);
 
         if (r < 0)
                 test_fail(__FILE__, __LINE__, "tunnel_open: %d", r);

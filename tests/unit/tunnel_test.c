@@ -433,8 +433,8 @@ TEST(weakness_14_15_an_original_is_asked_one_slow_port_at_a_time)
         pair_run(pair, SECONDS(1));
         pair_open(pair, PAIR_SILENT_PORT, (struct pair_plan){ 0 });
         pair_run(pair, SECONDS(2));
-        check_equal(tunnel_open(t, PAIR_SILENT_PORT, NULL, 0, USEC_NEVER, NULL, &ch, pair->now_us), -EBUSY);
-        check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &ch, pair->now_us), 0);
+        check_equal(tunnel_open(t, PAIR_SILENT_PORT, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &ch, pair->now_us), -EBUSY);
+        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &ch, pair->now_us), 0);
         tunnel_abort(ch, pair->now_us);
         pair_free(pair);
 }
@@ -447,7 +447,7 @@ TEST(channels_are_limited)
         unsigned count = 0;
         int r;
 
-        while ((r = tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &ch, pair->now_us)) == 0)
+        while ((r = tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &ch, pair->now_us)) == 0)
                 count++;
         check_equal(r, -EMFILE);
         check_equal(count, 16384);

@@ -213,10 +213,10 @@ TEST(opens_as_a_gateway_sends_and_hears_them)
         usec_t now_us = SECONDS(1);
 
         for (unsigned id = 1; id < 7; id++) {
-                check_equal(tunnel_open(t, 80, NULL, 0, USEC_NEVER, NULL, &ch, now_us), 0);
+                check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &ch, now_us), 0);
                 tunnel_abort(ch, now_us);       /* never left: no trace */
         }
-        check_equal(tunnel_open(t, 8080, metadata, sizeof(metadata) - 1, SECONDS(16), t, &ch, now_us), 0);
+        check_equal(tunnel_open(t, 8080, TUNNEL_TCP, metadata, sizeof(metadata) - 1, SECONDS(16), t, &ch, now_us), 0);
         peer_expect(t, "01000000000700001f90007b2278223a317d", now_us);
         peer_feed(t, "01000000000700001f9000", now_us);
         check_equal(peer_event(t, &event), TUNNEL_OPENED);

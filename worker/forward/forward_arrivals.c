@@ -179,7 +179,7 @@ static void give_up(struct arrival *arrival)
         arrival_free(arrival);
 }
 
-/* TCP meets itself when nobody listens on a port from which the kernel also dials: that is nobody. */
+/* A socket meets itself when nobody listens on a port from which the kernel also dials: that is nobody. */
 static bool is_itself(int fd, const union socket_address *remote)
 {
         union socket_address local = { 0 };
@@ -191,9 +191,7 @@ static bool is_itself(int fd, const union socket_address *remote)
 /* connect(2) begins, and said again tells how it went. 0, -EINPROGRESS or -errno. */
 static int try_connect(int fd, const union socket_address *remote)
 {
-        socklen_t len = remote->any.sa_family == AF_INET ? sizeof(remote->v4) : sizeof(remote->v6);
-
-        if (connect(fd, &remote->any, len) < 0 && errno != EISCONN)
+        if (connect(fd, &remote->any, socket_address_len(remote)) < 0 && errno != EISCONN)
                 return errno == EALREADY || errno == EINTR ? -EINPROGRESS : -errno;
         return is_itself(fd, remote) ? -ECONNREFUSED : 0;
 }
@@ -201,7 +199,7 @@ static int try_connect(int fd, const union socket_address *remote)
 static void connected(struct arrival *arrival)
 {
         struct arrivals *arrivals = arrival->arrivals;
-        struct ipc_channel ready = { .channel = arrival->number };
+        struct ipc_channel_ready ready = { .channel = arrival->number, .idle_ms = arrival->service->idle_ms };
         int fd = stop_trying(arrival), r;
 
         service_works(arrival, true);
@@ -216,17 +214,27 @@ static void connected(struct arrival *arrival)
 
 static void on_connecting(struct watched *watched, uint32_t events);
 
-/* Asks for the next address. 0: connected; -EINPROGRESS; -errno. */
+static int prepare(int fd, bool datagrams)
+{
+        if (!datagrams)
+                return socket_prepare(fd);
+        socket_prepare_datagrams(fd);
+        return 0;
+}
+
+/* Asks for the next address. 0: connected, as a UDP socket is at once; -EINPROGRESS; -errno. */
 static int begin_connect(struct arrival *arrival, const uint8_t ip[16])
 {
+        bool datagrams = arrival->service->protocol == IPC_UDP;
         int r;
 
         socket_address_from(ip, arrival->service->service_port, &arrival->remote);
         arrival->watched = (struct watched){ .ready = on_connecting };
-        arrival->watched.fd = socket(arrival->remote.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        arrival->watched.fd = socket(arrival->remote.any.sa_family,
+                                     (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (arrival->watched.fd < 0)
                 return -errno;
-        r = socket_prepare(arrival->watched.fd);
+        r = prepare(arrival->watched.fd, datagrams);
         if (r == 0)
                 r = try_connect(arrival->watched.fd, &arrival->remote);
         if (r == -EINPROGRESS)          /* on this host it is done by now, and said so when asked again */

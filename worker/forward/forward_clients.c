@@ -54,6 +54,7 @@ static const enum client_state client_next[CLIENT_STATES][CLIENT_EVENTS] = {
 struct client {
         struct clients *clients;
         struct gate *gate;              /* NULL: closed meanwhile */
+        struct client_session *session; /* of a client of datagrams, until it or the session ends */
         struct watched watched;         /* its descriptor is ours while HELD or WAITING, else -1 */
         struct list in_gate;            /* WAITING */
         struct heap_entry deadline;     /* WAITING */
@@ -117,9 +118,15 @@ static void enter_handed(struct client *client)
 /* With SO_LINGER{1,0} a close is a reset. */
 static void enter_over(struct client *client)
 {
+        struct client_session *session = client->session;
+
         if (client->watched.fd >= 0)
                 close(client->watched.fd);
         free(client);
+        if (!session)
+                return;
+        session->client = NULL;
+        session->over(session);
 }
 
 static void client_step(struct client *client, enum client_event event)
@@ -310,9 +317,11 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
 
 static void gate_complain(struct clients *clients, struct gate *gate, const char *what)
 {
+        bool datagrams = gate->protocol == IPC_UDP;
+
         if (!gate->complained)
-                worker_log(clients->worker, LOG_NOTICE, NULL, "gate %u: %s: clients are reset until that changes",
-                           gate->port, what);
+                worker_log(clients->worker, LOG_NOTICE, NULL, "gate %u%s: %s: clients are %s until that changes", gate->port,
+                           datagrams ? "/udp" : "", what, datagrams ? "not answered" : "reset");
         gate->complained = true;
 }
 
@@ -351,18 +360,15 @@ static void client_place(struct client *client, const struct now *now)
         }
 }
 
-void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
-                    const struct now *now)
+/* NULL: no such gate, or no memory. */
+static struct client *client_new(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd,
+                                 const union socket_address *remote, const struct now *now)
 {
         struct gate *gate = gate_find(clients, gate_port, protocol);
         struct client *client = gate ? calloc(1, sizeof(*client)) : NULL;
-        socklen_t len = sizeof(client->local);
 
-        if (!client || socket_prepare(fd) < 0) {
-                free(client);
-                close(fd);
-                return;
-        }
+        if (!client)
+                return NULL;
         *client = (struct client){
                 .clients = clients,
                 .gate = gate,
@@ -376,8 +382,45 @@ void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protoc
         };
         list_init(&client->in_gate);
         random_fill(&clients->random, client->id, sizeof(client->id));
+        return client;
+}
+
+void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
+                    const struct now *now)
+{
+        struct client *client = socket_prepare(fd) == 0 ? client_new(clients, gate_port, protocol, fd, remote, now) : NULL;
+        socklen_t len = sizeof(client->local);
+
+        if (!client) {
+                close(fd);
+                return;
+        }
         getsockname(fd, &client->local.any, &len);      /* all zeros if it fails: the provider is told no address */
         client_place(client, now);
+}
+
+void clients_accept_session(struct clients *clients, uint16_t gate_port, int fd, const union socket_address *remote,
+                            const union socket_address *local, struct client_session *session, const struct now *now)
+{
+        struct client *client = client_new(clients, gate_port, IPC_UDP, fd, remote, now);
+
+        if (!client) {
+                close(fd);
+                session->over(session);
+                return;
+        }
+        client->local = *local;
+        client->session = session;
+        session->client = client;
+        client_place(client, now);
+}
+
+/* Whoever has the other end reads what is left, and then its end. */
+void clients_dismiss(struct client *client)
+{
+        client->session = NULL;
+        if (client->state == CLIENT_WAITING)
+                client_step(client, CLIENT_ENDED);
 }
 
 static void gate_serve(struct clients *clients, struct gate *gate, const struct now *now)
@@ -474,7 +517,7 @@ void clients_refused(struct clients *clients, const struct ipc_channel_refused *
         memcpy(text, refused->text, MIN(refused->text_len, (uint32_t)IPC_TEXT_MAX));
         if (blames_provider(reason))
                 choose_failed(&clients->choose, client->peer, client->gate_port, client->protocol, now->mono_us);
-        if (fd < 0 || !client->gate || !blames_provider(reason)) {
+        if (fd < 0 || !client->gate || !blames_provider(reason) || (client->protocol == IPC_UDP && !client->session)) {
                 client->watched.fd = fd;
                 client_conclude(client, &(struct log_channel){ .reason = reason, .text = text });
                 return;

@@ -19,6 +19,14 @@ enum {
         CLIENTS_OPEN_LEAST_MS = 1000,   /* even when the client's time is nearly up */
 };
 
+struct client;
+
+/* Who speaks for a client of datagrams and keeps the other end of its pair. */
+struct client_session {
+        struct client *client;          /* NULL: none any more */
+        void (*over)(struct client_session *session);   /* the client is gone; nothing is touched after */
+};
+
 struct clients {
         struct worker *worker;
         struct worker_link *swarm;      /* NULL: none */
@@ -47,6 +55,14 @@ void clients_gates_end(struct clients *clients);
 /* A connection, non-blocking and ours from here on, that came to a gate. */
 void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
                     const struct now *now);
+
+/* The same for a session of datagrams from @remote to @local: @fd is one end of a pair, with what came so far in it. @session->client
+ * is set, until @session->over is called, which may be before this returns. */
+void clients_accept_session(struct clients *clients, uint16_t gate_port, int fd, const union socket_address *remote,
+                            const union socket_address *local, struct client_session *session, const struct now *now);
+
+/* The session ends by itself, and closes its end of the pair: nothing of it is touched any more. */
+void clients_dismiss(struct client *client);
 
 /* The swarm worker is behind: what is accepted now would only wait here instead of in the kernel. */
 bool clients_busy(const struct clients *clients);

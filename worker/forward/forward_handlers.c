@@ -20,8 +20,15 @@ static void on_begin(void *context, struct worker_link *from, struct ipc_receive
 
         forward->conf_open = true;
         listeners_begin(&forward->listeners);
+        datagrams_begin(&forward->datagrams);
         clients_gates_begin(&forward->clients);
         services_begin(&forward->arrivals.services);
+}
+
+static int add_listener(struct forward *forward, const struct ipc_forward_listener *listener, int fd)
+{
+        return listener->protocol == IPC_UDP ? datagrams_add(&forward->datagrams, listener, fd)
+                                             : listeners_add(&forward->listeners, listener, fd);
 }
 
 static void on_listener(void *context, struct worker_link *from, struct ipc_received *message)
@@ -29,16 +36,18 @@ static void on_listener(void *context, struct worker_link *from, struct ipc_rece
         const struct ipc_forward_listener *listener = IPC_PAYLOAD(message, struct ipc_forward_listener);
         struct forward *forward = context;
 
-        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES || listener->protocol != IPC_TCP)
+        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES || listener->protocol > IPC_UDP)
                 worker_disown(from);
         else if (clients_gate_set(&forward->clients, listener->gate_port, listener->protocol, MSEC(listener->wait_ms)) < 0 ||
-                 listeners_add(&forward->listeners, listener, ipc_received_take_fd(message, 0)) < 0)
+                 add_listener(forward, listener, ipc_received_take_fd(message, 0)) < 0)
                 worker_log(&forward->worker, LOG_ERR, NULL, "gate %u: out of memory", listener->gate_port);
 }
 
-/* What the wall lets through; without Landlock for TCP it is the same by our own hand. */
-static bool may_connect(const struct ipc_begin *begin, uint16_t port)
+/* What the wall lets through; without Landlock for TCP, and for UDP, it is the same by our own hand. */
+static bool may_connect(const struct ipc_begin *begin, uint16_t protocol, uint16_t port)
 {
+        if (!(begin->protocols & 1U << protocol))
+                return false;
         for (uint32_t i = 0; i < begin->port_count; i++)
                 if (begin->port[i] == port)
                         return true;
@@ -50,10 +59,10 @@ static void on_service(void *context, struct worker_link *from, struct ipc_recei
         const struct ipc_forward_service *service = IPC_PAYLOAD(message, struct ipc_forward_service);
         struct forward *forward = context;
 
-        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_SERVICES || service->protocol != IPC_TCP ||
+        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_SERVICES || service->protocol > IPC_UDP ||
             service->count > IPC_ADDRESSES_MAX || !memchr(service->host, '\0', sizeof(service->host)))
                 worker_disown(from);
-        else if (!may_connect(&forward->worker.begin, service->service_port))
+        else if (!may_connect(&forward->worker.begin, service->protocol, service->service_port))
                 worker_log(&forward->worker, LOG_ERR, NULL, "service %u at %s:%u: not a port that this worker was started for",
                            service->gate_port, service->host, service->service_port);
         else if (services_add(&forward->arrivals.services, service) < 0)
@@ -70,6 +79,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
         }
         forward->conf_open = false;
         listeners_end(&forward->listeners);
+        datagrams_end(&forward->datagrams);
         clients_gates_end(&forward->clients);
         services_end(&forward->arrivals.services);
         arrivals_services_changed(&forward->arrivals);

@@ -19,6 +19,7 @@ const char *log_reason(enum ipc_reason reason)
                 [IPC_REASON_TIMED_OUT] = "timed out",
                 [IPC_REASON_NO_PEER] = "not connected to the peer",
                 [IPC_REASON_LIMIT] = "too many at once",
+                [IPC_REASON_IDLE] = "silent for too long",
         };
 
         return names[reason];
@@ -26,7 +27,8 @@ const char *log_reason(enum ipc_reason reason)
 
 static bool usual(enum ipc_reason reason)
 {
-        return reason == IPC_REASON_DONE || reason == IPC_REASON_RESET_LOCAL || reason == IPC_REASON_RESET_PEER;
+        return reason == IPC_REASON_DONE || reason == IPC_REASON_RESET_LOCAL || reason == IPC_REASON_RESET_PEER ||
+               reason == IPC_REASON_IDLE;
 }
 
 /* z-base32 and the like would be shorter; hex is what the status commands and the JavaScript side print. */

@@ -7,7 +7,7 @@ static usec_t deadline(const struct forward *forward)
 {
         usec_t next_us = usec_min(clients_deadline(&forward->clients), listeners_deadline(&forward->listeners));
 
-        return usec_min(next_us, arrivals_deadline(&forward->arrivals));
+        return usec_min(next_us, usec_min(arrivals_deadline(&forward->arrivals), datagrams_deadline(&forward->datagrams)));
 }
 
 static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
@@ -19,6 +19,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
         clients_advance(&forward->clients, &now);
         listeners_advance(&forward->listeners, now.mono_us);
         arrivals_advance(&forward->arrivals, now.mono_us);
+        datagrams_advance(&forward->datagrams, now.mono_us);
 }
 
 /* Before the loop sleeps: whatever this turn did, the timer stands at the next deadline. */
@@ -46,6 +47,7 @@ int forward_init(struct forward *forward, const struct random *random)
                 return r;
         clients_init(&forward->clients, &forward->worker, &forward->watch, random);
         listeners_init(&forward->listeners, &forward->worker, &forward->watch, &forward->clients);
+        datagrams_init(&forward->datagrams, &forward->worker, &forward->watch, &forward->clients);
         arrivals_init(&forward->arrivals, &forward->worker, &forward->watch, random);
         ev_timer_init(&forward->due, on_due, 0.0, 0.0);
         ev_prepare_init(&forward->turn, on_turn);
@@ -59,6 +61,7 @@ void forward_fini(struct forward *forward)
         ev_prepare_stop(forward->worker.loop, &forward->turn);
         ev_timer_stop(forward->worker.loop, &forward->due);
         listeners_fini(&forward->listeners);
+        datagrams_fini(&forward->datagrams);
         clients_fini(&forward->clients);
         arrivals_fini(&forward->arrivals);
         watch_fini(&forward->watch);
@@ -67,14 +70,18 @@ void forward_fini(struct forward *forward)
 void forward_confinement(const struct ipc_begin *begin, struct run_confinement *out)
 {
         static const int of_gates[] = { SYS_accept4, SYS_getsockname }, of_services[] = { SYS_getsockname };
-        bool connects = begin->duty == IPC_DUTY_SERVICES;
+        bool serves = begin->duty == IPC_DUTY_SERVICES;
 
         *out = (struct run_confinement){
-                .syscalls = connects ? of_services : of_gates,
-                .syscall_count = connects ? ARRAY_LEN(of_services) : ARRAY_LEN(of_gates),
-                .connects = connects,
+                .syscalls = serves ? of_services : of_gates,
+                .syscall_count = serves ? ARRAY_LEN(of_services) : ARRAY_LEN(of_gates),
+                .connects = serves && begin->protocols & 1U << IPC_TCP,
+                .connects_udp = serves && begin->protocols & 1U << IPC_UDP,
                 .ports = begin->port,
                 .port_count = begin->port_count,
                 .sets_tcp = true,
+                .sets_buffers = true,
+                .batches = !serves,
+                .pairs = !serves,
         };
 }

@@ -6,6 +6,7 @@
 
 #include "forward_arrivals.h"
 #include "forward_clients.h"
+#include "forward_datagrams.h"
 #include "forward_listeners.h"
 #include "forward_watch.h"
 #include "run.h"
@@ -15,6 +16,7 @@ struct forward {
         struct watch watch;
         struct clients clients;         /* of an IPC_DUTY_GATES worker, */
         struct listeners listeners;
+        struct datagrams datagrams;
         struct arrivals arrivals;       /* of an IPC_DUTY_SERVICES worker */
         bool conf_open;                 /* between CONF_BEGIN and CONF_END */
         bool leaving;                   /* STOP was said: links end because we do */

@@ -8,6 +8,8 @@
 /* Silence for @IDLE, then a probe each @INTERVAL: dead after @COUNT of them (hypergate.md 14.30). */
 enum { KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 10, KEEP_COUNT = 6 };
 
+enum { DATAGRAMS_BYTES = 512 * 1024 };  /* asked for; the kernel grants what it allows */
+
 static void set(int fd, int level, int option, int value)
 {
         setsockopt(fd, level, option, &value, sizeof(value));   /* comfort: the connection is good without */
@@ -27,6 +29,12 @@ int socket_prepare(int fd)
         return 0;
 }
 
+void socket_prepare_datagrams(int fd)
+{
+        set(fd, SOL_SOCKET, SO_SNDBUF, DATAGRAMS_BYTES);
+        set(fd, SOL_SOCKET, SO_RCVBUF, DATAGRAMS_BYTES);
+}
+
 socklen_t socket_address_from(const uint8_t ip[16], uint16_t port, union socket_address *out)
 {
         static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -42,6 +50,22 @@ socklen_t socket_address_from(const uint8_t ip[16], uint16_t port, union socket_
         out->v6.sin6_port = htons(port);
         memcpy(&out->v6.sin6_addr, ip, sizeof(out->v6.sin6_addr));
         return sizeof(out->v6);
+}
+
+void socket_address_ip(const union socket_address *address, uint8_t ip_out[16])
+{
+        if (address->any.sa_family == AF_INET6) {
+                memcpy(ip_out, &address->v6.sin6_addr, 16);
+                return;
+        }
+        memset(ip_out, 0, 10);
+        memset(ip_out + 10, 0xff, 2);
+        memcpy(ip_out + 12, &address->v4.sin_addr, 4);
+}
+
+socklen_t socket_address_len(const union socket_address *address)
+{
+        return address->any.sa_family == AF_INET6 ? sizeof(address->v6) : sizeof(address->v4);
 }
 
 void socket_address_widen(const union socket_address *address, struct sockaddr_storage *out)

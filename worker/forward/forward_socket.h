@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* TCP connections on their way to the swarm worker. */
+/* Connections on their way to the swarm worker, and addresses. */
 #ifndef HG_FORWARD_SOCKET_H
 #define HG_FORWARD_SOCKET_H
 
@@ -14,12 +14,21 @@ union socket_address {
         struct sockaddr_in6 v6;
 };
 
+enum { SOCKET_DATAGRAM_MAX = 65507 };   /* what UDP over IPv4 carries */
+
 /* Whoever holds the last copy of @fd and closes or dies resets it, unless that was undone: an end nobody meant must not look
  * like one. Small writes leave at once, and a host that vanished is noticed in two minutes. 0 or -errno. */
 int socket_prepare(int fd);
 
+/* Room for datagrams, on a UDP socket or one end of a pair: those that come at once while their reader is busy. */
+void socket_prepare_datagrams(int fd);
+
 /* IPv6 or ::ffff:a.b.c.d, and the length of what was written. */
 socklen_t socket_address_from(const uint8_t ip[16], uint16_t port, union socket_address *out);
+
+/* Of the address alone, without port: IPv4 as ::ffff:a.b.c.d. */
+void socket_address_ip(const union socket_address *address, uint8_t ip_out[16]);
+socklen_t socket_address_len(const union socket_address *address);
 
 /* The address as sockaddr_storage, for the wide functions of metadata. */
 void socket_address_widen(const union socket_address *address, struct sockaddr_storage *out);

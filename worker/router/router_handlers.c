@@ -179,31 +179,14 @@ static void on_peer_down(void *context, struct worker_link *from, struct ipc_rec
         router_settle(router, now);
 }
 
-/* UDP is not carried: its gates stay closed. */
-static unsigned leave_out_udp(struct advert *advert)
-{
-        size_t kept = 0, count = advert->count;
-
-        for (size_t i = 0; i < count; i++)
-                if (advert->routes[i].protocol == IPC_TCP && kept++ != i)
-                        advert->routes[kept - 1] = advert->routes[i];
-        advert->count = kept;
-        return (unsigned)(count - kept);
-}
-
 static void merge(struct router *router, const uint8_t peer[IPC_KEY_BYTES], usec_t now)
 {
         struct advert *heard = &router->heard;
-        unsigned udp = leave_out_udp(heard);
         int r;
 
-        if (udp && !router->told_udp)
-                worker_log(&router->worker, LOG_NOTICE, NULL, 
-                           "a provider offers UDP services: they stay closed, only TCP is carried");
         if (heard->restricted && !router->told_restricted)
                 worker_log(&router->worker, LOG_NOTICE, NULL,
                            "a provider restricts who may use a service: it stays closed, since that is not enforced here");
-        router->told_udp |= udp > 0;
         router->told_restricted |= heard->restricted > 0;
         r = route_table_merge(&router->table, peer, heard, now);
         if (r == 0 || now < router->tells_left_out_us)

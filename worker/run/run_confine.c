@@ -197,6 +197,10 @@ static int allow_options(scmp_filter_ctx filter, const struct run_confinement *c
                 r = allow_option(filter, SOL_SOCKET, SO_KEEPALIVE);
         for (size_t i = 0; r == 0 && confinement->sets_tcp && i < ARRAY_LEN(tcp); i++)
                 r = allow_option(filter, IPPROTO_TCP, tcp[i]);
+        if (r == 0 && confinement->sets_buffers)
+                r = allow_option(filter, SOL_SOCKET, SO_SNDBUF);
+        if (r == 0 && confinement->sets_buffers)
+                r = allow_option(filter, SOL_SOCKET, SO_RCVBUF);
         return r;
 }
 
@@ -212,26 +216,48 @@ static int allow_list(scmp_filter_ctx filter, const int *syscalls, size_t count)
 }
 
 /* To send with MSG_FASTOPEN is to connect by another name. */
-static int allow_sending(scmp_filter_ctx filter)
+static int allow_sending(scmp_filter_ctx filter, bool batches)
 {
         int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
 
         if (r < 0)
                 return r;
-        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
+        if (r == 0 && batches)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmmsg), 1,
+                                     SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
+        return r == 0 && batches ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(recvmmsg), 0) : r;
 }
 
-/* Non-blocking TCP sockets and nothing else. */
-static int allow_connecting(scmp_filter_ctx filter)
+static int allow_sockets(scmp_filter_ctx filter, unsigned type)
 {
         static const unsigned families[] = { AF_INET, AF_INET6 };
-        int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
+        int r = 0;
 
         for (size_t i = 0; r == 0 && i < ARRAY_LEN(families); i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3, SCMP_A0(SCMP_CMP_EQ, families[i]),
-                                     SCMP_A1(SCMP_CMP_EQ, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC),
-                                     SCMP_A2(SCMP_CMP_EQ, 0));
+                                     SCMP_A1(SCMP_CMP_EQ, type | SOCK_NONBLOCK | SOCK_CLOEXEC), SCMP_A2(SCMP_CMP_EQ, 0));
         return r;
+}
+
+/* Non-blocking sockets of the protocols that are needed and nothing else. */
+static int allow_connecting(scmp_filter_ctx filter, const struct run_confinement *confinement)
+{
+        int r = 0;
+
+        if (confinement->connects || confinement->connects_udp)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
+        if (r == 0 && confinement->connects)
+                r = allow_sockets(filter, SOCK_STREAM);
+        if (r == 0 && confinement->connects_udp)
+                r = allow_sockets(filter, SOCK_DGRAM);
+        return r;
+}
+
+static int allow_pairs(scmp_filter_ctx filter)
+{
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 3, SCMP_A0(SCMP_CMP_EQ, AF_UNIX),
+                                SCMP_A1(SCMP_CMP_EQ, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC), SCMP_A2(SCMP_CMP_EQ, 0));
 }
 
 /* Memory is never executable and never becomes so; a descriptor's flags may be read and set, and it may be duplicated. */
@@ -264,9 +290,11 @@ static int confine_seccomp(const struct run_confinement *confinement)
         if (r == 0)
                 r = allow_bounded(filter);
         if (r == 0)
-                r = allow_sending(filter);
-        if (r == 0 && confinement->connects)
-                r = allow_connecting(filter);
+                r = allow_sending(filter, confinement->batches);
+        if (r == 0)
+                r = allow_connecting(filter, confinement);
+        if (r == 0 && confinement->pairs)
+                r = allow_pairs(filter);
         if (r == 0)
                 r = allow_options(filter, confinement);
         if (r == 0)

@@ -8,6 +8,8 @@
 
 #include "cleanup.h"
 
+#define CHANNELS_UNANSWERED_US SECONDS(30)      /* a session without an answer: hypergate.md 14.10 */
+
 /* A worker says it serves this gate port. */
 struct holding {
         struct list in_list;
@@ -25,7 +27,10 @@ struct channel {
         struct map_entry by_id;
         struct pump pump;               /* its descriptor is valid in all states but ASKED */
         struct channels *channels;
+        struct heap_entry idle;
+        usec_t idle_us;                 /* 0: it may be silent as long as it likes */
         enum channel_state state;
+        uint16_t protocol;
         uint32_t forward;               /* who brought it; 0: died meanwhile */
         uint64_t number;                /* how that worker knows it */
         usec_t since_us;
@@ -40,8 +45,8 @@ static struct channel *find(const struct channels *channels, node_channel_id id)
         return entry ? container_of(entry, struct channel, by_id) : NULL;
 }
 
-static struct channel *new_channel(struct channels *channels, enum channel_state state, node_channel_id id, uint32_t forward,
-                                   uint64_t number, int fd)
+static struct channel *new_channel(struct channels *channels, enum channel_state state, node_channel_id id, uint16_t protocol,
+                                   uint32_t forward, uint64_t number, int fd)
 {
         struct channel *channel = calloc(1, sizeof(*channel));
 
@@ -51,16 +56,18 @@ static struct channel *new_channel(struct channels *channels, enum channel_state
         }
         channel->channels = channels;
         channel->state = state;
+        channel->protocol = protocol;
         channel->forward = forward;
         channel->number = number;
         channel->since_us = channels->room.now->mono_us;
-        pump_init(&channel->pump, &channels->room, id, fd);
+        pump_init(&channel->pump, &channels->room, id, protocol == IPC_UDP ? PUMP_SESSION : PUMP_STREAM, fd);
         return channel;
 }
 
 static void free_channel(struct channel *channel)
 {
         map_remove(&channel->channels->by_id, &channel->by_id);
+        heap_remove(&channel->channels->idle, &channel->idle);
         free(channel);
 }
 
@@ -105,9 +112,51 @@ static void conclude(struct channel *channel, enum ipc_reason reason)
         free_channel(channel);
 }
 
+/* A session's local end is in order: its client's gate says no more. */
 static void on_broken(struct pump *pump)
 {
-        conclude(container_of(pump, struct channel, pump), IPC_REASON_RESET_LOCAL);
+        conclude(container_of(pump, struct channel, pump), pump->kind == PUMP_SESSION ? IPC_REASON_DONE : IPC_REASON_RESET_LOCAL);
+}
+
+/* A service that has not answered is given less time to begin: who asked it may not be there. */
+static usec_t idle_at_us(const struct channel *channel)
+{
+        bool answered = channel->pump.sent_bytes > 0;
+
+        return usec_add(channel->pump.last_us, answered ? channel->idle_us : usec_min(channel->idle_us, CHANNELS_UNANSWERED_US));
+}
+
+static void arm_idle_check(struct channels *channels)
+{
+        usec_t at_us = heap_deadline(&channels->idle), now_us = channels->room.now->mono_us;
+
+        ev_timer_stop(channels->room.loop, &channels->idle_check);
+        if (at_us == USEC_NEVER)
+                return;
+        ev_timer_set(&channels->idle_check, at_us > now_us ? (double)(at_us - now_us) / 1e6 : 0.0, 0.0);
+        ev_timer_start(channels->room.loop, &channels->idle_check);
+}
+
+/* A channel that was used moves on only now: a datagram costs nothing here. */
+static void on_idle_check(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        struct channels *channels = timer->data;
+        usec_t now_us = channels->room.now->mono_us;
+        struct heap_entry *due;
+
+        while ((due = heap_pop_due(&channels->idle, now_us))) {
+                struct channel *channel = container_of(due, struct channel, idle);
+                usec_t at_us = idle_at_us(channel);
+
+                if (at_us > now_us) {
+                        heap_insert(&channels->idle, &channel->idle, at_us);
+                        continue;
+                }
+                node_abort(channels->node, channel->pump.channel, channels->room.now);
+                pump_close(&channel->pump, true);
+                conclude(channel, IPC_REASON_IDLE);
+        }
+        arm_idle_check(channels);
 }
 
 /* "Service not found 8080": hypergate.md 6. */
@@ -141,6 +190,8 @@ int channels_init(struct channels *channels, struct ev_loop *loop, struct node *
         map_init(&channels->by_id, map_key);
         list_init(&channels->holdings);
         early_init(&channels->early, loop, refuse_early, channels);
+        ev_timer_init(&channels->idle_check, on_idle_check, 0.0, 0.0);
+        channels->idle_check.data = channels;
         return pump_room_init(&channels->room, loop, node, now, on_broken);
 }
 
@@ -148,6 +199,7 @@ void channels_fini(struct channels *channels)
 {
         struct map_entry *entry;
 
+        ev_timer_stop(channels->room.loop, &channels->idle_check);
         while ((entry = map_walk(&channels->by_id, NULL))) {
                 struct channel *channel = container_of(entry, struct channel, by_id);
 
@@ -238,7 +290,7 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
 
         if (r < 0) {
                 give_back(link, open->channel, r == -ENOTCONN ? IPC_REASON_NO_PEER : IPC_REASON_LIMIT, NULL, 0, fd);
-        } else if (!new_channel(channels, CHANNEL_OPENING, id, from, open->channel, fd)) {
+        } else if (!new_channel(channels, CHANNEL_OPENING, id, open->protocol, from, open->channel, fd)) {
                 node_abort(channels->node, id, channels->room.now);
                 give_back(link, open->channel, IPC_REASON_LIMIT, NULL, 0, fd);
         }
@@ -259,7 +311,12 @@ static struct channel *find_asked(struct channels *channels, uint32_t from, uint
         return channel && channel->state == CHANNEL_ASKED && channel->forward == from ? channel : NULL;
 }
 
-void channels_ready(struct channels *channels, uint32_t from, const struct ipc_channel *ready, int fd)
+static enum pump_kind service_kind(const struct channel *channel)
+{
+        return channel->protocol == IPC_UDP ? PUMP_DATAGRAMS : PUMP_STREAM;
+}
+
+void channels_ready(struct channels *channels, uint32_t from, const struct ipc_channel_ready *ready, int fd)
 {
         struct channel *channel = find_asked(channels, from, ready->channel);
 
@@ -267,8 +324,13 @@ void channels_ready(struct channels *channels, uint32_t from, const struct ipc_c
                 close(fd);      /* CHANNEL_GONE is on its way there */
                 return;
         }
-        pump_init(&channel->pump, &channels->room, channel->pump.channel, fd);
+        pump_init(&channel->pump, &channels->room, channel->pump.channel, service_kind(channel), fd);
         channel->state = CHANNEL_RUNNING;
+        if (channel->protocol == IPC_UDP && ready->idle_ms) {
+                channel->idle_us = MSEC(ready->idle_ms);
+                heap_insert(&channels->idle, &channel->idle, idle_at_us(channel));
+                arm_idle_check(channels);
+        }
         node_accept(channels->node, channel->pump.channel, channels->room.now);
         pump_start(&channel->pump);
 }
@@ -279,14 +341,15 @@ static void refuse(struct channel *channel, const char *text, size_t len)
         free_channel(channel);
 }
 
-void channels_ready_declined(struct channels *channels, uint32_t from, const struct ipc_channel *ready, int fd)
+void channels_ready_declined(struct channels *channels, uint32_t from, uint64_t number, int fd)
 {
-        struct channel *channel = find_asked(channels, from, ready->channel);
+        struct channel *channel = find_asked(channels, from, number);
+        struct ipc_channel gone = { .channel = number };
 
         close(fd);
         if (!channel)
                 return;
-        tell(channel, IPC_CHANNEL_GONE, ready, -1);
+        tell(channel, IPC_CHANNEL_GONE, &gone, -1);
         refuse(channel, "busy", 4);
 }
 
@@ -340,7 +403,7 @@ static void on_arrived(struct channels *channels, const struct node_event *event
                 if (event->len)
                         memcpy(arrived.metadata, event->bytes, event->len);
         }
-        channel = new_channel(channels, CHANNEL_ASKED, event->channel, holding->forward, event->channel, -1);
+        channel = new_channel(channels, CHANNEL_ASKED, event->channel, event->protocol, holding->forward, event->channel, -1);
         if (!channel)
                 node_refuse(channels->node, event->channel, "out of memory", 13, channels->room.now);
         else if (!tell(channel, IPC_CHANNEL_ARRIVED, &arrived, -1))

@@ -6,6 +6,7 @@
 #include "run.h"
 #include "early.h"
 #include "ipc_message.h"
+#include "heap.h"
 #include "list.h"
 #include "map.h"
 #include "node.h"
@@ -16,6 +17,8 @@ struct channels {
         struct node *node;
         struct map by_id;               /* by node_channel_id */
         struct early early;             /* for whom there may be such a worker in a moment */
+        struct heap idle;               /* of channels that end when they are silent */
+        ev_timer idle_check;
         struct list holdings;           /* which forward worker serves which gate port; the next in turn first */
         struct worker_link *(*forward)(void *context, uint32_t id);        /* the link to that worker, or NULL */
         void *context;
@@ -33,13 +36,13 @@ void channels_fini(struct channels *channels);
 void channels_hold(struct channels *channels, uint32_t from, const struct ipc_service_held *held);
 void channels_leave(struct channels *channels, uint32_t from, const struct ipc_service_held *held);
 void channels_open(struct channels *channels, uint32_t from, const struct ipc_channel_open *open, int fd);
-void channels_ready(struct channels *channels, uint32_t from, const struct ipc_channel *ready, int fd);
+void channels_ready(struct channels *channels, uint32_t from, const struct ipc_channel_ready *ready, int fd);
 void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_channel_refused *refuse);
 
 /* The same messages when @fd is one that is not to be kept: a connection that goes back to wait for better times, and a
  * channel that is refused. */
 void channels_decline(struct channels *channels, uint32_t from, uint64_t number, int fd);
-void channels_ready_declined(struct channels *channels, uint32_t from, const struct ipc_channel *ready, int fd);
+void channels_ready_declined(struct channels *channels, uint32_t from, uint64_t number, int fd);
 
 /* The worker died or was replaced: what it holds is void, what it was asked is refused; what runs goes on without it. */
 void channels_forget(struct channels *channels, uint32_t forward);

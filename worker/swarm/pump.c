@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "pump.h"
+#include "pump_datagrams.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,11 +8,13 @@
 
 #include "cleanup.h"
 
+_Static_assert((int)PUMP_BUFFER_BYTES >= (int)NODE_HEADROOM + (int)NODE_WRITE_MAX, "one buffer for all kinds");
+
 int pump_room_init(struct pump_room *room, struct ev_loop *loop, struct node *node, const struct now *now,
                    void (*broken)(struct pump *pump))
 {
         *room = (struct pump_room){ .loop = loop, .node = node, .now = now, .broken = broken,
-                                    .buffer = malloc(NODE_HEADROOM + NODE_WRITE_MAX) };
+                                    .buffer = malloc(PUMP_BUFFER_BYTES) };
         return room->buffer ? 0 : -ENOMEM;
 }
 
@@ -36,7 +38,7 @@ static void fail(struct pump *pump)
 }
 
 /* One read from the local connection into the channel; then the others have their turn. False: the connection is broken. */
-static bool move_out(struct pump *pump)
+static bool stream_out(struct pump *pump)
 {
         struct pump_room *room = pump->room;
         size_t fits = MIN(node_writable(room->node, pump->channel), (size_t)NODE_WRITE_MAX);
@@ -58,7 +60,7 @@ static bool move_out(struct pump *pump)
 }
 
 /* All the channel has for the local connection, or what its socket takes. False: the connection is broken. */
-static bool move_in(struct pump *pump)
+static bool stream_in(struct pump *pump)
 {
         struct pump_room *room = pump->room;
         const uint8_t *bytes;
@@ -87,6 +89,16 @@ static bool move_in(struct pump *pump)
                 return false;
         node_consume_end(room->node, pump->channel, room->now);
         return true;
+}
+
+static bool move_out(struct pump *pump)
+{
+        return pump->kind == PUMP_STREAM ? stream_out(pump) : pump_datagrams_out(pump);
+}
+
+static bool move_in(struct pump *pump)
+{
+        return pump->kind == PUMP_STREAM ? stream_in(pump) : pump_datagrams_in(pump);
 }
 
 /* Interest follows what can be done: to poll a socket whose bytes have no place to go would spin. */
@@ -118,9 +130,9 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
                 fail(pump);
 }
 
-void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, int fd)
+void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, enum pump_kind kind, int fd)
 {
-        *pump = (struct pump){ .room = room, .channel = channel, .fd = fd };
+        *pump = (struct pump){ .room = room, .channel = channel, .kind = kind, .fd = fd, .last_us = room->now->mono_us };
         ev_io_init(&pump->readable, on_readable, fd, EV_READ);
         ev_io_init(&pump->writable, on_writable, fd, EV_WRITE);
 }
@@ -153,7 +165,7 @@ int pump_release(struct pump *pump)
 void pump_close(struct pump *pump, bool orderly)
 {
         stop(pump);
-        if (orderly) {
+        if (orderly && pump->kind == PUMP_STREAM) {
                 /* From here on a plain close tells the truth; before, dying with the socket had to be seen. */
                 struct linger off = { 0 };
 

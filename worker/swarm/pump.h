@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Between a local connection and its channel at the node: each byte one of them yields goes to the other, half-close
  * and reset included, with no queue of its own. Backpressure is the absence of reading: a full channel leaves the
- * bytes in the kernel's socket, a full socket leaves them in the channel's window. */
+ * bytes in the kernel's socket, a full socket leaves them in the channel's window. With datagrams it is the same, one by one, but
+ * that what finds no room in a socket's buffer or in the channel is dropped there. */
 #ifndef HG_SWARM_PUMP_H
 #define HG_SWARM_PUMP_H
 
@@ -13,33 +14,47 @@
 
 struct pump;
 
+enum {
+        PUMP_BATCH_MAX = 16,    /* datagrams in one system call */
+        PUMP_BUFFER_BYTES = PUMP_BATCH_MAX * NODE_DATAGRAM_MAX, /* and as a stream, NODE_HEADROOM + NODE_WRITE_MAX */
+};
+
+enum pump_kind {
+        PUMP_STREAM,
+        PUMP_DATAGRAMS,         /* a connected UDP socket */
+        PUMP_SESSION,           /* one end of a pair: see struct ipc_channel_open */
+};
+
 /* What all pumps of one node share. */
 struct pump_room {
         struct ev_loop *loop;
         struct node *node;
         const struct now *now;  /* of this turn */
-        uint8_t *buffer;        /* NODE_HEADROOM + NODE_WRITE_MAX: nothing stays in it between calls */
+        uint8_t *buffer;        /* PUMP_BUFFER_BYTES: nothing stays in it between calls */
         void (*broken)(struct pump *pump);
 };
 
 struct pump {
         struct pump_room *room;
         node_channel_id channel;
+        enum pump_kind kind;
         int fd;
         ev_io readable, writable;
         uint64_t sent_bytes, received_bytes;    /* to the peer, from it */
         bool read_ended;        /* the local side sent its FIN, and node_end() was said */
         bool write_ended;       /* the peer's end was passed on as our FIN */
+        size_t usual_bytes;     /* of the largest of the last datagrams read */
+        usec_t last_us;         /* when a datagram last went either way */
 };
 
-/* @broken is called, last thing, when a local connection failed: its channel has been aborted and its socket closed;
- * the owner frees the pump. 0 or -ENOMEM. */
+/* @broken is called, last thing, when a local connection failed or a session ended: its channel has been aborted and its socket
+ * closed; the owner frees the pump. 0 or -ENOMEM. */
 int pump_room_init(struct pump_room *room, struct ev_loop *loop, struct node *node, const struct now *now,
                    void (*broken)(struct pump *pump));
 void pump_room_fini(struct pump_room *room);
 
 /* Owns @fd from here on. Nothing moves yet. */
-void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, int fd);
+void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, enum pump_kind kind, int fd);
 
 /* The channel is open in both worlds: bytes move. May end in @broken. */
 void pump_start(struct pump *pump);

@@ -242,11 +242,11 @@ static void on_open(void *context, struct worker_link *from, struct ipc_received
 
 static void on_ready(void *context, struct worker_link *from, struct ipc_received *message)
 {
-        const struct ipc_channel *ready = IPC_PAYLOAD(message, struct ipc_channel);
+        const struct ipc_channel_ready *ready = IPC_PAYLOAD(message, struct ipc_channel_ready);
         struct channels *channels = channels_of(context, from);
 
         if (channels && is_full(context, message->fds[0]))
-                channels_ready_declined(channels, from->ipc.id, ready, ipc_received_take_fd(message, 0));
+                channels_ready_declined(channels, from->ipc.id, ready->channel, ipc_received_take_fd(message, 0));
         else if (channels)
                 channels_ready(channels, from->ipc.id, ready, ipc_received_take_fd(message, 0));
 }

@@ -27,6 +27,12 @@ enum {
         NODE_WRITE_MAX = 63330,         /* more than this per call is cut */
         NODE_TEXT_MAX = 253,            /* error text of a refusal: hypergate.md 2 */
         NODE_KNOWN_MAX = 64,
+        NODE_DATAGRAM_MAX = 65507,      /* bytes of one that a channel carries */
+};
+
+enum node_protocol {
+        NODE_TCP = 0,
+        NODE_UDP = 1,
 };
 
 enum node_role {
@@ -99,14 +105,14 @@ enum node_event_kind {
         NODE_CHANNEL_ARRIVED,   /* a gateway peer wants gate_port/protocol; bytes, len: its metadata; answer accept or refuse */
         NODE_CHANNEL_OPENED,    /* our node_open() was confirmed */
         NODE_CHANNEL_REFUSED,   /* it was refused or timed out: reason, bytes, len: text; the channel id is gone */
-        NODE_CHANNEL_READABLE,  /* node_peek() has more, or the peer's end */
+        NODE_CHANNEL_READABLE,  /* node_peek() has more, or the peer's end; node_datagrams() has some */
         NODE_CHANNEL_WRITABLE,  /* node_writable() rose from zero */
         NODE_CHANNEL_CLOSED,    /* reason; the channel id is gone */
         NODE_LEFT,
 };
 
 enum node_reason {
-        NODE_REASON_DONE,       /* both directions ended in order and were acknowledged */
+        NODE_REASON_DONE,       /* both directions ended in order and were acknowledged; datagrams: the peer closed it */
         NODE_REASON_RESET,      /* the peer aborted */
         NODE_REASON_PEER_LOST,
         NODE_REASON_REFUSED,
@@ -132,7 +138,7 @@ struct node_event {
 /* Drained until false. */
 bool node_event(struct node *node, struct node_event *out, const struct now *now);
 
-/* As gateway: asks @peer to open @gate_port. @metadata travels as it is (JSON for originals, may be empty). Ends in
+/* As gateway: asks @peer to open @gate_port of @protocol. @metadata travels as it is (JSON for originals, may be empty). Ends in
  * NODE_CHANNEL_OPENED or NODE_CHANNEL_REFUSED, at the latest at now + @limit_us. 0, -ENOTCONN when the peer isn't up, -EBUSY
  * when it has too much unanswered, -EPROTONOSUPPORT, -EMSGSIZE (of the metadata), -ENOMEM. */
 int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t gate_port, uint16_t protocol,
@@ -148,6 +154,18 @@ size_t node_writable(const struct node *node, node_channel_id channel);
 /* Sends @len bytes at @data, in front of which NODE_HEADROOM bytes are ours to overwrite. All or nothing: @len must
  * not exceed node_writable() of this channel, called right before. Encrypts from here straight into the send buffer. */
 void node_write(struct node *node, node_channel_id channel, uint8_t *data, size_t len, const struct now *now);
+
+/* On a channel of NODE_UDP, in place of node_write(), node_end(), node_peek() and node_consume(): datagrams of at most NODE_DATAGRAM_MAX
+ * bytes, whole or not at all.
+ *
+ * Sends @count datagrams, copied. Only when node_writable() of this channel, called right before, is not 0; they may be more than
+ * that, and then leave before all others. */
+void node_send(struct node *node, node_channel_id channel, const struct iovec *datagrams, size_t count, const struct now *now);
+
+/* The next ones from the peer, at most @max, valid until the next call into the node; returns how many. The first @count of them are
+ * done with; what is never read is bounded, and the newest are dropped. */
+size_t node_datagrams(struct node *node, node_channel_id channel, struct iovec *out, size_t max);
+void node_datagrams_done(struct node *node, node_channel_id channel, size_t count, const struct now *now);
 
 /* No more data in our direction; what was written arrives before it. */
 void node_end(struct node *node, node_channel_id channel, const struct now *now);

@@ -9,7 +9,8 @@
 
 _Static_assert((int)NODE_WRITE_MAX == (int)TUNNEL_DATA_MAX && (int)NODE_HEADROOM >= (int)TUNNEL_HEADER_BYTES &&
                (int)NODE_TEXT_MAX == (int)TUNNEL_TEXT_MAX && (int)TUNNEL_MESSAGE_MAX <= (int)CONN_MESSAGE_MAX &&
-               (int)TUNNEL_SEAL_BYTES == (int)CONN_SEAL_BYTES, "what is written here passes there");
+               (int)TUNNEL_SEAL_BYTES == (int)CONN_SEAL_BYTES && (int)NODE_DATAGRAM_MAX == (int)TUNNEL_DATAGRAM_MAX &&
+               (int)NODE_TCP == (int)TUNNEL_TCP && (int)NODE_UDP == (int)TUNNEL_UDP, "what is written here passes there");
 _Static_assert(TUNNEL_MESSAGE_MAX + TUNNEL_SEAL_BYTES == UDX_RUN_SEGMENTS * UDX_PAYLOAD_MAX, "a full write leaves as one full run");
 
 static uint64_t id_hash(const struct node *node, node_channel_id id)
@@ -60,13 +61,13 @@ int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t ga
         node->now = *now;
         if (!link || link->state != NODE_LINK_UP)
                 return -ENOTCONN;
-        if (protocol != TUNNEL_TCP)
+        if (protocol > TUNNEL_UDP)
                 return -EPROTONOSUPPORT;
         channel = new_channel(link);
         if (!channel)
                 return -ENOMEM;
         channel->opening = true;
-        r = tunnel_open(link->tunnel, gate_port, metadata, len, usec_add(now->mono_us, limit_us), channel,
+        r = tunnel_open(link->tunnel, gate_port, (uint8_t)protocol, metadata, len, usec_add(now->mono_us, limit_us), channel,
                         &channel->tunnel_channel, now->mono_us);
         if (r < 0) {
                 node_channel_free(channel);
@@ -124,6 +125,34 @@ void node_write(struct node *node, node_channel_id id, uint8_t *data, size_t len
                 node_link_cut(link, SWARM_LOST, false);         /* no memory: a frame that is missing ends it all */
         else if (list_empty(&link->in_flying))
                 list_push_back(&node->flying, &link->in_flying);
+}
+
+void node_send(struct node *node, node_channel_id id, const struct iovec *datagrams, size_t count, const struct now *now)
+{
+        struct node_channel *channel = find(node, id);
+
+        assert(channel && channel->link->state == NODE_LINK_UP);
+        node->now = *now;
+        tunnel_send(channel->tunnel_channel, datagrams, count, now->mono_us);
+        node_link_flush(channel->link);
+}
+
+size_t node_datagrams(struct node *node, node_channel_id id, struct iovec *out, size_t max)
+{
+        struct node_channel *channel = find(node, id);
+
+        return channel ? tunnel_datagrams(channel->tunnel_channel, out, max) : 0;
+}
+
+void node_datagrams_done(struct node *node, node_channel_id id, size_t count, const struct now *now)
+{
+        struct node_channel *channel = find(node, id);
+
+        node->now = *now;
+        if (!channel)
+                return;
+        tunnel_datagrams_done(channel->tunnel_channel, count, now->mono_us);
+        node_link_touch(channel->link);
 }
 
 void node_end(struct node *node, node_channel_id id, const struct now *now)

@@ -61,6 +61,7 @@ void tunnel_free(struct tunnel *t)
         if (t->advert_leaving != t->advert)
                 free(t->advert_leaving);
         free(t->advert);
+        free(t->batch);
         sodium_memzero(t, sizeof(*t));
         free(t);
 }
@@ -149,7 +150,7 @@ static void tell_channel(struct tunnel_channel *ch, struct tunnel_event *out)
         out->channel = ch;
         out->context = ch->context;
         out->gate_port = ch->gate_port;
-        out->protocol = TUNNEL_TCP;
+        out->protocol = ch->protocol;
         ch->news = 0;
         list_remove(&ch->news_entry);
         if (rest)
@@ -231,7 +232,7 @@ static uint32_t free_id(struct tunnel *t)
 }
 
 /* Does an original owe an answer for this port since long? It connects to one service at a time. */
-static bool owes_answer(const struct tunnel *t, uint16_t gate_port, usec_t now_us)
+static bool owes_answer(const struct tunnel *t, uint16_t gate_port, uint8_t protocol, usec_t now_us)
 {
         if (t->hgx_seen)
                 return false;
@@ -240,14 +241,14 @@ static bool owes_answer(const struct tunnel *t, uint16_t gate_port, usec_t now_u
 
                 if (now_us < usec_add(ch->asked_us, SERIAL_US))
                         return false;
-                if (ch->gate_port == gate_port)
+                if (ch->gate_port == gate_port && ch->protocol == protocol)
                         return true;
         }
         return false;
 }
 
-int tunnel_open(struct tunnel *t, uint16_t gate_port, const void *metadata, size_t len, usec_t deadline_us, void *context,
-                struct tunnel_channel **channel_out, usec_t now_us)
+int tunnel_open(struct tunnel *t, uint16_t gate_port, uint8_t protocol, const void *metadata, size_t len, usec_t deadline_us,
+                void *context, struct tunnel_channel **channel_out, usec_t now_us)
 {
         struct tunnel_channel *ch;
         uint8_t *blob;
@@ -259,7 +260,7 @@ int tunnel_open(struct tunnel *t, uint16_t gate_port, const void *metadata, size
                 return -EMSGSIZE;
         if (t->channel_count >= t->config.channels_max)
                 return -EMFILE;
-        if (owes_answer(t, gate_port, now_us))
+        if (owes_answer(t, gate_port, protocol, now_us))
                 return -EBUSY;
         blob = malloc(len + 1);
         ch = blob ? tunnel_channel_new(t, free_id(t), TUNNEL_OPENING) : NULL;
@@ -272,6 +273,7 @@ int tunnel_open(struct tunnel *t, uint16_t gate_port, const void *metadata, size
         ch->blob = blob;
         ch->blob_len = len;
         ch->gate_port = gate_port;
+        ch->protocol = protocol;
         ch->context = context;
         ch->phase_due_us = deadline_us;
         t->now_us = now_us;
@@ -453,5 +455,5 @@ void tunnel_disconnect(struct tunnel *t, usec_t now_us)
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *out)
 {
         *out = (struct tunnel_stats){ .channels = t->channel_count, .frames_ignored = t->frames_ignored,
-                                      .queued_bytes = t->queued_bytes, .extended = t->hgx_seen, .skew_ms = t->skew_ms };
+                                      .datagrams_dropped = t->datagrams_dropped, .queued_bytes = t->queued_bytes, .extended = t->hgx_seen, .skew_ms = t->skew_ms };
 }

@@ -25,6 +25,10 @@
  *                  acknowledgement (all of yours was handed on and I have ended), any other is an abort; open errors carry the id
  *      credit      action 0x41 | 01 | channel u32 | '0' | bytes u32: @bytes more of data may be sent on this channel
  *
+ * A channel of protocol UDP carries datagrams, each whole in one stream frame; there is no end, either side closes it. It has no
+ * credit: what finds no room is dropped, here and there. An empty datagram is a frame without a body, which only a peer of our
+ * kind is sent. It has writable, send and datagrams in place of writable, write, end, peek and consume.
+ *
  * Toward a peer without them the sender waits for acknowledgements before an end, ends that may have overtaken data are held
  * back a moment, and a channel nobody reads stops the reading of the connection for a while, then is reset. */
 #ifndef HG_TUNNEL_H
@@ -33,6 +37,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "random.h"
 #include "usec.h"
@@ -50,7 +55,9 @@ enum {
         TUNNEL_ADVERT_MAX = 256 * 1024,
         TUNNEL_METADATA_MAX = 8192,
         TUNNEL_TEXT_MAX = 253,                  /* of a refusal; its JSON form has 255 */
-        TUNNEL_TCP = 0,                         /* protocol of an open; UDP (1) is refused */
+        TUNNEL_TCP = 0,                         /* protocol of an open */
+        TUNNEL_UDP = 1,
+        TUNNEL_DATAGRAM_MAX = 65507,            /* what UDP over IPv4 carries */
 };
 
 enum tunnel_role {
@@ -118,13 +125,13 @@ enum tunnel_event_kind {
         TUNNEL_ARRIVED,         /* a gateway asks for gate_port, protocol; bytes, len: its metadata; answer accept or refuse */
         TUNNEL_OPENED,          /* our tunnel_open() was confirmed */
         TUNNEL_REFUSED,         /* it was not: reason; bytes, len: the peer's text, as inside JSON quotes; the channel is gone */
-        TUNNEL_READABLE,        /* tunnel_peek() has bytes, or the end, after it had none */
+        TUNNEL_READABLE,        /* tunnel_peek() has bytes, or the end, or tunnel_datagrams() some, after it had none */
         TUNNEL_WRITABLE,        /* tunnel_writable() was asked, said 0, and no longer does */
         TUNNEL_CLOSED,          /* reason; the channel is gone */
 };
 
 enum tunnel_reason {
-        TUNNEL_DONE,            /* both directions ended, in order, and the peer knows */
+        TUNNEL_DONE,            /* both directions ended, in order, and the peer knows; datagrams: the peer closed it */
         TUNNEL_RESET,           /* the peer gave up; what came before has been consumed */
         TUNNEL_LOST,            /* tunnel_disconnect() */
         TUNNEL_DECLINED,        /* the provider refused: text */
@@ -151,11 +158,11 @@ bool tunnel_event(struct tunnel *tunnel, struct tunnel_event *out, usec_t now_us
 /* What a provider tells a gateway: after hello, at each call, and every 30 s. Copied. 0, -ENOMEM, -EMSGSIZE. */
 int tunnel_advertise(struct tunnel *tunnel, const void *bytes, size_t len, usec_t now_us);
 
-/* As gateway: asks for @gate_port. @metadata (opaque, may be empty) is copied. Ends in TUNNEL_OPENED or TUNNEL_REFUSED, the
+/* As gateway: asks for @gate_port of @protocol. @metadata (opaque, may be empty) is copied. Ends in TUNNEL_OPENED or TUNNEL_REFUSED, the
  * latter at @deadline_us at the latest. 0, or: -ENOTCONN no authenticated provider, -EBUSY the peer (an original, which answers
  * one by one) owes an older answer for this port, -EMFILE channels_max, -EMSGSIZE metadata, -ENOMEM. */
-int tunnel_open(struct tunnel *tunnel, uint16_t gate_port, const void *metadata, size_t len, usec_t deadline_us, void *context,
-                struct tunnel_channel **channel_out, usec_t now_us);
+int tunnel_open(struct tunnel *tunnel, uint16_t gate_port, uint8_t protocol, const void *metadata, size_t len,
+                usec_t deadline_us, void *context, struct tunnel_channel **channel_out, usec_t now_us);
 
 /* As provider: the answer to TUNNEL_ARRIVED, once. @text: UTF-8, cut to fit; after a refusal the channel is gone. */
 void tunnel_accept(struct tunnel_channel *channel, void *context, usec_t now_us);
@@ -171,6 +178,10 @@ size_t tunnel_writable(struct tunnel_channel *channel);
 
 /* The header for @len data bytes (0 < @len <= tunnel_writable()), which the caller seals right now, the data right behind it. */
 void tunnel_write(struct tunnel_channel *channel, size_t len, uint8_t header_out[TUNNEL_HEADER_BYTES], usec_t now_us);
+
+/* Datagrams, @count of them in one go, each at most TUNNEL_DATAGRAM_MAX bytes; copied. Only when tunnel_writable() is not 0, which
+ * then need not cover them: what there is no room for leaves next, in front of all others. */
+void tunnel_send(struct tunnel_channel *channel, const struct iovec *datagrams, size_t count, usec_t now_us);
 
 /* No more data from us; never overtakes what was written. */
 void tunnel_end(struct tunnel_channel *channel, usec_t now_us);
@@ -188,12 +199,17 @@ void tunnel_consume(struct tunnel_channel *channel, size_t len, usec_t now_us);
 /* The peer's end was passed on: with our own tunnel_end() the channel may now finish. Once, after everything was consumed. */
 void tunnel_consume_end(struct tunnel_channel *channel, usec_t now_us);
 
+/* The next datagrams from the peer, at most @max, where they lie; returns how many. The first @count of them are done with. */
+size_t tunnel_datagrams(const struct tunnel_channel *channel, struct iovec *out, size_t max);
+void tunnel_datagrams_done(struct tunnel_channel *channel, size_t count, usec_t now_us);
+
 /* The connection below is gone: every channel ends in TUNNEL_REFUSED or TUNNEL_CLOSED with TUNNEL_LOST. */
 void tunnel_disconnect(struct tunnel *tunnel, usec_t now_us);
 
 struct tunnel_stats {
         uint32_t channels;              /* with those that only wait for the peer's last word */
         uint32_t frames_ignored;        /* unknown, malformed or out of place */
+        uint64_t datagrams_dropped;     /* received, and nobody read those before them */
         size_t queued_bytes;            /* received, not yet consumed */
         bool extended;                  /* the peer has sent HGX */
         int64_t skew_ms;                /* the peer's clock, as hello told it, minus ours */

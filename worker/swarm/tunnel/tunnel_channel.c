@@ -70,6 +70,7 @@ static void drop_received(struct tunnel_channel *ch)
 
         t->queued_bytes -= ch->queue.len;
         tunnel_queue_consume(&ch->queue, ch->queue.len);
+        tunnel_datagram_drop(ch);
         if (ch->window > t->config.window_bytes)
                 t->grown_bytes -= ch->window - t->config.window_bytes;
         ch->window = t->config.window_bytes;
@@ -140,6 +141,8 @@ void tunnel_channel_features(struct tunnel_channel *ch, bool extended)
         ch->features = extended ? t->peer_hgx.features & (TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT) : 0;
         if (tunnel_channel_plain(ch))
                 ch->features = 0;       /* credit needs order */
+        if (ch->protocol == TUNNEL_UDP)
+                ch->features &= ~(uint32_t)TUNNEL_FEATURE_CREDIT;
         ch->credit = t->peer_hgx.window_bytes;
         ch->window_left = ch->window = t->config.window_bytes;
 }
@@ -150,7 +153,7 @@ void tunnel_channel_run(struct tunnel_channel *ch, usec_t now_us)
         ch->phase_due_us = USEC_NEVER;
         ch->granted_us = now_us;
         tunnel_channel_arm(ch);
-        if (ch->queue.len || ch->receiving >= TUNNEL_RECEIVED)
+        if (tunnel_channel_has_unread(ch) || ch->receiving >= TUNNEL_RECEIVED)
                 tunnel_channel_tell(ch, TUNNEL_NEWS_READABLE);
 }
 
@@ -229,8 +232,8 @@ static void aborted(struct tunnel_channel *ch, usec_t now_us)
         ch->closing = TUNNEL_ABORTED;
         tunnel_channel_drop_out(ch);
         stop_sending(ch);
-        if (!ch->queue.len) {
-                tunnel_channel_over(ch, TUNNEL_RESET);
+        if (!tunnel_channel_has_unread(ch)) {
+                tunnel_channel_over(ch, ch->protocol == TUNNEL_UDP ? TUNNEL_DONE : TUNNEL_RESET);
                 return;
         }
         ch->phase_due_us = usec_add(now_us, ABORTED_READ_US);
@@ -261,6 +264,10 @@ void tunnel_channel_ended(struct tunnel_channel *ch, usec_t now_us)
 {
         if (ch->receiving != TUNNEL_RECEIVING || (ch->phase != TUNNEL_RUNNING && ch->phase != TUNNEL_ARRIVING))
                 return;
+        if (ch->protocol == TUNNEL_UDP) {
+                tunnel_channel_closed(ch, false, now_us);
+                return;
+        }
         if (tunnel_channel_plain(ch)) {
                 ch->receiving = TUNNEL_HELD;
                 tunnel_channel_burst(ch->tunnel, now_us);
@@ -285,7 +292,9 @@ static void closed_while_running(struct tunnel_channel *ch, bool acknowledged, u
 
         if (ch->closing != TUNNEL_UNCLOSED)
                 return;
-        if (ended && end_left(ch) && (plain || acknowledged)) {
+        if (ch->protocol == TUNNEL_UDP) {
+                aborted(ch, now_us);
+        } else if (ended && end_left(ch) && (plain || acknowledged)) {
                 ch->closing = TUNNEL_ACKNOWLEDGED;
                 tunnel_channel_finish(ch, now_us);
         } else if (plain && ch->receiving <= TUNNEL_HELD) {

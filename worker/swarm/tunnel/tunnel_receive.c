@@ -191,14 +191,12 @@ static void replace(struct tunnel_channel *old)
         }
 }
 
-static const char *objection(uint32_t gate_port, uint8_t protocol, size_t body_len)
+static const char *objection(uint32_t gate_port, size_t body_len)
 {
         if (!gate_port)
                 return "Gate port is required";
         if (gate_port > UINT16_MAX)
                 return "Gate port is out of range";
-        if (protocol != TUNNEL_TCP)
-                return "Protocol not supported";
         return body_len > TUNNEL_OPEN_BYTES + TUNNEL_METADATA_MAX ? "Metadata too long" : NULL;
 }
 
@@ -232,8 +230,9 @@ static void on_request(struct tunnel *t, usec_t now_us)
                 return;
         }
         ch->gate_port = (uint16_t)gate_port;
+        ch->protocol = protocol;
         tunnel_channel_features(ch, t->hgx_seen == TUNNEL_HGX_LAST);
-        wrong = objection(gate_port, protocol, t->input.frame.length - TUNNEL_FRAME_HEAD_BYTES);
+        wrong = objection(gate_port, t->input.frame.length - TUNNEL_FRAME_HEAD_BYTES);
         if (wrong) {
                 tunnel_refuse(ch, wrong, strlen(wrong), now_us);
                 return;
@@ -397,7 +396,8 @@ static enum tunnel_sink sink_for(struct tunnel *t)
         }
 }
 
-/* A stream is for a channel that is open and not ended, else for nobody; it must fit in the window that channel was given. */
+/* A stream is for a channel that is open and not ended, else for nobody; it must fit in the window that channel was given, or in a
+ * datagram. */
 static void begin_stream(struct tunnel *t)
 {
         struct tunnel_channel *ch = t->input.channel;
@@ -406,6 +406,15 @@ static void begin_stream(struct tunnel *t)
         if (!open || ch->receiving > TUNNEL_HELD || ch->closing == TUNNEL_ABORTED) {
                 t->input.channel = NULL;
                 return;
+        }
+        if (ch->protocol == TUNNEL_UDP && t->input.body_left > TUNNEL_DATAGRAM_MAX) {
+                t->input.channel = NULL;
+                t->datagrams_dropped++;
+                return;
+        }
+        if (ch->protocol == TUNNEL_UDP) {
+                t->input.sink = TUNNEL_WHOLE;
+                t->input.blob_max = TUNNEL_DATAGRAM_MAX;
         }
         if (!tunnel_channel_credited(ch))
                 return;
@@ -444,6 +453,8 @@ static void end_frame(struct tunnel *t, usec_t now_us)
                 tunnel_fail(t, TUNNEL_BAD_AUTH);
         else if (act)
                 on_frame(t, now_us);
+        else if (in->sink == TUNNEL_WHOLE && in->channel)
+                tunnel_datagram_deliver(in->channel, in->blob, in->blob_len);
         free(in->blob);
         in->blob = NULL;
         in->blob_size = in->head_len = 0;
@@ -494,14 +505,19 @@ static bool grow_blob(struct tunnel_input *in, size_t len)
         return true;
 }
 
-static void take_stream(struct tunnel *t, const uint8_t *bytes, size_t len, usec_t now_us)
+static void note_stream(struct tunnel *t, size_t len, usec_t now_us)
 {
-        struct tunnel_channel *ch = t->input.channel;
-
         tunnel_channel_burst(t, now_us);
         t->stream_bytes += len;
         t->burst_bytes += len;
         t->stream_us = now_us;
+}
+
+static void take_stream(struct tunnel *t, const uint8_t *bytes, size_t len, usec_t now_us)
+{
+        struct tunnel_channel *ch = t->input.channel;
+
+        note_stream(t, len, now_us);
         if (!ch)
                 return;
         if (!ch->queue.len && ch->phase == TUNNEL_RUNNING)
@@ -519,11 +535,47 @@ static void take_stream(struct tunnel *t, const uint8_t *bytes, size_t len, usec
         tunnel_channel_hold(ch, now_us);
 }
 
+static void collect_small(struct tunnel_input *in, const uint8_t *bytes, size_t len)
+{
+        len = MIN(len, sizeof(in->small) - in->small_len);
+        memcpy(in->small + in->small_len, bytes, len);
+        in->small_len += len;
+}
+
+static void collect_blob(struct tunnel *t, const uint8_t *bytes, size_t len)
+{
+        struct tunnel_input *in = &t->input;
+
+        len = MIN(len, in->blob_max - in->blob_len);
+        if (!grow_blob(in, len)) {
+                in->sink = TUNNEL_SKIP;
+                ignore(t);
+                return;
+        }
+        memcpy(in->blob + in->blob_len, bytes, len);
+        in->blob_len += len;
+}
+
+/* A datagram that is here whole is not collected first. */
+static void take_piece(struct tunnel *t, const uint8_t *bytes, size_t len, usec_t now_us)
+{
+        struct tunnel_input *in = &t->input;
+
+        note_stream(t, len, now_us);
+        if (in->body_left || in->blob_len) {
+                collect_blob(t, bytes, len);
+                return;
+        }
+        if (in->channel)
+                tunnel_datagram_deliver(in->channel, bytes, len);
+        in->sink = TUNNEL_SKIP;
+}
+
 /* The next piece of the body. False when its channel takes nothing now. */
 static bool take_body(struct tunnel *t, struct reader *r, usec_t now_us)
 {
         struct tunnel_input *in = &t->input;
-        size_t len = MIN((size_t)in->body_left, reader_left(r)), keep = 0;
+        size_t len = MIN((size_t)in->body_left, reader_left(r));
         const uint8_t *bytes;
 
         if (in->sink == TUNNEL_STREAM)
@@ -532,22 +584,14 @@ static bool take_body(struct tunnel *t, struct reader *r, usec_t now_us)
                 return false;
         bytes = read_bytes(r, len);
         in->body_left -= (uint32_t)len;
-        if (in->sink == TUNNEL_SMALL) {
-                keep = MIN(len, sizeof(in->small) - in->small_len);
-                memcpy(in->small + in->small_len, bytes, keep);
-                in->small_len += keep;
-        } else if (in->sink == TUNNEL_BLOB) {
-                keep = MIN(len, in->blob_max - in->blob_len);
-                if (!grow_blob(in, keep)) {
-                        in->sink = TUNNEL_SKIP;
-                        ignore(t);
-                        return true;
-                }
-                memcpy(in->blob + in->blob_len, bytes, keep);
-                in->blob_len += keep;
-        } else if (in->sink == TUNNEL_STREAM) {
+        if (in->sink == TUNNEL_SMALL)
+                collect_small(in, bytes, len);
+        else if (in->sink == TUNNEL_BLOB)
+                collect_blob(t, bytes, len);
+        else if (in->sink == TUNNEL_STREAM)
                 take_stream(t, bytes, len, now_us);
-        }
+        else if (in->sink == TUNNEL_WHOLE)
+                take_piece(t, bytes, len, now_us);
         return true;
 }
 

@@ -177,27 +177,32 @@ size_t tunnel_writable(struct tunnel_channel *ch)
         return len;
 }
 
+void tunnel_share_spend(struct tunnel_channel *ch, size_t data_len, size_t sealed_len, usec_t now_us)
+{
+        ch->tunnel->now_us = now_us;
+        unreserve(ch, MIN(sealed_len, ch->reserved));
+        ch->share -= MIN(data_len, ch->share);
+        if (!spent(ch))
+                return;
+        ch->exhausted_us = now_us;
+        unreserve(ch, ch->reserved);
+}
+
 void tunnel_write(struct tunnel_channel *ch, size_t len, uint8_t header_out[TUNNEL_HEADER_BYTES], usec_t now_us)
 {
         struct tunnel *t = ch->tunnel;
         struct writer w = writer_over(header_out, TUNNEL_HEADER_BYTES);
         size_t sealed_len = len + FRAME_BYTES;
 
-        assert(ch->phase == TUNNEL_RUNNING && ch->sending == TUNNEL_SENDING && !answer_first(ch) && !t->leaving_len);
+        assert(ch->phase == TUNNEL_RUNNING && ch->protocol == TUNNEL_TCP && ch->sending == TUNNEL_SENDING && !answer_first(ch) && !t->leaving_len);
         assert(len && len <= ch->share && len <= allowance(ch));
         tunnel_frame_write(&w, TUNNEL_ACTION_STREAM, 0, ch->id, len);
-        t->now_us = now_us;
         t->sent_bytes += sealed_len;
         t->unacked_bytes += sealed_len;
         t->room_bytes -= MIN(sealed_len, t->room_bytes);
-        unreserve(ch, MIN(sealed_len, ch->reserved));
         if (tunnel_channel_credited(ch))
                 ch->credit -= len;
         ch->sent_bytes += len;
         ch->drain_mark = t->sent_bytes;
-        ch->share -= len;
-        if (!spent(ch))
-                return;
-        ch->exhausted_us = now_us;
-        unreserve(ch, ch->reserved);
+        tunnel_share_spend(ch, len, sealed_len, now_us);
 }

@@ -7,6 +7,7 @@
 #include "list.h"
 #include "map.h"
 #include "tunnel.h"
+#include "tunnel_datagram.h"
 #include "tunnel_frame.h"
 #include "tunnel_hello.h"
 #include "tunnel_queue.h"
@@ -95,6 +96,7 @@ struct tunnel_channel {
         uint32_t id;
         uint32_t features;              /* both sides have, decided by the open */
         uint16_t gate_port;
+        uint8_t protocol;
         uint8_t out, news;
         bool mapped, asked;             /* @asked: writable was asked and there was none */
         bool overtaken;                 /* data came after the end: it had passed some */
@@ -112,6 +114,7 @@ struct tunnel_channel {
 
         /* From the peer. */
         struct tunnel_queue queue;
+        struct tunnel_datagram_queue datagrams;         /* in its place */
         uint64_t window_left;           /* data bytes the peer may still send */
         uint32_t window, consumed, grant;       /* its size; consumed and not granted; granted and not told */
         usec_t granted_us;
@@ -125,6 +128,7 @@ enum tunnel_sink {
         TUNNEL_SMALL,           /* to input.small */
         TUNNEL_BLOB,            /* to input.blob */
         TUNNEL_STREAM,          /* to the queue of input.channel */
+        TUNNEL_WHOLE,           /* collected, then to its datagrams */
 };
 
 /* The frame that is being received. */
@@ -182,6 +186,8 @@ struct tunnel {
         usec_t stream_us;               /* when last */
         uint64_t burst_bytes;           /* since there was a lull */
         size_t queued_bytes;            /* received and not consumed, all channels */
+        size_t datagram_bytes;          /* of them, in datagrams */
+        uint64_t datagrams_dropped;
         uint64_t grown_bytes;           /* windows beyond their first size */
         struct tunnel_channel *stalled; /* whose reader holds up all; since when, and how much it had consumed */
         usec_t stalled_us;
@@ -198,6 +204,7 @@ struct tunnel {
         unsigned reply_first, reply_count;
         const uint8_t *leaving;         /* rest of the frame under way */
         size_t leaving_len;
+        uint8_t *batch;                 /* datagrams under way, with their headers; else NULL */
         uint8_t scratch[TUNNEL_SCRATCH_MAX];
         size_t room_bytes, unacked_bytes, reserved_bytes;
         uint64_t sent_bytes;            /* handed out to be sealed, sealing included */
@@ -238,6 +245,7 @@ struct tunnel_channel *tunnel_share_next(const struct tunnel *t);
 void tunnel_share_grant(struct tunnel_channel *ch);
 void tunnel_share_expire(struct tunnel *t);
 usec_t tunnel_share_deadline(const struct tunnel *t);
+void tunnel_share_spend(struct tunnel_channel *ch, size_t data_len, size_t sealed_len, usec_t now_us);
 
 /* tunnel_receive.c */
 void tunnel_fail(struct tunnel *t, enum tunnel_verdict verdict);
@@ -246,12 +254,21 @@ bool tunnel_stall_exists(const struct tunnel *t);
 void tunnel_stall_check(struct tunnel *t, usec_t now_us);
 usec_t tunnel_stall_deadline(const struct tunnel *t);
 
+/* tunnel_datagram.c */
+void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, size_t len);
+void tunnel_datagram_drop(struct tunnel_channel *ch);   /* all that wait */
+
 /* tunnel_transmit.c */
 bool tunnel_transmit_ready(const struct tunnel *t);     /* tunnel_transmit() would give a message */
 
 static inline bool tunnel_channel_plain(const struct tunnel_channel *ch)
 {
         return !(ch->features & TUNNEL_FEATURE_ORDER);
+}
+
+static inline bool tunnel_channel_has_unread(const struct tunnel_channel *ch)
+{
+        return ch->queue.len || ch->datagrams.first;
 }
 
 static inline bool tunnel_channel_credited(const struct tunnel_channel *ch)

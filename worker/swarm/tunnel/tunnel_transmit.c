@@ -79,7 +79,7 @@ static void write_open(struct tunnel_channel *ch, struct writer *w)
         struct tunnel *t = ch->tunnel;
 
         tunnel_frame_write(w, TUNNEL_ACTION_OPEN, 0, ch->id, TUNNEL_OPEN_BYTES + ch->blob_len);
-        tunnel_open_write(w, ch->gate_port, TUNNEL_TCP);
+        tunnel_open_write(w, ch->gate_port, ch->protocol);
         write_bytes(w, ch->blob, ch->blob_len);
         free(ch->blob);
         ch->blob = NULL;
@@ -109,7 +109,7 @@ static void write_channel_frame(struct tunnel_channel *ch, unsigned out, struct 
                 return;
         case TUNNEL_OUT_CONFIRM:
                 tunnel_frame_write(w, TUNNEL_ACTION_OPEN, 0, ch->id, TUNNEL_OPEN_BYTES);
-                tunnel_open_write(w, ch->gate_port, TUNNEL_TCP);
+                tunnel_open_write(w, ch->gate_port, ch->protocol);
                 return;
         case TUNNEL_OUT_ERROR:
                 write_error(ch, w);
@@ -142,11 +142,14 @@ static void write_channel(struct tunnel_channel *ch, struct writer *w)
         tunnel_channel_release(ch);
 }
 
-static void advert_forget(struct tunnel *t)
+/* What left last has left whole. */
+static void forget_left(struct tunnel *t)
 {
         if (t->advert_leaving != t->advert)
                 free(t->advert_leaving);
         t->advert_leaving = NULL;
+        free(t->batch);
+        t->batch = NULL;
 }
 
 static void next_frame(struct tunnel *t)
@@ -177,7 +180,7 @@ bool tunnel_transmit(struct tunnel *t, struct tunnel_message *out, usec_t now_us
 {
         t->now_us = now_us;
         if (!t->leaving_len)
-                advert_forget(t);
+                forget_left(t);
         if (!tunnel_transmit_ready(t))
                 return false;
         if (!t->leaving_len)

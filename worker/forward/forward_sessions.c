@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_sessions.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* What makes a client one: hashed and compared as bytes. */
+struct session_key {
+        uint8_t remote[16], local[16];
+        uint32_t scope;
+        uint16_t port, pad;
+};
+
+/* An address that has sessions; of IPv6 a network of 64 bits, which whoever has one address has. */
+struct host {
+        struct map_entry by_address;
+        uint8_t address[16];
+        size_t count;
+        struct list young;              /* the longest silent first */
+};
+
+enum stage {
+        SESSION_UNANSWERED,
+        SESSION_ANSWERED,               /* still young: its client may not be where it says */
+        SESSION_PROVEN,
+};
+
+struct session {
+        struct map_entry by_client;
+        struct list in_young, in_host;  /* while it is young */
+        struct heap_entry deadline;
+        struct watched watched;         /* our end of the pair */
+        struct client_session client;
+        struct sessions *sessions;
+        struct host *host;
+        enum stage stage;
+        usec_t last_us;                 /* when a datagram last went either way */
+        struct session_key key;
+        struct session_ends ends;
+};
+
+void sessions_init(struct sessions *sessions, struct clients *clients, struct watch *watch, uint8_t *buffer)
+{
+        uint8_t key[16];
+
+        *sessions = (struct sessions){ .worker = clients->worker, .watch = watch, .clients = clients, .buffer = buffer, .fd = -1 };
+        random_fill(&clients->random, key, sizeof(key));
+        map_init(&sessions->by_client, key);
+        map_init(&sessions->hosts, key);
+        list_init(&sessions->young);
+}
+
+static struct session_key key_of(const struct session_ends *ends)
+{
+        const union socket_address *remote = &ends->remote;
+        struct session_key key = { .port = remote->any.sa_family == AF_INET6 ? remote->v6.sin6_port : remote->v4.sin_port,
+                                   .scope = remote->any.sa_family == AF_INET6 ? remote->v6.sin6_scope_id : 0 };
+
+        socket_address_ip(remote, key.remote);
+        socket_address_ip(&ends->local, key.local);
+        return key;
+}
+
+static struct session *find(const struct sessions *sessions, const struct session_key *key)
+{
+        struct map_entry *at = map_first(&sessions->by_client, map_hash(&sessions->by_client, key, sizeof(*key)));
+
+        while (at && memcmp(&container_of(at, struct session, by_client)->key, key, sizeof(*key)) != 0)
+                at = map_next(at);
+        return at ? container_of(at, struct session, by_client) : NULL;
+}
+
+/* --- Hosts --- */
+
+static void host_address(const struct session_key *key, uint8_t out[16])
+{
+        static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+        memcpy(out, key->remote, 16);
+        if (memcmp(out, mapped, sizeof(mapped)) != 0)
+                memset(out + 8, 0, 8);
+}
+
+static struct host *host_find(const struct sessions *sessions, const uint8_t address[16])
+{
+        struct map_entry *at = map_first(&sessions->hosts, map_hash(&sessions->hosts, address, 16));
+
+        while (at && memcmp(container_of(at, struct host, by_address)->address, address, 16) != 0)
+                at = map_next(at);
+        return at ? container_of(at, struct host, by_address) : NULL;
+}
+
+static struct host *host_get(struct sessions *sessions, const struct session_key *key)
+{
+        uint8_t address[16];
+        struct host *host;
+
+        host_address(key, address);
+        host = host_find(sessions, address);
+        if (host || !(host = calloc(1, sizeof(*host))))
+                return host;
+        memcpy(host->address, address, sizeof(host->address));
+        list_init(&host->young);
+        if (map_insert(&sessions->hosts, &host->by_address, map_hash(&sessions->hosts, address, sizeof(address))) == 0)
+                return host;
+        free(host);
+        return NULL;
+}
+
+static void host_put(struct sessions *sessions, struct host *host)
+{
+        if (host->count)
+                return;
+        map_remove(&sessions->hosts, &host->by_address);
+        free(host);
+}
+
+/* --- A session's life --- */
+
+static void session_free(struct session *session)
+{
+        struct sessions *sessions = session->sessions;
+
+        watch_remove(sessions->watch, &session->watched);
+        close(session->watched.fd);
+        heap_remove(&sessions->deadlines, &session->deadline);
+        list_remove(&session->in_young);
+        list_remove(&session->in_host);
+        map_remove(&sessions->by_client, &session->by_client);
+        session->host->count--;
+        host_put(sessions, session->host);
+        sessions->count--;
+        free(session);
+}
+
+/* The swarm worker reads what is left in the pair, then its end. */
+static void session_end(struct session *session)
+{
+        if (session->client.client)
+                clients_dismiss(session->client.client);
+        session_free(session);
+}
+
+static void on_client_over(struct client_session *client)
+{
+        session_free(container_of(client, struct session, client));
+}
+
+void sessions_fini(struct sessions *sessions)
+{
+        struct map_entry *at;
+
+        while ((at = map_walk(&sessions->by_client, NULL)))
+                session_end(container_of(at, struct session, by_client));
+        map_fini(&sessions->by_client);
+        map_fini(&sessions->hosts);
+}
+
+static usec_t limit_us(const struct session *session)
+{
+        usec_t idle_us = session->sessions->idle_us;
+
+        return session->stage == SESSION_PROVEN ? idle_us : usec_min(idle_us, SESSIONS_YOUNG_US);
+}
+
+/* Its deadline moves only when it is due: a datagram costs no more than this. */
+static void touch(struct session *session, usec_t now_us)
+{
+        session->last_us = now_us;
+        if (session->stage == SESSION_PROVEN)
+                return;
+        list_remove(&session->in_young);
+        list_push_back(&session->sessions->young, &session->in_young);
+        list_remove(&session->in_host);
+        list_push_back(&session->host->young, &session->in_host);
+}
+
+static void on_spoken(struct session *session, usec_t now_us)
+{
+        if (session->stage == SESSION_ANSWERED) {
+                session->stage = SESSION_PROVEN;
+                list_remove(&session->in_young);
+                list_remove(&session->in_host);
+        }
+        touch(session, now_us);
+}
+
+static void on_answered(struct session *session, usec_t now_us)
+{
+        if (session->stage == SESSION_UNANSWERED)
+                session->stage = SESSION_ANSWERED;
+        touch(session, now_us);
+}
+
+/* --- To the swarm worker --- */
+
+/* What finds no room in the pair is lost: the stream is behind. */
+static void send_on(int fd, const struct iovec *datagrams, size_t count)
+{
+        struct iovec iov[SESSIONS_BATCH_MAX][2];
+        struct mmsghdr messages[SESSIONS_BATCH_MAX];
+        uint8_t mark = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                iov[i][0] = (struct iovec){ &mark, 1 };
+                iov[i][1] = datagrams[i];
+                messages[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = iov[i], .msg_iovlen = 2 } };
+        }
+        sendmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* --- To the client --- */
+
+static void put_source(struct msghdr *message, const struct session_ends *ends, void *control)
+{
+        struct cmsghdr *part = control;
+        struct in_pktinfo v4 = { .ipi_spec_dst = ends->local.v4.sin_addr };
+        struct in6_pktinfo v6 = { .ipi6_ifindex = ends->interface };
+        bool is_v6 = ends->local.any.sa_family == AF_INET6;
+        size_t len = is_v6 ? sizeof(v6) : sizeof(v4);
+
+        if (is_v6)
+                v6.ipi6_addr = ends->local.v6.sin6_addr;
+        part->cmsg_level = is_v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+        part->cmsg_type = is_v6 ? IPV6_PKTINFO : IP_PKTINFO;
+        part->cmsg_len = CMSG_LEN(len);
+        memcpy(CMSG_DATA(part), is_v6 ? (const void *)&v6 : (const void *)&v4, len);
+        message->msg_control = control;
+        message->msg_controllen = CMSG_SPACE(len);
+}
+
+/* One that can't leave, for its size or a filter of the machine's, does not stop those behind it. */
+static void answer(const struct session *session, struct iovec *datagrams, size_t count)
+{
+        union {
+                char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+                struct cmsghdr align;
+        } control = { 0 };
+        struct mmsghdr messages[SESSIONS_BATCH_MAX] = { 0 };
+        union socket_address remote = session->ends.remote;
+        size_t done = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                messages[i].msg_hdr = (struct msghdr){ .msg_name = &remote, .msg_namelen = socket_address_len(&remote),
+                                                       .msg_iov = &datagrams[i], .msg_iovlen = 1 };
+                put_source(&messages[i].msg_hdr, &session->ends, &control);
+        }
+        while (done < count) {
+                int sent = sendmmsg(session->sessions->fd, messages + done, (unsigned)(count - done), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+                if (sent < 0 && errno == EAGAIN)
+                        return;
+                done += sent > 0 ? (size_t)sent : 1;
+        }
+}
+
+/* The whole ones of @count messages that came from the swarm worker. *@ended_out: behind them is its end. */
+static size_t collect(const struct mmsghdr *messages, size_t count, struct iovec *out, bool *ended_out)
+{
+        size_t found = 0;
+
+        for (size_t i = 0; i < count; i++) {
+                *ended_out = messages[i].msg_len == 0;
+                if (*ended_out)
+                        break;
+                if (!(messages[i].msg_hdr.msg_flags & MSG_TRUNC))
+                        out[found++] = (struct iovec){ messages[i].msg_hdr.msg_iov[1].iov_base, messages[i].msg_len - 1 };
+        }
+        return found;
+}
+
+static void on_ready(struct watched *watched, uint32_t events)
+{
+        struct session *session = container_of(watched, struct session, watched);
+        struct iovec iov[SESSIONS_BATCH_MAX][2], datagrams[SESSIONS_BATCH_MAX];
+        struct mmsghdr messages[SESSIONS_BATCH_MAX] = { 0 };
+        bool ended = false;
+        uint8_t mark;
+        size_t found;
+        int count;
+
+        for (size_t i = 0; i < SESSIONS_BATCH_MAX; i++) {
+                iov[i][0] = (struct iovec){ &mark, 1 };
+                iov[i][1] = (struct iovec){ session->sessions->buffer + i * SOCKET_DATAGRAM_MAX, SOCKET_DATAGRAM_MAX };
+                messages[i].msg_hdr = (struct msghdr){ .msg_iov = iov[i], .msg_iovlen = 2 };
+        }
+        count = recvmmsg(watched->fd, messages, SESSIONS_BATCH_MAX, MSG_DONTWAIT, NULL);
+        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        found = count > 0 ? collect(messages, (size_t)count, datagrams, &ended) : 0;
+        if (found) {
+                struct now now;
+
+                worker_now(&now);
+                answer(session, datagrams, found);
+                on_answered(session, now.mono_us);
+        }
+        if (ended || count < 0)
+                session_end(session);
+}
+
+/* --- New ones --- */
+
+static void tell_full(struct sessions *sessions)
+{
+        if (!sessions->told_full)
+                worker_log(sessions->worker, LOG_NOTICE, NULL, "gate %u/udp: too many sessions: new clients are not answered until some end",
+                           sessions->gate_port);
+        sessions->told_full = true;
+}
+
+/* Room for one more of @host, if need be in place of the young one that was silent longest: its own first. */
+static bool make_room(struct sessions *sessions, const struct host *host)
+{
+        size_t own = host->count, others = sessions->count - own;
+        bool full = sessions->count >= SESSIONS_MAX || worker_fds_short(sessions->worker);
+        struct list *oldest = list_first(&host->young);
+
+        if (!full && own < (SESSIONS_MAX - others + 1) / 2)
+                return true;
+        if (!oldest && full)
+                oldest = list_first(&sessions->young);
+        if (!oldest)
+                return false;
+        if (list_first(&host->young))
+                session_end(list_entry(oldest, struct session, in_host));
+        else
+                session_end(list_entry(oldest, struct session, in_young));
+        return true;
+}
+
+/* A bucket of SESSIONS_NEW_PER_S, in time. */
+static bool may_begin(struct sessions *sessions, usec_t now_us)
+{
+        usec_t price_us = SECONDS(1) / SESSIONS_NEW_PER_S, earliest_us = now_us - usec_min(now_us, SECONDS(1));
+
+        sessions->new_us = usec_max(sessions->new_us, earliest_us);
+        if (usec_add(sessions->new_us, price_us) > now_us)
+                return false;
+        sessions->new_us += price_us;
+        return true;
+}
+
+static struct session *session_new(struct sessions *sessions, struct host *host, const struct session_key *key,
+                                   const struct session_ends *ends, int fd)
+{
+        struct session *session = calloc(1, sizeof(*session));
+
+        if (!session || map_insert(&sessions->by_client, &session->by_client, map_hash(&sessions->by_client, key, sizeof(*key))) < 0) {
+                free(session);
+                return NULL;
+        }
+        session->sessions = sessions;
+        session->host = host;
+        session->key = *key;
+        session->ends = *ends;
+        session->watched = (struct watched){ .fd = fd, .ready = on_ready };
+        session->client.over = on_client_over;
+        list_init(&session->in_young);
+        list_init(&session->in_host);
+        host->count++;
+        sessions->count++;
+        return session;
+}
+
+/* The host is kept while the session is made: what makes room for it may be the host's last other one. */
+static struct session *begin(struct sessions *sessions, const struct session_key *key, const struct session_ends *ends, int fds[2])
+{
+        struct host *host = host_get(sessions, key);
+        struct session *session = NULL;
+
+        if (!host)
+                return NULL;
+        host->count++;
+        if (make_room(sessions, host)) {
+                if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0) {
+                        session = session_new(sessions, host, key, ends, fds[0]);
+                        if (!session) {
+                                close(fds[0]);
+                                close(fds[1]);
+                        }
+                }
+        } else {
+                tell_full(sessions);
+        }
+        host->count--;
+        host_put(sessions, host);
+        return session;
+}
+
+/* Its first datagrams wait in the pair before anybody else has an end of it. */
+static void open_session(struct sessions *sessions, const struct session_key *key, const struct session_ends *ends,
+                         const struct iovec *datagrams, size_t count, const struct now *now)
+{
+        struct session *session;
+        int fds[2];
+
+        if (clients_busy(sessions->clients) || !may_begin(sessions, now->mono_us))
+                return;
+        session = begin(sessions, key, ends, fds);
+        if (!session)
+                return;
+        socket_prepare_datagrams(fds[0]);
+        socket_prepare_datagrams(fds[1]);
+        touch(session, now->mono_us);
+        heap_insert(&sessions->deadlines, &session->deadline, usec_add(now->mono_us, limit_us(session)));
+        send_on(fds[0], datagrams, count);
+        if (watch_add(sessions->watch, &session->watched, EPOLLIN) < 0) {
+                close(fds[1]);
+                session_end(session);
+                return;
+        }
+        clients_accept_session(sessions->clients, sessions->gate_port, fds[1], &ends->remote, &ends->local, &session->client, now);
+}
+
+void sessions_receive(struct sessions *sessions, const struct session_ends *ends, const struct iovec *datagrams, size_t count,
+                      const struct now *now)
+{
+        struct session_key key = key_of(ends);
+        struct session *session = find(sessions, &key);
+
+        if (!session) {
+                open_session(sessions, &key, ends, datagrams, count, now);
+                return;
+        }
+        send_on(session->watched.fd, datagrams, count);
+        on_spoken(session, now->mono_us);
+}
+
+void sessions_advance(struct sessions *sessions, usec_t now_us)
+{
+        struct heap_entry *due;
+
+        while ((due = heap_pop_due(&sessions->deadlines, now_us))) {
+                struct session *session = container_of(due, struct session, deadline);
+                usec_t at_us = usec_add(session->last_us, limit_us(session));
+
+                if (at_us > now_us) {
+                        heap_insert(&sessions->deadlines, &session->deadline, at_us);
+                        continue;
+                }
+                session_end(session);
+                sessions->told_full = false;
+        }
+}
+
+usec_t sessions_deadline(const struct sessions *sessions)
+{
+        return heap_deadline(&sessions->deadlines);
+}

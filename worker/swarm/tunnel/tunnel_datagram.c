@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Channels that carry datagrams: each is one stream frame, whole or not at all. The stream below is reliable, so whoever can't keep
+ * up loses the newest ones here, as a socket's receive buffer would (hypergate.md 14.19, 14.29). */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "tunnel_state.h"
+
+_Static_assert(sizeof(struct tunnel_datagram) <= TUNNEL_DATAGRAM_COST, "what is kept is what is counted");
+
+static bool has_room(const struct tunnel_channel *ch, size_t cost)
+{
+        const struct tunnel *t = ch->tunnel;
+
+        return ch->datagrams.bytes + cost <= TUNNEL_DATAGRAMS_MAX && t->datagram_bytes + cost <= t->config.receive_limit_bytes / 4;
+}
+
+static void count(struct tunnel_channel *ch, size_t more, size_t less)
+{
+        ch->datagrams.bytes += more - less;
+        ch->tunnel->datagram_bytes += more - less;
+        ch->tunnel->queued_bytes += more - less;
+}
+
+void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, size_t len)
+{
+        struct tunnel_datagram_queue *queue = &ch->datagrams;
+        size_t cost = len + TUNNEL_DATAGRAM_COST;
+        struct tunnel_datagram *datagram = has_room(ch, cost) ? malloc(sizeof(*datagram) + len) : NULL;
+
+        if (!datagram) {
+                ch->tunnel->datagrams_dropped++;
+                return;
+        }
+        *datagram = (struct tunnel_datagram){ .len = len };
+        if (len)
+                memcpy(datagram->bytes, bytes, len);
+        if (queue->last)
+                queue->last->next = datagram;
+        else
+                queue->first = datagram;
+        queue->last = datagram;
+        count(ch, cost, 0);
+        if (queue->first == datagram && ch->phase == TUNNEL_RUNNING)
+                tunnel_channel_tell(ch, TUNNEL_NEWS_READABLE);
+}
+
+static void drop_first(struct tunnel_channel *ch)
+{
+        struct tunnel_datagram *first = ch->datagrams.first;
+
+        ch->datagrams.first = first->next;
+        if (!first->next)
+                ch->datagrams.last = NULL;
+        count(ch, 0, first->len + TUNNEL_DATAGRAM_COST);
+        free(first);
+}
+
+void tunnel_datagram_drop(struct tunnel_channel *ch)
+{
+        while (ch->datagrams.first)
+                drop_first(ch);
+}
+
+size_t tunnel_datagrams(const struct tunnel_channel *ch, struct iovec *out, size_t max)
+{
+        size_t found = 0;
+
+        if (ch->phase != TUNNEL_RUNNING)
+                return 0;
+        for (struct tunnel_datagram *at = ch->datagrams.first; at && found < max; at = at->next)
+                out[found++] = (struct iovec){ at->bytes, at->len };
+        return found;
+}
+
+void tunnel_datagrams_done(struct tunnel_channel *ch, size_t done, usec_t now_us)
+{
+        ch->tunnel->now_us = now_us;
+        if (ch->phase != TUNNEL_RUNNING)
+                return;
+        while (done--)
+                drop_first(ch);
+        if (ch->closing == TUNNEL_ABORTED && !ch->datagrams.first)
+                tunnel_channel_over(ch, TUNNEL_DONE);
+}
+
+/* An original does nothing with an empty frame: it is not sent one. */
+static bool is_sendable(const struct tunnel_channel *ch, size_t len)
+{
+        assert(len <= TUNNEL_DATAGRAM_MAX);
+        return len || !tunnel_channel_plain(ch);
+}
+
+void tunnel_send(struct tunnel_channel *ch, const struct iovec *datagrams, size_t datagram_count, usec_t now_us)
+{
+        struct tunnel *t = ch->tunnel;
+        size_t all_len = 0, data_len = 0;
+        struct writer w;
+
+        assert(ch->phase == TUNNEL_RUNNING && ch->protocol == TUNNEL_UDP && !t->leaving_len);
+        for (size_t i = 0; i < datagram_count; i++) {
+                if (!is_sendable(ch, datagrams[i].iov_len))
+                        continue;
+                data_len += datagrams[i].iov_len;
+                all_len += TUNNEL_HEADER_BYTES + datagrams[i].iov_len;
+        }
+        if (!all_len)
+                return;
+        free(t->batch);
+        t->batch = malloc(all_len);
+        if (!t->batch)
+                return;         /* they are lost, as datagrams are */
+        w = writer_over(t->batch, all_len);
+        for (size_t i = 0; i < datagram_count; i++) {
+                if (!is_sendable(ch, datagrams[i].iov_len))
+                        continue;
+                tunnel_frame_write(&w, TUNNEL_ACTION_STREAM, 0, ch->id, datagrams[i].iov_len);
+                if (datagrams[i].iov_len)
+                        write_bytes(&w, datagrams[i].iov_base, datagrams[i].iov_len);
+        }
+        assert(!w.failed && writer_len(&w) == all_len);
+        t->leaving = t->batch;
+        t->leaving_len = all_len;
+        ch->sent_bytes += data_len;
+        tunnel_share_spend(ch, data_len, all_len, now_us);
+}
