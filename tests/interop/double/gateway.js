@@ -5,7 +5,8 @@
 const crypto = require('crypto')
 const net = require('net')
 const Hyperswarm = require('hyperswarm')
-const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, PEER_MAX_BYTES, router, Link, Channel, openBody } = require('./protocol')
+const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, PEER_MAX_BYTES, router, Link, Channel, openBody } = require('./protocol')
+const datagrams = require('./datagrams')
 
 const OPEN_TIMEOUT_MS = 15000
 const FIND_TIMEOUT_MS = 60000
@@ -64,13 +65,12 @@ class Gateway {
     this.adverts.push(routes)
     const key = link.remoteKey.toString('hex')
     for (const { gatePort, serviceHost, protocol, tags } of routes || []) {
-      if (protocol !== TCP) continue
       let entry = this.table.find((e) => e.gatePort === gatePort && e.serviceHost === serviceHost && e.protocol === protocol && e.tags === tags)
       if (!entry) this.table.push(entry = { gatePort, serviceHost, protocol, tags, cursor: 0, routes: [] })
       let route = entry.routes.find((r) => r.key === key)
       if (!route) entry.routes.push(route = { key })
       route.expires = Date.now() + ROUTE_EXPIRATION_MS
-      if (!this.gates.has(gatePort)) this.openGate(gatePort)
+      if (!this.gates.has(gatePort)) this.openGate(gatePort, protocol)
     }
   }
 
@@ -87,7 +87,8 @@ class Gateway {
     return null
   }
 
-  openGate (gatePort) {
+  openGate (gatePort, protocol) {
+    if (protocol === UDP) return this.gates.set(gatePort, datagrams.openGate(this, gatePort))
     const server = net.createServer({ allowHalfOpen: this.halfOpen }, (socket) => this.serve(gatePort, socket))
     this.gates.set(gatePort, server)
     server.listen(gatePort, '127.0.0.1')
@@ -119,29 +120,29 @@ class Gateway {
     if (this.channels.delete(id)) channel.link.send(CLOSE, id)
   }
 
-  async findRoute (gatePort, id, socket) {
+  async findRoute (gatePort, id, socket, protocol = TCP) {
     const end = Date.now() + FIND_TIMEOUT_MS
     while (Date.now() < end) {
       const route = this.choose(gatePort)
       if (!route) return null
       const link = this.peer(route.key)
-      if (link && await this.ask(link, gatePort, id, socket)) return link
+      if (link && await this.ask(link, gatePort, id, socket, protocol)) return link
       await new Promise((resolve) => setTimeout(resolve, 100 + crypto.randomInt(500)))
     }
     return null
   }
 
-  ask (link, gatePort, id, socket) {
+  ask (link, gatePort, id, socket, protocol) {
     const source = { ip: socket.remoteAddress, ipRaw: socket.remoteAddress, port: socket.remotePort }
     const gateway = { ip: socket.localAddress, ipRaw: socket.localAddress, port: socket.localPort }
     const fingerprint = {
-      id: crypto.randomBytes(16).toString('hex'), openedAt: Date.now(), protocol: 'tcp', gatePort, channelPort: id, source, gateway
+      id: crypto.randomBytes(16).toString('hex'), openedAt: Date.now(), protocol: protocol === UDP ? 'udp' : 'tcp', gatePort, channelPort: id, source, gateway
     }
     return new Promise((resolve) => {
       const answered = (value) => { clearTimeout(timer); this.answers.delete(id); resolve(value) }
       const timer = setTimeout(() => answered(false), OPEN_TIMEOUT_MS)
       this.answers.set(id, (from, error) => { if (from === link) answered(!error) })
-      link.send(OPEN, id, openBody(gatePort, TCP, fingerprint))
+      link.send(OPEN, id, openBody(gatePort, protocol, fingerprint))
     })
   }
 

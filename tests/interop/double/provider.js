@@ -4,10 +4,11 @@
 'use strict'
 const net = require('net')
 const Hyperswarm = require('hyperswarm')
-const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, PEER_MAX_BYTES, router, Link, Channel, openBody, readOpen } = require('./protocol')
+const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, PEER_MAX_BYTES, router, Link, Channel, openBody, readOpen } = require('./protocol')
+const { openService } = require('./datagrams')
 
 class Provider {
-  // @services: [{ gatePort, servicePort, serviceHost, tags, stallMs }], a connect that stalls takes that long more.
+  // @services: [{ gatePort, servicePort, serviceHost, protocol (TCP), tags, stallMs }], a connect that stalls takes that long more.
   // @dht: optional node to run on. @clockMs: how far the clock is ahead.
   constructor ({ secret, services, bootstrap, dht, clockMs, advertiseMs = 5000 }) {
     this.services = services
@@ -38,7 +39,7 @@ class Provider {
 
   advertise () {
     const routes = this.services.map((s) => ({
-      serviceHost: s.serviceHost || '127.0.0.1', servicePort: s.servicePort, protocol: TCP, gatePort: s.gatePort, tags: s.tags, routes: [], ingressPolicy: {}
+      serviceHost: s.serviceHost || '127.0.0.1', servicePort: s.servicePort, protocol: s.protocol || TCP, gatePort: s.gatePort, tags: s.tags, routes: [], ingressPolicy: {}
     }))
     for (const link of this.ups()) link.send(ADVERT, 0, Buffer.from(JSON.stringify({ routes })))
   }
@@ -60,10 +61,14 @@ class Provider {
   }
 
   async open (link, id, { gatePort, protocol, fingerprint }) {
-    const service = this.services.find((s) => s.gatePort === gatePort && protocol === TCP)
+    const service = this.services.find((s) => s.gatePort === gatePort && protocol === (s.protocol || TCP))
     this.opens.push(fingerprint)
     if (!service) return link.send(OPEN, 0, undefined, 'Service not found ' + gatePort)
     if (service.stallMs) await new Promise((resolve) => setTimeout(resolve, service.stallMs))
+    if (protocol === UDP) {
+      link.channels.set(id, await openService(link, id, service))
+      return link.send(OPEN, id, openBody(gatePort, protocol))
+    }
     const socket = net.connect({ port: service.servicePort, host: service.serviceHost || '127.0.0.1', allowHalfOpen: true })
     const failure = await new Promise((resolve) => { socket.once('connect', () => resolve(null)); socket.once('error', resolve) })
     if (failure) return link.send(OPEN, 0, undefined, String(failure))
