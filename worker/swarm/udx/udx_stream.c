@@ -264,8 +264,10 @@ void udx_stream_end(struct udx_stream *stream)
 
 size_t udx_stream_peek(struct udx_stream *stream, uint8_t **span_out)
 {
-        *span_out = stream->assembly.bytes + stream->assembly.start;
-        return udx_assembly_readable(&stream->assembly);
+        size_t readable = udx_assembly_readable(&stream->assembly);
+
+        *span_out = readable ? stream->assembly.bytes + stream->assembly.start : NULL;  /* before the first byte there is no buffer */
+        return readable;
 }
 
 /* Tell of an opening at once when the window was as good as shut, or when half of it came free since it was last told: in between
