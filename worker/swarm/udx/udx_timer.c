@@ -7,14 +7,15 @@
 #define SHUT_MAX_US SECONDS(60)         /* libudx would knock at a shut window for ever */
 
 /* After a timeout there is one attempt more half way to the next: where a third is lost, seven in a row (all that libudx makes in the
- * same time) fail once in a hundred times, thirteen once in several thousand. */
+ * same time) fail once in a hundred times, thirteen once in several thousand. Whoever was never heard may not be there, or may not have
+ * asked: it gets no more than libudx sends. */
 void udx_stream_restart_timeout(struct udx_stream *stream, usec_t now_us)
 {
         usec_t rto_us = stream->rtt.rto_us;
-        bool out = stream->recovery.una != stream->recovery.nxt;
+        bool out = stream->recovery.una != stream->recovery.nxt, heard = stream->recovery.una || stream->bytes_in;
 
         stream->timeout_us = !out ? USEC_NEVER : now_us + (stream->timeouts ? 2 : 1) * rto_us;
-        stream->between_us = out && stream->timeouts ? now_us + rto_us : USEC_NEVER;
+        stream->between_us = out && heard && stream->timeouts ? now_us + rto_us : USEC_NEVER;
 }
 
 void udx_stream_find_losses(struct udx_stream *stream, usec_t now_us)
