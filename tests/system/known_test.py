@@ -56,11 +56,11 @@ def a_full_disk(stack):
     """a state directory without room: one line says it, everything works, nothing half-written stays, and later it is stored"""
     state = tempfile.mkdtemp(prefix='hypergate-test-')
     stack.callback(os.rmdir, state)
-    # Its own mount namespace, in which that folder is a page large, and full.
-    mount = f'mount -t tmpfs -o size=4k,mode=777 none {state} && head -c 4096 /dev/zero >{state}/filler && exec "$0" "$@"'
+    # Its own mount namespace, in which that folder is a page large, and full. (In a chroot / is no mount that could be made private.)
+    mount = f'mount --make-rprivate / 2>/dev/null; mount -t tmpfs -o size=4k,mode=777 none {state} && head -c 4096 /dev/zero >{state}/filler && exec "$0" "$@"'
     gateway = start_instance(stack, 'gateway', new_secret(), {'bootstrap': [start_dht(stack, 4)], 'stateDirectory': state,
                                                               'logLevel': 'info', 'gateway': {}},
-                             under=['unshare', '--mount', 'sh', '-c', mount])
+                             under=['unshare', '--mount', '--propagation', 'unchanged', 'sh', '-c', mount])
     gateway.says('ready: ')
     inside = f'/proc/{gateway.process.pid}/root{state}'
     said = gateway.says('gateway.gateway.seed: ')
