@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* DHT nodes that were there when this instance last ran, kept in a file: with them it needs no bootstrap node to start again.
- *
- * The supervisor can write to nothing after its start but what it opened before, and can rename nothing. So the file has two
- * halves, each with a number and a digest, and the older one is overwritten: a write that is cut off costs what it would have
- * brought. */
+/* DHT nodes that were there when this instance last ran, kept in a file: with them it needs no bootstrap node to start again. */
 #ifndef HG_KNOWN_H
 #define HG_KNOWN_H
 
@@ -13,10 +9,10 @@
 
 #include "conf.h"
 #include "ipc_message.h"
+#include "state_halves.h"
 
 struct known {
-        int fd;                         /* -1: nothing is kept */
-        uint64_t number;                /* of the newest half */
+        struct state_halves file;
         uint8_t network[16];            /* which bootstrap nodes they go with: others are another network */
         struct ipc_swarm_known nodes;   /* its @count is 0 when none are known */
         int error;                      /* of the last write; 0: they are stored */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The gates that were open last, kept in a file: a gateway that starts again opens them at once, and who comes waits there until
  * a provider is back, as long as the configuration says. What nobody offers again is closed a minute later, as after the death
- * of a router worker.
- *
- * The file is one of known.h's kind: two halves, of which the older is overwritten. */
+ * of a router worker. */
 #ifndef HG_LAST_GATES_H
 #define HG_LAST_GATES_H
 
@@ -12,12 +10,12 @@
 
 #include "gates.h"
 #include "keys.h"
+#include "state_halves.h"
 
 enum { LAST_GATES_MAX = 256 };          /* more are not kept: a provider tells no more either */
 
 struct last_gates {
-        int fd;                         /* -1: nothing is kept */
-        uint64_t number;                /* of the newest half */
+        struct state_halves file;
         uint8_t router[KEYS_BYTES];     /* whose gates they are: another router's are none */
         uint32_t count;
         struct { uint16_t port, protocol; } gate[LAST_GATES_MAX];

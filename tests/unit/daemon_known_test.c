@@ -5,36 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "daemon_place.h"
 #include "test.h"
-
-struct place {
-        char folder[32], path[64];
-};
-
-static void place_remove(struct place *place)
-{
-        unlink(place->path);
-        rmdir(place->folder);
-}
-
-static void place_make(struct place *place)
-{
-        snprintf(place->folder, sizeof(place->folder), "/tmp/hg-known.XXXXXX");
-        check(mkdtemp(place->folder));
-        snprintf(place->path, sizeof(place->path), "%s/nodes", place->folder);
-}
-
-#define PLACE(name)                                              \
-        cleanup_with(place_remove) struct place name;            \
-        place_make(&name)
 
 static const struct conf_bootstrap first[] = { { "", "one.example", 49737 } }, second[] = { { "", "two.example", 49737 } };
 static const struct conf home = { .bootstrap = first, .bootstrap_count = 1 }, away = { .bootstrap = second, .bootstrap_count = 1 };
@@ -99,14 +75,14 @@ TEST(known_write_that_was_cut_off_leaves_what_was_before)
         for (off_t at = 0; at < 512; at += 3) {         /* the second one went to the first half */
                 uint8_t byte, other;
 
-                check_equal(pread(known.fd, &byte, 1, at), 1);
+                check_equal(pread(known.file.fd, &byte, 1, at), 1);
                 other = byte ^ 1;
-                check_equal(pwrite(known.fd, &other, 1, at), 1);
+                check_equal(pwrite(known.file.fd, &other, 1, at), 1);
                 known_fini(&known);
                 got = found(&place, &home);
                 check_bytes(&got, &before, sizeof(before));
                 start(&known, &place, &home);
-                check_equal(pwrite(known.fd, &byte, 1, at), 1);
+                check_equal(pwrite(known.file.fd, &byte, 1, at), 1);
         }
         known_fini(&known);
         got = found(&place, &home);
@@ -186,7 +162,7 @@ TEST(known_file_is_ours_alone)
 
         start(&known, &place, &home);
         check_equal(known_init(&other, place.path, geteuid(), getegid(), &home), -EWOULDBLOCK);
-        check_equal(other.fd, -1);
+        check_equal(other.file.fd, -1);
         known_fini(&known);
         check_equal(chmod(place.path, 0640), 0);
         check_equal(known_init(&other, place.path, geteuid(), getegid(), &home), -EPERM);

@@ -3,35 +3,11 @@
 #include "last_gates.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "daemon_place.h"
 #include "test.h"
-
-struct place {
-        char folder[32], path[64];
-};
-
-static void place_remove(struct place *place)
-{
-        unlink(place->path);
-        rmdir(place->folder);
-}
-
-static void place_make(struct place *place)
-{
-        snprintf(place->folder, sizeof(place->folder), "/tmp/hg-gates.XXXXXX");
-        check(mkdtemp(place->folder));
-        snprintf(place->path, sizeof(place->path), "%s/gates", place->folder);
-}
-
-#define PLACE(name)                                              \
-        cleanup_with(place_remove) struct place name;            \
-        place_make(&name)
 
 static const uint8_t ours[KEYS_BYTES] = { 1 }, theirs[KEYS_BYTES] = { 2 };
 
@@ -97,11 +73,11 @@ TEST(the_same_gates_are_stored_once)
 
         start(&last, &place, ours);
         take(&last, 8000, 2);
-        number = last.number;
+        number = last.file.number;
         take(&last, 8000, 2);
-        check_equal(last.number, number);
+        check_equal(last.file.number, number);
         take(&last, 8001, 2);
-        check_equal(last.number, number + 1);
+        check_equal(last.file.number, number + 1);
         last_gates_fini(&last);
 }
 
@@ -117,13 +93,13 @@ TEST(a_write_that_was_cut_off_leaves_what_was_before)
         for (off_t at = 0; at < 2048; at += 31) {
                 uint8_t byte, other;
 
-                check_equal(pread(last.fd, &byte, 1, at), 1);
+                check_equal(pread(last.file.fd, &byte, 1, at), 1);
                 other = byte ^ 1;
-                check_equal(pwrite(last.fd, &other, 1, at), 1);
+                check_equal(pwrite(last.file.fd, &other, 1, at), 1);
                 last_gates_fini(&last);
                 found(&place, ours, 8000, 3);
                 start(&last, &place, ours);
-                check_equal(pwrite(last.fd, &byte, 1, at), 1);
+                check_equal(pwrite(last.file.fd, &byte, 1, at), 1);
         }
         last_gates_fini(&last);
         found(&place, ours, 9000, 4);
@@ -148,7 +124,7 @@ TEST(the_file_is_ours_alone)
 
         start(&last, &place, ours);
         check_equal(last_gates_init(&other, place.path, geteuid(), getegid(), ours), -EWOULDBLOCK);
-        check(other.fd == -1 && other.count == 0);
+        check(other.file.fd == -1 && other.count == 0);
         last_gates_fini(&last);
         check_equal(chmod(place.path, 0640), 0);
         check_equal(last_gates_init(&other, place.path, geteuid(), getegid(), ours), -EPERM);
