@@ -148,8 +148,8 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
                 return;
         services->list[services->count++] = (struct conf_service){
                 .gate_port = (uint16_t)entry.gate_port, .service_port = (uint16_t)entry.service_port,
-                .protocol = (enum conf_protocol)entry.protocol, .line = node->at.line, .file = read->file->name, .host = image_text(read, entry.host),
-                .tags = image_text(read, entry.tags),
+                .protocol = (enum conf_protocol)entry.protocol, .line = node->at.line, .file = read->file->name,
+                .host = image_text(read, entry.host), .tags = image_text(read, entry.tags),
         };
 }
 

@@ -48,7 +48,8 @@ static const char *place_of(const char *key)
 {
         static const struct { const char *key, *place; } places[] = {
                 { "services", "below provider: or gateway:" }, { "listen", "below gateway:" },
-                { "routeFindingTimeoutMs", "below gateway:" }, { "persistent", "below dht:" }, { "public", "below dht:" },
+                { "routeFindingTimeoutMs", "below gateway:" }, { "udpSocketTimeoutMs", "below provider: or gateway:" },
+                { "persistent", "below dht:" }, { "public", "below dht:" },
                 { "gatePort", "in an entry of services:" }, { "serviceHost", "in an entry of services:" },
                 { "servicePort", "in an entry of services:" }, { "protocol", "in an entry of services:" },
                 { "tags", "in an entry of services:" }, { "secretFile", "at the left margin" },

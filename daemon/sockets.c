@@ -92,14 +92,20 @@ int sockets_udp_usual(const uint8_t ip[4], struct udp_made *made)
         return sockets_udp(ip, 0, made);
 }
 
-static socklen_t put_address(struct sockaddr_storage *out, const uint8_t ip[16], uint16_t port)
+static bool is_mapped(const uint8_t ip[16])
 {
         static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+        return memcmp(ip, mapped, sizeof(mapped)) == 0;
+}
+
+static socklen_t put_address(struct sockaddr_storage *out, const uint8_t ip[16], uint16_t port)
+{
         struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
         struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 
-        if (memcmp(ip, mapped, sizeof(mapped)) == 0) {
-                memcpy(&v4.sin_addr, ip + sizeof(mapped), 4);
+        if (is_mapped(ip)) {
+                memcpy(&v4.sin_addr, ip + 12, 4);
                 memcpy(out, &v4, sizeof(v4));
                 return sizeof(v4);
         }
@@ -108,23 +114,35 @@ static socklen_t put_address(struct sockaddr_storage *out, const uint8_t ip[16],
         return sizeof(v6);
 }
 
-int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
+/* Bound to @ip and @port. "::" is not "0.0.0.0" as well: each address listened on is written down. */
+static int open_bound(const uint8_t ip[16], uint16_t port, int type, const struct option *options, size_t count, int *fd_out)
 {
-        struct linger reset = { .l_onoff = 1, .l_linger = 0 };
         struct sockaddr_storage addr;
         socklen_t len = put_address(&addr, ip, port);
-        cleanup_fd int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        cleanup_fd int fd = socket(addr.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         int r, one = 1;
 
         if (fd < 0)
                 return -errno;
-        r = set_options(fd, listener_options, ARRAY_LEN(listener_options));
+        r = set_options(fd, options, count);
         if (r < 0)
                 return r;
-        /* "::" is not "0.0.0.0" as well: each address listened on is written down. */
         if ((addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
-            setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0 ||
-            listen(fd, BACKLOG) < 0)
+            bind(fd, (struct sockaddr *)&addr, len) < 0)
+                return -errno;
+        *fd_out = take_fd(&fd);
+        return 0;
+}
+
+int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
+{
+        struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+        cleanup_fd int fd = -1;
+        int r = open_bound(ip, port, SOCK_STREAM, listener_options, ARRAY_LEN(listener_options), &fd);
+
+        if (r < 0)
+                return r;
+        if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0 || listen(fd, BACKLOG) < 0)
                 return -errno;
         *fd_out = take_fd(&fd);
         return 0;
@@ -132,27 +150,14 @@ int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
 
 int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out)
 {
-        struct sockaddr_storage addr;
-        socklen_t len = put_address(&addr, ip, port);
-        bool v6 = addr.ss_family == AF_INET6;
+        bool v4 = is_mapped(ip);
         const struct option options[] = {
-                { v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1, true },
+                { v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, true },
                 { SOL_SOCKET, SO_RCVBUF, GATE_BYTES, false },
                 { SOL_SOCKET, SO_SNDBUF, GATE_BYTES, false },
         };
-        cleanup_fd int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        int r, one = 1;
 
-        if (fd < 0)
-                return -errno;
-        r = set_options(fd, options, ARRAY_LEN(options));
-        if (r < 0)
-                return r;
-        if ((v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
-            bind(fd, (struct sockaddr *)&addr, len) < 0)
-                return -errno;
-        *fd_out = take_fd(&fd);
-        return 0;
+        return open_bound(ip, port, SOCK_DGRAM, options, ARRAY_LEN(options), fd_out);
 }
 
 const char *sockets_refusal(int error)

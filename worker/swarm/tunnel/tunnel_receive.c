@@ -10,8 +10,6 @@
 #define US_PER_MS 1000
 #define CREDIT_MAX (UINT64_C(1) << 40)
 #define BLOB_MIN 4096
-#define STALL_MAX_US SECONDS(10)
-#define STALL_PROGRESS (256 * 1024)     /* bytes a slow reader must take meanwhile not to count as stopped */
 
 void tunnel_fail(struct tunnel *t, enum tunnel_verdict verdict)
 {
@@ -31,78 +29,12 @@ void tunnel_reply(struct tunnel *t, uint32_t id, uint8_t action)
                 t->replies[(t->reply_first + t->reply_count++) % TUNNEL_REPLIES_MAX] = (struct tunnel_reply){ id, action };
 }
 
-/* Data bytes the channel of the current frame takes now. */
-static size_t stream_room(const struct tunnel *t)
-{
-        const struct tunnel_channel *ch = t->input.channel;
-        size_t all = t->config.receive_limit_bytes, mine = TUNNEL_PLAIN_MAX;
-
-        if (!ch || ch->receiving > TUNNEL_HELD)
-                return SIZE_MAX;        /* nobody wants it */
-        all = t->queued_bytes < all ? all - t->queued_bytes : 0;
-        mine = ch->queue.len < mine ? mine - ch->queue.len : 0;
-        return tunnel_channel_credited(ch) ? all : MIN(all, mine);
-}
-
-bool tunnel_stall_exists(const struct tunnel *t)
-{
-        return t->input.sink == TUNNEL_STREAM && t->input.body_left && !stream_room(t);
-}
-
 bool tunnel_paused(const struct tunnel *t)
 {
         if (t->verdict != TUNNEL_FINE || t->disconnected)
                 return false;
         return tunnel_stall_exists(t) ||
                (t->config.role == TUNNEL_PROVIDER && !t->input.head_len && t->reply_count == TUNNEL_REPLIES_MAX);
-}
-
-/* The channel with the most unread bytes. */
-static struct tunnel_channel *fattest(const struct tunnel *t)
-{
-        struct tunnel_channel *found = t->input.channel;
-
-        list_for_each(at, &t->all) {
-                struct tunnel_channel *ch = list_entry(at, struct tunnel_channel, all);
-
-                if (ch->phase == TUNNEL_RUNNING && ch->queue.len > found->queue.len)
-                        found = ch;
-        }
-        return found;
-}
-
-static void stall_note(struct tunnel *t, usec_t now_us)
-{
-        t->stalled = t->input.channel;
-        t->stalled_us = now_us;
-        t->stalled_mark = t->stalled->consumed_total;
-}
-
-usec_t tunnel_stall_deadline(const struct tunnel *t)
-{
-        return t->stalled && tunnel_stall_exists(t) ? usec_add(t->stalled_us, STALL_MAX_US) : USEC_NEVER;
-}
-
-/* One reader must not stop all for ever: after a while it is reset, unless it moves. */
-void tunnel_stall_check(struct tunnel *t, usec_t now_us)
-{
-        struct tunnel_channel *ch = t->stalled;
-
-        if (!tunnel_stall_exists(t)) {
-                if (ch && ch->queue.len < TUNNEL_PLAIN_MAX / 2)
-                        t->stalled = NULL;
-                return;
-        }
-        if (ch != t->input.channel || ch->consumed_total - t->stalled_mark >= STALL_PROGRESS) {
-                stall_note(t, now_us);
-                return;
-        }
-        if (now_us < usec_add(t->stalled_us, STALL_MAX_US))
-                return;
-        ch = t->queued_bytes >= t->config.receive_limit_bytes ? fattest(t) : ch;
-        t->stalled = NULL;
-        if (ch->phase == TUNNEL_RUNNING || ch->phase == TUNNEL_ARRIVING)
-                tunnel_channel_fail(ch, TUNNEL_LIMIT);
 }
 
 /* hello: who is it, and may it speak. */
@@ -579,7 +511,7 @@ static bool take_body(struct tunnel *t, struct reader *r, usec_t now_us)
         const uint8_t *bytes;
 
         if (in->sink == TUNNEL_STREAM)
-                len = MIN(len, stream_room(t));
+                len = MIN(len, tunnel_stream_room(t));
         if (!len)
                 return false;
         bytes = read_bytes(r, len);

@@ -250,6 +250,9 @@ void tunnel_share_spend(struct tunnel_channel *ch, size_t data_len, size_t seale
 /* tunnel_receive.c */
 void tunnel_fail(struct tunnel *t, enum tunnel_verdict verdict);
 void tunnel_reply(struct tunnel *t, uint32_t id, uint8_t action);
+
+/* tunnel_stall.c */
+size_t tunnel_stream_room(const struct tunnel *t);      /* data bytes the channel of the current frame takes now */
 bool tunnel_stall_exists(const struct tunnel *t);
 void tunnel_stall_check(struct tunnel *t, usec_t now_us);
 usec_t tunnel_stall_deadline(const struct tunnel *t);
