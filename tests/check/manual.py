@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 
+import parts
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HYPERGATE = os.path.abspath(sys.argv[1])
 HYPERGATED = os.path.abspath(sys.argv[2])
@@ -116,19 +118,6 @@ def examples():
     return found
 
 
-def main():
-    parts = (('pages are clean mdoc', lint), ('pages and completion name every option', options),
-             ('pages name every key', keys), ('examples are good', examples))
-    failed = 0
-    for number, (what, part) in enumerate(parts, 1):
-        found = part()
-        failed += bool(found)
-        for line in found:
-            print('#', line)
-        print('not ok' if found else 'ok', number, '-', what)
-    print(f'1..{len(parts)}')
-    return 1 if failed else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    parts.main(('pages are clean mdoc', lint), ('pages and completion name every option', options),
+               ('pages name every key', keys), ('examples are good', examples))

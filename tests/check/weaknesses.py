@@ -3,7 +3,8 @@
 """Holds tests/weaknesses.md against the list it answers and the tests it names. Prints TAP."""
 import pathlib
 import re
-import sys
+
+import parts
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 ROW = re.compile(r'^\| 14\.(\d+) \|(.*)\|(.*)\|(.*)\|$', re.M)
@@ -64,18 +65,5 @@ def shown():
             [f'14.{number}: {name} has a test that the row does not name' for number, name in sorted(found - cited)])
 
 
-def main():
-    parts = (('every weakness has its row', complete), ('every row has its tests or its sentence', shown))
-    failed = 0
-    for number, (what, part) in enumerate(parts, 1):
-        found = part()
-        failed += bool(found)
-        for line in found:
-            print('#', line)
-        print('not ok' if found else 'ok', number, '-', what)
-    print(f'1..{len(parts)}')
-    return 1 if failed else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    parts.main(('every weakness has its row', complete), ('every row has its tests or its sentence', shown))

@@ -2,9 +2,9 @@
 // UDP services with gateways and providers of the original's kind: datagrams whole both ways, clients kept apart.
 'use strict'
 const dgram = require('dgram')
-const { assert, test, finallyDo, eventually } = require('./tap')
+const { assert, test, eventually } = require('./tap')
 const { sha256, bytesOf, freePort } = require('./net-tools')
-const { testnet } = require('./testnet')
+const { sharedTestnet } = require('./testnet')
 const { newSecret, startInstance } = require('./hypergate')
 const { UDP } = require('./double/protocol')
 const Gateway = require('./double/gateway')
@@ -14,15 +14,7 @@ const LARGEST = 65507
 const CHUNK = 61440             // what originals put into one frame
 const CLIENTS = 10
 
-let shared = null
-
-async function dht () {
-  if (!shared) {
-    shared = await testnet()
-    finallyDo(() => shared.close())
-  }
-  return shared
-}
+const dht = sharedTestnet()
 
 // An echo; .sizes is what came.
 async function echoService (after) {

@@ -140,9 +140,10 @@ atProvider('one id opened over and over, with data, ends and closes in between',
   link.send(CLOSE, 7)
 })
 
-atProvider('frames of 10 MiB, of every action, and one that is longer', async (link, { gate }) => {
+// A frame as long as they may be of each action, and then one that is longer.
+async function pourMonsters (link, actions) {
   const body = Buffer.alloc(10 * MB - 6)
-  for (const action of [OPEN, STREAM, CLOSE, ADVERT, END, 0x40, 99]) {
+  for (const action of actions) {
     const bytes = frame(action, 3, body)
     await pour(link, (function * () { for (let at = 0; at < bytes.length; at += 65536) yield bytes.subarray(at, at + 65536) })())
   }
@@ -150,6 +151,10 @@ atProvider('frames of 10 MiB, of every action, and one that is longer', async (l
   head.writeUInt32BE(10 * MB + 1)
   await pour(link, [head])
   await eventually(() => link.stream.destroyed, 10, 'the connection is ended')
+}
+
+atProvider('frames of 10 MiB, of every action, and one that is longer', async (link, { gate }) => {
+  await pourMonsters(link, [OPEN, STREAM, CLOSE, ADVERT, END, 0x40, 99])
 })
 
 atProvider('half a frame, then silence', async (link, { gate }) => {
@@ -220,15 +225,7 @@ atGateway('answers to what nobody asked', async (link, { gate }) => {
 })
 
 atGateway('frames of 10 MiB, of every action, and one that is longer', async (link) => {
-  const body = Buffer.alloc(10 * MB - 6)
-  for (const action of [OPEN, STREAM, CLOSE, END, 99]) {
-    const bytes = frame(action, 3, body)
-    await pour(link, (function * () { for (let at = 0; at < bytes.length; at += 65536) yield bytes.subarray(at, at + 65536) })())
-  }
-  const head = Buffer.alloc(10)
-  head.writeUInt32BE(10 * MB + 1)
-  await pour(link, [head])
-  await eventually(() => link.stream.destroyed, 10, 'the connection is ended')
+  await pourMonsters(link, [OPEN, STREAM, CLOSE, END, 99])
 })
 
 atGateway('half an advertisement, then silence', async (link) => {

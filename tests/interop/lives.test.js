@@ -3,9 +3,9 @@
 // is served whole; whoever is not sees a reset, never an end.
 'use strict'
 const net = require('net')
-const { assert, test, finallyDo, eventually, sleep } = require('./tap')
+const { assert, test, eventually, sleep } = require('./tap')
 const { sha256, bytesOf, service, serveEcho, serveBytes, talk, freePort, listens, linger } = require('./net-tools')
-const { testnet, openNode } = require('./testnet')
+const { sharedTestnet, openNode } = require('./testnet')
 const { newSecret, startInstance } = require('./hypergate')
 const { spawnDouble } = require('./double/process')
 const Gateway = require('./double/gateway')
@@ -15,15 +15,7 @@ const KB = 1024
 const MB = 1024 * KB
 const HOUR_MS = 3600 * 1000
 const QUICK = { advertiseMs: 300, refreshMs: 1000 }             // the original's 5 s teach nothing more
-let shared = null
-
-async function dht () {
-  if (!shared) {
-    shared = await testnet(3)
-    finallyDo(() => shared.close())
-  }
-  return shared
-}
+const dht = sharedTestnet(3)
 
 // A router of its own with an echo and whatever else is told, each behind a gate port.
 async function router (after, kinds = {}) {

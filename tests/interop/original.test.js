@@ -2,9 +2,9 @@
 // Our processes with gateways and providers of the original's kind, on a DHT of JavaScript nodes.
 'use strict'
 const crypto = require('crypto')
-const { assert, test, finallyDo, eventually, sleep } = require('./tap')
+const { assert, test, eventually, sleep } = require('./tap')
 const { sha256, bytesOf, service, serveEcho, serveDigest, serveBytes, talk, freePort, listens } = require('./net-tools')
-const { testnet, openNode, firewalledNode } = require('./testnet')
+const { sharedTestnet, openNode, firewalledNode } = require('./testnet')
 const { newSecret, startInstance } = require('./hypergate')
 const { router } = require('./double/protocol')
 const Gateway = require('./double/gateway')
@@ -12,15 +12,7 @@ const Provider = require('./double/provider')
 
 const MB = 1024 * 1024
 const nodes = { open: openNode, firewalled: firewalledNode }
-let shared = null
-
-async function dht () {
-  if (!shared) {
-    shared = await testnet()
-    finallyDo(() => shared.close())
-  }
-  return shared
-}
+const dht = sharedTestnet()
 
 // Services of each kind, and their gate ports.
 async function services (after) {

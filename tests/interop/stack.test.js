@@ -4,21 +4,13 @@
 const { spawn } = require('child_process')
 const crypto = require('crypto')
 const DHT = require('hyperdht')
-const { assert, test, finallyDo, eventually } = require('./tap')
+const { assert, test, eventually } = require('./tap')
 const { sha256, bytesOf } = require('./net-tools')
-const { testnet, openNode, firewalledNode } = require('./testnet')
+const { sharedTestnet, openNode, firewalledNode } = require('./testnet')
 
 const MB = 1024 * 1024
 const nodes = { open: openNode, firewalled: firewalledNode }
-let shared = null
-
-async function dht () {
-  if (!shared) {
-    shared = await testnet()
-    finallyDo(() => shared.close())
-  }
-  return shared
-}
+const dht = sharedTestnet()
 
 // Our program; .events: what it said so far.
 function stackpeer (after, net, ...args) {

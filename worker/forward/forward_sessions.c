@@ -307,8 +307,8 @@ static void on_ready(struct watched *watched, uint32_t events)
 static void tell_full(struct sessions *sessions)
 {
         if (!sessions->told_full)
-                worker_log(sessions->worker, LOG_NOTICE, NULL, "gate %u/udp: too many sessions: new clients are not answered until some end",
-                           sessions->gate_port);
+                worker_log(sessions->worker, LOG_NOTICE, NULL,
+                           "gate %u/udp: too many sessions: new clients are not answered until some end", sessions->gate_port);
         sessions->told_full = true;
 }
 
@@ -349,7 +349,8 @@ static struct session *session_new(struct sessions *sessions, struct host *host,
 {
         struct session *session = calloc(1, sizeof(*session));
 
-        if (!session || map_insert(&sessions->by_client, &session->by_client, map_hash(&sessions->by_client, key, sizeof(*key))) < 0) {
+        if (!session ||
+            map_insert(&sessions->by_client, &session->by_client, map_hash(&sessions->by_client, key, sizeof(*key))) < 0) {
                 free(session);
                 return NULL;
         }

@@ -455,5 +455,6 @@ void tunnel_disconnect(struct tunnel *t, usec_t now_us)
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *out)
 {
         *out = (struct tunnel_stats){ .channels = t->channel_count, .frames_ignored = t->frames_ignored,
-                                      .datagrams_dropped = t->datagrams_dropped, .queued_bytes = t->queued_bytes, .extended = t->hgx_seen, .skew_ms = t->skew_ms };
+                                      .datagrams_dropped = t->datagrams_dropped, .queued_bytes = t->queued_bytes, .extended = t->hgx_seen,
+                                      .skew_ms = t->skew_ms };
 }

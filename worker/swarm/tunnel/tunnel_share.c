@@ -194,7 +194,8 @@ void tunnel_write(struct tunnel_channel *ch, size_t len, uint8_t header_out[TUNN
         struct writer w = writer_over(header_out, TUNNEL_HEADER_BYTES);
         size_t sealed_len = len + FRAME_BYTES;
 
-        assert(ch->phase == TUNNEL_RUNNING && ch->protocol == TUNNEL_TCP && ch->sending == TUNNEL_SENDING && !answer_first(ch) && !t->leaving_len);
+        assert(ch->phase == TUNNEL_RUNNING && ch->protocol == TUNNEL_TCP && ch->sending == TUNNEL_SENDING);
+        assert(!answer_first(ch) && !t->leaving_len);
         assert(len && len <= ch->share && len <= allowance(ch));
         tunnel_frame_write(&w, TUNNEL_ACTION_STREAM, 0, ch->id, len);
         t->sent_bytes += sealed_len;
