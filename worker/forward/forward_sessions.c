@@ -200,16 +200,11 @@ static void on_answered(struct session *session, usec_t now_us)
 /* What finds no room in the pair is lost: the stream is behind. */
 static void send_on(int fd, const struct iovec *datagrams, size_t count)
 {
-        struct iovec iov[SESSIONS_BATCH_MAX][2];
-        struct mmsghdr messages[SESSIONS_BATCH_MAX];
-        uint8_t mark = 0;
+        struct ipc_session_batch batch = { .marked = true };
 
-        for (size_t i = 0; i < count; i++) {
-                iov[i][0] = (struct iovec){ &mark, 1 };
-                iov[i][1] = datagrams[i];
-                messages[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = iov[i], .msg_iovlen = 2 } };
-        }
-        sendmmsg(fd, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+        for (size_t i = 0; i < count; i++)
+                ipc_session_put(&batch, i, datagrams[i]);
+        sendmmsg(fd, batch.message, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* --- To the client --- */
@@ -257,40 +252,21 @@ static void answer(const struct session *session, struct iovec *datagrams, size_
         }
 }
 
-/* The whole ones of @count messages that came from the swarm worker. *@ended_out: behind them is its end. */
-static size_t collect(const struct mmsghdr *messages, size_t count, struct iovec *out, bool *ended_out)
-{
-        size_t found = 0;
-
-        for (size_t i = 0; i < count; i++) {
-                *ended_out = messages[i].msg_len == 0;
-                if (*ended_out)
-                        break;
-                if (!(messages[i].msg_hdr.msg_flags & MSG_TRUNC))
-                        out[found++] = (struct iovec){ messages[i].msg_hdr.msg_iov[1].iov_base, messages[i].msg_len - 1 };
-        }
-        return found;
-}
-
 static void on_ready(struct watched *watched, uint32_t events)
 {
         struct session *session = container_of(watched, struct session, watched);
-        struct iovec iov[SESSIONS_BATCH_MAX][2], datagrams[SESSIONS_BATCH_MAX];
-        struct mmsghdr messages[SESSIONS_BATCH_MAX] = { 0 };
+        struct ipc_session_batch batch = { .marked = true };
+        struct iovec datagrams[SESSIONS_BATCH_MAX];
         bool ended = false;
-        uint8_t mark;
         size_t found;
         int count;
 
-        for (size_t i = 0; i < SESSIONS_BATCH_MAX; i++) {
-                iov[i][0] = (struct iovec){ &mark, 1 };
-                iov[i][1] = (struct iovec){ session->sessions->buffer + i * SOCKET_DATAGRAM_MAX, SOCKET_DATAGRAM_MAX };
-                messages[i].msg_hdr = (struct msghdr){ .msg_iov = iov[i], .msg_iovlen = 2 };
-        }
-        count = recvmmsg(watched->fd, messages, SESSIONS_BATCH_MAX, MSG_DONTWAIT, NULL);
+        for (size_t i = 0; i < SESSIONS_BATCH_MAX; i++)
+                ipc_session_put(&batch, i, (struct iovec){ session->sessions->buffer + i * SOCKET_DATAGRAM_MAX, SOCKET_DATAGRAM_MAX });
+        count = recvmmsg(watched->fd, batch.message, SESSIONS_BATCH_MAX, MSG_DONTWAIT, NULL);
         if (count < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
-        found = count > 0 ? collect(messages, (size_t)count, datagrams, &ended) : 0;
+        found = count > 0 ? ipc_session_collect(&batch, (size_t)count, datagrams, &ended) : 0;
         if (found) {
                 struct now now;
 

@@ -11,13 +11,14 @@
 #include "forward_socket.h"
 #include "forward_watch.h"
 #include "heap.h"
+#include "ipc_session.h"
 #include "list.h"
 #include "map.h"
 
 enum {
         SESSIONS_MAX = 4096,            /* of one socket; of one host at most half of what others leave */
         SESSIONS_NEW_PER_S = 1000,      /* and as many at once after a quiet second */
-        SESSIONS_BATCH_MAX = 16,        /* datagrams in one system call */
+        SESSIONS_BATCH_MAX = IPC_SESSION_BATCH_MAX,     /* datagrams in one system call */
         SESSIONS_BUFFER_BYTES = SESSIONS_BATCH_MAX * SOCKET_DATAGRAM_MAX,
 };
 

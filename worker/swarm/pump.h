@@ -10,12 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ipc_session.h"
 #include "node.h"
 
 struct pump;
 
 enum {
-        PUMP_BATCH_MAX = 16,    /* datagrams in one system call */
+        PUMP_BATCH_MAX = IPC_SESSION_BATCH_MAX, /* datagrams in one system call */
         PUMP_BUFFER_BYTES = PUMP_BATCH_MAX * NODE_DATAGRAM_MAX, /* and as a stream, NODE_HEADROOM + NODE_WRITE_MAX */
 };
 

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ipc_session.h"
+
+void ipc_session_put(struct ipc_session_batch *batch, size_t i, struct iovec bytes)
+{
+        batch->mark[i] = 0;
+        batch->iov[i][0] = (struct iovec){ &batch->mark[i], 1 };
+        batch->iov[i][1] = bytes;
+        batch->message[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = batch->marked ? batch->iov[i] : &batch->iov[i][1],
+                                                           .msg_iovlen = batch->marked ? 2 : 1 } };
+}
+
+size_t ipc_session_collect(const struct ipc_session_batch *batch, size_t count, struct iovec *out, bool *ended_out)
+{
+        size_t mark_len = batch->marked, found = 0;
+
+        *ended_out = false;
+        for (size_t i = 0; i < count && !*ended_out; i++) {
+                const struct mmsghdr *message = &batch->message[i];
+
+                *ended_out = message->msg_len < mark_len;
+                if (!*ended_out && !(message->msg_hdr.msg_flags & MSG_TRUNC))
+                        out[found++] = (struct iovec){ batch->iov[i][1].iov_base, message->msg_len - mark_len };
+        }
+        return found;
+}
