@@ -52,6 +52,23 @@ TEST(conn_lives_while_idle)
         check(a->closed && b->closed);
 }
 
+/* One that was under way when the other opened is no news of a restart; one that began afterwards is. */
+TEST(conn_that_crossed_another_is_told_from_one_that_came_later)
+{
+        SIM sim = peer_sim_pair(25, &wan);
+        const struct peer_sim_end *end = sim->node[1].end;
+
+        peer_sim_dial(&sim->node[0], &sim->node[1], 2);
+        peer_sim_dial(&sim->node[0], &sim->node[1], 2);
+        peer_sim_run(sim, MSEC(300));
+        check_equal(sim->node[1].accepted, 2);
+        peer_sim_dial(&sim->node[0], &sim->node[1], 2);
+        peer_sim_run(sim, MSEC(300));
+        check_equal(sim->node[1].accepted, 3);
+        check(conn_crossed(end[1].conn, end[0].conn));
+        check(!conn_crossed(end[2].conn, end[0].conn) && !conn_crossed(end[2].conn, end[1].conn));
+}
+
 TEST(conn_that_is_used_is_known_to_be)
 {
         SIM sim = connected(2, &wan);
