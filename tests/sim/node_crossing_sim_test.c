@@ -1,34 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Two peers start at about the same time and dial each other: whichever connection they settle on, a client that comes at the first
  * moment at which there is a route keeps its channel. */
-#include "cleanup.h"
-#include "node_sim.h"
+#include "node_pair.h"
 #include "test.h"
 
 enum { STARTS = 200 };
 
-struct start {
-        struct node_sim *sim;
-        struct node_sim_host *provider, *gateway;
-};
-
-static void start_free(struct start *start)
-{
-        node_sim_free(start->sim);
-}
-
-static bool gateway_knows(void *context)
-{
-        struct start *start = context;
-        struct node_sim_peer *peer = node_sim_peer(start->gateway, NODE_PROVIDER, 1);
-
-        return peer && peer->up && peer->adverts;
-}
-
 /* From everybody to everybody else there is a way of its own, so that what overtakes what is different in every start. */
-static struct start start_new(uint64_t seed)
+static struct pair start_new(uint64_t seed)
 {
-        struct start start = { .sim = node_sim_new(seed, NULL) };
+        struct pair start = { .sim = node_sim_new(seed, NULL) };
         const struct random *random = net_random(start.sim->net);
         usec_t scale_us = MSEC(1) << random_below(random, 9);
 
@@ -37,7 +18,8 @@ static struct start start_new(uint64_t seed)
         start.gateway = node_sim_add(start.sim);
         for (unsigned from = 0; from < 2 * start.sim->host_count; from++)
                 for (unsigned to = 0; to < 2 * start.sim->host_count; to++) {
-                        struct net_link link = { .delay_us = random_below(random, scale_us), .jitter_us = scale_us / 4, .reorder = true };
+                        struct net_link link = { .delay_us = random_below(random, scale_us), .jitter_us = scale_us / 4,
+                                                 .reorder = true };
 
                         net_link_set_between(start.sim->net, from, to, &link);
                 }
@@ -57,7 +39,7 @@ static struct start start_new(uint64_t seed)
 
 static void check_start(uint64_t seed)
 {
-        cleanup_with(start_free) struct start start = start_new(seed);
+        cleanup_with(pair_free) struct pair start = start_new(seed);
         struct node_sim_channel *channel;
 
         node_sim_run_until(start.sim, gateway_knows, &start, SECONDS(30));

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Nodes that die, come again, leave, sleep and idle; and those who are no peers of ours. */
+#include <string.h>
+
+#include "node_pair.h"
+#include "test.h"
+
+TEST(node_sees_a_peer_die_and_finds_it_again)
+{
+        cleanup_with(pair_free) struct pair pair = paired(80, NULL);
+        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_FLOOD, 0, false);
+        usec_t took_us;
+
+        node_sim_run(pair.sim, SECONDS(1));
+        check(channel->fate == NODE_SIM_OPEN);
+        node_sim_set_up(pair.provider, false);
+        took_us = node_sim_run_until(pair.sim, is_over, channel, SECONDS(60));
+        check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_PEER_LOST && took_us <= SECONDS(20));
+        node_sim_run(pair.sim, SECONDS(1));
+        check(gateway_is_down(&pair));
+        node_sim_set_up(pair.provider, true);
+        took_us = node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(3));
+        check(gateway_knows(&pair) && took_us < SECONDS(60));
+        check_equal(mistakes(pair.sim), 0);
+}
+
+/* The swarm worker was killed: its successor has the same identity and the same sockets. */
+TEST(node_takes_the_new_life_of_a_peer_for_the_old_one_at_once)
+{
+        for (int side = 0; side < 2; side++) {
+                cleanup_with(pair_free) struct pair pair = paired(81, NULL);
+                struct node_sim_host *dying = side ? pair.gateway : pair.provider, *other = side ? pair.provider : pair.gateway;
+                struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_DEAF, 5000, false), *seen;
+                usec_t killed_us;
+
+                node_sim_run(pair.sim, SECONDS(30));
+                seen = side ? first_channel(other) : channel;
+                check(seen->fate == NODE_SIM_OPEN);
+                node_sim_kill(dying);
+                killed_us = net_now(pair.sim->net);
+                node_sim_run(pair.sim, MSEC(300));
+                node_sim_revive(dying);
+                node_sim_join(dying, side ? NODE_GATEWAY : NODE_PROVIDER, 1);
+                pair.provider->first_up_us = pair.gateway->first_up_us = 0;
+                node_sim_run(pair.sim, SECONDS(20));
+                check(seen->fate == NODE_SIM_CLOSED && seen->reason == NODE_REASON_PEER_LOST);
+                check(seen->over_us - killed_us < SECONDS(2));
+                check(gateway_knows(&pair));
+                check(pair.gateway->first_up_us - killed_us < SECONDS(2));
+                check(pair.provider->first_up_us - killed_us < SECONDS(2));
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
+TEST(node_says_goodbye_when_it_leaves)
+{
+        cleanup_with(pair_free) struct pair pair = paired(82, NULL);
+        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_DEAF, 5000, false);
+        struct node_sim_host *late;
+        usec_t took_us, left_us = net_now(pair.sim->net) + SECONDS(1);
+
+        node_sim_run(pair.sim, SECONDS(1));
+        check(channel->fate == NODE_SIM_OPEN);
+        node_sim_leave(pair.provider, SECONDS(2));
+        took_us = node_sim_run_until(pair.sim, gateway_is_down, &pair, SECONDS(10));
+        check(gateway_is_down(&pair) && took_us < MSEC(100));
+        check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_PEER_LOST);
+        node_sim_run(pair.sim, SECONDS(3));
+        check(pair.provider->left_us && pair.provider->left_us - left_us <= SECONDS(2));
+        check(node_sim_ups(pair.provider) == 0);
+        node_sim_kill(pair.provider);
+
+        late = node_sim_add(pair.sim);          /* its record is gone: nobody who comes now looks for it */
+        node_sim_join(late, NODE_GATEWAY, 7);
+        node_sim_run(pair.sim, SECONDS(10));
+        check_equal(node_sim_ups(late), 0);
+        check_equal(mistakes(pair.sim), 0);
+}
+
+TEST(node_leaves_in_time_when_nobody_answers)
+{
+        cleanup_with(pair_free) struct pair pair = paired(83, NULL);
+        usec_t start_us;
+
+        node_sim_run(pair.sim, SECONDS(1));
+        node_sim_set_up(pair.provider, false);
+        start_us = net_now(pair.sim->net);
+        node_sim_leave(pair.provider, SECONDS(2));
+        node_sim_run(pair.sim, SECONDS(5));
+        check(pair.provider->left_us && pair.provider->left_us - start_us <= SECONDS(2));
+}
+
+TEST(node_keeps_impostors_out)
+{
+        cleanup_with(pair_free) struct pair pair = paired(84, NULL);
+        struct node_sim_host *impostor = node_sim_add(pair.sim);
+
+        memset(pair.sim->auth_key, 0x99, sizeof(pair.sim->auth_key));  /* knows the topic, not the secret */
+        node_sim_join(impostor, NODE_GATEWAY, 66);
+        node_sim_run(pair.sim, MINUTES(5));
+        check(node_sim_ups(impostor) == 0 && impostor->first_advert_us == 0);
+        check(node_sim_ups(pair.provider) == 1 && node_sim_ups(pair.gateway) == 1);
+        check_equal(mistakes(pair.sim), 0);
+}
+
+/* Restarts with a new identity each time leave dead records behind. */
+TEST(node_is_not_kept_waiting_by_ghosts)
+{
+        cleanup_with(pair_free) struct pair pair = pair_new(85, NULL);
+        struct node_sim_host *ghosts = node_sim_add(pair.sim);
+        usec_t took_us;
+
+        node_sim_add_dht(pair.sim, 10);
+        node_sim_run(pair.sim, SECONDS(5));
+        for (uint8_t i = 0; i < 6; i++) {
+                node_sim_join(ghosts, NODE_PROVIDER, (uint8_t)(100 + i));
+                node_sim_run(pair.sim, SECONDS(2));
+                node_sim_kill(ghosts);
+                node_sim_revive(ghosts);
+                node_sim_run(pair.sim, SECONDS(1));
+        }
+        node_sim_kill(ghosts);
+        took_us = pair_up(&pair);
+        check(gateway_knows(&pair));
+        check(took_us < SECONDS(2));
+}
+
+/* UDP's checksum misses one in 65536; what comes through changed must not reach anybody. */
+TEST(node_never_delivers_a_changed_byte)
+{
+        static const struct net_link noisy = { .delay_us = 2000, .corrupt_ppm = 20000 };
+        unsigned echoed = 0, tried = 0;
+
+        for (uint64_t seed = 1; seed <= 4; seed++) {
+                cleanup_with(pair_free) struct pair pair = pair_new(8700 + seed, &noisy);
+
+                pair_up(&pair);
+                for (unsigned i = 0; i < 30; i++) {
+                        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 3000, true);
+
+                        node_sim_run(pair.sim, SECONDS(2));
+                        tried += channel != NULL;
+                        echoed += channel && channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_DONE;
+                        check(!channel || channel->reason != NODE_REASON_DONE || channel->fate != NODE_SIM_CLOSED ||
+                              node_sim_echoed(channel));
+                }
+                check_equal(mistakes(pair.sim), 0);
+        }
+        check(tried >= 60 && echoed >= 30); /* and it goes on, over new connections */
+}
+
+TEST(node_looks_around_when_it_wakes)
+{
+        cleanup_with(pair_free) struct pair pair = paired(88, NULL);
+        uint64_t start, usual;
+
+        node_sim_run(pair.sim, MINUTES(1));
+        start = net_totals(pair.sim->net)->sent;
+        node_sim_run(pair.sim, SECONDS(6));
+        usual = net_totals(pair.sim->net)->sent - start;
+        start += usual;
+        pair.sim->slept_us = MINUTES(30);       /* each notices at its next turn */
+        node_sim_run(pair.sim, SECONDS(6));
+        check(gateway_is_up(&pair));
+        check(net_totals(pair.sim->net)->sent - start > usual + 30);    /* announced, looked up, pinged */
+}
+
+/* Counts LOOKUP requests among what leaves. */
+static bool count_lookups(void *context, const uint8_t *bytes, size_t len)
+{
+        enum { REQUEST = 0x03, HAS_ID = 0x01, HAS_TOKEN = 0x02, INTERNAL = 0x04, COMMAND_AT = 10, LOOKUP = 3 };
+        size_t at = len < 2 ? len : COMMAND_AT + (bytes[1] & HAS_ID ? 32u : 0) + (bytes[1] & HAS_TOKEN ? 32u : 0);
+
+        *(unsigned *)context += at < len && bytes[0] == REQUEST && !(bytes[1] & INTERNAL) && bytes[at] == LOOKUP;
+        return false;
+}
+
+static bool has_looked(void *context)
+{
+        return *(unsigned *)context > 0;
+}
+
+/* A paused virtual machine, a frozen container: no clock stood still, but nobody was there for a while. */
+TEST(node_that_had_no_turn_for_long_looks_around)
+{
+        cleanup_with(pair_free) struct pair pair = pair_new(89, NULL);
+        unsigned lookups = 0;
+        struct net_link counting = { .delay_us = 100, .drops = count_lookups, .context = &lookups };
+
+        node_sim_join(pair.gateway, NODE_GATEWAY, 1);
+        node_sim_run(pair.sim, MINUTES(3));     /* by now it looks every 30 s */
+        for (size_t i = 0; i < ARRAY_LEN(pair.gateway->endpoints); i++)
+                net_link_set(pair.sim->net, pair.gateway->endpoints[i], &counting);
+        node_sim_run_until(pair.sim, has_looked, &lookups, MINUTES(1));
+        node_sim_run(pair.sim, SECONDS(1));
+        check(has_looked(&lookups));
+        pair.gateway->stopped = true;
+        node_sim_run(pair.sim, SECONDS(16));
+        pair.gateway->stopped = false;
+        node_sim_run(pair.sim, MSEC(200));
+        lookups = 0;
+        node_sim_run(pair.sim, SECONDS(3));
+        check(has_looked(&lookups));            /* as soon again as one that has just begun */
+}
+
+/* What an idle pair sends in ten minutes, all layers together. */
+TEST(node_is_quiet_when_idle)
+{
+        cleanup_with(pair_free) struct pair pair = paired(86, NULL);
+        uint64_t before;
+
+        node_sim_run(pair.sim, MINUTES(1));
+        before = net_totals(pair.sim->net)->sent;
+        node_sim_run(pair.sim, MINUTES(10));
+        check(gateway_is_up(&pair));
+        check(net_totals(pair.sim->net)->sent - before < 600 * 3 * 6);
+}
