@@ -57,10 +57,12 @@ def a_full_disk(stack):
     state = tempfile.mkdtemp(prefix='hypergate-test-')
     stack.callback(os.rmdir, state)
     # Its own mount namespace, in which that folder is a page large, and full. (In a chroot / is no mount that could be made private.)
-    mount = f'mount --make-rprivate / 2>/dev/null; mount -t tmpfs -o size=4k,mode=777 none {state} && head -c 4096 /dev/zero >{state}/filler && exec "$0" "$@"'
+    mount = (f'mount --make-rprivate / 2>/dev/null; mount -t tmpfs -o size=4k,mode=777 none {state} && '
+             f'head -c 4096 /dev/zero >{state}/filler && exec "$0" "$@"')
+    rights = [] if os.geteuid() == 0 else ['--map-current-user', '--keep-caps']
     gateway = start_instance(stack, 'gateway', new_secret(), {'bootstrap': [start_dht(stack, 4)], 'stateDirectory': state,
                                                               'logLevel': 'info', 'gateway': {}},
-                             under=['unshare', '--mount', '--propagation', 'unchanged', 'sh', '-c', mount])
+                             under=['unshare', *rights, '--mount', '--propagation', 'unchanged', 'sh', '-c', mount])
     gateway.says('ready: ')
     inside = f'/proc/{gateway.process.pid}/root{state}'
     said = gateway.says('gateway.gateway.seed: ')
