@@ -28,9 +28,16 @@ struct wire {
 struct endpoint {
         struct map_entry by_addr;
         struct addr addr;
+        struct net_nat *nat;            /* in front of it; NULL: it is in the public network */
         struct wire wire;
         bool up;
         unsigned number;
+};
+
+struct net_nat {
+        struct list all;
+        struct nat_box *box;
+        struct net_nat *outer;
 };
 
 struct pair {
@@ -43,16 +50,25 @@ struct transit {
         usec_t at_us;
         uint64_t serial;
         unsigned endpoint;
+        struct net_nat *nat;            /* whom it comes to, in place of an endpoint */
         struct addr from, to;
         size_t len;
         uint8_t bytes[];
+};
+
+/* Where a packet goes from its sender, seen from the network in which it is found. */
+struct target {
+        struct endpoint *endpoint;      /* or */
+        struct net_nat *nat;
+        struct addr from;               /* the sender, as that network sees it */
+        bool far;                       /* through the public network */
 };
 
 struct net {
         usec_t now_us;
         uint64_t hash, serial, seed;
         struct generator dice;
-        struct list generators;
+        struct list generators, nats;
         struct map by_addr, pairs;
         struct endpoint **endpoints;
         size_t endpoint_count;
@@ -106,6 +122,7 @@ struct net *net_new(uint64_t seed)
         net->seed = seed;
         net->hash = 0xcbf29ce484222325;
         list_init(&net->generators);
+        list_init(&net->nats);
         generator_init(&net->dice, splitmix(&net->seed));
         map_init(&net->by_addr, key);
         map_init(&net->pairs, key);
@@ -121,6 +138,12 @@ void net_free(struct net *net)
                 return;
         list_for_each(at, &net->generators)
                 free(list_entry(at, struct generator, all));
+        list_for_each(at, &net->nats) {
+                struct net_nat *nat = list_entry(at, struct net_nat, all);
+
+                nat_box_free(nat->box);
+                free(nat);
+        }
         while ((entry = map_walk(&net->pairs, NULL))) {
                 map_remove(&net->pairs, entry);
                 free(container_of(entry, struct pair, entry));
@@ -163,29 +186,40 @@ static uint64_t addr_hash(const struct net *net, const struct addr *addr)
         return map_hash(&net->by_addr, key, sizeof(key));
 }
 
-static struct endpoint *find(const struct net *net, const struct addr *addr)
+static struct endpoint *find(const struct net *net, const struct addr *addr, const struct net_nat *nat)
 {
         for (struct map_entry *at = map_first(&net->by_addr, addr_hash(net, addr)); at; at = map_next(at)) {
                 struct endpoint *endpoint = container_of(at, struct endpoint, by_addr);
 
-                if (addr_equal(&endpoint->addr, addr))
+                if (endpoint->nat == nat && addr_equal(&endpoint->addr, addr))
                         return endpoint;
         }
         return NULL;
 }
 
-unsigned net_endpoint_add(struct net *net, const struct addr *addr)
+unsigned net_endpoint_add_behind(struct net *net, const struct addr *addr, struct net_nat *nat)
 {
         struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
         struct endpoint **endpoints = realloc(net->endpoints, (net->endpoint_count + 1) * sizeof(*endpoints));
 
-        assert(endpoint && endpoints && !find(net, addr));
-        *endpoint = (struct endpoint){ .addr = *addr, .up = true, .number = (unsigned)net->endpoint_count };
+        assert(endpoint && endpoints && !find(net, addr, nat));
+        *endpoint = (struct endpoint){ .addr = *addr, .nat = nat, .up = true, .number = (unsigned)net->endpoint_count };
         net->endpoints = endpoints;
         net->endpoints[net->endpoint_count++] = endpoint;
         if (map_insert(&net->by_addr, &endpoint->by_addr, addr_hash(net, addr)) < 0)
                 abort();
         return endpoint->number;
+}
+
+unsigned net_endpoint_add(struct net *net, const struct addr *addr)
+{
+        return net_endpoint_add_behind(net, addr, NULL);
+}
+
+void net_endpoint_remove(struct net *net, unsigned endpoint)
+{
+        map_remove(&net->by_addr, &net->endpoints[endpoint]->by_addr);
+        net->endpoints[endpoint]->up = false;
 }
 
 struct addr net_endpoint_addr(const struct net *net, unsigned endpoint)
@@ -291,6 +325,81 @@ void net_run_to(struct net *net, usec_t when_us)
         net->now_us = when_us;
 }
 
+/* --- NATs --- */
+
+struct net_nat *net_nat_add(struct net *net, const uint8_t outer_ip[4], const struct nat_box_kind *kind, struct net_nat *outer)
+{
+        struct net_nat *nat = calloc(1, sizeof(*nat));
+
+        assert(nat);
+        nat->box = nat_box_new(outer_ip, kind, net_random(net));
+        nat->outer = outer;
+        list_push_back(&net->nats, &nat->all);
+        return nat;
+}
+
+struct nat_box *net_nat_box(struct net_nat *nat)
+{
+        return nat->box;
+}
+
+/* A NAT with that outer address, whose outer side is behind @outer. */
+static struct net_nat *find_nat(const struct net *net, const struct addr *addr, const struct net_nat *outer)
+{
+        list_for_each(at, &net->nats) {
+                struct net_nat *nat = list_entry(at, struct net_nat, all);
+
+                if (nat->outer == outer && memcmp(nat_box_outer_ip(nat->box), addr->ip, sizeof(addr->ip)) == 0)
+                        return nat;
+        }
+        return NULL;
+}
+
+/* Outwards from network to network until somebody has that address. */
+static bool route(struct net *net, const struct endpoint *from, const struct addr *to, struct target *out)
+{
+        struct net_nat *inside = from->nat;
+
+        *out = (struct target){ .from = from->addr };
+        for (;;) {
+                out->far = !inside;
+                out->endpoint = find(net, to, inside);
+                out->nat = out->endpoint ? NULL : find_nat(net, to, inside);
+                if (out->endpoint || out->nat)
+                        return true;
+                if (!inside || !nat_box_leave(inside->box, &out->from, to, net->now_us, &out->from))
+                        return false;
+                if (memcmp(nat_box_outer_ip(inside->box), to->ip, sizeof(to->ip)) == 0) {
+                        out->nat = inside;
+                        return nat_box_kind(inside->box)->hairpin;
+                }
+                inside = inside->outer;
+        }
+}
+
+/* Inwards through NATs to whom it is for. */
+static bool deliver(struct net *net, struct transit *transit)
+{
+        struct net_nat *nat = transit->nat;
+        struct endpoint *endpoint;
+
+        while (nat) {
+                struct net_nat *inside = nat;
+
+                if (!nat_box_enter(nat->box, &transit->from, transit->to.port, net->now_us, &transit->to)) {
+                        net->totals.filtered++;
+                        return false;
+                }
+                endpoint = find(net, &transit->to, inside);
+                nat = endpoint ? NULL : find_nat(net, &transit->to, inside);
+                if (!endpoint && !nat)
+                        return false;
+                if (endpoint)
+                        transit->endpoint = endpoint->number;
+        }
+        return net->endpoints[transit->endpoint]->up;
+}
+
 bool net_receive(struct net *net, struct net_packet *out)
 {
         struct transit *transit;
@@ -301,7 +410,7 @@ bool net_receive(struct net *net, struct net_packet *out)
                 if (net_deadline(net) > net->now_us)
                         return false;
                 net->received = transit = queue_pop(net);
-        } while (!net->endpoints[transit->endpoint]->up);
+        } while (!deliver(net, transit));
         net->totals.delivered++;
         note_number(net, net->now_us);
         note_number(net, transit->serial);
@@ -342,7 +451,7 @@ static bool is_dropped(struct net *net, struct wire *wire, const uint8_t *bytes,
         return chance(net, link->loss_ppm);
 }
 
-static void depart(struct net *net, struct wire *wire, const struct endpoint *from, const struct endpoint *to, usec_t left_us,
+static void depart(struct net *net, struct wire *wire, const struct target *target, const struct addr *to, usec_t left_us,
                    const void *bytes, size_t len)
 {
         struct transit *transit = malloc(sizeof(*transit) + len);
@@ -354,7 +463,8 @@ static void depart(struct net *net, struct wire *wire, const struct endpoint *fr
                 at_us = usec_max(at_us, wire->last_arrival_us);
         wire->last_arrival_us = usec_max(at_us, wire->last_arrival_us);
         *transit = (struct transit){
-                .at_us = at_us, .serial = net->serial++, .endpoint = to->number, .from = from->addr, .to = to->addr, .len = len,
+                .at_us = at_us, .serial = net->serial++, .endpoint = target->endpoint ? target->endpoint->number : 0,
+                .nat = target->nat, .from = target->from, .to = *to, .len = len,
         };
         memcpy(transit->bytes, bytes, len);
         if (len && chance(net, wire->link.corrupt_ppm))
@@ -362,19 +472,23 @@ static void depart(struct net *net, struct wire *wire, const struct endpoint *fr
         queue_push(net, transit);
 }
 
-void net_send(struct net *net, unsigned from_number, const struct addr *to_addr, const void *bytes, size_t len)
+static void send_packet(struct net *net, unsigned from_number, const struct addr *to, bool short_lived, const void *bytes,
+                        size_t len)
 {
-        struct endpoint *from = net->endpoints[from_number], *to = find(net, to_addr);
-        struct pair *pair = to ? find_pair(net, from_number, to->number) : NULL;
+        struct endpoint *from = net->endpoints[from_number];
+        struct target target = { .endpoint = NULL };
+        bool found = from->up && route(net, from, to, &target);
+        unsigned to_number = found && target.endpoint ? target.endpoint->number : UINT32_MAX;
+        struct pair *pair = found && target.endpoint ? find_pair(net, from_number, to_number) : NULL;
         struct wire *wire = pair ? &pair->wire : &from->wire;
         usec_t left_us;
 
         net->totals.sent++;
         net->totals.bytes_sent += len;
         note_number(net, net->now_us);
-        note_number(net, (uint64_t)from_number << 32 | (to ? to->number : UINT32_MAX));
+        note_number(net, (uint64_t)from_number << 32 | to_number);
         net_note(net, bytes, len);
-        if (!to || !from->up) {
+        if (!found || (short_lived && target.far)) {
                 net->totals.unreachable++;
                 return;
         }
@@ -387,11 +501,21 @@ void net_send(struct net *net, unsigned from_number, const struct addr *to_addr,
                 net->totals.queue_drops++;
                 return;
         }
-        depart(net, wire, from, to, left_us, bytes, len);
+        depart(net, wire, &target, to, left_us, bytes, len);
         if (chance(net, wire->link.duplicate_ppm)) {
                 net->totals.duplicated++;
-                depart(net, wire, from, to, left_us, bytes, len);
+                depart(net, wire, &target, to, left_us, bytes, len);
         }
+}
+
+void net_send(struct net *net, unsigned from, const struct addr *to, const void *bytes, size_t len)
+{
+        send_packet(net, from, to, false, bytes, len);
+}
+
+void net_send_short(struct net *net, unsigned from, const struct addr *to, const void *bytes, size_t len)
+{
+        send_packet(net, from, to, true, bytes, len);
 }
 
 const struct random *net_random(struct net *net)

@@ -11,10 +11,12 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "nat_box.h"
 #include "random.h"
 #include "usec.h"
 
 struct net;
+struct net_nat;
 
 /* One direction of a path. Zero is a perfect one. Chances are in millionths. */
 struct net_link {
@@ -37,15 +39,25 @@ struct net_packet {
 };
 
 struct net_totals {
-        uint64_t sent, delivered, lost, duplicated, queue_drops, unreachable;
+        uint64_t sent, delivered, lost, duplicated, queue_drops, unreachable, filtered;
         uint64_t bytes_sent;
 };
 
 struct net *net_new(uint64_t seed);
 void net_free(struct net *net);
 
-/* A new endpoint at @addr (unique); numbers count from 0. */
+/* A new endpoint at @addr (unique in its network); numbers count from 0. */
 unsigned net_endpoint_add(struct net *net, const struct addr *addr);
+
+/* The same in the network behind @nat, which begins with its first endpoint. */
+unsigned net_endpoint_add_behind(struct net *net, const struct addr *addr, struct net_nat *nat);
+
+/* Its socket is closed: what comes for it vanishes, and its address is free. The number stays taken. */
+void net_endpoint_remove(struct net *net, unsigned endpoint);
+
+/* A NAT whose outer side is in the public network, or behind @outer. Lives as long as the network. */
+struct net_nat *net_nat_add(struct net *net, const uint8_t outer_ip[4], const struct nat_box_kind *kind, struct net_nat *outer);
+struct nat_box *net_nat_box(struct net_nat *nat);
 struct addr net_endpoint_addr(const struct net *net, unsigned endpoint);
 
 /* Takes an endpoint off the network, or puts it back: what is sent to it vanishes. */
@@ -67,6 +79,9 @@ void net_run_to(struct net *net, usec_t when_us);
 bool net_receive(struct net *net, struct net_packet *out);
 
 void net_send(struct net *net, unsigned from, const struct addr *to, const void *bytes, size_t len);
+
+/* The same with so few hops to live that it opens the NATs before the sender, and never gets through the public network. */
+void net_send_short(struct net *net, unsigned from, const struct addr *to, const void *bytes, size_t len);
 
 /* Seeded: one per purpose, so that what one node draws does not disturb another. Lives as long as the network. */
 const struct random *net_random(struct net *net);

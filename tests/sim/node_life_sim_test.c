@@ -189,7 +189,7 @@ TEST(node_that_had_no_turn_for_long_looks_around)
 
         node_sim_join(pair.gateway, NODE_GATEWAY, 1);
         node_sim_run(pair.sim, MINUTES(3));     /* by now it looks every 30 s */
-        for (size_t i = 0; i < ARRAY_LEN(pair.gateway->endpoints); i++)
+        for (size_t i = 0; i < NODE_SIM_SOCKETS; i++)
                 net_link_set(pair.sim->net, pair.gateway->endpoints[i], &counting);
         node_sim_run_until(pair.sim, has_looked, &lookups, MINUTES(1));
         node_sim_run(pair.sim, SECONDS(1));

@@ -2,6 +2,7 @@
 #include "node_sim.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,16 +104,27 @@ static bool runs(const struct node_sim_host *host)
         return host->node && !host->stopped;
 }
 
-static struct node_sim_host *host_at(struct node_sim *sim, unsigned endpoint)
+/* Opens socket @number of @host at @port. */
+static void open_socket(struct node_sim_host *host, unsigned number, uint16_t port)
 {
-        return &sim->hosts[endpoint / 2];
+        struct node_sim *sim = host->sim;
+        struct addr addr = host->addr;
+        unsigned endpoint;
+
+        addr.port = port;
+        endpoint = net_endpoint_add_behind(sim->net, &addr, host->nat);
+        net_link_set(sim->net, endpoint, &sim->link);
+        sim->sockets = realloc(sim->sockets, (endpoint + 1) * sizeof(*sim->sockets));
+        assert(sim->sockets && endpoint == sim->socket_count);
+        sim->sockets[sim->socket_count++] = (struct node_sim_socket){ host, number };
+        host->endpoints[number] = endpoint;
 }
 
 static void feed(struct node_sim *sim, const struct net_packet *first, uint8_t *batch, size_t len)
 {
-        struct node_sim_host *host = host_at(sim, first->endpoint);
+        struct node_sim_host *host = sim->sockets[first->endpoint].host;
         struct iovec iov = { batch, len };
-        struct datagram in = { .socket = first->endpoint % 2, .remote = first->from, .iov = &iov, .iov_len = 1, .len = len,
+        struct datagram in = { .socket = sim->sockets[first->endpoint].number, .remote = first->from, .iov = &iov, .iov_len = 1, .len = len,
                                .segment_bytes = (uint16_t)(len > first->len ? first->len : 0) };
         struct now now = node_sim_now(sim);
 
@@ -232,28 +244,38 @@ static void be_born(struct node_sim_host *host)
         node_sim_touch(host);
 }
 
-struct node_sim_host *node_sim_add(struct node_sim *sim)
+static struct addr next_addr(const struct node_sim *sim, struct net_nat *nat)
 {
-        unsigned number = (unsigned)sim->host_count;
-        struct node_sim_host *host = &sim->hosts[sim->host_count++];
-        struct addr client;
+        const uint8_t *outer = nat ? nat_box_outer_ip(net_nat_box(nat)) : NULL;
+        uint8_t number = (uint8_t)sim->host_count;
 
-        assert(number < NODE_SIM_HOSTS);
-        *host = (struct node_sim_host){ .sim = sim, .random = net_random(sim->net),
-                                        .addr = { .ip = { 10, 77, (uint8_t)number, 2 }, .port = FIRST_PORT } };
-        client = host->addr;
-        client.port++;
-        if (!number)
+        if (outer)
+                return (struct addr){ .ip = { 192, 168, outer[2], (uint8_t)(2 + number) }, .port = FIRST_PORT };
+        return (struct addr){ .ip = { sim->first_octet, 77, number, 2 }, .port = FIRST_PORT };
+}
+
+struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *nat)
+{
+        struct node_sim_host *host = &sim->hosts[sim->host_count];
+
+        assert(sim->host_count < NODE_SIM_HOSTS);
+        *host = (struct node_sim_host){ .sim = sim, .random = net_random(sim->net), .addr = next_addr(sim, nat), .nat = nat };
+        for (size_t i = NODE_SIM_SOCKETS; i < NODE_SIM_SOCKETS_MAX; i++)
+                host->endpoints[i] = UINT_MAX;
+        if (!sim->host_count++)
                 sim->bootstrap = host->addr;
-        host->endpoints[NODE_SIM_SERVER] = net_endpoint_add(sim->net, &host->addr);
-        host->endpoints[NODE_SIM_CLIENT] = net_endpoint_add(sim->net, &client);
-        for (size_t i = 0; i < ARRAY_LEN(host->endpoints); i++)
-                net_link_set(sim->net, host->endpoints[i], &sim->link);
+        open_socket(host, NODE_SIM_SERVER, host->addr.port);
+        open_socket(host, NODE_SIM_CLIENT, host->addr.port + 1);
         list_init(&host->channels);
         map_init(&host->by_id, (const uint8_t *)sim->map_key);
         host->say_us = USEC_NEVER;
         be_born(host);
         return host;
+}
+
+struct node_sim_host *node_sim_add(struct node_sim *sim)
+{
+        return node_sim_add_behind(sim, NULL);
 }
 
 void node_sim_add_dht(struct node_sim *sim, size_t count)
@@ -262,11 +284,12 @@ void node_sim_add_dht(struct node_sim *sim, size_t count)
                 node_sim_add(sim);
 }
 
-struct node_sim *node_sim_new(uint64_t seed, const struct net_link *link)
+static struct node_sim *new_network(uint64_t seed, const struct net_link *link, uint8_t first_octet)
 {
         struct node_sim *sim = calloc(1, sizeof(*sim));
 
         assert(sim);
+        sim->first_octet = first_octet;
         sim->net = net_new(seed);
         if (link)
                 sim->link = *link;
@@ -276,6 +299,16 @@ struct node_sim *node_sim_new(uint64_t seed, const struct net_link *link)
         memset(sim->auth_key, 0x17, sizeof(sim->auth_key));
         node_sim_add(sim);
         return sim;
+}
+
+struct node_sim *node_sim_new(uint64_t seed, const struct net_link *link)
+{
+        return new_network(seed, link, 10);
+}
+
+struct node_sim *node_sim_new_internet(uint64_t seed, const struct net_link *link)
+{
+        return new_network(seed, link, 45);
 }
 
 static void forget_channels(struct node_sim_host *host)
@@ -297,6 +330,7 @@ void node_sim_free(struct node_sim *sim)
                 map_fini(&sim->hosts[i].by_id);
         }
         net_free(sim->net);
+        free(sim->sockets);
         free(sim);
 }
 
@@ -354,7 +388,8 @@ void node_sim_revive(struct node_sim_host *host)
 void node_sim_set_up(struct node_sim_host *host, bool up)
 {
         for (size_t i = 0; i < ARRAY_LEN(host->endpoints); i++)
-                net_endpoint_set_up(host->sim->net, host->endpoints[i], up);
+                if (host->endpoints[i] != UINT_MAX)
+                        net_endpoint_set_up(host->sim->net, host->endpoints[i], up);
 }
 
 void node_sim_leave(struct node_sim_host *host, usec_t limit_us)

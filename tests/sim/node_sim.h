@@ -14,6 +14,8 @@ enum {
         NODE_SIM_PEERS = 128,           /* a host's application remembers */
         NODE_SIM_SERVER = 0,            /* socket numbers of a node */
         NODE_SIM_CLIENT = 1,
+        NODE_SIM_SOCKETS = 2,           /* any more are numbered from here on */
+        NODE_SIM_SOCKETS_MAX = 2 + 512,
 };
 
 /* What a provider does with a channel, by its gate port. All other ports are refused. */
@@ -65,7 +67,8 @@ struct node_sim_host {
         struct node_sim *sim;
         struct node *node;              /* NULL: dead, or not born */
         struct addr addr;
-        unsigned endpoints[2];          /* by socket */
+        struct net_nat *nat;            /* in front of it; NULL: it is on the public network */
+        unsigned endpoints[NODE_SIM_SOCKETS_MAX];       /* by socket; UINT_MAX: closed */
         const struct random *random;
         bool stopped;                   /* its process gets no turn, and what comes is lost */
         usec_t say_us;                  /* when its channels say more; USEC_NEVER: they wait for the node */
@@ -77,10 +80,19 @@ struct node_sim_host {
         unsigned mistakes;              /* events that contradict each other */
 };
 
+/* Whose an endpoint is. */
+struct node_sim_socket {
+        struct node_sim_host *host;
+        unsigned number;
+};
+
 struct node_sim {
         struct net *net;
         struct node_sim_host hosts[NODE_SIM_HOSTS];
         size_t host_count;
+        struct node_sim_socket *sockets;        /* by endpoint */
+        size_t socket_count;
+        uint8_t first_octet;            /* of addresses outside NATs: 10, a private network, or one that is none */
         usec_t due_us[NODE_SIM_HOSTS];  /* when each wants its next turn; 0: something came in since the last; USEC_NEVER: dead */
         struct addr bootstrap;
         uint8_t router_key[NODE_KEY_BYTES], auth_key[NODE_AUTH_KEY_BYTES];
@@ -91,13 +103,17 @@ struct node_sim {
         size_t receive_bytes;           /* of their sockets; 0: the node's default */
 };
 
-/* A network with one bootstrap node, host 0. */
+/* A network with one bootstrap node, host 0: one of private addresses, or one like the internet, with NATs in it. */
 struct node_sim *node_sim_new(uint64_t seed, const struct net_link *link);
+struct node_sim *node_sim_new_internet(uint64_t seed, const struct net_link *link);
 void node_sim_free(struct node_sim *sim);
 void node_sim_freep(struct node_sim **sim);
 
 /* A host with a node that knows the bootstrap node, at an address of its own. */
 struct node_sim_host *node_sim_add(struct node_sim *sim);
+
+/* The same in the network behind @nat: 192.168/16, those of one NAT in one /24. */
+struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *nat);
 
 /* Many plain DHT nodes. */
 void node_sim_add_dht(struct node_sim *sim, size_t count);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "node_streets.h"
+
+enum { DHT_NODES = 8, ECHO_BYTES = 100000 };
+
+static const struct nat_box_kind
+        full_cone = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_ANYBODY },
+        host_cone = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_HOST },
+        cone = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT },
+        jealous = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT, .jealous = true },
+        scattered = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT, .random_ports = true },
+        forgetful = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT, .lifetime_us = SECONDS(20) },
+        symmetric = { .mapping = NAT_BOX_SAME_PORT, .filtering = NAT_BOX_SAME_PORT, .random_ports = true };
+
+static const struct {
+        const struct nat_box_kind *outer, *inner;
+} kinds[STREET_KINDS] = {
+        [STREET_FULL_CONE] = { &full_cone, NULL },
+        [STREET_HOST_CONE] = { &host_cone, NULL },
+        [STREET_CONE] = { &cone, NULL },
+        [STREET_JEALOUS] = { &jealous, NULL },
+        [STREET_SCATTERED] = { &scattered, NULL },
+        [STREET_DOUBLE] = { &cone, &cone },
+        [STREET_FORGETFUL] = { &forgetful, NULL },
+        [STREET_SYMMETRIC] = { &symmetric, NULL },
+        [STREET_CARRIER] = { &symmetric, &cone },
+};
+
+const char *const street_names[STREET_KINDS] = {
+        [STREET_OPEN] = "open",
+        [STREET_FULL_CONE] = "full cone",
+        [STREET_HOST_CONE] = "host cone",
+        [STREET_CONE] = "cone",
+        [STREET_JEALOUS] = "jealous cone",
+        [STREET_SCATTERED] = "scattered cone",
+        [STREET_DOUBLE] = "double cone",
+        [STREET_FORGETFUL] = "forgetful cone",
+        [STREET_SYMMETRIC] = "symmetric",
+        [STREET_CARRIER] = "carrier",
+};
+
+static bool is_symmetric(enum street_kind kind)
+{
+        return kind == STREET_SYMMETRIC || kind == STREET_CARRIER;
+}
+
+bool street_is_passable(enum street_kind provider, enum street_kind gateway)
+{
+        return !is_symmetric(provider) || !is_symmetric(gateway);
+}
+
+/* @number tells the streets apart. */
+static struct node_sim_host *move_in(struct node_sim *sim, enum street_kind kind, uint8_t number)
+{
+        uint8_t outer_ip[4] = { 80, 1, number, 1 }, inner_ip[4] = { 100, 64, (uint8_t)(number + 100), 7 };
+        struct net_nat *nat = NULL;
+
+        if (kinds[kind].outer)
+                nat = net_nat_add(sim->net, outer_ip, kinds[kind].outer, NULL);
+        if (kinds[kind].inner)
+                nat = net_nat_add(sim->net, inner_ip, kinds[kind].inner, nat);
+        return node_sim_add_behind(sim, nat);
+}
+
+struct street street_new(uint64_t seed, const struct net_link *link, enum street_kind provider, enum street_kind gateway)
+{
+        struct street street = { .sim = node_sim_new_internet(seed, link) };
+
+        street.sim->dht_persistent = true;
+        node_sim_add_dht(street.sim, DHT_NODES);
+        street.sim->dht_persistent = false;
+        street.provider = move_in(street.sim, provider, 1);
+        street.gateway = move_in(street.sim, gateway, 2);
+        return street;
+}
+
+void street_free(struct street *street)
+{
+        node_sim_free(street->sim);
+}
+
+bool street_met(void *context)
+{
+        struct street *street = context;
+
+        return node_sim_is_up(street->gateway, NODE_PROVIDER, 1);
+}
+
+usec_t street_meet(struct street *street, usec_t limit_us)
+{
+        node_sim_join(street->provider, NODE_PROVIDER, 1);
+        node_sim_run(street->sim, SECONDS(5));
+        node_sim_join(street->gateway, NODE_GATEWAY, 1);
+        return node_sim_run_until(street->sim, street_met, street, limit_us);
+}
+
+static bool is_over(void *context)
+{
+        const struct node_sim_channel *channel = context;
+
+        return channel->fate == NODE_SIM_REFUSED || channel->fate == NODE_SIM_CLOSED;
+}
+
+bool street_echoes(struct street *street)
+{
+        street->channel = node_sim_open(street->gateway, 1, NODE_SIM_ECHO, ECHO_BYTES, true);
+        if (!street->channel)
+                return false;
+        node_sim_run_until(street->sim, is_over, street->channel, SECONDS(60));
+        return node_sim_echoed(street->channel);
+}
