@@ -8,7 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Folder -> folders whose headers it may include (its own is always allowed).
-STACK = ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'peer', 'swarm', 'tunnel', 'node']
+STACK = ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat', 'peer', 'swarm', 'tunnel', 'node']
 MAY = {
     'ipc': [],
     'conf': [],
@@ -28,10 +28,11 @@ BELOW = {
     'udx': ['wire'],
     'rpc': ['wire'],
     'dht': ['wire', 'rpc'],
-    'peer': ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht'],
+    'nat': ['wire'],
+    'peer': ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat'],
     'tunnel': ['wire', 'peer'],
     'swarm': ['wire', 'dht', 'peer'],
-    'node': ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'peer', 'swarm', 'tunnel'],
+    'node': ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat', 'peer', 'swarm', 'tunnel'],
 }
 for name, below in BELOW.items():
     MAY['worker/swarm/' + name] = ['worker/base'] + ['worker/swarm/' + other for other in below]
