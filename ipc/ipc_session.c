@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ipc_session.h"
 
+#include <errno.h>
+
 void ipc_session_put(struct ipc_session_batch *batch, size_t i, struct iovec bytes)
 {
         batch->mark[i] = 0;
@@ -23,4 +25,9 @@ size_t ipc_session_collect(const struct ipc_session_batch *batch, size_t count, 
                         out[found++] = (struct iovec){ batch->iov[i][1].iov_base, message->msg_len - mark_len };
         }
         return found;
+}
+
+bool ipc_session_goes_on(int error)
+{
+        return error == EAGAIN || error == EINTR || error == ECONNRESET;
 }

@@ -28,4 +28,8 @@ void ipc_session_put(struct ipc_session_batch *batch, size_t i, struct iovec byt
  * came the end. */
 size_t ipc_session_collect(const struct ipc_session_batch *batch, size_t count, struct iovec *out, bool *ended_out);
 
+/* Whether a pair that could not be read for @error may still hold something. The other end may have gone without having read all of
+ * ours: the kernel says so first, and once, and then gives what it had sent. */
+bool ipc_session_goes_on(int error);
+
 #endif

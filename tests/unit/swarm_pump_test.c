@@ -448,6 +448,26 @@ TEST(pump_ends_with_the_other_end_of_the_pair_after_what_it_sent)
         scene_end(&scene);
 }
 
+TEST(pump_reads_what_a_session_sent_before_it_ended_with_answers_unread)
+{
+        static struct scene scene;
+
+        datagrams_begin(&scene, PUMP_SESSION);
+        scene.node.offer_len[0] = 10;
+        scene.node.offered = 1;
+        pump_start(&scene.pump);
+        check_equal(scene.node.taken, 1);
+        local_send(&scene, inbound, 7);
+        close(scene.local);
+        scene.local = -1;
+        run(&scene);
+        run(&scene);
+        check(scene.node.datagram_count == 1 && scene.node.datagram_len[0] == 7);
+        run(&scene);
+        check(broken == 1 && scene.node.aborts == 1);
+        scene_end(&scene);
+}
+
 TEST(pump_ends_when_nobody_serves_the_port_and_not_for_an_empty_datagram)
 {
         static struct scene scene;

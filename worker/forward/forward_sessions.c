@@ -264,7 +264,7 @@ static void on_ready(struct watched *watched, uint32_t events)
         for (size_t i = 0; i < SESSIONS_BATCH_MAX; i++)
                 ipc_session_put(&batch, i, (struct iovec){ session->sessions->buffer + i * SOCKET_DATAGRAM_MAX, SOCKET_DATAGRAM_MAX });
         count = recvmmsg(watched->fd, batch.message, SESSIONS_BATCH_MAX, MSG_DONTWAIT, NULL);
-        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        if (count < 0 && ipc_session_goes_on(errno))
                 return;
         found = count > 0 ? ipc_session_collect(&batch, (size_t)count, datagrams, &ended) : 0;
         if (found) {

@@ -49,7 +49,7 @@ bool pump_datagrams_out(struct pump *pump)
                 ipc_session_put(&batch, i, (struct iovec){ room->buffer + (size_t)i * NODE_DATAGRAM_MAX, NODE_DATAGRAM_MAX });
         count = recvmmsg(pump->fd, batch.message, size, MSG_DONTWAIT, NULL);
         if (count < 0)
-                return errno == EAGAIN || errno == EINTR;
+                return errno == EINTR || errno == EAGAIN || (is_marked(pump) && ipc_session_goes_on(errno));
         found = ipc_session_collect(&batch, (size_t)count, datagrams, &ended);
         note(pump, datagrams, found);
         if (found)
