@@ -8,11 +8,14 @@
 
 _Static_assert(sizeof(struct tunnel_datagram) <= TUNNEL_DATAGRAM_COST, "what is kept is what is counted");
 
+/* Half of what others leave of the memory for all, so that those nobody reads leave some; but one at least, if there is any. */
 static bool has_room(const struct tunnel_channel *ch, size_t cost)
 {
-        const struct tunnel *t = ch->tunnel;
+        size_t own = ch->datagrams.bytes, all = ch->tunnel->config.receive_limit_bytes / 4, others = ch->tunnel->datagram_bytes - own;
 
-        return ch->datagrams.bytes + cost <= TUNNEL_DATAGRAMS_MAX && t->datagram_bytes + cost <= t->config.receive_limit_bytes / 4;
+        if (own + cost > TUNNEL_DATAGRAMS_MAX || others + own + cost > all)
+                return false;
+        return !own || own + cost <= (all - others) / 2;
 }
 
 static void count(struct tunnel_channel *ch, size_t more, size_t less)
