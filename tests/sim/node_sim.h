@@ -26,6 +26,7 @@ enum node_sim_service {
         NODE_SIM_FLOOD = 19,            /* sends a megabyte at once and ends, whatever comes */
         NODE_SIM_SILENT = 20,           /* never answers the open */
         NODE_SIM_DEAF = 21,             /* accepts, and reads nothing */
+        NODE_SIM_DATAGRAMS = 53,        /* sends each datagram back */
 };
 
 struct node_sim;
@@ -52,6 +53,9 @@ struct node_sim_channel {
         uint64_t sent_hash, received_hash;
         bool end_after, ended, remote_ended;
         bool reads;
+        bool datagrams;                 /* then @to_send, @sent and @received count them; */
+        bool lossy;                     /* of those that come some may be missing; */
+        uint64_t tag, next;             /* whose they are, and the number of the next */
         usec_t opened_us, over_us, remote_ended_us;
 };
 
@@ -145,6 +149,10 @@ size_t node_sim_ups(const struct node_sim_host *host);          /* peers that ar
 /* Opens a channel and sends @bytes in it; NULL: the node said no. It lives until the host does. */
 struct node_sim_channel *node_sim_open(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t bytes,
                                        bool end_after);
+
+/* The same for @count datagrams, which a provider of NODE_SIM_DATAGRAMS sends back; and its end. */
+struct node_sim_channel *node_sim_open_datagrams(struct node_sim_host *host, uint8_t provider, uint64_t count);
+void node_sim_close(struct node_sim_channel *channel);
 
 /* Opened, and over in order, with everything that was sent come back. */
 bool node_sim_echoed(const struct node_sim_channel *channel);

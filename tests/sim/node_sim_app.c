@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node_sim_datagrams.h"
+
 enum {
         LOOP_US = 20,                   /* a turn of the process around the node */
         FLOOD_BYTES = 1000000,
@@ -50,7 +52,7 @@ static void put(struct node_sim_channel *channel, uint8_t *data, size_t len)
 }
 
 /* Sends the next piece of what it has to say, as a pump does at each turn of its loop. */
-void node_sim_app_say(struct node_sim_channel *channel)
+static void say_bytes(struct node_sim_channel *channel)
 {
         static uint8_t buffer[NODE_HEADROOM + NODE_WRITE_MAX];
         uint8_t *data = buffer + NODE_HEADROOM;
@@ -71,6 +73,14 @@ void node_sim_app_say(struct node_sim_channel *channel)
         }
 }
 
+void node_sim_app_say(struct node_sim_channel *channel)
+{
+        if (channel->datagrams)
+                node_sim_datagrams_say(channel);
+        else
+                say_bytes(channel);
+}
+
 static void heard_end(struct node_sim_channel *channel)
 {
         struct now now = node_sim_now(channel->host->sim);
@@ -87,7 +97,7 @@ static void heard_end(struct node_sim_channel *channel)
 }
 
 /* Reads what there is; an echo only as much as it can send back. */
-static void hear(struct node_sim_channel *channel)
+static void hear_bytes(struct node_sim_channel *channel)
 {
         static uint8_t buffer[NODE_HEADROOM + NODE_WRITE_MAX];
         struct node *node = channel->host->node;
@@ -120,23 +130,61 @@ static void hear(struct node_sim_channel *channel)
                 heard_end(channel);
 }
 
-struct node_sim_channel *node_sim_open(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t bytes,
-                                       bool end_after)
+static void hear(struct node_sim_channel *channel)
 {
-        static const char metadata[] = "{\"protocol\":\"tcp\"}";
+        if (channel->datagrams)
+                node_sim_datagrams_hear(channel);
+        else
+                hear_bytes(channel);
+}
+
+static struct node_sim_channel *open_channel(struct node_sim_host *host, uint8_t provider, unsigned service, uint16_t protocol)
+{
+        static const char metadata[] = "{\"protocol\":\"tcp\"}";         /* opaque here */
         struct now now = node_sim_now(host->sim);
         uint8_t key[NODE_KEY_BYTES];
         struct node_sim_channel *channel;
         node_channel_id id;
 
         node_sim_key(NODE_PROVIDER, provider, key);
-        if (node_open(host->node, key, (uint16_t)service, 0, metadata, sizeof(metadata) - 1, SECONDS(15), &id, &now) < 0)
+        if (node_open(host->node, key, (uint16_t)service, protocol, metadata, sizeof(metadata) - 1, SECONDS(15), &id, &now) < 0)
                 return NULL;
         channel = new_channel(host, id, 0);
-        channel->to_send = bytes;
-        channel->end_after = end_after;
+        channel->datagrams = protocol == NODE_UDP;
+        channel->tag = channel->datagrams ? id : 0;
         node_sim_touch(host);
         return channel;
+}
+
+struct node_sim_channel *node_sim_open(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t bytes,
+                                       bool end_after)
+{
+        struct node_sim_channel *channel = open_channel(host, provider, service, NODE_TCP);
+
+        if (channel) {
+                channel->to_send = bytes;
+                channel->end_after = end_after;
+        }
+        return channel;
+}
+
+struct node_sim_channel *node_sim_open_datagrams(struct node_sim_host *host, uint8_t provider, uint64_t count)
+{
+        struct node_sim_channel *channel = open_channel(host, provider, NODE_SIM_DATAGRAMS, NODE_UDP);
+
+        if (channel)
+                channel->to_send = count;
+        return channel;
+}
+
+void node_sim_close(struct node_sim_channel *channel)
+{
+        struct now now = node_sim_now(channel->host->sim);
+
+        channel->fate = NODE_SIM_CLOSED;
+        channel->over_us = now.mono_us;
+        node_abort(channel->host->node, channel->id, &now);
+        node_sim_touch(channel->host);
 }
 
 bool node_sim_echoed(const struct node_sim_channel *channel)
@@ -152,13 +200,17 @@ static void on_arrived(struct node_sim_host *host, const struct node_event *even
         static const char text[] = "Service not found";
         struct now now = node_sim_now(host->sim);
         struct node_sim_channel *channel;
+        bool datagrams = event->gate_port == NODE_SIM_DATAGRAMS;
 
-        if (event->gate_port != NODE_SIM_ECHO && event->gate_port != NODE_SIM_SINK && event->gate_port != NODE_SIM_LATE &&
+        if (datagrams != (event->protocol == NODE_UDP))
+                host->mistakes++;
+        if (!datagrams && event->gate_port != NODE_SIM_ECHO && event->gate_port != NODE_SIM_SINK && event->gate_port != NODE_SIM_LATE &&
             event->gate_port != NODE_SIM_FLOOD && event->gate_port != NODE_SIM_SILENT && event->gate_port != NODE_SIM_DEAF) {
                 node_refuse(host->node, event->channel, text, sizeof(text) - 1, &now);
                 return;
         }
         channel = new_channel(host, event->channel, event->gate_port);
+        channel->datagrams = datagrams;
         if (event->gate_port == NODE_SIM_SILENT)
                 return;
         channel->fate = NODE_SIM_OPEN;

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Channels of datagrams over bad links, beside each other and beside streams. What is not whole, not in order or somebody else's is a
+ * mistake of the host that hears it. */
+#include "node_pair.h"
+#include "node_sim_datagrams.h"
+#include "test.h"
+
+enum { SESSIONS = 8, STREAMS = 3, EACH = 200, BYTES = 200000 };
+
+static const struct net_link bad = { .delay_us = 15000, .jitter_us = 20000, .reorder = true, .loss_ppm = 50000, .duplicate_ppm = 20000 };
+static const struct net_link narrow = { .delay_us = 15000, .loss_ppm = 1000, .bits_per_s = 20000000, .queue_bytes = 64 * 1024 };
+
+static bool is_open(void *context)
+{
+        return ((struct node_sim_channel *)context)->fate == NODE_SIM_OPEN;
+}
+
+static bool all_came_back(void *context)
+{
+        const struct node_sim_channel *channel = context;
+
+        return channel->sent == channel->to_send && channel->received == channel->sent;
+}
+
+static size_t count_open(struct node_sim_host *host)
+{
+        size_t count = 0;
+
+        list_for_each(at, &host->channels)
+                count += list_entry(at, struct node_sim_channel, in_host)->fate == NODE_SIM_OPEN;
+        return count;
+}
+
+static bool provider_has_none(void *context)
+{
+        return count_open(((struct pair *)context)->provider) == 0;
+}
+
+TEST(datagrams_come_back_whole_and_in_order_over_bad_links_beside_streams)
+{
+        static const struct net_link *const links[] = { &bad, &narrow };
+
+        for (unsigned i = 0; i < 2; i++) {
+                cleanup_with(pair_free) struct pair pair = paired(6100 + i, links[i]);
+                struct node_sim_channel *sessions[SESSIONS], *streams[STREAMS];
+
+                for (unsigned k = 0; k < SESSIONS; k++)
+                        check((sessions[k] = node_sim_open_datagrams(pair.gateway, 1, EACH)));
+                for (unsigned k = 0; k < STREAMS; k++)
+                        check((streams[k] = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, BYTES, true)));
+                for (unsigned k = 0; k < SESSIONS; k++) {
+                        node_sim_run_until(pair.sim, all_came_back, sessions[k], SECONDS(120));
+                        check_equal(sessions[k]->received, EACH);
+                }
+                for (unsigned k = 0; k < STREAMS; k++) {
+                        node_sim_run_until(pair.sim, is_over, streams[k], SECONDS(120));
+                        check(node_sim_echoed(streams[k]));
+                }
+                check_equal(count_open(pair.provider), SESSIONS);
+                for (unsigned k = 0; k < SESSIONS; k++)
+                        node_sim_close(sessions[k]);
+                node_sim_run(pair.sim, SECONDS(5));
+                list_for_each(at, &pair.provider->channels) {
+                        const struct node_sim_channel *channel = list_entry(at, struct node_sim_channel, in_host);
+
+                        check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_DONE);
+                }
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
+/* The session of a client that comes back is another one, and what was on its way for the first is nobody's. */
+TEST(a_session_that_is_closed_in_flight_leaves_nothing_to_the_next)
+{
+        cleanup_with(pair_free) struct pair pair = paired(6200, &bad);
+
+        for (unsigned i = 0; i < 10; i++) {
+                struct node_sim_channel *first = node_sim_open_datagrams(pair.gateway, 1, EACH), *second;
+
+                node_sim_run_until(pair.sim, is_open, first, SECONDS(20));
+                node_sim_run(pair.sim, MSEC(30));       /* the first are out, and no answer can be back */
+                check(first->sent > 0 && first->received < EACH);
+                node_sim_close(first);
+                check((second = node_sim_open_datagrams(pair.gateway, 1, 20)));
+                node_sim_run_until(pair.sim, all_came_back, second, SECONDS(60));
+                check_equal(second->received, 20);
+                node_sim_close(second);
+        }
+        node_sim_run_until(pair.sim, provider_has_none, &pair, SECONDS(60));
+        check(provider_has_none(&pair));
+        check_equal(mistakes(pair.sim), 0);
+}
+
+TEST(a_session_nobody_reads_loses_its_own_datagrams_and_delays_no_one)
+{
+        cleanup_with(pair_free) struct pair pair = paired(6300, &narrow);
+        struct node_sim_channel *deaf = node_sim_open_datagrams(pair.gateway, 1, 4000), *quick, *stream;
+        uint64_t heard;
+
+        deaf->reads = false;
+        deaf->lossy = true;
+        node_sim_run_until(pair.sim, is_open, deaf, SECONDS(20));
+        check((quick = node_sim_open_datagrams(pair.gateway, 1, EACH)));
+        check((stream = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, BYTES, true)));
+        node_sim_run_until(pair.sim, all_came_back, quick, SECONDS(60));
+        node_sim_run_until(pair.sim, is_over, stream, SECONDS(60));
+        check_equal(quick->received, EACH);
+        check(node_sim_echoed(stream));
+        node_sim_run(pair.sim, SECONDS(30));
+        check_equal(deaf->sent, 4000);
+        deaf->reads = true;                     /* it wakes up: the oldest are there, then what comes now */
+        node_sim_datagrams_hear(deaf);
+        heard = deaf->received;
+        check(heard > 100 && heard < 4000);
+        deaf->to_send += 20;
+        node_sim_datagrams_say(deaf);
+        node_sim_run(pair.sim, SECONDS(5));
+        check_equal(deaf->received, heard + 20);
+        check_equal(mistakes(pair.sim), 0);
+}
+
+TEST(sessions_end_with_the_connection_and_new_ones_find_the_next)
+{
+        cleanup_with(pair_free) struct pair pair = paired(6400, &bad);
+        struct node_sim_channel *sessions[SESSIONS], *next;
+
+        for (unsigned k = 0; k < SESSIONS; k++)
+                check((sessions[k] = node_sim_open_datagrams(pair.gateway, 1, 1000000)));
+        node_sim_run(pair.sim, SECONDS(1));
+        node_sim_kill(pair.provider);
+        node_sim_run_until(pair.sim, gateway_is_down, &pair, MINUTES(2));
+        for (unsigned k = 0; k < SESSIONS; k++)
+                check(sessions[k]->fate == NODE_SIM_CLOSED && sessions[k]->reason == NODE_REASON_PEER_LOST);
+        node_sim_revive(pair.provider);
+        node_sim_join(pair.provider, NODE_PROVIDER, 1);
+        node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(2));
+        node_sim_run(pair.sim, SECONDS(1));     /* until then it may count as an original, which hears no empty ones */
+        check((next = node_sim_open_datagrams(pair.gateway, 1, EACH)));
+        node_sim_run_until(pair.sim, all_came_back, next, SECONDS(60));
+        check_equal(next->received, EACH);
+        check_equal(mistakes(pair.sim), 0);
+}
