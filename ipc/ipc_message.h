@@ -116,6 +116,7 @@ enum ipc_reason {
         X(CHANNEL_GONE,     IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel,            0)    \
         X(CHANNEL_READY,    IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_ready,      1)    \
         X(CHANNEL_REFUSE,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_refused,    0)    \
+        X(CHANNEL_END,      IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel,            0)    \
         X(CHANNEL_CLOSED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_closed,     0)    \
         /* Resolve. */                                                                                                           \
         X(RESOLVE_ASK,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_RESOLVE),      struct ipc_resolve_ask,        0)    \

@@ -319,7 +319,7 @@ TEST(swarm_worker_waits_a_moment_for_who_serves_what_is_asked_for)
 {
         struct ipc_service_held held = { .gate_port = OTHER_GATE };
         struct ipc_channel_arrived arrived;
-        struct ipc_channel ready;
+        struct ipc_channel_ready ready = { .channel = 0 };
         struct trio trio;
         int client, given, service;
 
@@ -365,6 +365,39 @@ TEST(swarm_worker_passes_a_reset_on_in_both_directions)
         socket_expect(client, "bye");
         socket_abort(service);
         socket_expect_reset(client);
+        finish(&trio);
+}
+
+TEST(swarm_worker_ends_a_channel_whose_service_is_elsewhere)
+{
+        struct ipc_channel_arrived arrived;
+        struct ipc_channel_ready ready = { .channel = 0 };
+        struct ipc_channel end;
+        struct trio trio;
+        int client, given, service;
+
+        begin(&trio);
+        client = open_channel(&trio, 9, GATE);
+        host_expect(&trio.provider.host, &trio.provider.forward, IPC_CHANNEL_ARRIVED, &arrived);
+        end.channel = arrived.channel;
+        host_send(&trio.provider.forward, IPC_CHANNEL_END, &end, -1);   /* it does not run yet: not heard */
+        service = tcp_pair(&given);
+        ready.channel = arrived.channel;
+        host_send(&trio.provider.forward, IPC_CHANNEL_READY, &ready, given);
+        close(given);
+        expect_opened(&trio, 9);
+        end.channel = arrived.channel + 1;
+        host_send(&trio.provider.forward, IPC_CHANNEL_END, &end, -1);   /* nobody's */
+        end.channel = 9;
+        host_send(&trio.gateway.forward, IPC_CHANNEL_END, &end, -1);    /* and this is the other side's number */
+        socket_write(client, "hello");
+        socket_expect(service, "hello");
+        end.channel = arrived.channel;
+        host_send(&trio.provider.forward, IPC_CHANNEL_END, &end, -1);
+        socket_expect_reset(client);
+        socket_expect_reset(service);
+        expect_closed(&trio.provider, IPC_REASON_DONE, 0, 5);
+        expect_closed(&trio.gateway, IPC_REASON_RESET_PEER, 5, 0);
         finish(&trio);
 }
 

@@ -203,6 +203,72 @@ TEST(a_number_asked_twice_is_asked_once)
         finish();
 }
 
+/* The next number that the swarm worker is told to end; 0: none. */
+static uint64_t told_to_end(void)
+{
+        struct ipc_received message;
+        uint64_t number = 0;
+
+        while (!number && inside_receive(&inside, IPC_SWARM, &message)) {
+                if (message.type == IPC_CHANNEL_END)
+                        number = IPC_PAYLOAD(&message, struct ipc_channel)->channel;
+                ipc_received_fini(&message);
+        }
+        return number;
+}
+
+/* The services are one of datagrams at 127.0.0.@host, or at no address for 0. */
+static void point_at(uint8_t host, uint16_t service_port)
+{
+        struct ipc_forward_service service = { .gate_port = GATE, .protocol = IPC_UDP, .service_port = service_port,
+                                               .count = host > 0, .host = "dns" };
+
+        memcpy(service.address[0], (uint8_t[]){ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, host }, 16);
+        services_begin(&forward.arrivals.services);
+        check_equal(services_add(&forward.arrivals.services, &service), 0);
+        services_end(&forward.arrivals.services);
+        arrivals_services_changed(&forward.arrivals);
+}
+
+TEST(sessions_of_datagrams_end_when_their_service_is_elsewhere)
+{
+        struct ipc_channel_arrived arrived = { .channel = 1, .gate_port = GATE, .protocol = IPC_UDP };
+
+        begin((uint8_t[]){ GOOD_HOST }, 1);
+        point_at(3, 9);
+        arrivals_arrived(&forward.arrivals, &arrived, start_us);
+        point_at(3, 9);
+        check_equal(told_to_end(), 0);          /* it is where it was */
+        point_at(0, 9);
+        check_equal(told_to_end(), 0);          /* its name is not known just now: what works goes on */
+        point_at(4, 9);
+        check_equal(told_to_end(), 1);
+        check_equal(forward.arrivals.by_number.count, 1);
+        arrivals_closed(&forward.arrivals, &(struct ipc_channel_closed){ .channel = 1 });
+        check_equal(forward.arrivals.by_number.count, 0);
+        arrived.channel = 2;
+        arrivals_arrived(&forward.arrivals, &arrived, start_us);
+        point_at(4, 10);
+        check_equal(told_to_end(), 2);
+        services_begin(&forward.arrivals.services);
+        services_end(&forward.arrivals.services);
+        arrivals_services_changed(&forward.arrivals);
+        check_equal(told_to_end(), 2);          /* no service at all; told again is no harm */
+        finish();
+}
+
+TEST(connections_stay_when_their_service_goes_elsewhere)
+{
+        begin((uint8_t[]){ GOOD_HOST }, 1);
+        arrive(1);
+        services_begin(&forward.arrivals.services);
+        services_end(&forward.arrivals.services);
+        arrivals_services_changed(&forward.arrivals);
+        check_equal(told_to_end(), 0);
+        check_equal(forward.arrivals.by_number.count, 1);
+        finish();
+}
+
 TEST(a_swarm_worker_may_come_while_the_services_are_being_told)
 {
         struct ipc_forward_service service = { .gate_port = GATE + 1, .service_port = 9, .host = "late" };

@@ -19,7 +19,7 @@ struct arrival {
         struct map_entry by_number;
         struct list in_pending;         /* while the connection is being made */
         uint64_t number;                /* the swarm worker's */
-        uint16_t gate_port;
+        uint16_t gate_port, protocol;
         uint8_t peer[IPC_KEY_BYTES];
         union socket_address remote;    /* tried last */
         struct ipc_forward_service *service;    /* a copy while the connection is being made, then NULL */
@@ -111,10 +111,28 @@ static void tell_held(struct arrivals *arrivals, struct service_group *group, bo
         group->told = held;
 }
 
+/* Sessions of datagrams have no end of their own: one that is used would stay for ever where its service was before. */
+static void end_sessions_led_astray(struct arrivals *arrivals)
+{
+        for (struct map_entry *at = map_walk(&arrivals->by_number, NULL); at; at = map_walk(&arrivals->by_number, at)) {
+                const struct arrival *arrival = container_of(at, struct arrival, by_number);
+                struct ipc_channel end = { .channel = arrival->number };
+                uint8_t address[16];
+
+                if (arrival->service || arrival->protocol != IPC_UDP)
+                        continue;
+                socket_address_ip(&arrival->remote, address);
+                if (!services_lead_to(&arrivals->services, arrival->gate_port, IPC_UDP, address,
+                                      socket_address_port(&arrival->remote)))
+                        worker_send(arrivals->swarm, IPC_CHANNEL_END, &end, NULL, 0);
+        }
+}
+
 void arrivals_services_changed(struct arrivals *arrivals)
 {
         struct service_group *group, *next;
 
+        end_sessions_led_astray(arrivals);
         for (group = services_next(&arrivals->services, NULL); group; group = next) {
                 next = services_next(&arrivals->services, group);
                 tell_held(arrivals, group, !list_empty(&group->services));
@@ -311,6 +329,7 @@ static struct arrival *arrival_new(struct arrivals *arrivals, const struct ipc_c
         arrival->arrivals = arrivals;
         arrival->number = arrived->channel;
         arrival->gate_port = arrived->gate_port;
+        arrival->protocol = service->protocol;
         memcpy(arrival->peer, arrived->peer, sizeof(arrival->peer));
         arrival->service = copy;
         arrival->watched.fd = -1;

@@ -31,7 +31,8 @@ struct arrivals {
 void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watch *watch, const struct random *random);
 void arrivals_fini(struct arrivals *arrivals);
 
-/* The services were replaced: the swarm worker hears which gate ports that concerns. */
+/* The services were replaced: the swarm worker hears which gate ports that concerns, and which sessions of datagrams lead to what is
+ * no service any more. */
 void arrivals_services_changed(struct arrivals *arrivals);
 
 /* A new swarm worker, or NULL. What the last one had is gone, and the kernel has reset it. */

@@ -133,6 +133,29 @@ const struct ipc_forward_service *services_pick(struct services *services, uint1
         return &list_entry(first, struct service, in_list)->what;
 }
 
+static bool leads_to(const struct ipc_forward_service *what, const uint8_t address[16], uint16_t service_port)
+{
+        if (what->service_port != service_port)
+                return false;
+        for (unsigned i = 0; i < what->count; i++)
+                if (memcmp(what->address[i], address, sizeof(what->address[i])) == 0)
+                        return true;
+        return what->count == 0;
+}
+
+bool services_lead_to(const struct services *services, uint16_t gate_port, uint16_t protocol, const uint8_t address[16],
+                      uint16_t service_port)
+{
+        struct service_group *group = find(services, gate_port, protocol);
+
+        if (!group)
+                return false;
+        list_for_each(at, &group->services)
+                if (leads_to(&list_entry(at, struct service, in_list)->what, address, service_port))
+                        return true;
+        return false;
+}
+
 bool services_note(struct services *services, const struct ipc_forward_service *what, bool works)
 {
         struct service_group *group = find(services, what->gate_port, what->protocol);

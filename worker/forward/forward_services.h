@@ -38,6 +38,11 @@ const struct ipc_forward_service *services_pick(struct services *services, uint1
 /* Notes whether a connection to @service could be made; true when that is news. One that is not configured any more is none. */
 bool services_note(struct services *services, const struct ipc_forward_service *service, bool works);
 
+/* Whether what is @address at @service_port is still one of those. Not asked of a service whose name has no address now: it keeps what
+ * it had. */
+bool services_lead_to(const struct services *services, uint16_t gate_port, uint16_t protocol, const uint8_t address[16],
+                      uint16_t service_port);
+
 /* Walks all groups: NULL is the first. Don't forget the current one before the next was taken. */
 struct service_group *services_next(const struct services *services, const struct service_group *group);
 void services_forget(struct services *services, struct service_group *group);

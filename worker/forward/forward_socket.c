@@ -63,6 +63,11 @@ void socket_address_ip(const union socket_address *address, uint8_t ip_out[16])
         memcpy(ip_out + 12, &address->v4.sin_addr, 4);
 }
 
+uint16_t socket_address_port(const union socket_address *address)
+{
+        return ntohs(address->any.sa_family == AF_INET6 ? address->v6.sin6_port : address->v4.sin_port);
+}
+
 socklen_t socket_address_len(const union socket_address *address)
 {
         return address->any.sa_family == AF_INET6 ? sizeof(address->v6) : sizeof(address->v4);

@@ -28,6 +28,7 @@ socklen_t socket_address_from(const uint8_t ip[16], uint16_t port, union socket_
 
 /* Of the address alone, without port: IPv4 as ::ffff:a.b.c.d. */
 void socket_address_ip(const union socket_address *address, uint8_t ip_out[16]);
+uint16_t socket_address_port(const union socket_address *address);
 socklen_t socket_address_len(const union socket_address *address);
 
 /* The address as sockaddr_storage, for the wide functions of metadata. */

@@ -361,6 +361,17 @@ void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_
                 refuse(channel, said->text, MIN(said->text_len, (uint32_t)NODE_TEXT_MAX));
 }
 
+void channels_end(struct channels *channels, uint32_t from, const struct ipc_channel *end)
+{
+        struct channel *channel = find(channels, end->channel);
+
+        if (!channel || channel->state != CHANNEL_RUNNING || channel->forward != from || channel->number != end->channel)
+                return;
+        node_abort(channels->node, channel->pump.channel, channels->room.now);
+        pump_close(&channel->pump, false);
+        conclude(channel, IPC_REASON_DONE);
+}
+
 void channels_forget(struct channels *channels, uint32_t forward)
 {
         static const char text[] = "the service's worker restarts";

@@ -39,6 +39,9 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
 void channels_ready(struct channels *channels, uint32_t from, const struct ipc_channel_ready *ready, int fd);
 void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_channel_refused *refuse);
 
+/* CHANNEL_END of a channel that runs and was READY by @from: its peer sees it closed. */
+void channels_end(struct channels *channels, uint32_t from, const struct ipc_channel *end);
+
 /* The same messages when @fd is one that is not to be kept: a connection that goes back to wait for better times, and a
  * channel that is refused. */
 void channels_decline(struct channels *channels, uint32_t from, uint64_t number, int fd);

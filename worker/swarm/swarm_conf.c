@@ -262,6 +262,14 @@ static void on_refuse(void *context, struct worker_link *from, struct ipc_receiv
                 channels_refuse(channels, from->ipc.id, refused);
 }
 
+static void on_channel_end(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct channels *channels = channels_of(context, from);
+
+        if (channels)
+                channels_end(channels, from->ipc.id, IPC_PAYLOAD(message, struct ipc_channel));
+}
+
 static void on_introduced(void *context, struct worker_link *link)
 {
         struct swarm_process *swarm = context;
@@ -310,6 +318,7 @@ const struct worker_handlers swarm_handlers = {
                 [IPC_CHANNEL_OPEN] = on_open,
                 [IPC_CHANNEL_READY] = on_ready,
                 [IPC_CHANNEL_REFUSE] = on_refuse,
+                [IPC_CHANNEL_END] = on_channel_end,
         },
         .introduced = on_introduced,
         .departed = on_departed,
