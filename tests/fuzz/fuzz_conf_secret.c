@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What is said to be a router secret: 64 hexadecimal digits and blanks around them, or a complaint that shows none of it. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "conf.h"
+
+enum { DIGITS = 2 * CONF_SECRET_BYTES, SECRET_MAX = 512 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void demand(bool condition)
+{
+        if (!condition)
+                abort();
+}
+
+static int file_of(const void *bytes, size_t len)
+{
+        int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+        demand(fd >= 0 && write(fd, bytes, len) == (ssize_t)len && lseek(fd, 0, SEEK_SET) == 0);
+        return fd;
+}
+
+/* NULL: it is none. */
+static const uint8_t *digits_of(const uint8_t *data, size_t len)
+{
+        while (len && memchr(" \t\r\n", *data, 4)) {
+                data++;
+                len--;
+        }
+        while (len && memchr(" \t\r\n", data[len - 1], 4))
+                len--;
+        for (size_t i = 0; i < len; i++)
+                if (!isxdigit(data[i]))
+                        return NULL;
+        return len == DIGITS ? data : NULL;
+}
+
+static void check_secret(const struct conf *conf, const uint8_t *digits)
+{
+        static const char hex[] = "0123456789abcdef";
+
+        demand(conf->has_secret);
+        for (size_t i = 0; i < DIGITS; i++)
+                demand(hex[conf->secret[i / 2] >> (i % 2 ? 0 : 4) & 15] == tolower(digits[i]));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+        static const char text[] = "gateway: {}\n";
+        struct conf_source source = { .path = "fuzz.yaml" };
+        const uint8_t *digits = len < SECRET_MAX ? digits_of(data, len) : NULL;
+        struct conf_complaints complaints;
+        struct conf *conf = NULL;
+        enum conf_verdict verdict;
+
+        source.fd = file_of(text, sizeof(text) - 1);
+        source.secret_fd = file_of(data, len);
+        verdict = conf_load(&source, &conf, &complaints);
+        demand((verdict == CONF_GOOD) == (conf != NULL) && (!conf || len >= SECRET_MAX || digits) && (!digits || conf));
+        if (digits)
+                check_secret(conf, digits);
+        else
+                demand(conf || complaints.error_count == 1);
+        conf_free(conf);
+        conf_complaints_fini(&complaints);
+        close(source.fd);
+        close(source.secret_fd);
+        return 0;
+}
