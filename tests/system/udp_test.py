@@ -14,47 +14,70 @@ CLIENTS = 24
 PASSERS_BY = 6000               # more than a gate keeps sessions
 
 
+def udp_socket(host):
+    return socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def has(host):
+    """Whether this machine has that address: some have no IPv6."""
+    try:
+        with udp_socket(host) as probe:
+            probe.bind((host, 0))
+        return True
+    except OSError:
+        return False
+
+
 class Echo:
     """A UDP service that sends back what comes; .seen is who asked."""
 
-    def __init__(self, stack, port=0):
+    def __init__(self, stack, port=0, host='127.0.0.1'):
         self.seen = set()
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = udp_socket(host)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.socket.bind(('127.0.0.1', port))
+        self.socket.bind((host, port))
+        self.socket.settimeout(0.2)
         self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.run, daemon=True).start()
-        stack.callback(self.socket.close)
+        self.closing = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        stack.callback(self.close)
 
     def run(self):
-        try:
-            while True:
+        while not self.closing:
+            try:
                 data, client = self.socket.recvfrom(65536)
                 self.seen.add(client)
                 self.socket.sendto(data, client)
-        except OSError:
-            pass
+            except TimeoutError:
+                pass
+        self.socket.close()
+
+    def close(self):
+        self.closing = True
+        self.thread.join()
 
 
 class Scene:
-    """A DHT, a provider of one UDP echo and, at the same gate port, a TCP echo; a gateway."""
+    """A DHT, a provider of one UDP echo, at @host by the name @name, and, at the same gate port, a TCP echo; a gateway."""
 
-    def __init__(self, stack, **options):
+    def __init__(self, stack, host='127.0.0.1', name=None, listen='127.0.0.1', **options):
         dht, secret = start_dht(stack), new_secret()
-        self.echo, tcp = Echo(stack), Service(stack, serve_echo)
+        self.echo, tcp = Echo(stack, host=host), Service(stack, serve_echo)
         self.port, = free_ports(1)
-        services = [{'gatePort': self.port, 'serviceHost': '127.0.0.1', 'servicePort': port, 'protocol': protocol}
-                    for protocol, port in (('udp', self.echo.port), ('tcp', tcp.port))]
+        services = [{'gatePort': self.port, 'serviceHost': to, 'servicePort': port, 'protocol': protocol}
+                    for protocol, to, port in (('udp', name or host, self.echo.port), ('tcp', '127.0.0.1', tcp.port))]
         self.provider = start_instance(stack, 'provider', secret,
                                        {'bootstrap': [dht], 'provider': {'services': services, **options}})
         self.gateway = start_instance(stack, 'gateway', secret,
-                                      {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1', **options}})
+                                      {'bootstrap': [dht], 'gateway': {'listen': listen, **options}})
         eventually(lambda: answers(self.port), 20, 'the gate is open')
         eventually(self.echoes, 20, 'datagrams come back')
 
-    def client(self):
-        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        client.connect(('127.0.0.1', self.port))
+    def client(self, host='127.0.0.1'):
+        """Connected: it hears what comes from there, and nothing else."""
+        client = udp_socket(host)
+        client.connect((host, self.port))
         client.settimeout(0.5)
         return client
 
@@ -86,9 +109,38 @@ def weakness_14_29_datagrams_stay_whole(stack):
 
 
 @test
-def clients_are_kept_apart(stack):
-    """each of many clients gets its own answers, in order, and nobody else's"""
+def answers_come_from_where_the_question_went(stack):
+    """a gate at all addresses and at ::1 answers from the one that was asked; the service is at ::1, too"""
+    v6 = ['::1'] if has('::1') else []
+    scene = Scene(stack, host=(v6 or ['127.0.0.1'])[0], listen=['0.0.0.0', *v6])
+    for host in ('127.0.0.1', '127.0.0.2', *v6):
+        with scene.client(host) as client:
+            for size in (5, 0, LARGEST):
+                data = pattern(f'{host} {size}', size)
+                got = eventually(lambda: [ask(client, data)], 5, f'{size} bytes from {host}')[0]
+                assert got is not None and digest(got) == digest(data), f'{host}: {size} bytes sent, {got and len(got)} back'
+
+
+@test
+def a_service_that_is_not_there_is_missed_and_found_again(stack):
+    """a closed port ends the session at once; the log says it once; when the service is back the client's next datagrams reach it"""
     scene = Scene(stack)
+    with scene.client() as client:
+        assert ask(client, b'one') == b'one'
+        scene.echo.close()
+        for _ in range(5):
+            assert ask(client, b'is anybody there?') is None
+        line = f'service {scene.port}/udp at 127.0.0.1:{scene.echo.port}: nobody is at 127.0.0.1:{scene.echo.port}'
+        eventually(lambda: line in scene.provider.log(), 5, 'the log says so')
+        assert scene.provider.log().count('nobody is at') == 1
+        Echo(stack, scene.echo.port)
+        eventually(lambda: ask(client, b'two') == b'two', 5, 'it is found again')
+
+
+@test
+def clients_are_kept_apart(stack):
+    """each of many clients gets its own answers, in order, and nobody else's; the service is known by a name"""
+    scene = Scene(stack, name='localhost')
     before = set(scene.echo.seen)
     clients = [scene.client() for _ in range(CLIENTS)]
     for round_number in range(20):

@@ -257,6 +257,72 @@ TEST(sessions_of_datagrams_end_when_their_service_is_elsewhere)
         finish();
 }
 
+/* The notices in the log so far, one behind the other. */
+static const char *noticed(void)
+{
+        static char text[512];
+        struct ipc_received message;
+
+        text[0] = '\0';
+        while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
+                const struct ipc_log *log = IPC_PAYLOAD(&message, struct ipc_log);
+
+                if (message.type == IPC_LOG && log->level == LOG_NOTICE)
+                        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%.*s;", (int)log->text_len, log->text);
+                ipc_received_fini(&message);
+        }
+        return text;
+}
+
+/* A session begins at one of the service's addresses, the last byte of which is returned, and is over for that reason. */
+static unsigned session(uint64_t number, enum ipc_reason reason, uint64_t answered)
+{
+        struct ipc_channel_arrived arrived = { .channel = number, .gate_port = GATE, .protocol = IPC_UDP };
+        struct ipc_channel_closed closed = { .channel = number, .reason = reason, .sent_bytes = answered };
+        struct sockaddr_in to;
+        socklen_t len = sizeof(to);
+        struct ipc_received message;
+        int fd = -1;
+
+        arrivals_arrived(&forward.arrivals, &arrived, start_us);
+        while (fd < 0 && inside_receive(&inside, IPC_SWARM, &message)) {
+                if (message.type == IPC_CHANNEL_READY)
+                        fd = ipc_received_take_fd(&message, 0);
+                ipc_received_fini(&message);
+        }
+        check_equal(getpeername(fd, (struct sockaddr *)&to, &len), 0);
+        close(fd);
+        arrivals_closed(&forward.arrivals, &closed);
+        return ntohl(to.sin_addr.s_addr) & 0xff;
+}
+
+/* To connect says nothing there: who is refused by the first address begins the next session at the second. */
+TEST(sessions_go_to_the_next_address_when_nobody_is_at_the_first_and_the_log_says_it_once)
+{
+        struct ipc_forward_service service = { .gate_port = GATE, .protocol = IPC_UDP, .service_port = 9, .count = 3, .host = "dns" };
+
+        begin((uint8_t[]){ GOOD_HOST }, 1);
+        for (uint8_t i = 0; i < 3; i++)
+                memcpy(service.address[i], (uint8_t[]){ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, (uint8_t)(11 + i) }, 16);
+        services_begin(&forward.arrivals.services);
+        check_equal(services_add(&forward.arrivals.services, &service), 0);
+        services_end(&forward.arrivals.services);
+        noticed();
+        check_equal(session(1, IPC_REASON_DONE, 100), 11);
+        check_equal(session(2, IPC_REASON_IDLE, 0), 11);
+        check(strcmp(noticed(), "") == 0);
+        check_equal(session(3, IPC_REASON_REFUSED, 0), 11);
+        check(strcmp(noticed(), "service 8080/udp at dns:9: nobody is at 127.0.0.11:9;") == 0);
+        check_equal(session(4, IPC_REASON_REFUSED, 0), 12);
+        check_equal(session(5, IPC_REASON_IDLE, 0), 13);
+        check(strcmp(noticed(), "") == 0);
+        check_equal(session(6, IPC_REASON_DONE, 100), 13);
+        check(strcmp(noticed(), "service 8080/udp at dns:9 answers again;") == 0);
+        check_equal(session(7, IPC_REASON_REFUSED, 0), 13);
+        check_equal(session(8, IPC_REASON_DONE, 0), 11);
+        finish();
+}
+
 TEST(connections_stay_when_their_service_goes_elsewhere)
 {
         begin((uint8_t[]){ GOOD_HOST }, 1);

@@ -220,7 +220,8 @@ static void connected(struct arrival *arrival)
         struct ipc_channel_ready ready = { .channel = arrival->number, .idle_ms = arrival->service->idle_ms };
         int fd = stop_trying(arrival), r;
 
-        service_works(arrival, true);
+        if (arrival->protocol == IPC_TCP)       /* of datagrams it says nothing yet */
+                service_works(arrival, true);
         stop_pending(arrival);
         r = worker_send(arrivals->swarm, IPC_CHANNEL_READY, &ready, &fd, 1);
         close(fd);
@@ -378,18 +379,41 @@ void arrivals_gone(struct arrivals *arrivals, const struct ipc_channel *gone)
                 arrival_free(arrival);
 }
 
+/* What a session of datagrams that is over tells of its service. */
+static void judge_session(const struct arrival *arrival, const struct ipc_channel_closed *closed)
+{
+        struct arrivals *arrivals = arrival->arrivals;
+        bool refused = closed->reason == IPC_REASON_REFUSED;
+        const struct ipc_forward_service *service;
+        char text[METADATA_ADDRESS_TEXT_MAX];
+        struct sockaddr_storage wide;
+        uint8_t address[16];
+
+        socket_address_ip(&arrival->remote, address);
+        if ((!refused && !closed->sent_bytes) ||
+            !services_note_session(&arrivals->services, arrival->gate_port, address, socket_address_port(&arrival->remote), !refused,
+                                   &service))
+                return;
+        socket_address_widen(&arrival->remote, &wide);
+        metadata_address_text(&wide, text);
+        worker_log(arrivals->worker, LOG_NOTICE, NULL, "service %u/udp at %s:%u%s%s", arrival->gate_port, service->host,
+                   service->service_port, refused ? ": nobody is at " : " answers again", refused ? text : "");
+}
+
 void arrivals_closed(struct arrivals *arrivals, const struct ipc_channel_closed *closed)
 {
         struct arrival *arrival = find(arrivals, closed->channel);
 
         if (!arrival || arrival->service)
                 return;         /* nothing was handed over: nothing can have ended */
+        if (arrival->protocol == IPC_UDP)
+                judge_session(arrival, closed);
         log_channel(arrivals->worker, &(struct log_channel){
                 .what = "service",
                 .gate_port = arrival->gate_port,
                 .remote = &arrival->remote,
                 .peer = arrival->peer,
-                .reason = (enum ipc_reason)closed->reason,
+                .reason = closed->reason == IPC_REASON_REFUSED ? IPC_REASON_RESET_LOCAL : (enum ipc_reason)closed->reason,
                 .sent_bytes = closed->sent_bytes,
                 .received_bytes = closed->received_bytes,
                 .duration_us = closed->duration_us,

@@ -133,12 +133,17 @@ const struct ipc_forward_service *services_pick(struct services *services, uint1
         return &list_entry(first, struct service, in_list)->what;
 }
 
+static bool same_address(const uint8_t a[16], const uint8_t b[16])
+{
+        return memcmp(a, b, 16) == 0;
+}
+
 static bool leads_to(const struct ipc_forward_service *what, const uint8_t address[16], uint16_t service_port)
 {
         if (what->service_port != service_port)
                 return false;
         for (unsigned i = 0; i < what->count; i++)
-                if (memcmp(what->address[i], address, sizeof(what->address[i])) == 0)
+                if (same_address(what->address[i], address))
                         return true;
         return what->count == 0;
 }
@@ -153,6 +158,40 @@ bool services_lead_to(const struct services *services, uint16_t gate_port, uint1
         list_for_each(at, &group->services)
                 if (leads_to(&list_entry(at, struct service, in_list)->what, address, service_port))
                         return true;
+        return false;
+}
+
+/* Behind all others. */
+static void put_last(struct ipc_forward_service *what, const uint8_t address[16])
+{
+        for (unsigned i = 0; i + 1U < what->count; i++) {
+                if (!same_address(what->address[i], address))
+                        continue;
+                memcpy(what->address[i], what->address[i + 1], 16);
+                memcpy(what->address[i + 1], address, 16);
+        }
+}
+
+bool services_note_session(struct services *services, uint16_t gate_port, const uint8_t address[16], uint16_t service_port, bool works,
+                           const struct ipc_forward_service **what_out)
+{
+        struct service_group *group = find(services, gate_port, IPC_UDP);
+
+        if (!group)
+                return false;
+        list_for_each(at, &group->services) {
+                struct service *service = list_entry(at, struct service, in_list);
+                bool news = service->down == works;
+
+                if (!service->what.count || !leads_to(&service->what, address, service_port))
+                        continue;
+                service->down = !works;
+                if (!works)
+                        put_last(&service->what, address);
+                if (news)
+                        *what_out = &service->what;
+                return news;
+        }
         return false;
 }
 

@@ -38,6 +38,11 @@ const struct ipc_forward_service *services_pick(struct services *services, uint1
 /* Notes whether a connection to @service could be made; true when that is news. One that is not configured any more is none. */
 bool services_note(struct services *services, const struct ipc_forward_service *service, bool works);
 
+/* The same of a service of datagrams, whose connections can always be made: whether somebody answered at @address. If not, the next one
+ * tries the next of its addresses first. *@what_out is the service when that is news. */
+bool services_note_session(struct services *services, uint16_t gate_port, const uint8_t address[16], uint16_t service_port, bool works,
+                           const struct ipc_forward_service **what_out);
+
 /* Whether what is @address at @service_port is still one of those. Not asked of a service whose name has no address now: it keeps what
  * it had. */
 bool services_lead_to(const struct services *services, uint16_t gate_port, uint16_t protocol, const uint8_t address[16],

@@ -115,7 +115,9 @@ static void conclude(struct channel *channel, enum ipc_reason reason)
 /* A session's local end is in order: its client's gate says no more. */
 static void on_broken(struct pump *pump)
 {
-        conclude(container_of(pump, struct channel, pump), pump->kind == PUMP_SESSION ? IPC_REASON_DONE : IPC_REASON_RESET_LOCAL);
+        enum ipc_reason reason = pump->refused ? IPC_REASON_REFUSED : IPC_REASON_RESET_LOCAL;
+
+        conclude(container_of(pump, struct channel, pump), pump->kind == PUMP_SESSION ? IPC_REASON_DONE : reason);
 }
 
 /* A service that has not answered is given less time to begin: who asked it may not be there. */

@@ -46,6 +46,7 @@ struct pump {
         bool write_ended;       /* the peer's end was passed on as our FIN */
         size_t usual_bytes;     /* of the largest of the last datagrams read */
         usec_t last_us;         /* when a datagram last went either way */
+        bool refused;           /* nobody is at the port that its datagrams go to, the kernel heard */
 };
 
 /* @broken is called, last thing, when a local connection failed or a session ended: its channel has been aborted and its socket

@@ -49,6 +49,8 @@ bool pump_datagrams_out(struct pump *pump)
                 ipc_session_put(&batch, i, (struct iovec){ room->buffer + (size_t)i * NODE_DATAGRAM_MAX, NODE_DATAGRAM_MAX });
         count = recvmmsg(pump->fd, batch.message, size, MSG_DONTWAIT, NULL);
         if (count < 0)
+                pump->refused = errno == ECONNREFUSED;
+        if (count < 0)
                 return errno == EINTR || errno == EAGAIN || (is_marked(pump) && ipc_session_goes_on(errno));
         found = ipc_session_collect(&batch, (size_t)count, datagrams, &ended);
         note(pump, datagrams, found);
@@ -93,6 +95,7 @@ bool pump_datagrams_in(struct pump *pump)
                 } else if (sent < 0 && concerns_datagram(errno)) {
                         node_datagrams_done(room->node, pump->channel, 1, room->now);
                 } else if (sent < 0 && errno != EINTR) {
+                        pump->refused = errno == ECONNREFUSED;
                         return false;
                 }
         }
