@@ -8,7 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Folder -> folders whose headers it may include (its own is always allowed).
-STACK = ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat', 'peer', 'swarm', 'tunnel', 'node']
+STACK = ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat', 'relay', 'peer', 'swarm', 'tunnel', 'node']
 MAY = {
     'ipc': [],
     'conf': [],
@@ -29,10 +29,11 @@ BELOW = {
     'rpc': ['wire'],
     'dht': ['wire', 'rpc'],
     'nat': ['wire'],
-    'peer': ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat'],
+    'relay': ['wire'],
+    'peer': ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat', 'relay'],
     'tunnel': ['wire', 'peer'],
     'swarm': ['wire', 'dht', 'peer'],
-    'node': ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat', 'peer', 'swarm', 'tunnel'],
+    'node': ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat', 'relay', 'peer', 'swarm', 'tunnel'],
 }
 for name, below in BELOW.items():
     MAY['worker/swarm/' + name] = ['worker/base'] + ['worker/swarm/' + other for other in below]

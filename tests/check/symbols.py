@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-STACK = ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat', 'peer', 'swarm', 'tunnel', 'node']
+STACK = ['wire', 'noise', 'secret', 'udx', 'rpc', 'dht', 'nat', 'relay', 'peer', 'swarm', 'tunnel', 'node']
 
 ALLOWED = re.compile(r'''^(
     malloc|calloc|realloc|free|reallocarray|aligned_alloc

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a blind relay knows: who waits for whom (connect.md 7.6; npm blind-relay 1.6 index.js Server). Two halves that name one token
+ * are a pair, whose streams its owner joins; the relay learns nothing else of either. */
+#ifndef HG_RELAY_PAIRING_H
+#define HG_RELAY_PAIRING_H
+
+#include "random.h"
+#include "relay_channel.h"
+#include "usec.h"
+
+struct relay_pairing;
+struct relay_session;
+struct relay_pair;
+
+/* All 0: the defaults. The original has no limits. */
+struct relay_limits {
+        unsigned sessions, pairs;       /* in all; a pair counts from its first half on */
+        unsigned per_session;           /* halves of one session */
+};
+
+enum {
+        RELAY_SESSIONS_MAX = 1024,
+        RELAY_PAIRS_MAX = 512,
+        RELAY_PER_SESSION_MAX = 8,      /* hyperdht makes a session for each */
+};
+
+#define RELAY_HALF_US SECONDS(30)       /* a half waits so long for the other: peers give up after RELAY_PATIENCE_US */
+
+/* NULL: no memory. @random is used at once. */
+struct relay_pairing *relay_pairing_new(const struct relay_limits *limits, const struct random *random);
+
+/* With its sessions and pairs; nothing is told. NULL is fine. */
+void relay_pairing_free(struct relay_pairing *pairing);
+void relay_pairing_set_limits(struct relay_pairing *pairing, const struct relay_limits *limits);
+
+/* A peer with public @key has connected. @context: its connection. NULL: no memory, or there are enough. */
+struct relay_session *relay_session_new(struct relay_pairing *pairing, const uint8_t key[RELAY_KEY_BYTES], void *context);
+
+/* Its connection is gone: its halves are forgotten, its pairs are over. NULL is fine. */
+void relay_session_free(struct relay_session *session);
+
+/* A message of its connection's. False: the peer has closed its channel or talks nonsense; its connection is to be ended. */
+bool relay_session_take(struct relay_session *session, const void *bytes, size_t len, usec_t now_us);
+
+/* The next frame to send, by the connection with @context; false: none now. */
+bool relay_pairing_frame(struct relay_pairing *pairing, void **context_out, uint8_t out[RELAY_FRAME_MAX], size_t *len_out);
+
+enum relay_event_kind {
+        RELAY_PAIR_MADE,                /* streams are to be joined: relay_pair_join() or relay_pair_drop() at once */
+        RELAY_PAIR_OVER,                /* @joint is to be taken apart; nothing follows */
+};
+
+/* The half with initiator 0 comes first, in all arrays. */
+struct relay_event {
+        enum relay_event_kind kind;
+        struct relay_pair *pair;
+        void *joint;                    /* over: as given to relay_pair_join() */
+        uint32_t stream_ids[2];         /* made: how the peers call their ends */
+};
+
+/* Drained until false. */
+bool relay_pairing_event(struct relay_pairing *pairing, struct relay_event *out);
+
+/* Both peers are told the relay's streams, the first half first. */
+void relay_pair_join(struct relay_pair *pair, void *joint, const uint32_t relay_ids[2]);
+
+/* Nobody is told anything: they give up by themselves. */
+void relay_pair_drop(struct relay_pair *pair);
+
+void relay_pairing_advance(struct relay_pairing *pairing, usec_t now_us);
+usec_t relay_pairing_deadline(const struct relay_pairing *pairing);
+
+struct relay_stats {
+        size_t sessions, waiting, pairs;
+        uint64_t made, expired, cancelled, limited, malformed;
+};
+
+void relay_pairing_stats(const struct relay_pairing *pairing, struct relay_stats *out);
+
+#endif
