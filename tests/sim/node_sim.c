@@ -44,9 +44,11 @@ static void send_datagram(struct node_sim_host *host, const struct datagram *out
                 len += out->iov[i].iov_len;
         }
         assert(len == out->len && len && segment <= 1472);
+        if (host->endpoints[out->socket] == UINT_MAX)
+                return;
         for (size_t at = 0; at < len; at += segment)
-                net_send(host->sim->net, host->endpoints[out->socket], &out->remote, flat + at,
-                         len - at < segment ? len - at : segment);
+                (out->ttl ? net_send_short : net_send)(host->sim->net, host->endpoints[out->socket], &out->remote, flat + at,
+                                                       len - at < segment ? len - at : segment);
 }
 
 static void transmit(struct node_sim_host *host)
@@ -118,6 +120,30 @@ static void open_socket(struct node_sim_host *host, unsigned number, uint16_t po
         assert(sim->sockets && endpoint == sim->socket_count);
         sim->sockets[sim->socket_count++] = (struct node_sim_socket){ host, number };
         host->endpoints[number] = endpoint;
+}
+
+void node_sim_add_sockets(struct node_sim_host *host, size_t count)
+{
+        struct now now = node_sim_now(host->sim);
+
+        for (unsigned number = NODE_SIM_SOCKETS; number < NODE_SIM_SOCKETS_MAX && count; number++) {
+                if (host->endpoints[number] != UINT_MAX)
+                        continue;
+                open_socket(host, number, host->next_port++);
+                host->socket_count++;
+                count--;
+                node_add_socket(host->node, number, &now);
+        }
+        if (count)
+                node_no_sockets(host->node, &now);
+        node_sim_touch(host);
+}
+
+void node_sim_close_socket(struct node_sim_host *host, unsigned number)
+{
+        net_endpoint_remove(host->sim->net, host->endpoints[number]);
+        host->endpoints[number] = UINT_MAX;
+        host->socket_count--;
 }
 
 static void feed(struct node_sim *sim, const struct net_packet *first, uint8_t *batch, size_t len)
@@ -262,6 +288,7 @@ struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *
         *host = (struct node_sim_host){ .sim = sim, .random = net_random(sim->net), .addr = next_addr(sim, nat), .nat = nat };
         for (size_t i = NODE_SIM_SOCKETS; i < NODE_SIM_SOCKETS_MAX; i++)
                 host->endpoints[i] = UINT_MAX;
+        host->next_port = 50000;
         if (!sim->host_count++)
                 sim->bootstrap = host->addr;
         open_socket(host, NODE_SIM_SERVER, host->addr.port);
@@ -373,6 +400,9 @@ void node_sim_kill(struct node_sim_host *host)
 {
         node_free(host->node);
         host->node = NULL;
+        for (unsigned number = NODE_SIM_SOCKETS; number < NODE_SIM_SOCKETS_MAX; number++)
+                if (host->endpoints[number] != UINT_MAX)
+                        node_sim_close_socket(host, number);
         host->sim->due_us[host - host->sim->hosts] = USEC_NEVER;
         forget_channels(host);
         host->peer_count = 0;

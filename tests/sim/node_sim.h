@@ -73,6 +73,8 @@ struct node_sim_host {
         struct addr addr;
         struct net_nat *nat;            /* in front of it; NULL: it is on the public network */
         unsigned endpoints[NODE_SIM_SOCKETS_MAX];       /* by socket; UINT_MAX: closed */
+        size_t socket_count;            /* open ones beside the first two */
+        uint16_t next_port;
         const struct random *random;
         bool stopped;                   /* its process gets no turn, and what comes is lost */
         usec_t say_us;                  /* when its channels say more; USEC_NEVER: they wait for the node */

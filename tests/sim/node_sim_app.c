@@ -319,6 +319,12 @@ void node_sim_app_event(struct node_sim_host *host, const struct node_event *eve
         case NODE_CHANNEL_ARRIVED:
                 on_arrived(host, event);
                 break;
+        case NODE_SOCKETS_WANTED:
+                node_sim_add_sockets(host, event->count);
+                break;
+        case NODE_SOCKET_DONE:
+                node_sim_close_socket(host, event->socket);
+                break;
         case NODE_LEFT:
                 host->left_us = net_now(host->sim->net);
                 break;

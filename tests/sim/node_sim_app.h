@@ -17,4 +17,8 @@ struct node_sim_peer *node_sim_app_peer(struct node_sim_host *host, enum node_ro
 struct now node_sim_now(const struct node_sim *sim);
 void node_sim_touch(struct node_sim_host *host);
 
+/* What the supervisor does about sockets. */
+void node_sim_add_sockets(struct node_sim_host *host, size_t count);
+void node_sim_close_socket(struct node_sim_host *host, unsigned number);
+
 #endif

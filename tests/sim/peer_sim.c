@@ -64,6 +64,7 @@ struct peer_sim_node *peer_sim_add(struct peer_sim *sim, const struct addr *addr
         assert(sim->node_count < PEER_SIM_NODES);
         *node = (struct peer_sim_node){ .sim = sim, .index = sim->node_count++, .addr = *addr, .seen = *addr, .admits = true };
         node->trusts = true;
+        node->sighted = 2;
         node->socket = net_endpoint_add(sim->net, addr);
         node->mux = udx_mux_new(random);
         node->dht = peer_sim_dht_new(node);
@@ -295,6 +296,16 @@ static void send_run(struct peer_sim_node *node, const struct udx_send *out)
         node->udx_out += out->segments;
 }
 
+static void send_probes(struct peer_sim_node *node)
+{
+        struct peer_probe probe;
+
+        while (peer_transmit(node->set, &probe)) {
+                note_sent(node, &probe.to);
+                (probe.short_lived ? net_send_short : net_send)(node->sim->net, node->socket, &probe.to, "", 1);
+        }
+}
+
 static bool drain(struct peer_sim_node *node, const struct now *now)
 {
         struct peer_event event;
@@ -329,6 +340,7 @@ static void settle(struct peer_sim_node *node)
         }
         while (drain(node, &now))
                 ;
+        send_probes(node);
         while (udx_mux_transmit(node->mux, &out, now.mono_us))
                 send_run(node, &out);
         assert(peer_deadline(node->set) > now.mono_us);
@@ -363,6 +375,12 @@ static void receive(struct peer_sim *sim)
                         node++;
                 if (!lets_in(node, &packet.from))
                         continue;
+                if (packet.len == 1) {
+                        struct now now = peer_sim_now(sim);
+
+                        peer_receive_probe(node->set, node->socket, &packet.from, &now);
+                        continue;
+                }
                 node->udx_in++;
                 udx_mux_receive(node->mux, node->socket, &packet.from, packet.bytes, packet.len, net_now(sim->net));
         }

@@ -62,6 +62,7 @@ struct peer_sim_node {
         struct addr addr;               /* where it is on the network */
         struct addr seen;               /* as others see it: @addr, or something of a NAT before it that nobody passes */
         struct addr forward;            /* where it would pass on handshakes for whoever it dials; port 0: it would not */
+        uint8_t sighted;                /* by so many nodes; at first by enough for it to know its NAT */
         bool open;                      /* it knows that it is reachable */
         bool filtered;                  /* a firewall before it lets only those in who were sent to before */
         struct addr sent_to[64];

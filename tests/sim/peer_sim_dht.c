@@ -129,7 +129,8 @@ bool dht_event(struct dht *dht, struct dht_event *out)
         memcpy(dht->noise, letter->noise, letter->event.noise_len);
         out->noise = dht->noise;
         letter_free(letter);
-        if (out->kind == DHT_HANDSHAKE_ANSWERED || out->kind == DHT_HANDSHAKE_FAILED)
+        if (out->kind == DHT_HANDSHAKE_ANSWERED || out->kind == DHT_HANDSHAKE_FAILED || out->kind == DHT_PUNCH_ANSWERED ||
+            out->kind == DHT_PUNCH_FAILED)
                 forget_handshake(out->handshake);
         if (out->kind == DHT_QUERY_DONE) {
                 list_remove(&out->query->all);
@@ -403,6 +404,77 @@ void dht_handshake_reply(struct dht *dht, const struct dht_inbound *inbound, con
         if (handshake->behaviour == PEER_SIM_FORGING)
                 bytes[len / 2] ^= 1;
         answer(handshake, bytes, len);
+}
+
+/* --- Punches --- */
+
+/* Other nodes see everybody where all do. */
+size_t dht_sightings(const struct dht *dht, struct dht_sighting out[DHT_SIGHTINGS_MAX])
+{
+        for (uint8_t i = 0; i < dht->node->sighted; i++)
+                out[i] = (struct dht_sighting){ .witness = { .ip = { 198, 51, 98, i }, .port = 49737 }, .seen = dht->node->seen };
+        return dht->node->sighted;
+}
+
+bool dht_listener_is_relay(const struct dht_listener *listener, const struct addr *addr)
+{
+        const struct peer_sim_entry *entry = &listener->dht->node->entry;
+
+        for (size_t i = 0; i < entry->relay_count; i++)
+                if (addr_equal(&entry->relays[i], addr))
+                        return true;
+        return false;
+}
+
+/* Dead relays carry nothing; what the others do to handshakes they don't do to punches. */
+struct dht_handshake *dht_punch_send(struct dht *dht, const struct dht_punch_spec *spec, const struct now *now)
+{
+        struct peer_sim *sim = dht->node->sim;
+        struct dht_handshake *handshake = calloc(1, sizeof(*handshake));
+        struct dht_listener *listener = listener_of(sim, spec->target);
+        struct dht_event event = { .kind = DHT_PUNCH, .punch_id = spec->id };
+        struct dht_event failed = {
+                .kind = DHT_PUNCH_FAILED, .context = spec->context, .handshake = handshake, .from = spec->relay, .timed_out = true,
+        };
+
+        assert(handshake);
+        *handshake = (struct dht_handshake){ .client = dht, .relay = spec->relay, .context = spec->context, .tid = ++sim->last_tid };
+        handshake->next = sim->handshakes;
+        sim->handshakes = handshake;
+        if (listener)
+                choose_relay(handshake, listener->dht->node);
+        if (!listener || handshake->behaviour == PEER_SIM_DEAD) {
+                handshake->over = true;
+                post(dht, SECONDS(4), &failed, NULL, 0);
+                return handshake;
+        }
+        handshake->server = listener->dht;
+        event.context = listener->context;
+        event.listener = listener;
+        event.inbound = (struct dht_inbound){
+                .socket = listener->dht->node->socket, .tid = handshake->tid, .mode = DHT_FROM_RELAY, .from = spec->relay,
+                .client = dht->node->seen, .to = listener->dht->node->seen,
+        };
+        memcpy(event.inbound.target, listener->target, DHT_TARGET_BYTES);
+        post(listener->dht, sim->relay_us, &event, spec->payload, spec->len);
+        return handshake;
+}
+
+void dht_punch_reply(struct dht *dht, const struct dht_inbound *inbound, const void *payload, size_t len)
+{
+        struct dht_handshake *handshake = dht->node->sim->handshakes;
+        struct dht_event event = { .kind = DHT_PUNCH_ANSWERED, .server = dht->node->seen };
+
+        while (handshake && handshake->tid != inbound->tid)
+                handshake = handshake->next;
+        if (!handshake || handshake->over)
+                return;
+        handshake->over = true;
+        event.context = handshake->context;
+        event.handshake = handshake;
+        event.from = handshake->relay;
+        event.to = handshake->client->node->seen;
+        post(handshake->client, dht->node->sim->relay_us, &event, payload, len);
 }
 
 void peer_sim_dht_knock(struct dht *dht, const struct dht_inbound *inbound, const void *noise, size_t len)

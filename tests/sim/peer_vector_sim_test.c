@@ -86,6 +86,7 @@ static struct peer_sim_node *node_of(struct peer_sim *sim, json_t *session, cons
         firewalled = vector_true(addresses, path);
         node = peer_sim_add(sim, firewalled ? &client_socket : &server_socket);
         node->open = !firewalled;
+        node->sighted = 0;              /* no original tells what it knows of its NAT in a handshake */
         script->stream_id = (uint32_t)vector_number(sent, "payload.udx.id");
         script->random = (struct random){ .fill = script_fill, .context = script };
         peer_set_free(node->set);
@@ -150,7 +151,7 @@ TEST(peer_vector_client_on_the_same_host)
         check_equal(sim->node[0].sent_to_count, 1);     /* on its way to the socket the server announced from */
         check(addr_equal(&sim->node[0].sent_to[0], &sim->node[1].addr));
         peer_sim_run(sim, SECONDS(20));
-        check_equal(sim->node[0].failure, PEER_NEEDS_PUNCH);
+        check_equal(sim->node[0].failure, PEER_PUNCH_UNANSWERED);
 }
 
 TEST(peer_vector_client_that_is_open_waits_to_be_called)
@@ -215,22 +216,13 @@ TEST(peer_vector_server_that_is_open_says_the_same)
         check_bytes(payload, expected, len);
 }
 
-/* The same but for the offer to punch, without which the captured client comes by itself. */
-TEST(peer_vector_server_on_the_same_host)
+/* Down to the offer to punch. */
+TEST(peer_vector_server_on_the_same_host_says_the_same)
 {
-        uint8_t bytes[DHT_NOISE_MAX], captured[DHT_NOISE_MAX];
-        size_t len = play_server("same-host-shortcut", bytes);
-        size_t captured_len = vector_bytes(event_of(scenario("same-host-shortcut"), "noise-send", "server"), "payload_hex",
-                                           captured, sizeof(captured));
-        struct reader ours = reader_over(bytes, len), theirs = reader_over(captured, captured_len);
-        struct noise_payload payload, expected;
+        uint8_t payload[DHT_NOISE_MAX], expected[DHT_NOISE_MAX];
+        size_t len = play_server("same-host-shortcut", payload);
 
-        check(noise_payload_read(&ours, &payload) && noise_payload_read(&theirs, &expected));
-        check(expected.has_holepunch && !payload.has_holepunch);
-        check_equal(payload.firewall, expected.firewall);
-        check_equal(payload.udx_id, expected.udx_id);
-        check_equal(payload.address_count, 1);
-        check(addr_equal(&payload.addresses[0], &expected.addresses[0]));
-        check_equal(payload.relay_address_count, 3);
-        check_bytes(payload.relay_addresses, expected.relay_addresses, 3 * sizeof(struct addr));
+        check_equal(len, vector_bytes(event_of(scenario("same-host-shortcut"), "noise-send", "server"), "payload_hex", expected,
+                                      sizeof(expected)));
+        check_bytes(payload, expected, len);
 }

@@ -111,6 +111,7 @@ static void (*const answered[DHT_ASKS])(struct dht *dht, const struct rpc_event 
         [DHT_ASK_PROBE] = dht_probe_answered,
         [DHT_ASK_RELAY] = dht_listener_answered,
         [DHT_ASK_HANDSHAKE] = dht_handshake_answered,
+        [DHT_ASK_PUNCH] = dht_punch_answered,
 };
 
 static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const struct now *now)
@@ -119,8 +120,10 @@ static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const s
                 dht_serve(dht, event, now);
                 return;
         }
-        if (event->kind == RPC_RESPONSE)
+        if (event->kind == RPC_RESPONSE) {
+                dht_sighting_note(dht, event);
                 dht_upkeep_heard(dht, event, now);
+        }
         assert(event->request_kind < DHT_ASKS);
         answered[event->request_kind](dht, event, now);
         if (event->kind == RPC_RESPONSE) {

@@ -24,6 +24,7 @@ enum {
         DHT_NOISE_MAX = 1024,           /* longer handshake messages are dropped unread */
         DHT_PEER_RELAYS_MAX = 8,        /* relay addresses of a record we look at */
         DHT_KNOWN_MAX = 64,             /* nodes to begin with, beside bootstrap nodes */
+        DHT_SIGHTINGS_MAX = 16,
 };
 
 struct dht;
@@ -158,6 +159,26 @@ struct dht_handshake *dht_handshake_send(struct dht *dht, const struct addr *rel
         __attribute__((warn_unused_result));
 void dht_handshake_cancel(struct dht *dht, struct dht_handshake *handshake);
 
+/* --- Hole punching: PEER_HOLEPUNCH, sealed from one end to the other --- */
+
+struct dht_punch_spec {
+        struct addr relay;              /* who carries it */
+        struct addr server;             /* and where to: the server, as that relay sees it */
+        const uint8_t *target;
+        uint64_t id;                    /* by which the server knows the handshake it belongs to */
+        const void *payload;            /* copied */
+        size_t len;
+        void *context;
+};
+
+/* Carries a payload to a server and its answer back. Ends in one DHT_PUNCH_ANSWERED or DHT_PUNCH_FAILED, then the handle is gone;
+ * dht_handshake_cancel() before. NULL: no memory. */
+struct dht_handshake *dht_punch_send(struct dht *dht, const struct dht_punch_spec *spec, const struct now *now)
+        __attribute__((warn_unused_result));
+
+/* Answers DHT_PUNCH, from the socket that @inbound names: where that socket is, the client's relay tells it. */
+void dht_punch_reply(struct dht *dht, const struct dht_inbound *inbound, const void *payload, size_t len);
+
 /* --- Events --- */
 
 enum dht_event_kind {
@@ -171,6 +192,9 @@ enum dht_event_kind {
         DHT_HANDSHAKE,                  /* listener; inbound, noise: answer with dht_handshake_reply(), or not at all */
         DHT_HANDSHAKE_ANSWERED,         /* handshake; from: the relay; server, relayed, to, noise */
         DHT_HANDSHAKE_FAILED,           /* handshake; from: the relay; timed_out, or it knows no such server */
+        DHT_PUNCH,                      /* listener; inbound (relayed), punch_id, noise: the payload */
+        DHT_PUNCH_ANSWERED,             /* handshake; from: the relay; server, to, noise: the payload */
+        DHT_PUNCH_FAILED,               /* handshake; from: the relay; timed_out, or the answer was none */
 };
 
 struct dht_event {
@@ -190,6 +214,7 @@ struct dht_event {
         unsigned accepted;              /* (un)announce: nodes that took the record (out) */
         unsigned hops;                  /* nodes on the way to the nearest one, itself included */
         struct dht_inbound inbound;
+        uint64_t punch_id;
         struct addr server;             /* the server, as its relay sees it, or the relay itself */
         bool relayed;                   /* false: @from is the server */
         bool timed_out;
@@ -210,6 +235,14 @@ bool dht_open_addr(const struct dht *dht, struct addr *out);
 
 /* The socket requests leave by and relays know us by. */
 uint32_t dht_socket(const struct dht *dht);
+
+/* What an answer said about that socket's address. */
+struct dht_sighting {
+        struct addr witness, seen;
+};
+
+/* The last ones, latest last, without what the same witness just said again; returns how many. */
+size_t dht_sightings(const struct dht *dht, struct dht_sighting out[DHT_SIGHTINGS_MAX]);
 
 struct dht_stats {
         size_t nodes;                   /* in the routing table */

@@ -98,22 +98,21 @@ void dht_handshake_reply(struct dht *dht, const struct dht_inbound *inbound, con
 
 /* --- Of our own --- */
 
-struct dht_handshake *dht_handshake_send(struct dht *dht, const struct addr *relay_addr, const uint8_t target[DHT_TARGET_BYTES],
-                                         const void *noise, size_t len, void *context, const struct now *now)
+struct dht_handshake *dht_handshake_start(struct dht *dht, const struct rpc_request_spec *spec, enum dht_event_kind failed,
+                                          void *context, const struct now *now)
 {
         struct dht_handshake *handshake = calloc(1, sizeof(*handshake));
-        struct carried value = carry(&(struct dht_carrier){ .mode = DHT_FROM_CLIENT, .noise = noise, .noise_len = len });
-        struct rpc_request_spec spec = {
-                .to = *relay_addr, .command = DHT_PEER_HANDSHAKE, .target = target, .value = value.bytes, .value_len = value.len,
-                .retries = RPC_RETRIES, .urgent = true, .kind = DHT_ASK_HANDSHAKE, .context = handshake,
-        };
+        struct rpc_request_spec full = *spec;
 
         if (!handshake)
                 return NULL;
+        full.retries = RPC_RETRIES;
+        full.urgent = true;
+        full.context = handshake;
         list_init(&handshake->entry);
         handshake->context = context;
-        handshake->done = dht_news_new(DHT_HANDSHAKE_FAILED, context, NULL, 0);
-        handshake->request = handshake->done && value.len ? rpc_request(dht->rpc, &spec, now->mono_us) : NULL;
+        handshake->done = dht_news_new(failed, context, NULL, 0);
+        handshake->request = handshake->done && spec->value_len ? rpc_request(dht->rpc, &full, now->mono_us) : NULL;
         if (!handshake->request) {
                 free(handshake->done);
                 free(handshake);
@@ -122,6 +121,18 @@ struct dht_handshake *dht_handshake_send(struct dht *dht, const struct addr *rel
         handshake->done->event.handshake = handshake;
         list_push_back(&dht->handshakes, &handshake->entry);
         return handshake;
+}
+
+struct dht_handshake *dht_handshake_send(struct dht *dht, const struct addr *relay_addr, const uint8_t target[DHT_TARGET_BYTES],
+                                         const void *noise, size_t len, void *context, const struct now *now)
+{
+        struct carried value = carry(&(struct dht_carrier){ .mode = DHT_FROM_CLIENT, .noise = noise, .noise_len = len });
+        struct rpc_request_spec spec = {
+                .to = *relay_addr, .command = DHT_PEER_HANDSHAKE, .target = target, .value = value.bytes, .value_len = value.len,
+                .kind = DHT_ASK_HANDSHAKE,
+        };
+
+        return dht_handshake_start(dht, &spec, DHT_HANDSHAKE_FAILED, context, now);
 }
 
 static bool is_reply(const struct rpc_event *event, struct dht_carrier *out)
@@ -145,16 +156,12 @@ static struct dht_news *news_answered(struct dht_handshake *handshake, const str
         return news;
 }
 
-void dht_handshake_answered(struct dht *dht, const struct rpc_event *event, const struct now *now)
+/* @news: what came of it, or NULL. */
+void dht_handshake_end(struct dht *dht, const struct rpc_event *event, struct dht_news *news)
 {
         struct dht_handshake *handshake = event->context;
-        struct dht_carrier carrier;
-        struct dht_news *news;
 
-        if (event->kind == RPC_SLOW)
-                return;
         handshake->request = NULL;
-        news = is_reply(event, &carrier) ? news_answered(handshake, event, &carrier) : NULL;
         if (news) {
                 free(handshake->done);
         } else {
@@ -165,6 +172,14 @@ void dht_handshake_answered(struct dht *dht, const struct rpc_event *event, cons
         news->event.handshake = handshake;
         news->event.from = event->from;
         dht_news_push(dht, news);
+}
+
+void dht_handshake_answered(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        struct dht_carrier carrier;
+
+        if (event->kind != RPC_SLOW)
+                dht_handshake_end(dht, event, is_reply(event, &carrier) ? news_answered(event->context, event, &carrier) : NULL);
 }
 
 void dht_handshake_cancel(struct dht *dht, struct dht_handshake *handshake)

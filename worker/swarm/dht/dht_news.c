@@ -68,6 +68,8 @@ static void forget_handle(struct dht *dht, const struct dht_event *event)
                 break;
         case DHT_HANDSHAKE_ANSWERED:
         case DHT_HANDSHAKE_FAILED:
+        case DHT_PUNCH_ANSWERED:
+        case DHT_PUNCH_FAILED:
                 list_remove(&event->handshake->entry);
                 free(event->handshake);
                 break;

@@ -8,6 +8,7 @@
 #include "dht_carrier.h"
 #include "dht_id.h"
 #include "dht_passage.h"
+#include "dht_punch.h"
 #include "dht_record.h"
 #include "dht_sampler.h"
 #include "dht_store.h"
@@ -39,6 +40,7 @@ enum dht_ask {
         DHT_ASK_PROBE,          /* none: found by its request */
         DHT_ASK_RELAY,          /* the listener */
         DHT_ASK_HANDSHAKE,      /* the handshake */
+        DHT_ASK_PUNCH,          /* the handshake, too */
         DHT_ASKS
 };
 
@@ -243,8 +245,9 @@ void dht_slot_keep(struct dht *dht, struct dht_listener *listener, struct dht_sl
 void dht_slot_withdraw(struct dht *dht, struct dht_listener *listener, struct dht_slot *slot, const struct now *now);
 void dht_slot_clear(struct dht *dht, struct dht_slot *slot);
 
-/* --- Handshakes --- */
+/* --- Handshakes, and the punches that may follow --- */
 
+/* A message of either kind on its way to a server. */
 struct dht_handshake {
         struct list entry;              /* dht->handshakes */
         void *context;
@@ -254,10 +257,16 @@ struct dht_handshake {
 
 void dht_handshake_answered(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_handshake_serve(struct dht *dht, const struct rpc_event *event, const struct now *now);
+struct dht_handshake *dht_handshake_start(struct dht *dht, const struct rpc_request_spec *spec, enum dht_event_kind failed,
+                                          void *context, const struct now *now);
+void dht_handshake_end(struct dht *dht, const struct rpc_event *event, struct dht_news *news);
+
+void dht_punch_answered(struct dht *dht, const struct rpc_event *event, const struct now *now);
+void dht_punch_serve(struct dht *dht, const struct rpc_event *event, const struct now *now);
 
 /* Passing on what is for somebody else's server. */
 void dht_relay_handshake(struct dht *dht, const struct rpc_event *event, const struct dht_carrier *carrier, const struct now *now);
-void dht_relay_punch(struct dht *dht, const struct rpc_event *event, const struct now *now);
+void dht_relay_punch(struct dht *dht, const struct rpc_event *event, const struct dht_punch *punch, const struct now *now);
 
 /* --- Upkeep of the table --- */
 
@@ -301,6 +310,10 @@ struct dht_upkeep {
         size_t net_next;
         uint32_t resampled;             /* tick */
 };
+
+/* What others see of the socket in use, for whoever wants to judge the NAT in front of it. */
+void dht_sighting_note(struct dht *dht, const struct rpc_event *event);
+void dht_sighting_forget(struct dht *dht);      /* another socket, or another network */
 
 void dht_upkeep_begin(struct dht *dht, const struct now *now);
 void dht_upkeep_due(struct dht *dht, struct dht_due *due, const struct now *now);
@@ -389,6 +402,8 @@ struct dht {
         struct heap dues;
         struct list queries, listeners, handshakes, pongs;
         size_t pong_count;
+        struct dht_sighting sightings[DHT_SIGHTINGS_MAX];
+        size_t sighting_count;
         struct list news;
         size_t news_count;
         struct dht_news *told;          /* the last one drained: its noise is the caller's until the next call */

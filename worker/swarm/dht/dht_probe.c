@@ -58,6 +58,7 @@ static void open_up(struct dht *dht, const struct now *now)
         dht->firewalled = false;
         dht->sampler = dht->probe.sampler;
         rpc_set_firewalled(dht->rpc, false);
+        dht_sighting_forget(dht);
         if (news)
                 dht_news_push(dht, news);
         dht_listener_network(dht, now);         /* relays know us by the other socket */

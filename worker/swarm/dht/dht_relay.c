@@ -3,8 +3,6 @@
  * so that only answers come back to them. hyperdht lib/router.js onpeerhandshake(), onpeerholepunch(). */
 #include "dht_private.h"
 
-#include "dht_punch.h"
-
 static void relay(struct dht *dht, const struct rpc_event *event, const struct addr *to, const uint8_t *value,
                   const struct writer *w, const struct now *now)
 {
@@ -140,16 +138,10 @@ static void punch_from_server(struct dht *dht, const struct rpc_event *event, co
                 answer(dht, event, &punch->peer, value, &w, now);
 }
 
-void dht_relay_punch(struct dht *dht, const struct rpc_event *event, const struct now *now)
+void dht_relay_punch(struct dht *dht, const struct rpc_event *event, const struct dht_punch *punch, const struct now *now)
 {
-        const struct rpc_message *message = &event->message;
-        struct dht_punch punch;
-
-        if (!message->target || !message->value || !dht_punch_decode(message->value, message->value_len, &punch) ||
-            punch.payload_len > DHT_NOISE_MAX)
-                return;
-        if (punch.mode == DHT_FROM_CLIENT)
-                punch_from_client(dht, event, &punch, now);
-        else if (punch.mode == DHT_FROM_SERVER)
-                punch_from_server(dht, event, &punch, now);
+        if (punch->mode == DHT_FROM_CLIENT)
+                punch_from_client(dht, event, punch, now);
+        else if (punch->mode == DHT_FROM_SERVER)
+                punch_from_server(dht, event, punch, now);
 }

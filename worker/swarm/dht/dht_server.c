@@ -295,7 +295,7 @@ static const struct service internal_services[] = {
 
 static const struct service services[] = {
         [DHT_PEER_HANDSHAKE] = { dht_handshake_serve },
-        [DHT_PEER_HOLEPUNCH] = { dht_relay_punch },
+        [DHT_PEER_HOLEPUNCH] = { dht_punch_serve },
         [DHT_COMMAND_FIND_PEER] = { serve_find_peer, true },
         [DHT_COMMAND_LOOKUP] = { serve_lookup, true },
         [DHT_COMMAND_ANNOUNCE] = { serve_announce, true },

@@ -25,6 +25,7 @@ void dht_standing_lose(struct dht *dht)
         dht->firewalled = true;
         dht->probe.reached = 0;
         rpc_set_firewalled(dht->rpc, true);
+        dht_sighting_forget(dht);
 }
 
 static bool make_stores(struct dht *dht)

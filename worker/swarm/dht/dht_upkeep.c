@@ -314,6 +314,7 @@ static void wake(struct dht *dht)
         upkeep->sampled_count = 0;
         upkeep->net_next = 0;
         sample_all_anew(dht);
+        dht_sighting_forget(dht);
         dht_standing_lose(dht);
 }
 

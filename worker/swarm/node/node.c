@@ -10,6 +10,7 @@
 #include "node_state.h"
 
 _Static_assert((int)NODE_KNOWN_MAX == (int)DHT_KNOWN_MAX, "none is dropped on its way");
+_Static_assert((int)NODE_SOCKETS_MAX == (int)PEER_SOCKETS_MAX, "node.h says what peer.h does");
 
 #define RECEIVE_BYTES (4 * 1024 * 1024)
 #define SLEPT_US SECONDS(15)            /* without a turn, of which there is one in 5 s at least: swarm.md 7 */
@@ -241,7 +242,9 @@ void node_receive(struct node *node, const struct datagram *in, const struct now
                 if (at < in->len) {
                         size_t len = MIN(segment, in->len - at);
 
-                        if (dht_receive(node->dht, in->socket, &in->remote, bytes + at, len, now) != RPC_OK)
+                        if (len == 1)
+                                peer_receive_probe(node->peers, in->socket, &in->remote, now);
+                        else if (dht_receive(node->dht, in->socket, &in->remote, bytes + at, len, now) != RPC_OK)
                                 node->datagrams_dropped++;
                         at += len;
                 }
@@ -328,6 +331,15 @@ static void look_at_flying(struct node *node)
         }
 }
 
+static bool take_sockets(struct node *node, struct node_event *out)
+{
+        *out = (struct node_event){ .kind = NODE_SOCKET_DONE };
+        if (peer_socket_done(node->peers, &out->socket, &node->now))
+                return true;
+        *out = (struct node_event){ .kind = NODE_SOCKETS_WANTED, .count = peer_sockets_wanted(node->peers) };
+        return out->count > 0;
+}
+
 bool node_event(struct node *node, struct node_event *out, const struct now *now)
 {
         struct list *first;
@@ -345,9 +357,36 @@ bool node_event(struct node *node, struct node_event *out, const struct now *now
                         if (node_link_event(list_entry(first, struct node_link, in_active), out))
                                 return true;
                 } else {
-                        return take_left(node, out);
+                        return take_sockets(node, out) || take_left(node, out);
                 }
         }
+}
+
+void node_add_socket(struct node *node, uint32_t socket, const struct now *now)
+{
+        node->now = *now;
+        node->fresh = true;
+        peer_add_socket(node->peers, socket, now);
+}
+
+void node_no_sockets(struct node *node, const struct now *now)
+{
+        node->now = *now;
+        peer_no_sockets(node->peers);
+}
+
+static bool take_probe(struct node *node, struct datagram *out)
+{
+        static const uint8_t zero;
+        struct peer_probe probe;
+
+        if (!peer_transmit(node->peers, &probe))
+                return false;
+        node->iov = (struct iovec){ (uint8_t *)(uintptr_t)&zero, 1 };
+        *out = (struct datagram){ .socket = probe.socket, .remote = probe.to, .iov = &node->iov, .iov_len = 1, .len = 1,
+                                  .ttl = probe.short_lived ? PEER_SHORT_TTL : 0 };
+        node->datagrams_out++;
+        return true;
 }
 
 static bool take_dht(struct node *node, struct datagram *out)
@@ -370,7 +409,7 @@ bool node_transmit(struct node *node, struct datagram *out, const struct now *no
         node->now = *now;
         while ((first = list_first(&node->unflushed)))
                 node_link_flush(list_entry(first, struct node_link, in_unflushed));
-        if (take_dht(node, out))
+        if (take_probe(node, out) || take_dht(node, out))
                 return true;
         if (!udx_mux_transmit(node->mux, &send, now->mono_us))
                 return false;

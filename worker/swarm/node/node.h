@@ -27,6 +27,7 @@ enum {
         NODE_WRITE_MAX = 63330,         /* more than this per call is cut */
         NODE_TEXT_MAX = 253,            /* error text of a refusal: hypergate.md 2 */
         NODE_KNOWN_MAX = 64,
+        NODE_SOCKETS_MAX = 512,         /* added ones there are at a time */
         NODE_DATAGRAM_MAX = 65507,      /* bytes of one that a channel carries */
 };
 
@@ -59,6 +60,7 @@ struct datagram {
         unsigned iov_len;
         size_t len;                     /* of all iov together */
         uint16_t segment_bytes;         /* 0 or >= len: a single packet */
+        uint8_t ttl;                    /* out: hops it may live; 0: as many as usual */
 };
 
 /* 0 or -ENOMEM. @now: the node starts to act at its first node_advance(). */
@@ -92,6 +94,11 @@ void node_advance(struct node *node, const struct now *now);
 usec_t node_deadline(const struct node *node);
 bool node_transmit(struct node *node, struct datagram *out, const struct now *now);
 
+/* After NODE_SOCKETS_WANTED: another socket, bound like the server socket but at any port, under a number that no other has; and
+ * that no further ones come. Fewer than wanted, or none, do as well: some peers are reached less surely. */
+void node_add_socket(struct node *node, uint32_t socket, const struct now *now);
+void node_no_sockets(struct node *node, const struct now *now);
+
 /* The wire refused the last datagram: too large (EMSGSIZE) or gone. Loss recovery does the rest; counted. */
 void node_unsent(struct node *node, const struct datagram *out, int error);
 
@@ -109,6 +116,8 @@ enum node_event_kind {
         NODE_CHANNEL_WRITABLE,  /* node_writable() rose from zero */
         NODE_CHANNEL_CLOSED,    /* reason; the channel id is gone */
         NODE_LEFT,
+        NODE_SOCKETS_WANTED,    /* count: to get through to a peer from behind a NAT that gives each remote another port */
+        NODE_SOCKET_DONE,       /* socket: an added one is not needed any more; close it */
 };
 
 enum node_reason {
@@ -133,6 +142,8 @@ struct node_event {
         struct addr addr;
         const uint8_t *bytes;
         size_t len;
+        uint32_t socket;
+        size_t count;
 };
 
 /* Drained until false. */

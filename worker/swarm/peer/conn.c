@@ -11,6 +11,8 @@
 static_assert((int)CONN_SEAL_BYTES == SECRET_SEAL_BYTES, "conn.h says what secret.h does");
 static_assert((int)CONN_KEY_BYTES == NOISE_KEY_BYTES, "conn.h says what noise.h does");
 
+#define SOCKET_LINGER_US SECONDS(3)     /* a socket of its own stays that long, for its last packets: hyperdht's pool does so */
+
 int conn_new(struct peer_set *set, bool initiator, const uint8_t local_key[CONN_KEY_BYTES], struct conn **conn_out)
 {
         struct conn *conn = calloc(1, sizeof(*conn));
@@ -45,6 +47,8 @@ void conn_free(struct conn *conn)
         list_remove(&conn->all);
         conn->source.set->conn_count--;
         udx_stream_free(conn->stream);
+        if (conn->owns_socket)
+                peer_release_socket(conn->source.set, conn->socket, SOCKET_LINGER_US);
         if (conn->keyed)
                 secret_fini(&conn->secret);
         sodium_memzero(conn->header, sizeof(conn->header));
@@ -394,6 +398,13 @@ void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *
         out->listener = conn->listener;
         out->context = conn->listener->context;
         conn->listener = NULL;
+}
+
+/* From now on @socket is this connection's, and goes back with it. */
+void conn_own_socket(struct conn *conn, uint32_t socket)
+{
+        conn->owns_socket = true;
+        conn->socket = socket;
 }
 
 void conn_set_context(struct conn *conn, void *context)

@@ -2,17 +2,17 @@
 /* Dials and accepts peers by their public keys: where DHT, Noise, secret stream and UDX meet (connect.md; hyperdht 6.34
  * lib/connect.js, lib/server.js).
  *
- * Everything works that needs no hole punching: servers that are open or asked without a relay, clients that are (the server calls
- * them), the same host, the same LAN, and NATs that keep one mapping for all remotes where either side's packets have opened them.
- * Where these ways end, a dial fails with PEER_NEEDS_PUNCH.
+ * Servers that are open or asked without a relay are called, clients that are get called; those on the same host or the same LAN are
+ * looked for there; for all others both sides punch (nat_punch.h), and what each knows of its NAT is in the handshake already: where
+ * both are consistent, the first packet gets through, before any round of punching is over.
  *
  * Who drains what: all streams of the UDX mux are ours, and peer_event() drains its events. DHT events are drained by the caller,
  * who offers each to peer_dht_event() first; transmit of both is the caller's. A turn:
  *
- *      receive: udx_mux_receive() or dht_receive()
+ *      receive: udx_mux_receive() or dht_receive(), or peer_receive_probe() for a single byte
  *      udx_mux_advance(), dht_advance(), peer_advance()
  *      until neither has more: dht_event() -> peer_dht_event(), and what it declines to others; peer_event()
- *      dht_transmit(), udx_mux_transmit()
+ *      dht_transmit(), peer_transmit(), udx_mux_transmit()
  *
  * with peer_deadline() among the deadlines. Nothing calls back. */
 #ifndef HG_PEER_H
@@ -42,6 +42,7 @@ enum {
         PEER_SESSIONS_MAX = 256,                /* handshakes of strangers under way; the oldest gives way */
         PEER_SESSIONS_PER_HOST = 16,            /* of these from one client's host, unless it is this one */
         PEER_SESSIONS_PER_RELAY = 64,           /* and through one relay's */
+        PEER_SOCKETS_MAX = 512,                 /* beside the node's two: of one punch, and of connections they led to */
 };
 
 #define PEER_HANDSHAKE_US SECONDS(10)           /* server: from the first handshake message to the client's header */
@@ -122,7 +123,13 @@ enum peer_failure {
         PEER_INCOMPATIBLE,      /* another version, or no UDX: SERVER_INCOMPATIBLE, SERVER_ERROR */
         PEER_REFUSED,           /* it answered with an error: SERVER_ERROR */
         PEER_UNREACHED,         /* it answered, but no packet came through where one should */
-        PEER_NEEDS_PUNCH,       /* it answered, but both of us are behind NATs that only punching would open */
+        PEER_NEEDS_PUNCH,       /* it answered, but both of us are behind NATs that only punching would open, and it offers none */
+        PEER_PUNCH_UNANSWERED,  /* it offered to punch, and then said nothing more: HOLEPUNCH_ABORTED, here and below */
+        PEER_PUNCH_REFUSED,     /* it gave up, or does not punch after all: REMOTE_NOT_HOLEPUNCHING */
+        PEER_PUNCH_BUSY,        /* others were punching all the time, here or there */
+        PEER_PUNCH_UNDECIDED,   /* too few nodes to learn what one of the NATs is like: HOLEPUNCH_PROBE_TIMEOUT */
+        PEER_PUNCH_IMPOSSIBLE,  /* both NATs give each remote another port: HOLEPUNCH_DOUBLE_RANDOMIZED_NATS */
+        PEER_PUNCH_SHUT,        /* both punched, and nothing came through */
         PEER_BROKEN,            /* what came through was not the peer's */
         PEER_NO_MEMORY,
         PEER_FAILURES
@@ -132,6 +139,29 @@ enum peer_failure {
 
 /* Offers a DHT event. False: it is not ours. */
 bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const struct now *now);
+
+/* A datagram of one byte, which is neither UDX's nor the DHT's. */
+void peer_receive_probe(struct peer_set *set, uint32_t socket, const struct addr *from, const struct now *now);
+
+struct peer_probe {
+        uint32_t socket;
+        struct addr to;
+        bool short_lived;                       /* to leave with an IP TTL of PEER_SHORT_TTL: it opens our NAT, and does not arrive */
+};
+
+#define PEER_SHORT_TTL 5                        /* hyperdht lib/holepuncher.js HOLEPUNCH_TTL */
+
+/* The next datagram of one zero byte to be sent; drained until false. */
+bool peer_transmit(struct peer_set *set, struct peer_probe *out);
+
+/* Asked for once a turn: how many more sockets would help; 0: none, or they were asked for already. And one that was added and is not
+ * needed any more; false: none is. */
+size_t peer_sockets_wanted(struct peer_set *set);
+bool peer_socket_done(struct peer_set *set, uint32_t *socket_out, const struct now *now);
+
+/* Such a socket, of any port, under a number that is used nowhere; and that no further ones come: fewer do as well. */
+void peer_add_socket(struct peer_set *set, uint32_t socket, const struct now *now);
+void peer_no_sockets(struct peer_set *set);
 
 void peer_advance(struct peer_set *set, const struct now *now);
 usec_t peer_deadline(const struct peer_set *set);       /* on now.mono_us */

@@ -15,7 +15,9 @@ enum {
 #define LISTED_FIRST_US MSEC(500)       /* the relays we know have that long before the network is searched */
 #define FIND_US SECONDS(30)             /* all of the search; it ends by itself before */
 #define WAY_US MSEC(150)                /* an address has that long before the next is tried */
+#define SLOW_WAY_US SECONDS(1)          /* once each was tried twice */
 #define BLIND_US SECONDS(5)             /* where only luck gets through */
+#define AFTER_PUNCH_US SECONDS(3)       /* what is on its way when a punch is given up may still arrive */
 
 enum dial_event {
         DIAL_ANSWERED,          /* there are addresses to try */
@@ -93,13 +95,17 @@ static void stop_finding(struct peer_dial *dial, const struct now *now)
 
 static void take_way(struct peer_dial *dial, const struct now *now)
 {
+        bool guess = !dial->called && (dial->way_count > 1 || (dial->punch && !dial->certain));
+
+        dial->way_us = USEC_NEVER;
+        if (!dial->way_count)
+                return;
         conn_reach(dial->conn, &dial->ways[dial->way], now->mono_us);
-        if (dial->way_count > 1) {
+        if (guess) {
                 conn_probe(dial->conn);         /* our header follows to the one that answers */
-                dial->way_us = now->mono_us + WAY_US;
+                dial->way_us = now->mono_us + (++dial->way_tries <= 2 * dial->way_count ? WAY_US : SLOW_WAY_US);
         } else {
                 conn_greet(dial->conn);
-                dial->way_us = USEC_NEVER;
         }
 }
 
@@ -110,8 +116,15 @@ static void enter_reaching(struct peer_dial *dial, const struct now *now)
         take_way(dial, now);
 }
 
+static void end_punch(struct peer_dial *dial, struct conn *met)
+{
+        peer_punch_free(dial->punch, met);
+        dial->punch = NULL;
+}
+
 static void enter_up(struct peer_dial *dial)
 {
+        end_punch(dial, dial->conn);
         dial->limit_us = dial->way_us = USEC_NEVER;
         dial->source.set->stats.dials_connected++;
 }
@@ -120,6 +133,7 @@ static void enter_over(struct peer_dial *dial, const struct now *now)
 {
         stop_finding(dial, now);
         dial->limit_us = dial->way_us = USEC_NEVER;
+        end_punch(dial, NULL);
         conn_free(dial->conn);
         dial->conn = NULL;
         dial->source.set->stats.dials_failed[dial->failure]++;
@@ -249,6 +263,18 @@ static void add_near_ways(struct peer_dial *dial, const struct noise_payload *pa
                 add_way(dial, set->server_socket, &theirs[i]);
 }
 
+static bool offers_punch(const struct noise_payload *payload)
+{
+        return payload->has_holepunch && payload->relay_count > 0;
+}
+
+/* The server knows its NAT, as those of ours tell before any round of punching: then it has opened it for us before its answer left.
+ * To knock at one that is not open yet would spoil it with some routers. */
+static bool is_expecting(const struct noise_payload *payload)
+{
+        return !offers_punch(payload) || payload->firewall != NOISE_FIREWALL_UNKNOWN;
+}
+
 /* Where to try, and what to think when that leads nowhere. Who told the server to be open is called besides; hyperdht only
  * waits for that. */
 static void plan(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload)
@@ -260,6 +286,7 @@ static void plan(struct peer_dial *dial, const struct dht_event *event, const st
         dial->failure = PEER_UNREACHED;
         if (dial->caller.remote.port) {
                 add_way(dial, dial->caller.socket, &dial->caller.remote);
+                dial->called = true;
         } else if (!event->relayed) {
                 add_way(dial, socket, &event->from);
         } else if (payload->firewall == NOISE_FIREWALL_OPEN) {
@@ -273,7 +300,9 @@ static void plan(struct peer_dial *dial, const struct dht_event *event, const st
                         add_near_ways(dial, payload);
                 if (public)
                         add_way(dial, socket, public);
-                add_way(dial, socket, &event->server);
+                if (is_expecting(payload))
+                        add_way(dial, socket, &event->server);
+                dial->certain = payload->firewall == NOISE_FIREWALL_CONSISTENT && peer_own_class(set) == NAT_CONSISTENT;
         }
 }
 
@@ -300,7 +329,11 @@ static void take_payload(struct peer_dial *dial, const struct dht_event *event, 
                 remember_relays(dial, payload);
                 plan(dial, event, payload);
                 dial->limit_us = now->mono_us + (dial->failure == PEER_NEEDS_PUNCH ? BLIND_US : PEER_REACH_US);
-                if (dial->way_count)
+                if (dial->failure == PEER_NEEDS_PUNCH && offers_punch(payload))
+                        peer_punch_dial(dial, event, payload, session->hash, now);
+                if (dial->punch)
+                        dial->limit_us = USEC_NEVER;    /* the punch has limits of its own */
+                if (dial->way_count || dial->punch)
                         step(dial, DIAL_ANSWERED, now);
                 else
                         fail(dial, PEER_UNREACHED, now);
@@ -366,7 +399,44 @@ void peer_dial_called(struct peer_dial *dial, const struct peer_way *way, const 
                 return;
         dial->ways[0] = *way;
         dial->way_count = 1;
+        dial->called = true;
+        dial->limit_us = usec_min(dial->limit_us, now->mono_us + PEER_REACH_US);
         step(dial, DIAL_CALLED, now);
+}
+
+/* A probe came from there. That may be anybody's: it is one more address to try, and at once. */
+void peer_dial_heard(struct peer_dial *dial, const struct peer_way *way, const struct now *now)
+{
+        if (dial->state != PEER_DIAL_REACHING || dial->called)
+                return;
+        dial->way = 0;
+        while (dial->way < dial->way_count && !(addr_equal(&dial->ways[dial->way].remote, &way->remote) &&
+                                                dial->ways[dial->way].socket == way->socket))
+                dial->way++;
+        if (dial->way == PEER_WAYS_MAX)
+                dial->way--;
+        dial->way_count = MAX(dial->way_count, dial->way + 1);
+        dial->ways[dial->way] = *way;
+        dial->way_tries = 0;
+        dial->certain = false;
+        take_way(dial, now);
+        arm(dial, now);
+}
+
+void peer_dial_punch_failed(struct peer_dial *dial, enum nat_failure failure, const struct now *now)
+{
+        static const enum peer_failure failures[NAT_FAILURES] = {
+                [NAT_UNANSWERED] = PEER_PUNCH_UNANSWERED,
+                [NAT_REFUSED] = PEER_PUNCH_REFUSED,
+                [NAT_BUSY] = PEER_PUNCH_BUSY,
+                [NAT_UNDECIDED] = PEER_PUNCH_UNDECIDED,
+                [NAT_BOTH_RANDOM] = PEER_PUNCH_IMPOSSIBLE,
+                [NAT_SHUT] = PEER_PUNCH_SHUT,
+        };
+
+        dial->failure = failures[failure];
+        dial->limit_us = usec_min(dial->limit_us, now->mono_us + AFTER_PUNCH_US);
+        arm(dial, now);
 }
 
 void peer_dial_opened(struct peer_dial *dial, const struct now *now)
@@ -376,8 +446,8 @@ void peer_dial_opened(struct peer_dial *dial, const struct now *now)
 
 void peer_dial_lost(struct peer_dial *dial, enum peer_failure failure, const struct now *now)
 {
-        if (failure == PEER_UNREACHED && dial->failure == PEER_NEEDS_PUNCH)
-                failure = PEER_NEEDS_PUNCH;
+        if (failure == PEER_UNREACHED)
+                failure = dial->failure;        /* it says more */
         fail(dial, failure, now);
 }
 
@@ -392,6 +462,7 @@ void peer_dial_advance(struct peer_dial *dial, const struct now *now)
                 return;
         }
         if (now->mono_us >= dial->way_us) {
+                dial->way_us = USEC_NEVER;
                 dial->way = (dial->way + 1) % dial->way_count;
                 take_way(dial, now);
         }
@@ -404,7 +475,7 @@ static size_t write_payload(const struct peer_dial *dial, uint8_t out[NOISE_PAYL
 {
         struct noise_payload payload = {
                 .version = NOISE_PAYLOAD_VERSION,
-                .firewall = dial->claimed_open ? NOISE_FIREWALL_OPEN : NOISE_FIREWALL_UNKNOWN,
+                .firewall = dial->claimed_open ? NOISE_FIREWALL_OPEN : peer_own_class(dial->source.set),
                 .has_udx = true,
                 .udx_version = 1,
                 .udx_id = udx_stream_local_id(dial->conn->stream),
@@ -490,6 +561,7 @@ int peer_dial(struct peer_set *set, const struct peer_dial_spec *spec, struct pe
 /* Without its connection. */
 void peer_dial_free(struct peer_dial *dial)
 {
+        end_punch(dial, NULL);
         peer_source_fini(&dial->source);
         list_remove(&dial->all);
         dial->source.set->dial_count--;

@@ -6,6 +6,7 @@
 #include "heap.h"
 #include "list.h"
 #include "map.h"
+#include "nat_punch.h"
 #include "noise.h"
 #include "noise_payload.h"
 #include "peer.h"
@@ -24,6 +25,7 @@ enum peer_source_kind {
         PEER_SOURCE_DIAL,
         PEER_SOURCE_SESSION,
         PEER_SOURCE_LISTENER,
+        PEER_SOURCE_PUNCH,
 };
 
 /* Whatever has events to report or a deadline to meet. */
@@ -55,6 +57,8 @@ struct conn {
         bool initiator;
         bool keyed, greeted;            /* @secret is ready; our header frame is on its way */
         bool remote_ended, broken;
+        bool owns_socket;               /* @socket was got for this peer, and goes back with the connection */
+        uint32_t socket;
         enum peer_reason reason;
         uint8_t header[SECRET_HEADER_BYTES];
         uint8_t local_key[CONN_KEY_BYTES], remote_key[CONN_KEY_BYTES];
@@ -76,6 +80,28 @@ struct peer_dial_relay {
 struct peer_way {
         uint32_t socket;
         struct addr remote;
+};
+
+/* A socket that nobody needs any more; @due_us: when what its streams still had to say has left. */
+struct peer_released {
+        uint32_t socket;
+        usec_t due_us;
+};
+
+/* Of a dial or a session. */
+struct peer_punch {
+        struct peer_source source;
+        struct list all;
+        struct peer_dial *dial;         /* one of these */
+        struct peer_session *session;
+        struct nat_punch nat;
+        struct dht_handshake *carried;  /* dial: a round on its way */
+        bool content;                   /* with the sockets it has: there are no more */
+        bool failed;                    /* and whom it works for knows */
+        bool by_own_relay;              /* it goes by @relay */
+        uint64_t id;                    /* by which the server knows the session */
+        struct addr relay;              /* that carried the handshake */
+        struct noise_relay server_relay;        /* the server's choice */
 };
 
 enum peer_dial_state {
@@ -106,7 +132,10 @@ struct peer_dial {
         struct conn *conn;
         struct peer_way caller;         /* who called before the answer came; port 0: nobody */
         struct peer_way ways[PEER_WAYS_MAX];
-        unsigned way_count, way;
+        unsigned way_count, way, way_tries;
+        bool certain;                   /* the first is open for us, if there is no other */
+        bool called;                    /* the first is where it speaks from */
+        struct peer_punch *punch;       /* NULL: none is needed, or it is over */
         usec_t way_us;                  /* the next way is due; USEC_NEVER: this one stays */
         usec_t limit_us;
         struct addr next_relays[DHT_PEER_RELAYS_MAX];
@@ -128,6 +157,7 @@ struct peer_session {
         peer_knock_id id;
         struct peer_listener *listener;
         struct conn *conn;              /* reaching */
+        struct peer_punch *punch;       /* reaching; NULL: none is needed, or it is over */
         struct noise noise;             /* asking */
         struct noise_payload payload;
         struct dht_inbound inbound;     /* the first one */
@@ -159,11 +189,17 @@ struct peer_set {
         size_t receive_limit_bytes;
         struct addr local[PEER_LOCAL_MAX];
         size_t local_count;
-        struct list dials, conns, listeners, sessions;
+        struct list dials, conns, listeners, sessions, punches;
+        struct nat_gate gate;
+        size_t sockets_wanted, sockets_asked;   /* to be asked for; asked for, and not there yet */
+        size_t sockets_out;             /* there, until their end has been told */
+        struct peer_released released[PEER_SOCKETS_MAX];        /* to be told */
+        size_t released_count;
         struct map questions;           /* sessions by the client's handshake message */
         struct list ready;
         struct heap timers;
         peer_knock_id last_knock;
+        usec_t now_us;                  /* of the last call that told */
         size_t dial_count, session_count, conn_count;
         unsigned budget;                /* handshakes that may be computed now */
         usec_t budget_us;
@@ -189,12 +225,15 @@ void conn_probe(struct conn *conn);
 void conn_greet(struct conn *conn);
 void conn_advance(struct conn *conn, usec_t now_us);
 void conn_udx_event(struct conn *conn, const struct udx_event *event, const struct now *now);
+void conn_own_socket(struct conn *conn, uint32_t socket);
 void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *out);
 
 /* peer_dial.c: what its connection, the DHT and time have to tell it */
 void peer_dial_called(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
 void peer_dial_opened(struct peer_dial *dial, const struct now *now);
 void peer_dial_lost(struct peer_dial *dial, enum peer_failure failure, const struct now *now);
+void peer_dial_heard(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
+void peer_dial_punch_failed(struct peer_dial *dial, enum nat_failure failure, const struct now *now);
 void peer_dial_dht_event(struct peer_dial *dial, const struct dht_event *event, const struct now *now);
 void peer_dial_advance(struct peer_dial *dial, const struct now *now);
 void peer_dial_tell(struct peer_dial *dial, struct peer_event *out);
@@ -204,9 +243,25 @@ void peer_dial_free(struct peer_dial *dial);
 void peer_session_start(struct peer_listener *listener, const struct dht_event *event, const struct now *now);
 void peer_session_called(struct peer_session *session, const struct peer_way *way, const struct now *now);
 void peer_session_opened(struct peer_session *session, const struct now *now);
+void peer_session_punching(struct peer_session *session, usec_t until_us);
+void peer_session_punch_failed(struct peer_session *session, const struct now *now);
+struct peer_session *peer_session_find(struct peer_set *set, peer_knock_id id);
 void peer_session_advance(struct peer_session *session, const struct now *now);
 void peer_session_tell(struct peer_session *session, struct peer_event *out);
 void peer_session_free(struct peer_session *session);
+
+/* peer_punch.c */
+enum nat_class peer_own_class(const struct peer_set *set);
+void peer_punch_dial(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload,
+                     const uint8_t hash[NAT_HASH_BYTES], const struct now *now);
+void peer_punch_session(struct peer_session *session, const uint8_t hash[NAT_HASH_BYTES], const struct now *now);
+void peer_punch_dht_event(struct peer_punch *punch, const struct dht_event *event, const struct now *now);
+void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, const struct now *now);
+void peer_punch_advance(struct peer_punch *punch, const struct now *now);
+void peer_punch_free(struct peer_punch *punch, struct conn *met);      /* @met: the connection it led to, or NULL */
+void peer_want_sockets(struct peer_set *set, size_t count);
+void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us);
+usec_t peer_socket_deadline(const struct peer_set *set);
 
 /* peer_listener.c */
 void peer_listener_tell(struct peer_listener *listener, enum peer_event_kind kind, struct peer_event *out);

@@ -13,6 +13,10 @@ enum {
 /* When the way to the client is opened once more, counted from the answer: its header frame is on its way by then. */
 static const usec_t probe_times_us[] = { MSEC(0), MSEC(300), MSEC(1000), MSEC(3000) };
 
+/* With a punch, whose probe opens our NAT and does not arrive: until the client has opened its own, an early knock would spoil it. */
+#define PUNCHED_PROBE_US MSEC(500)
+#define AFTER_PUNCH_US SECONDS(3)       /* what is on its way when a punch is given up may still arrive */
+
 static bool is_half_open(const struct peer_session *session)
 {
         return session->state != PEER_SESSION_DONE;
@@ -27,6 +31,7 @@ void peer_session_free(struct peer_session *session)
         list_remove(&session->all);
         map_remove(&set->questions, &session->entry);
         noise_fini(&session->noise);
+        peer_punch_free(session->punch, NULL);
         conn_free(session->conn);
         free(session);
 }
@@ -124,31 +129,24 @@ static enum noise_error error_for(const struct noise_payload *payload)
         return payload->has_udx ? NOISE_ERROR_NONE : NOISE_ERROR_ABORTED;
 }
 
-/* Client and server are behind one public address and may see each other behind it. Only if it believes that we would punch
- * does the original look for us there. */
-static bool is_near(const struct peer_session *session, const struct addr *own, size_t own_count)
+/* Neither side has an address at which the other could call it. */
+static bool needs_punch(const struct peer_session *session)
 {
-        const struct dht_inbound *inbound = &session->inbound;
-        struct addr private[NOISE_ADDRESSES_MAX];
-        size_t count = 0;
+        struct addr addr;
 
-        if (!is_relayed(session) || !addr_host_equal(&inbound->client, &inbound->to) ||
-            peer_is_own_host(session->source.set, &inbound->to))
-                return false;
-        for (size_t i = 0; i < session->payload.address_count; i++)
-                if (addr_is_private(&session->payload.addresses[i]))
-                        private[count++] = session->payload.addresses[i];
-        return peer_match_address(own, own_count, private, count) != NULL;
+        return is_relayed(session) && session->payload.firewall != NOISE_FIREWALL_OPEN &&
+               !dht_open_addr(session->source.set->dht, &addr);
 }
 
-static void add_relays(const struct peer_session *session, bool near, struct noise_payload *payload)
+static void add_relays(const struct peer_session *session, struct noise_payload *payload)
 {
         struct dht_relay relays[DHT_RELAYS_MAX];
-        size_t count = near ? dht_listener_relays(session->listener->dht_listener, relays) : 0;
+        size_t count = needs_punch(session) ? dht_listener_relays(session->listener->dht_listener, relays) : 0;
 
         payload->relay_address_count = peer_listener_relays(session->listener, payload->relay_addresses);
         payload->has_relay_addresses = payload->relay_address_count > 0;
         payload->has_holepunch = count > 0;
+        payload->holepunch_id = count ? session->id - 1 : 0;
         payload->relay_count = count;
         for (size_t i = 0; i < count; i++)
                 payload->relays[i] = (struct noise_relay){ .relay = relays[i].relay, .peer = relays[i].peer };
@@ -162,7 +160,7 @@ static size_t write_payload(const struct peer_session *session, enum noise_error
         struct noise_payload payload = {
                 .version = NOISE_PAYLOAD_VERSION,
                 .error = error,
-                .firewall = open ? NOISE_FIREWALL_OPEN : NOISE_FIREWALL_UNKNOWN,
+                .firewall = open ? NOISE_FIREWALL_OPEN : peer_own_class(session->source.set),
                 .address_count = own_count,
                 .has_udx = true,
                 .udx_version = 1,
@@ -173,12 +171,12 @@ static size_t write_payload(const struct peer_session *session, enum noise_error
         struct writer w = writer_over(out, NOISE_PAYLOAD_MAX);
 
         memcpy(payload.addresses, own, own_count * sizeof(own[0]));
-        add_relays(session, !open && is_near(session, own, own_count), &payload);
+        add_relays(session, &payload);
         noise_payload_write(&w, &payload);
         return writer_len(&w);
 }
 
-static bool write_answer(struct peer_session *session, enum noise_error error)
+static bool write_answer(struct peer_session *session, enum noise_error error, const struct now *now)
 {
         uint8_t payload[NOISE_PAYLOAD_MAX];
         struct noise_session keys;
@@ -189,6 +187,8 @@ static bool write_answer(struct peer_session *session, enum noise_error error)
         session->answer_len = len + NOISE_SECOND_BYTES;
         if (session->conn)
                 conn_set_keys(session->conn, &keys, session->payload.udx_id);
+        if (session->conn && needs_punch(session))
+                peer_punch_session(session, keys.hash, now);
         sodium_memzero(&keys, sizeof(keys));
         noise_fini(&session->noise);
         return true;
@@ -210,11 +210,17 @@ static void send_answers(struct peer_session *session, const struct now *now)
 
 static void probe(struct peer_session *session)
 {
-        usec_t started_us = session->limit_us - PEER_HANDSHAKE_US;
+        usec_t started_us = session->conn->begun_us;
         bool more = ++session->probes < sizeof(probe_times_us) / sizeof(probe_times_us[0]);
 
         conn_probe(session->conn);
         session->probe_us = more ? started_us + probe_times_us[session->probes] : USEC_NEVER;
+}
+
+static void probe_later(struct peer_session *session)
+{
+        session->probes = 1;
+        session->probe_us = session->conn->begun_us + PUNCHED_PROBE_US;
 }
 
 /* An open client waits for us to call. To any other we send what opens our own NAT for its packets, from the socket whose address
@@ -234,6 +240,8 @@ static void reach(struct peer_session *session, const struct now *now)
         conn_reach(session->conn, &way, now->mono_us);
         if (open)
                 conn_greet(session->conn);
+        else if (session->punch)
+                probe_later(session);
         else if (relayed)
                 probe(session);
         arm(session);
@@ -252,7 +260,7 @@ static void admit(struct peer_session *session, const struct now *now)
                 session->conn->session = session;
                 session->conn->begun_us = now->mono_us;
         }
-        if (!write_answer(session, error)) {
+        if (!write_answer(session, error, now)) {
                 peer_session_free(session);
                 return;
         }
@@ -382,10 +390,33 @@ void peer_session_called(struct peer_session *session, const struct peer_way *wa
 
 void peer_session_opened(struct peer_session *session, const struct now *now)
 {
+        peer_punch_free(session->punch, session->conn);
+        session->punch = NULL;
         session->conn->listener = session->listener;
         session->conn->session = NULL;
         session->conn = NULL;
         become_done(session, now);
+}
+
+struct peer_session *peer_session_find(struct peer_set *set, peer_knock_id id)
+{
+        list_for_each(at, &set->sessions)
+                if (list_entry(at, struct peer_session, all)->id == id)
+                        return list_entry(at, struct peer_session, all);
+        return NULL;
+}
+
+/* The client has said: now. It has that long. */
+void peer_session_punching(struct peer_session *session, usec_t until_us)
+{
+        session->limit_us = usec_max(session->limit_us, until_us);
+        arm(session);
+}
+
+void peer_session_punch_failed(struct peer_session *session, const struct now *now)
+{
+        session->limit_us = usec_min(session->limit_us, now->mono_us + AFTER_PUNCH_US);
+        arm(session);
 }
 
 bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], usec_t within_us,

@@ -45,6 +45,7 @@ int peer_set_new(struct peer_set **set_out, const struct peer_config *config)
         list_init(&set->conns);
         list_init(&set->listeners);
         list_init(&set->sessions);
+        list_init(&set->punches);
         list_init(&set->ready);
         *set_out = set;
         return 0;
@@ -98,8 +99,10 @@ static void on_query_done(struct peer_dial *dial, const struct dht_event *event,
 bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const struct now *now)
 {
         struct peer_listener *listener = event->context;
+        struct peer_session *session;
         struct peer_dial *dial;
 
+        set->now_us = now->mono_us;
         switch (event->kind) {
         case DHT_HANDSHAKE:
                 peer_session_start(listener, event, now);
@@ -114,6 +117,15 @@ bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const s
         case DHT_HANDSHAKE_ANSWERED:
         case DHT_HANDSHAKE_FAILED:
                 peer_dial_dht_event(event->context, event, now);
+                return true;
+        case DHT_PUNCH:
+                session = peer_session_find(set, event->punch_id + 1);
+                if (session && session->listener == listener && session->punch)
+                        peer_punch_asked(session->punch, event, now);
+                return true;
+        case DHT_PUNCH_ANSWERED:
+        case DHT_PUNCH_FAILED:
+                peer_punch_dht_event(event->context, event, now);
                 return true;
         case DHT_QUERY_DONE:    /* topics are somebody else's */
                 dial = event->query ? dial_of_query(set, event->query) : NULL;
@@ -139,6 +151,9 @@ static void advance(struct peer_source *source, const struct now *now)
         case PEER_SOURCE_SESSION:
                 peer_session_advance(container_of(source, struct peer_session, source), now);
                 break;
+        case PEER_SOURCE_PUNCH:
+                peer_punch_advance(container_of(source, struct peer_punch, source), now);
+                break;
         case PEER_SOURCE_LISTENER:
                 break;
         }
@@ -148,13 +163,14 @@ void peer_advance(struct peer_set *set, const struct now *now)
 {
         struct heap_entry *entry;
 
+        set->now_us = now->mono_us;
         while ((entry = heap_pop_due(&set->timers, now->mono_us)))
                 advance(container_of(entry, struct peer_source, timer), now);
 }
 
 usec_t peer_deadline(const struct peer_set *set)
 {
-        return list_empty(&set->ready) ? heap_deadline(&set->timers) : 0;
+        return list_empty(&set->ready) ? usec_min(heap_deadline(&set->timers), peer_socket_deadline(set)) : 0;
 }
 
 /* May free what @source is in. */
@@ -174,6 +190,8 @@ static void tell(struct peer_source *source, enum peer_event_kind kind, struct p
         case PEER_SOURCE_LISTENER:
                 peer_listener_tell(container_of(source, struct peer_listener, source), kind, out);
                 break;
+        case PEER_SOURCE_PUNCH:         /* it tells whom it works for */
+                break;
         }
 }
 
@@ -183,6 +201,7 @@ bool peer_event(struct peer_set *set, struct peer_event *out, const struct now *
         struct udx_event event;
         enum peer_event_kind kind;
 
+        set->now_us = now->mono_us;
         while (udx_mux_event(set->udx, &event))
                 conn_udx_event(event.context, &event, now);
         if (list_empty(&set->ready))

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "nat_punch.h"
+
+#include <sodium.h>
+
+#include "cleanup.h"
+
+enum {
+        ASKED_MAX = 4,                  /* rounds until both NATs have shown what they are */
+        UNPROVED_MAX = 2,               /* rounds for a token, which only chance needs */
+        CONSISTENT_TRIES = 12,
+        FIRST_PORT = 1000,              /* hyperdht lib/holepuncher.js randomPort() */
+        UNVERIFIED_EVERY = 4,           /* an address nobody vouches for gets a probe that seldom */
+};
+
+#define UNDECIDED_US SECONDS(1)         /* until the peer is asked again what its NAT is */
+#define GATE_US MSEC(250)               /* until the gate is tried again */
+#define LATER_US SECONDS(1)             /* until a peer is asked again that has others to punch with */
+#define GATED_US SECONDS(12)            /* that long a punch waits for others */
+#define RANDOM_PACE_US MSEC(5)          /* hyperdht 20 ms: the peer's sockets are hit in a quarter of the time */
+#define BIRTHDAY_PACE_US MSEC(20)
+#define BIRTHDAY_PAUSE_US MSEC(100)     /* after the burst that opens all sockets */
+
+enum event {
+        DECIDED_NOT,                    /* one of the classes is unknown */
+        DECIDED,
+        DECIDED_BY_CHANCE,              /* and one of them is random */
+        LET_IN,
+        PUT_OFF,
+        STARTED,
+        ENDED,
+        EVENTS
+};
+
+static const enum nat_state next_state[NAT_STATES][EVENTS] = {
+        [NAT_ASKING] = { [DECIDED_NOT] = NAT_WAITING, [DECIDED] = NAT_COMMITTING, [DECIDED_BY_CHANCE] = NAT_GATED, [ENDED] = NAT_OVER },
+        [NAT_WAITING] = { [DECIDED_NOT] = NAT_ASKING, [DECIDED] = NAT_COMMITTING, [DECIDED_BY_CHANCE] = NAT_GATED, [ENDED] = NAT_OVER },
+        [NAT_GATED] = { [LET_IN] = NAT_COMMITTING, [ENDED] = NAT_OVER },
+        [NAT_COMMITTING] = { [STARTED] = NAT_PROBING, [PUT_OFF] = NAT_GATED, [ENDED] = NAT_OVER },
+        [NAT_LISTENING] = { [STARTED] = NAT_PROBING, [ENDED] = NAT_OVER },
+        [NAT_PROBING] = { [ENDED] = NAT_OVER },
+};
+
+static void queue_probe(struct nat_punch *punch, uint32_t socket, const struct addr *to, bool short_lived)
+{
+        if (punch->probe_count < NAT_PROBES_QUEUED && !addr_is_unusable(to))
+                punch->probes[punch->probe_count++] = (struct nat_probe){ socket, *to, short_lived };
+}
+
+static bool is_random(const struct nat_punch *punch)
+{
+        return punch->own.class == NAT_RANDOM || punch->remote_class == NAT_RANDOM;
+}
+
+static bool is_possible(const struct nat_punch *punch)
+{
+        return punch->own.class != NAT_RANDOM || punch->remote_class != NAT_RANDOM;
+}
+
+static void step(struct nat_punch *punch, enum event event, usec_t now_us)
+{
+        enum nat_state next = next_state[punch->state][event];
+
+        if (next == NAT_SAME)
+                return;
+        punch->state = next;
+        punch->wake_us = USEC_NEVER;
+        switch (next) {
+        case NAT_ASKING:
+        case NAT_COMMITTING:
+                punch->round_wanted = true;
+                break;
+        case NAT_WAITING:
+                punch->wake_us = now_us + UNDECIDED_US;
+                break;
+        case NAT_GATED:
+                punch->wake_us = event == PUT_OFF ? now_us + LATER_US : now_us;
+                break;
+        case NAT_PROBING:
+                punch->wake_us = now_us;
+                punch->limit_us = now_us + (is_random(punch) ? NAT_RANDOM_US : NAT_CONSISTENT_US);
+                break;
+        case NAT_OVER:
+                punch->probe_count = 0;
+                punch->limit_us = USEC_NEVER;
+                nat_gate_leave(punch->gate, punch, false, now_us);
+                break;
+        case NAT_SAME:
+        case NAT_LISTENING:
+        case NAT_STATES:
+                break;
+        }
+}
+
+static void fail(struct nat_punch *punch, enum nat_failure failure, usec_t now_us)
+{
+        if (punch->state == NAT_OVER)
+                return;
+        punch->failure = failure;
+        step(punch, ENDED, now_us);
+}
+
+void nat_punch_init(struct nat_punch *punch, const struct nat_punch_config *config, usec_t now_us)
+{
+        *punch = (struct nat_punch){
+                .role = config->role,
+                .state = config->role == NAT_INITIATOR ? NAT_ASKING : NAT_LISTENING,
+                .random = config->random,
+                .gate = config->gate,
+                .socket = config->socket,
+                .remote_class = config->remote_class,
+                .remote = config->remote,
+                .wake_us = USEC_NEVER,
+                .limit_us = USEC_NEVER,
+        };
+        nat_secret(config->hash, punch->secret);
+        random_fill(punch->random, punch->local_secret, sizeof(punch->local_secret));
+        queue_probe(punch, punch->socket, &punch->remote, true);
+        punch->round_wanted = config->role == NAT_INITIATOR;
+}
+
+void nat_punch_fini(struct nat_punch *punch, bool met, usec_t now_us)
+{
+        nat_gate_leave(punch->gate, punch, met, now_us);
+        sodium_memzero(punch->secret, sizeof(punch->secret));
+        sodium_memzero(punch->local_secret, sizeof(punch->local_secret));
+}
+
+/* What was said in the round that commits us stays. */
+void nat_punch_know(struct nat_punch *punch, const struct nat_view *own)
+{
+        if (punch->state != NAT_COMMITTING && punch->state != NAT_PROBING)
+                punch->own = *own;
+}
+
+/* --- What the peer says --- */
+
+static enum nat_class class_of(uint64_t firewall)
+{
+        return firewall <= NAT_RANDOM ? (enum nat_class)firewall : NAT_UNKNOWN;
+}
+
+static bool is_verified(const struct nat_punch *punch, const struct addr *host)
+{
+        for (size_t i = 0; i < punch->remote_count; i++)
+                if (punch->remotes[i].verified && addr_host_equal(&punch->remotes[i].addr, host))
+                        return true;
+        return false;
+}
+
+/* A host once verified stays so while each round lists it: hyperdht lib/holepuncher.js updateRemote(). */
+static void take_remote(struct nat_punch *punch, const struct nat_payload *payload, const struct addr *verified)
+{
+        struct nat_remote remotes[NAT_ADDRESSES_MAX];
+
+        for (size_t i = 0; i < payload->address_count; i++) {
+                const struct addr *addr = &payload->addresses[i];
+
+                remotes[i].addr = *addr;
+                remotes[i].verified = (verified && addr_host_equal(verified, addr)) || is_verified(punch, addr);
+        }
+        memcpy(punch->remotes, remotes, payload->address_count * sizeof(remotes[0]));
+        punch->remote_count = payload->address_count;
+        punch->remote_class = class_of(payload->firewall);
+}
+
+static bool proves(const struct nat_punch *punch, const struct nat_payload *payload, const struct addr *host)
+{
+        uint8_t token[NAT_TOKEN_BYTES];
+
+        nat_token(punch->local_secret, host, token);
+        return payload->has_remote_token && sodium_memcmp(payload->remote_token, token, sizeof(token)) == 0;
+}
+
+static void take_token(struct nat_punch *punch, const struct nat_payload *payload)
+{
+        punch->has_remote_token = payload->has_token;
+        memcpy(punch->remote_token, payload->token, sizeof(punch->remote_token));
+}
+
+/* --- Strategies --- */
+
+static const struct addr *verified_address(const struct nat_punch *punch)
+{
+        for (size_t i = 0; i < punch->remote_count; i++)
+                if (punch->remotes[i].verified)
+                        return &punch->remotes[i].addr;
+        return NULL;
+}
+
+/* False: it can't be done, or must not before the peer has proved its host. */
+static bool start(struct nat_punch *punch, usec_t now_us)
+{
+        const struct addr *verified = verified_address(punch);
+
+        if (!is_possible(punch))
+                return false;
+        if (!is_random(punch)) {
+                punch->strategy = NAT_STRATEGY_CONSISTENT;
+        } else {
+                if (!verified || !nat_gate_enter(punch->gate, punch, now_us))
+                        return false;
+                punch->target = *verified;
+                punch->strategy = punch->own.class == NAT_RANDOM ? NAT_STRATEGY_BIRTHDAY : NAT_STRATEGY_RANDOM;
+        }
+        step(punch, STARTED, now_us);
+        return true;
+}
+
+/* Often at first, then once a second; the address its relay sees is as good as any that is proved. */
+static void probe_consistent(struct nat_punch *punch, usec_t now_us)
+{
+        unsigned try = punch->tries++;
+
+        queue_probe(punch, punch->socket, &punch->remote, false);
+        for (size_t i = 0; i < punch->remote_count; i++) {
+                const struct nat_remote *remote = &punch->remotes[i];
+
+                if (!addr_equal(&remote->addr, &punch->remote) && (remote->verified || try % UNVERIFIED_EVERY == 0))
+                        queue_probe(punch, punch->socket, &remote->addr, false);
+        }
+        punch->wake_us = now_us + (try < 3 ? MSEC(100) << try : SECONDS(1));
+        if (punch->tries == CONSISTENT_TRIES)
+                punch->wake_us = USEC_NEVER;
+}
+
+static void probe_random(struct nat_punch *punch, usec_t now_us)
+{
+        struct addr to = punch->target;
+
+        to.port = (uint16_t)(FIRST_PORT + random_below(punch->random, 65536 - FIRST_PORT));
+        queue_probe(punch, punch->socket, &to, false);
+        punch->wake_us = now_us + RANDOM_PACE_US;
+}
+
+/* Round and round; the first lap repeats the openers, which may have been lost. */
+static void probe_birthday(struct nat_punch *punch, usec_t now_us)
+{
+        punch->wake_us = now_us + BIRTHDAY_PACE_US;
+        if (punch->tries == 0)
+                punch->wake_us = now_us + BIRTHDAY_PAUSE_US;
+        else if (punch->socket_count)
+                queue_probe(punch, punch->sockets[punch->next % punch->socket_count], &punch->target,
+                            punch->next < punch->socket_count);
+        punch->next += punch->tries > 0;
+        punch->tries++;
+}
+
+size_t nat_punch_wants_sockets(const struct nat_punch *punch)
+{
+        return punch->state == NAT_PROBING && punch->strategy == NAT_STRATEGY_BIRTHDAY ? NAT_POOL_MAX - punch->socket_count : 0;
+}
+
+void nat_punch_give_socket(struct nat_punch *punch, uint32_t socket)
+{
+        if (punch->socket_count < NAT_POOL_MAX)
+                punch->sockets[punch->socket_count++] = socket;
+}
+
+bool nat_punch_probe(struct nat_punch *punch, struct nat_probe *out)
+{
+        if (punch->probe_count) {
+                *out = punch->probes[0];
+                punch->probe_count--;
+                memmove(&punch->probes[0], &punch->probes[1], punch->probe_count * sizeof(punch->probes[0]));
+                return true;
+        }
+        if (punch->state != NAT_PROBING || punch->opened == punch->socket_count)
+                return false;
+        *out = (struct nat_probe){ punch->sockets[punch->opened++], punch->target, true };
+        return true;
+}
+
+/* --- Initiator --- */
+
+/* On to what is known now. */
+static void decide(struct nat_punch *punch, usec_t now_us)
+{
+        bool unknown = punch->own.class == NAT_UNKNOWN || punch->remote_class == NAT_UNKNOWN;
+        bool unproved = !punch->has_remote_token && punch->asked < UNPROVED_MAX;
+
+        if (!is_possible(punch)) {
+                punch->aborting = punch->round_wanted = true;
+                fail(punch, NAT_BOTH_RANDOM, now_us);
+        } else if (unknown && punch->asked >= ASKED_MAX) {
+                punch->aborting = punch->round_wanted = true;
+                fail(punch, NAT_UNDECIDED, now_us);
+        } else if (unknown || unproved) {
+                step(punch, DECIDED_NOT, now_us);
+        } else if (is_random(punch)) {
+                punch->limit_us = now_us + GATED_US;
+                step(punch, DECIDED_BY_CHANCE, now_us);
+        } else {
+                step(punch, DECIDED, now_us);
+        }
+}
+
+static struct nat_payload say(const struct nat_punch *punch)
+{
+        struct nat_payload payload = {
+                .firewall = punch->own.class,
+                .round = punch->round,
+                .punching = punch->state == NAT_PROBING || punch->state == NAT_COMMITTING,
+                .has_addresses = punch->own.address_count > 0,
+                .address_count = punch->own.address_count,
+        };
+
+        memcpy(payload.addresses, punch->own.addresses, sizeof(payload.addresses));
+        return payload;
+}
+
+bool nat_punch_round(struct nat_punch *punch, uint8_t sealed_out[NAT_SEALED_MAX], size_t *len_out, struct addr *server_out)
+{
+        struct nat_payload payload = say(punch);
+
+        if (!punch->round_wanted)
+                return false;
+        punch->round_wanted = false;
+        punch->round++;
+        *server_out = (struct addr){ .port = 0 };
+        if (punch->aborting) {
+                payload = (struct nat_payload){ .error = NAT_ERROR_ABORTED, .round = payload.round };
+        } else if (punch->state == NAT_COMMITTING) {
+                *server_out = punch->remote;
+                payload.has_token = true;
+                nat_token(punch->local_secret, &punch->remote, payload.token);
+                payload.has_remote_token = punch->has_remote_token;
+                memcpy(payload.remote_token, punch->remote_token, sizeof(payload.remote_token));
+        } else {
+                punch->asked++;
+                payload.has_remote = true;
+                payload.remote = punch->remote;
+        }
+        *len_out = nat_seal(punch->secret, punch->random, &payload, sealed_out);
+        return true;
+}
+
+static void on_asked_answer(struct nat_punch *punch, const struct nat_payload *payload, const struct addr *server, usec_t now_us)
+{
+        if (payload->error != NAT_ERROR_NONE) {
+                fail(punch, NAT_REFUSED, now_us);
+                return;
+        }
+        take_remote(punch, payload, NULL);
+        take_token(punch, payload);
+        if (server->port && !addr_equal(server, &punch->remote)) {      /* it has another socket now */
+                punch->remote = *server;
+                queue_probe(punch, punch->socket, server, true);
+        }
+        decide(punch, now_us);
+}
+
+static void on_committed_answer(struct nat_punch *punch, const struct nat_payload *payload, usec_t now_us)
+{
+        bool proved = proves(punch, payload, &punch->remote);
+
+        if (payload->error == NAT_ERROR_TRY_LATER) {
+                nat_gate_leave(punch->gate, punch, true, now_us);
+                step(punch, PUT_OFF, now_us);
+                return;
+        }
+        if (payload->error != NAT_ERROR_NONE || !payload->punching) {
+                fail(punch, NAT_REFUSED, now_us);
+                return;
+        }
+        take_remote(punch, payload, proved ? &punch->remote : NULL);
+        if (!start(punch, now_us))
+                fail(punch, NAT_REFUSED, now_us);
+}
+
+void nat_punch_answered(struct nat_punch *punch, const uint8_t *sealed, size_t len, const struct addr *server, usec_t now_us)
+{
+        struct nat_payload payload;
+
+        if (punch->state != NAT_ASKING && punch->state != NAT_COMMITTING)
+                return;
+        if (!nat_open(punch->secret, sealed, len, &payload))
+                nat_punch_unanswered(punch, now_us);
+        else if (punch->state == NAT_ASKING)
+                on_asked_answer(punch, &payload, server, now_us);
+        else
+                on_committed_answer(punch, &payload, now_us);
+}
+
+void nat_punch_unanswered(struct nat_punch *punch, usec_t now_us)
+{
+        if (punch->state == NAT_ASKING || punch->state == NAT_COMMITTING)
+                fail(punch, NAT_UNANSWERED, now_us);
+}
+
+/* --- Responder --- */
+
+static bool knows_own(const struct nat_punch *punch, const struct addr *addr)
+{
+        for (size_t i = 0; i < punch->own.address_count; i++)
+                if (addr_equal(&punch->own.addresses[i], addr))
+                        return true;
+        return false;
+}
+
+/* The initiator says: now. What it says again is answered again: its answer was lost. */
+static enum nat_error commit(struct nat_punch *punch, usec_t now_us)
+{
+        if (punch->state == NAT_PROBING)
+                return NAT_ERROR_NONE;
+        if (is_random(punch) && is_possible(punch) && verified_address(punch) && !nat_gate_enter(punch->gate, punch, now_us))
+                return NAT_ERROR_TRY_LATER;
+        return start(punch, now_us) ? NAT_ERROR_NONE : NAT_ERROR_ABORTED;
+}
+
+size_t nat_punch_asked(struct nat_punch *punch, const uint8_t *sealed, size_t len, const struct addr *client, bool vouched,
+                       uint8_t answer_out[NAT_SEALED_MAX], usec_t now_us)
+{
+        enum nat_error error = NAT_ERROR_NONE;
+        struct nat_payload payload, answer;
+        bool proved;
+
+        if (punch->state == NAT_OVER || !nat_open(punch->secret, sealed, len, &payload))
+                return 0;
+        if (payload.error != NAT_ERROR_NONE) {
+                answer = (struct nat_payload){ .error = NAT_ERROR_ABORTED, .round = payload.round };
+                fail(punch, NAT_REFUSED, now_us);
+                return nat_seal(punch->secret, punch->random, &answer, answer_out);
+        }
+        proved = vouched && proves(punch, &payload, client);
+        if (payload.round >= punch->round && punch->state == NAT_LISTENING) {
+                punch->round = payload.round;
+                punch->remote = *client;
+                take_remote(punch, &payload, proved ? client : NULL);
+        }
+        /* It has just opened its NAT for exactly this address of ours. */
+        if (punch->own.class == NAT_CONSISTENT && payload.has_remote && knows_own(punch, &payload.remote))
+                queue_probe(punch, punch->socket, client, false);
+        if (payload.punching)
+                error = commit(punch, now_us);
+        answer = say(punch);
+        answer.error = error;
+        answer.has_token = vouched;
+        if (vouched)
+                nat_token(punch->local_secret, client, answer.token);
+        answer.has_remote_token = payload.has_token;
+        memcpy(answer.remote_token, payload.token, sizeof(answer.remote_token));
+        return nat_seal(punch->secret, punch->random, &answer, answer_out);
+}
+
+/* --- Both --- */
+
+bool nat_punch_concerns(const struct nat_punch *punch, const struct addr *from)
+{
+        if (punch->state == NAT_OVER)
+                return false;
+        for (size_t i = 0; i < punch->remote_count; i++)
+                if (addr_host_equal(&punch->remotes[i].addr, from))
+                        return true;
+        return addr_host_equal(&punch->remote, from);
+}
+
+void nat_punch_heard(struct nat_punch *punch, uint32_t socket, const struct addr *from)
+{
+        if (punch->role == NAT_RESPONDER)
+                queue_probe(punch, socket, from, false);
+}
+
+static void (*const probe_now[])(struct nat_punch *punch, usec_t now_us) = {
+        [NAT_STRATEGY_CONSISTENT] = probe_consistent,
+        [NAT_STRATEGY_RANDOM] = probe_random,
+        [NAT_STRATEGY_BIRTHDAY] = probe_birthday,
+};
+
+void nat_punch_advance(struct nat_punch *punch, usec_t now_us)
+{
+        if (now_us >= punch->limit_us) {
+                fail(punch, punch->state == NAT_PROBING ? NAT_SHUT : NAT_BUSY, now_us);
+                return;
+        }
+        if (now_us < punch->wake_us)
+                return;
+        if (punch->state == NAT_PROBING) {
+                probe_now[punch->strategy](punch, now_us);
+        } else if (punch->state == NAT_WAITING) {
+                decide(punch, now_us);
+        } else if (punch->state == NAT_GATED) {
+                if (nat_gate_enter(punch->gate, punch, now_us))
+                        step(punch, LET_IN, now_us);
+                else
+                        punch->wake_us = now_us + GATE_US;
+        }
+}
+
+usec_t nat_punch_deadline(const struct nat_punch *punch)
+{
+        return usec_min(punch->wake_us, punch->limit_us);
+}

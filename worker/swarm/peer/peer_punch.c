@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A punch and what it works for: a dial or a session. Its rounds are carried by the DHT, its probes leave by our sockets, and where
+ * one of the peer's is heard the connection tries its luck: only the peer itself can prove that it is there. */
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "peer_private.h"
+
+/* Ours, as the nodes that answered us lately see it. Where strangers get through it is one address for all. */
+static struct nat_view view(const struct peer_set *set)
+{
+        struct nat_samples samples = { .count = 0 };
+        struct dht_sighting sightings[DHT_SIGHTINGS_MAX];
+        size_t count = dht_sightings(set->dht, sightings);
+        struct addr addr;
+
+        if (dht_open_addr(set->dht, &addr))
+                return (struct nat_view){ .class = NAT_CONSISTENT, .addresses = { addr }, .address_count = 1 };
+        for (size_t i = 0; i < count; i++)
+                nat_samples_add(&samples, &sightings[i].witness, &sightings[i].seen);
+        return nat_samples_judge(&samples);
+}
+
+enum nat_class peer_own_class(const struct peer_set *set)
+{
+        return view(set).class;
+}
+
+static void arm(struct peer_punch *punch)
+{
+        heap_set(&punch->source.set->timers, &punch->source.timer, nat_punch_deadline(&punch->nat));
+}
+
+static void know(struct peer_punch *punch)
+{
+        struct nat_view own = view(punch->source.set);
+
+        nat_punch_know(&punch->nat, &own);
+}
+
+static struct peer_punch *punch_new(struct peer_set *set, const struct nat_punch_config *config, const struct now *now)
+{
+        struct peer_punch *punch = calloc(1, sizeof(*punch));
+
+        if (!punch)
+                return NULL;
+        peer_source_init(&punch->source, PEER_SOURCE_PUNCH, set);
+        list_push_back(&set->punches, &punch->all);
+        nat_punch_init(&punch->nat, config, now->mono_us);
+        know(punch);
+        return punch;
+}
+
+/* The sockets go back, but for the one that the connection (NULL: there is none) has taken to. */
+static void return_sockets(struct peer_punch *punch, struct conn *conn)
+{
+        const struct udx_path *path = conn ? udx_stream_path(conn->stream) : NULL;
+
+        for (size_t i = 0; i < punch->nat.socket_count; i++) {
+                uint32_t socket = punch->nat.sockets[i];
+
+                if (path && path->socket == socket)
+                        conn_own_socket(conn, socket);
+                else
+                        peer_release_socket(punch->source.set, socket, 0);
+        }
+        punch->nat.socket_count = punch->nat.opened = 0;
+}
+
+void peer_punch_free(struct peer_punch *punch, struct conn *met)
+{
+        if (!punch)
+                return;
+        if (punch->carried)
+                dht_handshake_cancel(punch->source.set->dht, punch->carried);
+        return_sockets(punch, met);
+        nat_punch_fini(&punch->nat, met, punch->source.set->now_us);
+        peer_source_fini(&punch->source);
+        list_remove(&punch->all);
+        free(punch);
+}
+
+/* --- Rounds --- */
+
+/* At the peer's own relay, or at the one that carried the handshake. */
+static void carry(struct peer_punch *punch, const struct addr *server, const uint8_t *sealed, size_t len, const struct now *now)
+{
+        struct dht_punch_spec spec = {
+                .relay = server->port ? punch->relay : punch->server_relay.relay,
+                .server = server->port ? *server : punch->server_relay.peer,
+                .target = punch->dial->target,
+                .id = punch->id,
+                .payload = sealed,
+                .len = len,
+                .context = punch,
+        };
+
+        punch->by_own_relay = addr_equal(&spec.relay, &punch->relay);
+        punch->carried = dht_punch_send(punch->source.set->dht, &spec, now);
+        if (!punch->carried)
+                nat_punch_unanswered(&punch->nat, now->mono_us);
+}
+
+/* What the punch wants done now. */
+static void work(struct peer_punch *punch, const struct now *now)
+{
+        uint8_t sealed[NAT_SEALED_MAX];
+        struct addr server;
+        size_t len;
+
+        while (nat_punch_deadline(&punch->nat) <= now->mono_us)
+                nat_punch_advance(&punch->nat, now->mono_us);
+        if (punch->dial && nat_punch_round(&punch->nat, sealed, &len, &server))
+                carry(punch, &server, sealed, len, now);
+        if (!punch->content && nat_punch_wants_sockets(&punch->nat))
+                peer_want_sockets(punch->source.set, nat_punch_wants_sockets(&punch->nat));
+        arm(punch);
+        if (punch->failed || nat_punch_failure(&punch->nat) == NAT_GOING)
+                return;
+        punch->failed = true;
+        return_sockets(punch, NULL);
+        if (punch->dial)
+                peer_dial_punch_failed(punch->dial, nat_punch_failure(&punch->nat), now);
+        else
+                peer_session_punch_failed(punch->session, now);
+}
+
+void peer_punch_dht_event(struct peer_punch *punch, const struct dht_event *event, const struct now *now)
+{
+        static const struct addr nowhere = { .port = 0 };
+
+        punch->carried = NULL;
+        know(punch);
+        if (event->kind == DHT_PUNCH_ANSWERED)
+                nat_punch_answered(&punch->nat, event->noise, event->noise_len, punch->by_own_relay ? &event->server : &nowhere,
+                                   now->mono_us);
+        else
+                nat_punch_unanswered(&punch->nat, now->mono_us);
+        work(punch, now);
+}
+
+/* A round of a client's. */
+void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, const struct now *now)
+{
+        struct peer_set *set = punch->source.set;
+        uint8_t answer[NAT_SEALED_MAX];
+        bool vouched = dht_listener_is_relay(event->listener, &event->inbound.from);
+        size_t len;
+
+        know(punch);
+        len = nat_punch_asked(&punch->nat, event->noise, event->noise_len, &event->inbound.client, vouched, answer, now->mono_us);
+        if (len)
+                dht_punch_reply(set->dht, &event->inbound, answer, len);
+        if (nat_punch_is_probing(&punch->nat))
+                peer_session_punching(punch->session, nat_punch_deadline_last(&punch->nat));
+        work(punch, now);
+}
+
+void peer_punch_advance(struct peer_punch *punch, const struct now *now)
+{
+        know(punch);
+        work(punch, now);
+}
+
+/* --- Beginnings --- */
+
+static const struct noise_relay *choose_relay(const struct noise_payload *payload, const struct addr *ours)
+{
+        for (size_t i = 0; i < payload->relay_count; i++)
+                if (addr_equal(&payload->relays[i].relay, ours))
+                        return &payload->relays[i];
+        return &payload->relays[0];
+}
+
+static enum nat_class class_of(const struct noise_payload *payload)
+{
+        return payload->firewall <= NAT_RANDOM ? (enum nat_class)payload->firewall : NAT_UNKNOWN;
+}
+
+void peer_punch_dial(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload,
+                     const uint8_t hash[NAT_HASH_BYTES], const struct now *now)
+{
+        struct peer_set *set = dial->source.set;
+        struct nat_punch_config config = {
+                .role = NAT_INITIATOR, .random = &set->random, .gate = &set->gate, .hash = hash, .socket = dht_socket(set->dht),
+                .remote_class = class_of(payload), .remote = event->server,
+        };
+
+        dial->punch = punch_new(set, &config, now);
+        if (!dial->punch)
+                return;
+        dial->punch->dial = dial;
+        dial->punch->id = payload->holepunch_id;
+        dial->punch->relay = event->from;
+        dial->punch->server_relay = *choose_relay(payload, &event->from);
+        peer_punch_advance(dial->punch, now);
+}
+
+void peer_punch_session(struct peer_session *session, const uint8_t hash[NAT_HASH_BYTES], const struct now *now)
+{
+        struct peer_set *set = session->source.set;
+        struct nat_punch_config config = {
+                .role = NAT_RESPONDER, .random = &set->random, .gate = &set->gate, .hash = hash, .socket = session->inbound.socket,
+                .remote_class = class_of(&session->payload), .remote = session->inbound.client,
+        };
+
+        session->punch = punch_new(set, &config, now);
+        if (session->punch)
+                session->punch->session = session;
+}
+
+/* --- Probes --- */
+
+bool peer_transmit(struct peer_set *set, struct peer_probe *out)
+{
+        struct nat_probe probe;
+
+        list_for_each(at, &set->punches) {
+                struct peer_punch *punch = list_entry(at, struct peer_punch, all);
+
+                if (!nat_punch_probe(&punch->nat, &probe))
+                        continue;
+                *out = (struct peer_probe){ .socket = probe.socket, .to = probe.to, .short_lived = probe.short_lived };
+                return true;
+        }
+        return false;
+}
+
+/* Whose it is, its byte does not say: all who wait for one from there take it for theirs. */
+void peer_receive_probe(struct peer_set *set, uint32_t socket, const struct addr *from, const struct now *now)
+{
+        struct peer_way way = { .socket = socket, .remote = *from };
+
+        if (addr_is_unusable(from))
+                return;
+        list_for_each(at, &set->punches) {
+                struct peer_punch *punch = list_entry(at, struct peer_punch, all);
+
+                if (!nat_punch_concerns(&punch->nat, from))
+                        continue;
+                nat_punch_heard(&punch->nat, socket, from);
+                if (punch->dial)
+                        peer_dial_heard(punch->dial, &way, now);
+        }
+}
+
+/* --- Sockets --- */
+
+/* One punch works with chance at a time, and takes what it needs; the next one asks anew. */
+void peer_want_sockets(struct peer_set *set, size_t count)
+{
+        if (!set->sockets_asked)
+                set->sockets_wanted = MIN(count, PEER_SOCKETS_MAX - set->sockets_out);
+}
+
+void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us)
+{
+        set->released[set->released_count++] = (struct peer_released){ socket, usec_add(set->now_us, linger_us) };
+}
+
+void peer_add_socket(struct peer_set *set, uint32_t socket, const struct now *now)
+{
+        set->now_us = now->mono_us;
+        set->sockets_out++;
+        set->sockets_asked -= set->sockets_asked > 0;
+        list_for_each(at, &set->punches) {
+                struct peer_punch *punch = list_entry(at, struct peer_punch, all);
+
+                if (nat_punch_wants_sockets(&punch->nat)) {
+                        nat_punch_give_socket(&punch->nat, socket);
+                        return;
+                }
+        }
+        peer_release_socket(set, socket, 0);
+}
+
+void peer_no_sockets(struct peer_set *set)
+{
+        set->sockets_asked = 0;
+        list_for_each(at, &set->punches) {
+                struct peer_punch *punch = list_entry(at, struct peer_punch, all);
+
+                punch->content = punch->content || nat_punch_wants_sockets(&punch->nat);
+        }
+}
+
+/* When the next one may be closed. */
+usec_t peer_socket_deadline(const struct peer_set *set)
+{
+        usec_t due_us = set->sockets_wanted ? 0 : USEC_NEVER;
+
+        for (size_t i = 0; i < set->released_count; i++)
+                due_us = usec_min(due_us, set->released[i].due_us);
+        return due_us;
+}
+
+size_t peer_sockets_wanted(struct peer_set *set)
+{
+        size_t count = set->sockets_wanted;
+
+        set->sockets_asked += count;
+        set->sockets_wanted = 0;
+        return count;
+}
+
+bool peer_socket_done(struct peer_set *set, uint32_t *socket_out, const struct now *now)
+{
+        for (size_t i = 0; i < set->released_count; i++) {
+                if (set->released[i].due_us > now->mono_us)
+                        continue;
+                *socket_out = set->released[i].socket;
+                set->released[i] = set->released[--set->released_count];
+                set->sockets_out--;
+                return true;
+        }
+        return false;
+}
