@@ -215,7 +215,7 @@ static void on_ready(struct child *child)
                 child->children->events->ready(child->children->context, child);
 }
 
-static void on_message(struct child *child, struct ipc_received *message)
+void child_hear(struct child *child, struct ipc_received *message)
 {
         struct children *children = child->children;
 
@@ -249,7 +249,7 @@ static bool receive(struct child *child, int limit)
                         child_kill(child, "broke the rules of its link");
                 if (r <= 0)
                         return r == 0;
-                on_message(child, &message);
+                child_hear(child, &message);
                 ipc_received_fini(&message);
         }
         return true;

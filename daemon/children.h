@@ -119,6 +119,9 @@ bool child_alive(const struct child *child);
  * at what this returns (as ipc_link_send()), except to save work. */
 int child_send(struct child *child, enum ipc_type type, const void *payload, const int *fds, size_t fd_count);
 
+/* What came over its link: what it says of itself is heard here, the rest is for events->message(). */
+void child_hear(struct child *child, struct ipc_received *message);
+
 /* Gives each something to read, so that one that hangs is found though nobody has anything to say to it: a timer does. */
 void children_ping(struct children *children);
 

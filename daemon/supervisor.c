@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "hear.h"
 #include "introduce.h"
-#include "ipc_table.h"
 #include "notify.h"
 #include "publish.h"
 
@@ -77,63 +77,12 @@ static void on_ready(void *context, struct child *child)
         notify_ready();
 }
 
-static void on_gate(struct supervisor *supervisor, const struct ipc_received *message)
-{
-        const struct ipc_gate *gate = IPC_PAYLOAD(message, struct ipc_gate);
-
-        if (message->type == IPC_GATE_OPEN)
-                gates_open(&supervisor->gates, gate->gate_port, gate->protocol);
-        else
-                gates_close(&supervisor->gates, gate->gate_port, gate->protocol);
-        supervisor->gates_changed = true;
-        status_touch(&supervisor->status);
-}
-
-/* A disk that is full is told of when it becomes so, and when it no longer is. */
-static void on_known(struct supervisor *supervisor, struct child *child, const struct ipc_swarm_known *nodes)
-{
-        const struct conf *conf = supervisor->conf;
-        int before = supervisor->known.error, now;
-
-        if (!known_take(&supervisor->known, nodes)) {
-                child_kill(child, "knows nodes that can't be");
-                return;
-        }
-        now = supervisor->known.error;
-        if (now && !before)
-                log_warning(supervisor->log, "%s/%s.nodes: %s: what was stored before stays; trying again within minutes",
-                            conf->state_directory, conf->name, strerror(now));
-        else if (!now && before)
-                log_notice(supervisor->log, "%s/%s.nodes: stored again", conf->state_directory, conf->name);
-}
-
 static void on_message(void *context, struct child *child, struct ipc_received *message)
 {
         struct supervisor *supervisor = context;
 
-        if (supervisor->children.stopping)
-                return;
-        switch (message->type) {
-        case IPC_SWARM_STATUS:
-                status_swarm(&supervisor->status, IPC_PAYLOAD(message, struct ipc_swarm_status));
-                break;
-        case IPC_SWARM_KNOWN:
-                on_known(supervisor, child, IPC_PAYLOAD(message, struct ipc_swarm_known));
-                break;
-        case IPC_LINK_LOST:
-                lost_links_take(&supervisor->lost, child, IPC_PAYLOAD(message, struct ipc_link_lost));
-                break;
-        case IPC_GATE_OPEN:
-        case IPC_GATE_CLOSE:
-                on_gate(supervisor, message);
-                break;
-        case IPC_RESOLVE_ANSWER:
-                names_answer(&supervisor->names, IPC_PAYLOAD(message, struct ipc_resolve_answer));
-                break;
-        default:
-                child_kill(child, "says what nobody asked it for");
-                break;
-        }
+        if (!supervisor->children.stopping)
+                hear(supervisor, child, message);
 }
 
 /* Nothing more is decided from here on: no timer fires, no listener takes clients. */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs a fuzz target without libFuzzer: every seed of a folder, then a fixed slice of mutations of them. The same folder
- * gives the same run. Usage: fuzz-NAME CORPUS [MUTATIONS], or fuzz-NAME FILE for one input. */
+ * gives the same run. Usage: fuzz-NAME CORPUS [MUTATIONS], or fuzz-NAME FILE for one input: only then what it says on standard error is
+ * heard. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -92,6 +95,19 @@ static struct input load(const char *path)
         return input;
 }
 
+/* What thousands of inputs are told goes nowhere, but what a sanitizer says stays. */
+static void be_silent(void)
+{
+        extern void __sanitizer_set_report_fd(void *fd) __attribute__((weak));
+        int loud = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+        if (loud < 0 || nowhere < 0 || dup2(nowhere, STDERR_FILENO) < 0)
+                exit(EXIT_FAILURE);
+        close(nowhere);
+        if (__sanitizer_set_report_fd)
+                __sanitizer_set_report_fd((void *)(intptr_t)loud);
+}
+
 static size_t load_all(const char *folder, struct input seeds[SEEDS_MAX])
 {
         struct dirent **names;
@@ -125,6 +141,8 @@ int main(int argc, char **argv)
                 fprintf(stderr, "usage: %s CORPUS [MUTATIONS]\n", argv[0]);
                 return EXIT_FAILURE;
         }
+        if (count > 1)
+                be_silent();
         for (size_t i = 0; i < count; i++)
                 run(seeds[i].bytes, seeds[i].len);
         for (unsigned i = 0; i < mutations; i++) {
