@@ -17,6 +17,7 @@
 
 #include "addr.h"
 #include "random.h"
+#include "udx_forward.h"
 #include "udx_packet.h"
 #include "udx_stream.h"
 #include "usec.h"

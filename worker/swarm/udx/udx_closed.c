@@ -61,7 +61,7 @@ void udx_closed_remember(const struct udx_stream *stream, bool destroyed, bool a
         if (!closed)
                 return;
         *closed = (struct udx_closed){
-                .endpoint = { .id = stream->endpoint.id, .closed = true },
+                .endpoint = { .id = stream->endpoint.id, .kind = UDX_ENDPOINT_CLOSED },
                 .path = stream->path,
                 .remote_before = stream->remote_before,
                 .seq = stream->recovery.nxt,

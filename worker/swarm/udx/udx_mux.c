@@ -19,6 +19,8 @@ struct udx_mux *udx_mux_new(const struct random *random)
         list_init(&mux->eventful);
         list_init(&mux->closed);
         list_init(&mux->closed_ready);
+        list_init(&mux->forwards);
+        list_init(&mux->forwards_ready);
         udx_pool_init(&mux->pool);
         return mux;
 }
@@ -30,6 +32,7 @@ void udx_mux_free(struct udx_mux *mux)
         list_for_each(at, &mux->streams)
                 udx_stream_free(list_entry(at, struct udx_stream, all));
         udx_closed_forget_all(mux);
+        udx_forward_free_all(mux);
         udx_run_reset(mux, &mux->run);
         map_fini(&mux->ids);
         udx_pool_fini(&mux->pool);
@@ -121,7 +124,9 @@ enum udx_verdict udx_mux_receive(struct udx_mux *mux, unsigned socket, const str
                 endpoint = udx_mux_find(mux, packet.stream_id);
                 if (!endpoint)
                         verdict = UDX_NOT_OURS;
-                else if (endpoint->closed)
+                else if (endpoint->kind == UDX_ENDPOINT_FORWARD)
+                        verdict = udx_forward_receive(mux, endpoint, socket, remote, bytes, len);
+                else if (endpoint->kind == UDX_ENDPOINT_CLOSED)
                         verdict = udx_closed_receive(mux, endpoint, remote, &packet, mux->now_us);
                 else
                         verdict = udx_stream_receive(container_of(endpoint, struct udx_stream, endpoint), socket, remote, &packet,
@@ -181,9 +186,9 @@ bool udx_mux_transmit(struct udx_mux *mux, struct udx_send *out, usec_t now_us)
 
         see_time(mux, now_us);
         udx_run_reset(mux, &mux->run);
-        if (udx_closed_transmit(mux, &mux->run, &path)) {
+        if (udx_closed_transmit(mux, &mux->run, &path) || udx_forward_transmit(mux, &mux->run, &path)) {
                 hand_out(&mux->run, &path, out);
-                mux->counters.packets_sent++;
+                mux->counters.packets_sent += mux->run.segments;
                 return true;
         }
         while ((first = list_first(&mux->ready))) {

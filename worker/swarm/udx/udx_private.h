@@ -20,11 +20,17 @@ enum {
         UDX_TIMEOUTS_MAX = 7,           /* libudx: the seventh in a row is the end, 13 * rto after the first sending */
 };
 
-/* What an id leads to: a stream, or what is remembered of a closed one. */
+enum udx_endpoint_kind {
+        UDX_ENDPOINT_STREAM,
+        UDX_ENDPOINT_CLOSED,            /* what is remembered of one */
+        UDX_ENDPOINT_FORWARD,           /* one end of a forward */
+};
+
+/* What an id leads to. */
 struct udx_endpoint {
         struct map_entry entry;
         uint32_t id;
-        bool closed;
+        enum udx_endpoint_kind kind;
 };
 
 enum udx_stream_state {
@@ -109,6 +115,7 @@ struct udx_run {
         unsigned iov_len, segments;
         size_t first_bytes, bytes;
         struct udx_note *message;       /* being sent; freed at the next call */
+        struct udx_note *forwarded;     /* likewise, linked */
 };
 
 struct udx_mux {
@@ -120,6 +127,10 @@ struct udx_mux {
         struct list closed, closed_ready;       /* by age */
         struct heap closed_timers;
         unsigned closed_count;
+        struct list forwards, forwards_ready;   /* ends of forwards with packets to send */
+        size_t forward_bytes;                   /* that wait */
+        uint64_t forward_rate, forward_budget;  /* bytes per second, 0: no limit; bytes */
+        usec_t forward_earned_us;
         struct udx_pool pool;
         struct udx_counters counters;
         usec_t now_us;
@@ -183,5 +194,11 @@ enum udx_verdict udx_closed_receive(struct udx_mux *mux, struct udx_endpoint *en
 void udx_closed_advance(struct udx_mux *mux, usec_t now_us);
 bool udx_closed_transmit(struct udx_mux *mux, struct udx_run *run, struct udx_path *path_out);
 void udx_closed_forget_all(struct udx_mux *mux);
+
+/* udx_forward.c */
+enum udx_verdict udx_forward_receive(struct udx_mux *mux, struct udx_endpoint *endpoint, unsigned socket, const struct addr *remote,
+                                     const void *bytes, size_t len);
+bool udx_forward_transmit(struct udx_mux *mux, struct udx_run *run, struct udx_path *path_out);
+void udx_forward_free_all(struct udx_mux *mux);
 
 #endif

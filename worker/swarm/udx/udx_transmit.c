@@ -10,6 +10,12 @@ void udx_run_reset(struct udx_mux *mux, struct udx_run *run)
 {
         udx_note_free(mux, run->message);
         run->message = NULL;
+        while (run->forwarded) {
+                struct udx_note *note = run->forwarded;
+
+                run->forwarded = note->next;
+                udx_note_free(mux, note);
+        }
         run->iov_len = run->segments = 0;
         run->first_bytes = run->bytes = 0;
 }
