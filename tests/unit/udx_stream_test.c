@@ -464,3 +464,26 @@ TEST(udx_reserves_nothing_where_nothing_can_be_said_any_more)
         check(!udx_stream_reserve(b.stream, 0));
         check_equal(write_all(&b, 10), 0);
 }
+
+/* A probe to where the stream is not connected goes there, and nothing else does. */
+TEST(udx_probes_another_path_beside_its_own)
+{
+        BENCH(b);
+        struct udx_path other = { .socket = SOCKET + 1, .remote_id = 4711, .remote = { { 10, 0, 0, 9 }, 900 } };
+        struct udx_send out;
+
+        check(udx_stream_probe(b.stream, &other));
+        check_equal(write_all(&b, 100), 100);
+        check(udx_mux_transmit(b.mux, &out, b.now_us));
+        check_equal(out.socket, SOCKET + 1);
+        check(addr_equal(&out.remote, &other.remote));
+        check_equal(udx_packet_read(out.iov[0].iov_base, out.bytes, &b.last), UDX_OK);
+        check_equal(b.last.type, UDX_MESSAGE);
+        check_equal(b.last.stream_id, 4711);
+        check(udx_mux_transmit(b.mux, &out, b.now_us));
+        check_equal(out.socket, SOCKET);
+        check(addr_equal(&out.remote, &remote));
+        check_equal(udx_packet_read(out.iov[0].iov_base, UDX_HEADER_BYTES, &b.last), UDX_OK);
+        check_equal(b.last.stream_id, REMOTE_ID);
+        check(!udx_mux_transmit(b.mux, &out, b.now_us));
+}

@@ -197,7 +197,7 @@ bool udx_mux_transmit(struct udx_mux *mux, struct udx_send *out, usec_t now_us)
                 list_remove(first);
                 if (udx_stream_transmit(stream, &mux->run, mux->now_us)) {
                         list_push_back(&mux->ready, &stream->ready);
-                        hand_out(&mux->run, &stream->path, out);
+                        hand_out(&mux->run, mux->run.elsewhere ? &mux->run.path : &stream->path, out);
                         mux->counters.packets_sent += mux->run.segments;
                         return true;
                 }

@@ -51,6 +51,9 @@ struct udx_note {
         struct udx_note *next;
         struct addr remote;
         uint16_t len;
+        bool elsewhere;                 /* a message that goes to @remote, by @socket, for @remote_id */
+        unsigned socket;
+        uint32_t remote_id;
         uint8_t bytes[];
 };
 
@@ -116,6 +119,8 @@ struct udx_run {
         size_t first_bytes, bytes;
         struct udx_note *message;       /* being sent; freed at the next call */
         struct udx_note *forwarded;     /* likewise, linked */
+        bool elsewhere;                 /* it goes by @path, not by its stream's */
+        struct udx_path path;
 };
 
 struct udx_mux {

@@ -308,6 +308,17 @@ bool udx_stream_send_message(struct udx_stream *stream, const void *bytes, size_
         return true;
 }
 
+bool udx_stream_probe(struct udx_stream *stream, const struct udx_path *path)
+{
+        if (!udx_stream_send_message(stream, "", 0))
+                return false;
+        stream->messages_out.last->elsewhere = true;
+        stream->messages_out.last->socket = path->socket;
+        stream->messages_out.last->remote_id = path->remote_id;
+        stream->messages_out.last->remote = path->remote;
+        return true;
+}
+
 bool udx_stream_receive_message(struct udx_stream *stream, uint8_t out[UDX_MESSAGE_BUFFER], size_t *len_out)
 {
         struct udx_note *note = udx_note_pop(&stream->messages_in);

@@ -93,6 +93,10 @@ bool udx_stream_at_end(const struct udx_stream *stream);
 /* One unordered message: sent once, at the next drain, or never. @len <= UDX_MESSAGE_MAX. False: not connected, or too many wait. */
 bool udx_stream_send_message(struct udx_stream *stream, const void *bytes, size_t len);
 
+/* An empty unordered message that leaves by @path, to where this stream is not connected: it opens what only opens from our side, and
+ * shows the peer where we are. False: not connected at all, or too many wait. */
+bool udx_stream_probe(struct udx_stream *stream, const struct udx_path *path);
+
 /* Copies the oldest message received to @out and returns true with its length, or false when none waits. */
 bool udx_stream_receive_message(struct udx_stream *stream, uint8_t out[UDX_MESSAGE_BUFFER], size_t *len_out);
 

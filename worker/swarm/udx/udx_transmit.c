@@ -16,6 +16,7 @@ void udx_run_reset(struct udx_mux *mux, struct udx_run *run)
                 run->forwarded = note->next;
                 udx_note_free(mux, note);
         }
+        run->elsewhere = false;
         run->iov_len = run->segments = 0;
         run->first_bytes = run->bytes = 0;
 }
@@ -65,6 +66,8 @@ static bool send_control(struct udx_stream *stream, struct udx_run *run, uint8_t
 {
         struct udx_packet header = header_now(stream, type);
 
+        if (run->elsewhere)
+                header.stream_id = run->path.remote_id;
         udx_run_add_header(run, &header);
         stream->advertised_bytes = header.window_bytes;
         return true;
@@ -87,6 +90,10 @@ static bool send_message(struct udx_stream *stream, struct udx_run *run)
         if (!note)
                 return false;
         run->message = note;
+        if (note->elsewhere) {
+                run->elsewhere = true;
+                run->path = (struct udx_path){ .socket = note->socket, .remote_id = note->remote_id, .remote = note->remote };
+        }
         send_control(stream, run, UDX_MESSAGE);
         if (note->len)
                 run->iov[run->iov_len++] = (struct iovec){ .iov_base = note->bytes, .iov_len = note->len };
