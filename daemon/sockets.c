@@ -153,6 +153,7 @@ int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out)
         bool v4 = is_mapped(ip);
         const struct option options[] = {
                 { v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, true },
+                { SOL_SOCKET, SO_RXQ_OVFL, 1, false },          /* how many found no room */
                 { SOL_SOCKET, SO_RCVBUF, GATE_BYTES, false },
                 { SOL_SOCKET, SO_SNDBUF, GATE_BYTES, false },
         };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "status.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "notify.h"
@@ -23,19 +24,23 @@ const char *status_text(const struct status *status, char *out, size_t size)
 {
         const struct ipc_swarm_status *last = &status->last;
         unsigned open = status->gates ? gates_open_count(status->gates) : 0;
+        uint64_t dropped = status->dropped + last->datagrams_dropped;
+        int len;
 
         if (!is_reached(last) && status->conf->bootstrap_count > 0)
-                snprintf(out, size, "DHT not reached yet, trying");
+                len = snprintf(out, size, "DHT not reached yet, trying");
         else
-                snprintf(out, size, "%u provider%s, %u gateway%s, %u gate%s open, %u channel%s, %u DHT node%s", last->providers,
+                len = snprintf(out, size, "%u provider%s, %u gateway%s, %u gate%s open, %u channel%s, %u DHT node%s", last->providers,
                          plural(last->providers), last->gateways, plural(last->gateways), open, plural(open), last->channels,
                          plural(last->channels), last->nodes, plural(last->nodes));
+        if (dropped > 0 && (size_t)len < size)
+                snprintf(out + len, size - (size_t)len, ", %" PRIu64 " UDP datagram%s dropped", dropped, dropped == 1 ? "" : "s");
         return out;
 }
 
 static void on_line(struct ev_loop *loop, ev_timer *timer, int events)
 {
-        char text[160];
+        char text[224];
 
         notify_status(status_text(timer->data, text, sizeof(text)));
 }
@@ -82,6 +87,7 @@ static void arm(struct status *status)
 
 void status_begin(struct status *status)
 {
+        status->dropped += status->last.datagrams_dropped;
         status->last = (struct ipc_swarm_status){ 0 };
         arm(status);
         status_touch(status);
@@ -143,6 +149,12 @@ void status_swarm(struct status *status, const struct ipc_swarm_status *now)
                 on_announced(status, now->announced);
         if (before.providers != now->providers || before.gateways != now->gateways)
                 on_peers(status, now->providers, now->gateways);
+        status_touch(status);
+}
+
+void status_dropped(struct status *status, uint64_t datagrams)
+{
+        status->dropped += datagrams;
         status_touch(status);
 }
 

@@ -20,6 +20,7 @@ struct status {
         const struct gates *gates;
         const struct conf *conf;
         struct ipc_swarm_status last;
+        uint64_t dropped;               /* datagrams, by forward workers and swarm workers of before */
         bool told_unreachable;
         ev_timer unreachable;           /* from when the network should be reached until it is */
         ev_timer line;                  /* the next status line, at most one a second */
@@ -35,6 +36,9 @@ void status_fini(struct status *status);
 /* The swarm worker starts from nothing, now. */
 void status_begin(struct status *status);
 void status_swarm(struct status *status, const struct ipc_swarm_status *now);
+
+/* A forward worker had no room for as many more datagrams. */
+void status_dropped(struct status *status, uint64_t datagrams);
 
 /* Something that the status line shows has changed. */
 void status_touch(struct status *status);

@@ -107,6 +107,7 @@ enum ipc_reason {
         /* Forward. */                                                                                                           \
         X(FORWARD_LISTENER, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_listener,   1)    \
         X(FORWARD_SERVICE,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_service,    0)    \
+        X(FORWARD_STATUS,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_forward_status,     0)    \
         X(SERVICE_HELD,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
         X(SERVICE_LEFT,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
         X(CHANNEL_OPEN,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_open,       1)    \
@@ -264,6 +265,7 @@ struct ipc_swarm_status {
         uint32_t gateways, providers;   /* authenticated peers by their role */
         uint32_t channels;
         uint64_t sent_bytes, received_bytes;    /* of channels, ended ones included */
+        uint64_t datagrams_dropped;     /* of channels, for want of room */
 };
 
 /* (conf) */
@@ -342,6 +344,11 @@ struct ipc_forward_listener {
         uint16_t protocol;
         uint32_t wait_ms;
         uint32_t idle_ms;
+};
+
+/* At most once a second, when there is something new. */
+struct ipc_forward_status {
+        uint64_t datagrams_dropped;     /* of clients and for them, for want of room, since the last one of these */
 };
 
 /* (conf) A service to connect to; @count addresses to try in order (0: the name is not resolved (yet)). */

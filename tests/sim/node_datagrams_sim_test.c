@@ -95,6 +95,7 @@ TEST(a_session_nobody_reads_loses_its_own_datagrams_and_delays_no_one)
 {
         cleanup_with(pair_free) struct pair pair = paired(6300, &narrow);
         struct node_sim_channel *deaf = node_sim_open_datagrams(pair.gateway, 1, 4000), *quick, *stream;
+        struct node_stats stats;
         uint64_t heard;
 
         deaf->reads = false;
@@ -112,6 +113,8 @@ TEST(a_session_nobody_reads_loses_its_own_datagrams_and_delays_no_one)
         node_sim_datagrams_hear(deaf);
         heard = deaf->received;
         check(heard > 100 && heard < 4000);
+        node_stats(pair.gateway->node, &stats);
+        check_equal(stats.channel_datagrams_dropped, 4000 - heard);
         deaf->to_send += 20;
         node_sim_datagrams_say(deaf);
         node_sim_run(pair.sim, SECONDS(5));

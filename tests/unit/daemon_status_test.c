@@ -121,6 +121,13 @@ TEST(peers_are_counted_in_the_log_when_they_change)
         check(*logged(&world, &status, &now) == '\0');
         check(strcmp(status_text(&status, text, sizeof(text)),
                      "1 provider, 0 gateways, 0 gates open, 5 channels, 35 DHT nodes") == 0);
+        status_dropped(&status, 1);
+        check(strstr(status_text(&status, text, sizeof(text)), "35 DHT nodes, 1 UDP datagram dropped"));
+        now.datagrams_dropped = 40;
+        status_swarm(&status, &now);
+        check(strstr(status_text(&status, text, sizeof(text)), "35 DHT nodes, 41 UDP datagrams dropped"));
+        status_begin(&status);                  /* another swarm worker counts from nothing */
+        check(strstr(status_text(&status, text, sizeof(text)), "trying, 41 UDP datagrams dropped"));
         now.gateways = 2;
         check(strstr(logged(&world, &status, &now), "connected to 1 provider and 2 gateways\n"));
         now.providers = 0;

@@ -86,6 +86,7 @@ static int bound(const char *ip, uint16_t port)
 
         if (fd < 0)
                 return -1;
+        check_equal(setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one)), 0);
         check_equal(setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &one, sizeof(one)), 0);
         if (bind(fd, &at.any, len) == 0)
                 return fd;
@@ -370,6 +371,56 @@ TEST(what_is_no_socket_for_datagrams_is_said_once_and_not_watched)
         finish();
         close(pipes[0]);
         close(pipes[1]);
+}
+
+/* The sum of what the supervisor was told, in how many messages. */
+static uint64_t told_dropped(unsigned *messages_out)
+{
+        struct ipc_received message;
+        uint64_t sum = 0;
+
+        *messages_out = 0;
+        while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
+                if (message.type == IPC_FORWARD_STATUS) {
+                        sum += IPC_PAYLOAD(&message, struct ipc_forward_status)->datagrams_dropped;
+                        ++*messages_out;
+                }
+                ipc_received_fini(&message);
+        }
+        return sum;
+}
+
+/* Wherever it is lost on the way to the session's pair. */
+TEST(every_datagram_of_a_flood_has_arrived_or_is_counted)
+{
+        enum { FLOOD = 3000, BYTES = 1000 };
+        static const char bytes[BYTES];
+        int fd = bound("127.0.0.1", 0), client;
+        unsigned messages, passed = 0;
+        char got[BYTES + 1];
+        struct now now;
+
+        begin();
+        configure(&fd, 1, 300);
+        client = client_of("127.0.0.1", port_of(fd));
+        for (unsigned i = 0; i < FLOOD; i++)
+                check_equal(send(client, bytes, sizeof(bytes), 0), BYTES);
+        turn();
+        for (unsigned i = 0; i < 100; i++)
+                turn();
+        say(client, "that was all");            /* what the socket lost is said with the next */
+        turn();
+        while (recv(taken[0], got, sizeof(got), MSG_DONTWAIT) > 0)
+                passed++;
+        worker_now(&now);
+        datagrams_advance(&forward.datagrams, now.mono_us + SECONDS(1));        /* what came after the first word of it */
+        check(datagrams_deadline(&forward.datagrams) > now.mono_us + SECONDS(5));        /* nothing more to say */
+        check(passed > 0 && passed < FLOOD);
+        check_equal(told_dropped(&messages) + passed, FLOOD + 1);
+        check(messages == 1 || messages == 2);
+        finish();
+        close(client);
+        close(fd);
 }
 
 TEST(errors_of_what_was_sent_do_not_close_a_gate)

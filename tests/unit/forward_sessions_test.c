@@ -20,6 +20,7 @@ static struct inside inside;
 static struct sessions sessions;
 static uint8_t buffer[SESSIONS_BUFFER_BYTES];
 static struct now now;
+static uint64_t dropped;
 static uint64_t seed;
 static const struct random random_source = { test_random_fill, &seed };
 static int gate;
@@ -70,7 +71,8 @@ static void begin_with(enum ipc_role sibling)
         check_equal(choose_set(&forward.clients.choose, key, GATE, IPC_UDP), 0);
         gate = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
         check_equal(bind(gate, (struct sockaddr *)&any, sizeof(any)), 0);
-        sessions_init(&sessions, &forward.clients, &forward.watch, buffer);
+        sessions_init(&sessions, &forward.clients, &forward.watch, buffer, &dropped);
+        dropped = 0;
         sessions.fd = gate;
         sessions.gate_port = GATE;
         sessions.idle_us = SECONDS(IDLE_S);
@@ -258,6 +260,7 @@ TEST(an_answer_that_is_too_long_or_can_not_leave_does_not_stop_those_behind_it)
         check_equal(answered(client, back, sizeof(back)), 2);
         reply(1, "lost", 4);
         reply(1, "lost", 4);
+        check_equal(dropped, 2);
         check_equal(sessions.count, 2);
         close(client);
         finish();
@@ -486,6 +489,7 @@ TEST(what_finds_no_room_in_a_session_is_dropped_and_others_go_on)
         while (recv(taken[0].fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
                 passed++;
         check(passed > 1 && passed < 10 * SESSIONS_BATCH_MAX);
+        check_equal(dropped, 10 * SESSIONS_BATCH_MAX - passed);
         say(INADDR_LOOPBACK, 9, "later");
         check_heard(0, "later");
         finish();
@@ -501,6 +505,7 @@ TEST(new_sessions_come_no_faster_than_a_thousand_a_second)
         for (unsigned i = 0; i < 50; i++)
                 say(0x0b000000 + i, 9, "q");
         check_equal(now.mono_us - sessions.new_us, 0);
+        check_equal(dropped, SESSIONS_NEW_PER_S + 40);
         check(sessions.count <= CLIENTS_WAITING_MAX);   /* the rest was refused: nobody may wait without end */
         finish();
 }

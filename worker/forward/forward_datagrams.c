@@ -9,12 +9,15 @@
 
 enum { BATCHES_PER_TURN = 4 };  /* of one gate, then the others have their turn */
 
+#define TELL_EVERY_US SECONDS(1)
+
 struct datagram_gate {
         struct list in_list;
         struct watched watched;
         struct sessions sessions;
         struct ipc_forward_listener what;
         union socket_address bound;
+        uint32_t overflow;              /* what the socket had no room for, as it said last */
 };
 
 /* One batch, and where each came from and was sent to. */
@@ -23,7 +26,7 @@ struct batch {
         struct mmsghdr messages[SESSIONS_BATCH_MAX];
         struct session_ends ends[SESSIONS_BATCH_MAX];
         union {
-                char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+                char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t))];
                 struct cmsghdr align;
         } control[SESSIONS_BATCH_MAX];
 };
@@ -69,13 +72,21 @@ static void prepare(struct batch *batch, uint8_t *buffer)
         }
 }
 
-/* The address a client has sent to, which its answers shall come from: the socket may be bound to all. */
-static void read_local(struct msghdr *message, const union socket_address *bound, struct session_ends *ends)
+/* One that replaces another counts from nothing. */
+static void note_overflow(struct datagram_gate *gate, uint32_t overflow)
 {
-        ends->local = *bound;
+        *gate->sessions.dropped += overflow - (overflow < gate->overflow ? 0 : gate->overflow);
+        gate->overflow = overflow;
+}
+
+/* The address a client has sent to, which its answers shall come from: the socket may be bound to all. And what was lost before. */
+static void read_control(struct datagram_gate *gate, struct msghdr *message, struct session_ends *ends)
+{
+        ends->local = gate->bound;
         for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
                 struct in_pktinfo v4;
                 struct in6_pktinfo v6;
+                uint32_t overflow;
 
                 if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
                         memcpy(&v4, CMSG_DATA(part), sizeof(v4));
@@ -84,6 +95,9 @@ static void read_local(struct msghdr *message, const union socket_address *bound
                         memcpy(&v6, CMSG_DATA(part), sizeof(v6));
                         ends->local.v6.sin6_addr = v6.ipi6_addr;
                         ends->interface = IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr) ? v6.ipi6_ifindex : 0;
+                } else if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SO_RXQ_OVFL) {
+                        memcpy(&overflow, CMSG_DATA(part), sizeof(overflow));
+                        note_overflow(gate, overflow);
                 }
         }
 }
@@ -107,7 +121,7 @@ static void hand_on(struct datagram_gate *gate, struct batch *batch, size_t coun
         for (size_t i = 0; i < count; i++) {
                 if (!is_whole(&batch->messages[i], &batch->ends[i]))
                         continue;
-                read_local(&batch->messages[i].msg_hdr, &gate->bound, &batch->ends[i]);
+                read_control(gate, &batch->messages[i].msg_hdr, &batch->ends[i]);
                 batch->iov[i].iov_len = batch->messages[i].msg_len;
                 if (run && (first + run != i || memcmp(&batch->ends[first], &batch->ends[i], sizeof(batch->ends[i])) != 0)) {
                         sessions_receive(&gate->sessions, &batch->ends[first], &batch->iov[first], run, now);
@@ -178,7 +192,7 @@ int datagrams_add(struct datagrams *datagrams, const struct ipc_forward_listener
         gate->what = *what;
         gate->watched = (struct watched){ .fd = fd, .ready = on_ready };
         getsockname(fd, &gate->bound.any, &len);
-        sessions_init(&gate->sessions, datagrams->clients, datagrams->watch, datagrams->buffer);
+        sessions_init(&gate->sessions, datagrams->clients, datagrams->watch, datagrams->buffer, &datagrams->dropped);
         list_push_back(&datagrams->next, &gate->in_list);
         return 0;
 }
@@ -239,15 +253,27 @@ void datagrams_end(struct datagrams *datagrams)
         }
 }
 
+static void tell(struct datagrams *datagrams, usec_t now_us)
+{
+        struct ipc_forward_status status = { .datagrams_dropped = datagrams->dropped - datagrams->told };
+
+        if (!status.datagrams_dropped || now_us < datagrams->tell_us)
+                return;
+        datagrams->told = datagrams->dropped;
+        datagrams->tell_us = usec_add(now_us, TELL_EVERY_US);
+        worker_send(&datagrams->worker->supervisor, IPC_FORWARD_STATUS, &status, NULL, 0);
+}
+
 void datagrams_advance(struct datagrams *datagrams, usec_t now_us)
 {
+        tell(datagrams, now_us);
         list_for_each(at, &datagrams->all)
                 sessions_advance(&list_entry(at, struct datagram_gate, in_list)->sessions, now_us);
 }
 
 usec_t datagrams_deadline(const struct datagrams *datagrams)
 {
-        usec_t next_us = USEC_NEVER;
+        usec_t next_us = datagrams->dropped != datagrams->told ? datagrams->tell_us : USEC_NEVER;
 
         list_for_each(at, &datagrams->all)
                 next_us = usec_min(next_us, sessions_deadline(&list_entry(at, struct datagram_gate, in_list)->sessions));

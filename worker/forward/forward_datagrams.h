@@ -11,6 +11,8 @@ struct datagrams {
         struct clients *clients;
         uint8_t *buffer;                /* SESSIONS_BUFFER_BYTES, from the first gate on */
         struct list all, next;          /* @next: of the configuration being told */
+        uint64_t dropped, told;         /* datagrams without room; those of them that the supervisor knows of */
+        usec_t tell_us;                 /* not before */
 };
 
 void datagrams_init(struct datagrams *datagrams, struct worker *worker, struct watch *watch, struct clients *clients);
@@ -23,7 +25,7 @@ void datagrams_end(struct datagrams *datagrams);
 /* Takes @fd. 0 or -ENOMEM. */
 int datagrams_add(struct datagrams *datagrams, const struct ipc_forward_listener *what, int fd);
 
-/* Ends sessions that are silent; when that is the next time. */
+/* Ends sessions that are silent, and tells what was dropped; when that is the next time. */
 void datagrams_advance(struct datagrams *datagrams, usec_t now_us);
 usec_t datagrams_deadline(const struct datagrams *datagrams);
 

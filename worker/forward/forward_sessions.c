@@ -42,11 +42,12 @@ struct session {
         struct session_ends ends;
 };
 
-void sessions_init(struct sessions *sessions, struct clients *clients, struct watch *watch, uint8_t *buffer)
+void sessions_init(struct sessions *sessions, struct clients *clients, struct watch *watch, uint8_t *buffer, uint64_t *dropped)
 {
         uint8_t key[16];
 
-        *sessions = (struct sessions){ .worker = clients->worker, .watch = watch, .clients = clients, .buffer = buffer, .fd = -1 };
+        *sessions = (struct sessions){ .worker = clients->worker, .watch = watch, .clients = clients, .buffer = buffer,
+                                       .dropped = dropped, .fd = -1 };
         random_fill(&clients->random, key, sizeof(key));
         map_init(&sessions->by_client, key);
         map_init(&sessions->hosts, key);
@@ -198,13 +199,15 @@ static void on_answered(struct session *session, usec_t now_us)
 /* --- To the swarm worker --- */
 
 /* What finds no room in the pair is lost: the stream is behind. */
-static void send_on(int fd, const struct iovec *datagrams, size_t count)
+static void send_on(const struct session *session, const struct iovec *datagrams, size_t count)
 {
         struct ipc_session_batch batch = { .marked = true };
+        int sent;
 
         for (size_t i = 0; i < count; i++)
                 ipc_session_put(&batch, i, datagrams[i]);
-        sendmmsg(fd, batch.message, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent = sendmmsg(session->watched.fd, batch.message, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+        *session->sessions->dropped += count - (size_t)MAX(sent, 0);
 }
 
 /* --- To the client --- */
@@ -247,9 +250,11 @@ static void answer(const struct session *session, struct iovec *datagrams, size_
                 int sent = sendmmsg(session->sessions->fd, messages + done, (unsigned)(count - done), MSG_DONTWAIT | MSG_NOSIGNAL);
 
                 if (sent < 0 && errno == EAGAIN)
-                        return;
+                        break;
+                *session->sessions->dropped += sent <= 0;
                 done += sent > 0 ? (size_t)sent : 1;
         }
+        *session->sessions->dropped += count - done;
 }
 
 static void on_ready(struct watched *watched, uint32_t events)
@@ -375,16 +380,16 @@ static void open_session(struct sessions *sessions, const struct session_key *ke
         struct session *session;
         int fds[2];
 
-        if (clients_busy(sessions->clients) || !may_begin(sessions, now->mono_us))
+        session = !clients_busy(sessions->clients) && may_begin(sessions, now->mono_us) ? begin(sessions, key, ends, fds) : NULL;
+        if (!session) {
+                *sessions->dropped += count;
                 return;
-        session = begin(sessions, key, ends, fds);
-        if (!session)
-                return;
+        }
         socket_prepare_datagrams(fds[0]);
         socket_prepare_datagrams(fds[1]);
         touch(session, now->mono_us);
         heap_insert(&sessions->deadlines, &session->deadline, usec_add(now->mono_us, limit_us(session)));
-        send_on(fds[0], datagrams, count);
+        send_on(session, datagrams, count);
         if (watch_add(sessions->watch, &session->watched, EPOLLIN) < 0) {
                 close(fds[1]);
                 session_end(session);
@@ -403,7 +408,7 @@ void sessions_receive(struct sessions *sessions, const struct session_ends *ends
                 open_session(sessions, &key, ends, datagrams, count, now);
                 return;
         }
-        send_on(session->watched.fd, datagrams, count);
+        send_on(session, datagrams, count);
         on_spoken(session, now->mono_us);
 }
 

@@ -40,6 +40,7 @@ struct sessions {
         struct heap deadlines;
         size_t count;
         usec_t new_us;                  /* new ones are paid for up to here */
+        uint64_t *dropped;              /* borrowed: datagrams for which there was no room */
         bool told_full;                 /* that there was no room for one, and the log says so */
 };
 
@@ -50,7 +51,7 @@ struct session_ends {
 };
 
 /* Seeds its maps from @clients->random. */
-void sessions_init(struct sessions *sessions, struct clients *clients, struct watch *watch, uint8_t *buffer);
+void sessions_init(struct sessions *sessions, struct clients *clients, struct watch *watch, uint8_t *buffer, uint64_t *dropped);
 
 /* Ends all. */
 void sessions_fini(struct sessions *sessions);

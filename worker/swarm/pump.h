@@ -32,6 +32,7 @@ struct pump_room {
         struct node *node;
         const struct now *now;  /* of this turn */
         uint8_t *buffer;        /* PUMP_BUFFER_BYTES: nothing stays in it between calls */
+        uint64_t dropped;       /* datagrams that no socket took */
         void (*broken)(struct pump *pump);
 };
 

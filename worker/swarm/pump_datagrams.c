@@ -93,6 +93,7 @@ bool pump_datagrams_in(struct pump *pump)
                         ev_io_start(room->loop, &pump->writable);
                         return true;
                 } else if (sent < 0 && concerns_datagram(errno)) {
+                        room->dropped++;
                         node_datagrams_done(room->node, pump->channel, 1, room->now);
                 } else if (sent < 0 && errno != EINTR) {
                         pump->refused = errno == ECONNREFUSED;

@@ -448,5 +448,8 @@ void node_stats(const struct node *node, struct node_stats *out)
         stats.datagrams_out = node->datagrams_out;
         stats.datagrams_dropped = node->datagrams_dropped;
         stats.unsent = node->unsent;
+        stats.channel_datagrams_dropped = node->channel_datagrams_dropped;
+        list_for_each(at, &node->links)
+                stats.channel_datagrams_dropped += node_link_dropped(list_entry(at, struct node_link, in_links));
         *out = stats;
 }

@@ -201,7 +201,8 @@ struct node_stats {
         uint32_t peers[NODE_ROLES];     /* authenticated, by their role */
         uint32_t channels;
         struct addr public_addr;        /* as others see us; port 0: unknown */
-        uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;
+        uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;        /* of the sockets */
+        uint64_t channel_datagrams_dropped;     /* from peers, and nobody read those before them */
 };
 
 void node_stats(const struct node *node, struct node_stats *out);

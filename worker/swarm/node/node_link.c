@@ -49,6 +49,22 @@ static struct node_link *new_link(struct node_join *join, enum node_link_state s
         return link;
 }
 
+uint64_t node_link_dropped(const struct node_link *link)
+{
+        struct tunnel_stats stats = { .datagrams_dropped = 0 };
+
+        if (link->tunnel)
+                tunnel_stats(link->tunnel, &stats);
+        return stats.datagrams_dropped;
+}
+
+static void free_tunnel(struct node_link *link)
+{
+        link->node->channel_datagrams_dropped += node_link_dropped(link);
+        tunnel_free(link->tunnel);
+        link->tunnel = NULL;
+}
+
 void node_link_free(struct node_link *link)
 {
         list_for_each(at, &link->channels)
@@ -56,7 +72,7 @@ void node_link_free(struct node_link *link)
         if (link->dial)
                 peer_dial_cancel(link->dial, &link->node->now);
         conn_free(link->conn);
-        tunnel_free(link->tunnel);
+        free_tunnel(link);
         list_remove(&link->in_links);
         list_remove(&link->in_active);
         list_remove(&link->in_unflushed);
@@ -276,8 +292,7 @@ bool node_link_part(struct node_link *link, struct node_event *out)
                 return false;
         }
         link->state = NODE_LINK_LINGERING;
-        tunnel_free(link->tunnel);
-        link->tunnel = NULL;
+        free_tunnel(link);
         list_remove(&link->in_links);
         list_push_back(&node->links, &link->in_links);
         drain(link);

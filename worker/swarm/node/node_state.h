@@ -97,6 +97,7 @@ struct node {
         size_t advert_len;
         struct iovec iov;               /* of the datagram handed out last */
         uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;
+        uint64_t channel_datagrams_dropped;     /* by tunnels that are gone */
 };
 
 /* node_join.c */
@@ -111,6 +112,7 @@ void node_join_peer_event(struct node_join *join, const struct peer_event *event
 /* node_link.c */
 void node_link_deal_windows(struct node *node);
 void node_link_dial(struct node_join *join, const struct swarm_task *task);
+uint64_t node_link_dropped(const struct node_link *link);       /* datagrams by its tunnel */
 void node_link_free(struct node_link *link);            /* says nothing to anybody but the peer */
 void node_link_peer_event(struct node_link *link, const struct peer_event *event);
 void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]);
