@@ -120,6 +120,7 @@ static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const s
                 dht_serve(dht, event, now);
                 return;
         }
+        dht_upkeep_count(dht, event, now);
         if (event->kind == RPC_RESPONSE) {
                 dht_sighting_note(dht, event);
                 dht_upkeep_heard(dht, event, now);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* From nothing to the first answer. One is enough to begin with: every query walks on from there by itself. */
+/* From nothing to the first answer, at the start and after an outage. One is enough to begin with: every query walks on from there
+ * by itself. */
 #include "dht_private.h"
 
 #include <errno.h>
@@ -11,6 +12,11 @@ enum {
 };
 
 #define FIRST_PAUSE_US MSEC(500)        /* a node that starts beside its bootstrap node need not wait for a retransmission */
+
+static bool is_alone(const struct dht *dht, const struct now *now)
+{
+        return dht_table_count(dht->table) == 0 || dht_upkeep_cut_off(dht, now);
+}
 
 int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, const struct now *now)
 {
@@ -31,7 +37,7 @@ int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, c
         bootstrap->addrs = copy;
         bootstrap->count = kept;
         bootstrap->attempts = 0;
-        if (!dht->bootstrapped || dht_table_count(dht->table) == 0)
+        if (!dht->bootstrapped || is_alone(dht, now))
                 dht_due_set(dht, &bootstrap->due, now->mono_us);
         return 0;
 }
@@ -55,6 +61,39 @@ size_t dht_known(const struct dht *dht, struct addr *out, size_t max)
         for (struct dht_node *node = NULL; count < max && (node = dht_table_older(dht->table, node));)
                 out[count++] = node->addr;
         return count;
+}
+
+static bool is_among(const struct addr *addr, const struct addr *addrs, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (addr_equal(&addrs[i], addr))
+                        return true;
+        return false;
+}
+
+/* Who was in the table last, then who was known before that. */
+static void remember(struct dht *dht)
+{
+        struct dht_bootstrap *bootstrap = &dht->bootstrap;
+        struct addr known[DHT_KNOWN_MAX];
+        size_t count = dht_known(dht, known, DHT_KNOWN_MAX), of_table = count;
+
+        for (size_t i = 0; i < bootstrap->known_count && count < DHT_KNOWN_MAX; i++)
+                if (!is_among(&bootstrap->known[i], known, of_table))
+                        known[count++] = bootstrap->known[i];
+        memcpy(bootstrap->known, known, count * sizeof(*known));
+        bootstrap->known_count = count;
+}
+
+void dht_bootstrap_again(struct dht *dht, const struct now *now)
+{
+        struct dht_bootstrap *bootstrap = &dht->bootstrap;
+
+        if (heap_holds(&bootstrap->due.entry))
+                return;
+        remember(dht);
+        bootstrap->attempts = 0;
+        dht_due_set(dht, &bootstrap->due, now->mono_us);
 }
 
 void dht_bootstrap_begin(struct dht *dht, const struct now *now)
@@ -107,8 +146,10 @@ static void walk(struct dht *dht, const struct now *now)
         struct dht_query *query = dht_query_start(dht, &spec, DHT_FOR_TABLE, now);
 
         dht->bootstrap.walk = query;
-        if (query)
-                dht_query_open(dht, query, now);
+        if (!query)
+                return;
+        query->anew = true;
+        dht_query_open(dht, query, now);
 }
 
 /* Nobody has answered yet: asks again rather than wait for retransmissions, which come slower at first and end for good. One
@@ -126,7 +167,7 @@ void dht_bootstrap_due(struct dht *dht, struct dht_due *due, const struct now *n
         bootstrap->walk = NULL;
         if (dht->appointed && !dht->bootstrapped && (bootstrap->count == 0 || bootstrap->attempts > 0))
                 bootstrapped(dht, now);
-        if ((bootstrap->count == 0 && bootstrap->known_count == 0) || dht_table_count(dht->table) > 0)
+        if ((bootstrap->count == 0 && bootstrap->known_count == 0) || !is_alone(dht, now))
                 return;
         bootstrap->attempts++;
         dht_due_set(dht, due, now->mono_us + pause_after(bootstrap->attempts));

@@ -125,6 +125,7 @@ struct dht_query {
         struct addr relays[DHT_PEER_RELAYS_MAX];
         size_t relay_count;
         bool clear, background, table_used;
+        bool anew;                      /* begins with its seeds and bootstrap nodes, not with the table */
         unsigned retries;
         void *context;                  /* the caller's, or the listener */
         struct dht_news *done;          /* caller's queries: made at the start, so that the end can't fail */
@@ -291,6 +292,8 @@ struct dht_check {
         enum dht_check_kind kind;
         struct rpc_request *request;    /* NULL: this slot is free */
         uint8_t id[DHT_ID_BYTES];       /* who is asked */
+        bool witnessed;                 /* it has not answered, and another one is asked whether anybody does */
+        usec_t asked_us;
         struct addr rival;              /* swap: who gets its place */
 };
 
@@ -298,6 +301,8 @@ struct dht_upkeep {
         struct dht_due due;
         uint32_t tick, refresh_ticks;
         usec_t ticked_boot_us;          /* to notice sleep */
+        usec_t answered_us;             /* when anybody last answered us */
+        size_t unanswered;              /* nodes in a row that did not, since then */
         unsigned hints;                 /* sent in this tick */
         struct dht_check checks[DHT_CHECK_SLOTS];
         usec_t newcomer_us[256];        /* by a hash of the /24: when one of it was last pinged */
@@ -320,6 +325,14 @@ void dht_upkeep_due(struct dht *dht, struct dht_due *due, const struct now *now)
 void dht_upkeep_heard(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_upkeep_checked(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_upkeep_doubt(struct dht *dht, const struct addr *addr, const struct now *now);         /* somebody says it is down */
+void dht_upkeep_missed(struct dht *dht, const struct addr *addr, const struct now *now);        /* it let us wait: is it down? */
+void dht_upkeep_silent(struct dht *dht, const struct addr *addr, usec_t asked_us);              /* it has not answered at all */
+
+/* Counts who answers and who doesn't. */
+void dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const struct now *now);
+
+/* Nobody of those we know answers any more: it is us who is cut off, or the network is another one now. */
+bool dht_upkeep_cut_off(const struct dht *dht, const struct now *now);
 void dht_upkeep_refresh(struct dht *dht, const uint8_t target[DHT_ID_BYTES], const struct now *now);   /* a walk there */
 void dht_upkeep_resample(struct dht *dht);      /* our address may be another: let every node tell it again */
 void dht_upkeep_hint(struct dht *dht, const struct addr *to, const struct addr *down, const struct now *now);
@@ -337,6 +350,7 @@ struct dht_bootstrap {
 };
 
 void dht_bootstrap_begin(struct dht *dht, const struct now *now);
+void dht_bootstrap_again(struct dht *dht, const struct now *now);      /* unless it runs: nobody we know is there */
 void dht_bootstrap_heard(struct dht *dht, const struct now *now);
 void dht_bootstrap_walked(struct dht *dht, struct dht_query *query, const struct now *now);
 void dht_bootstrap_due(struct dht *dht, struct dht_due *due, const struct now *now);

@@ -169,6 +169,12 @@ static bool ask_pending(struct dht *dht, struct dht_query *query, const struct n
         return true;
 }
 
+static void add_bootstrap(struct dht *dht, struct dht_query *query)
+{
+        for (size_t i = 0; i < dht->bootstrap.count && pending_count(query) < DHT_K; i++)
+                visit_add(dht, query, &dht->bootstrap.addrs[i]);
+}
+
 static void add_from_table(struct dht *dht, struct dht_query *query)
 {
         const struct dht_node *nodes[DHT_K];
@@ -177,8 +183,7 @@ static void add_from_table(struct dht *dht, struct dht_query *query)
         query->table_used = true;
         for (size_t i = 0; i < count && pending_count(query) < DHT_K; i++)
                 visit_add(dht, query, &nodes[i]->addr);
-        for (size_t i = 0; i < dht->bootstrap.count && pending_count(query) < DHT_K; i++)
-                visit_add(dht, query, &dht->bootstrap.addrs[i]);
+        add_bootstrap(dht, query);
 }
 
 /* --- The end of the walk --- */
@@ -198,6 +203,7 @@ static void leave_visits(struct dht *dht, struct dht_query *query, const struct 
                 if (visit->state != DHT_VISIT_ASKED && visit->state != DHT_VISIT_SLOW)
                         continue;
                 hint_referrers(dht, query, visit, now);
+                dht_upkeep_missed(dht, &visit->addr, now);
                 rpc_cancel(dht->rpc, visit->request);
                 visit->request = NULL;
                 visit->state = DHT_VISIT_LEFT;
@@ -418,10 +424,12 @@ void dht_query_visited(struct dht *dht, const struct rpc_event *event, const str
                 visit->request = NULL;
                 visit->state = event->kind == RPC_RESPONSE ? DHT_VISIT_DONE : DHT_VISIT_DOWN;
                 query->errors += event->kind != RPC_RESPONSE;
-                if (event->kind == RPC_RESPONSE)
+                if (event->kind == RPC_RESPONSE) {
                         take_answer(dht, query, visit, event, now);
-                else
+                } else {
                         hint_referrers(dht, query, visit, now);
+                        dht_upkeep_silent(dht, &visit->addr, visit->asked_us);
+                }
         }
         pump(dht, query, now);
 }
@@ -485,7 +493,9 @@ void dht_query_open(struct dht *dht, struct dht_query *query, const struct now *
 {
         dht_due_set(dht, &query->due, USEC_NEVER);
         query->phase = DHT_QUERY_WALKING;
-        if (pending_count(query) < DHT_K)
+        if (query->anew)
+                add_bootstrap(dht, query);
+        else if (pending_count(query) < DHT_K)
                 add_from_table(dht, query);
         pump(dht, query, now);
 }

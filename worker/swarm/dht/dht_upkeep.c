@@ -10,11 +10,14 @@ enum {
         TICKS_OLD = 360,
         TICKS_SLEPT = 720,
         HINTS_PER_TICK = 50,
+        CUT_OFF = 4,                    /* so many in a row don't answer: dht-rpc lib/health.js decides nothing on fewer */
+        RETRIES_MISSED = 1,             /* with the sends of the query as many as any check has */
         FIRST_TICK = 100,               /* so that "long ago" is a tick too */
 };
 
 #define TICK_US SECONDS(5)
 #define SLEPT_US SECONDS(15)            /* between two ticks: the machine slept */
+#define CUT_OFF_US SECONDS(8)           /* longer than those who were asked together may be dead together */
 #define NEWCOMER_PAUSE_US SECONDS(1)    /* between pings to newcomers of one /24 */
 
 /* --- Our address, as others tell it --- */
@@ -77,6 +80,27 @@ void dht_upkeep_resample(struct dht *dht)
                 sample_all_anew(dht);
 }
 
+/* --- Whether anybody is there --- */
+
+/* A PING_NAT goes unanswered behind a firewall, a handshake where the server is gone, whoever relays it. */
+void dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const struct now *now)
+{
+        if (event->kind == RPC_RESPONSE) {
+                dht->upkeep.answered_us = now->mono_us;
+                dht->upkeep.unanswered = 0;
+        } else if (event->kind == RPC_TIMED_OUT && event->request_kind != DHT_ASK_PROBE && event->request_kind != DHT_ASK_HANDSHAKE) {
+                dht->upkeep.unanswered++;
+        }
+}
+
+bool dht_upkeep_cut_off(const struct dht *dht, const struct now *now)
+{
+        size_t unanswered = dht->upkeep.unanswered;
+
+        return unanswered > 0 && unanswered >= MIN(dht_table_count(dht->table), (size_t)CUT_OFF) &&
+               now->mono_us > dht->upkeep.answered_us + CUT_OFF_US;
+}
+
 /* --- Checks --- */
 
 static struct dht_check *check_slot(struct dht *dht, enum dht_check_kind kind)
@@ -107,27 +131,28 @@ static bool is_checked(const struct dht *dht, const uint8_t id[DHT_ID_BYTES])
 }
 
 static bool check_send(struct dht *dht, enum dht_check_kind kind, const struct addr *addr, const uint8_t id[DHT_ID_BYTES],
-                       const struct addr *rival, const struct now *now)
+                       unsigned retries, const struct addr *rival, const struct now *now)
 {
         struct dht_check *check = is_checked(dht, id) ? NULL : check_slot(dht, kind);
         struct rpc_request_spec spec = {
-                .to = *addr, .internal = true, .command = RPC_PING, .kind = DHT_ASK_CHECK,
-                .retries = kind == DHT_CHECK_NEWCOMER ? 0 : RPC_RETRIES,        /* nobody knows yet whether it asked */
+                .to = *addr, .internal = true, .command = RPC_PING, .kind = DHT_ASK_CHECK, .retries = retries,
         };
 
         if (!check)
                 return false;
         check->request = rpc_request(dht->rpc, &spec, now->mono_us);
         check->kind = kind;
+        check->witnessed = false;
+        check->asked_us = now->mono_us;
         memcpy(check->id, id, sizeof(check->id));
         if (rival)
                 check->rival = *rival;
         return check->request;
 }
 
-static void check_node(struct dht *dht, struct dht_node *node, const struct now *now)
+static void check_node(struct dht *dht, struct dht_node *node, unsigned retries, const struct now *now)
 {
-        if (check_send(dht, DHT_CHECK_NODE, &node->addr, node->id, NULL, now))
+        if (check_send(dht, DHT_CHECK_NODE, &node->addr, node->id, retries, NULL, now))
                 node->pinged = dht->upkeep.tick;
 }
 
@@ -144,11 +169,46 @@ static void table_insert(struct dht *dht, const struct addr *addr, const struct 
         sample(dht, addr, &heard->message.to);
 }
 
+static void check_fails(struct dht *dht, const struct dht_check *check, struct dht_node *node)
+{
+        dht_table_remove(dht->table, node);
+        if (check->kind == DHT_CHECK_SWAP)
+                table_insert(dht, &check->rival, NULL);
+}
+
+/* Whoever was heard last, but the node itself. */
+static const struct addr *witness_against(const struct dht *dht, const struct dht_node *node)
+{
+        struct dht_node *witness = dht_table_older(dht->table, NULL);
+
+        witness = witness == node ? dht_table_older(dht->table, node) : witness;
+        if (witness)
+                return &witness->addr;
+        return dht->bootstrap.count ? &dht->bootstrap.addrs[0] : NULL;
+}
+
+/* It has not answered. When nobody else has since it was asked, then perhaps it is us who is cut off: a table that forgets
+ * everybody during an outage leads nowhere afterwards. So another one is asked before the verdict. */
+static void check_expires(struct dht *dht, struct dht_check *check, struct dht_node *node, const struct now *now)
+{
+        const struct addr *witness = check->witnessed ? NULL : witness_against(dht, node);
+        struct rpc_request_spec spec = {
+                .internal = true, .command = RPC_PING, .kind = DHT_ASK_CHECK, .retries = RPC_RETRIES,
+        };
+
+        if (dht->upkeep.answered_us > check->asked_us) {
+                check_fails(dht, check, node);
+        } else if (witness) {
+                spec.to = *witness;
+                check->request = rpc_request(dht->rpc, &spec, now->mono_us);
+                check->witnessed = true;
+                node->doubted = true;
+        }
+}
+
 /* An answer without its id is none: the node is no persistent one any more, or another one. */
 void dht_upkeep_checked(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {
-        bool alive = event->kind == RPC_RESPONSE && event->message.id;
-
         for (size_t i = 0; i < DHT_CHECK_SLOTS && event->kind != RPC_SLOW; i++) {
                 struct dht_check *check = &dht->upkeep.checks[i];
                 struct dht_node *node;
@@ -156,11 +216,13 @@ void dht_upkeep_checked(struct dht *dht, const struct rpc_event *event, const st
                 if (check->request != event->request)
                         continue;
                 check->request = NULL;
-                node = alive ? NULL : dht_table_find(dht->table, check->id);
-                if (node)
-                        dht_table_remove(dht->table, node);
-                if (node && check->kind == DHT_CHECK_SWAP)
-                        table_insert(dht, &check->rival, NULL);
+                node = dht_table_find(dht->table, check->id);
+                if (!node || (check->witnessed && !node->doubted))      /* gone, or heard meanwhile */
+                        return;
+                if (check->witnessed || event->kind == RPC_TIMED_OUT)
+                        check_expires(dht, check, node, now);
+                else if (!event->message.id)
+                        check_fails(dht, check, node);
                 return;
         }
 }
@@ -175,7 +237,7 @@ static void try_swap(struct dht *dht, const struct addr *addr, const uint8_t id[
 
         if (!node || (tick - node->pinged < TICKS_RECENT && tick - node->added > TICKS_OLD))
                 return;
-        if (check_send(dht, DHT_CHECK_SWAP, &node->addr, node->id, addr, now))
+        if (check_send(dht, DHT_CHECK_SWAP, &node->addr, node->id, RPC_RETRIES, addr, now))
                 node->pinged = tick;
 }
 
@@ -185,7 +247,8 @@ static void try_newcomer(struct dht *dht, const struct addr *addr, const uint8_t
         usec_t *last_us = &dht->upkeep.newcomer_us[(addr->ip[0] * 31 + addr->ip[1] * 7 + addr->ip[2]) % 256];
         bool limited = !dht->private_network && *last_us && now->mono_us < *last_us + NEWCOMER_PAUSE_US;
 
-        if (!limited && check_send(dht, DHT_CHECK_NEWCOMER, addr, id, NULL, now))
+        /* Nobody knows yet whether it asked: once. */
+        if (!limited && check_send(dht, DHT_CHECK_NEWCOMER, addr, id, 0, NULL, now))
                 *last_us = now->mono_us;
 }
 
@@ -233,7 +296,30 @@ void dht_upkeep_doubt(struct dht *dht, const struct addr *addr, const struct now
         if (!node || (node->pinged >= dht->upkeep.tick && node->doubted))
                 return;
         node->doubted = true;
-        check_node(dht, node, now);
+        check_node(dht, node, RPC_RETRIES, now);
+}
+
+/* A query was over before it answered, or it never will: dht-rpc index.js removes the latter only, and waits for them. */
+void dht_upkeep_missed(struct dht *dht, const struct addr *addr, const struct now *now)
+{
+        struct dht_node *node;
+        uint8_t id[DHT_ID_BYTES];
+
+        rpc_node_id(addr, id);
+        node = dht_table_find(dht->table, id);
+        if (node)
+                check_node(dht, node, RETRIES_MISSED, now);
+}
+
+void dht_upkeep_silent(struct dht *dht, const struct addr *addr, usec_t asked_us)
+{
+        struct dht_node *node;
+        uint8_t id[DHT_ID_BYTES];
+
+        rpc_node_id(addr, id);
+        node = dht->upkeep.answered_us > asked_us ? dht_table_find(dht->table, id) : NULL;
+        if (node)
+                dht_table_remove(dht->table, node);
 }
 
 void dht_upkeep_hint(struct dht *dht, const struct addr *to, const struct addr *down, const struct now *now)
@@ -296,7 +382,7 @@ static void ping_some(struct dht *dht, const struct now *now)
                 next = dht_table_newer(dht->table, node);
                 if (node->pinged == tick)
                         continue;
-                check_node(dht, node, now);
+                check_node(dht, node, RPC_RETRIES, now);
                 count--;
         }
 }
@@ -336,8 +422,9 @@ static void tick_bootstrapped(struct dht *dht, const struct now *now)
                 ping_some(dht, now);
         if (upkeep->refresh_ticks > 0)
                 upkeep->refresh_ticks--;
-        if (upkeep->refresh_ticks == 0 || dht_table_count(dht->table) == 0 ||   /* cut off: back as soon as the network is */
-            (upkeep->tick % TICKS_SMALL == 0 && dht_table_count(dht->table) < DHT_K))
+        if (dht_table_count(dht->table) == 0 || dht_upkeep_cut_off(dht, now))
+                dht_bootstrap_again(dht, now);
+        else if (upkeep->refresh_ticks == 0 || (upkeep->tick % TICKS_SMALL == 0 && dht_table_count(dht->table) < DHT_K))
                 refresh(dht, now);
         dht_probe_tick(dht, now);
         dht_standing_tick(dht, now);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Who stays in the table, and what is left of it when nobody answers any more. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dht_id.h"
+#include "dht_world.h"
+
+enum { NODES = 30, DEAD = 24, AWAY = 200 };     /* those of world_honest(), many of them, and one more */
+
+static bool dead[256];
+
+/* Thirty nodes that all know each other, and of which some are dead. */
+static bool some_dead(struct world *w, const struct asked *asked, struct rpc_message *out)
+{
+        return !dead[asked->to.ip[2]] && world_honest(w, asked, out);
+}
+
+static struct world *world_of_some(void)
+{
+        struct world *w;
+
+        memset(dead, 0, sizeof(dead));
+        w = world_new(some_dead, world_boot());
+        world_run(w, SECONDS(10));
+        return w;
+}
+
+static bool knows(const struct world *w, unsigned number)
+{
+        struct addr known[DHT_KNOWN_MAX], addr = world_addr(number);
+        size_t count = dht_known(w->dht, known, DHT_KNOWN_MAX);
+
+        for (size_t i = 0; i < count; i++)
+                if (addr_equal(&known[i], &addr))
+                        return true;
+        return false;
+}
+
+static size_t nodes_of(const struct world *w)
+{
+        struct dht_stats stats;
+
+        dht_stats(w->dht, &stats);
+        return stats.nodes;
+}
+
+static void lookup(struct world *w, const uint8_t target[DHT_TARGET_BYTES])
+{
+        check(dht_query(w->dht, &(struct dht_query_spec){ .operation = DHT_LOOKUP, .target = target }, &w->now));
+}
+
+/* Time passes without an end of requests. */
+static void run_long(struct world *w, unsigned minutes)
+{
+        for (unsigned i = 0; i < minutes; i++) {
+                w->asked_count = w->answered_count = 0;
+                world_run(w, MINUTES(1));
+        }
+        w->asked_count = w->answered_count = 0;
+}
+
+TEST(dht_checks_a_node_that_left_a_query_unanswered)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        struct addr addr = world_addr(7);
+        uint8_t target[DHT_TARGET_BYTES];
+        size_t from;
+
+        rpc_node_id(&addr, target);
+        check(knows(w, 7));
+        dead[7] = true;
+        from = w->asked_count;
+        lookup(w, target);
+        world_run(w, SECONDS(8));               /* the query waits for its second send, the check for two more */
+        check(world_last(w, DHT_QUERY_DONE));
+        check_equal(world_sent(w, from, true, RPC_PING, &addr), 2);
+        check(!knows(w, 7));
+}
+
+static int by_distance(const void *a, const void *b, void *target)
+{
+        uint8_t ids[2][DHT_TARGET_BYTES];
+        struct addr addrs[2] = { world_addr(*(const unsigned *)a), world_addr(*(const unsigned *)b) };
+
+        rpc_node_id(&addrs[0], ids[0]);
+        rpc_node_id(&addrs[1], ids[1]);
+        return dht_id_compare(target, ids[0], ids[1]);
+}
+
+/* All that a query asks are dead, so that it waits for all their sends. Others answer meanwhile. */
+TEST(dht_forgets_at_once_who_never_answers_a_query)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        uint8_t near[DHT_TARGET_BYTES] = { 0x42 }, far[DHT_TARGET_BYTES];
+        struct addr farthest;
+        unsigned order[NODES], found = 0;
+
+        for (unsigned i = 0; i < NODES; i++)
+                order[i] = i;
+        qsort_r(order, NODES, sizeof(order[0]), by_distance, near);
+        for (unsigned i = 0; i < DEAD; i++)
+                dead[order[i]] = true;
+        lookup(w, near);
+        world_run(w, SECONDS(3));
+        farthest = world_addr(order[NODES - 1]);
+        rpc_node_id(&farthest, far);
+        lookup(w, far);
+        world_run(w, SECONDS(4) + MSEC(1));     /* ten were asked at first, the others when those were slow */
+        for (unsigned i = 0; i < DEAD; i++)
+                found += !knows(w, order[i]);
+        check(found >= DHT_K);
+}
+
+/* Its cable was pulled, and when it is back the nodes it was born among are no more. */
+TEST(dht_keeps_its_table_through_an_outage_and_comes_back_without_bootstrap_nodes)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        uint8_t target[DHT_TARGET_BYTES] = { 0x42 };
+        size_t count = nodes_of(w);
+
+        check(count > DHT_K && knows(w, 0));
+        memset(dead, 1, sizeof(dead));
+        run_long(w, 120);
+        check_equal(nodes_of(w), count);
+        world_run(w, MINUTES(1));
+        check(w->asked_count >= 60 && w->asked_count <= 1500);   /* it goes on asking, but not like mad */
+        memset(dead, 0, sizeof(dead));
+        dead[0] = true;
+        w->asked_count = w->answered_count = w->event_count = 0;
+        world_run(w, SECONDS(10));
+        lookup(w, target);
+        world_run(w, SECONDS(2));
+        check(world_last(w, DHT_QUERY_DONE)->closest_count == DHT_K);
+        world_run(w, MINUTES(10));
+        check(!knows(w, 0) && nodes_of(w) > DHT_K);     /* the one that is down for good is found out now */
+}
+
+/* Those it knew were all started anew elsewhere; a bootstrap node knows where. */
+TEST(dht_asks_bootstrap_nodes_though_its_table_is_full_when_nobody_there_answers)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+
+        memset(dead, 1, sizeof(dead));
+        run_long(w, 10);
+        check(nodes_of(w) > DHT_K);
+        dead[0] = false;
+        world_run(w, SECONDS(30));
+        check(nodes_of(w) == 1 && knows(w, 0));
+}
+
+/* It was away when we started, so that it never was in the table. */
+TEST(dht_asks_those_it_was_told_about_at_the_start_when_all_others_are_gone)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        struct addr away = world_addr(AWAY);
+
+        dead[AWAY] = true;
+        dht_set_known(w->dht, &away, 1, &w->now);
+        world_run(w, MINUTES(1));
+        check(!knows(w, AWAY));
+        memset(dead, 1, sizeof(dead));
+        run_long(w, 10);
+        dead[AWAY] = false;
+        world_run(w, SECONDS(30));
+        check(knows(w, AWAY));
+}
