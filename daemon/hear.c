@@ -39,6 +39,9 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
         case IPC_SWARM_STATUS:
                 status_swarm(&supervisor->status, IPC_PAYLOAD(message, struct ipc_swarm_status));
                 break;
+        case IPC_FORWARD_STATUS:
+                status_dropped(&supervisor->status, IPC_PAYLOAD(message, struct ipc_forward_status)->datagrams_dropped);
+                break;
         case IPC_SWARM_KNOWN:
                 on_known(supervisor, child, IPC_PAYLOAD(message, struct ipc_swarm_known));
                 break;

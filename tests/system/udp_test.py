@@ -186,6 +186,7 @@ def workers_die_and_datagrams_come_back(stack):
 def weakness_14_10_passers_by(stack):
     """weakness 14.10: thousands of sources that speak once take no place from a client that goes on"""
     scene = Scene(stack)
+    workers = scene.gateway.workers('forward')
     with scene.client() as client:
         for _ in range(3):
             assert ask(client, b'steady') == b'steady'
@@ -195,6 +196,7 @@ def weakness_14_10_passers_by(stack):
                 passer_by.sendto(b'once', ('127.0.0.1', scene.port))
         eventually(lambda: ask(client, b'steady') == b'steady', 10, 'the steady client is served')
     eventually(scene.echoes, 10, 'and so are new ones')
+    assert scene.gateway.workers('forward') == workers, 'whoever dropped them lives'
 
 
 main()
