@@ -469,6 +469,8 @@ static void depart(struct net *net, struct wire *wire, const struct target *targ
         memcpy(transit->bytes, bytes, len);
         if (len && chance(net, wire->link.corrupt_ppm))
                 transit->bytes[random_below(&net->dice.random, (uint32_t)len)] ^= 1 << random_below(&net->dice.random, 8);
+        if (wire->link.changes)
+                wire->link.changes(wire->link.context, transit->bytes, len);
         queue_push(net, transit);
 }
 

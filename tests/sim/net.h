@@ -28,6 +28,7 @@ struct net_link {
         uint64_t bits_per_s;            /* 0: infinite */
         size_t queue_bytes;             /* what waits for the wire, beyond it packets are dropped; 0: infinite */
         bool (*drops)(void *context, const uint8_t *bytes, size_t len);         /* drops what it says; NULL: nothing */
+        void (*changes)(void *context, uint8_t *bytes, size_t len);             /* as it likes; NULL: nothing */
         void *context;
 };
 

@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "peer_sim_dht.h"
 #include "test.h"
+#include "udx_packet.h"
 
 #define SIM cleanup_with(peer_sim_freep) struct peer_sim *
 
@@ -26,6 +27,14 @@ static void check_delivered(const struct peer_sim_end *from, const struct peer_s
 {
         check_equal(to->read, from->to_write);
         check(!to->wrong);
+}
+
+static size_t stream_bytes(const struct peer_sim_end *end)
+{
+        struct conn_stats stats;
+
+        conn_stats(end->conn, &stats);
+        return stats.udx.readable_bytes;
 }
 
 TEST(conn_lives_while_idle)
@@ -233,6 +242,90 @@ TEST(conn_never_yields_a_flipped_bit)
                 check(b->reason == PEER_CONN_BROKEN || b->reason == PEER_CONN_TIMED_OUT || b->read == a->to_write);
         }
         check(broken > 10);
+}
+
+/* Flips one bit of the length of a frame that has a packet to itself. */
+struct length_flip {
+        size_t frame_bytes;
+        unsigned bit;
+        bool done;
+};
+
+static void flip_length(void *context, uint8_t *bytes, size_t len)
+{
+        struct length_flip *flip = context;
+
+        if (flip->done || len != UDX_HEADER_BYTES + flip->frame_bytes)
+                return;
+        bytes[UDX_HEADER_BYTES + flip->bit / 8] ^= (uint8_t)(1 << flip->bit % 8);
+        flip->done = true;
+}
+
+/* The length of a frame is not authenticated: of one that became larger the rest never comes, only what follows. */
+TEST(conn_with_a_flipped_length_is_broken)
+{
+        for (unsigned bit = 0; bit < 24; bit++) {
+                SIM sim = connected(950 + bit, &wan);
+                struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+                struct length_flip flip = { .frame_bytes = 101 + CONN_SEAL_BYTES, .bit = bit };
+                struct net_link link = { .delay_us = 20000, .changes = flip_length, .context = &flip };
+                usec_t begun_us;
+
+                peer_sim_write(a, 1, false);
+                net_link_set(sim->net, sim->node[0].socket, &link);
+                peer_sim_run(sim, SECONDS(1));
+                begun_us = net_now(sim->net);
+                peer_sim_write(a, 101, false);
+                peer_sim_run(sim, SECONDS(21));
+                check_equal(b->reason, PEER_CONN_BROKEN);
+                check_equal(a->reason, PEER_CONN_RESET);
+                check_equal(b->read, 1);
+                check(bit < 20 || b->closed_us < begun_us + MSEC(100));         /* more than anybody may send */
+        }
+}
+
+/* One frame takes more than half a minute. */
+TEST(conn_waits_for_the_rest_of_a_frame_from_a_slow_peer)
+{
+        static const struct net_link slow = { .delay_us = 200000, .loss_ppm = 20000, .bits_per_s = 12000, .queue_bytes = 5000 };
+        SIM sim = connected(980, &wan);
+        struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+        struct conn_stats before, after;
+
+        peer_sim_write(a, 8, false);
+        peer_sim_run(sim, SECONDS(1));
+        conn_stats(b->conn, &before);
+        net_link_set(sim->net, sim->node[0].socket, &slow);
+        peer_sim_write(a, 63353, false);
+        peer_sim_run(sim, SECONDS(35));
+        peer_sim_run(sim, SECONDS(60));
+        check_delivered(a, b);
+        conn_stats(b->conn, &after);
+        check_equal(after.messages_in - before.messages_in, 1);
+}
+
+/* Nobody looked at what came, so what was a part is long whole. */
+TEST(conn_waits_for_a_reader_in_the_middle_of_a_frame)
+{
+        static const struct net_link narrow = { .delay_us = 20000, .bits_per_s = 1000000 };
+        SIM sim = connected(981, &wan);
+        struct peer_sim_end *a = &sim->node[0].end[0], *b = &sim->node[1].end[0];
+        const uint8_t *bytes;
+
+        peer_sim_write(a, 8, false);
+        peer_sim_run(sim, SECONDS(1));
+        b->reads = false;
+        net_link_set(sim->net, sim->node[0].socket, &narrow);
+        peer_sim_write(a, 4000, false);
+        while (!stream_bytes(b))
+                peer_sim_run(sim, MSEC(1));
+        check_equal(conn_peek(b->conn, &bytes), 0);
+        peer_sim_run(sim, MINUTES(2));
+        check(!a->closed && !b->closed);
+        b->reads = true;
+        peer_sim_write(a, 10, true);
+        peer_sim_run(sim, SECONDS(1));
+        check_delivered(a, b);
 }
 
 TEST(conn_sequence_of_two_hundred)

@@ -8,6 +8,14 @@
 
 #include "peer_private.h"
 
+enum {
+        WAIT_TURNS = 3,                 /* and not only time: what was stopped for a while has not read meanwhile */
+        WAIT_RTOS = 14,                 /* a peer that still has the rest gives up after 13: UDX_TIMEOUTS_MAX */
+        WAIT_PROGRESS = 4096,           /* of a peer that has the rest; keep-alives are 60 bytes in that time */
+};
+
+#define WAIT_US SECONDS(15)
+
 static_assert((int)CONN_SEAL_BYTES == SECRET_SEAL_BYTES, "conn.h says what secret.h does");
 static_assert((int)CONN_KEY_BYTES == NOISE_KEY_BYTES, "conn.h says what noise.h does");
 
@@ -134,12 +142,14 @@ static enum secret_verdict open_next(struct conn *conn)
         enum secret_verdict verdict = secret_open(&conn->secret, bytes, len, &taken, &plain, &plain_len);
 
         if (verdict == SECRET_MESSAGE) {
+                conn->partial = false;
                 conn->taken_bytes = taken;
                 conn->plain_at = (size_t)(plain - bytes);
                 conn->plain_bytes = plain_len;
                 conn->messages_in++;
         } else if (verdict == SECRET_MORE) {
                 take(conn, taken);
+                conn->partial = len > taken;
                 if (conn->remote_ended && len > taken)
                         return SECRET_SHORT;    /* the end came within a frame */
         }
@@ -229,9 +239,36 @@ void conn_end(struct conn *conn)
         heap_set(&conn->source.set->timers, &conn->source.timer, USEC_NEVER);
 }
 
-/* Keep-alive. Writes don't touch the timer, it looks for itself whether it is too early. */
+/* Who sends a frame has all of it, so its rest comes as fast as the path lets it, or the stream times out. If it only trickles, the
+ * length is a lie: nothing authenticates it, and what is taken for its rest are the frames behind it. */
+static bool waits_in_vain(struct conn *conn, usec_t now_us)
+{
+        struct conn_wait *wait = &conn->wait;
+        struct udx_stats udx;
+        uint64_t received;
+
+        if (!conn->partial) {
+                wait->turns = 0;
+                return false;
+        }
+        udx_stream_stats(conn->stream, &udx);
+        received = conn->bytes_in + udx.readable_bytes;
+        if (!wait->turns || wait->frame_at != conn->bytes_in || received - wait->received >= WAIT_PROGRESS) {
+                *wait = (struct conn_wait){ .since_us = now_us, .turns = 1, .frame_at = conn->bytes_in, .received = received };
+                return false;
+        }
+        return ++wait->turns > WAIT_TURNS && now_us - wait->since_us >= usec_max(WAIT_US, WAIT_RTOS * udx.rto_us);
+}
+
+/* Keep-alive, and the rest of a frame. Writes don't touch the timer, it looks for itself whether it is too early. */
 void conn_advance(struct conn *conn, usec_t now_us)
 {
+        if (conn->partial)
+                open_or_break(conn);    /* nobody may have looked since more came */
+        if (waits_in_vain(conn, now_us))
+                break_off(conn);
+        if (conn->state != CONN_OPEN)
+                return;
         if (now_us >= conn->written_us + CONN_KEEP_ALIVE_US) {
                 conn_ping(conn, now_us);
                 conn->written_us = now_us;

@@ -183,7 +183,8 @@ enum peer_reason {
         PEER_CONN_DONE,         /* both sides ended, all was acknowledged */
         PEER_CONN_RESET,        /* the peer cut it off */
         PEER_CONN_TIMED_OUT,    /* nobody answers any more */
-        PEER_CONN_BROKEN,       /* a frame was forged, out of order, cut short or too large: nothing can be trusted from there on */
+        PEER_CONN_BROKEN,       /* a frame was forged, out of order, cut short or too large, or its rest never comes: nothing can be
+                                 * trusted from there on */
 };
 
 struct peer_event {

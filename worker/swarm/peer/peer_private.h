@@ -43,6 +43,13 @@ enum conn_state {
         CONN_CLOSED,
 };
 
+/* For the rest of a frame, of which the length is not authenticated. */
+struct conn_wait {
+        usec_t since_us;                /* no progress since */
+        unsigned turns;                 /* of conn_advance() meanwhile; 0: it does not wait */
+        uint64_t frame_at, received;    /* bytes in front of the frame, and all of them then */
+};
+
 struct conn {
         struct peer_source source;
         struct list all;
@@ -65,6 +72,8 @@ struct conn {
         size_t window_bytes;            /* for the peer, once it is trusted */
         size_t taken_bytes;             /* frames at the head of the stream up to and with that of the opened message */
         size_t plain_at, plain_bytes;   /* what is left of it, from the head */
+        bool partial;                   /* the frame at the head is not whole, when last looked at */
+        struct conn_wait wait;
         usec_t begun_us;                /* incoming: when its handshake was answered */
         usec_t written_us, opened_us;
         uint64_t bytes_in, bytes_out, messages_in, messages_out;
