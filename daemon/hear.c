@@ -42,6 +42,10 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
         case IPC_FORWARD_STATUS:
                 status_dropped(&supervisor->status, IPC_PAYLOAD(message, struct ipc_forward_status)->datagrams_dropped);
                 break;
+        case IPC_SWARM_WANT:
+                if (!swarm_sockets_grant(&supervisor->sockets, child, IPC_PAYLOAD(message, struct ipc_swarm_want)))
+                        child_kill(child, "wants more sockets than anybody may");
+                break;
         case IPC_SWARM_KNOWN:
                 on_known(supervisor, child, IPC_PAYLOAD(message, struct ipc_swarm_known));
                 break;

@@ -82,6 +82,46 @@ void swarm_sockets_watch(struct swarm_sockets *sockets, struct ev_loop *loop, vo
         ev_timer_start(loop, &sockets->retry);
 }
 
+/* How many of @count may be made now. */
+static unsigned allowance(struct swarm_sockets *sockets, unsigned count)
+{
+        usec_t now_us = monotonic_us();
+
+        if (now_us >= sockets->granted_us + SECONDS(SWARM_SOCKETS_BURST_S)) {
+                sockets->granted_us = now_us;
+                sockets->granted = 0;
+        }
+        count = MIN(count, SWARM_SOCKETS_BURST - sockets->granted);
+        sockets->granted += count;
+        return count;
+}
+
+bool swarm_sockets_grant(struct swarm_sockets *sockets, struct child *child, const struct ipc_swarm_want *want)
+{
+        struct ipc_swarm_grant grant = { .last = 0 };
+        unsigned left = allowance(sockets, MIN(want->count, (unsigned)IPC_GRANT_MAX));
+
+        if (want->count == 0 || want->count > IPC_GRANT_MAX)
+                return false;
+        while (!grant.last) {
+                struct udp_made made[IPC_FDS_MAX];
+                int fds[IPC_FDS_MAX];
+                unsigned count = 0;
+
+                while (count < IPC_FDS_MAX && count < left && sockets_udp(sockets->host, 0, &made[count]) == 0) {
+                        fds[count] = made[count].fd;
+                        grant.gso = made[count].gso;
+                        count++;
+                }
+                left -= count;
+                grant.last = count < IPC_FDS_MAX || !left;
+                child_send(child, IPC_SWARM_GRANT, &grant, fds, count);
+                for (unsigned i = 0; i < count; i++)
+                        close(fds[i]);
+        }
+        return true;
+}
+
 void swarm_sockets_fini(struct swarm_sockets *sockets)
 {
         if (sockets->loop)

@@ -7,8 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "children.h"
 #include "log.h"
 #include "sockets.h"
+
+enum {
+        SWARM_SOCKETS_BURST = 512,      /* two punches, and a worker that begins anew in between */
+        SWARM_SOCKETS_BURST_S = 10,
+};
 
 struct swarm_sockets {
         const struct log *log;
@@ -17,6 +23,8 @@ struct swarm_sockets {
         struct udp_made server, client; /* fd -1: not yet */
         unsigned failures;
         int error;
+        unsigned granted;               /* since @granted_us */
+        usec_t granted_us;
         struct ev_loop *loop;
         ev_timer retry;
         void (*made)(void *context);
@@ -29,6 +37,10 @@ void swarm_sockets_fini(struct swarm_sockets *sockets);
 
 /* Both are there. */
 bool swarm_sockets_made(const struct swarm_sockets *sockets);
+
+/* What the swarm worker wants beside them (struct ipc_swarm_want): granted, as many as fds and ports allow, and no more than
+ * SWARM_SOCKETS_BURST in SWARM_SOCKETS_BURST_S seconds. False: it wants what nobody may. */
+bool swarm_sockets_grant(struct swarm_sockets *sockets, struct child *child, const struct ipc_swarm_want *want);
 
 /* Keeps trying for those that are missing; @made is called once, later, unless all are there now. */
 void swarm_sockets_watch(struct swarm_sockets *sockets, struct ev_loop *loop, void (*made)(void *context), void *context);

@@ -34,6 +34,7 @@ enum {
         IPC_ADDRESSES_MAX = 16,
         IPC_BLOB_MAX = 256 * 1024,      /* what rides as a sealed memfd */
         IPC_FDS_MAX = 4,
+        IPC_GRANT_MAX = 64,
         IPC_PORTS_MAX = 64,
         IPC_KNOWN_MAX = 64,             /* DHT nodes kept over a restart */
 };
@@ -82,6 +83,8 @@ enum ipc_reason {
         /* Swarm. */                                                                                                             \
         X(SWARM_NODE,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_node,         0)    \
         X(SWARM_SOCKET,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_socket,       1)    \
+        X(SWARM_WANT,       IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_want,         0)    \
+        X(SWARM_GRANT,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_grant,        FDS_UP_TO(IPC_FDS_MAX)) \
         X(SWARM_ADDRESS,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_address,      0)    \
         X(SWARM_BOOTSTRAP,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_bootstrap,    0)    \
         X(SWARM_ROUTER,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_router,       0)    \
@@ -225,6 +228,18 @@ struct ipc_swarm_socket {
         uint16_t local_port;
         uint8_t gso;                    /* the kernel takes UDP_SEGMENT */
         uint8_t gro;
+};
+
+/* A NAT gives each remote another port: @count more UDP sockets, as the server's but for their port, would get through to a peer
+ * (at most IPC_GRANT_MAX are granted at a time). They are the worker's, who closes those that did not. */
+struct ipc_swarm_want {
+        uint32_t count;
+};
+
+/* Some of them; @last: no more of this grant. */
+struct ipc_swarm_grant {
+        uint32_t last;                  /* 0 or 1 */
+        uint32_t gso;                   /* 0 or 1, as in struct ipc_swarm_socket */
 };
 
 /* (conf) One IPv4 address of a local interface, for same-host and LAN dialling. */

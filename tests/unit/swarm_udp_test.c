@@ -189,3 +189,60 @@ TEST(udp_goes_on_after_a_port_that_nobody_listens_on)
                 check(udp_receive(&pair.udp, 0, &in) && in.len == 50);
         }
 }
+
+static int ttl_of_next(int fd)
+{
+        char byte, control[64];
+        struct iovec iov = { &byte, 1 };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+        int ttl = 0;
+
+        wait_readable(fd);
+        check_equal(recvmsg(fd, &message, 0), 1);
+        for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part))
+                if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_TTL)
+                        memcpy(&ttl, CMSG_DATA(part), sizeof(ttl));
+        return ttl;
+}
+
+TEST(udp_sends_a_packet_with_few_hops_to_live_and_the_next_with_many)
+{
+        struct pair pair;
+        uint8_t byte = 0;
+        struct iovec iov = { &byte, 1 };
+        struct datagram out = { .iov = &iov, .iov_len = 1, .len = 1, .ttl = 5 };
+        int on = 1;
+
+        pair_init(&pair, true);
+        check_equal(setsockopt(pair.other, IPPROTO_IP, IP_RECVTTL, &on, sizeof(on)), 0);
+        out.remote = pair.other_addr;
+        check_equal(udp_send(&pair.udp, &out), UDP_SENT);
+        check_equal(ttl_of_next(pair.other), 5);
+        out.ttl = 0;
+        check_equal(udp_send(&pair.udp, &out), UDP_SENT);
+        check(ttl_of_next(pair.other) > 5);
+        pair_fini(&pair);
+}
+
+TEST(udp_takes_sockets_until_there_are_too_many_and_closes_them)
+{
+        struct pair pair;
+        struct addr addr;
+        uint8_t byte = 0;
+        struct iovec iov = { &byte, 1 };
+        struct datagram out = { .socket = UDP_SOCKETS_OWN, .iov = &iov, .iov_len = 1, .len = 1 };
+        int fd;
+
+        pair_init(&pair, true);
+        for (int i = UDP_SOCKETS_OWN; i < UDP_SOCKETS_MAX; i++)
+                check_equal(udp_add_socket(&pair.udp, bound(&addr, false), true), i);
+        fd = bound(&addr, false);
+        check_equal(udp_add_socket(&pair.udp, fd, true), -1);
+        udp_close_socket(&pair.udp, UDP_SOCKETS_OWN + 7);
+        check_equal(udp_add_socket(&pair.udp, fd, true), UDP_SOCKETS_OWN + 7);
+        out.remote = pair.other_addr;
+        check_equal(udp_send(&pair.udp, &out), UDP_SENT);
+        udp_close_socket(&pair.udp, UDP_SOCKETS_OWN);
+        check_equal(udp_send(&pair.udp, &out), UDP_LOST);
+        pair_fini(&pair);
+}

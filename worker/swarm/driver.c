@@ -158,6 +158,14 @@ void driver_watch_socket(struct driver *driver, unsigned number)
         ev_io_start(driver->loop, watcher);
 }
 
+void driver_close_socket(struct driver *driver, unsigned number)
+{
+        ev_io_stop(driver->loop, &driver->receivable[number]);
+        if (udp_held_socket(driver->udp) == (int)number)
+                ev_io_stop(driver->loop, &driver->sendable);
+        udp_close_socket(driver->udp, number);
+}
+
 void driver_start(struct driver *driver, struct node *node, void (*turn)(void *context),
                   void (*event)(void *context, const struct node_event *event), void *context)
 {
@@ -178,7 +186,8 @@ void driver_start(struct driver *driver, struct node *node, void (*turn)(void *c
         for (unsigned i = 0; i < ARRAY_LEN(driver->receivable); i++) {
                 ev_io_init(&driver->receivable[i], on_receivable, driver->udp->sockets[i].fd, EV_READ);
                 driver->receivable[i].data = driver;
-                ev_io_start(driver->loop, &driver->receivable[i]);
+                if (driver->udp->sockets[i].fd >= 0)
+                        ev_io_start(driver->loop, &driver->receivable[i]);
         }
         driver_tell_time(driver);
         node_advance(node, &driver->now);

@@ -34,6 +34,9 @@ void driver_start(struct driver *driver, struct node *node, void (*turn)(void *c
 /* A socket of the udp was replaced. */
 void driver_watch_socket(struct driver *driver, unsigned number);
 
+/* One that was added is closed. */
+void driver_close_socket(struct driver *driver, unsigned number);
+
 /* Reads the clocks for this turn. */
 void driver_tell_time(struct driver *driver);
 

@@ -25,6 +25,12 @@ static void on_event(void *context, const struct node_event *event)
         case NODE_ADVERT:
                 peers_event(&swarm->peers, event);
                 break;
+        case NODE_SOCKETS_WANTED:
+                swarm_pool_want(swarm, event->count);
+                break;
+        case NODE_SOCKET_DONE:
+                swarm_pool_done(swarm, event->socket);
+                break;
         case NODE_LEFT:
                 worker_stop(&swarm->worker, EXIT_SUCCESS);
                 break;

@@ -57,6 +57,11 @@ static void on_socket(void *context, struct worker_link *from, struct ipc_receiv
         }
 }
 
+static void on_grant(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        swarm_pool_grant(context, message);
+}
+
 static void on_address(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
@@ -306,6 +311,7 @@ const struct worker_handlers swarm_handlers = {
                 [IPC_CONF_BEGIN] = on_begin,
                 [IPC_SWARM_NODE] = on_node,
                 [IPC_SWARM_SOCKET] = on_socket,
+                [IPC_SWARM_GRANT] = on_grant,
                 [IPC_SWARM_ADDRESS] = on_address,
                 [IPC_SWARM_BOOTSTRAP] = on_bootstrap,
                 [IPC_SWARM_KNOWN] = on_known,

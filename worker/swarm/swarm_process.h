@@ -39,6 +39,7 @@ struct swarm_process {
         usec_t full_told_us;            /* when it last said that it takes no more connections; 0: never */
         ev_timer status, known;
         double known_after_s;           /* the nodes are told again */
+        size_t pool_wanted;             /* sockets that the node asked for and has not got */
         bool joined[SWARM_IDENTITIES_MAX];
         bool leaving;
 };
@@ -55,6 +56,11 @@ void swarm_status_look(struct swarm_process *swarm);
 void swarm_known_init(struct swarm_process *swarm);
 void swarm_known_start(struct swarm_process *swarm);
 void swarm_known_fini(struct swarm_process *swarm);
+
+/* swarm_pool.c: further sockets. */
+void swarm_pool_want(struct swarm_process *swarm, size_t count);
+void swarm_pool_grant(struct swarm_process *swarm, struct ipc_received *message);
+void swarm_pool_done(struct swarm_process *swarm, uint32_t number);
 
 /* The first configuration is complete: the node starts. 0 or -ENOMEM. */
 int swarm_start_node(struct swarm_process *swarm, const struct node_config *config);

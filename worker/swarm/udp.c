@@ -49,6 +49,26 @@ void udp_take_socket(struct udp *udp, unsigned number, int fd, bool gso)
         *socket = (struct udp_socket){ .fd = fd, .gso = gso };
 }
 
+int udp_add_socket(struct udp *udp, int fd, bool gso)
+{
+        for (unsigned number = UDP_SOCKETS_OWN; number < UDP_SOCKETS_MAX; number++) {
+                if (udp->sockets[number].fd >= 0)
+                        continue;
+                udp_take_socket(udp, number, fd, gso);
+                return (int)number;
+        }
+        return -1;
+}
+
+void udp_close_socket(struct udp *udp, unsigned number)
+{
+        if (udp_held_socket(udp) == (int)number)
+                drop_held(udp);
+        if (udp->sockets[number].fd >= 0)
+                close(udp->sockets[number].fd);
+        udp->sockets[number].fd = -1;
+}
+
 static struct addr addr_from(const struct sockaddr_in *from)
 {
         struct addr addr = { .port = ntohs(from->sin_port) };
@@ -110,30 +130,37 @@ bool udp_receive(struct udp *udp, unsigned number, struct datagram *out)
         return true;
 }
 
+/* One control message with @value, in what is left of the message's buffer. */
+static void add_control(struct msghdr *message, int level, int type, const void *value, size_t len)
+{
+        struct cmsghdr *part = (struct cmsghdr *)(void *)((char *)message->msg_control + message->msg_controllen);
+
+        part->cmsg_level = level;
+        part->cmsg_type = type;
+        part->cmsg_len = CMSG_LEN(len);
+        memcpy(CMSG_DATA(part), value, len);
+        message->msg_controllen += CMSG_SPACE(len);
+}
+
 /* One sendmsg: a run with UDP_SEGMENT, a single packet without. 0 or -errno. */
-static int send_run(const struct udp_socket *socket, const struct addr *remote, const struct iovec *iov, size_t iov_len,
+static int send_run(const struct udp_socket *socket, const struct datagram *datagram, const struct iovec *iov, size_t iov_len,
                     size_t segment_bytes)
 {
-        struct sockaddr_in to = addr_to(remote);
+        struct sockaddr_in to = addr_to(&datagram->remote);
         union {
-                char bytes[CMSG_SPACE(sizeof(uint16_t))];
+                char bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
                 struct cmsghdr align;
         } control = { 0 };
         struct msghdr message = { .msg_name = &to, .msg_namelen = sizeof(to),
-                                  .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = iov_len };
+                                  .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = iov_len, .msg_control = &control };
         ssize_t sent;
 
-        if (segment_bytes) {
-                struct cmsghdr *part = &control.align;
-                uint16_t segment = (uint16_t)segment_bytes;
-
-                part->cmsg_level = SOL_UDP;
-                part->cmsg_type = UDP_SEGMENT;
-                part->cmsg_len = CMSG_LEN(sizeof(segment));
-                memcpy(CMSG_DATA(part), &segment, sizeof(segment));
-                message.msg_control = &control;
-                message.msg_controllen = sizeof(control);
-        }
+        if (segment_bytes)
+                add_control(&message, SOL_UDP, UDP_SEGMENT, &(uint16_t){ (uint16_t)segment_bytes }, sizeof(uint16_t));
+        if (datagram->ttl)
+                add_control(&message, IPPROTO_IP, IP_TTL, &(int){ datagram->ttl }, sizeof(int));
+        if (!message.msg_controllen)
+                message.msg_control = NULL;
         do      /* see udp_receive(): an error of the past is no reason not to send */
                 sent = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         while (sent < 0 && (errno == EINTR || errno == ECONNREFUSED));
@@ -168,7 +195,7 @@ static int send_singly(const struct udp_socket *socket, const struct datagram *d
         memcpy(left, datagram->iov, iov_len * sizeof(*left));
         for (size_t done = 0; done < datagram->len; done += datagram->segment_bytes) {
                 size_t len = MIN(datagram->len - done, (size_t)datagram->segment_bytes);
-                int r = send_run(socket, &datagram->remote, packet, cut_front(left, &at, iov_len, len, packet), 0);
+                int r = send_run(socket, datagram, packet, cut_front(left, &at, iov_len, len, packet), 0);
 
                 if (r < 0)
                         return done && r == -EAGAIN ? -ENOBUFS : r;
@@ -182,11 +209,13 @@ static int send_datagram(struct udp_socket *socket, const struct datagram *datag
         int r;
 
         assert(datagram->iov_len <= SEND_IOV_MAX);
+        if (socket->fd < 0)
+                return -EBADF;          /* of a connection that is over */
         if (!run)
-                return send_run(socket, &datagram->remote, datagram->iov, datagram->iov_len, 0);
+                return send_run(socket, datagram, datagram->iov, datagram->iov_len, 0);
         if (!socket->gso)
                 return send_singly(socket, datagram);
-        r = send_run(socket, &datagram->remote, datagram->iov, datagram->iov_len, datagram->segment_bytes);
+        r = send_run(socket, datagram, datagram->iov, datagram->iov_len, datagram->segment_bytes);
         /* EINVAL, EIO: no UDP_SEGMENT here or no checksum offload on the way out (udp(7)). EMSGSIZE also comes from
          * a segment above the path MTU: then single packets tell which it is. */
         if (r == -EINVAL || r == -EIO || r == -EOPNOTSUPP)

@@ -10,7 +10,8 @@
 #include "node.h"
 
 enum {
-        UDP_SOCKETS_MAX = 2,
+        UDP_SOCKETS_OWN = 2,            /* the server and the client socket */
+        UDP_SOCKETS_MAX = UDP_SOCKETS_OWN + NODE_SOCKETS_MAX,
         UDP_RECEIVE_BYTES = 65536,      /* a whole GRO batch: the kernel never joins more than an IP packet's length */
         UDP_SINGLE_MAX = 2048,          /* what a JavaScript peer's receive buffer holds: dht.md 2.1 */
 };
@@ -38,6 +39,12 @@ void udp_fini(struct udp *udp);
 
 /* Takes @fd as socket @number, closing the one before it. */
 void udp_take_socket(struct udp *udp, unsigned number, int fd, bool gso);
+
+/* The number under which @fd was taken, which is free otherwise; -1: all are taken, and @fd is still the caller's. */
+int udp_add_socket(struct udp *udp, int fd, bool gso);
+
+/* Closes it, and drops what is held for it. */
+void udp_close_socket(struct udp *udp, unsigned number);
 
 /* The next batch of socket @number; its bytes are valid until the next call. False when there is none now. A batch
  * to be ignored comes as len 0. */

@@ -32,7 +32,7 @@ static void identify(struct dht *dht, const struct dht_config *config)
                 rpc_node_id(&dht->public_addr, dht->id);
         else
                 random_fill(&dht->random, dht->id, sizeof(dht->id));
-        dht->private_network = dht->persistent && addr_is_private(&dht->public_addr);
+        dht->private_network = dht->persistent && dht_is_bogon(&dht->public_addr);
 }
 
 int dht_new(struct dht **dht_out, const struct dht_config *config, const struct now *now)
@@ -186,11 +186,16 @@ void dht_due_set(struct dht *dht, struct dht_due *due, usec_t when_us)
 
 /* --- What we take for an address --- */
 
+bool dht_is_bogon(const struct addr *addr)
+{
+        return addr_is_private(addr) || addr_is_reserved(addr);
+}
+
 bool dht_usable(const struct dht *dht, const struct addr *addr)
 {
         if (addr_is_unusable(addr))
                 return false;
-        return dht->private_network || (!addr_is_private(addr) && !addr_is_reserved(addr));
+        return dht->private_network || !dht_is_bogon(addr);
 }
 
 bool dht_same_net(const struct dht *dht, const struct addr *a, const struct addr *b)

@@ -46,7 +46,7 @@ int dht_new(struct dht **dht_out, const struct dht_config *config, const struct 
 void dht_free(struct dht *dht);
 
 /* The nodes to ask when we know too few (resolved; copied, replaces the former). May come late or change. Where one of them
- * has a private address, the network is taken for a private one and private addresses are believed. 0 or -ENOMEM. */
+ * has a private or reserved address, the network is taken for a private one and such addresses are believed. 0 or -ENOMEM. */
 int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, const struct now *now);
 
 /* Nodes that were there when we last ran (of dht_known(); copied, at most DHT_KNOWN_MAX, replaces the former): asked beside the

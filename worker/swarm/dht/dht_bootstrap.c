@@ -26,11 +26,11 @@ int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, c
 
         if (count && !copy)
                 return -ENOMEM;
-        dht->private_network = dht->appointed && addr_is_private(&dht->public_addr);
+        dht->private_network = dht->appointed && dht_is_bogon(&dht->public_addr);
         for (size_t i = 0; i < count; i++) {
                 if (addr_is_unusable(&addrs[i]) || (dht->appointed && addr_equal(&addrs[i], &dht->public_addr)))
                         continue;
-                dht->private_network = dht->private_network || addr_is_private(&addrs[i]);
+                dht->private_network = dht->private_network || dht_is_bogon(&addrs[i]);
                 copy[kept++] = addrs[i];
         }
         free(bootstrap->addrs);

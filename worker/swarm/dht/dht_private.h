@@ -425,6 +425,9 @@ struct dht {
 
 void dht_serve(struct dht *dht, const struct rpc_event *event, const struct now *now);
 
+/* An address that nobody has on the internet: a network that begins at one is a private one. */
+bool dht_is_bogon(const struct addr *addr);
+
 /* Whether anything may be sent there, or learned of: no bogons, unless the network is a private one. */
 bool dht_usable(const struct dht *dht, const struct addr *addr);
 
