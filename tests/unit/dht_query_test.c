@@ -133,6 +133,38 @@ TEST(dht_query_asks_no_bogons_and_on_a_private_network_only_private_ones)
         check_equal(world_last(private_world, DHT_QUERY_DONE)->closest_count, 4);
 }
 
+static bool names_the_unwelcome(struct world *w, const struct asked *asked, struct rpc_message *out)
+{
+        static const struct addr addrs[] = {
+                { { 134, 209, 28, 98 }, 49738 }, { { 134, 209, 28, 98 }, 49737 }, { { 167, 99, 142, 185 }, 49738 },
+                { { 35, 233, 47, 252 }, 9400 }, { { 150, 136, 142, 116 }, 1 }, { { 150, 136, 142, 116 }, 49737 },
+        };
+
+        world_name(w, out, addrs, ARRAY_LEN(addrs));
+        return true;
+}
+
+TEST(dht_query_asks_nobody_whom_original_nodes_refuse_and_learns_of_none)
+{
+        WORLD(w, names_the_unwelcome, world_boot());
+        struct addr unwelcome = { { 150, 136, 142, 116 }, 49737 }, neighbour = { { 134, 209, 28, 98 }, 49737 };
+        struct rpc_message ping = { .internal = true, .command = RPC_PING };
+        uint8_t id[RPC_ID_BYTES], bytes[RPC_DATAGRAM_MAX];
+
+        lookup(w);
+        world_run(w, SECONDS(1));
+        for (size_t i = 0; i < w->asked_count; i++)
+                check(addr_equal(&w->asked[i].to, world_boot()) || addr_equal(&w->asked[i].to, &neighbour));
+        check_equal(world_last(w, DHT_QUERY_DONE)->closest_count, 2);
+        rpc_node_id(&unwelcome, id);
+        ping.id = id;
+        dht_receive(w->dht, CLIENT, &unwelcome, bytes, rpc_message_write(&ping, bytes, sizeof(bytes)), &w->now);
+        world_run(w, SECONDS(1));
+        check(addr_equal(&w->asked[w->asked_count - 1].to, &unwelcome));
+        check_equal(w->asked[w->asked_count - 1].message.type, RPC_TYPE_RESPONSE);
+        check_equal(world_sent(w, 0, true, RPC_PING, &unwelcome), 0);           /* answered, and not asked itself */
+}
+
 static struct addr private_numbered(unsigned number)
 {
         return (struct addr){ { 10, 0, (uint8_t)number, 1 }, SERVER_PORT };

@@ -322,6 +322,36 @@ TEST(dht_holds_an_announcement_until_it_is_withdrawn_or_old)
         check_equal(stats_of(&b).forwards, 0);
 }
 
+/* A node that serves others and has a server itself is where that one is found, and stays it whatever it is told. */
+TEST(dht_answers_for_a_server_of_its_own)
+{
+        struct addr forward;
+        struct claimed c;
+        struct dht_lookup lookup;
+        struct dht_listener *listener;
+        BENCH(b, &public_self, true);
+
+        c = claim(&b, 1, DHT_CLAIM_ANNOUNCE, &public_stranger);
+        listener = dht_listen(b.dht, c.secret_key, NULL, &b.now);
+        check(listener);
+        settle(&b, 0);
+        check_equal(send_claim(&b, &public_stranger, COMMAND_ANNOUNCE, &c), 1);
+        check(!b.out[0].message.error && !dht_forward_of(b.dht, c.target, &forward));
+        send_message(&b, &public_stranger, (struct rpc_message){ .command = COMMAND_FIND_PEER, .target = c.target });
+        check(b.count == 1 && b.out[0].message.token);
+        check_equal(b.out[0].message.value_len, 33);
+        check_bytes(b.out[0].message.value, c.secret_key + 32, 32);
+        check_equal(b.out[0].message.value[32], 0);             /* no relays: here it is */
+        send_message(&b, &public_stranger, (struct rpc_message){ .command = COMMAND_LOOKUP, .target = c.target });
+        check(b.count == 1 && b.out[0].message.value);
+        check(dht_lookup_decode(b.out[0].message.value, b.out[0].message.value_len, &lookup) && lookup.count == 1);
+        check_bytes(lookup.records[0].public_key, c.secret_key + 32, 32);
+        dht_unlisten(b.dht, listener, false, &b.now);
+        settle(&b, 0);
+        send_message(&b, &public_stranger, (struct rpc_message){ .command = COMMAND_FIND_PEER, .target = c.target });
+        check(b.count == 1 && !b.out[0].message.value);
+}
+
 TEST(dht_takes_a_claim_only_with_a_token_of_its_own_for_that_host)
 {
         struct addr other = { { 80, 3, 3, 3 }, 50000 };

@@ -198,6 +198,22 @@ bool dht_usable(const struct dht *dht, const struct addr *addr)
         return dht->private_network || !dht_is_bogon(addr);
 }
 
+/* hyperdht index.js filterNode(): nodes that answer whatever is asked, but to no use. Port 0: all of the host's. */
+static const struct addr unwelcome[] = {
+        { { 134, 209, 28, 98 }, 49738 },
+        { { 167, 99, 142, 185 }, 49738 },
+        { { 35, 233, 47, 252 }, 9400 },
+        { { 150, 136, 142, 116 }, 0 },
+};
+
+bool dht_welcome(const struct dht *dht, const struct addr *addr)
+{
+        for (size_t i = 0; i < ARRAY_LEN(unwelcome); i++)
+                if (addr_host_equal(&unwelcome[i], addr) && (unwelcome[i].port == 0 || unwelcome[i].port == addr->port))
+                        return false;
+        return dht_usable(dht, addr);
+}
+
 bool dht_same_net(const struct dht *dht, const struct addr *a, const struct addr *b)
 {
         return !dht->private_network && memcmp(a->ip, b->ip, 3) == 0;

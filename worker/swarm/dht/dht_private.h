@@ -431,6 +431,9 @@ bool dht_is_bogon(const struct addr *addr);
 /* Whether anything may be sent there, or learned of: no bogons, unless the network is a private one. */
 bool dht_usable(const struct dht *dht, const struct addr *addr);
 
+/* Whether a node there may be asked or taken into the table: not those that are known to do the network harm. */
+bool dht_welcome(const struct dht *dht, const struct addr *addr);
+
 /* Whether two addresses count as one network, whose words count once; on a private network all are different. */
 bool dht_same_net(const struct dht *dht, const struct addr *a, const struct addr *b);
 

@@ -76,7 +76,7 @@ static struct dht_visit *visit_add(struct dht *dht, struct dht_query *query, con
         struct dht_visit *visit;
         uint8_t id[DHT_ID_BYTES];
 
-        if (visit_find(query, addr) || is_us(dht, addr) || !dht_usable(dht, addr))
+        if (visit_find(query, addr) || is_us(dht, addr) || !dht_welcome(dht, addr))
                 return NULL;
         rpc_node_id(addr, id);
         if (!is_closer(query, id) || !visits_reserve(query))

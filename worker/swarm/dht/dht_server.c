@@ -115,6 +115,16 @@ void dht_pong_due(struct dht *dht, struct dht_due *due, const struct now *now)
 
 /* --- Records --- */
 
+/* A server of this process is reached right here, whatever else is announced to us about its key: hyperdht lib/router.js set(). */
+static bool own_record(const struct dht *dht, const uint8_t *target, struct dht_record *out)
+{
+        const struct dht_listener *listener = dht_listener_of(dht, target);
+
+        if (listener)
+                *out = (struct dht_record){ .public_key = listener->secret_key + DHT_SECRET_KEY_BYTES - DHT_KEY_BYTES };
+        return listener;
+}
+
 static void serve_find_peer(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {
         uint8_t value[DHT_KEPT_RECORD_MAX];
@@ -123,7 +133,8 @@ static void serve_find_peer(struct dht *dht, const struct rpc_event *event, cons
 
         if (!event->message.target)
                 return;
-        if (dht_store_forward_record(dht->store, event->message.target, &record))
+        if (own_record(dht, event->message.target, &record) ||
+            dht_store_forward_record(dht->store, event->message.target, &record))
                 dht_record_write(&w, &record);
         reply_closer(dht, event, RPC_ERROR_NONE, true, writer_len(&w) ? value : NULL, writer_len(&w), now);
 }
@@ -133,10 +144,13 @@ static void serve_lookup(struct dht *dht, const struct rpc_event *event, const s
         uint8_t value[DHT_LOOKUP_MAX];
         struct writer w = writer_over(value, sizeof(value));
         struct dht_lookup lookup;
+        struct dht_record own;
 
         if (!event->message.target)
                 return;
         dht_store_lookup(dht->store, event->message.target, &lookup);
+        if (lookup.count < DHT_RECORDS_PER_LOOKUP && own_record(dht, event->message.target, &own))
+                lookup.records[lookup.count++] = own;
         if (lookup.count > 0)
                 dht_lookup_write(&w, &lookup);
         reply_closer(dht, event, RPC_ERROR_NONE, true, writer_len(&w) ? value : NULL, writer_len(&w), now);
@@ -171,7 +185,8 @@ static void serve_announce(struct dht *dht, const struct rpc_event *event, const
         if (!read_claim(dht, event, DHT_CLAIM_ANNOUNCE, &announce, now))
                 return;
         if (is_self(&announce, target)) {
-                dht_store_forward_set(dht->store, target, &announce.record, &event->from, now->mono_us);
+                if (!dht_listener_of(dht, target))
+                        dht_store_forward_set(dht->store, target, &announce.record, &event->from, now->mono_us);
                 dht_store_remove(dht->store, target, announce.record.public_key);
         } else {
                 dht_store_add(dht->store, target, &announce.record, &event->from, now->mono_us);

@@ -83,12 +83,14 @@ void dht_upkeep_resample(struct dht *dht)
 /* --- Whether anybody is there --- */
 
 /* A PING_NAT goes unanswered behind a firewall, a handshake where the server is gone, whoever relays it. */
+static const bool needs_others[DHT_ASKS] = { [DHT_ASK_PROBE] = true, [DHT_ASK_HANDSHAKE] = true, [DHT_ASK_PUNCH] = true };
+
 void dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {
         if (event->kind == RPC_RESPONSE) {
                 dht->upkeep.answered_us = now->mono_us;
                 dht->upkeep.unanswered = 0;
-        } else if (event->kind == RPC_TIMED_OUT && event->request_kind != DHT_ASK_PROBE && event->request_kind != DHT_ASK_HANDSHAKE) {
+        } else if (event->kind == RPC_TIMED_OUT && !needs_others[event->request_kind]) {
                 dht->upkeep.unanswered++;
         }
 }
@@ -269,7 +271,7 @@ void dht_upkeep_heard(struct dht *dht, const struct rpc_event *event, const stru
         struct dht_node *node = id ? dht_table_find(dht->table, id) : NULL;
         bool answers = event->kind == RPC_RESPONSE;
 
-        if (!dht_usable(dht, &event->from))
+        if (!dht_welcome(dht, &event->from))
                 return;
         if (node) {
                 heard_known(dht, node, event);
