@@ -25,7 +25,7 @@ static void check_conf(const struct conf *conf)
         for (size_t i = 0; i < conf->provider.service_count; i++) {
                 const struct conf_service *service = &conf->provider.services[i];
 
-                demand(service->gate_port && service->service_port && service->protocol == CONF_TCP);
+                demand(service->gate_port && service->service_port && (service->protocol == CONF_TCP || service->protocol == CONF_UDP));
                 demand(service->host[0] && strlen(service->host) < CONF_HOST_MAX && strlen(service->tags) < CONF_TAGS_MAX);
         }
         for (size_t i = 0; i < conf->gateway.filter_count; i++)

@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { INPUT_MAX = 64 * 1024, SEEDS_MAX = 256, MUTATIONS = 20000 };
+enum { INPUT_MAX = 64 * 1024, SEEDS_MAX = 1024, MUTATIONS = 20000 };
 
 struct input {
         uint8_t *bytes;
@@ -122,7 +122,9 @@ static size_t load_all(const char *folder, struct input seeds[SEEDS_MAX])
                 char path[4096];
 
                 snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
-                if (names[i]->d_name[0] != '.' && count < SEEDS_MAX)
+                if (names[i]->d_name[0] != '.' && count == SEEDS_MAX)
+                        exit(EXIT_FAILURE);     /* none may go unseen */
+                if (names[i]->d_name[0] != '.')
                         seeds[count++] = load(path);
                 free(names[i]);
         }

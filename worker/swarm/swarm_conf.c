@@ -171,15 +171,13 @@ static void on_advertise(void *context, struct worker_link *from, struct ipc_rec
         struct swarm_process *swarm = context;
         uint32_t len = IPC_PAYLOAD(message, struct ipc_advertise)->len;
         int fd = ipc_received_take_fd(message, 0);
-        uint8_t *bytes;
+        uint8_t *bytes = NULL;
         int r = ipc_blob_read(fd, len, &bytes);
 
         close(fd);
-        if (r < 0 || !swarm->node) {
+        if (r < 0 || !swarm->node)
                 worker_disown(from);
-                return;
-        }
-        if (node_advertise(swarm->node, bytes, len, &swarm->driver.now) < 0)
+        else if (node_advertise(swarm->node, bytes, len, &swarm->driver.now) < 0)
                 worker_log(&swarm->worker, LOG_ERR, NULL, "can't advertise: out of memory");
         free(bytes);
 }

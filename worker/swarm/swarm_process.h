@@ -62,6 +62,10 @@ void swarm_pool_want(struct swarm_process *swarm, size_t count);
 void swarm_pool_grant(struct swarm_process *swarm, struct ipc_received *message);
 void swarm_pool_done(struct swarm_process *swarm, uint32_t number);
 
+/* What there is before the first configuration, once @swarm->worker has begun. 0 or -errno: no memory, or no timer. */
+int swarm_process_init(struct swarm_process *swarm);
+void swarm_process_fini(struct swarm_process *swarm);
+
 /* The first configuration is complete: the node starts. 0 or -ENOMEM. */
 int swarm_start_node(struct swarm_process *swarm, const struct node_config *config);
 
