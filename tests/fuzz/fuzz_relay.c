@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         relay_client_connected(&stage.client, key);
         while (reader_left(&r) >= 2) {
                 uint8_t who = read_u8(&r) % (SPEAKERS + 2);
-                size_t size = MIN((size_t)read_u8(&r), reader_left(&r));
+                size_t said = read_u8(&r), size = MIN(said, reader_left(&r));
                 const uint8_t *message = read_bytes(&r, size);
 
                 if (who == SPEAKERS) {

@@ -88,16 +88,30 @@ const uint8_t *peer_sim_key(const struct peer_sim_node *node)
         return node->secret_key + 32;
 }
 
+static void list(struct peer_sim_node *node)
+{
+        node->entry.listed = true;
+        node->entry.relay_count = 2;
+        for (unsigned i = 0; i < PEER_SIM_RELAYS; i++)
+                node->entry.relays[i] = (struct addr){ .ip = { 198, 51, 99, (uint8_t)(10 * node->index + i) }, .port = 49737 };
+}
+
 void peer_sim_listen(struct peer_sim_node *node, bool ask)
 {
         struct peer_listen_spec spec = { .secret_key = node->secret_key, .ask = ask, .context = node };
         struct now now = peer_sim_now(node->sim);
 
         assert(peer_listen(node->set, &spec, &node->listener, &now) == 0);
-        node->entry.listed = true;
-        node->entry.relay_count = 2;
-        for (unsigned i = 0; i < PEER_SIM_RELAYS; i++)
-                node->entry.relays[i] = (struct addr){ .ip = { 198, 51, 99, (uint8_t)(10 * node->index + i) }, .port = 49737 };
+        list(node);
+}
+
+void peer_sim_relay(struct peer_sim_node *node, unsigned pairs, uint64_t bytes_per_s)
+{
+        struct peer_relay_spec spec = { .secret_key = node->secret_key, .pairs = pairs, .bytes_per_s = bytes_per_s };
+        struct now now = peer_sim_now(node->sim);
+
+        assert(peer_relay_start(node->set, &spec, &now) == 0);
+        list(node);
 }
 
 static struct peer_sim *pair(uint64_t seed, const struct net_link *link, bool ask)
@@ -128,6 +142,7 @@ struct peer_dial *peer_sim_dial(struct peer_sim_node *from, const struct peer_si
                 .remote_key = peer_sim_key(to),
                 .relays = to->entry.relays,
                 .relay_count = known,
+                .relay_through = from->relay_through,
                 .context = from,
         };
         struct now now = peer_sim_now(from->sim);
@@ -261,6 +276,8 @@ static void on_event(struct peer_sim_node *node, const struct peer_event *event,
 
 static bool lets_in(const struct peer_sim_node *node, const struct addr *from)
 {
+        if (net_now(node->sim->net) < node->only_until_us)
+                return addr_equal(from, &node->only_from);
         if (!node->filtered)
                 return true;
         for (unsigned i = 0; i < node->sent_to_count; i++)

@@ -64,6 +64,9 @@ struct peer_sim_node {
         struct addr forward;            /* where it would pass on handshakes for whoever it dials; port 0: it would not */
         uint8_t sighted;                /* by so many nodes; at first by enough for it to know its NAT */
         bool open;                      /* it knows that it is reachable */
+        const uint8_t *relay_through;   /* its dials name this blind relay */
+        struct addr only_from;          /* until then nobody else gets through to it */
+        usec_t only_until_us;
         bool filtered;                  /* a firewall before it lets only those in who were sent to before */
         struct addr sent_to[64];
         unsigned sent_to_count;
@@ -108,6 +111,8 @@ struct peer_sim_node *peer_sim_add(struct peer_sim *sim, const struct addr *addr
 
 /* It listens, found through two honest relays. */
 void peer_sim_listen(struct peer_sim_node *node, bool ask);
+/* It is a blind relay, found through two honest nodes. */
+void peer_sim_relay(struct peer_sim_node *node, unsigned pairs, uint64_t bytes_per_s);
 const uint8_t *peer_sim_key(const struct peer_sim_node *node);
 
 /* Two nodes with public addresses that know nothing about being open; the second listens, and may ask about who knocks. */

@@ -51,6 +51,7 @@ void conn_free(struct conn *conn)
 {
         if (!conn)
                 return;
+        peer_detour_leave(conn->detour);
         peer_source_fini(&conn->source);
         list_remove(&conn->all);
         conn->source.set->conn_count--;
@@ -87,7 +88,7 @@ void conn_trust(struct conn *conn)
 
 void conn_reach(struct conn *conn, const struct peer_way *way, usec_t now_us)
 {
-        struct udx_path path = { .socket = way->socket, .remote_id = conn->remote_id, .remote = way->remote };
+        struct udx_path path = { .socket = way->socket, .remote_id = peer_detour_remote_id(conn, way), .remote = way->remote };
 
         udx_stream_connect(conn->stream, &path, now_us);
 }
@@ -300,6 +301,7 @@ static void become_open(struct conn *conn, const struct now *now)
                 peer_session_opened(conn->session, now);
                 peer_source_report(&conn->source, PEER_ACCEPTED);
         }
+        peer_detour_opened(conn);
 }
 
 /* It will never be open. @conn is gone afterwards. */
@@ -336,8 +338,11 @@ static void drop_messages(struct conn *conn)
                 ;
 }
 
+/* What comes by the relay before it has told us its stream can't be answered yet. */
 static void call(struct conn *conn, const struct peer_way *way, const struct now *now)
 {
+        if (peer_detour_is_trying(conn) && peer_detour_is_way(conn, way))
+                return;
         if (conn->dial)
                 peer_dial_called(conn->dial, way, now);
         else
@@ -360,6 +365,22 @@ static void take_header(struct conn *conn, const struct now *now)
                 peer_source_report(&conn->source, PEER_CONN_READABLE);
 }
 
+/* The same, when it is the header frame itself. */
+static bool is_early(const struct conn *conn, const struct udx_event *event)
+{
+        struct peer_way way = { .socket = event->socket, .remote = event->remote };
+
+        return peer_detour_is_trying(conn) && peer_detour_is_way(conn, &way);
+}
+
+void conn_take_waiting(struct conn *conn, const struct now *now)
+{
+        uint8_t *bytes;
+
+        if (conn->state == CONN_REACHING && udx_stream_peek(conn->stream, &bytes))
+                take_header(conn, now);
+}
+
 static void event_while_reaching(struct conn *conn, const struct udx_event *event, const struct now *now)
 {
         const struct udx_path *path;
@@ -377,7 +398,8 @@ static void event_while_reaching(struct conn *conn, const struct udx_event *even
                 conn->remote_ended = true;
                 break;
         case UDX_READABLE:
-                take_header(conn, now);
+                if (!is_early(conn, event))
+                        take_header(conn, now);
                 break;
         case UDX_CLOSED:
                 give_up(conn, failure_of(event->reason), now);
@@ -395,7 +417,8 @@ void conn_udx_event(struct conn *conn, const struct udx_event *event, const stru
                 return;
         }
         switch (event->type) {
-        case UDX_PATH:          /* moves are over; this one was reported before */
+        case UDX_PATH:          /* moves are over, and this one was reported before; or a direct way beside a relay's */
+                peer_detour_called(conn, &(struct peer_way){ .socket = event->socket, .remote = event->remote }, now);
                 break;
         case UDX_MESSAGES:      /* nobody sends any over these connections but probes */
                 drop_messages(conn);
@@ -435,6 +458,16 @@ void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *
         out->listener = conn->listener;
         out->context = conn->listener->context;
         conn->listener = NULL;
+}
+
+bool conn_is_relayed(const struct conn *conn)
+{
+        return peer_detour_is_used(conn);
+}
+
+uint32_t conn_stream_id(const struct conn *conn)
+{
+        return udx_stream_local_id(conn->stream);
 }
 
 /* From now on @socket is this connection's, and goes back with it. */

@@ -40,6 +40,12 @@ const uint8_t *conn_remote_key(const struct conn *conn);
 
 struct addr conn_remote_addr(const struct conn *conn);
 
+/* What it sends goes over a blind relay, whose address conn_remote_addr() is. */
+bool conn_is_relayed(const struct conn *conn);
+
+/* How the peer calls our end of its UDX stream. */
+uint32_t conn_stream_id(const struct conn *conn);
+
 /* The peer has shown that it belongs here: what may wait unread for it grows from UDX_BUFFER_MIN, which anybody gets who knows our
  * key or is listed in our topic, to the configured window. */
 void conn_trust(struct conn *conn);

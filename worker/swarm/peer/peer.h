@@ -42,6 +42,7 @@ enum {
         PEER_SESSIONS_MAX = 256,                /* handshakes of strangers under way; the oldest gives way */
         PEER_SESSIONS_PER_HOST = 16,            /* of these from one client's host, unless it is this one */
         PEER_SESSIONS_PER_RELAY = 64,           /* and through one relay's */
+        PEER_DETOURS_MAX = 128,                 /* connections over relays at a time, tried ones included */
         PEER_SOCKETS_MAX = 512,                 /* beside the node's two: of one punch, and of connections they led to */
 };
 
@@ -92,6 +93,10 @@ const uint8_t *peer_listener_key(const struct peer_listener *listener);
  * DHT_RELAYS_MAX; returns how many. */
 size_t peer_listener_relays(const struct peer_listener *listener, struct addr out[DHT_RELAYS_MAX]);
 
+/* From now on clients that do not reach us directly are told to meet us at the blind relay with @key; NULL: no more. Whatever relay a
+ * client names is used in any case. */
+void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key);
+
 /* The answer to PEER_KNOCK; no answer within PEER_HANDSHAKE_US is a no, and one that comes later is ignored. Who is not welcome
  * hears nothing. */
 void peer_admit(struct peer_set *set, peer_knock_id knock, bool welcome, const struct now *now);
@@ -107,6 +112,8 @@ struct peer_dial_spec {
         const uint8_t *remote_key;              /* PEER_KEY_BYTES; copied */
         const struct addr *relays;              /* of a lookup's record, asked first; copied, at most DHT_PEER_RELAYS_MAX */
         size_t relay_count;
+        const uint8_t *relay_through;           /* key of a blind relay to be tried beside all direct ways; copied; NULL: none but one
+                                                 * that the server names */
         void *context;
 };
 
@@ -134,6 +141,26 @@ enum peer_failure {
         PEER_NO_MEMORY,
         PEER_FAILURES
 };
+
+/* --- Being a blind relay for others --- */
+
+struct peer_relay_spec {
+        const uint8_t *secret_key;              /* PEER_SECRET_KEY_BYTES; copied: by its public key clients find it */
+        unsigned pairs;                         /* of connections at a time; 0: RELAY_PAIRS_MAX */
+        uint64_t bytes_per_s;                   /* in all; 0: as many as come */
+};
+
+/* Serves as one, or changes the limits of what runs; reports nothing. 0, -EEXIST (the key is listened to already) or -ENOMEM. */
+int peer_relay_start(struct peer_set *set, const struct peer_relay_spec *spec, const struct now *now);
+void peer_relay_stop(struct peer_set *set, const struct now *now);
+
+struct peer_relay_stats {
+        size_t clients, waiting, pairs;
+        uint64_t made, refused, packets, bytes, dropped;
+};
+
+/* False: we are none. */
+bool peer_relay_stats(const struct peer_set *set, struct peer_relay_stats *out);
 
 /* --- The turn --- */
 
@@ -211,6 +238,7 @@ struct peer_stats {
         uint64_t repeated;                      /* answered again from memory */
         uint64_t undecryptable, unwelcome, limited, expired;    /* and what became of those that led nowhere */
         uint64_t answers_forged;                /* to our dials */
+        uint64_t detours_paired, detours_failed, detours_left;  /* over relays: met, given up, left for a direct way */
 };
 
 void peer_stats(const struct peer_set *set, struct peer_stats *out);

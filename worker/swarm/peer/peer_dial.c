@@ -315,6 +315,21 @@ static void remember_relays(struct peer_dial *dial, const struct noise_payload *
                 dial->next_relays[dial->next_relay_count++] = dial->relays[i].addr;
 }
 
+/* The server's relay wins, and makes us the second half of its token (connect.md 7.1). Who is called, or calls us, needs none. */
+static void start_detour(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload,
+                         const struct now *now)
+{
+        struct peer_detour_spec theirs = { .key = payload->relay_through_key, .token = payload->relay_through_token };
+        struct peer_detour_spec ours = { .initiator = true, .key = dial->relay_key, .token = dial->relay_token };
+
+        if (!event->relayed || dial->claimed_open || dial->called || dial->detour)
+                return;
+        if (payload->has_relay_through)
+                peer_detour_begin(dial->conn, &theirs, now);
+        else if (dial->has_relay_through)
+                peer_detour_begin(dial->conn, &ours, now);
+}
+
 static void take_payload(struct peer_dial *dial, const struct dht_event *event, const struct noise_session *session,
                          const struct noise_payload *payload, const struct now *now)
 {
@@ -333,7 +348,8 @@ static void take_payload(struct peer_dial *dial, const struct dht_event *event, 
                         peer_punch_dial(dial, event, payload, session->hash, now);
                 if (dial->punch)
                         dial->limit_us = USEC_NEVER;    /* the punch has limits of its own */
-                if (dial->way_count || dial->punch)
+                start_detour(dial, event, payload, now);
+                if (dial->way_count || dial->punch || peer_detour_is_trying(dial->conn))
                         step(dial, DIAL_ANSWERED, now);
                 else
                         fail(dial, PEER_UNREACHED, now);
@@ -404,6 +420,23 @@ void peer_dial_called(struct peer_dial *dial, const struct peer_way *way, const 
         step(dial, DIAL_CALLED, now);
 }
 
+/* It is to be met at a relay, unless it is there already. */
+void peer_dial_relayed(struct peer_dial *dial, const struct peer_way *way, const struct now *now)
+{
+        if (dial->state != PEER_DIAL_REACHING)
+                return;
+        peer_detour_remember(dial->conn, dial->ways, dial->way_count);
+        dial->limit_us = USEC_NEVER;
+        peer_dial_called(dial, way, now);
+}
+
+/* No relay helps. */
+void peer_dial_alone(struct peer_dial *dial, const struct now *now)
+{
+        if (dial->waits)
+                fail(dial, dial->failure, now);
+}
+
 /* A probe came from there. That may be anybody's: it is one more address to try, and at once. */
 void peer_dial_heard(struct peer_dial *dial, const struct peer_way *way, const struct now *now)
 {
@@ -453,6 +486,10 @@ void peer_dial_lost(struct peer_dial *dial, enum peer_failure failure, const str
 
 void peer_dial_advance(struct peer_dial *dial, const struct now *now)
 {
+        if (now->mono_us >= dial->limit_us && dial->conn && peer_detour_is_trying(dial->conn)) {
+                dial->waits = true;
+                dial->limit_us = USEC_NEVER;    /* the detour has one of its own */
+        }
         if (now->mono_us >= dial->limit_us) {
                 fail(dial, dial->state == PEER_DIAL_FINDING ? PEER_UNANSWERED : dial->failure, now);
                 return;
@@ -487,6 +524,12 @@ static size_t write_payload(const struct peer_dial *dial, uint8_t out[NOISE_PAYL
 
         payload.address_count = peer_own_addresses(dial->source.set, own);
         memcpy(payload.addresses, own, payload.address_count * sizeof(own[0]));
+        if (dial->has_relay_through) {
+                payload.has_relay_through = true;
+                payload.relay_through_version = 1;
+                memcpy(payload.relay_through_key, dial->relay_key, sizeof(dial->relay_key));
+                memcpy(payload.relay_through_token, dial->relay_token, sizeof(dial->relay_token));
+        }
         noise_payload_write(&w, &payload);
         return writer_len(&w);
 }
@@ -499,6 +542,11 @@ static int write_question(struct peer_dial *dial, const struct peer_dial_spec *s
         size_t len;
 
         dial->claimed_open = dht_open_addr(dial->source.set->dht, &open);
+        dial->has_relay_through = spec->relay_through && !dial->claimed_open;
+        if (dial->has_relay_through) {
+                memcpy(dial->relay_key, spec->relay_through, sizeof(dial->relay_key));
+                random_fill(&dial->source.set->random, dial->relay_token, sizeof(dial->relay_token));
+        }
         len = write_payload(dial, payload);
         noise_init(&dial->noise, spec->secret_key, noise_hyperdht_prologue, NOISE_PROLOGUE_BYTES);
         if (noise_initiate(&dial->noise, spec->remote_key, &dial->source.set->random, payload, len, dial->question) != NOISE_FINE)

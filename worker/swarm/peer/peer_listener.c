@@ -48,6 +48,20 @@ void peer_listener_free(struct peer_listener *listener)
         free(listener);
 }
 
+/* One that is open, but nobody was told of yet. Others may go with it. */
+static bool free_untold(const struct peer_listener *listener)
+{
+        list_for_each(at, &listener->source.set->conns) {
+                struct conn *conn = list_entry(at, struct conn, all);
+
+                if (conn->listener != listener)
+                        continue;
+                conn_free(conn);
+                return true;
+        }
+        return false;
+}
+
 void peer_unlisten(struct peer_listener *listener, const struct now *now)
 {
         struct peer_set *set = listener->source.set;
@@ -61,12 +75,8 @@ void peer_unlisten(struct peer_listener *listener, const struct now *now)
                 if (session->listener == listener)
                         peer_session_free(session);
         }
-        list_for_each(at, &set->conns) {        /* open, but nobody was told yet */
-                struct conn *conn = list_entry(at, struct conn, all);
-
-                if (conn->listener == listener)
-                        conn_free(conn);
-        }
+        while (free_untold(listener))
+                ;
         dht_unlisten(set->dht, listener->dht_listener, false, now);
 }
 
@@ -76,6 +86,13 @@ void peer_listener_tell(struct peer_listener *listener, enum peer_event_kind kin
         out->context = listener->context;
         if (kind == PEER_UNLISTENED)
                 peer_listener_free(listener);
+}
+
+void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key)
+{
+        listener->has_relay_through = key != NULL;
+        if (key)
+                memcpy(listener->relay_key, key, sizeof(listener->relay_key));
 }
 
 const uint8_t *peer_listener_key(const struct peer_listener *listener)

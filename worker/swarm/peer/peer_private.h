@@ -10,6 +10,8 @@
 #include "noise.h"
 #include "noise_payload.h"
 #include "peer.h"
+#include "relay_client.h"
+#include "relay_pairing.h"
 #include "secret.h"
 
 enum {
@@ -26,6 +28,8 @@ enum peer_source_kind {
         PEER_SOURCE_SESSION,
         PEER_SOURCE_LISTENER,
         PEER_SOURCE_PUNCH,
+        PEER_SOURCE_DETOUR,
+        PEER_SOURCE_RELAY,
 };
 
 /* Whatever has events to report or a deadline to meet. */
@@ -58,6 +62,9 @@ struct conn {
         struct peer_dial *dial;         /* who made it, until its user has it: one of these */
         struct peer_session *session;   /* until it is open */
         struct peer_listener *listener;
+        struct peer_detour *detour;     /* over a relay, tried or used; NULL: none */
+        struct peer_detour *control_of; /* what it talks to a relay for */
+        struct peer_client *served;     /* whom it comes from, as ours is the relay */
         struct udx_stream *stream;
         uint32_t remote_id;
         struct secret secret;
@@ -95,6 +102,26 @@ struct peer_way {
 struct peer_released {
         uint32_t socket;
         usec_t due_us;
+};
+
+/* The way of a connection over a blind relay. */
+struct peer_detour {
+        struct peer_source source;
+        struct list all;
+        struct conn *conn;              /* NULL: gone, but for its last words */
+        struct peer_dial *dial;         /* to the relay */
+        struct conn *control;           /* what came of it */
+        struct relay_client client;
+        struct peer_way ways[PEER_WAYS_MAX];    /* direct ones, to be looked at again */
+        unsigned way_count, probes;
+        usec_t probe_us;
+        usec_t leave_us;                /* a direct way is used: whether it works is seen then */
+        bool proven;                    /* it does, and then the relay is let go of */
+};
+
+struct peer_detour_spec {
+        bool initiator;
+        const uint8_t *key, *token;
 };
 
 /* Of a dial or a session. */
@@ -144,6 +171,10 @@ struct peer_dial {
         unsigned way_count, way, way_tries;
         bool certain;                   /* the first is open for us, if there is no other */
         bool called;                    /* the first is where it speaks from */
+        bool waits;                     /* only the detour is left */
+        struct peer_detour *detour;     /* it is to a relay, for that */
+        bool has_relay_through;         /* the client's offer */
+        uint8_t relay_key[PEER_KEY_BYTES], relay_token[RELAY_TOKEN_BYTES];
         struct peer_punch *punch;       /* NULL: none is needed, or it is over */
         usec_t way_us;                  /* the next way is due; USEC_NEVER: this one stays */
         usec_t limit_us;
@@ -174,6 +205,7 @@ struct peer_session {
         unsigned again_count;
         unsigned probes;                /* sent to open the way */
         usec_t probe_us, limit_us;
+        uint8_t relay_token[RELAY_TOKEN_BYTES];         /* ours */
         uint8_t answer[PEER_ANSWER_MAX];
         size_t answer_len;
         size_t question_len;
@@ -186,6 +218,9 @@ struct peer_listener {
         struct dht_listener *dht_listener;
         void *context;
         bool ask, closing;
+        bool forgotten;                 /* nobody hears of its end */
+        bool has_relay_through;         /* offered to clients that can't reach us directly */
+        uint8_t relay_key[PEER_KEY_BYTES];
         uint8_t secret_key[PEER_SECRET_KEY_BYTES];
 };
 
@@ -198,7 +233,10 @@ struct peer_set {
         size_t receive_limit_bytes;
         struct addr local[PEER_LOCAL_MAX];
         size_t local_count;
-        struct list dials, conns, listeners, sessions, punches;
+        struct list dials, conns, listeners, sessions, punches, detours;
+        size_t detour_count;
+        uint8_t detour_secret_key[PEER_SECRET_KEY_BYTES];       /* as whom we come to relays */
+        struct peer_relay *relay;       /* our own role; NULL: not ours */
         struct nat_gate gate;
         size_t sockets_wanted, sockets_asked;   /* to be asked for; asked for, and not there yet */
         size_t sockets_out;             /* there, until their end has been told */
@@ -234,6 +272,7 @@ void conn_probe(struct conn *conn);
 void conn_greet(struct conn *conn);
 void conn_advance(struct conn *conn, usec_t now_us);
 void conn_udx_event(struct conn *conn, const struct udx_event *event, const struct now *now);
+void conn_take_waiting(struct conn *conn, const struct now *now);
 void conn_own_socket(struct conn *conn, uint32_t socket);
 void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *out);
 
@@ -241,6 +280,8 @@ void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *
 void peer_dial_called(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
 void peer_dial_opened(struct peer_dial *dial, const struct now *now);
 void peer_dial_lost(struct peer_dial *dial, enum peer_failure failure, const struct now *now);
+void peer_dial_relayed(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
+void peer_dial_alone(struct peer_dial *dial, const struct now *now);
 void peer_dial_heard(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
 void peer_dial_punch_failed(struct peer_dial *dial, enum nat_failure failure, const struct now *now);
 void peer_dial_dht_event(struct peer_dial *dial, const struct dht_event *event, const struct now *now);
@@ -251,6 +292,7 @@ void peer_dial_free(struct peer_dial *dial);
 /* peer_session.c */
 void peer_session_start(struct peer_listener *listener, const struct dht_event *event, const struct now *now);
 void peer_session_called(struct peer_session *session, const struct peer_way *way, const struct now *now);
+void peer_session_relayed(struct peer_session *session, const struct peer_way *way, const struct now *now);
 void peer_session_opened(struct peer_session *session, const struct now *now);
 void peer_session_punching(struct peer_session *session, usec_t until_us);
 void peer_session_punch_failed(struct peer_session *session, const struct now *now);
@@ -271,6 +313,26 @@ void peer_punch_free(struct peer_punch *punch, struct conn *met);      /* @met: 
 void peer_want_sockets(struct peer_set *set, size_t count);
 void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us);
 usec_t peer_socket_deadline(const struct peer_set *set);
+
+/* peer_detour.c */
+void peer_detour_begin(struct conn *conn, const struct peer_detour_spec *spec, const struct now *now);
+void peer_detour_free(struct peer_detour *detour);
+void peer_detour_leave(struct peer_detour *detour);
+void peer_detour_event(struct peer_detour *detour, const struct peer_event *event, const struct now *now);
+void peer_detour_advance(struct peer_detour *detour, const struct now *now);
+void peer_detour_remember(struct conn *conn, const struct peer_way *ways, unsigned count);
+void peer_detour_opened(struct conn *conn);
+void peer_detour_called(struct conn *conn, const struct peer_way *way, const struct now *now);
+bool peer_detour_is_trying(const struct conn *conn);
+bool peer_detour_is_used(const struct conn *conn);
+bool peer_detour_is_way(const struct conn *conn, const struct peer_way *way);
+uint32_t peer_detour_remote_id(const struct conn *conn, const struct peer_way *way);
+
+/* peer_relay.c */
+bool peer_is_of_relay(struct peer_source *source);
+void peer_relay_event(struct peer_relay *relay, const struct peer_event *event, const struct now *now);
+void peer_relay_advance(struct peer_relay *relay, const struct now *now);
+void peer_relay_free(struct peer_relay *relay);
 
 /* peer_listener.c */
 void peer_listener_tell(struct peer_listener *listener, enum peer_event_kind kind, struct peer_event *out);

@@ -152,6 +152,29 @@ static void add_relays(const struct peer_session *session, struct noise_payload 
                 payload->relays[i] = (struct noise_relay){ .relay = relays[i].relay, .peer = relays[i].peer };
 }
 
+static bool offers_relay(const struct peer_session *session)
+{
+        return session->conn && session->listener->has_relay_through && needs_punch(session);
+}
+
+/* The client's relay, or ours, which wins. Whom we call at once meets us nowhere else (connect.md 7.1). */
+static void start_detour(struct peer_session *session, const struct now *now)
+{
+        struct peer_detour_spec theirs = {
+                .key = session->payload.relay_through_key, .token = session->payload.relay_through_token,
+        };
+        struct peer_detour_spec ours = { .initiator = true, .key = session->listener->relay_key, .token = session->relay_token };
+        struct peer_way way = { .socket = session->inbound.socket, .remote = session->inbound.client };
+
+        if (!is_relayed(session) || session->payload.firewall == NOISE_FIREWALL_OPEN)
+                return;
+        if (offers_relay(session))
+                peer_detour_begin(session->conn, &ours, now);
+        else if (session->payload.has_relay_through)
+                peer_detour_begin(session->conn, &theirs, now);
+        peer_detour_remember(session->conn, &way, 1);
+}
+
 static size_t write_payload(const struct peer_session *session, enum noise_error error, uint8_t out[NOISE_PAYLOAD_MAX])
 {
         struct addr own[PEER_OWN_MAX], open_addr;
@@ -172,6 +195,12 @@ static size_t write_payload(const struct peer_session *session, enum noise_error
 
         memcpy(payload.addresses, own, own_count * sizeof(own[0]));
         add_relays(session, &payload);
+        if (offers_relay(session)) {
+                payload.has_relay_through = true;
+                payload.relay_through_version = 1;
+                memcpy(payload.relay_through_key, session->listener->relay_key, sizeof(payload.relay_through_key));
+                memcpy(payload.relay_through_token, session->relay_token, sizeof(payload.relay_through_token));
+        }
         noise_payload_write(&w, &payload);
         return writer_len(&w);
 }
@@ -259,15 +288,18 @@ static void admit(struct peer_session *session, const struct now *now)
                 }
                 session->conn->session = session;
                 session->conn->begun_us = now->mono_us;
+                random_fill(&set->random, session->relay_token, sizeof(session->relay_token));
         }
         if (!write_answer(session, error, now)) {
                 peer_session_free(session);
                 return;
         }
-        if (session->conn)
+        if (session->conn) {
                 reach(session, now);
-        else
+                start_detour(session, now);
+        } else {
                 become_done(session, now);
+        }
         send_answers(session, now);
 }
 
@@ -388,6 +420,13 @@ void peer_session_called(struct peer_session *session, const struct peer_way *wa
         arm(session);
 }
 
+/* It is to be met at a relay. */
+void peer_session_relayed(struct peer_session *session, const struct peer_way *way, const struct now *now)
+{
+        session->limit_us = usec_max(session->limit_us, now->mono_us + PEER_HANDSHAKE_US);
+        peer_session_called(session, way, now);
+}
+
 void peer_session_opened(struct peer_session *session, const struct now *now)
 {
         peer_punch_free(session->punch, session->conn);
@@ -435,6 +474,8 @@ bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t ke
 
 void peer_session_advance(struct peer_session *session, const struct now *now)
 {
+        if (now->mono_us >= session->limit_us && session->conn && peer_detour_is_trying(session->conn))
+                session->limit_us = session->conn->detour->client.limit_us;
         if (now->mono_us >= session->limit_us) {
                 session->source.set->stats.expired += is_half_open(session);
                 peer_session_free(session);

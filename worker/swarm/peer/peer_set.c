@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "peer_private.h"
@@ -27,7 +28,7 @@ void peer_source_report(struct peer_source *source, enum peer_event_kind kind)
 int peer_set_new(struct peer_set **set_out, const struct peer_config *config)
 {
         struct peer_set *set = calloc(1, sizeof(*set));
-        uint8_t key[16];
+        uint8_t key[16], seed[crypto_sign_SEEDBYTES];
 
         if (!set)
                 return -ENOMEM;
@@ -41,11 +42,15 @@ int peer_set_new(struct peer_set **set_out, const struct peer_config *config)
         };
         random_fill(&set->random, key, sizeof(key));
         map_init(&set->questions, key);
+        random_fill(&set->random, seed, sizeof(seed));
+        crypto_sign_seed_keypair(set->detour_secret_key + 32, set->detour_secret_key, seed);
+        sodium_memzero(seed, sizeof(seed));
         list_init(&set->dials);
         list_init(&set->conns);
         list_init(&set->listeners);
         list_init(&set->sessions);
         list_init(&set->punches);
+        list_init(&set->detours);
         list_init(&set->ready);
         *set_out = set;
         return 0;
@@ -55,6 +60,9 @@ void peer_set_free(struct peer_set *set)
 {
         if (!set)
                 return;
+        peer_relay_free(set->relay);
+        list_for_each(at, &set->detours)
+                peer_detour_free(list_entry(at, struct peer_detour, all));
         list_for_each(at, &set->sessions)
                 peer_session_free(list_entry(at, struct peer_session, all));
         list_for_each(at, &set->dials)
@@ -64,6 +72,7 @@ void peer_set_free(struct peer_set *set)
         list_for_each(at, &set->conns)
                 conn_free(list_entry(at, struct conn, all));
         map_fini(&set->questions);
+        sodium_memzero(set->detour_secret_key, sizeof(set->detour_secret_key));
         free(set);
 }
 
@@ -154,6 +163,12 @@ static void advance(struct peer_source *source, const struct now *now)
         case PEER_SOURCE_PUNCH:
                 peer_punch_advance(container_of(source, struct peer_punch, source), now);
                 break;
+        case PEER_SOURCE_DETOUR:
+                peer_detour_advance(container_of(source, struct peer_detour, source), now);
+                break;
+        case PEER_SOURCE_RELAY:
+                peer_relay_advance(source->set->relay, now);
+                break;
         case PEER_SOURCE_LISTENER:
                 break;
         }
@@ -190,18 +205,38 @@ static void tell(struct peer_source *source, enum peer_event_kind kind, struct p
         case PEER_SOURCE_LISTENER:
                 peer_listener_tell(container_of(source, struct peer_listener, source), kind, out);
                 break;
-        case PEER_SOURCE_PUNCH:         /* it tells whom it works for */
+        case PEER_SOURCE_PUNCH:         /* these tell whom they work for */
+        case PEER_SOURCE_DETOUR:
+        case PEER_SOURCE_RELAY:
                 break;
         }
 }
 
-bool peer_event(struct peer_set *set, struct peer_event *out, const struct now *now)
+/* Whose detour to a relay @source is a part of, if it is one. */
+static struct peer_detour *detour_of(struct peer_source *source)
+{
+        const struct conn *conn;
+
+        switch (source->kind) {
+        case PEER_SOURCE_DIAL:
+                return container_of(source, struct peer_dial, source)->detour;
+        case PEER_SOURCE_CONN:
+                conn = container_of(source, struct conn, source);
+                return conn->dial ? conn->dial->detour : conn->control_of;
+        default:
+                return NULL;
+        }
+}
+
+/* The next event of whoever has one; false: nobody has. True for @ours: it was for ourselves. */
+static bool next_event(struct peer_set *set, struct peer_event *out, bool *ours, const struct now *now)
 {
         struct peer_source *source;
         struct udx_event event;
         enum peer_event_kind kind;
+        struct peer_detour *detour;
+        bool relays;
 
-        set->now_us = now->mono_us;
         while (udx_mux_event(set->udx, &event))
                 conn_udx_event(event.context, &event, now);
         if (list_empty(&set->ready))
@@ -212,8 +247,26 @@ bool peer_event(struct peer_set *set, struct peer_event *out, const struct now *
         list_remove(&source->ready);
         if (source->events)
                 list_push_back(&set->ready, &source->ready);
+        detour = detour_of(source);
+        relays = peer_is_of_relay(source);
+        *ours = detour || relays;
         tell(source, kind, out);
+        if (detour)
+                peer_detour_event(detour, out, now);
+        else if (relays && set->relay)
+                peer_relay_event(set->relay, out, now);
         return true;
+}
+
+bool peer_event(struct peer_set *set, struct peer_event *out, const struct now *now)
+{
+        bool ours;
+
+        set->now_us = now->mono_us;
+        while (next_event(set, out, &ours, now))
+                if (!ours)
+                        return true;
+        return false;
 }
 
 void peer_stats(const struct peer_set *set, struct peer_stats *out)

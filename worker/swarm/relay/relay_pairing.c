@@ -298,6 +298,11 @@ void relay_session_free(struct relay_session *session)
         free(session);
 }
 
+bool relay_session_is_busy(const struct relay_session *session)
+{
+        return session->half_count > 0;
+}
+
 static void refuse(struct relay_session *session, uint64_t channel)
 {
         if (session->reject_count == REJECTS_MAX)
@@ -411,8 +416,10 @@ bool relay_pairing_event(struct relay_pairing *pairing, struct relay_event *out)
         pair = list_entry(first, struct relay_pair, eventful);
         list_remove(&pair->eventful);
         *out = (struct relay_event){ .kind = RELAY_PAIR_MADE, .pair = pair, .joint = pair->joint };
-        for (unsigned i = 0; i < 2; i++)
+        for (unsigned i = 0; i < 2; i++) {
                 out->stream_ids[i] = pair->half[i].stream_id;
+                out->contexts[i] = pair->half[i].session ? pair->half[i].session->context : NULL;
+        }
         if (pair->state == PAIR_OVER) {
                 out->kind = RELAY_PAIR_OVER;
                 out->pair = NULL;

@@ -39,6 +39,9 @@ struct relay_session *relay_session_new(struct relay_pairing *pairing, const uin
 /* Its connection is gone: its halves are forgotten, its pairs are over. NULL is fine. */
 void relay_session_free(struct relay_session *session);
 
+/* It has asked for something that is not over. */
+bool relay_session_is_busy(const struct relay_session *session);
+
 /* A message of its connection's. False: the peer has closed its channel or talks nonsense; its connection is to be ended. */
 bool relay_session_take(struct relay_session *session, const void *bytes, size_t len, usec_t now_us);
 
@@ -56,6 +59,7 @@ struct relay_event {
         struct relay_pair *pair;
         void *joint;                    /* over: as given to relay_pair_join() */
         uint32_t stream_ids[2];         /* made: how the peers call their ends */
+        void *contexts[2];              /* made: of their sessions */
 };
 
 /* Drained until false. */

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The way of a connection over a blind relay (connect.md 7): a connection of its own to the relay, over which both ends name a token,
+ * and the stream goes where that one does. It is tried beside all direct ways and used until one of these opens. */
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "peer_private.h"
+
+/* When the direct ways are looked at again, counted from when the connection was open. */
+static const usec_t probe_times_us[] = { MSEC(100), MSEC(500), MSEC(1500), SECONDS(4), SECONDS(10), SECONDS(30), SECONDS(60) };
+
+#define PROVE_US SECONDS(3)             /* a direct way that brings no answer for so long is none */
+#define LINGER_US SECONDS(15)           /* after its connection: whoever has not heard our last word asks again, libudx for 13 s */
+#define LEAVE_US SECONDS(5)             /* the relay still gets what the peer resends by it: libudx resends on the old path */
+
+static void arm(struct peer_detour *detour)
+{
+        usec_t due_us = usec_min(detour->probe_us, detour->leave_us);
+
+        heap_set(&detour->source.set->timers, &detour->source.timer, usec_min(due_us, detour->client.limit_us));
+}
+
+void peer_detour_free(struct peer_detour *detour)
+{
+        struct now now;
+
+        if (!detour)
+                return;
+        now = (struct now){ .mono_us = detour->source.set->now_us };
+        if (detour->dial)
+                peer_dial_cancel(detour->dial, &now);
+        conn_free(detour->control);
+        if (detour->conn)
+                detour->conn->detour = NULL;
+        peer_source_fini(&detour->source);
+        list_remove(&detour->all);
+        detour->source.set->detour_count--;
+        sodium_memzero(&detour->client, sizeof(detour->client));
+        free(detour);
+}
+
+void peer_detour_begin(struct conn *conn, const struct peer_detour_spec *spec, const struct now *now)
+{
+        struct peer_set *set = conn->source.set;
+        struct peer_dial_spec dial_spec = { .secret_key = set->detour_secret_key, .remote_key = spec->key };
+        struct peer_detour *detour;
+
+        if (set->detour_count >= PEER_DETOURS_MAX || memcmp(spec->key, conn->remote_key, PEER_KEY_BYTES) == 0 ||
+            memcmp(spec->key, conn->local_key, PEER_KEY_BYTES) == 0)
+                return;
+        detour = calloc(1, sizeof(*detour));
+        if (!detour)
+                return;
+        peer_source_init(&detour->source, PEER_SOURCE_DETOUR, set);
+        list_push_back(&set->detours, &detour->all);
+        set->detour_count++;
+        detour->conn = conn;
+        detour->probe_us = detour->leave_us = USEC_NEVER;
+        conn->detour = detour;
+        relay_client_init(&detour->client, spec->initiator, spec->token, udx_stream_local_id(conn->stream), now->mono_us);
+        if (peer_dial(set, &dial_spec, &detour->dial, now) < 0) {
+                detour->dial = NULL;
+                peer_detour_free(detour);
+                return;
+        }
+        detour->dial->detour = detour;
+        arm(detour);
+}
+
+static bool is_trying(const struct peer_detour *detour)
+{
+        return detour->client.state < RELAY_PAIRED;
+}
+
+bool peer_detour_is_trying(const struct conn *conn)
+{
+        return conn->detour && is_trying(conn->detour);
+}
+
+/* Where its control connection goes: the relayed stream shares its addresses. */
+static bool relay_way(const struct peer_detour *detour, struct peer_way *way_out)
+{
+        const struct udx_path *path = detour->control ? udx_stream_path(detour->control->stream) : NULL;
+
+        if (!path)
+                return false;
+        *way_out = (struct peer_way){ .socket = path->socket, .remote = path->remote };
+        return true;
+}
+
+static bool is_relay(const struct peer_detour *detour, const struct peer_way *way)
+{
+        struct peer_way relay;
+
+        return relay_way(detour, &relay) && relay.socket == way->socket && addr_equal(&relay.remote, &way->remote);
+}
+
+bool peer_detour_is_way(const struct conn *conn, const struct peer_way *way)
+{
+        return conn->detour && is_relay(conn->detour, way);
+}
+
+uint32_t peer_detour_remote_id(const struct conn *conn, const struct peer_way *way)
+{
+        return peer_detour_is_way(conn, way) && !peer_detour_is_trying(conn) ? conn->detour->client.relay_id : conn->remote_id;
+}
+
+bool peer_detour_is_used(const struct conn *conn)
+{
+        const struct udx_path *path = udx_stream_path(conn->stream);
+        struct peer_way way;
+
+        if (!conn->detour || !path)
+                return false;
+        way = (struct peer_way){ .socket = path->socket, .remote = path->remote };
+        return is_relay(conn->detour, &way);
+}
+
+/* Its connection is gone. What that has said last, and what is remembered of it to say it again, still needs the way. */
+void peer_detour_leave(struct peer_detour *detour)
+{
+        if (!detour)
+                return;
+        if (detour->client.state != RELAY_PAIRED || !detour->control || !peer_detour_is_used(detour->conn)) {
+                peer_detour_free(detour);
+                return;
+        }
+        detour->conn->detour = NULL;
+        detour->conn = NULL;
+        detour->probe_us = USEC_NEVER;
+        detour->leave_us = detour->source.set->now_us + LINGER_US;
+        arm(detour);
+}
+
+/* --- Pairing --- */
+
+static void give_up(struct peer_detour *detour, const struct now *now)
+{
+        struct conn *conn = detour->conn;
+
+        conn->source.set->stats.detours_failed++;
+        peer_detour_free(detour);
+        if (conn->dial)
+                peer_dial_alone(conn->dial, now);
+}
+
+static void use(struct peer_detour *detour, const struct now *now)
+{
+        struct conn *conn = detour->conn;
+        struct peer_way way;
+
+        if (conn->state != CONN_REACHING || !relay_way(detour, &way)) {
+                peer_detour_free(detour);       /* a direct way was faster */
+                return;
+        }
+        conn->source.set->stats.detours_paired++;
+        arm(detour);
+        if (conn->dial)
+                peer_dial_relayed(conn->dial, &way, now);
+        else if (conn->session)
+                peer_session_relayed(conn->session, &way, now);
+        conn_take_waiting(conn, now);
+}
+
+static void look(struct peer_detour *detour, const struct now *now)
+{
+        if (detour->client.state == RELAY_GIVEN_UP)
+                give_up(detour, now);
+        else if (detour->client.state == RELAY_PAIRED)
+                use(detour, now);
+}
+
+static void pump(struct peer_detour *detour, const struct now *now)
+{
+        uint8_t frame[RELAY_FRAME_MAX];
+        const uint8_t *bytes;
+        size_t len;
+
+        while (relay_client_frame(&detour->client, frame, &len))
+                if (!conn_seal(detour->control, frame, len, now->mono_us))
+                        relay_client_lost(&detour->client);
+        while ((len = conn_peek(detour->control, &bytes))) {
+                relay_client_take(&detour->client, bytes, len);
+                conn_consume(detour->control, len);
+        }
+}
+
+/* The relay is gone: a stream that goes over it finds that out by itself, but later. hyperdht waits for that. */
+static void lose_control(struct peer_detour *detour, const struct now *now)
+{
+        bool used = detour->conn && peer_detour_is_used(detour->conn) && detour->conn->state == CONN_OPEN;
+
+        conn_free(detour->control);
+        detour->control = NULL;
+        if (detour->client.state == RELAY_PAIRED) {
+                if (used)
+                        conn_ping(detour->conn, now->mono_us);
+                if (detour->conn)
+                        udx_stream_allow_moves(detour->conn->stream, false);
+                peer_detour_free(detour);
+                return;
+        }
+        relay_client_lost(&detour->client);
+        look(detour, now);
+}
+
+void peer_detour_event(struct peer_detour *detour, const struct peer_event *event, const struct now *now)
+{
+        bool trying = is_trying(detour);
+
+        switch (event->kind) {
+        case PEER_CONNECTED:
+                detour->dial = NULL;
+                detour->control = event->conn;
+                event->conn->control_of = detour;
+                relay_client_connected(&detour->client, event->conn->local_key);
+                break;
+        case PEER_DIAL_FAILED:
+                detour->dial = NULL;
+                relay_client_lost(&detour->client);
+                break;
+        case PEER_CONN_CLOSED:
+                lose_control(detour, now);
+                return;
+        default:
+                break;
+        }
+        if (detour->control)
+                pump(detour, now);
+        if (trying)
+                look(detour, now);
+}
+
+/* --- Back to the direct way --- */
+
+static void add_way(struct peer_detour *detour, const struct peer_way *way)
+{
+        if (is_relay(detour, way))
+                return;
+        for (unsigned i = 0; i < detour->way_count; i++)
+                if (detour->ways[i].socket == way->socket && addr_equal(&detour->ways[i].remote, &way->remote))
+                        return;
+        if (detour->way_count < PEER_WAYS_MAX)
+                detour->ways[detour->way_count++] = *way;
+}
+
+void peer_detour_remember(struct conn *conn, const struct peer_way *ways, unsigned count)
+{
+        for (unsigned i = 0; conn->detour && i < count; i++)
+                add_way(conn->detour, &ways[i]);
+}
+
+static void set_probe(struct peer_detour *detour)
+{
+        detour->probe_us = detour->way_count && detour->probes < ARRAY_LEN(probe_times_us)
+                ? detour->conn->opened_us + probe_times_us[detour->probes] : USEC_NEVER;
+}
+
+static void probe_way(struct conn *conn, const struct peer_way *way)
+{
+        struct udx_path path = { .socket = way->socket, .remote_id = conn->remote_id, .remote = way->remote };
+
+        (void)udx_stream_probe(conn->stream, &path);
+}
+
+static void probe_all(struct peer_detour *detour)
+{
+        for (unsigned i = 0; i < detour->way_count; i++)
+                probe_way(detour->conn, &detour->ways[i]);
+        detour->probes++;
+        set_probe(detour);
+}
+
+void peer_detour_opened(struct conn *conn)
+{
+        struct peer_detour *detour = conn->detour;
+
+        if (!detour)
+                return;
+        if (!peer_detour_is_used(conn)) {
+                peer_detour_free(detour);
+                return;
+        }
+        udx_stream_allow_moves(conn->stream, true);
+        set_probe(detour);
+        arm(detour);
+}
+
+/* The peer speaks from there. The first ping and what is resent show whether it hears us, too. */
+void peer_detour_called(struct conn *conn, const struct peer_way *way, const struct now *now)
+{
+        struct peer_detour *detour = conn->detour;
+
+        if (!detour || is_relay(detour, way) || addr_is_unusable(&way->remote) || detour->leave_us != USEC_NEVER)
+                return;
+        conn_reach(conn, way, now->mono_us);
+        conn_probe(conn);               /* for the original it is what makes it come along */
+        conn_ping(conn, now->mono_us);
+        detour->probe_us = USEC_NEVER;
+        detour->leave_us = now->mono_us + PROVE_US;
+        arm(detour);
+}
+
+/* A round trip was measured since: packets get through both ways. */
+static bool is_proven(const struct conn *conn)
+{
+        struct udx_stats stats;
+
+        udx_stream_stats(conn->stream, &stats);
+        return stats.srtt_us > 0;
+}
+
+static void leave_or_return(struct peer_detour *detour, const struct now *now)
+{
+        struct conn *conn = detour->conn;
+        struct peer_way way;
+
+        if (!conn) {
+                peer_detour_free(detour);
+                return;
+        }
+        if (detour->proven) {
+                udx_stream_allow_moves(conn->stream, false);
+                conn->source.set->stats.detours_left++;
+                peer_detour_free(detour);
+                return;
+        }
+        detour->leave_us = USEC_NEVER;
+        detour->proven = is_proven(conn);
+        if (detour->proven)
+                detour->leave_us = now->mono_us + LEAVE_US;
+        else if (relay_way(detour, &way))
+                conn_reach(conn, &way, now->mono_us);
+        arm(detour);
+}
+
+void peer_detour_advance(struct peer_detour *detour, const struct now *now)
+{
+        bool trying = is_trying(detour);
+
+        relay_client_advance(&detour->client, now->mono_us);
+        if (trying && detour->client.state == RELAY_GIVEN_UP) {
+                give_up(detour, now);
+                return;
+        }
+        if (now->mono_us >= detour->probe_us)
+                probe_all(detour);
+        if (now->mono_us >= detour->leave_us)
+                leave_or_return(detour, now);
+        else
+                arm(detour);
+}
