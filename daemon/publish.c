@@ -18,10 +18,13 @@ _Static_assert((int)KEYS_BYTES == (int)IPC_KEY_BYTES && (int)KEYS_AUTH_BYTES == 
 static void send_socket(struct child *child, enum ipc_socket_kind kind, const struct udp_made *made, const uint8_t host[4])
 {
         struct ipc_swarm_socket socket = { .kind = kind, .receive_bytes = made->receive_bytes, .local_port = made->port,
-                                           .gso = made->gso, .gro = made->gro };
+                                           .gso = made->gso, .gro = made->gro, .mark = made->mark };
 
         memcpy(socket.local_ip, host, sizeof(socket.local_ip));
         child_send(child, IPC_SWARM_SOCKET, &socket, &made->fd, 1);
+        socket.for_strangers = 1;
+        if (made->strangers_fd >= 0)
+                child_send(child, IPC_SWARM_SOCKET, &socket, &made->strangers_fd, 1);
 }
 
 static void send_node(const struct supervisor *supervisor, struct child *child)

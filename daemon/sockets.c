@@ -11,9 +11,11 @@
 
 #include "cleanup.h"
 #include "ipc_fd.h"
+#include "sockets_divide.h"
 
 enum {
         BACKLOG = 1024,                 /* clients that wait while a forward worker starts anew */
+        STRANGERS_BYTES = 512 * 1024,   /* asked for: some 1,300 short datagrams, of which 8,000 are read a second */
         GATE_BYTES = 4 * 1024 * 1024,   /* asked for: datagrams that come while their forward worker is busy, or starts anew */
         UNSENT_BYTES = 256 * 1024,      /* kept in the kernel for a client that reads slowly: more gained no speed */
 };
@@ -56,40 +58,66 @@ static int get_option(int fd, int level, int name)
         return getsockopt(fd, level, name, &value, &len) < 0 ? -errno : value;
 }
 
-int sockets_udp(const uint8_t ip[4], uint16_t port, struct udp_made *made)
+static int new_udp(int *fd_out)
+{
+        cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int r = fd < 0 ? -errno : set_options(fd, udp_options, ARRAY_LEN(udp_options));
+
+        if (r == 0)
+                *fd_out = take_fd(&fd);
+        return r;
+}
+
+/* A kernel that can't divide a port leaves it to the one socket that is bound. What was dropped is told with what is received. */
+static void divide(int *streams_fd, int *strangers_fd, uint8_t mark)
+{
+        cleanup_fd int second = -1;
+        int one = 1, bytes = STRANGERS_BYTES;
+
+        setsockopt(*streams_fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one));
+        if (new_udp(&second) < 0 || sockets_divide(*streams_fd, second, mark) < 0)
+                return;
+        *strangers_fd = *streams_fd;
+        *streams_fd = take_fd(&second);
+        setsockopt(*streams_fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one));
+        setsockopt(*strangers_fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
+int sockets_udp(const uint8_t ip[4], uint16_t port, const uint8_t *mark, struct udp_made *made)
 {
         struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port) };
-        cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        cleanup_fd int fd = -1, strangers_fd = -1;
         socklen_t len = sizeof(addr);
-        int r, one = 1;
+        int r = new_udp(&fd), one = 1;
 
-        if (fd < 0)
-                return -errno;
-        memcpy(&addr.sin_addr, ip, 4);
-        r = set_options(fd, udp_options, ARRAY_LEN(udp_options));
         if (r < 0)
                 return r;
+        memcpy(&addr.sin_addr, ip, 4);
         if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
                 return -errno;
+        if (mark)
+                divide(&fd, &strangers_fd, *mark);
         *made = (struct udp_made){
                 .port = ntohs(addr.sin_port),
+                .mark = mark ? *mark : 0,
                 .receive_bytes = (uint32_t)MAX(get_option(fd, SOL_SOCKET, SO_RCVBUF), 0),
                 .gso = get_option(fd, SOL_UDP, UDP_SEGMENT) >= 0,       /* each run says its own size: only whether it exists */
                 .gro = setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof(one)) == 0,
         };
         made->fd = take_fd(&fd);
+        made->strangers_fd = take_fd(&strangers_fd);
         return 0;
 }
 
-int sockets_udp_usual(const uint8_t ip[4], struct udp_made *made)
+int sockets_udp_usual(const uint8_t ip[4], uint8_t mark, struct udp_made *made)
 {
         for (uint16_t port = SOCKETS_PORT_FIRST; port <= SOCKETS_PORT_LAST; port++) {
-                int r = sockets_udp(ip, port, made);
+                int r = sockets_udp(ip, port, &mark, made);
 
                 if (r != -EADDRINUSE && r != -EACCES)
                         return r;
         }
-        return sockets_udp(ip, 0, made);
+        return sockets_udp(ip, 0, &mark, made);
 }
 
 static bool is_mapped(const uint8_t ip[16])

@@ -14,18 +14,20 @@ enum {
 };
 
 struct udp_made {
-        int fd;                         /* the caller's */
+        int fd;                         /* the caller's, both */
+        int strangers_fd;               /* on the same port, see sockets_divide(); -1: all comes to @fd */
         uint16_t port;
+        uint8_t mark;
         uint32_t receive_bytes;         /* granted, as SO_RCVBUF reads it back */
         bool gso, gro;
 };
 
-/* A UDP socket at @ip. @port 0: any. Packets leave with DF and are never fragmented: the stack probes for what fits.
- * 0 or -errno. */
-int sockets_udp(const uint8_t ip[4], uint16_t port, struct udp_made *made_out);
+/* A UDP port at @ip. @port 0: any. Packets leave with DF and are never fragmented: the stack probes for what fits. @mark: the highest
+ * byte of the ids of streams, by which the port is divided; NULL: it is not. 0 or -errno. */
+int sockets_udp(const uint8_t ip[4], uint16_t port, const uint8_t *mark, struct udp_made *made_out);
 
 /* The same on the first free port of SOCKETS_PORT_FIRST..LAST, else on any. */
-int sockets_udp_usual(const uint8_t ip[4], struct udp_made *made_out);
+int sockets_udp_usual(const uint8_t ip[4], uint8_t mark, struct udp_made *made_out);
 
 /* A TCP listener at @ip (IPv6, or IPv4 as ::ffff:a.b.c.d). What it accepts inherits no delay, keep-alive, and a linger of
  * zero: a connection that dies with its holder is reset, never ended as if all were well. 0 or -errno. */

@@ -34,7 +34,10 @@ const char *status_text(const struct status *status, char *out, size_t size)
                          plural(last->providers), last->gateways, plural(last->gateways), open, plural(open), last->channels,
                          plural(last->channels), last->nodes, plural(last->nodes));
         if (dropped > 0 && (size_t)len < size)
-                snprintf(out + len, size - (size_t)len, ", %" PRIu64 " UDP datagram%s dropped", dropped, dropped == 1 ? "" : "s");
+                len += snprintf(out + len, size - (size_t)len, ", %" PRIu64 " UDP datagram%s dropped", dropped,
+                                dropped == 1 ? "" : "s");
+        if (last->strangers_dropped > 0 && (size_t)len < size)
+                snprintf(out + len, size - (size_t)len, ", %" PRIu64 " of strangers dropped", last->strangers_dropped);
         return out;
 }
 

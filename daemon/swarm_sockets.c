@@ -2,6 +2,7 @@
 #include "swarm_sockets.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,10 +23,10 @@ static int try_make(struct swarm_sockets *sockets)
         int r = 0;
 
         if (sockets->server.fd < 0)
-                r = sockets->port ? sockets_udp(sockets->host, sockets->port, &sockets->server)
-                                  : sockets_udp_usual(sockets->host, &sockets->server);
+                r = sockets->port ? sockets_udp(sockets->host, sockets->port, &sockets->mark, &sockets->server)
+                                  : sockets_udp_usual(sockets->host, sockets->mark, &sockets->server);
         if (r == 0 && sockets->client.fd < 0)
-                r = sockets_udp(sockets->host, 0, &sockets->client);
+                r = sockets_udp(sockets->host, 0, &sockets->mark, &sockets->client);
         return r;
 }
 
@@ -62,7 +63,9 @@ void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, co
 {
         int r;
 
-        *sockets = (struct swarm_sockets){ .log = log, .port = port, .server.fd = -1, .client.fd = -1 };
+        *sockets = (struct swarm_sockets){ .log = log, .port = port };
+        sockets->server.fd = sockets->server.strangers_fd = sockets->client.fd = sockets->client.strangers_fd = -1;
+        randombytes_buf(&sockets->mark, sizeof(sockets->mark));
         memcpy(sockets->host, host, sizeof(sockets->host));
         ev_init(&sockets->retry, on_retry);
         r = try_make(sockets);
@@ -108,7 +111,7 @@ bool swarm_sockets_grant(struct swarm_sockets *sockets, struct child *child, con
                 int fds[IPC_FDS_MAX];
                 unsigned count = 0;
 
-                while (count < IPC_FDS_MAX && count < left && sockets_udp(sockets->host, 0, &made[count]) == 0) {
+                while (count < IPC_FDS_MAX && count < left && sockets_udp(sockets->host, 0, NULL, &made[count]) == 0) {
                         fds[count] = made[count].fd;
                         grant.gso = made[count].gso;
                         count++;
@@ -127,5 +130,7 @@ void swarm_sockets_fini(struct swarm_sockets *sockets)
         if (sockets->loop)
                 ev_timer_stop(sockets->loop, &sockets->retry);
         close_fdp(&sockets->server.fd);
+        close_fdp(&sockets->server.strangers_fd);
         close_fdp(&sockets->client.fd);
+        close_fdp(&sockets->client.strangers_fd);
 }

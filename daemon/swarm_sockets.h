@@ -19,6 +19,7 @@ enum {
 struct swarm_sockets {
         const struct log *log;
         uint8_t host[4];
+        uint8_t mark;                   /* highest byte of our stream ids: whoever guesses it gets past the kernel, and no further */
         uint16_t port;                  /* wanted; 0: the usual ones */
         struct udp_made server, client; /* fd -1: not yet */
         unsigned failures;

@@ -228,6 +228,9 @@ struct ipc_swarm_socket {
         uint16_t local_port;
         uint8_t gso;                    /* the kernel takes UDP_SEGMENT */
         uint8_t gro;
+        uint8_t for_strangers;          /* all that comes to that port and is for no stream; follows the other, if there is one */
+        uint8_t mark;                   /* then: highest byte of the ids of streams */
+        uint8_t pad[2];
 };
 
 /* A NAT gives each remote another port: @count more UDP sockets, as the server's but for their port, would get through to a peer
@@ -281,6 +284,7 @@ struct ipc_swarm_status {
         uint32_t channels;
         uint64_t sent_bytes, received_bytes;    /* of channels, ended ones included */
         uint64_t datagrams_dropped;     /* of channels, for want of room */
+        uint64_t strangers_dropped;     /* datagrams that were nothing of the protocol, or too many of strangers */
 };
 
 /* (conf) */

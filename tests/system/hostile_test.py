@@ -364,4 +364,5 @@ def descriptors_of_the_provider(stack):
     check_descriptors_run_out(stack, 'provider')
 
 
-main()
+if __name__ == '__main__':
+    main()

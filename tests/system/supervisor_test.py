@@ -156,7 +156,7 @@ def workers_stand_behind_their_walls(folder, started):
 @test
 def weakness_14_33_the_swarm_worker_is_told_what_it_needs(folder, started):
     instance = start(folder, started, 'gateway: {listen: 127.0.0.1}\nprovider: {services: []}\n', free_ports(3))
-    told = instance.expect(r'told: port (\d+), 2 sockets, 3 seeds, 1 addresses, 1 routers, 2 identities, '
+    told = instance.expect(r'told: port (\d+), 4 sockets, 3 seeds, 1 addresses, 1 routers, 2 identities, '
                            r'gateway ([0-9a-f]{16}), provider ([0-9a-f]{16})')
     check(told[2] != told[3], 'one identity for two roles')
     instance.from_start()
@@ -293,7 +293,7 @@ def a_udp_port_in_use_is_waited_for(folder, started):
         instance.expect(r'UDP port %d on 127\.0\.0\.1: the port is in use .* trying again in 1 s' % port)
         wait_for(lambda: instance.workers('router'), 'the rest does not run')
         check(not instance.workers('swarm'), 'a swarm worker without sockets')
-    instance.expect(r'told: port %d, 2 sockets' % port)
+    instance.expect(r'told: port %d, 4 sockets' % port)
 
 
 @test

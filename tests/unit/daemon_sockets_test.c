@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +14,9 @@
 #include "sockets.h"
 #include "test.h"
 
+enum { MARK = 0xa7 };
+
+static const uint8_t mark = MARK;
 static const uint8_t loopback[4] = { 127, 0, 0, 1 };
 static const uint8_t loopback_mapped[16] = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 };
 static const uint8_t loopback_v6[16] = { [15] = 1 };
@@ -41,10 +45,11 @@ static uint16_t port_of(int fd)
 TEST(udp_sockets_never_fragment_and_are_as_large_as_allowed)
 {
         struct udp_made made;
-        cleanup_fd int fd = -1;
+        cleanup_fd int fd = -1, strangers = -1;
 
-        check_equal(sockets_udp(loopback, 0, &made), 0);
+        check_equal(sockets_udp(loopback, 0, &mark, &made), 0);
         fd = made.fd;
+        strangers = made.strangers_fd;
         check(made.port != 0 && made.port == port_of(fd));
         check_equal(option(fd, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
         check_equal(made.receive_bytes, option(fd, SOL_SOCKET, SO_RCVBUF));
@@ -57,12 +62,82 @@ TEST(udp_sockets_never_fragment_and_are_as_large_as_allowed)
 TEST(a_taken_udp_port_is_said_to_be_taken)
 {
         struct udp_made first, second = { .fd = -7 };
-        cleanup_fd int fd = -1;
+        cleanup_fd int fd = -1, strangers = -1;
 
-        check_equal(sockets_udp(loopback, 0, &first), 0);
+        check_equal(sockets_udp(loopback, 0, &mark, &first), 0);
         fd = first.fd;
-        check_equal(sockets_udp(loopback, first.port, &second), -EADDRINUSE);
+        strangers = first.strangers_fd;
+        check_equal(sockets_udp(loopback, first.port, &mark, &second), -EADDRINUSE);
         check_equal(second.fd, -7);
+}
+
+static void send_to(int fd, uint16_t port, const uint8_t *bytes, size_t len)
+{
+        struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port) };
+
+        check_equal(sendto(fd, bytes, len, 0, (struct sockaddr *)&to, sizeof(to)), len);
+}
+
+/* How long the next one is. */
+static size_t wait_for_one(int fd)
+{
+        struct pollfd ready = { .fd = fd, .events = POLLIN };
+        uint8_t bytes[4096];
+
+        check_equal(poll(&ready, 1, 5000), 1);
+        return (size_t)recv(fd, bytes, sizeof(bytes), 0);
+}
+
+TEST(a_port_is_divided_between_streams_and_strangers)
+{
+        enum { NOBODY, STREAMS, STRANGERS };
+        static const struct {
+                uint8_t bytes[12];
+                size_t len;
+                int to;
+        } cases[] = {
+                { { 0xff, 1, 1, 0, 1, 2, 3, MARK }, 20, STREAMS },
+                { { 0xff, 1, 1, 0, 1, 2, 3, MARK }, 1472, STREAMS },
+                { { 0xff, 1, 1, 0, 1, 2, 3, MARK }, 8, STREAMS },        /* too short, which the worker sees */
+                { { 0xff, 1, 1, 0, 1, 2, 3 }, 7, NOBODY },
+                { { 0xff, 1, 1, 0, MARK, MARK, MARK, MARK + 1 }, 20, NOBODY },
+                { { 0xff, 2, 1, 0, 1, 2, 3, MARK }, 20, NOBODY },
+                { { 0xff }, 1, NOBODY },
+                { { 0x03 }, 11, STRANGERS },
+                { { 0x03 }, 10, NOBODY },
+                { { 0x03 }, 2048, STRANGERS },
+                { { 0x03 }, 2049, NOBODY },
+                { { 0x13 }, 10, STRANGERS },
+                { { 0x13 }, 9, NOBODY },
+                { { 0x13 }, 2049, NOBODY },
+                { { 0x00 }, 1, STRANGERS },
+                { { 0x00 }, 2, NOBODY },
+                { { 0x04 }, 20, NOBODY },
+                { { 0 }, 0, NOBODY },
+        };
+        static const uint8_t last_of_streams[1000] = { 0xff, 1, 1, 0, 1, 2, 3, MARK }, last_of_strangers[1000] = { 0x03 };
+        cleanup_fd int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), streams = -1, strangers = -1;
+        struct udp_made made;
+
+        check_equal(sockets_udp(loopback, 0, &mark, &made), 0);
+        streams = made.fd;
+        strangers = made.strangers_fd;
+        check(strangers >= 0);
+        check_equal(port_of(streams), port_of(strangers));
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                uint8_t sent[2049] = { 0 };
+
+                memcpy(sent, cases[i].bytes, sizeof(cases[i].bytes));
+                send_to(sender, made.port, sent, cases[i].len);
+                send_to(sender, made.port, last_of_streams, sizeof(last_of_streams));
+                send_to(sender, made.port, last_of_strangers, sizeof(last_of_strangers));
+                if (cases[i].to == STREAMS)
+                        check_equal(wait_for_one(streams), cases[i].len);
+                check_equal(wait_for_one(streams), sizeof(last_of_streams));
+                if (cases[i].to == STRANGERS)
+                        check_equal(wait_for_one(strangers), cases[i].len);
+                check_equal(wait_for_one(strangers), sizeof(last_of_strangers));
+        }
 }
 
 TEST(the_usual_ports_are_tried_before_any)
@@ -71,14 +146,16 @@ TEST(the_usual_ports_are_tried_before_any)
         int usual = 0;
 
         for (int i = 0; i < 7; i++) {
-                check_equal(sockets_udp_usual(loopback, &made[i]), 0);
+                check_equal(sockets_udp_usual(loopback, MARK, &made[i]), 0);
                 usual += made[i].port >= SOCKETS_PORT_FIRST && made[i].port <= SOCKETS_PORT_LAST;
         }
         check(usual <= 5);      /* others may have had some of them */
         check(made[5].port < SOCKETS_PORT_FIRST || made[5].port > SOCKETS_PORT_LAST);
         check(made[6].port < SOCKETS_PORT_FIRST || made[6].port > SOCKETS_PORT_LAST);
-        for (int i = 0; i < 7; i++)
+        for (int i = 0; i < 7; i++) {
                 close(made[i].fd);
+                close(made[i].strangers_fd);
+        }
 }
 
 /* What forward workers get out of it. */

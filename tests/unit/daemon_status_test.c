@@ -126,6 +126,9 @@ TEST(peers_are_counted_in_the_log_when_they_change)
         now.datagrams_dropped = 40;
         status_swarm(&status, &now);
         check(strstr(status_text(&status, text, sizeof(text)), "35 DHT nodes, 41 UDP datagrams dropped"));
+        now.strangers_dropped = 7000000000;
+        check(!strstr(logged(&world, &status, &now), "dropped"));
+        check(strstr(status_text(&status, text, sizeof(text)), "41 UDP datagrams dropped, 7000000000 of strangers dropped"));
         status_begin(&status);                  /* another swarm worker counts from nothing */
         check(strstr(status_text(&status, text, sizeof(text)), "trying, 41 UDP datagrams dropped"));
         now.gateways = 2;

@@ -246,3 +246,65 @@ TEST(udp_takes_sockets_until_there_are_too_many_and_closes_them)
         check_equal(udp_send(&pair.udp, &out), UDP_LOST);
         pair_fini(&pair);
 }
+
+static void stranger_pair_init(struct pair *pair, struct addr *strangers_out)
+{
+        int fd = bound(strangers_out, false), one = 1, bytes = 20000;
+
+        pair_init(pair, true);
+        check_equal(setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one)), 0);
+        check_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
+        udp_take_strangers(&pair->udp, 0, fd);
+}
+
+TEST(udp_reads_strangers_by_the_batch)
+{
+        static const size_t sent[] = { 30, UDP_SINGLE_MAX + 1, UDP_SINGLE_MAX, 31 }, expected[] = { 30, 0, UDP_SINGLE_MAX, 31 };
+        cleanup_with(pair_fini) struct pair pair;
+        struct datagram in[UDP_BATCH_MAX];
+        struct addr strangers;
+
+        stranger_pair_init(&pair, &strangers);
+        check_equal(udp_receive_strangers(&pair.udp, 0, in, ARRAY_LEN(in)), 0);
+        pair.addr = strangers;
+        for (size_t i = 0; i < ARRAY_LEN(sent); i++)
+                from_other(&pair, sent[i]);
+        for (size_t at = 0, count, max = 1; at < ARRAY_LEN(sent); at += count, max = ARRAY_LEN(in)) {
+                wait_readable(pair.udp.sockets[0].strangers_fd);
+                count = udp_receive_strangers(&pair.udp, 0, in, max);
+                check(count > 0 && count <= max);
+                for (size_t i = 0; i < count; i++) {
+                        check_equal(in[i].len, expected[at + i]);
+                        check(addr_equal(&in[i].remote, &pair.other_addr) && !in[i].segment_bytes);
+                        for (size_t byte = 0; byte < in[i].len; byte++)
+                                check(((const uint8_t *)in[i].iov[0].iov_base)[byte] == pattern(byte));
+                }
+        }
+        check_equal(pair.udp.oversized, 1);
+}
+
+TEST(udp_tells_what_the_kernel_dropped)
+{
+        enum { SENT = 500 };
+        cleanup_with(pair_fini) struct pair pair;
+        struct datagram in[UDP_BATCH_MAX];
+        struct addr strangers;
+        size_t received = 0, sent = SENT;
+
+        stranger_pair_init(&pair, &strangers);
+        pair.addr = strangers;
+        for (int i = 0; i < SENT; i++)
+                from_other(&pair, 30);
+        while (received + udp_stranger_drops(&pair.udp) < sent) {
+                struct pollfd ready = { .fd = pair.udp.sockets[0].strangers_fd, .events = POLLIN };
+
+                if (poll(&ready, 1, 100) == 0) {        /* one more, which says it */
+                        from_other(&pair, 30);
+                        sent++;
+                }
+                received += udp_receive_strangers(&pair.udp, 0, in, ARRAY_LEN(in));
+        }
+        check_equal(received + udp_stranger_drops(&pair.udp), sent);
+        check(received > 0 && received < SENT);
+        check_equal(udp_stream_drops(&pair.udp), 0);
+}

@@ -487,3 +487,32 @@ TEST(udx_probes_another_path_beside_its_own)
         check_equal(b.last.stream_id, REMOTE_ID);
         check(!udx_mux_transmit(b.mux, &out, b.now_us));
 }
+
+TEST(ids_of_streams_bear_the_mark_and_are_random_otherwise)
+{
+        enum { STREAMS = 200 };
+        uint64_t seed = 7;
+        struct random random = { test_random_fill, &seed };
+        struct udx_mux *mux = udx_mux_new(&random);
+        uint32_t differing = 0, before = 0;
+
+        check(mux);
+        for (int i = 0; i < 2 * STREAMS; i++) {
+                struct udx_stream *stream;
+                uint32_t id;
+
+                if (i == STREAMS) {
+                        check_equal(differing, UINT32_MAX);     /* each bit has been both */
+                        udx_mux_mark(mux, 0xa7);
+                        differing = 0;
+                }
+                check_equal(udx_stream_new(mux, 0, NULL, &stream), 0);
+                id = udx_stream_local_id(stream);
+                check(i < STREAMS || id >> 24 == 0xa7);
+                if (i != STREAMS)
+                        differing |= id ^ before;
+                before = id;
+        }
+        check_equal(differing, 0x00ffffff);
+        udx_mux_free(mux);
+}

@@ -15,7 +15,10 @@ struct driver {
         struct now now;                 /* of this turn */
         int timer_fd;                   /* libev's own timers round to milliseconds: too coarse for pacing and probes */
         usec_t timer_us;                /* what it is armed for */
-        ev_io receivable[UDP_SOCKETS_MAX], sendable, timer;
+        ev_io receivable[UDP_SOCKETS_MAX], strange[UDP_SOCKETS_OWN], sendable, timer;
+        unsigned strangers_left;        /* of their datagrams that may be read now */
+        usec_t strangers_earned_us;     /* when that was last more */
+        usec_t strangers_us;            /* they are read again from then on; USEC_NEVER: they are read */
         ev_prepare before_sleep;
         ev_check after_sleep;
         void (*turn)(void *context);    /* a turn begins: @now is fresh */

@@ -48,6 +48,12 @@ static void on_socket(void *context, struct worker_link *from, struct ipc_receiv
         }
         if (swarm->node && swarm->udp.sockets[socket->kind].fd >= 0)
                 return;         /* it is the same one: the supervisor never changes a socket under a running node */
+        if (socket->for_strangers) {
+                udp_take_strangers(&swarm->udp, socket->kind, ipc_received_take_fd(message, 0));
+                swarm->stream_mark = socket->mark;
+                swarm->marks_streams = true;
+                return;
+        }
         udp_take_socket(&swarm->udp, socket->kind, ipc_received_take_fd(message, 0), socket->gso);
         if (swarm->receive_bytes == 0 || socket->receive_bytes < swarm->receive_bytes)
                 swarm->receive_bytes = socket->receive_bytes;
@@ -125,6 +131,8 @@ static int start(struct swarm_process *swarm)
                 .persistent = swarm->conf.node.persistent,
                 .public_addr.port = swarm->conf.node.public_port,
                 .receive_bytes = swarm->receive_bytes,
+                .marks_streams = swarm->marks_streams,
+                .stream_mark = swarm->stream_mark,
         };
 
         memcpy(config.public_addr.ip, swarm->conf.node.public_ip, sizeof(config.public_addr.ip));

@@ -34,6 +34,8 @@ struct swarm_process {
         struct swarm_conf conf;
         struct addr server_local;
         size_t receive_bytes;           /* granted, the smallest of the sockets' */
+        bool marks_streams;             /* the kernel tells streams from strangers by the highest byte of their ids: */
+        uint8_t stream_mark;
         struct ipc_swarm_status told;   /* the last SWARM_STATUS */
         usec_t told_us;
         usec_t full_told_us;            /* when it last said that it takes no more connections; 0: never */

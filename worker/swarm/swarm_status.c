@@ -6,6 +6,11 @@
 
 #define STATUS_EVERY_S 1.0
 
+static uint64_t strangers_dropped(const struct swarm_process *swarm, const struct node_stats *stats)
+{
+        return stats->datagrams_dropped + swarm->udp.oversized + udp_stranger_drops(&swarm->udp);
+}
+
 static struct ipc_swarm_status status_now(const struct swarm_process *swarm)
 {
         struct ipc_swarm_status status;
@@ -19,18 +24,19 @@ static struct ipc_swarm_status status_now(const struct swarm_process *swarm)
                 .gateways = stats.peers[NODE_GATEWAY],
                 .providers = stats.peers[NODE_PROVIDER],
                 .channels = stats.channels,
+                .strangers_dropped = strangers_dropped(swarm, &stats),
         };
         status.datagrams_dropped = stats.channel_datagrams_dropped + swarm->channels.room.dropped;
         channels_bytes(&swarm->channels, &status.sent_bytes, &status.received_bytes);
         return status;
 }
 
-/* How large the network is, roughly: each node that comes and goes is no news. */
-static unsigned digits(uint32_t nodes)
+/* How large the network is, and the flood, roughly: each node that comes and goes is no news. */
+static unsigned digits(uint64_t number)
 {
         unsigned bits = 0;
 
-        for (; nodes > 0; nodes >>= 1)
+        for (; number > 0; number >>= 1)
                 bits++;
         return bits;
 }
@@ -39,7 +45,8 @@ static unsigned digits(uint32_t nodes)
 static bool news(const struct ipc_swarm_status *told, const struct ipc_swarm_status *now)
 {
         return told->bootstrapped != now->bootstrapped || told->announced != now->announced ||
-               told->gateways != now->gateways || told->providers != now->providers || digits(told->nodes) != digits(now->nodes);
+               told->gateways != now->gateways || told->providers != now->providers || digits(told->nodes) != digits(now->nodes) ||
+               digits(told->strangers_dropped) != digits(now->strangers_dropped);
 }
 
 static void tell(struct swarm_process *swarm, const struct ipc_swarm_status *status)
@@ -101,6 +108,7 @@ void swarm_status_look(struct swarm_process *swarm)
         status.announced = stats.announced;
         status.gateways = stats.peers[NODE_GATEWAY];
         status.providers = stats.peers[NODE_PROVIDER];
+        status.strangers_dropped = strangers_dropped(swarm, &stats);
         if (news(&swarm->told, &status)) {
                 status = status_now(swarm);
                 tell(swarm, &status);

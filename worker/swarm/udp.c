@@ -19,7 +19,7 @@ int udp_init(struct udp *udp)
 {
         *udp = (struct udp){ 0 };
         for (size_t i = 0; i < ARRAY_LEN(udp->sockets); i++)
-                udp->sockets[i].fd = -1;
+                udp->sockets[i].fd = udp->sockets[i].strangers_fd = -1;
         udp->buffer = malloc(UDP_RECEIVE_BYTES);
         return udp->buffer ? 0 : -ENOMEM;
 }
@@ -30,11 +30,18 @@ static void drop_held(struct udp *udp)
         udp->held.bytes = NULL;
 }
 
+static void close_if_open(int fd)
+{
+        if (fd >= 0)
+                close(fd);
+}
+
 void udp_fini(struct udp *udp)
 {
-        for (size_t i = 0; i < ARRAY_LEN(udp->sockets); i++)
-                if (udp->sockets[i].fd >= 0)
-                        close(udp->sockets[i].fd);
+        for (size_t i = 0; i < ARRAY_LEN(udp->sockets); i++) {
+                close_if_open(udp->sockets[i].fd);
+                close_if_open(udp->sockets[i].strangers_fd);
+        }
         drop_held(udp);
         free(udp->buffer);
 }
@@ -44,9 +51,16 @@ void udp_take_socket(struct udp *udp, unsigned number, int fd, bool gso)
         struct udp_socket *socket = &udp->sockets[number];
 
         assert(number < ARRAY_LEN(udp->sockets));
-        if (socket->fd >= 0)
-                close(socket->fd);
-        *socket = (struct udp_socket){ .fd = fd, .gso = gso };
+        close_if_open(socket->fd);
+        close_if_open(socket->strangers_fd);
+        *socket = (struct udp_socket){ .fd = fd, .strangers_fd = -1, .gso = gso };
+}
+
+void udp_take_strangers(struct udp *udp, unsigned number, int fd)
+{
+        assert(number < ARRAY_LEN(udp->sockets));
+        close_if_open(udp->sockets[number].strangers_fd);
+        udp->sockets[number].strangers_fd = fd;
 }
 
 int udp_add_socket(struct udp *udp, int fd, bool gso)
@@ -85,49 +99,108 @@ static struct sockaddr_in addr_to(const struct addr *addr)
         return to;
 }
 
-/* Segment size the kernel joined this batch from (UDP_GRO, udp(7)), 0 for a single datagram. */
-static size_t gro_segment(struct msghdr *message)
-{
-        for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
-                int segment;
+/* What the kernel says beside a datagram: the size of the segments it joined this batch from (UDP_GRO, udp(7)), 0 for a single one; and
+ * how many were dropped at this socket before it, which it leaves out while there are none. */
+union remarks {
+        char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t))];
+        struct cmsghdr align;
+};
 
-                if (part->cmsg_level != SOL_UDP || part->cmsg_type != UDP_GRO)
-                        continue;
-                memcpy(&segment, CMSG_DATA(part), sizeof(segment));
-                return segment > 0 ? (size_t)segment : 0;
+static size_t read_remarks(struct msghdr *message, uint32_t *drops)
+{
+        int segment = 0;
+
+        for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+                if (part->cmsg_level == SOL_UDP && part->cmsg_type == UDP_GRO)
+                        memcpy(&segment, CMSG_DATA(part), sizeof(segment));
+                else if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SO_RXQ_OVFL)
+                        memcpy(drops, CMSG_DATA(part), sizeof(*drops));
         }
-        return 0;
+        return segment > 0 ? (size_t)segment : 0;
+}
+
+/* What @message brought: @len bytes. Those that can be nobody's come as len 0. */
+static struct datagram datagram_of(struct udp *udp, unsigned number, struct msghdr *message, size_t len, uint32_t *drops,
+                                   struct iovec *received)
+{
+        const struct sockaddr_in *from = message->msg_name;
+        size_t segment = read_remarks(message, drops);
+
+        if ((message->msg_flags & MSG_TRUNC) || (segment ? segment : len) > UDP_SINGLE_MAX ||
+            message->msg_namelen < sizeof(*from) || from->sin_family != AF_INET || from->sin_port == 0) {
+                udp->oversized++;
+                len = 0;
+        }
+        *received = (struct iovec){ message->msg_iov->iov_base, len };
+        return (struct datagram){ .socket = number, .remote = addr_from(from), .iov = received, .iov_len = 1, .len = len,
+                                  .segment_bytes = (uint16_t)segment };
+}
+
+/* A pending ICMP error is reported once, by any call: not about what comes next. */
+static bool is_of_the_past(int error)
+{
+        return error == EINTR || error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH;
 }
 
 bool udp_receive(struct udp *udp, unsigned number, struct datagram *out)
 {
+        struct udp_socket *socket = &udp->sockets[number];
         struct sockaddr_in from;
-        union {
-                char bytes[CMSG_SPACE(sizeof(int))];
-                struct cmsghdr align;
-        } control;
+        union remarks remarks;
         struct iovec iov = { udp->buffer, UDP_RECEIVE_BYTES };
         struct msghdr message = { .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1,
-                                  .msg_control = &control, .msg_controllen = sizeof(control) };
+                                  .msg_control = &remarks, .msg_controllen = sizeof(remarks) };
         ssize_t len;
-        size_t segment;
 
-        do      /* a pending ICMP error is reported once, by any call: not about what comes next */
-                len = recvmsg(udp->sockets[number].fd, &message, MSG_DONTWAIT | MSG_TRUNC);
-        while (len < 0 && (errno == EINTR || errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH));
+        do
+                len = recvmsg(socket->fd, &message, MSG_DONTWAIT | MSG_TRUNC);
+        while (len < 0 && is_of_the_past(errno));
         if (len < 0)
                 return false;
-
-        segment = gro_segment(&message);
-        if ((message.msg_flags & MSG_TRUNC) || (segment ? segment : (size_t)len) > UDP_SINGLE_MAX ||
-            message.msg_namelen < sizeof(from) || from.sin_family != AF_INET || from.sin_port == 0) {
-                udp->oversized++;
-                len = 0;
-        }
-        udp->received = (struct iovec){ udp->buffer, (size_t)len };
-        *out = (struct datagram){ .socket = number, .remote = addr_from(&from), .iov = &udp->received, .iov_len = 1,
-                                  .len = (size_t)len, .segment_bytes = (uint16_t)segment };
+        *out = datagram_of(udp, number, &message, (size_t)len, &socket->drops, &udp->received[0]);
         return true;
+}
+
+size_t udp_receive_strangers(struct udp *udp, unsigned number, struct datagram *out, size_t max)
+{
+        struct udp_socket *socket = &udp->sockets[number];
+        struct mmsghdr messages[UDP_BATCH_MAX];
+        struct sockaddr_in from[UDP_BATCH_MAX];
+        union remarks remarks[UDP_BATCH_MAX];
+        struct iovec iov[UDP_BATCH_MAX];
+        int count;
+
+        for (size_t i = 0; i < max; i++) {
+                iov[i] = (struct iovec){ udp->buffer + i * UDP_SINGLE_MAX, UDP_SINGLE_MAX };
+                messages[i].msg_hdr = (struct msghdr){ .msg_name = &from[i], .msg_namelen = sizeof(from[i]), .msg_iov = &iov[i],
+                                                       .msg_iovlen = 1, .msg_control = &remarks[i],
+                                                       .msg_controllen = sizeof(remarks[i]) };
+        }
+        do
+                count = recvmmsg(socket->strangers_fd, messages, (unsigned)max, MSG_DONTWAIT, NULL);
+        while (count < 0 && is_of_the_past(errno));
+        for (int i = 0; i < count; i++)
+                out[i] = datagram_of(udp, number, &messages[i].msg_hdr, messages[i].msg_len, &socket->strangers_drops,
+                                     &udp->received[i]);
+        return count > 0 ? (size_t)count : 0;
+}
+
+uint64_t udp_stream_drops(const struct udp *udp)
+{
+        uint64_t drops = 0;
+
+        for (size_t i = 0; i < ARRAY_LEN(udp->sockets); i++)
+                drops += udp->sockets[i].drops;
+        return drops;
+}
+
+uint64_t udp_stranger_drops(const struct udp *udp)
+{
+        uint64_t drops = 0;
+
+        for (size_t i = 0; i < ARRAY_LEN(udp->sockets); i++)
+                drops += udp->sockets[i].strangers_drops;
+        return drops;
 }
 
 /* One control message with @value, in what is left of the message's buffer. */

@@ -14,17 +14,20 @@ enum {
         UDP_SOCKETS_MAX = UDP_SOCKETS_OWN + NODE_SOCKETS_MAX,
         UDP_RECEIVE_BYTES = 65536,      /* a whole GRO batch: the kernel never joins more than an IP packet's length */
         UDP_SINGLE_MAX = 2048,          /* what a JavaScript peer's receive buffer holds: dht.md 2.1 */
+        UDP_BATCH_MAX = UDP_RECEIVE_BYTES / UDP_SINGLE_MAX,
 };
 
 struct udp_socket {
         int fd;                         /* -1: none */
+        int strangers_fd;               /* what came to the same port for no stream of ours; -1: that comes by @fd */
         bool gso;                       /* the kernel and the path take UDP_SEGMENT, as far as we know */
+        uint32_t drops, strangers_drops;        /* by the kernel, as it said last (SO_RXQ_OVFL, socket(7)) */
 };
 
 struct udp {
         struct udp_socket sockets[UDP_SOCKETS_MAX];
         uint8_t *buffer;                /* UDP_RECEIVE_BYTES */
-        struct iovec received;          /* what the last udp_receive() pointed at */
+        struct iovec received[UDP_BATCH_MAX];   /* what the last datagrams out point at */
         struct {                        /* one run that the kernel would not take yet */
                 struct datagram datagram;
                 struct iovec iov;
@@ -40,6 +43,9 @@ void udp_fini(struct udp *udp);
 /* Takes @fd as socket @number, closing the one before it. */
 void udp_take_socket(struct udp *udp, unsigned number, int fd, bool gso);
 
+/* The same for strangers: after udp_take_socket(), see sockets_divide() in the supervisor. */
+void udp_take_strangers(struct udp *udp, unsigned number, int fd);
+
 /* The number under which @fd was taken, which is free otherwise; -1: all are taken, and @fd is still the caller's. */
 int udp_add_socket(struct udp *udp, int fd, bool gso);
 
@@ -49,6 +55,15 @@ void udp_close_socket(struct udp *udp, unsigned number);
 /* The next batch of socket @number; its bytes are valid until the next call. False when there is none now. A batch
  * to be ignored comes as len 0. */
 bool udp_receive(struct udp *udp, unsigned number, struct datagram *out);
+
+/* The next datagrams of strangers to socket @number, at most @max (<= UDP_BATCH_MAX), valid until the next call: how many; 0: there are
+ * none now. */
+size_t udp_receive_strangers(struct udp *udp, unsigned number, struct datagram *out, size_t max);
+
+/* What the kernel dropped unread, of streams for want of room, of strangers for that or because it was nonsense; as far as it has
+ * told: with each datagram it says how many were dropped before. */
+uint64_t udp_stream_drops(const struct udp *udp);
+uint64_t udp_stranger_drops(const struct udp *udp);
 
 enum udp_sent {
         UDP_SENT,

@@ -36,6 +36,8 @@ static int make_stack(struct node *node, const struct now *now)
         node->mux = udx_mux_new(&config->random);
         if (!node->mux)
                 return -ENOMEM;
+        if (config->marks_streams)
+                udx_mux_mark(node->mux, config->stream_mark);
         r = dht_new(&node->dht, &dht, now);
         if (r < 0)
                 return r;

@@ -50,6 +50,8 @@ struct node_config {
         bool persistent;                /* serve the DHT under @public_addr from the start */
         struct addr public_addr;
         size_t receive_bytes;           /* a socket's granted receive buffer: bounds the sum of windows; 0: 4 MiB */
+        bool marks_streams;             /* see udx_mux_mark() */
+        uint8_t stream_mark;
 };
 
 /* One packet, or a run of equal-sized ones (the last may be shorter) to or from one remote. */

@@ -73,6 +73,10 @@ struct udx_counters {
 /* @random is borrowed for the mux's life: it chooses stream ids, which is all an off-path attacker has to guess. NULL: no memory. */
 struct udx_mux *udx_mux_new(const struct random *random);
 
+/* From now on @mark is the highest byte of each new stream's id, and the rest is random: who divides what arrives can tell by it what is
+ * for us. Whoever has seen one of our ids knows it. */
+void udx_mux_mark(struct udx_mux *mux, uint8_t mark);
+
 /* Frees it with whatever streams are left; their pointers die with it. */
 void udx_mux_free(struct udx_mux *mux);
 

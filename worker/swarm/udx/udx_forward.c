@@ -27,16 +27,6 @@ struct udx_forward {
         struct udx_forward_stats stats;
 };
 
-static uint32_t free_id(struct udx_mux *mux)
-{
-        uint32_t id;
-
-        do
-                id = random_u32(&mux->random);
-        while (!id || udx_mux_find(mux, id));
-        return id;
-}
-
 static int add_side(struct udx_forward *forward, unsigned number, const struct udx_path *path)
 {
         struct side *side = &forward->side[number];
@@ -44,7 +34,7 @@ static int add_side(struct udx_forward *forward, unsigned number, const struct u
         side->forward = forward;
         side->path = *path;
         side->endpoint.kind = UDX_ENDPOINT_FORWARD;
-        side->endpoint.id = free_id(forward->mux);
+        side->endpoint.id = udx_mux_free_id(forward->mux);
         list_init(&side->ready);
         return udx_mux_add(forward->mux, &side->endpoint);
 }

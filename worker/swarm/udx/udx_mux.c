@@ -12,6 +12,7 @@ struct udx_mux *udx_mux_new(const struct random *random)
         if (!mux)
                 return NULL;
         mux->random = *random;
+        mux->id_mask = UINT32_MAX;
         random_fill(random, key, sizeof(key));
         map_init(&mux->ids, key);
         list_init(&mux->streams);
@@ -23,6 +24,12 @@ struct udx_mux *udx_mux_new(const struct random *random)
         list_init(&mux->forwards_ready);
         udx_pool_init(&mux->pool);
         return mux;
+}
+
+void udx_mux_mark(struct udx_mux *mux, uint8_t mark)
+{
+        mux->id_mask = 0x00ffffff;
+        mux->id_mark = (uint32_t)mark << 24;
 }
 
 void udx_mux_free(struct udx_mux *mux)
@@ -52,6 +59,16 @@ struct udx_endpoint *udx_mux_find(struct udx_mux *mux, uint32_t id)
                 }
         }
         return NULL;
+}
+
+uint32_t udx_mux_free_id(struct udx_mux *mux)
+{
+        uint32_t id;
+
+        do
+                id = (random_u32(&mux->random) & mux->id_mask) | mux->id_mark;
+        while (!id || udx_mux_find(mux, id));
+        return id;
 }
 
 int udx_mux_add(struct udx_mux *mux, struct udx_endpoint *endpoint)

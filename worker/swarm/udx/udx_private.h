@@ -125,6 +125,7 @@ struct udx_run {
 
 struct udx_mux {
         struct random random;
+        uint32_t id_mask, id_mark;      /* what of a new id is random, and what is not */
         struct map ids;
         struct udx_endpoint *last;      /* the one found last: runs are for one stream */
         struct list streams, ready, eventful;
@@ -144,6 +145,7 @@ struct udx_mux {
 
 /* udx_mux.c */
 struct udx_endpoint *udx_mux_find(struct udx_mux *mux, uint32_t id);
+uint32_t udx_mux_free_id(struct udx_mux *mux);
 int udx_mux_add(struct udx_mux *mux, struct udx_endpoint *endpoint);
 void udx_mux_remove(struct udx_mux *mux, struct udx_endpoint *endpoint);
 void udx_note_drop_all(struct udx_mux *mux, struct udx_notes *notes);

@@ -5,16 +5,6 @@
 
 #include "udx_private.h"
 
-static uint32_t free_id(struct udx_mux *mux)
-{
-        uint32_t id;
-
-        do
-                id = random_u32(&mux->random);
-        while (!id || udx_mux_find(mux, id));
-        return id;
-}
-
 static void init_path_state(struct udx_stream *stream)
 {
         udx_rtt_init(&stream->rtt);
@@ -34,7 +24,7 @@ int udx_stream_new(struct udx_mux *mux, uint32_t local_id, void *context, struct
                 return -ENOMEM;
         stream->mux = mux;
         stream->context = context;
-        stream->endpoint.id = local_id ? local_id : free_id(mux);
+        stream->endpoint.id = local_id ? local_id : udx_mux_free_id(mux);
         if (udx_mux_add(mux, &stream->endpoint) < 0) {
                 free(stream);
                 return -ENOMEM;
