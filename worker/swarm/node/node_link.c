@@ -11,6 +11,7 @@
 #define FEED_BYTES (256 * 1024)         /* a link's turn; then the others get theirs */
 #define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
 #define AWAITED_US SECONDS(1)            /* from our answer to the peer's first frame, on any sane path */
+#define STARVED_US MSEC(100)             /* until it is asked again whether there is memory to send with */
 #define FAREWELL_US MSEC(100)           /* for the peer's own end after that: Hyperswarm leaves its side open for ever */
 
 /* An original's provider tells all its routes in one message, which must fit in half a window: udx_stream.h. */
@@ -117,6 +118,8 @@ static void arm(struct node_link *link)
 
         if (link->state == NODE_LINK_LINGERING)
                 due_us = link->linger_us;
+        else if (link->starved && lives(link))
+                due_us = usec_min(due_us, usec_add(link->node->now.mono_us, STARVED_US));
         heap_set(&link->node->timers, &link->timer, due_us);
 }
 
@@ -314,8 +317,11 @@ void node_link_due(struct node_link *link)
  * be any more. */
 static void tell_room(struct node_link *link)
 {
+        size_t room_bytes = conn_room_bytes(link->conn);
+
         link->unacked_bytes = conn_unacked_bytes(link->conn);
-        tunnel_progress(link->tunnel, conn_room_bytes(link->conn), link->unacked_bytes, link->node->now.mono_us);
+        link->starved = !room_bytes && !link->unacked_bytes && !link->finished;
+        tunnel_progress(link->tunnel, room_bytes, link->unacked_bytes, link->node->now.mono_us);
 }
 
 static bool seal(struct node_link *link, const struct tunnel_message *message)
@@ -333,15 +339,17 @@ void node_link_flush(struct node_link *link)
                 return;
         paused = tunnel_paused(link->tunnel);
         tell_room(link);
-        while (sealed && tunnel_transmit(link->tunnel, &message, link->node->now.mono_us)) {
+        while (sealed && conn_room_bytes(link->conn) && tunnel_transmit(link->tunnel, &message, link->node->now.mono_us)) {
                 sealed = seal(link, &message);
                 if (list_empty(&link->in_flying))
                         list_push_back(&link->node->flying, &link->in_flying);
         }
         if (!sealed) {
-                node_link_cut(link, SWARM_LOST, false); /* no memory: a frame that is missing ends it all */
+                node_link_cut(link, SWARM_LOST, false); /* a frame that is missing ends it all */
                 return;
         }
+        if (!conn_room_bytes(link->conn))
+                tell_room(link);        /* memory may be short since the last */
         if (paused && !tunnel_paused(link->tunnel))
                 activate(link);         /* it waited for an answer to leave */
         arm(link);

@@ -38,6 +38,7 @@ struct node_link {
         enum node_link_state state;
         enum node_role role;            /* the peer's, from UP on */
         bool told_up;
+        bool starved;                   /* nothing is under way, and there is no memory to send anything */
         bool finished;                  /* the connection is closed; what it still holds can be read */
         size_t unacked_bytes;           /* when last looked at */
         size_t window_bytes;            /* its share of what the sockets hold */

@@ -63,14 +63,15 @@ void conn_consume(struct conn *conn, size_t len);
 bool conn_at_end(const struct conn *conn);
 
 /* Bytes the send buffer takes now, sealing included; 0 once ended or closed. Below CONN_MESSAGE_MAX + CONN_SEAL_BYTES, the asker
- * gets PEER_CONN_WRITABLE when it is there again. */
+ * gets PEER_CONN_WRITABLE when it is there again; but not, while nothing is unacknowledged: then memory is short, and to be asked for
+ * again after a while. What is told is there for one conn_seal(). */
 size_t conn_room_bytes(struct conn *conn);
 
 /* Bytes in the send buffer that the peer has not acknowledged, sealing included. */
 size_t conn_unacked_bytes(const struct conn *conn);
 
 /* Sends one message of @len (1 .. CONN_MESSAGE_MAX) bytes: encrypted from where it lies straight into the send buffer. False, and
- * nothing happened: conn_room_bytes() is less than @len + CONN_SEAL_BYTES, or no memory. */
+ * nothing happened: conn_room_bytes() is less than @len + CONN_SEAL_BYTES. */
 bool conn_seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us) __attribute__((warn_unused_result));
 
 /* Sends a keep-alive now: provokes the failure of a connection whose peer is gone. */

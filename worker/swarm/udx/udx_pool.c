@@ -23,14 +23,22 @@ void udx_pool_init(struct udx_pool *pool)
         *pool = (struct udx_pool){ .kept_bytes = 0 };
 }
 
-void udx_pool_fini(struct udx_pool *pool)
+static void let_go(struct udx_pool *pool)
 {
         for (size_t i = 0; i < UDX_POOL_CLASSES; i++) {
                 for (void *at = pool->free[i], *next; at; at = next) {
                         memcpy(&next, at, sizeof(next));
                         free(at);
                 }
+                pool->free[i] = NULL;
         }
+        pool->kept_bytes = 0;
+}
+
+void udx_pool_fini(struct udx_pool *pool)
+{
+        let_go(pool);
+        free(pool->reserve);
         udx_pool_init(pool);
 }
 
@@ -57,7 +65,7 @@ void *udx_pool_take(struct udx_pool *pool, size_t bytes)
         if (!memory) {
                 memory = malloc((size_t)UDX_POOL_SMALLEST << class);
                 if (!memory) {          /* what is kept is of other sizes */
-                        udx_pool_fini(pool);
+                        let_go(pool);
                         memory = malloc((size_t)UDX_POOL_SMALLEST << class);
                 }
                 return memory;
@@ -65,6 +73,21 @@ void *udx_pool_take(struct udx_pool *pool, size_t bytes)
         memcpy(&pool->free[class], memory, sizeof(memory));
         pool->kept_bytes -= (size_t)UDX_POOL_SMALLEST << class;
         return memory;
+}
+
+void *udx_pool_take_reserve(struct udx_pool *pool)
+{
+        void *memory = pool->reserve;
+
+        pool->reserve = NULL;
+        return memory;
+}
+
+bool udx_pool_short(struct udx_pool *pool)
+{
+        if (!pool->reserve)
+                pool->reserve = malloc(UDX_POOL_RESERVE);
+        return !pool->reserve;
 }
 
 void udx_pool_give(struct udx_pool *pool, void *memory, size_t bytes)

@@ -45,6 +45,10 @@ static struct udx_block *block_new(struct udx_queue *queue, size_t len)
                 size = least;
                 block = udx_pool_take(queue->pool, size);
         }
+        if (!block) {
+                size = UDX_POOL_RESERVE;
+                block = least <= size ? udx_pool_take_reserve(queue->pool) : NULL;
+        }
         if (!block)
                 return NULL;
         *block = (struct udx_block){ .capacity = (uint32_t)(size - sizeof(*block)) };

@@ -177,12 +177,15 @@ static bool takes_data(const struct udx_stream *stream)
         return stream->state != UDX_GONE && stream->local_half == UDX_HALF_OPEN;
 }
 
-/* The buffer follows the window: twice what is in flight keeps the path busy while the writer is away. */
+static_assert(sizeof(struct udx_block) + UDX_RESERVE_MAX <= UDX_POOL_RESERVE, "what is put by is enough for one reserve");
+
+/* The buffer follows the window: twice what is in flight keeps the path busy while the writer is away. Where memory is short there
+ * is no room but what was reserved already. */
 static size_t space(const struct udx_stream *stream)
 {
         size_t limit = MIN(stream->send_limit_bytes, MAX(2 * stream->congestion.cwnd, (size_t)UDX_BUFFER_MIN));
 
-        if (!takes_data(stream) || stream->queue.kept_bytes >= limit)
+        if (!takes_data(stream) || stream->queue.kept_bytes >= limit || udx_pool_short(&stream->mux->pool))
                 return 0;
         return limit - stream->queue.kept_bytes;
 }
