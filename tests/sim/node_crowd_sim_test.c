@@ -15,12 +15,12 @@ struct crowd {
         unsigned first;                 /* those before are dead */
 };
 
-static struct crowd crowd_new(uint64_t seed, const struct net_link *link)
+static struct crowd crowd_new(uint64_t seed, const struct net_link *link, size_t dht_nodes)
 {
         struct crowd crowd = { .sim = node_sim_new(seed, link), .links = EACH * EACH };
 
         crowd.sim->dht_persistent = true;
-        node_sim_add_dht(crowd.sim, OTHERS - 1);
+        node_sim_add_dht(crowd.sim, dht_nodes - 1);
         crowd.sim->dht_persistent = false;
         node_sim_run(crowd.sim, SECONDS(10));
         for (uint8_t i = 0; i < EACH; i++) {
@@ -86,10 +86,21 @@ static void check_all_serve(struct crowd *crowd)
                         check(node_sim_echoed(channels[i][j]));
 }
 
+static const struct net_link wan = { .delay_us = 10000, .jitter_us = 2000 };
+
+/* It names twenty of the hundred at a time. */
+TEST(node_fifty_gateways_and_fifty_providers_meet_at_a_single_dht_node)
+{
+        cleanup_with(crowd_free) struct crowd crowd = crowd_new(101, &wan, 1);
+
+        node_sim_run_until(crowd.sim, all_paired, &crowd, SECONDS(20));
+        check(all_paired(&crowd));
+        check_equal(mistakes(&crowd), 0);
+}
+
 TEST(node_fifty_gateways_reach_fifty_providers_of_which_ten_each_die_and_come_back)
 {
-        static const struct net_link wan = { .delay_us = 10000, .jitter_us = 2000 };
-        cleanup_with(crowd_free) struct crowd crowd = crowd_new(100, &wan);
+        cleanup_with(crowd_free) struct crowd crowd = crowd_new(100, &wan, OTHERS);
         uint64_t before = sent(&crowd);
         unsigned ups;
 

@@ -6,7 +6,7 @@
 #include "swarm.h"
 #include "test.h"
 
-enum { DIALS_KEPT = 64 };
+enum { DIALS_KEPT = 64, CROWD = 99, TOLD_AT_A_TIME = 20 };
 
 /* One swarm in virtual time. Queries are answered at once, by as many nodes as told; dials wait for the test. */
 struct world {
@@ -17,6 +17,8 @@ struct world {
         unsigned replying, accepting;           /* nodes that do */
         unsigned listing;                       /* members that each lookup lists and none did before */
         uint8_t listed;                         /* the last of them */
+        bool crowded;                           /* instead, each lists some of a crowd */
+        bool told[CROWD];
         unsigned announces, lookups, unannounces, dials;
         usec_t announced_us, looked_us;         /* when last */
         bool cleared;                           /* the last announcement withdrew the old record */
@@ -59,6 +61,18 @@ static void answer(struct world *w, unsigned accepted)
         swarm_query_done(w->swarm, closest, w->replying ? 2 : 0, w->replying, accepted, w->now_us);
 }
 
+static void list_some(struct world *w)
+{
+        const struct random random = { test_random_fill, &w->seed };
+
+        for (unsigned i = 0; i < TOLD_AT_A_TIME; i++) {
+                uint8_t member = (uint8_t)random_below(&random, CROWD);
+
+                w->told[member] = true;
+                list_key(w, 100, member);
+        }
+}
+
 /* Does all the swarm wants done now. */
 static void settle(struct world *w)
 {
@@ -77,6 +91,8 @@ static void settle(struct world *w)
                         w->looked_us = w->now_us;
                         for (unsigned i = 0; i < w->listing; i++)
                                 list_key(w, 200, ++w->listed);
+                        if (w->crowded)
+                                list_some(w);
                         answer(w, 0);
                         break;
                 case SWARM_UNANNOUNCE:
@@ -206,12 +222,35 @@ TEST(swarm_looks_again_soon_while_a_crowd_shows_new_faces)
                 for (uint8_t i = 0; i < 19; i++)
                         list_key(w, 100, i);
                 w->listing = listing;
+                w->replying = 20;
                 swarm_reachable(w->swarm, relays, 2, w->now_us);
                 run(w, SECONDS(8));
                 check(listing ? w->lookups >= 24 : w->lookups <= 7);
                 run(w, MINUTES(5));
                 check(w->lookups <= 24 + 25);
         }
+}
+
+/* That no answer of one node names anybody new says little. */
+TEST(swarm_hears_of_a_whole_crowd_from_a_single_node)
+{
+        unsigned missed = 0;
+
+        for (uint8_t key = 1; key <= 20; key++) {
+                cleanup_with(world_freep) struct world *w = world_new(key);
+
+                w->crowded = true;
+                w->replying = 1;
+                swarm_reachable(w->swarm, relays, 2, w->now_us);
+                run(w, SECONDS(60));
+                for (unsigned i = 0; i < CROWD; i++)
+                        missed += !w->told[i];
+                check(w->lookups < 200);
+                w->lookups = 0;
+                run(w, MINUTES(10));
+                check(w->lookups < 30);
+        }
+        check(missed <= 3);
 }
 
 TEST(swarm_announces_again_before_its_record_dies)

@@ -16,7 +16,9 @@
 #define LOOKUP_FIRST_US MSEC(250)               /* doubled each time; fourfold in company */
 #define LOOKUP_ALONE_US SECONDS(30)             /* no slower than this */
 #define LOOKUP_COMPANY_US MINUTES(4)
-#define LOOKUPS_QUICK 24                        /* of a hundred members a node that tells 20 at a time has then told 99 */
+#define ANSWERS_QUICK 480                       /* of nodes: 24 lookups in a large DHT, each of a handful in a small one */
+#define ANSWERS_DRY 24                          /* in a row that name nobody new: of a hundred members, of whom a node tells 20 at a
+                                                 * time, one is missed by as many in 200 times */
 #define CROWD 20                                /* members: a node tells no more at a time */
 #define AWAITED_US SECONDS(1)                   /* from an answered handshake to the peer's first frame, on any sane path */
 #define YIELD_PAUSE_US SECONDS(10)              /* an old handshake is not known for one longer */
@@ -197,14 +199,15 @@ static void announce_done(struct swarm *swarm, bool accepted, usec_t now_us)
         }
 }
 
-static void lookup_done(struct swarm *swarm, usec_t now_us)
+static void lookup_done(struct swarm *swarm, unsigned replies, usec_t now_us)
 {
         usec_t most_us = swarm->useful_count ? LOOKUP_COMPANY_US : LOOKUP_ALONE_US;
         usec_t pause_us = doubled(LOOKUP_FIRST_US, swarm->lookups, most_us);
 
         swarm->lookup_due_us = usec_add(now_us, swarm_about(swarm, pause_us));
-        if (swarm->found_new && swarm->by_key.count >= CROWD && swarm->quick < LOOKUPS_QUICK)
-                swarm->quick++;         /* there may be more where that came from */
+        swarm->dry = swarm->found_new ? 0 : swarm->dry + replies;
+        if (replies && swarm->by_key.count >= CROWD && swarm->dry < ANSWERS_DRY && swarm->quick < ANSWERS_QUICK)
+                swarm->quick += replies;        /* there may be more where those came from */
         else if (pause_us < most_us)
                 swarm->lookups += swarm->useful_count ? 2 : 1;
         swarm->found_new = false;
@@ -220,7 +223,7 @@ void swarm_query_done(struct swarm *swarm, const struct addr *closest, size_t co
         if (swarm->phase == SWARM_ANNOUNCING)
                 announce_done(swarm, accepted > 0, now_us);
         else if (swarm->phase == SWARM_LOOKING)
-                lookup_done(swarm, now_us);
+                lookup_done(swarm, replies, now_us);
         step(swarm, DONE);
 }
 

@@ -71,7 +71,8 @@ struct swarm {
         unsigned announce_failures;
         unsigned lookups;               /* in a row: the more, the longer until the next */
         bool found_new;                 /* the running one told of somebody we had not heard of */
-        unsigned quick;                 /* lookups since we last announced that came no later for that */
+        unsigned dry;                   /* nodes in a row that named nobody new */
+        unsigned quick;                 /* nodes asked since we last announced by lookups that came no later than the one before */
         struct addr relays[DHT_RELAYS_MAX], seeds[DHT_K];
         size_t relay_count, seed_count;
 
