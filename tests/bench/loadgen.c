@@ -1416,10 +1416,14 @@ static int udp(void)
 				sent++;
 			}
 		}
+		if (n > 1)
+			poll(p, (nfds_t)n, 0);
 		for (i = 0; i < n; i++) {
 			struct mmsghdr m[RM];
 			struct iovec v[RM];
 			int r;
+			if (n > 1 && !p[i].revents)
+				continue;
 			for (k = 0; k < RM; k++) {
 				v[k] = (struct iovec){ rb[k], sizeof rb[k] };
 				m[k].msg_hdr = (struct msghdr){ .msg_iov = &v[k], .msg_iovlen = 1 };

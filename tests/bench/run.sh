@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# run.sh [PEER...] [--modes bulk,lat,hol,conn,idle,slow,pace,fetch,half,start] [--rounds R] [--secs S]
+# run.sh [PEER...] [--modes bulk,lat,hol,conn,idle,slow,pace,fetch,half,udp,start] [--rounds R] [--secs S]
 #        [--json out.json] [--link DELAY_MS:LOSS_PCT[:MBIT]] [--set LABEL] [--idle N]
 #
 # Measures tunnels side by side: for every round and every single test, each
@@ -34,6 +34,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 [ ${#PEERS[@]} -gt 0 ] || PEERS=(direct hypergate ssh)
+case " ${PEERS[*]} " in *" socat "*) need_packages socat ;; esac
 LG=$BENCH_RUN/loadgen
 case $JSON in /*) ;; *) JSON=$PWD/$JSON ;; esac
 : >"$JSON"
@@ -122,6 +123,7 @@ healthy() { # PEER PROTO ROUND TEST: restart what no longer answers
 one() { # PEER ROUND TEST
 	local peer=$1 r=$2 test=$3 proto=tcp a b out h t A
 	IFS=: read -ra A <<<"$test"
+	[ "${A[0]}" != udp ] || proto=udp
 	case " $(drv "$peer" $proto supports) " in *" $proto "*) ;; *) return ;; esac
 	local k; k=$(inst "$peer" $proto)
 	if [ -z "${UP[$k]:-}" ] || [ "${A[0]}" = idle ] || [ "${A[0]}" = start ]; then startpeer "$peer" $proto "$r" || return; else healthy "$peer" $proto "$r" "$test"; fi
@@ -143,6 +145,11 @@ one() { # PEER ROUND TEST
 		emit "$peer" "$r" '' "$(timeout 300 $LG slow $to --dir "${A[1]}" --stall $STALL --mb $SLOWMB 2>>"$ST/$k/loadgen.err")" ;;
 	fetch) # DIR:SIZE:CONCURRENCY:LOAD
 		emit "$peer" "$r" '' "$(timeout 120 $LG fetch $to --dir "${A[1]}" --size "${A[2]}" --n "${A[3]}" --load "${A[4]}" --loaddir "${A[1]}" --secs $SECS --qport $qp --qhost $qh 2>>"$ST/$k/loadgen.err")" ;;
+	udp) # SIZE:RATE:FLOWS
+		a=$(ptree "$peer" udp)
+		out=$(timeout 120 $LG udp $to --size "${A[1]}" --rate "${A[2]}" --n "${A[3]:-1}" --secs $SECS)
+		b=$(ptree "$peer" udp)
+		emit "$peer" "$r" "$(cpudiff "$a" "$b"),\"pss_kb\":$(jget "$b" pss_kb)" "$out" ;;
 	pace) emit "$peer" "$r" '' "$(timeout 300 $LG pace $to --pace "${A[1]}" --mb "${A[2]}")" ;;
 	idle)
 		a=$(ptree "$peer" tcp)
@@ -171,6 +178,7 @@ for m in ${MODES//,/ }; do
 	fetch) for x in ${BENCH_FETCH:-down:100000:8:0 down:100000:8:4 up:100000:1:0 up:100000:1:4}; do TESTS+=("fetch:$x"); done ;;
 	pace) for x in ${BENCH_PACE:-10:40 40:40}; do TESTS+=("pace:$x"); done ;;
 	idle) for x in ${IDLE//,/ }; do TESTS+=("idle:$x"); done ;;
+	udp) for x in ${BENCH_UDP:-64:5000:1 1200:5000:1 1400:5000:1 1200:5000:1000 64:50000:1 1200:50000:1}; do TESTS+=("udp:$x"); done ;;
 	start) TESTS+=(start) ;;
 	*) echo "unknown mode $m" >&2; exit 2 ;;
 	esac

@@ -12,4 +12,4 @@ do_start() {
 	spawn_prov provider "$HYPERGATE_BIN" run "$BENCH_STATE/provider.yaml"
 	spawn gateway "$HYPERGATE_BIN" run "$BENCH_STATE/gateway.yaml"
 }
-main "tcp link" "$@"
+main "tcp udp link" "$@"
