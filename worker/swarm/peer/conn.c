@@ -83,7 +83,11 @@ void conn_set_keys(struct conn *conn, const struct noise_session *session, uint3
 
 void conn_trust(struct conn *conn)
 {
+        const struct udx_path *path = udx_stream_path(conn->stream);
+
         udx_stream_set_receive_limit(conn->stream, conn->window_bytes);
+        if (path && !conn_is_relayed(conn))
+                peer_guard_remember(conn->source.set, &path->remote, conn->source.set->now_us);
 }
 
 void conn_reach(struct conn *conn, const struct peer_way *way, usec_t now_us)

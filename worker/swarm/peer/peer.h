@@ -40,6 +40,7 @@ enum {
         PEER_SECRET_KEY_BYTES = 64,             /* Ed25519, seed and public key */
         PEER_LOCAL_MAX = 8,                     /* local addresses told to others */
         PEER_SESSIONS_MAX = 256,                /* handshakes of strangers under way; the oldest gives way */
+        PEER_KNOWN_MAX = 128,                   /* hosts of peers that have proved themselves: their handshakes go first */
         PEER_SESSIONS_PER_HOST = 16,            /* of these from one client's host, unless it is this one */
         PEER_SESSIONS_PER_RELAY = 64,           /* and through one relay's */
         PEER_DETOURS_MAX = 128,                 /* connections over relays at a time, tried ones included */

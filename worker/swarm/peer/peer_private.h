@@ -182,6 +182,24 @@ struct peer_dial {
         size_t next_relay_count;
 };
 
+/* Where a handshake comes from: whom we would rather do without first. */
+enum peer_trust {
+        PEER_STRANGER,
+        PEER_RELAYED,                   /* through a relay of ours, which is work for who has none */
+        PEER_KNOWN,                     /* from the host of a peer that has proved itself lately */
+        PEER_TRUSTS
+};
+
+struct peer_budget {
+        unsigned left;                  /* handshakes that may be computed now */
+        usec_t earned_us;
+};
+
+struct peer_known {
+        struct addr host;
+        usec_t until_us;                /* 0: nobody */
+};
+
 enum peer_session_state {
         PEER_SESSION_ASKING,            /* is the client welcome? */
         PEER_SESSION_REACHING,          /* answered; its header frame is awaited */
@@ -194,6 +212,7 @@ struct peer_session {
         struct list all;                /* by age */
         struct map_entry entry;         /* by @question */
         enum peer_session_state state;
+        enum peer_trust trust;
         peer_knock_id id;
         struct peer_listener *listener;
         struct conn *conn;              /* reaching */
@@ -248,8 +267,8 @@ struct peer_set {
         peer_knock_id last_knock;
         usec_t now_us;                  /* of the last call that told */
         size_t dial_count, session_count, conn_count;
-        unsigned budget;                /* handshakes that may be computed now */
-        usec_t budget_us;
+        struct peer_budget budgets[PEER_TRUSTS];
+        struct peer_known known[PEER_KNOWN_MAX];
         struct peer_stats stats;
 };
 
@@ -257,6 +276,13 @@ struct peer_set {
 void peer_source_init(struct peer_source *source, enum peer_source_kind kind, struct peer_set *set);
 void peer_source_fini(struct peer_source *source);
 void peer_source_report(struct peer_source *source, enum peer_event_kind kind);
+
+/* peer_guard.c */
+void peer_guard_init(struct peer_set *set);
+void peer_guard_remember(struct peer_set *set, const struct addr *host, usec_t now_us);
+enum peer_trust peer_guard_trust(const struct peer_listener *listener, const struct dht_inbound *inbound, usec_t now_us);
+bool peer_guard_affords(struct peer_set *set, enum peer_trust trust, usec_t now_us);
+void peer_guard_spend(struct peer_set *set, enum peer_trust trust);
 
 /* peer_address.c */
 size_t peer_own_addresses(const struct peer_set *set, struct addr out[PEER_OWN_MAX]);

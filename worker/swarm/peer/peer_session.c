@@ -6,8 +6,6 @@
 
 enum {
         REMEMBERED_MAX = 2 * PEER_SESSIONS_MAX, /* handshakes, with those that are only known for repeats */
-        BUDGET_PER_S = 500,                     /* handshakes computed for strangers: some 150 us each */
-        BUDGET_MAX = 500,
 };
 
 /* When the way to the client is opened once more, counted from the answer: its header frame is on its way by then. */
@@ -65,21 +63,8 @@ static struct peer_session *find(struct peer_set *set, const struct peer_listene
         return NULL;
 }
 
-static bool afford(struct peer_set *set, usec_t now_us)
-{
-        usec_t earned = (now_us - set->budget_us) * BUDGET_PER_S / SECONDS(1);
-
-        if (earned) {
-                set->budget = (unsigned)MIN((usec_t)set->budget + earned, (usec_t)BUDGET_MAX);
-                set->budget_us = now_us;
-        }
-        if (!set->budget)
-                return false;
-        set->budget--;
-        return true;
-}
-
-static bool is_crowded(const struct peer_set *set, const struct dht_inbound *inbound)
+/* Who is known does not suffer for what comes through the same relay. */
+static bool is_crowded(const struct peer_set *set, const struct dht_inbound *inbound, enum peer_trust trust)
 {
         unsigned by_client = 0, by_relay = 0;
 
@@ -90,29 +75,41 @@ static bool is_crowded(const struct peer_set *set, const struct dht_inbound *inb
                 by_relay += is_half_open(session) && addr_host_equal(&session->inbound.from, &inbound->from);
         }
         return (by_client >= PEER_SESSIONS_PER_HOST && !peer_is_own_host(set, &inbound->client)) ||
-               (by_relay >= PEER_SESSIONS_PER_RELAY && !peer_is_own_host(set, &inbound->from));
+               (by_relay >= PEER_SESSIONS_PER_RELAY && trust != PEER_KNOWN && !peer_is_own_host(set, &inbound->from));
 }
 
-static void drop_oldest(struct peer_set *set, bool half_open)
+static void drop(struct peer_session *session)
 {
+        session->source.set->stats.expired += is_half_open(session);
+        peer_session_free(session);
+}
+
+/* The oldest of those that are trusted least; NULL: there is none. */
+static struct peer_session *find_oldest(struct peer_set *set, bool half_open)
+{
+        struct peer_session *oldest = NULL;
+
         list_for_each(at, &set->sessions) {
                 struct peer_session *session = list_entry(at, struct peer_session, all);
 
-                if (is_half_open(session) != half_open)
-                        continue;
-                set->stats.expired += half_open;
-                peer_session_free(session);
-                return;
+                if (is_half_open(session) == half_open && (!oldest || session->trust < oldest->trust))
+                        oldest = session;
         }
+        return oldest;
 }
 
-/* Of those that wait for their client the oldest has had the most time; of those that are only memory it is needed least. */
-static void make_room(struct peer_set *set)
+/* Of those that wait for their client the oldest has had the most time; of those that are only memory it is needed least. False: all
+ * are trusted more. */
+static bool make_room(struct peer_set *set, enum peer_trust trust)
 {
-        if (set->session_count >= PEER_SESSIONS_MAX)
-                drop_oldest(set, true);
-        else if (set->questions.count >= REMEMBERED_MAX)
-                drop_oldest(set, false);
+        bool crowded = set->session_count >= PEER_SESSIONS_MAX;
+        struct peer_session *oldest = crowded || set->questions.count >= REMEMBERED_MAX ? find_oldest(set, crowded) : NULL;
+
+        if (oldest && crowded && oldest->trust > trust)
+                return false;
+        if (oldest)
+                drop(oldest);
+        return true;
 }
 
 /* --- The answer: S3 to S5 --- */
@@ -359,6 +356,7 @@ void peer_session_start(struct peer_listener *listener, const struct dht_event *
         struct peer_set *set = listener->source.set;
         struct peer_session *session = find(set, listener, event->noise, event->noise_len);
         struct noise_payload payload;
+        enum peer_trust trust;
         struct noise noise;
 
         if (session) {
@@ -367,18 +365,23 @@ void peer_session_start(struct peer_listener *listener, const struct dht_event *
         }
         if (listener->closing || addr_is_unusable(&event->inbound.client))
                 return;
-        if (is_crowded(set, &event->inbound) || !afford(set, now->mono_us)) {
+        trust = peer_guard_trust(listener, &event->inbound, now->mono_us);
+        if (!peer_guard_affords(set, trust, now->mono_us) || is_crowded(set, &event->inbound, trust)) {
                 set->stats.limited++;
                 return;
         }
+        peer_guard_spend(set, trust);
         if (!read_question(listener, event->noise, event->noise_len, &noise, &payload)) {
                 set->stats.undecryptable++;
                 noise_fini(&noise);
                 return;
         }
-        make_room(set);
-        session = session_new(listener, event, now);
+        if (make_room(set, trust))
+                session = session_new(listener, event, now);
+        else
+                set->stats.limited++;
         if (session) {
+                session->trust = trust;
                 session->noise = noise;
                 session->payload = payload;
                 set->stats.handshakes++;

@@ -40,6 +40,7 @@ int peer_set_new(struct peer_set **set_out, const struct peer_config *config)
                 .server_local = config->server_local,
                 .receive_limit_bytes = config->receive_limit_bytes,
         };
+        peer_guard_init(set);
         random_fill(&set->random, key, sizeof(key));
         map_init(&set->questions, key);
         random_fill(&set->random, seed, sizeof(seed));
