@@ -165,6 +165,48 @@ TEST(node_looks_around_when_it_wakes)
         check(net_totals(pair.sim->net)->sent - start > usual + 30);    /* announced, looked up, pinged */
 }
 
+static void set_path(const struct pair *pair, const struct net_link *link)
+{
+        for (size_t i = 0; i < NODE_SIM_SOCKETS; i++)
+                for (size_t k = 0; k < NODE_SIM_SOCKETS; k++) {
+                        net_link_set_between(pair->sim->net, pair->gateway->endpoints[i], pair->provider->endpoints[k], link);
+                        net_link_set_between(pair->sim->net, pair->provider->endpoints[k], pair->gateway->endpoints[i], link);
+                }
+}
+
+/* An address went, and with it the connection, or not: within three seconds it is known which, on each side. */
+TEST(node_knows_soon_what_went_with_an_address)
+{
+        static const struct net_link dead = { .loss_ppm = 1000000 }, alive = { .delay_us = 20000 };
+        static const struct addr here[] = { { { 10, 9, 9, 1 }, 0 }, { { 10, 9, 9, 2 }, 0 } }, nowhere = { { 127, 0, 0, 1 }, 0 };
+
+        for (int side = 0; side < 2; side++) {
+                cleanup_with(pair_free) struct pair pair = paired(90, NULL);
+                struct node_sim_host *moves = side ? pair.gateway : pair.provider;
+                struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_DEAF, 5000, false), *seen;
+                usec_t start_us;
+
+                node_sim_set_local(moves, here, 2);
+                node_sim_run(pair.sim, SECONDS(30));
+                seen = side ? channel : first_channel(moves);
+                node_sim_set_local(moves, here, 1);            /* one went that nobody needs */
+                node_sim_run(pair.sim, SECONDS(10));
+                check(seen->fate == NODE_SIM_OPEN && gateway_is_up(&pair));
+                set_path(&pair, &dead);
+                node_sim_set_local(moves, &nowhere, 1);        /* no network at all: that may be over soon */
+                node_sim_run(pair.sim, SECONDS(5));
+                check(seen->fate == NODE_SIM_OPEN);
+                node_sim_set_local(moves, here + 1, 1);        /* another one */
+                start_us = net_now(pair.sim->net);
+                node_sim_run(pair.sim, SECONDS(3));
+                check(seen->fate == NODE_SIM_CLOSED && seen->reason == NODE_REASON_PEER_LOST);
+                check(seen->over_us - start_us < SECONDS(3));
+                set_path(&pair, &alive);
+                check(node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(1)) < SECONDS(20));
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
 /* Counts LOOKUP requests among what leaves. */
 static bool count_lookups(void *context, const uint8_t *bytes, size_t len)
 {

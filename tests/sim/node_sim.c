@@ -422,6 +422,15 @@ void node_sim_set_up(struct node_sim_host *host, bool up)
                         net_endpoint_set_up(host->sim->net, host->endpoints[i], up);
 }
 
+void node_sim_set_local(struct node_sim_host *host, const struct addr *addrs, size_t count)
+{
+        struct now now = node_sim_now(host->sim);
+
+        if (node_set_local_addresses(host->node, addrs, count, &now) < 0)
+                abort();
+        node_sim_touch(host);
+}
+
 void node_sim_leave(struct node_sim_host *host, usec_t limit_us)
 {
         struct now now = node_sim_now(host->sim);

@@ -132,6 +132,9 @@ void node_sim_key(enum node_role role, uint8_t identity, uint8_t key_out[NODE_KE
 void node_sim_kill(struct node_sim_host *host);
 void node_sim_set_up(struct node_sim_host *host, bool up);
 
+/* Its interfaces have those addresses now, as its node is told. Where it is in the network does not change. */
+void node_sim_set_local(struct node_sim_host *host, const struct addr *addrs, size_t count);
+
 /* A new life at the same address; it has to join again. */
 void node_sim_revive(struct node_sim_host *host);
 

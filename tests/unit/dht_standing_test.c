@@ -106,6 +106,28 @@ TEST(dht_node_that_slept_is_ephemeral_again_for_an_hour)
         check(is_persistent(w));
 }
 
+/* Containers start and end, a VPN comes up: what strangers see stays as it was. Then it does not. */
+TEST(dht_persistent_node_stays_it_while_interfaces_come_and_go_and_it_is_seen_where_it_was)
+{
+        WORLD(w, world_honest, world_boot());
+        size_t from;
+
+        w->pongs_by = SERVER;
+        world_run(w, MINUTES(21));
+        check(is_persistent(w));
+        for (unsigned i = 0; i < 3; i++) {
+                from = w->asked_count;
+                dht_look_around(w->dht, &w->now);
+                world_run(w, MINUTES(2));
+                check(is_persistent(w) && !is_firewalled(w));
+                check_ids(w, from, &home);
+        }
+        w->seen_as = away;
+        dht_look_around(w->dht, &w->now);
+        world_run(w, SECONDS(20));
+        check(!is_persistent(w));
+}
+
 /* It came to another network, behind a NAT that keeps ports: what it sampled looks open, and is not. */
 TEST(dht_node_that_woke_behind_a_firewall_does_not_believe_it_is_open)
 {

@@ -56,8 +56,12 @@ void dht_set_known(struct dht *dht, const struct addr *addrs, size_t count, cons
 /* Nodes worth to be remembered, those heard last first; returns how many. */
 size_t dht_known(const struct dht *dht, struct addr *out, size_t max);
 
-/* The interfaces changed or we slept: forget what was learned about our own address, announce anew. */
+/* We slept, or all our addresses are others now: forget what was learned about our own address, announce anew, and serve no one
+ * before we were there for an hour. */
 void dht_wake(struct dht *dht, const struct now *now);
+
+/* Some of our addresses came or went: the same, but who serves goes on as long as others see it where it was. */
+void dht_look_around(struct dht *dht, const struct now *now);
 
 /* --- The turn --- */
 

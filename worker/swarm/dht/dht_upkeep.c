@@ -389,31 +389,45 @@ static void ping_some(struct dht *dht, const struct now *now)
         }
 }
 
-/* A ping round comes in two ticks, a refresh in this one. dht-rpc index.js _onwakeup(). */
-static void wake(struct dht *dht)
+/* What we know about our own address may be wrong. A refresh comes with the next tick, and with it everybody's word. */
+static void look_again(struct dht *dht)
 {
         struct dht_upkeep *upkeep = &dht->upkeep;
 
-        upkeep->tick += TICKS_SLEPT;
-        while (upkeep->tick % TICKS_PING != TICKS_PING - 2)
-                upkeep->tick++;
         upkeep->refresh_ticks = 1;
         dht->sampler = (struct dht_sampler){ .len = 0 };
         upkeep->sampled_count = 0;
         upkeep->net_next = 0;
         sample_all_anew(dht);
         dht_sighting_forget(dht);
-        dht_standing_lose(dht);
 }
 
-void dht_wake(struct dht *dht, const struct now *now)
+static void find_again(struct dht *dht, const struct now *now)
 {
-        wake(dht);
-        dht->upkeep.ticked_boot_us = now->boot_us;
         if (!dht->bootstrapped)
                 return;
         dht_probe_begin(dht, now);
         dht_listener_network(dht, now);
+}
+
+/* A ping round comes in two ticks. dht-rpc index.js _onwakeup(). */
+void dht_wake(struct dht *dht, const struct now *now)
+{
+        struct dht_upkeep *upkeep = &dht->upkeep;
+
+        upkeep->tick += TICKS_SLEPT;
+        while (upkeep->tick % TICKS_PING != TICKS_PING - 2)
+                upkeep->tick++;
+        upkeep->ticked_boot_us = now->boot_us;
+        look_again(dht);
+        dht_standing_lose(dht);
+        find_again(dht, now);
+}
+
+void dht_look_around(struct dht *dht, const struct now *now)
+{
+        look_again(dht);
+        find_again(dht, now);
 }
 
 static void tick_bootstrapped(struct dht *dht, const struct now *now)

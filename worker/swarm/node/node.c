@@ -115,19 +115,63 @@ size_t node_known(const struct node *node, struct addr *out, size_t max)
 }
 
 /* The network is not the one it was. */
-static void wake(struct node *node)
+static void look_around(struct node *node, bool doubts)
 {
-        dht_wake(node->dht, &node->now);
         for (size_t role = 0; role < NODE_ROLES; role++)
                 if (node->joins[role].node)
                         swarm_wake(node->joins[role].swarm, node->now.mono_us);
         list_for_each(at, &node->links) {
                 struct node_link *link = list_entry(at, struct node_link, in_links);
 
-                if (link->conn)
-                        conn_ping(link->conn, node->now.mono_us);
+                if (doubts)
+                        node_link_prove(link);
+                else
+                        node_link_ping(link);
         }
         node->fresh = true;
+}
+
+static void wake(struct node *node)
+{
+        dht_wake(node->dht, &node->now);
+        look_around(node, false);       /* a network that comes back with us needs its time */
+}
+
+static bool is_among(const struct addr *addr, const struct addr *addrs, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (addr_host_equal(&addrs[i], addr))
+                        return true;
+        return false;
+}
+
+static bool is_on_a_network(const struct node *node)
+{
+        for (size_t i = 0; i < node->local_count; i++)
+                if (node->local[i].ip[0] != 127)
+                        return true;
+        return false;
+}
+
+static void settle_in(struct node *node)
+{
+        memcpy(node->home, node->local, node->local_count * sizeof(*node->local));
+        node->home_count = node->local_count;
+}
+
+/* Connections may have gone with an address. With all of them gone we are elsewhere; but a cable that was out for a while is no
+ * reason to think so. */
+static void compare_with_home(struct node *node)
+{
+        size_t stayed = 0;
+
+        for (size_t i = 0; i < node->home_count; i++)
+                stayed += is_among(&node->home[i], node->local, node->local_count);
+        if (stayed)
+                dht_look_around(node->dht, &node->now);
+        else
+                dht_wake(node->dht, &node->now);
+        look_around(node, stayed < node->home_count);
 }
 
 int node_set_local_addresses(struct node *node, const struct addr *addrs, size_t count, const struct now *now)
@@ -143,8 +187,11 @@ int node_set_local_addresses(struct node *node, const struct addr *addrs, size_t
         memcpy(node->local, addrs, kept * sizeof(*addrs));
         node->local_count = kept;
         peer_set_local_addresses(node->peers, addrs, kept);
+        if (!is_on_a_network(node))
+                return 0;
         if (!first)
-                wake(node);
+                compare_with_home(node);
+        settle_in(node);
         return 0;
 }
 

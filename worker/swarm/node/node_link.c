@@ -8,10 +8,13 @@
 
 #include "node_state.h"
 
+enum { PROOF_PINGS = 4 };               /* one of them gets through, or nothing does */
+
 #define FEED_BYTES (256 * 1024)         /* a link's turn; then the others get theirs */
 #define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
 #define AWAITED_US SECONDS(1)            /* from our answer to the peer's first frame, on any sane path */
 #define STARVED_US MSEC(100)             /* until it is asked again whether there is memory to send with */
+#define PROOF_PAUSE_US MSEC(600)        /* between pings that have to be acknowledged: UDX repeats each itself */
 #define FAREWELL_US MSEC(100)           /* for the peer's own end after that: Hyperswarm leaves its side open for ever */
 
 /* An original's provider tells all its routes in one message, which must fit in half a window: udx_stream.h. */
@@ -112,14 +115,21 @@ void node_link_touch(struct node_link *link)
                 list_push_back(&link->node->unflushed, &link->in_unflushed);
 }
 
+static bool is_doubted(const struct node_link *link)
+{
+        return lives(link) && link->proof.pings && !link->finished;
+}
+
 static void arm(struct node_link *link)
 {
         usec_t due_us = lives(link) ? tunnel_deadline(link->tunnel) : USEC_NEVER;
 
         if (link->state == NODE_LINK_LINGERING)
                 due_us = link->linger_us;
-        else if (link->starved && lives(link))
+        if (link->starved && lives(link))
                 due_us = usec_min(due_us, usec_add(link->node->now.mono_us, STARVED_US));
+        if (is_doubted(link))
+                due_us = usec_min(due_us, link->proof.due_us);
         heap_set(&link->node->timers, &link->timer, due_us);
 }
 
@@ -303,10 +313,60 @@ bool node_link_part(struct node_link *link, struct node_event *out)
         return false;
 }
 
+/* --- Whether the peer still hears us --- */
+
+static uint64_t acked_bytes(const struct node_link *link)
+{
+        struct conn_stats stats;
+
+        conn_stats(link->conn, &stats);
+        return stats.bytes_out - conn_unacked_bytes(link->conn);
+}
+
+void node_link_ping(struct node_link *link)
+{
+        if (link->conn)
+                conn_ping(link->conn, link->node->now.mono_us);
+}
+
+void node_link_prove(struct node_link *link)
+{
+        node_link_ping(link);
+        if (!lives(link) || link->finished)
+                return;
+        link->proof = (struct node_proof){ .pings = 1, .due_us = usec_add(link->node->now.mono_us, PROOF_PAUSE_US) };
+        arm(link);
+}
+
+/* What was on its way when the ground moved may still have come; what comes after the second ping counts. */
+static void proof_due(struct node_link *link)
+{
+        struct node_proof *proof = &link->proof;
+        uint64_t acked = acked_bytes(link);
+        struct conn_stats stats;
+
+        if (proof->pings == 1)
+                proof->acked = acked;
+        if (proof->pings > 1 && acked > proof->acked) {
+                proof->pings = 0;
+        } else if (proof->pings == PROOF_PINGS) {
+                node_link_cut(link, SWARM_LOST, false);
+                return;
+        } else {
+                proof->pings++;
+                node_link_ping(link);
+                conn_stats(link->conn, &stats);
+                proof->due_us = usec_add(link->node->now.mono_us, usec_max(PROOF_PAUSE_US, 2 * stats.udx.srtt_us));
+        }
+        arm(link);
+}
+
 void node_link_due(struct node_link *link)
 {
         if (link->state == NODE_LINK_LINGERING)
                 node_link_free(link);
+        else if (is_doubted(link) && link->node->now.mono_us >= link->proof.due_us)
+                proof_due(link);
         else
                 node_link_touch(link);
 }

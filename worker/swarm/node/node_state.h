@@ -21,6 +21,13 @@ enum node_link_state {
         NODE_LINK_LINGERING,    /* told; only what we sent and our end are still on their way */
 };
 
+/* That the peer still hears us. The ground has moved: pings are sent, and unless one is acknowledged in time it does not. */
+struct node_proof {
+        unsigned pings;                 /* sent; 0: nobody asks */
+        usec_t due_us;                  /* of the next, or of the verdict */
+        uint64_t acked;                 /* bytes that were when the second one left */
+};
+
 /* One peer under one identity: a dial, then a connection with a tunnel in it. */
 struct node_link {
         struct node *node;
@@ -43,6 +50,7 @@ struct node_link {
         size_t unacked_bytes;           /* when last looked at */
         size_t window_bytes;            /* its share of what the sockets hold */
         usec_t linger_us;               /* LINGERING, or on the way there: until then */
+        struct node_proof proof;
         uint8_t key[NODE_KEY_BYTES];
         struct addr addr;
 };
@@ -94,6 +102,8 @@ struct node {
         usec_t turned_boot_us;          /* when it last had a turn, to notice sleep */
         struct addr local[PEER_LOCAL_MAX];
         size_t local_count;
+        struct addr home[PEER_LOCAL_MAX];       /* the same, but for what it was when there was no network at all */
+        size_t home_count;
         uint8_t *advert;
         size_t advert_len;
         struct iovec iov;               /* of the datagram handed out last */
@@ -124,6 +134,8 @@ void node_link_flush(struct node_link *link);
 bool node_link_event(struct node_link *link, struct node_event *out);           /* of an active one; it may be parting after */
 bool node_link_part(struct node_link *link, struct node_event *out);            /* false: nothing more, it may be gone */
 void node_link_due(struct node_link *link);
+void node_link_ping(struct node_link *link);
+void node_link_prove(struct node_link *link);           /* the path to its peer may be gone: it has to show that it is not */
 struct node_link *node_link_find(const struct node *node, enum node_role own_role, const uint8_t key[NODE_KEY_BYTES]);
 
 /* node_channel.c */
