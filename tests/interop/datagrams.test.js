@@ -16,14 +16,14 @@ const CLIENTS = 10
 
 const dht = sharedTestnet()
 
-// An echo; .sizes is what came.
+// An echo; .sizes is what came. Who asks for the largest datagram gets that one.
 async function echoService (after) {
   const socket = dgram.createSocket('udp4')
   const echo = { sizes: [], clients: new Set() }
   socket.on('message', (bytes, { address, port }) => {
     echo.sizes.push(bytes.length)
     echo.clients.add(address + ':' + port)
-    socket.send(bytes, port, address)
+    socket.send(String(bytes) === 'the largest, please' ? bytesOf('largest', LARGEST) : bytes, port, address)
   })
   await new Promise((resolve) => socket.bind(0, '127.0.0.1', resolve))
   after(() => new Promise((resolve) => socket.close(resolve)))
@@ -97,4 +97,11 @@ test('our provider, a UDP gate of their gateway', 60, async ({ after }) => {
   await comesBack(ask, Buffer.from('hello'))
   for (const size of [1, 1200, 9000, CHUNK]) await comesBack(ask, bytesOf(size, size))
   await clientsAreKeptApart(after, gatePort, echo)
+  let largest = null
+  await eventually(async () => (largest = await ask(Buffer.from('the largest, please'))), 20, 'the largest comes')
+  assert.strictEqual(sha256(largest), sha256(bytesOf('largest', LARGEST)))      // ours sends it whole
+  echo.sizes.length = 0
+  await ask(bytesOf('largest', LARGEST))
+  await eventually(() => echo.sizes.length === 2, 10, 'theirs arrives in two')
+  assert.deepStrictEqual(echo.sizes, [CHUNK, LARGEST - CHUNK])
 })
