@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs libFuzzer targets one after another, each for so many seconds from its corpus, and prints what they reached as rows of a table:
 inputs tried, branches seen ("cov"), and after how many inputs and seconds the last new one was, which is what saturation shows in.
-Usage: campaign.py BUILD SECONDS [--keep] [TARGET...]. Inputs that fail are left in BUILD/failed. --keep: a smallest set of inputs that
-reaches what was reached is added to the corpus, which then may be slimmed by hand."""
+Usage: campaign.py BUILD SECONDS [--keep] [TARGET...]. Inputs that fail are left in BUILD/failed. --keep: corpus/NAME/found.hex becomes
+a smallest set of inputs that, with the seeds beside it, reaches what was reached."""
 import os
 import pathlib
 import re
@@ -34,14 +34,21 @@ def run(program, seconds, folder, corpus, failed):
     return inputs, branches, features, last, process.wait() == 0
 
 
+def unpack(corpus, folder):
+    """What earlier campaigns found: corpus/NAME/found.hex, an input a line."""
+    found = corpus / 'found.hex'
+    for number, line in enumerate(found.read_text().split() if found.exists() else []):
+        (pathlib.Path(folder) / f'found{number}').write_bytes(bytes.fromhex(line))
+
+
 def keep(program, folder, corpus):
     with tempfile.TemporaryDirectory() as smallest:
         subprocess.run([program, '-set_cover_merge=1', '-use_counters=0', '-close_fd_mask=3', smallest, corpus, folder], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         there = {path.read_bytes() for path in corpus.iterdir()}
-        for path in pathlib.Path(smallest).iterdir():
-            if path.read_bytes() not in there:
-                (corpus / path.name[:12]).write_bytes(path.read_bytes())
+        found = {path.read_bytes() for path in pathlib.Path(smallest).iterdir()} - there
+        if found:
+            (corpus / 'found.hex').write_text(''.join(f'{one.hex()}\n' for one in sorted(found, key=lambda one: (len(one), one)) if one))
 
 
 def main():
@@ -55,6 +62,7 @@ def main():
     for target in targets:
         program = build / 'tests/fuzz' / f'fuzz-{target}'
         with tempfile.TemporaryDirectory() as folder:
+            unpack(FUZZ / 'corpus' / target, folder)
             inputs, branches, features, last, fine = run(program, seconds, folder, FUZZ / 'corpus' / target, failed)
             if fine and '--keep' in sys.argv:
                 keep(program, folder, FUZZ / 'corpus' / target)
