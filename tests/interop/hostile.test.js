@@ -2,6 +2,7 @@
 // Peers that hold the secret and mean harm, at our processes: nothing dies, nothing grows without bound, others go on.
 'use strict'
 const fs = require('fs')
+const path = require('path')
 const Hyperswarm = require('hyperswarm')
 const { assert, test, eventually, sleep } = require('./tap')
 const { sha256, bytesOf, service, serveEcho, talk, freePort, listens } = require('./net-tools')
@@ -178,7 +179,35 @@ atProvider('echoes that nobody reads', async (link, { gate }) => {
   link.stream.resume()
 })
 
-atProvider('noise after the hello', async (link) => {
+const recorded = JSON.parse(fs.readFileSync(path.join(__dirname, '../vectors/hypergate-session.json'))).frames
+
+// What an original in the role of @who said in that session, @rounds times, a few bytes of it changed, cut off or said twice; opens are
+// for our @gate. Lengths stay true, for a wrong one would be the end. Goes on where it was when the connection has ended meanwhile.
+function changed (who, gate, rounds) {
+  let state = 1
+  const below = (bound) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor(state / 2 ** 32 * bound)
+  }
+  const said = recorded.filter(({ at, dir, action }) => dir === 'out' && at.startsWith(who) && action !== 'hello')
+  assert.ok(said.length > 10, 'there is something to say')
+  const frames = (function * () {
+    for (let i = 0; i < rounds * said.length; i++) {
+      let bytes = Buffer.from(said[i % said.length].frame_hex, 'hex')
+      if (bytes[0] === OPEN && bytes.length >= 10) bytes.writeUInt32BE(gate, 6)
+      for (let changes = below(4); changes > 0; changes--) bytes[below(below(8) ? bytes.length : 6)] ^= 1 << below(8)
+      if (below(16) === 0) bytes = bytes.subarray(0, 6 + below(bytes.length - 5))
+      const head = Buffer.alloc(4)
+      head.writeUInt32BE(bytes.length)
+      yield Buffer.concat(below(16) ? [head, bytes] : [head, bytes, head, bytes])
+    }
+  })()
+  return { said: 0, next () { this.said++; return frames.next() }, [Symbol.iterator] () { return { next: () => this.next() } } }
+}
+
+atProvider('a recorded session with bytes changed, and noise', async (link, { gate }, rogue) => {
+  rogue.session = rogue.session || changed('gateway', gate, 40)
+  await pour(link, rogue.session)
   await pour(link, (function * () { for (let i = 0; i < 200; i++) yield bytesOf('noise' + i, 10000) })())
   await sleep(500)
 })
@@ -212,7 +241,9 @@ atGateway('advertisements that are not JSON, or too deep, or 10 MiB long', async
   await sleep(1000)
 })
 
-atGateway('answers to what nobody asked', async (link, { gate }) => {
+atGateway('a recorded session with bytes changed, and answers to what nobody asked', async (link, { gate }, rogue) => {
+  rogue.session = rogue.session || changed('provider', gate, 40)
+  await pour(link, rogue.session)
   await pour(link, (function * () {
     for (let id = 0; id < 5000; id++) {
       yield frame(OPEN, id, openBody(gate, TCP, {}))
