@@ -1,32 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The stack below the tunnel with HyperDHT's own servers and clients: finding each other, handshakes, streams, half-close.
 'use strict'
-const { spawn } = require('child_process')
 const crypto = require('crypto')
 const DHT = require('hyperdht')
 const { assert, test, eventually } = require('./tap')
 const { sha256, bytesOf } = require('./net-tools')
+const program = require('./stackpeer')
 const { sharedTestnet, openNode, firewalledNode } = require('./testnet')
 
 const MB = 1024 * 1024
 const nodes = { open: openNode, firewalled: firewalledNode }
 const dht = sharedTestnet()
 
-// Our program; .events: what it said so far.
-function stackpeer (after, net, ...args) {
-  const child = spawn(process.env.STACKPEER, [net.text, ...args.map(String)], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const events = []
-  let rest = ''
-  child.stdout.on('data', (text) => {
-    const lines = (rest + text).split('\n')
-    rest = lines.pop()
-    for (const line of lines) events.push(JSON.parse(line))
-  })
-  const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve(signal || code)))
-  const stop = async () => { child.stdin.end(); const timer = setTimeout(() => child.kill('SIGKILL'), 8000); const how = await ended; clearTimeout(timer); return how }
-  after(stop)
-  return { events, ended, stop, said: (event, seconds = 15) => eventually(() => events.find((e) => e.event === event), seconds, event) }
-}
+const stackpeer = (after, net, ...args) => program.stackpeer(after, net, args)
 
 async function node (after, net, kind) {
   const node = nodes[kind](net.bootstrap)

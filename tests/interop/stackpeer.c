@@ -5,8 +5,12 @@
  *      stackpeer HOST:PORT listen SEED [TOPIC]         echoes on each connection, half-close included; announces TOPIC
  *      stackpeer HOST:PORT dial KEY COUNT PARALLEL BYTES       sends BYTES on each connection, wants them back, counts
  *      stackpeer HOST:PORT lookup TOPIC
+ *      stackpeer HOST:PORT relay SEED                  is a blind relay
  *
- * HOST:PORT: a node of the DHT. SEED, KEY, TOPIC: 64 hex characters. Ends listening when standard input ends. */
+ * HOST:PORT: a node of the DHT. SEED, KEY, TOPIC: 64 hex characters. Ends listening or relaying when standard input ends.
+ *
+ * RELAY_THROUGH=KEY names that blind relay to whom we dial, or who dials us; RELAY_PORT=PORT says where it is: then nothing but DHT
+ * messages gets to or from any other port, as if there were no direct ways. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -59,6 +63,9 @@ struct program {
         const char *verb;
         uint8_t secret_key[crypto_sign_SECRETKEYBYTES], key[32], topic[32];
         bool has_topic, announcing, finished;
+        bool relay_through;
+        uint8_t relay_key[32];
+        uint16_t relay_port, ports[SOCKETS];    /* 0: any port is reached */
         uint64_t bytes;
         unsigned count, parallel, started, done, failed;
 };
@@ -139,11 +146,20 @@ static int open_socket(uint16_t *port_out)
 
 /* --- Datagrams --- */
 
+static bool is_shut(const struct program *p, uint16_t port, const uint8_t *bytes, size_t len)
+{
+        uint32_t id;
+
+        return p->relay_port && port != p->relay_port && (len == 1 || udx_packet_peek_id(bytes, len, &id));
+}
+
 static void send_datagram(struct program *p, unsigned number, const struct addr *to, const void *bytes, size_t len)
 {
         struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(to->port) };
 
         memcpy(&addr.sin_addr, to->ip, 4);
+        if (is_shut(p, to->port, bytes, len))
+                return;
         if (sendto(p->sockets[number], bytes, len, 0, (struct sockaddr *)&addr, sizeof(addr)) < 0 && errno == EAGAIN)
                 poll(&(struct pollfd){ .fd = p->sockets[number], .events = POLLOUT }, 1, 10);
 }
@@ -181,6 +197,8 @@ static void receive(struct program *p, unsigned number)
                 if (len < 0)
                         return;
                 memcpy(from.ip, &addr.sin_addr, 4);
+                if (is_shut(p, from.port, bytes, (size_t)len))
+                        continue;
                 if (udx_mux_receive(p->udx, number, &from, bytes, (size_t)len, p->now.mono_us) == UDX_NOT_OURS)
                         dht_receive(p->dht, number, &from, bytes, (size_t)len, &p->now);
         }
@@ -257,6 +275,8 @@ static struct session *session_begin(struct program *p, const struct peer_event 
         assert(s);
         s->conn = event->conn;
         s->dialled = dialled;
+        if (p->relay_port)
+                printf("{\"event\":\"open\",\"relayed\":%s}\n", conn_is_relayed(s->conn) ? "true" : "false");
         conn_set_context(s->conn, s);
         list_push_back(&p->sessions, &s->in_sessions);
         return s;
@@ -282,7 +302,8 @@ static void session_over(struct program *p, struct session *s, enum peer_reason 
 static void dial_more(struct program *p)
 {
         while (p->started < p->count && p->started - p->done < p->parallel) {
-                struct peer_dial_spec spec = { .secret_key = p->secret_key, .remote_key = p->key };
+                struct peer_dial_spec spec = { .secret_key = p->secret_key, .remote_key = p->key,
+                                               .relay_through = p->relay_through ? p->relay_key : NULL };
                 struct peer_dial *dial;
 
                 if (peer_dial(p->peers, &spec, &dial, &p->now) < 0)
@@ -319,9 +340,18 @@ static void begin(struct program *p)
 
                 if (peer_listen(p->peers, &spec, &p->listener, &p->now) < 0)
                         die("can't listen");
+                if (p->relay_through)
+                        peer_listener_relay_through(p->listener, p->relay_key);
                 printf("{\"event\":\"listening\",\"key\":\"%s\"}\n", hex(peer_listener_key(p->listener), text));
         } else if (strcmp(p->verb, "dial") == 0) {
                 dial_more(p);
+        } else if (strcmp(p->verb, "relay") == 0) {
+                struct peer_relay_spec spec = { .secret_key = p->secret_key };
+
+                if (peer_relay_start(p->peers, &spec, &p->now) < 0)
+                        die("can't relay");
+                printf("{\"event\":\"relaying\",\"key\":\"%s\",\"ports\":[%d,%d]}\n", hex(p->secret_key + 32, text), p->ports[SERVER],
+                       p->ports[CLIENT]);
         } else {
                 query(p, DHT_LOOKUP);
         }
@@ -412,15 +442,25 @@ static int timeout_ms(const struct program *p)
         return (int)usec_min((deadline_us - p->now.mono_us + 999) / 1000, 1000);
 }
 
+static void stop_relaying(struct program *p)
+{
+        struct peer_relay_stats stats = { 0 };
+
+        peer_relay_stats(p->peers, &stats);
+        printf("{\"event\":\"relayed\",\"made\":%llu,\"bytes\":%llu}\n", (unsigned long long)stats.made, (unsigned long long)stats.bytes);
+        peer_relay_stop(p->peers, &p->now);
+        transmit(p);
+}
+
 static void run(struct program *p)
 {
-        bool stopping = false;
+        bool stopping = false, is_relay = strcmp(p->verb, "relay") == 0;
 
         while (!p->finished) {
                 struct pollfd fds[SOCKETS + 1] = {
                         { .fd = p->sockets[SERVER], .events = POLLIN },
                         { .fd = p->sockets[CLIENT], .events = POLLIN },
-                        { .fd = stopping || strcmp(p->verb, "listen") != 0 ? -1 : STDIN_FILENO, .events = POLLIN },
+                        { .fd = stopping || (!is_relay && strcmp(p->verb, "listen") != 0) ? -1 : STDIN_FILENO, .events = POLLIN },
                 };
                 char ignored[256];
 
@@ -430,6 +470,10 @@ static void run(struct program *p)
                 receive(p, CLIENT);
                 if (fds[SOCKETS].revents && read(STDIN_FILENO, ignored, sizeof(ignored)) <= 0) {
                         stopping = true;
+                        if (is_relay) {
+                                stop_relaying(p);
+                                return;
+                        }
                         peer_unlisten(p->listener, &p->now);
                 }
                 settle(p);
@@ -440,6 +484,12 @@ static void parse(struct program *p, int argc, char **argv)
 {
         uint8_t seed[32], public_key[32];
 
+        if (getenv("RELAY_THROUGH")) {
+                p->relay_through = true;
+                parse_hex(getenv("RELAY_THROUGH"), p->relay_key);
+        }
+        if (getenv("RELAY_PORT"))
+                p->relay_port = (uint16_t)atoi(getenv("RELAY_PORT"));
         if (argc < 3)
                 die("HOST:PORT listen|dial|lookup ...");
         p->verb = argv[2];
@@ -454,6 +504,8 @@ static void parse(struct program *p, int argc, char **argv)
                 p->count = (unsigned)atoi(argv[4]);
                 p->parallel = (unsigned)atoi(argv[5]);
                 p->bytes = strtoull(argv[6], NULL, 10);
+        } else if (strcmp(p->verb, "relay") == 0 && argc == 4) {
+                parse_hex(argv[3], seed);
         } else if (strcmp(p->verb, "lookup") == 0 && argc == 4) {
                 parse_hex(argv[3], p->topic);
         } else {
@@ -470,11 +522,13 @@ static void make(struct program *p, const struct addr *bootstrap)
 
         p->sockets[SERVER] = open_socket(&port);
         p->sockets[CLIENT] = open_socket(&client_port);
+        p->ports[SERVER] = port;        /* with a port that is not ours we never find ourselves open, below */
+        p->ports[CLIENT] = client_port;
         tell_time(p);
         list_init(&p->sessions);
         p->udx = udx_mux_new(&random);
         if (!p->udx || dht_new(&p->dht, &(struct dht_config){ .random = random, .server_socket = SERVER, .client_socket = CLIENT,
-                                                              .server_port = port }, &p->now) < 0 ||
+                                                              .server_port = p->relay_port ? 1 : port }, &p->now) < 0 ||
             dht_set_bootstrap(p->dht, bootstrap, 1, &p->now) < 0)
                 die("no memory");
         local.port = port;

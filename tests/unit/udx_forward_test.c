@@ -154,6 +154,35 @@ TEST(udx_forwards_nothing_from_elsewhere)
         check_equal(udx_mux_receive(b.mux, SOCKET, &paths[0].remote, packet, sizeof(packet), b.now_us), UDX_NOT_OURS);
 }
 
+/* 55 of them are more than one send takes. */
+TEST(udx_forwards_the_largest_packets_in_runs_that_can_be_sent)
+{
+        BENCH(b);
+
+        for (unsigned i = 0; i < 100; i++)
+                check_equal(say_bytes(&b, 0, UDX_DATAGRAM_MAX), UDX_OK);
+        drain(&b);
+        check_equal(b.packets, 100);
+        check_equal(b.runs, 3);
+}
+
+/* The relay has two sockets, and the peer may have been told of either. */
+TEST(udx_forwards_by_the_socket_a_peer_calls)
+{
+        BENCH(b);
+        uint8_t packet[40] = { UDX_MAGIC, UDX_VERSION, UDX_DATA };
+        struct writer w = writer_over(packet + 4, 4);
+        struct udx_send out;
+
+        write_u32le(&w, udx_forward_id(b.forward, 0));
+        check_equal(udx_mux_receive(b.mux, SOCKET + 1, &paths[0].remote, packet, sizeof(packet), b.now_us), UDX_OK);
+        drain(&b);
+        check_equal(b.packets, 1);
+        say_bytes(&b, 1, 100);
+        check(udx_mux_transmit(b.mux, &out, b.now_us));
+        check_equal(out.socket, SOCKET + 1);
+}
+
 TEST(udx_forwards_keep_no_more_than_a_router_does)
 {
         BENCH(b);

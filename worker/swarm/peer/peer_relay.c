@@ -8,7 +8,10 @@
 #include "peer_private.h"
 
 #define SWEEP_US SECONDS(10)            /* how often the silent are looked for */
+#define LINGER_US SECONDS(20)           /* a pair that is over still passes packets: who has moved to a direct way resends by the old one */
 #define SILENT_US SECONDS(60)           /* pairs without a packet, clients without a half: twelve keep-alives */
+
+enum { OVER_MAX = 256 };                /* pairs that are over and linger */
 
 /* One who wants to be relayed: its connection and what it asked for over it. */
 struct peer_client {
@@ -22,8 +25,9 @@ struct peer_client {
 /* A pair whose streams are joined. */
 struct joint {
         struct list all;
-        struct relay_pair *pair;
+        struct relay_pair *pair;        /* NULL: over */
         struct udx_forward *forward;
+        usec_t over_us;
 };
 
 struct peer_relay {
@@ -31,6 +35,8 @@ struct peer_relay {
         struct peer_listener *listener;
         struct relay_pairing *pairing;
         struct list clients, joints;
+        struct list over;               /* joints whose pairs are, oldest first */
+        size_t over_count;
         uint64_t packets, bytes, dropped;       /* of joints that are gone */
         usec_t sweep_us;
 };
@@ -50,12 +56,24 @@ static void add_up(struct peer_relay *relay, const struct joint *joint)
         relay->dropped += stats.dropped;
 }
 
-static void part(struct peer_relay *relay, struct joint *joint)
+static void take_apart(struct peer_relay *relay, struct joint *joint)
 {
+        relay->over_count -= !joint->pair;
         add_up(relay, joint);
         udx_forward_free(joint->forward);
         list_remove(&joint->all);
         free(joint);
+}
+
+/* The original lets go of it at once, and loses what its peers resend. */
+static void part(struct peer_relay *relay, struct joint *joint, usec_t now_us)
+{
+        list_remove(&joint->all);
+        list_push_back(&relay->over, &joint->all);
+        joint->pair = NULL;
+        joint->over_us = now_us;
+        if (++relay->over_count > OVER_MAX)
+                take_apart(relay, list_entry(list_first(&relay->over), struct joint, all));
 }
 
 static void client_free(struct peer_client *client)
@@ -105,7 +123,7 @@ static void settle(struct peer_relay *relay, const struct now *now)
 
         while (relay_pairing_event(relay->pairing, &event)) {
                 if (event.kind == RELAY_PAIR_OVER)
-                        part(relay, event.joint);
+                        part(relay, event.joint, now->mono_us);
                 else if (!join(relay, &event, now->mono_us))
                         relay_pair_drop(event.pair);
         }
@@ -177,6 +195,12 @@ static void sweep(struct peer_relay *relay, usec_t now_us)
                 if (now_us >= stats.passed_us + SILENT_US)
                         relay_pair_drop(joint->pair);
         }
+        list_for_each(at, &relay->over) {
+                struct joint *joint = list_entry(at, struct joint, all);
+
+                if (now_us >= joint->over_us + LINGER_US)
+                        take_apart(relay, joint);
+        }
         list_for_each(at, &relay->clients) {
                 struct peer_client *client = list_entry(at, struct peer_client, all);
 
@@ -234,7 +258,9 @@ void peer_relay_free(struct peer_relay *relay)
                 client_free(list_entry(at, struct peer_client, all));
         while (relay_pairing_event(relay->pairing, &event))
                 if (event.kind == RELAY_PAIR_OVER)
-                        part(relay, event.joint);
+                        take_apart(relay, event.joint);
+        list_for_each(at, &relay->over)
+                take_apart(relay, list_entry(at, struct joint, all));
         relay_pairing_free(relay->pairing);
         peer_source_fini(&relay->source);
         relay->source.set->relay = NULL;
@@ -258,6 +284,7 @@ int peer_relay_start(struct peer_set *set, const struct peer_relay_spec *spec, c
         peer_source_init(&relay->source, PEER_SOURCE_RELAY, set);
         list_init(&relay->clients);
         list_init(&relay->joints);
+        list_init(&relay->over);
         relay->sweep_us = now->mono_us + SWEEP_US;
         set->relay = relay;
         relay->pairing = relay_pairing_new(&no_limits, &set->random);
@@ -283,6 +310,18 @@ void peer_relay_stop(struct peer_set *set, const struct now *now)
         peer_relay_free(set->relay);
 }
 
+static void add_joints(const struct list *joints, struct peer_relay_stats *out)
+{
+        list_for_each(at, joints) {
+                struct udx_forward_stats stats;
+
+                udx_forward_stats(list_entry(at, struct joint, all)->forward, &stats);
+                out->packets += stats.packets;
+                out->bytes += stats.bytes;
+                out->dropped += stats.dropped;
+        }
+}
+
 bool peer_relay_stats(const struct peer_set *set, struct peer_relay_stats *out)
 {
         const struct peer_relay *relay = set->relay;
@@ -301,13 +340,7 @@ bool peer_relay_stats(const struct peer_set *set, struct peer_relay_stats *out)
                 .bytes = relay->bytes,
                 .dropped = relay->dropped,
         };
-        list_for_each(at, &relay->joints) {
-                struct udx_forward_stats now;
-
-                udx_forward_stats(list_entry(at, struct joint, all)->forward, &now);
-                out->packets += now.packets;
-                out->bytes += now.bytes;
-                out->dropped += now.dropped;
-        }
+        add_joints(&relay->joints, out);
+        add_joints(&relay->over, out);
         return true;
 }

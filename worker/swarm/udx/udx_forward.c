@@ -8,6 +8,7 @@
 
 enum {
         ID_AT = 4,                      /* offset in a header */
+        RUN_BYTES_MAX = 65000,          /* udx.h: a run is one UDP_SEGMENT send, and strangers' packets may be the largest there are */
         BURST_MIN = 64 * 1024,          /* a rate is kept to on average: so much may come at once, or a tenth of a second's */
 };
 
@@ -130,7 +131,8 @@ static bool has_room(const struct udx_mux *mux, const struct side *to, size_t le
         return len <= UDX_DATAGRAM_MAX && to->queue.count < UDX_FORWARD_QUEUE && mux->forward_bytes + len <= UDX_FORWARD_BYTES;
 }
 
-/* Whoever it is from, and in whatever state: what a packet means is the peers' business. */
+/* In whatever state: what a packet means is the peers' business. The peer may call another socket of ours than the one we know it
+ * by, and is answered from where it calls: its NAT may let nothing else in. */
 enum udx_verdict udx_forward_receive(struct udx_mux *mux, struct udx_endpoint *endpoint, unsigned socket, const struct addr *remote,
                                      const void *bytes, size_t len)
 {
@@ -140,8 +142,9 @@ enum udx_verdict udx_forward_receive(struct udx_mux *mux, struct udx_endpoint *e
         struct udx_note *note;
         struct writer w;
 
-        if (socket != from->path.socket || !addr_equal(remote, &from->path.remote))
+        if (!addr_equal(remote, &from->path.remote))
                 return UDX_WRONG_REMOTE;
+        from->path.socket = socket;
         note = has_room(mux, to, len) && afford(mux, len) ? udx_note_add(mux, &to->queue, bytes, len) : NULL;
         if (!note) {
                 forward->stats.dropped++;
@@ -164,6 +167,7 @@ static bool goes_along(const struct udx_run *run, const struct side *side)
         const struct udx_note *next = side->queue.count ? side->queue.first : NULL;
 
         return next && run->segments < UDX_RUN_SEGMENTS && next->len <= run->first_bytes &&
+               run->bytes + next->len <= RUN_BYTES_MAX &&
                run->bytes == run->first_bytes * run->segments;
 }
 

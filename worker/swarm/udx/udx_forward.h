@@ -22,8 +22,8 @@ struct udx_forward_stats {
         usec_t passed_us;               /* when last; its beginning before that */
 };
 
-/* @paths: where each peer is, how it calls its end, and the socket by which it reaches us: nothing from elsewhere passes. 0 or
- * -ENOMEM. */
+/* @paths: where each peer is, how it calls its end, and the socket by which we reach it, until it calls another: nothing from
+ * elsewhere passes. 0 or -ENOMEM. */
 int udx_forward_new(struct udx_mux *mux, const struct udx_path paths[2], usec_t now_us, struct udx_forward **forward_out);
 
 /* What waits is lost. NULL is fine. */
