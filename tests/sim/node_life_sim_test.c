@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "node_pair.h"
+#include "node_sim_app.h"
 #include "test.h"
 
 TEST(node_sees_a_peer_die_and_finds_it_again)
@@ -49,6 +50,47 @@ TEST(node_takes_the_new_life_of_a_peer_for_the_old_one_at_once)
                 check(pair.gateway->first_up_us - killed_us < SECONDS(2));
                 check(pair.provider->first_up_us - killed_us < SECONDS(2));
                 check_equal(mistakes(pair.sim), 0);
+        }
+}
+
+/* Nothing is left of the gateway's node but what the supervisor keeps: identity and nodes once known. Every third of these is dead by
+ * now, and the bootstrap node may be. */
+TEST(node_that_starts_again_is_served_within_a_second)
+{
+        static const struct net_link wan = { .delay_us = 25000, .jitter_us = 5000 };
+        enum { DHT_NODES = 30 };
+
+        for (unsigned seed = 0; seed < 4; seed++) {
+                cleanup_with(pair_free) struct pair pair = { .sim = node_sim_new(890 + seed, &wan) };
+                struct addr known[NODE_KNOWN_MAX];
+                bool bootstrap_dies = seed % 2;
+                struct now now;
+                usec_t took_us;
+                size_t count;
+
+                pair.sim->dht_persistent = true;
+                node_sim_add_dht(pair.sim, DHT_NODES - 1);
+                pair.sim->dht_persistent = false;
+                pair.provider = node_sim_add(pair.sim);
+                pair.gateway = node_sim_add(pair.sim);
+                node_sim_run(pair.sim, SECONDS(5));
+                pair_up(&pair);
+                node_sim_run(pair.sim, MINUTES(1));
+                count = node_known(pair.gateway->node, known, NODE_KNOWN_MAX);
+                check(count >= DHT_NODES / 2);
+                node_sim_kill(pair.gateway);
+                for (unsigned i = 1; i < DHT_NODES; i += 3)
+                        node_sim_kill(&pair.sim->hosts[i]);
+                if (bootstrap_dies)
+                        node_sim_kill(&pair.sim->hosts[0]);
+                node_sim_run(pair.sim, MINUTES(2));
+
+                node_sim_revive(pair.gateway);
+                now = node_sim_now(pair.sim);
+                node_set_known(pair.gateway->node, known, count, &now);
+                node_sim_join(pair.gateway, NODE_GATEWAY, 1);
+                took_us = node_sim_run_until(pair.sim, gateway_knows, &pair, SECONDS(5));
+                check(gateway_knows(&pair) && took_us < SECONDS(1));
         }
 }
 
