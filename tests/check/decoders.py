@@ -16,7 +16,7 @@ FILE = re.compile(r'`([\w/]+\.c)`')
 
 
 def text():
-    return (FUZZ / 'README.md').read_text()
+    return (FUZZ / 'README.md').read_text().split('## What decodes what')[1].split('\n## ')[0]
 
 
 def rows():
