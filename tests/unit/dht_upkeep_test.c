@@ -6,7 +6,7 @@
 #include "dht_id.h"
 #include "dht_world.h"
 
-enum { NODES = 30, DEAD = 24, AWAY = 200 };     /* those of world_honest(), many of them, and one more */
+enum { NODES = 30, DEAD = 24, MANY = 80, AWAY = 200 }; /* those of world_honest(), most of them, with others, and one more */
 
 static bool dead[256];
 
@@ -164,4 +164,84 @@ TEST(dht_asks_those_it_was_told_about_at_the_start_when_all_others_are_gone)
         dead[AWAY] = false;
         world_run(w, SECONDS(30));
         check(knows(w, AWAY));
+}
+
+/* --- What others say --- */
+
+static void receive(struct world *w, const struct addr *from, struct rpc_message message)
+{
+        uint8_t bytes[RPC_DATAGRAM_MAX];
+
+        message.internal = true;
+        message.to = (struct addr){ { 90, 1, 1, 1 }, CLIENT_PORT };
+        dht_receive(w->dht, CLIENT, from, bytes, rpc_message_write(&message, bytes, sizeof(bytes)), &w->now);
+        world_run(w, MSEC(10));
+}
+
+static void hint(struct world *w, const struct addr *down)
+{
+        struct addr stranger = { { 85, 1, 1, 1 }, 4000 };
+        uint8_t value[RPC_ADDR_BYTES] = { down->ip[0], down->ip[1], down->ip[2], down->ip[3], (uint8_t)down->port,
+                                          (uint8_t)(down->port >> 8) };
+        size_t from = w->asked_count, answers = 0;
+
+        receive(w, &stranger, (struct rpc_message){ .command = RPC_DOWN_HINT, .value = value, .value_len = sizeof(value) });
+        for (size_t i = from; i < w->asked_count; i++)
+                answers += addr_equal(&w->asked[i].to, &stranger) && w->asked[i].message.type == RPC_TYPE_RESPONSE;
+        check_equal(answers, 1);
+}
+
+TEST(dht_looks_itself_whether_a_node_is_down_that_is_said_to_be)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        struct addr down = world_addr(7), up = world_addr(8), unknown = world_addr(AWAY);
+        size_t from = w->asked_count;
+
+        check(knows(w, 7) && knows(w, 8));
+        dead[7] = true;
+        hint(w, &down);
+        hint(w, &up);
+        hint(w, &unknown);
+        world_run(w, SECONDS(9));               /* four sends, and another node's word that it is not us who is cut off */
+        check(!knows(w, 7) && knows(w, 8));
+        check_equal(world_sent(w, from, true, RPC_PING, &down), 4);
+        check(world_sent(w, from, true, RPC_PING, &up) >= 1);
+        check_equal(world_sent(w, from, true, RPC_PING, &unknown), 0);
+        from = w->asked_count;
+        hint(w, &down);                         /* gone already */
+        check_equal(world_sent(w, from, true, RPC_PING, &down), 0);
+}
+
+/* Asks us something, so that it is looked at. */
+static void introduce(struct world *w, unsigned number)
+{
+        struct addr addr = world_addr(number);
+        uint8_t id[RPC_ID_BYTES];
+
+        rpc_node_id(&addr, id);
+        receive(w, &addr, (struct rpc_message){ .command = RPC_PING, .id = id });
+}
+
+TEST(dht_gives_a_newcomer_the_place_of_a_dead_node_only)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        struct addr known[DHT_KNOWN_MAX];
+        unsigned refused = 0;
+        size_t count;
+
+        for (unsigned i = NODES; i < MANY; i++)
+                introduce(w, i);
+        for (unsigned i = NODES; i < MANY; i++)
+                refused = knows(w, i) ? refused : i;
+        check(refused && nodes_of(w) < DHT_KNOWN_MAX);
+        world_run(w, SECONDS(6));               /* a swap is not tried twice in a tick */
+        introduce(w, refused);
+        world_run(w, SECONDS(6));
+        check(!knows(w, refused));              /* its bucket is full, and whoever could leave it is well */
+        count = dht_known(w->dht, known, DHT_KNOWN_MAX);
+        for (size_t i = 3; i < count; i++)      /* all but those heard last */
+                dead[known[i].ip[2]] = true;
+        introduce(w, refused);
+        world_run(w, SECONDS(10));
+        check(knows(w, refused));
 }
