@@ -5,6 +5,7 @@
 
 #include "node_pair.h"
 #include "test.h"
+#include "udx_pool.h"
 
 enum { STREAMS = 6, BYTES = 300000 };
 
@@ -67,4 +68,22 @@ TEST(connection_outlives_memory_that_is_short_while_much_is_sent)
                         check(node_sim_echoed(channels[i]));
                 check_still_the_first_connection(&pair);
         }
+}
+
+TEST(what_was_put_by_comes_back_when_it_is_given_back)
+{
+        struct udx_pool pool;
+        void *block;
+
+        udx_pool_init(&pool);
+        check(!udx_pool_short(&pool));
+        refuse(UDX_POOL_RESERVE, 1);
+        for (unsigned i = 0; i < 3; i++) {
+                check((block = udx_pool_take_reserve(&pool)));
+                check(udx_pool_short(&pool));
+                udx_pool_give(&pool, block, UDX_POOL_RESERVE);
+                check(!udx_pool_short(&pool));
+        }
+        refuse(SIZE_MAX, 1);
+        udx_pool_fini(&pool);
 }

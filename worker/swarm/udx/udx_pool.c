@@ -87,6 +87,10 @@ bool udx_pool_short(struct udx_pool *pool)
 {
         if (!pool->reserve)
                 pool->reserve = malloc(UDX_POOL_RESERVE);
+        if (!pool->reserve && pool->kept_bytes) {
+                let_go(pool);
+                pool->reserve = malloc(UDX_POOL_RESERVE);
+        }
         return !pool->reserve;
 }
 
@@ -95,6 +99,10 @@ void udx_pool_give(struct udx_pool *pool, void *memory, size_t bytes)
         unsigned class = class_of(bytes);
         size_t size = (size_t)UDX_POOL_SMALLEST << class;
 
+        if (size == UDX_POOL_RESERVE && !pool->reserve) {
+                pool->reserve = memory;
+                return;
+        }
         if (!memory || pool->kept_bytes + size > KEPT_MAX) {
                 free(memory);
                 return;
