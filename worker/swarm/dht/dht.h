@@ -248,6 +248,9 @@ struct dht_sighting {
 /* The last ones, latest last, without what the same witness just said again; returns how many. */
 size_t dht_sightings(const struct dht *dht, struct dht_sighting out[DHT_SIGHTINGS_MAX]);
 
+/* The table is empty, or nobody in it has answered for a while: it is kept for the time after an outage. */
+bool dht_is_alone(const struct dht *dht, const struct now *now);
+
 struct dht_stats {
         size_t nodes;                   /* in the routing table */
         bool bootstrapped, persistent, firewalled;

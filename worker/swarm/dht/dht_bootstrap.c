@@ -13,7 +13,7 @@ enum {
 
 #define FIRST_PAUSE_US MSEC(500)        /* a node that starts beside its bootstrap node need not wait for a retransmission */
 
-static bool is_alone(const struct dht *dht, const struct now *now)
+bool dht_is_alone(const struct dht *dht, const struct now *now)
 {
         return dht_table_count(dht->table) == 0 || dht_upkeep_cut_off(dht, now);
 }
@@ -37,7 +37,7 @@ int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, c
         bootstrap->addrs = copy;
         bootstrap->count = kept;
         bootstrap->attempts = 0;
-        if (!dht->bootstrapped || is_alone(dht, now))
+        if (!dht->bootstrapped || dht_is_alone(dht, now))
                 dht_due_set(dht, &bootstrap->due, now->mono_us);
         return 0;
 }
@@ -167,7 +167,7 @@ void dht_bootstrap_due(struct dht *dht, struct dht_due *due, const struct now *n
         bootstrap->walk = NULL;
         if (dht->appointed && !dht->bootstrapped && (bootstrap->count == 0 || bootstrap->attempts > 0))
                 bootstrapped(dht, now);
-        if ((bootstrap->count == 0 && bootstrap->known_count == 0) || !is_alone(dht, now))
+        if ((bootstrap->count == 0 && bootstrap->known_count == 0) || !dht_is_alone(dht, now))
                 return;
         bootstrap->attempts++;
         dht_due_set(dht, due, now->mono_us + pause_after(bootstrap->attempts));

@@ -484,7 +484,7 @@ void node_stats(const struct node *node, struct node_stats *out)
         struct node_stats stats = { 0 };
 
         dht_stats(node->dht, &dht);
-        stats.table_nodes = (uint32_t)dht.nodes;
+        stats.table_nodes = dht_is_alone(node->dht, &node->now) ? 0 : (uint32_t)dht.nodes;
         stats.bootstrapped = dht.bootstrapped;
         for (size_t role = 0; role < NODE_ROLES; role++) {
                 stats.announced += node->joins[role].node && swarm_announced(node->joins[role].swarm);
