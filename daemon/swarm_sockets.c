@@ -102,10 +102,11 @@ static unsigned allowance(struct swarm_sockets *sockets, unsigned count)
 bool swarm_sockets_grant(struct swarm_sockets *sockets, struct child *child, const struct ipc_swarm_want *want)
 {
         struct ipc_swarm_grant grant = { .last = 0 };
-        unsigned left = allowance(sockets, MIN(want->count, (unsigned)IPC_GRANT_MAX));
+        unsigned left;
 
         if (want->count == 0 || want->count > IPC_GRANT_MAX)
                 return false;
+        left = allowance(sockets, want->count);
         while (!grant.last) {
                 struct udp_made made[IPC_FDS_MAX];
                 int fds[IPC_FDS_MAX];
