@@ -348,7 +348,7 @@ static void call(struct conn *conn, const struct peer_way *way, const struct now
         if (peer_detour_is_trying(conn) && peer_detour_is_way(conn, way))
                 return;
         if (conn->dial)
-                peer_dial_called(conn->dial, way, now);
+                peer_reach_called(conn->dial, way, now);
         else
                 peer_session_called(conn->session, way, now);
 }

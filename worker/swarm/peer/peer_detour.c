@@ -141,7 +141,7 @@ static void give_up(struct peer_detour *detour, const struct now *now)
         conn->source.set->stats.detours_failed++;
         peer_detour_free(detour);
         if (conn->dial)
-                peer_dial_alone(conn->dial, now);
+                peer_reach_alone(conn->dial, now);
 }
 
 static void use(struct peer_detour *detour, const struct now *now)
@@ -156,7 +156,7 @@ static void use(struct peer_detour *detour, const struct now *now)
         conn->source.set->stats.detours_paired++;
         arm(detour);
         if (conn->dial)
-                peer_dial_relayed(conn->dial, &way, now);
+                peer_reach_relayed(conn->dial, &way, now);
         else if (conn->session)
                 peer_session_relayed(conn->session, &way, now);
         conn_take_waiting(conn, now);

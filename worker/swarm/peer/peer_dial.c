@@ -5,23 +5,11 @@
 
 #include "peer_private.h"
 
-enum {
-        PARALLEL = 2,           /* handshakes on their way that are not late yet: hyperdht lib/connect.js */
-        PARALLEL_LISTED = 3,    /* and when relays were known */
-        FLYING_MAX = 8,         /* late ones included */
-};
-
-#define PATIENCE_US MSEC(300)           /* a relay that takes longer is late: the next one is asked beside it */
-#define LISTED_FIRST_US MSEC(500)       /* the relays we know have that long before the network is searched */
 #define FIND_US SECONDS(30)             /* all of the search; it ends by itself before */
-#define WAY_US MSEC(150)                /* an address has that long before the next is tried */
-#define SLOW_WAY_US SECONDS(1)          /* once each was tried twice */
 #define BLIND_US SECONDS(5)             /* where only luck gets through */
-#define AFTER_PUNCH_US SECONDS(3)       /* what is on its way when a punch is given up may still arrive */
 
 enum dial_event {
         DIAL_ANSWERED,          /* there are addresses to try */
-        DIAL_CALLED,            /* it speaks to us from somewhere */
         DIAL_OPENED,            /* its header frame is here */
         DIAL_FAILED,            /* @failure says why */
         DIAL_EVENTS
@@ -29,91 +17,22 @@ enum dial_event {
 
 static const enum peer_dial_state next_state[PEER_DIAL_STATES][DIAL_EVENTS] = {
         [PEER_DIAL_FINDING]  = { [DIAL_ANSWERED] = PEER_DIAL_REACHING, [DIAL_FAILED] = PEER_DIAL_OVER },
-        [PEER_DIAL_REACHING] = { [DIAL_CALLED] = PEER_DIAL_REACHING, [DIAL_OPENED] = PEER_DIAL_UP, [DIAL_FAILED] = PEER_DIAL_OVER },
+        [PEER_DIAL_REACHING] = { [DIAL_OPENED] = PEER_DIAL_UP, [DIAL_FAILED] = PEER_DIAL_OVER },
 };
 
-static bool is_fresh(const struct peer_dial_relay *relay, usec_t now_us)
-{
-        return relay->handshake && now_us < relay->asked_us + PATIENCE_US;
-}
-
-static unsigned flying(const struct peer_dial *dial)
-{
-        unsigned count = 0;
-
-        for (unsigned i = 0; i < dial->asked; i++)
-                count += dial->relays[i].handshake != NULL;
-        return count;
-}
-
-static unsigned fresh(const struct peer_dial *dial, usec_t now_us)
-{
-        unsigned count = 0;
-
-        for (unsigned i = 0; i < dial->asked; i++)
-                count += is_fresh(&dial->relays[i], now_us);
-        return count;
-}
-
-/* When a relay that is asked becomes late, so that another may be. */
-static usec_t late_us(const struct peer_dial *dial, usec_t now_us)
-{
-        usec_t first_us = USEC_NEVER;
-
-        if (dial->asked == dial->relay_count || flying(dial) == FLYING_MAX)
-                return USEC_NEVER;
-        for (unsigned i = 0; i < dial->asked; i++)
-                if (is_fresh(&dial->relays[i], now_us))
-                        first_us = usec_min(first_us, dial->relays[i].asked_us + PATIENCE_US);
-        return first_us;
-}
-
-static void arm(struct peer_dial *dial, const struct now *now)
+void peer_dial_arm(struct peer_dial *dial, const struct now *now)
 {
         usec_t due_us = usec_min(dial->limit_us, dial->way_us);
 
         if (dial->state == PEER_DIAL_FINDING)
-                due_us = usec_min(due_us, usec_min(dial->query_us, late_us(dial, now->mono_us)));
+                due_us = usec_min(due_us, peer_find_deadline(dial, now->mono_us));
         heap_set(&dial->source.set->timers, &dial->source.timer, due_us);
-}
-
-/* No more news from the DHT. */
-static void stop_finding(struct peer_dial *dial, const struct now *now)
-{
-        struct peer_set *set = dial->source.set;
-
-        if (dial->query)
-                dht_query_cancel(set->dht, dial->query, now);
-        dial->query = NULL;
-        dial->query_us = USEC_NEVER;
-        for (unsigned i = 0; i < dial->asked; i++) {
-                if (dial->relays[i].handshake)
-                        dht_handshake_cancel(set->dht, dial->relays[i].handshake);
-                dial->relays[i].handshake = NULL;
-        }
-}
-
-static void take_way(struct peer_dial *dial, const struct now *now)
-{
-        bool guess = !dial->called && (dial->way_count > 1 || (dial->punch && !dial->certain));
-
-        dial->way_us = USEC_NEVER;
-        if (!dial->way_count)
-                return;
-        conn_reach(dial->conn, &dial->ways[dial->way], now->mono_us);
-        if (guess) {
-                conn_probe(dial->conn);         /* our header follows to the one that answers */
-                dial->way_us = now->mono_us + (++dial->way_tries <= 2 * dial->way_count ? WAY_US : SLOW_WAY_US);
-        } else {
-                conn_greet(dial->conn);
-        }
 }
 
 static void enter_reaching(struct peer_dial *dial, const struct now *now)
 {
-        stop_finding(dial, now);
-        dial->way = 0;
-        take_way(dial, now);
+        peer_find_stop(dial, now);
+        peer_reach_start(dial, now);
 }
 
 static void end_punch(struct peer_dial *dial, struct conn *met)
@@ -131,7 +50,7 @@ static void enter_up(struct peer_dial *dial)
 
 static void enter_over(struct peer_dial *dial, const struct now *now)
 {
-        stop_finding(dial, now);
+        peer_find_stop(dial, now);
         dial->limit_us = dial->way_us = USEC_NEVER;
         end_punch(dial, NULL);
         conn_free(dial->conn);
@@ -162,10 +81,10 @@ static void step(struct peer_dial *dial, enum dial_event event, const struct now
         case PEER_DIAL_STATES:
                 break;
         }
-        arm(dial, now);
+        peer_dial_arm(dial, now);
 }
 
-static void fail(struct peer_dial *dial, enum peer_failure failure, const struct now *now)
+void peer_dial_fail(struct peer_dial *dial, enum peer_failure failure, const struct now *now)
 {
         if (dial->state == PEER_DIAL_OVER)
                 return;
@@ -173,138 +92,16 @@ static void fail(struct peer_dial *dial, enum peer_failure failure, const struct
         step(dial, DIAL_FAILED, now);
 }
 
-/* --- Finding: C1 to C4 --- */
-
-static void add_relay(struct peer_dial *dial, const struct addr *addr)
-{
-        if (dial->relay_count == PEER_DIAL_RELAYS_MAX || addr_is_unusable(addr))
-                return;
-        for (unsigned i = 0; i < dial->relay_count; i++)
-                if (addr_equal(&dial->relays[i].addr, addr))
-                        return;
-        dial->relays[dial->relay_count++] = (struct peer_dial_relay){ .addr = *addr };
-}
-
-/* Asks as many as may be asked now: the same message to each, which the server knows to be one handshake. */
-static void ask(struct peer_dial *dial, const struct now *now)
-{
-        while (dial->asked < dial->relay_count && flying(dial) < FLYING_MAX && fresh(dial, now->mono_us) < dial->parallel) {
-                struct peer_dial_relay *relay = &dial->relays[dial->asked++];
-
-                relay->asked_us = now->mono_us;
-                relay->handshake = dht_handshake_send(dial->source.set->dht, &relay->addr, dial->target, dial->question,
-                                                      dial->question_len, dial, now);
-        }
-}
-
-static void search(struct peer_dial *dial, const struct now *now)
-{
-        struct addr seeds[PEER_DIAL_RELAYS_MAX];
-        struct dht_query_spec spec = {
-                .operation = DHT_FIND_PEER,
-                .target = dial->target,
-                .seeds = seeds,
-                .seed_count = dial->relay_count,
-                .retries = RPC_RETRIES,
-                .context = dial,
-        };
-
-        for (unsigned i = 0; i < dial->relay_count; i++)
-                seeds[i] = dial->relays[i].addr;
-        dial->query_us = USEC_NEVER;
-        dial->query = dht_query(dial->source.set->dht, &spec, now);
-}
-
-static bool is_asking(const struct peer_dial *dial)
-{
-        return flying(dial) || dial->asked < dial->relay_count;
-}
-
 /* Goes on with the search, or ends it where nothing is left to try. */
 static void find(struct peer_dial *dial, const struct now *now)
 {
-        ask(dial, now);
-        if (dial->query_us != USEC_NEVER && (now->mono_us >= dial->query_us || !is_asking(dial)))
-                search(dial, now);
-        if (!dial->query && dial->query_us == USEC_NEVER && !is_asking(dial))
-                fail(dial, dial->asked ? PEER_UNANSWERED : PEER_NOT_FOUND, now);
+        if (peer_find(dial, now))
+                peer_dial_arm(dial, now);
         else
-                arm(dial, now);
+                peer_dial_fail(dial, dial->asked ? PEER_UNANSWERED : PEER_NOT_FOUND, now);
 }
 
 /* --- The answer: C5 to C9 --- */
-
-static void add_way(struct peer_dial *dial, uint32_t socket, const struct addr *remote)
-{
-        if (dial->way_count == PEER_WAYS_MAX || addr_is_unusable(remote))
-                return;
-        for (unsigned i = 0; i < dial->way_count; i++)
-                if (addr_equal(&dial->ways[i].remote, remote))
-                        return;
-        dial->ways[dial->way_count++] = (struct peer_way){ .socket = socket, .remote = *remote };
-}
-
-/* Addresses of one who is behind the same public address as we are, the likeliest first. From our server socket, as hyperdht
- * does. */
-static void add_near_ways(struct peer_dial *dial, const struct noise_payload *payload)
-{
-        struct peer_set *set = dial->source.set;
-        struct addr mine[PEER_OWN_MAX], theirs[NOISE_ADDRESSES_MAX];
-        size_t mine_count = peer_own_addresses(set, mine), count = 0;
-        const struct addr *match;
-
-        for (size_t i = 0; i < payload->address_count; i++)
-                if (!addr_is_reserved(&payload->addresses[i]))
-                        theirs[count++] = payload->addresses[i];
-        match = peer_match_address(mine, mine_count, theirs, count);
-        if (match)
-                add_way(dial, set->server_socket, match);
-        for (size_t i = 0; i < count && dial->way_count < PEER_WAYS_MAX - 2; i++)
-                add_way(dial, set->server_socket, &theirs[i]);
-}
-
-static bool offers_punch(const struct noise_payload *payload)
-{
-        return payload->has_holepunch && payload->relay_count > 0;
-}
-
-/* The server knows its NAT, as those of ours tell before any round of punching: then it has opened it for us before its answer left.
- * To knock at one that is not open yet would spoil it with some routers. */
-static bool is_expecting(const struct noise_payload *payload)
-{
-        return !offers_punch(payload) || payload->firewall != NOISE_FIREWALL_UNKNOWN;
-}
-
-/* Where to try, and what to think when that leads nowhere. Who told the server to be open is called besides; hyperdht only
- * waits for that. */
-static void plan(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload)
-{
-        struct peer_set *set = dial->source.set;
-        const struct addr *public = peer_first_public(payload->addresses, payload->address_count);
-        uint32_t socket = dht_socket(set->dht);
-
-        dial->failure = PEER_UNREACHED;
-        if (dial->caller.remote.port) {
-                add_way(dial, dial->caller.socket, &dial->caller.remote);
-                dial->called = true;
-        } else if (!event->relayed) {
-                add_way(dial, socket, &event->from);
-        } else if (payload->firewall == NOISE_FIREWALL_OPEN) {
-                add_way(dial, socket, public ? public : &event->server);
-        } else {
-                if (!dial->claimed_open)
-                        dial->failure = PEER_NEEDS_PUNCH;
-                if (peer_is_own_host(set, &event->server))
-                        add_way(dial, socket, &event->server);
-                else if (addr_host_equal(&event->to, &event->server))
-                        add_near_ways(dial, payload);
-                if (public)
-                        add_way(dial, socket, public);
-                if (is_expecting(payload))
-                        add_way(dial, socket, &event->server);
-                dial->certain = payload->firewall == NOISE_FIREWALL_CONSISTENT && peer_own_class(set) == NAT_CONSISTENT;
-        }
-}
 
 static void remember_relays(struct peer_dial *dial, const struct noise_payload *payload)
 {
@@ -334,17 +131,17 @@ static void take_payload(struct peer_dial *dial, const struct dht_event *event, 
                          const struct noise_payload *payload, const struct now *now)
 {
         if (payload->version != NOISE_PAYLOAD_VERSION) {
-                fail(dial, PEER_INCOMPATIBLE, now);
+                peer_dial_fail(dial, PEER_INCOMPATIBLE, now);
         } else if (payload->error != NOISE_ERROR_NONE) {
-                fail(dial, payload->error == NOISE_ERROR_VERSION_MISMATCH ? PEER_INCOMPATIBLE : PEER_REFUSED, now);
+                peer_dial_fail(dial, payload->error == NOISE_ERROR_VERSION_MISMATCH ? PEER_INCOMPATIBLE : PEER_REFUSED, now);
         } else if (!payload->has_udx) {
-                fail(dial, PEER_INCOMPATIBLE, now);
+                peer_dial_fail(dial, PEER_INCOMPATIBLE, now);
         } else {
                 conn_set_keys(dial->conn, session, payload->udx_id);
                 remember_relays(dial, payload);
-                plan(dial, event, payload);
+                peer_reach_plan(dial, event, payload);
                 dial->limit_us = now->mono_us + (dial->failure == PEER_NEEDS_PUNCH ? BLIND_US : PEER_REACH_US);
-                if (dial->failure == PEER_NEEDS_PUNCH && offers_punch(payload))
+                if (dial->failure == PEER_NEEDS_PUNCH && peer_offers_punch(payload))
                         peer_punch_dial(dial, event, payload, session->hash, now);
                 if (dial->punch)
                         dial->limit_us = USEC_NEVER;    /* the punch has limits of its own */
@@ -352,7 +149,7 @@ static void take_payload(struct peer_dial *dial, const struct dht_event *event, 
                 if (dial->way_count || dial->punch || peer_detour_is_trying(dial->conn))
                         step(dial, DIAL_ANSWERED, now);
                 else
-                        fail(dial, PEER_UNREACHED, now);
+                        peer_dial_fail(dial, PEER_UNREACHED, now);
         }
 }
 
@@ -374,21 +171,14 @@ static void take_answer(struct peer_dial *dial, const struct dht_event *event, c
         if (noise_payload_read(&r, &payload))
                 take_payload(dial, event, &session, &payload, now);
         else
-                fail(dial, PEER_INCOMPATIBLE, now);
+                peer_dial_fail(dial, PEER_INCOMPATIBLE, now);
         sodium_memzero(&session, sizeof(session));
-}
-
-static void handshake_is_over(struct peer_dial *dial, const struct dht_handshake *handshake)
-{
-        for (unsigned i = 0; i < dial->asked; i++)
-                if (dial->relays[i].handshake == handshake)
-                        dial->relays[i].handshake = NULL;
 }
 
 void peer_dial_dht_event(struct peer_dial *dial, const struct dht_event *event, const struct now *now)
 {
         if (event->kind == DHT_HANDSHAKE_ANSWERED || event->kind == DHT_HANDSHAKE_FAILED)
-                handshake_is_over(dial, event->handshake);
+                peer_find_over(dial, event->handshake);
         if (event->kind == DHT_QUERY_DONE)
                 dial->query = NULL;
         if (dial->state != PEER_DIAL_FINDING)
@@ -398,79 +188,11 @@ void peer_dial_dht_event(struct peer_dial *dial, const struct dht_event *event, 
                 return;
         }
         if (event->kind == DHT_PEER_FOUND)
-                add_relay(dial, &event->from);
+                peer_find_add(dial, &event->from);
         find(dial, now);
 }
 
 /* --- Its connection --- */
-
-/* Somebody who knows our stream's number speaks from there; that can only be the server. Before its answer is here we can't
- * answer. */
-void peer_dial_called(struct peer_dial *dial, const struct peer_way *way, const struct now *now)
-{
-        if (addr_is_unusable(&way->remote))
-                return;
-        dial->caller = *way;
-        if (dial->state == PEER_DIAL_FINDING)
-                return;
-        dial->ways[0] = *way;
-        dial->way_count = 1;
-        dial->called = true;
-        dial->limit_us = usec_min(dial->limit_us, now->mono_us + PEER_REACH_US);
-        step(dial, DIAL_CALLED, now);
-}
-
-/* It is to be met at a relay, unless it is there already. */
-void peer_dial_relayed(struct peer_dial *dial, const struct peer_way *way, const struct now *now)
-{
-        if (dial->state != PEER_DIAL_REACHING)
-                return;
-        peer_detour_remember(dial->conn, dial->ways, dial->way_count);
-        dial->limit_us = USEC_NEVER;
-        peer_dial_called(dial, way, now);
-}
-
-/* No relay helps. */
-void peer_dial_alone(struct peer_dial *dial, const struct now *now)
-{
-        if (dial->waits)
-                fail(dial, dial->failure, now);
-}
-
-/* A probe came from there. That may be anybody's: it is one more address to try, and at once. */
-void peer_dial_heard(struct peer_dial *dial, const struct peer_way *way, const struct now *now)
-{
-        if (dial->state != PEER_DIAL_REACHING || dial->called)
-                return;
-        dial->way = 0;
-        while (dial->way < dial->way_count && !(addr_equal(&dial->ways[dial->way].remote, &way->remote) &&
-                                                dial->ways[dial->way].socket == way->socket))
-                dial->way++;
-        if (dial->way == PEER_WAYS_MAX)
-                dial->way--;
-        dial->way_count = MAX(dial->way_count, dial->way + 1);
-        dial->ways[dial->way] = *way;
-        dial->way_tries = 0;
-        dial->certain = false;
-        take_way(dial, now);
-        arm(dial, now);
-}
-
-void peer_dial_punch_failed(struct peer_dial *dial, enum nat_failure failure, const struct now *now)
-{
-        static const enum peer_failure failures[NAT_FAILURES] = {
-                [NAT_UNANSWERED] = PEER_PUNCH_UNANSWERED,
-                [NAT_REFUSED] = PEER_PUNCH_REFUSED,
-                [NAT_BUSY] = PEER_PUNCH_BUSY,
-                [NAT_UNDECIDED] = PEER_PUNCH_UNDECIDED,
-                [NAT_BOTH_RANDOM] = PEER_PUNCH_IMPOSSIBLE,
-                [NAT_SHUT] = PEER_PUNCH_SHUT,
-        };
-
-        dial->failure = failures[failure];
-        dial->limit_us = usec_min(dial->limit_us, now->mono_us + AFTER_PUNCH_US);
-        arm(dial, now);
-}
 
 void peer_dial_opened(struct peer_dial *dial, const struct now *now)
 {
@@ -481,7 +203,7 @@ void peer_dial_lost(struct peer_dial *dial, enum peer_failure failure, const str
 {
         if (failure == PEER_UNREACHED)
                 failure = dial->failure;        /* it says more */
-        fail(dial, failure, now);
+        peer_dial_fail(dial, failure, now);
 }
 
 void peer_dial_advance(struct peer_dial *dial, const struct now *now)
@@ -491,19 +213,15 @@ void peer_dial_advance(struct peer_dial *dial, const struct now *now)
                 dial->limit_us = USEC_NEVER;    /* the detour has one of its own */
         }
         if (now->mono_us >= dial->limit_us) {
-                fail(dial, dial->state == PEER_DIAL_FINDING ? PEER_UNANSWERED : dial->failure, now);
+                peer_dial_fail(dial, dial->state == PEER_DIAL_FINDING ? PEER_UNANSWERED : dial->failure, now);
                 return;
         }
         if (dial->state == PEER_DIAL_FINDING) {
                 find(dial, now);
                 return;
         }
-        if (now->mono_us >= dial->way_us) {
-                dial->way_us = USEC_NEVER;
-                dial->way = (dial->way + 1) % dial->way_count;
-                take_way(dial, now);
-        }
-        arm(dial, now);
+        peer_reach_advance(dial, now);
+        peer_dial_arm(dial, now);
 }
 
 /* --- From outside --- */
@@ -555,25 +273,11 @@ static int write_question(struct peer_dial *dial, const struct peer_dial_spec *s
         return 0;
 }
 
-static void list_relays(struct peer_dial *dial, const struct peer_dial_spec *spec)
-{
-        struct addr forward;
-
-        if (dht_forward_of(dial->source.set->dht, dial->target, &forward)) {
-                add_relay(dial, &forward);
-                return;
-        }
-        for (size_t i = 0; i < spec->relay_count && i < DHT_PEER_RELAYS_MAX; i++)
-                add_relay(dial, &spec->relays[i]);
-}
-
 static void start(struct peer_dial *dial, const struct peer_dial_spec *spec, const struct now *now)
 {
-        list_relays(dial, spec);
-        dial->parallel = dial->relay_count ? PARALLEL_LISTED : PARALLEL;
+        peer_find_start(dial, spec, now);
         dial->state = PEER_DIAL_FINDING;
         dial->limit_us = now->mono_us + FIND_US;
-        dial->query_us = dial->relay_count ? now->mono_us + LISTED_FIRST_US : now->mono_us;
         dial->way_us = USEC_NEVER;
         find(dial, now);
 }
@@ -619,7 +323,7 @@ void peer_dial_free(struct peer_dial *dial)
 
 void peer_dial_cancel(struct peer_dial *dial, const struct now *now)
 {
-        stop_finding(dial, now);
+        peer_find_stop(dial, now);
         conn_free(dial->conn);
         peer_dial_free(dial);
 }

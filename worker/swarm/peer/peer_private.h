@@ -303,17 +303,33 @@ void conn_own_socket(struct conn *conn, uint32_t socket);
 void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *out);
 
 /* peer_dial.c: what its connection, the DHT and time have to tell it */
-void peer_dial_called(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
+void peer_dial_arm(struct peer_dial *dial, const struct now *now);
+void peer_dial_fail(struct peer_dial *dial, enum peer_failure failure, const struct now *now);
 void peer_dial_opened(struct peer_dial *dial, const struct now *now);
 void peer_dial_lost(struct peer_dial *dial, enum peer_failure failure, const struct now *now);
-void peer_dial_relayed(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
-void peer_dial_alone(struct peer_dial *dial, const struct now *now);
-void peer_dial_heard(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
-void peer_dial_punch_failed(struct peer_dial *dial, enum nat_failure failure, const struct now *now);
 void peer_dial_dht_event(struct peer_dial *dial, const struct dht_event *event, const struct now *now);
 void peer_dial_advance(struct peer_dial *dial, const struct now *now);
 void peer_dial_tell(struct peer_dial *dial, struct peer_event *out);
 void peer_dial_free(struct peer_dial *dial);
+
+/* peer_find.c */
+void peer_find_start(struct peer_dial *dial, const struct peer_dial_spec *spec, const struct now *now);
+void peer_find_add(struct peer_dial *dial, const struct addr *addr);
+bool peer_find(struct peer_dial *dial, const struct now *now);
+void peer_find_over(struct peer_dial *dial, const struct dht_handshake *handshake);
+void peer_find_stop(struct peer_dial *dial, const struct now *now);
+usec_t peer_find_deadline(const struct peer_dial *dial, usec_t now_us);
+
+/* peer_reach.c */
+bool peer_offers_punch(const struct noise_payload *payload);
+void peer_reach_plan(struct peer_dial *dial, const struct dht_event *event, const struct noise_payload *payload);
+void peer_reach_start(struct peer_dial *dial, const struct now *now);
+void peer_reach_advance(struct peer_dial *dial, const struct now *now);
+void peer_reach_called(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
+void peer_reach_relayed(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
+void peer_reach_alone(struct peer_dial *dial, const struct now *now);
+void peer_reach_heard(struct peer_dial *dial, const struct peer_way *way, const struct now *now);
+void peer_reach_punch_failed(struct peer_dial *dial, enum nat_failure failure, const struct now *now);
 
 /* peer_session.c */
 void peer_session_start(struct peer_listener *listener, const struct dht_event *event, const struct now *now);

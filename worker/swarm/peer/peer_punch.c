@@ -120,7 +120,7 @@ static void work(struct peer_punch *punch, const struct now *now)
         punch->failed = true;
         return_sockets(punch, NULL);
         if (punch->dial)
-                peer_dial_punch_failed(punch->dial, nat_punch_failure(&punch->nat), now);
+                peer_reach_punch_failed(punch->dial, nat_punch_failure(&punch->nat), now);
         else
                 peer_session_punch_failed(punch->session, now);
 }
@@ -240,7 +240,7 @@ void peer_receive_probe(struct peer_set *set, uint32_t socket, const struct addr
                         continue;
                 nat_punch_heard(&punch->nat, socket, from);
                 if (punch->dial)
-                        peer_dial_heard(punch->dial, &way, now);
+                        peer_reach_heard(punch->dial, &way, now);
         }
 }
 
