@@ -36,6 +36,9 @@ const char *status_text(const struct status *status, char *out, size_t size)
         if (dropped > 0 && (size_t)len < size)
                 len += snprintf(out + len, size - (size_t)len, ", %" PRIu64 " UDP datagram%s dropped", dropped,
                                 dropped == 1 ? "" : "s");
+        if (last->streams_dropped > 0 && (size_t)len < size)
+                len += snprintf(out + len, size - (size_t)len, ", %" PRIu64 " packet%s of streams dropped", last->streams_dropped,
+                                last->streams_dropped == 1 ? "" : "s");
         if (last->strangers_dropped > 0 && (size_t)len < size)
                 snprintf(out + len, size - (size_t)len, ", %" PRIu64 " of strangers dropped", last->strangers_dropped);
         return out;
@@ -43,7 +46,7 @@ const char *status_text(const struct status *status, char *out, size_t size)
 
 static void on_line(struct ev_loop *loop, ev_timer *timer, int events)
 {
-        char text[224];
+        char text[256];
 
         notify_status(status_text(timer->data, text, sizeof(text)));
 }

@@ -285,6 +285,7 @@ struct ipc_swarm_status {
         uint64_t sent_bytes, received_bytes;    /* of channels, ended ones included */
         uint64_t datagrams_dropped;     /* of channels, for want of room */
         uint64_t strangers_dropped;     /* datagrams that were nothing of the protocol, or too many of strangers */
+        uint64_t streams_dropped;       /* packets of peers' streams, by the kernel, for want of room: sent again */
 };
 
 /* (conf) */

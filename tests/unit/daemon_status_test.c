@@ -113,7 +113,7 @@ TEST(peers_are_counted_in_the_log_when_they_change)
         struct status status;
         struct world world;
         unsigned lost;
-        char text[160];
+        char text[256];
 
         begin(&world, &status, &conf, &lost);
         check(strstr(logged(&world, &status, &now), "connected to 1 provider\n"));
@@ -129,6 +129,12 @@ TEST(peers_are_counted_in_the_log_when_they_change)
         now.strangers_dropped = 7000000000;
         check(!strstr(logged(&world, &status, &now), "dropped"));
         check(strstr(status_text(&status, text, sizeof(text)), "41 UDP datagrams dropped, 7000000000 of strangers dropped"));
+        now.streams_dropped = 1;
+        status_swarm(&status, &now);
+        check(strstr(status_text(&status, text, sizeof(text)), "dropped, 1 packet of streams dropped, 7000000000 of strangers dropped"));
+        now.streams_dropped = 12;
+        status_swarm(&status, &now);
+        check(strstr(status_text(&status, text, sizeof(text)), "dropped, 12 packets of streams dropped, 7000000000 of strangers dropped"));
         status_begin(&status);                  /* another swarm worker counts from nothing */
         check(strstr(status_text(&status, text, sizeof(text)), "trying, 41 UDP datagrams dropped"));
         now.gateways = 2;

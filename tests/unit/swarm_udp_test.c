@@ -247,13 +247,21 @@ TEST(udp_takes_sockets_until_there_are_too_many_and_closes_them)
         pair_fini(&pair);
 }
 
-static void stranger_pair_init(struct pair *pair, struct addr *strangers_out)
+/* Little room, and it is told what found none. */
+static void make_narrow(int fd)
 {
-        int fd = bound(strangers_out, false), one = 1, bytes = 20000;
+        int one = 1, bytes = 20000;
 
-        pair_init(pair, true);
         check_equal(setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one)), 0);
         check_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
+}
+
+static void stranger_pair_init(struct pair *pair, struct addr *strangers_out)
+{
+        int fd = bound(strangers_out, false);
+
+        pair_init(pair, true);
+        make_narrow(fd);
         udp_take_strangers(&pair->udp, 0, fd);
 }
 
@@ -307,4 +315,34 @@ TEST(udp_tells_what_the_kernel_dropped)
         check_equal(received + udp_stranger_drops(&pair.udp), sent);
         check(received > 0 && received < SENT);
         check_equal(udp_stream_drops(&pair.udp), 0);
+}
+
+TEST(udp_tells_of_streams_what_the_kernel_dropped_and_forgets_it_with_no_socket)
+{
+        enum { SENT = 500 };
+        cleanup_with(pair_fini) struct pair pair;
+        struct datagram in;
+        struct addr addr;
+        size_t received = 0, sent = SENT;
+
+        pair_init(&pair, true);
+        make_narrow(pair.udp.sockets[0].fd);
+        for (int i = 0; i < SENT; i++)
+                from_other(&pair, 1000);
+        while (received + udp_stream_drops(&pair.udp) < sent) {
+                struct pollfd ready = { .fd = pair.udp.sockets[0].fd, .events = POLLIN };
+
+                if (poll(&ready, 1, 100) == 0) {
+                        from_other(&pair, 1000);
+                        sent++;
+                }
+                while (udp_receive(&pair.udp, 0, &in))
+                        received += in.len / 1000;
+        }
+        check_equal(received + udp_stream_drops(&pair.udp), sent);
+        check(received > 0 && received < SENT);
+        check_equal(udp_stranger_drops(&pair.udp), 0);
+        udp_close_socket(&pair.udp, 0);
+        udp_take_socket(&pair.udp, 0, bound(&addr, true), true);
+        check_equal(received + udp_stream_drops(&pair.udp), sent);
 }

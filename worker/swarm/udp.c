@@ -53,6 +53,8 @@ void udp_take_socket(struct udp *udp, unsigned number, int fd, bool gso)
         assert(number < ARRAY_LEN(udp->sockets));
         close_if_open(socket->fd);
         close_if_open(socket->strangers_fd);
+        udp->closed_drops += socket->drops;
+        udp->closed_strangers_drops += socket->strangers_drops;
         *socket = (struct udp_socket){ .fd = fd, .strangers_fd = -1, .gso = gso };
 }
 
@@ -187,7 +189,7 @@ size_t udp_receive_strangers(struct udp *udp, unsigned number, struct datagram *
 
 uint64_t udp_stream_drops(const struct udp *udp)
 {
-        uint64_t drops = 0;
+        uint64_t drops = udp->closed_drops;
 
         for (size_t i = 0; i < ARRAY_LEN(udp->sockets); i++)
                 drops += udp->sockets[i].drops;
@@ -196,7 +198,7 @@ uint64_t udp_stream_drops(const struct udp *udp)
 
 uint64_t udp_stranger_drops(const struct udp *udp)
 {
-        uint64_t drops = 0;
+        uint64_t drops = udp->closed_strangers_drops;
 
         for (size_t i = 0; i < ARRAY_LEN(udp->sockets); i++)
                 drops += udp->sockets[i].strangers_drops;

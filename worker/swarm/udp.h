@@ -34,6 +34,7 @@ struct udp {
                 uint8_t *bytes;         /* NULL: nothing held */
         } held;
         uint64_t oversized;             /* datagrams dropped for their length */
+        uint64_t closed_drops, closed_strangers_drops;  /* of sockets that are closed */
 };
 
 /* 0 or -ENOMEM. */
