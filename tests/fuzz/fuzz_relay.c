@@ -98,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         static const struct relay_limits limits;
         static const uint8_t key[RELAY_KEY_BYTES], token[RELAY_TOKEN_BYTES];
         struct stage stage = { .pairing = relay_pairing_new(&limits, &random) };
+        static const struct addr host = { .ip = { 10, 0, 0, 1 } };
         struct reader r = reader_over(bytes, len);
         usec_t now_us = 0;
 
@@ -116,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
                         relay_client_take(&stage.client, message, size);
                 } else {
                         if (!stage.sessions[who])
-                                stage.sessions[who] = relay_session_new(stage.pairing, key, &stage);
+                                stage.sessions[who] = relay_session_new(stage.pairing, key, &host, &stage);
                         if (!relay_session_take(stage.sessions[who], message, size, now_us)) {
                                 relay_session_free(stage.sessions[who]);
                                 stage.sessions[who] = NULL;

@@ -28,7 +28,7 @@ static struct peer_sim *world(uint64_t seed, const struct net_link *link, enum w
         if (who & BY_CLIENT)
                 node[CLIENT].relay_through = peer_sim_key(&node[RELAY]);
         if (who & BY_SERVER)
-                peer_listener_relay_through(node[SERVER].listener, peer_sim_key(&node[RELAY]));
+                peer_listener_relay_through(node[SERVER].listener, peer_sim_key(&node[RELAY]), NULL);
         return sim;
 }
 
@@ -261,4 +261,53 @@ TEST(relay_keeps_to_its_rate)
         check(relay_stats(sim).bytes - before <= 2100 * 1000);
         check(sim->node[SERVER].end[0].read > 1000 * 1000);
         check(!sim->node[SERVER].end[0].wrong);
+}
+
+/* Whoever of the two names it must show the proof; the other follows with the token it was told. */
+TEST(relay_of_a_few_serves_these_and_whom_they_bring)
+{
+        static const uint8_t proof[PEER_PROOF_BYTES] = { 5 }, other[PEER_PROOF_BYTES] = { 6 };
+        static const uint8_t *const shown[] = { proof, other, NULL };
+
+        for (unsigned i = 0; i < 3; i++) {
+                for (enum who who = BY_CLIENT; who <= BY_SERVER; who++) {
+                        cleanup_with(peer_sim_freep) struct peer_sim *sim = world(1, &lan, who);
+                        struct peer_sim_node *node = sim->node;
+
+                        node[RELAY].relay_proof = proof;
+                        peer_sim_relay(&node[RELAY], 0, 0);
+                        if (who & BY_SERVER)
+                                peer_listener_relay_through(node[SERVER].listener, peer_sim_key(&node[RELAY]), shown[i]);
+                        else
+                                node[CLIENT].relay_proof = shown[i];
+                        peer_sim_dial(&node[CLIENT], &node[SERVER], 2);
+                        peer_sim_run(sim, SECONDS(16));
+                        check_equal(node[CLIENT].connected, i == 0);
+                        check_equal(node[CLIENT].failed, i > 0);
+                        check_equal(relay_stats(sim).made, i == 0);
+                        check_equal(relay_stats(sim).unproven, i ? 2 : 0);
+                        if (i) {
+                                check_equal(relay_stats(sim).clients, 0);
+                                check_clean(sim);
+                        }
+                }
+        }
+}
+
+/* Connections that ask for nothing, from one who makes a key for each, keep nobody out for long. */
+TEST(relay_lets_go_of_clients_that_never_ask)
+{
+        cleanup_with(peer_sim_freep) struct peer_sim *sim = world(1, &lan, BY_CLIENT);
+        struct peer_sim_node *idler = &sim->node[CLIENT];
+
+        peer_sim_relay(&sim->node[RELAY], 0, 0);
+        idler->only_until_us = 0;
+        idler->relay_through = NULL;
+        for (unsigned i = 0; i < 8; i++)
+                peer_sim_dial(idler, &sim->node[RELAY], 2);
+        peer_sim_run(sim, SECONDS(2));
+        check_equal(idler->connected, 8);
+        check_equal(relay_stats(sim).clients, 8);
+        peer_sim_run(sim, SECONDS(22));
+        check_equal(relay_stats(sim).clients, 0);
 }

@@ -107,7 +107,8 @@ void peer_sim_listen(struct peer_sim_node *node, bool ask)
 
 void peer_sim_relay(struct peer_sim_node *node, unsigned pairs, uint64_t bytes_per_s)
 {
-        struct peer_relay_spec spec = { .secret_key = node->secret_key, .pairs = pairs, .bytes_per_s = bytes_per_s };
+        struct peer_relay_spec spec = { .secret_key = node->secret_key, .proof = node->relay_proof, .pairs = pairs,
+                                        .bytes_per_s = bytes_per_s };
         struct now now = peer_sim_now(node->sim);
 
         assert(peer_relay_start(node->set, &spec, &now) == 0);
@@ -143,6 +144,7 @@ struct peer_dial *peer_sim_dial(struct peer_sim_node *from, const struct peer_si
                 .relays = to->entry.relays,
                 .relay_count = known,
                 .relay_through = from->relay_through,
+                .relay_proof = from->relay_proof,
                 .context = from,
         };
         struct now now = peer_sim_now(from->sim);

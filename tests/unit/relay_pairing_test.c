@@ -18,6 +18,7 @@ struct peer {
         struct relay_client client;
         struct relay_channel channel;
         uint8_t key[RELAY_KEY_BYTES];
+        struct addr host;
         unsigned opens, rejects, answers;
         struct relay_message answer;
 };
@@ -53,7 +54,8 @@ static struct bench *bench_new(const struct relay_limits *limits)
         check(bench->pairing != NULL);
         for (unsigned i = 0; i < PEERS; i++) {
                 memset(bench->peer[i].key, (int)i + 1, RELAY_KEY_BYTES);
-                bench->peer[i].session = relay_session_new(bench->pairing, bench->peer[i].key, &bench->peer[i]);
+                bench->peer[i].host = (struct addr){ .ip = { 10, 0, 0, (uint8_t)i }, .port = 1 };
+                bench->peer[i].session = relay_session_new(bench->pairing, bench->peer[i].key, &bench->peer[i].host, &bench->peer[i]);
         }
         return bench;
 }
@@ -444,4 +446,84 @@ TEST(relay_client_understands_the_reference)
                 paired += client.state == RELAY_PAIRED;
         }
         check(asked >= 7 && paired >= 6);
+}
+
+/* A token made for the relay, with chance that this test knows. */
+static void make_token(struct bench *bench, const uint8_t *proof, const uint8_t *relay_key, uint8_t out[RELAY_TOKEN_BYTES])
+{
+        struct random random = { .fill = test_random_fill, .context = &bench->seed };
+
+        relay_token_make(out, proof, relay_key, &random);
+}
+
+static bool name_token(struct bench *bench, struct peer *peer, enum relay_message_type type, bool initiator, const uint8_t *token)
+{
+        struct relay_message message = { .type = type, .initiator = initiator, .stream_id = 1 };
+        uint8_t bytes[RELAY_FRAME_MAX];
+        struct writer w = writer_over(bytes, sizeof(bytes));
+
+        memcpy(message.token, token, sizeof(message.token));
+        relay_message_write(&w, 1, &message);
+        return say(bench, peer, bytes, writer_len(&w), 0);
+}
+
+TEST(relay_that_demands_proof_takes_tokens_of_its_own_alone)
+{
+        static const uint8_t proof[RELAY_PROOF_BYTES] = { 1 }, other[RELAY_PROOF_BYTES] = { 2 }, key[RELAY_KEY_BYTES] = { 3 },
+                             elsewhere[RELAY_KEY_BYTES] = { 4 };
+        cleanup_with(bench_freep) struct bench *bench = opened_bench(&no_limits);
+        struct peer *peer = bench->peer;
+        uint8_t token[RELAY_TOKEN_BYTES];
+
+        relay_pairing_demand_proof(bench->pairing, proof, key);
+        make_token(bench, proof, key, token);
+        check(name_token(bench, &peer[0], RELAY_PAIR, true, token));
+        check(name_token(bench, &peer[1], RELAY_PAIR, false, token));
+        check_equal(bench->joined, 1);
+        make_token(bench, NULL, key, token);
+        check(!name_token(bench, &peer[2], RELAY_PAIR, true, token));
+        make_token(bench, other, key, token);
+        check(!name_token(bench, &peer[3], RELAY_PAIR, true, token));
+        make_token(bench, proof, elsewhere, token);
+        check(!name_token(bench, &peer[4], RELAY_PAIR, true, token));
+        for (unsigned bit = 0; bit < 8 * RELAY_TOKEN_BYTES; bit++) {
+                make_token(bench, proof, key, token);
+                token[bit / 8] ^= (uint8_t)(1 << bit % 8);
+                check(!name_token(bench, &peer[5], bit % 2 ? RELAY_PAIR : RELAY_UNPAIR, true, token));
+        }
+        check_equal(stats_of(bench).unproven, 3 + 8 * RELAY_TOKEN_BYTES);
+        check_equal(stats_of(bench).waiting, 0);
+        check(!relay_session_has_asked(peer[5].session) && relay_session_has_asked(peer[0].session));
+        relay_pairing_demand_proof(bench->pairing, NULL, key);
+        check(name_token(bench, &peer[6], RELAY_PAIR, true, token));
+}
+
+/* By however many keys and sessions. */
+TEST(relay_gives_no_host_more_than_its_share)
+{
+        static const struct relay_limits limits = { .per_host = 3 };
+        cleanup_with(bench_freep) struct bench *bench = opened_bench(&limits);
+        struct peer *peer = bench->peer;
+        struct relay_session *more[64];
+        unsigned count = 0;
+
+        for (unsigned i = 0; i < 4; i++)
+                relay_session_free(peer[i].session);
+        for (unsigned i = 0; i < 4; i++) {
+                peer[i].host = peer[7].host;
+                peer[i].session = relay_session_new(bench->pairing, peer[i].key, &peer[i].host, &peer[i]);
+                memset(&peer[i].channel, 0, sizeof(peer[i].channel));
+                open_channel(bench, &peer[i]);
+                check(tell(bench, &peer[i], RELAY_PAIR, true, (uint8_t)(10 + i), 1));
+        }
+        check_equal(stats_of(bench).waiting, 3);
+        check_equal(stats_of(bench).limited, 1);
+        check(tell(bench, &peer[7], RELAY_PAIR, false, 10, 1));         /* nor the other half of its own */
+        check_equal(bench->joined, 0);
+        check(tell(bench, &peer[6], RELAY_PAIR, false, 10, 1));
+        check_equal(bench->joined, 1);
+        while (count < ARRAY_LEN(more) && (more[count] = relay_session_new(bench->pairing, peer[7].key, &peer[7].host, NULL)))
+                count++;
+        check(count < 16);
+        check(relay_session_new(bench->pairing, peer[6].key, &peer[6].host, NULL) != NULL);
 }

@@ -38,6 +38,7 @@ typedef uint64_t peer_knock_id;         /* never 0, never used twice */
 enum {
         PEER_KEY_BYTES = 32,
         PEER_SECRET_KEY_BYTES = 64,             /* Ed25519, seed and public key */
+        PEER_PROOF_BYTES = 32,                  /* relay_token.h */
         PEER_LOCAL_MAX = 8,                     /* local addresses told to others */
         PEER_SESSIONS_MAX = 256,                /* handshakes of strangers under way; the oldest gives way */
         PEER_KNOWN_MAX = 128,                   /* hosts of peers that have proved themselves: their handshakes go first */
@@ -94,9 +95,9 @@ const uint8_t *peer_listener_key(const struct peer_listener *listener);
  * DHT_RELAYS_MAX; returns how many. */
 size_t peer_listener_relays(const struct peer_listener *listener, struct addr out[DHT_RELAYS_MAX]);
 
-/* From now on clients that do not reach us directly are told to meet us at the blind relay with @key; NULL: no more. Whatever relay a
- * client names is used in any case. */
-void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key);
+/* From now on clients that do not reach us directly are told to meet us at the blind relay with @key, by tokens made with @proof
+ * (PEER_PROOF_BYTES; NULL: of chance alone); NULL: no more. Whatever relay a client names is used in any case. Both are copied. */
+void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key, const uint8_t *proof);
 
 /* The answer to PEER_KNOCK; no answer within PEER_HANDSHAKE_US is a no, and one that comes later is ignored. Who is not welcome
  * hears nothing. */
@@ -115,6 +116,7 @@ struct peer_dial_spec {
         size_t relay_count;
         const uint8_t *relay_through;           /* key of a blind relay to be tried beside all direct ways; copied; NULL: none but one
                                                  * that the server names */
+        const uint8_t *relay_proof;             /* PEER_PROOF_BYTES, by which that relay knows its own; copied; NULL: it asks for none */
         void *context;
 };
 
@@ -147,7 +149,9 @@ enum peer_failure {
 
 struct peer_relay_spec {
         const uint8_t *secret_key;              /* PEER_SECRET_KEY_BYTES; copied: by its public key clients find it */
+        const uint8_t *proof;                   /* PEER_PROOF_BYTES: it serves whoever was told a token made with that; NULL: everybody */
         unsigned pairs;                         /* of connections at a time; 0: RELAY_PAIRS_MAX */
+        unsigned per_host;                      /* ends of these from one host; 0: RELAY_PER_HOST_MAX */
         uint64_t bytes_per_s;                   /* in all; 0: as many as come */
 };
 
@@ -158,6 +162,7 @@ void peer_relay_stop(struct peer_set *set, const struct now *now);
 struct peer_relay_stats {
         size_t clients, waiting, pairs;
         uint64_t made, refused, packets, bytes, dropped;
+        uint64_t unproven;                      /* tokens of those it does not serve */
 };
 
 /* False: we are none. */

@@ -263,7 +263,7 @@ static int write_question(struct peer_dial *dial, const struct peer_dial_spec *s
         dial->has_relay_through = spec->relay_through && !dial->claimed_open;
         if (dial->has_relay_through) {
                 memcpy(dial->relay_key, spec->relay_through, sizeof(dial->relay_key));
-                random_fill(&dial->source.set->random, dial->relay_token, sizeof(dial->relay_token));
+                relay_token_make(dial->relay_token, spec->relay_proof, dial->relay_key, &dial->source.set->random);
         }
         len = write_payload(dial, payload);
         noise_init(&dial->noise, spec->secret_key, noise_hyperdht_prologue, NOISE_PROLOGUE_BYTES);

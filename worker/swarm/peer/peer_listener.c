@@ -45,6 +45,7 @@ void peer_listener_free(struct peer_listener *listener)
         peer_source_fini(&listener->source);
         list_remove(&listener->all);
         sodium_memzero(listener->secret_key, sizeof(listener->secret_key));
+        sodium_memzero(listener->relay_proof, sizeof(listener->relay_proof));
         free(listener);
 }
 
@@ -88,11 +89,14 @@ void peer_listener_tell(struct peer_listener *listener, enum peer_event_kind kin
                 peer_listener_free(listener);
 }
 
-void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key)
+void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key, const uint8_t *proof)
 {
         listener->has_relay_through = key != NULL;
+        listener->has_proof = proof != NULL;
         if (key)
                 memcpy(listener->relay_key, key, sizeof(listener->relay_key));
+        if (proof)
+                memcpy(listener->relay_proof, proof, sizeof(listener->relay_proof));
 }
 
 const uint8_t *peer_listener_key(const struct peer_listener *listener)

@@ -239,7 +239,8 @@ struct peer_listener {
         bool ask, closing;
         bool forgotten;                 /* nobody hears of its end */
         bool has_relay_through;         /* offered to clients that can't reach us directly */
-        uint8_t relay_key[PEER_KEY_BYTES];
+        bool has_proof;
+        uint8_t relay_key[PEER_KEY_BYTES], relay_proof[PEER_PROOF_BYTES];
         uint8_t secret_key[PEER_SECRET_KEY_BYTES];
 };
 

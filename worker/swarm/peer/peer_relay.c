@@ -10,6 +10,7 @@
 #define SWEEP_US SECONDS(10)            /* how often the silent are looked for */
 #define LINGER_US SECONDS(20)           /* a pair that is over still passes packets: who has moved to a direct way resends by the old one */
 #define SILENT_US SECONDS(60)           /* pairs without a packet, clients without a half: twelve keep-alives */
+#define ASK_US SECONDS(10)              /* clients that never had a half: they ask with their first packet */
 
 enum { OVER_MAX = 256 };                /* pairs that are over and linger */
 
@@ -143,7 +144,7 @@ static void welcome(struct peer_relay *relay, struct conn *conn, const struct no
         struct peer_client *client = calloc(1, sizeof(*client));
 
         if (client)
-                client->session = relay_session_new(relay->pairing, conn->remote_key, client);
+                client->session = relay_session_new(relay->pairing, conn->remote_key, &udx_stream_path(conn->stream)->remote, client);
         if (!client || !client->session) {
                 free(client);
                 conn_free(conn);
@@ -206,7 +207,7 @@ static void sweep(struct peer_relay *relay, usec_t now_us)
 
                 if (relay_session_is_busy(client->session))
                         client->busy_us = now_us;
-                else if (now_us >= client->busy_us + SILENT_US)
+                else if (now_us >= client->busy_us + (relay_session_has_asked(client->session) ? SILENT_US : ASK_US))
                         client_free(client);
         }
         relay->sweep_us = now_us + SWEEP_US;
@@ -242,9 +243,12 @@ bool peer_is_of_relay(struct peer_source *source)
 
 static void set_limits(struct peer_relay *relay, const struct peer_relay_spec *spec)
 {
-        struct relay_limits limits = { .pairs = spec->pairs, .sessions = spec->pairs ? 2 * spec->pairs + 16 : 0 };
+        struct relay_limits limits = {
+                .pairs = spec->pairs, .sessions = spec->pairs ? 2 * spec->pairs + 16 : 0, .per_host = spec->per_host,
+        };
 
         relay_pairing_set_limits(relay->pairing, &limits);
+        relay_pairing_demand_proof(relay->pairing, spec->proof, spec->secret_key + 32);
         udx_mux_set_forward_rate(relay->source.set->udx, spec->bytes_per_s);
 }
 
@@ -336,6 +340,7 @@ bool peer_relay_stats(const struct peer_set *set, struct peer_relay_stats *out)
                 .pairs = stats.pairs,
                 .made = stats.made,
                 .refused = stats.limited,
+                .unproven = stats.unproven,
                 .packets = relay->packets,
                 .bytes = relay->bytes,
                 .dropped = relay->dropped,

@@ -273,6 +273,15 @@ static void reach(struct peer_session *session, const struct now *now)
         arm(session);
 }
 
+static void make_token(struct peer_session *session)
+{
+        const struct peer_listener *listener = session->listener;
+
+        if (listener->has_relay_through)
+                relay_token_make(session->relay_token, listener->has_proof ? listener->relay_proof : NULL, listener->relay_key,
+                                 &session->source.set->random);
+}
+
 static void admit(struct peer_session *session, const struct now *now)
 {
         struct peer_set *set = session->source.set;
@@ -285,7 +294,7 @@ static void admit(struct peer_session *session, const struct now *now)
                 }
                 session->conn->session = session;
                 session->conn->begun_us = now->mono_us;
-                random_fill(&set->random, session->relay_token, sizeof(session->relay_token));
+                make_token(session);
         }
         if (!write_answer(session, error, now)) {
                 peer_session_free(session);

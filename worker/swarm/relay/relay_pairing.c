@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "relay_pairing.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "heap.h"
@@ -9,14 +10,17 @@
 
 enum {
         REJECTS_MAX = 4,        /* channels of others' that are refused and not told yet; further ones are not */
+        SPARE_SESSIONS = 8,     /* of a host, which have no half yet or any more */
 };
 
 struct relay_session {
         struct relay_pairing *pairing;
         struct list all, ready;
         struct relay_channel channel;
+        struct addr host;
         void *context;
         bool opened;                    /* our open has been handed out */
+        bool asked;                     /* it had a half */
         struct list halves;             /* its own, oldest first */
         unsigned half_count;
         uint64_t rejects[REJECTS_MAX];
@@ -51,6 +55,8 @@ struct relay_pair {
 
 struct relay_pairing {
         struct relay_limits limits;
+        bool demands_proof;
+        uint8_t proof[RELAY_PROOF_BYTES], key[RELAY_KEY_BYTES];
         struct map waiting;
         struct list sessions, ready, pairs, eventful;
         struct heap timers;
@@ -64,7 +70,16 @@ void relay_pairing_set_limits(struct relay_pairing *pairing, const struct relay_
                 .sessions = limits->sessions ? limits->sessions : RELAY_SESSIONS_MAX,
                 .pairs = limits->pairs ? limits->pairs : RELAY_PAIRS_MAX,
                 .per_session = limits->per_session ? limits->per_session : RELAY_PER_SESSION_MAX,
+                .per_host = limits->per_host ? limits->per_host : RELAY_PER_HOST_MAX,
         };
+}
+
+void relay_pairing_demand_proof(struct relay_pairing *pairing, const uint8_t *proof, const uint8_t relay_key[RELAY_KEY_BYTES])
+{
+        pairing->demands_proof = proof != NULL;
+        if (proof)
+                memcpy(pairing->proof, proof, sizeof(pairing->proof));
+        memcpy(pairing->key, relay_key, sizeof(pairing->key));
 }
 
 struct relay_pairing *relay_pairing_new(const struct relay_limits *limits, const struct random *random)
@@ -124,6 +139,7 @@ void relay_pairing_free(struct relay_pairing *pairing)
         list_for_each(at, &pairing->sessions)
                 relay_session_free(list_entry(at, struct relay_session, all));
         map_fini(&pairing->waiting);
+        sodium_memzero(pairing->proof, sizeof(pairing->proof));
         free(pairing);
 }
 
@@ -194,6 +210,28 @@ static void make(struct relay_pair *pair)
         report(pair);
 }
 
+/* Of all that come from there. Keys cost nothing, so they tell clients apart only where these want it. */
+static void count_host(const struct relay_pairing *pairing, const struct addr *host, unsigned *sessions_out, unsigned *halves_out)
+{
+        *sessions_out = *halves_out = 0;
+        list_for_each(at, &pairing->sessions) {
+                const struct relay_session *session = list_entry(at, struct relay_session, all);
+
+                if (!addr_host_equal(&session->host, host))
+                        continue;
+                ++*sessions_out;
+                *halves_out += session->half_count;
+        }
+}
+
+static bool may_ask(const struct relay_session *session)
+{
+        unsigned sessions, halves;
+
+        count_host(session->pairing, &session->host, &sessions, &halves);
+        return session->half_count < session->pairing->limits.per_session && halves < session->pairing->limits.per_host;
+}
+
 static void take_pair(struct relay_session *session, const struct relay_message *message, usec_t now_us)
 {
         struct relay_pairing *pairing = session->pairing;
@@ -202,7 +240,7 @@ static void take_pair(struct relay_session *session, const struct relay_message 
 
         if (pair && pair->half[message->initiator].session)
                 return;         /* the first stays */
-        if (session->half_count >= pairing->limits.per_session || (!pair && pairing->pair_count >= pairing->limits.pairs)) {
+        if (!may_ask(session) || (!pair && pairing->pair_count >= pairing->limits.pairs)) {
                 pairing->stats.limited++;
                 return;
         }
@@ -213,6 +251,7 @@ static void take_pair(struct relay_session *session, const struct relay_message 
         half = &pair->half[message->initiator];
         half->session = session;
         half->stream_id = message->stream_id;
+        session->asked = true;
         list_push_back(&session->halves, &half->in_session);
         session->half_count++;
         if (pair->half[0].session && pair->half[1].session)
@@ -264,11 +303,14 @@ void relay_pair_drop(struct relay_pair *pair)
 
 /* --- Sessions --- */
 
-struct relay_session *relay_session_new(struct relay_pairing *pairing, const uint8_t key[RELAY_KEY_BYTES], void *context)
+struct relay_session *relay_session_new(struct relay_pairing *pairing, const uint8_t key[RELAY_KEY_BYTES], const struct addr *host,
+                                        void *context)
 {
         struct relay_session *session;
+        unsigned sessions, halves;
 
-        if (pairing->session_count >= pairing->limits.sessions) {
+        count_host(pairing, host, &sessions, &halves);
+        if (pairing->session_count >= pairing->limits.sessions || sessions >= pairing->limits.per_host + SPARE_SESSIONS) {
                 pairing->stats.limited++;
                 return NULL;
         }
@@ -276,6 +318,7 @@ struct relay_session *relay_session_new(struct relay_pairing *pairing, const uin
         if (!session)
                 return NULL;
         session->pairing = pairing;
+        session->host = *host;
         session->context = context;
         relay_channel_init(&session->channel, key);
         list_init(&session->halves);
@@ -303,12 +346,25 @@ bool relay_session_is_busy(const struct relay_session *session)
         return session->half_count > 0;
 }
 
+bool relay_session_has_asked(const struct relay_session *session)
+{
+        return session->asked;
+}
+
 static void refuse(struct relay_session *session, uint64_t channel)
 {
         if (session->reject_count == REJECTS_MAX)
                 return;
         session->rejects[session->reject_count++] = channel;
         want(session);
+}
+
+static bool is_proven(struct relay_pairing *pairing, const struct relay_message *message)
+{
+        if (!pairing->demands_proof || relay_token_check(message->token, pairing->proof, pairing->key))
+                return true;
+        pairing->stats.unproven++;
+        return false;
 }
 
 /* False: the session is over. */
@@ -318,6 +374,8 @@ static bool take(struct relay_session *session, const struct relay_frame *frame,
 
         switch (relay_channel_take(&session->channel, frame, &message)) {
         case RELAY_MESSAGE:
+                if (!is_proven(session->pairing, &message))
+                        return false;
                 if (message.type == RELAY_PAIR)
                         take_pair(session, &message, now_us);
                 else

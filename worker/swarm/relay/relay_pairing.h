@@ -4,8 +4,10 @@
 #ifndef HG_RELAY_PAIRING_H
 #define HG_RELAY_PAIRING_H
 
+#include "addr.h"
 #include "random.h"
 #include "relay_channel.h"
+#include "relay_token.h"
 #include "usec.h"
 
 struct relay_pairing;
@@ -16,12 +18,14 @@ struct relay_pair;
 struct relay_limits {
         unsigned sessions, pairs;       /* in all; a pair counts from its first half on */
         unsigned per_session;           /* halves of one session */
+        unsigned per_host;              /* and of all from one host; of sessions there may be some more */
 };
 
 enum {
         RELAY_SESSIONS_MAX = 1024,
         RELAY_PAIRS_MAX = 512,
         RELAY_PER_SESSION_MAX = 8,      /* hyperdht makes a session for each */
+        RELAY_PER_HOST_MAX = 128,       /* a NAT may hide some */
 };
 
 #define RELAY_HALF_US SECONDS(30)       /* a half waits so long for the other: peers give up after RELAY_PATIENCE_US */
@@ -33,14 +37,20 @@ struct relay_pairing *relay_pairing_new(const struct relay_limits *limits, const
 void relay_pairing_free(struct relay_pairing *pairing);
 void relay_pairing_set_limits(struct relay_pairing *pairing, const struct relay_limits *limits);
 
-/* A peer with public @key has connected. @context: its connection. NULL: no memory, or there are enough. */
-struct relay_session *relay_session_new(struct relay_pairing *pairing, const uint8_t key[RELAY_KEY_BYTES], void *context);
+/* From now on only tokens made for @relay_key with @proof (RELAY_PROOF_BYTES; NULL: any) are taken, and another one ends its session:
+ * who can't make one was told one by somebody who can. */
+void relay_pairing_demand_proof(struct relay_pairing *pairing, const uint8_t *proof, const uint8_t relay_key[RELAY_KEY_BYTES]);
+
+/* A peer with public @key has connected from @host. @context: its connection. NULL: no memory, or there are enough. */
+struct relay_session *relay_session_new(struct relay_pairing *pairing, const uint8_t key[RELAY_KEY_BYTES], const struct addr *host,
+                                        void *context);
 
 /* Its connection is gone: its halves are forgotten, its pairs are over. NULL is fine. */
 void relay_session_free(struct relay_session *session);
 
-/* It has asked for something that is not over. */
+/* It has asked for something that is not over; or has at some time. */
 bool relay_session_is_busy(const struct relay_session *session);
+bool relay_session_has_asked(const struct relay_session *session);
 
 /* A message of its connection's. False: the peer has closed its channel or talks nonsense; its connection is to be ended. */
 bool relay_session_take(struct relay_session *session, const void *bytes, size_t len, usec_t now_us);
@@ -77,6 +87,7 @@ usec_t relay_pairing_deadline(const struct relay_pairing *pairing);
 struct relay_stats {
         size_t sessions, waiting, pairs;
         uint64_t made, expired, cancelled, limited, malformed;
+        uint64_t unproven;              /* tokens of strangers */
 };
 
 void relay_pairing_stats(const struct relay_pairing *pairing, struct relay_stats *out);
