@@ -405,7 +405,7 @@ void node_sim_kill(struct node_sim_host *host)
                         node_sim_close_socket(host, number);
         host->sim->due_us[host - host->sim->hosts] = USEC_NEVER;
         forget_channels(host);
-        host->peer_count = 0;
+        host->peer_count = host->attempt_count = 0;
         host->first_advert_us = host->first_up_us = host->left_us = 0;
         host->say_us = USEC_NEVER;
 }

@@ -12,6 +12,7 @@
 enum {
         NODE_SIM_HOSTS = 256,
         NODE_SIM_PEERS = 128,           /* a host's application remembers */
+        NODE_SIM_ATTEMPTS = 32,         /* and of attempts to reach some */
         NODE_SIM_SERVER = 0,            /* socket numbers of a node */
         NODE_SIM_CLIENT = 1,
         NODE_SIM_SOCKETS = 2,           /* any more are numbered from here on */
@@ -67,6 +68,13 @@ struct node_sim_peer {
         char advert[64];                /* the last one, as text */
 };
 
+/* What became of an attempt to reach a peer. */
+struct node_sim_attempt {
+        uint8_t key[NODE_KEY_BYTES];
+        struct node_attempt what;
+        usec_t over_us;
+};
+
 struct node_sim_host {
         struct node_sim *sim;
         struct node *node;              /* NULL: dead, or not born */
@@ -82,6 +90,8 @@ struct node_sim_host {
         struct map by_id;
         struct node_sim_peer peers[NODE_SIM_PEERS];
         size_t peer_count;
+        struct node_sim_attempt attempts[NODE_SIM_ATTEMPTS];    /* the latest ones: in the order of their end */
+        size_t attempt_count;
         usec_t first_advert_us, first_up_us, left_us;
         unsigned mistakes;              /* events that contradict each other */
 };

@@ -304,6 +304,21 @@ static void on_peer(struct node_sim_host *host, const struct node_event *event)
         }
 }
 
+static void on_attempt(struct node_sim_host *host, const struct node_event *event)
+{
+        struct node_sim_attempt *attempt;
+
+        if (host->attempt_count == NODE_SIM_ATTEMPTS) {
+                host->attempt_count--;
+                memmove(&host->attempts[0], &host->attempts[1], host->attempt_count * sizeof(host->attempts[0]));
+        }
+        attempt = &host->attempts[host->attempt_count++];
+        *attempt = (struct node_sim_attempt){ .what = event->attempt, .over_us = net_now(host->sim->net) };
+        memcpy(attempt->key, event->peer, sizeof(attempt->key));
+        if ((event->attempt.failure == NODE_REACHED) != (event->attempt.path != NODE_PATH_NONE))
+                host->mistakes++;
+}
+
 void node_sim_app_event(struct node_sim_host *host, const struct node_event *event)
 {
         uint64_t note[2] = { event->kind, event->channel };
@@ -318,6 +333,9 @@ void node_sim_app_event(struct node_sim_host *host, const struct node_event *eve
                 break;
         case NODE_CHANNEL_ARRIVED:
                 on_arrived(host, event);
+                break;
+        case NODE_ATTEMPT:
+                on_attempt(host, event);
                 break;
         case NODE_SOCKETS_WANTED:
                 node_sim_add_sockets(host, event->count);

@@ -21,6 +21,9 @@ static void on_event(void *context, const struct node_event *event)
         case NODE_ADVERT:
                 peers_event(&swarm->peers, event);
                 break;
+        case NODE_ATTEMPT:
+                attempts_tell(&swarm->attempts, &swarm->worker, event, swarm->driver.now.mono_us);
+                break;
         case NODE_SOCKETS_WANTED:
                 swarm_pool_want(swarm, event->count);
                 break;

@@ -3,6 +3,7 @@
 #ifndef HG_SWARM_PROCESS_H
 #define HG_SWARM_PROCESS_H
 
+#include "attempts.h"
 #include "channels.h"
 #include "driver.h"
 #include "peers.h"
@@ -31,6 +32,7 @@ struct swarm_process {
         struct node *node;              /* NULL until the first configuration */
         struct channels channels;
         struct peers peers;
+        struct attempts attempts;
         struct swarm_conf conf;
         struct addr server_local;
         size_t receive_bytes;           /* granted, the smallest of the sockets' */

@@ -47,7 +47,7 @@ static void queue_probe(struct nat_punch *punch, uint32_t socket, const struct a
                 punch->probes[punch->probe_count++] = (struct nat_probe){ socket, *to, short_lived };
 }
 
-static bool is_random(const struct nat_punch *punch)
+bool nat_punch_is_random(const struct nat_punch *punch)
 {
         return punch->own.class == NAT_RANDOM || punch->remote_class == NAT_RANDOM;
 }
@@ -78,7 +78,7 @@ static void step(struct nat_punch *punch, enum event event, usec_t now_us)
                 break;
         case NAT_PROBING:
                 punch->wake_us = now_us;
-                punch->limit_us = now_us + (is_random(punch) ? NAT_RANDOM_US : NAT_CONSISTENT_US);
+                punch->limit_us = now_us + (nat_punch_is_random(punch) ? NAT_RANDOM_US : NAT_CONSISTENT_US);
                 break;
         case NAT_OVER:
                 punch->probe_count = 0;
@@ -195,7 +195,7 @@ static bool start(struct nat_punch *punch, usec_t now_us)
 
         if (!is_possible(punch))
                 return false;
-        if (!is_random(punch)) {
+        if (!nat_punch_is_random(punch)) {
                 punch->strategy = NAT_STRATEGY_CONSISTENT;
         } else {
                 if (!verified || !nat_gate_enter(punch->gate, punch, now_us))
@@ -287,7 +287,7 @@ static void decide(struct nat_punch *punch, usec_t now_us)
                 fail(punch, NAT_UNDECIDED, now_us);
         } else if (unknown || unproved) {
                 step(punch, DECIDED_NOT, now_us);
-        } else if (is_random(punch)) {
+        } else if (nat_punch_is_random(punch)) {
                 punch->limit_us = now_us + GATED_US;
                 step(punch, DECIDED_BY_CHANCE, now_us);
         } else {
@@ -317,6 +317,7 @@ bool nat_punch_round(struct nat_punch *punch, uint8_t sealed_out[NAT_SEALED_MAX]
                 return false;
         punch->round_wanted = false;
         punch->round++;
+        punch->rounds++;
         *server_out = (struct addr){ .port = 0 };
         if (punch->aborting) {
                 payload = (struct nat_payload){ .error = NAT_ERROR_ABORTED, .round = payload.round };
@@ -403,7 +404,7 @@ static enum nat_error commit(struct nat_punch *punch, usec_t now_us)
 {
         if (punch->state == NAT_PROBING)
                 return NAT_ERROR_NONE;
-        if (is_random(punch) && is_possible(punch) && verified_address(punch) && !nat_gate_enter(punch->gate, punch, now_us))
+        if (nat_punch_is_random(punch) && is_possible(punch) && verified_address(punch) && !nat_gate_enter(punch->gate, punch, now_us))
                 return NAT_ERROR_TRY_LATER;
         return start(punch, now_us) ? NAT_ERROR_NONE : NAT_ERROR_ABORTED;
 }
@@ -417,6 +418,7 @@ size_t nat_punch_asked(struct nat_punch *punch, const uint8_t *sealed, size_t le
 
         if (punch->state == NAT_OVER || !nat_open(punch->secret, sealed, len, &payload))
                 return 0;
+        punch->rounds++;
         if (payload.error != NAT_ERROR_NONE) {
                 answer = (struct nat_payload){ .error = NAT_ERROR_ABORTED, .round = payload.round };
                 fail(punch, NAT_REFUSED, now_us);

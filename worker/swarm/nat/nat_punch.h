@@ -99,6 +99,7 @@ struct nat_punch {
         bool round_wanted, aborting;
         uint64_t round;                 /* initiator: the next one; responder: the last one */
         unsigned asked;
+        unsigned rounds;                /* sent or received, for who wants to know */
         usec_t wake_us, limit_us;
         enum nat_strategy strategy;
         struct addr target;             /* random, birthday */
@@ -150,6 +151,9 @@ static inline enum nat_failure nat_punch_failure(const struct nat_punch *punch)
 {
         return punch->failure;
 }
+
+/* One of the NATs gives each remote another port, as far as is known. */
+bool nat_punch_is_random(const struct nat_punch *punch);
 
 /* Both have said: now. It ends at nat_punch_deadline_last(), if nobody ends it. */
 static inline bool nat_punch_is_probing(const struct nat_punch *punch)

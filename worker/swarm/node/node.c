@@ -399,6 +399,8 @@ bool node_event(struct node *node, struct node_event *out, const struct now *now
                 if (node->fresh)
                         look_at_flying(node);
                 node->fresh = false;
+                if (node_attempt_event(node, out))
+                        return true;
                 if ((first = list_first(&node->parting))) {     /* before anything of a link that follows it */
                         if (node_link_part(list_entry(first, struct node_link, in_links), out))
                                 return true;

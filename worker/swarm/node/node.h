@@ -107,6 +107,58 @@ void node_unsent(struct node *node, const struct datagram *out, int error);
 /* Frees the memory that is kept for what comes next: for a caller who sees that all is quiet. */
 void node_trim(struct node *node);
 
+/* How a peer was reached. */
+enum node_path {
+        NODE_PATH_NONE,         /* not at all */
+        NODE_PATH_DIRECT,       /* one of us at an address where strangers get through, or which it had opened for the other */
+        NODE_PATH_NEAR,         /* on the same machine or network */
+        NODE_PATH_PUNCHED,      /* through both NATs, each of which shows one address to all */
+        NODE_PATH_CHANCE,       /* and one of which shows each remote another port */
+        NODE_PATH_RELAY,        /* over a blind relay */
+        NODE_PATHS
+};
+
+/* How a NAT treats a socket behind it. */
+enum node_nat {
+        NODE_NAT_UNKNOWN,
+        NODE_NAT_OPEN,
+        NODE_NAT_CONSISTENT,    /* one address for all remotes */
+        NODE_NAT_RANDOM,        /* another port for each */
+        NODE_NATS
+};
+
+/* Why a peer was not reached. */
+enum node_failure {
+        NODE_REACHED,                   /* it was */
+        NODE_NOT_FOUND,                 /* no DHT node knows it */
+        NODE_UNANSWERED,                /* some do, and none brought an answer: it is gone, or does not want us */
+        NODE_INCOMPATIBLE,              /* it speaks another version */
+        NODE_PEER_REFUSED,              /* it answered with an error */
+        NODE_UNREACHED,                 /* it answered, and no packet got through where one should */
+        NODE_NEEDS_PUNCH,               /* both are behind NATs, and it does not punch */
+        NODE_PUNCH_UNANSWERED,          /* it wanted to punch, and then said nothing more */
+        NODE_PUNCH_REFUSED,             /* it gave up */
+        NODE_PUNCH_BUSY,                /* it, or we, punched with others all the time */
+        NODE_PUNCH_UNDECIDED,           /* what one of the NATs is like did not show: too few nodes answered */
+        NODE_PUNCH_IMPOSSIBLE,          /* both NATs give each remote another port */
+        NODE_PUNCH_SHUT,                /* both punched, and nothing got through */
+        NODE_PEER_BROKEN,               /* what got through was not the peer's */
+        NODE_NO_MEMORY,
+        NODE_CAME_FIRST,                /* the peer's own attempt is under way, and ours not needed */
+        NODE_CANCELLED,                 /* we left, or had it otherwise meanwhile */
+        NODE_FAILURES
+};
+
+/* What it took to reach a peer, or to find out that it can't be reached. */
+struct node_attempt {
+        enum node_failure failure;
+        bool incoming;                  /* it was the peer's attempt; such ones that fail are not told */
+        enum node_path path;
+        enum node_nat own_nat, peer_nat;        /* as far as the attempt told */
+        unsigned rounds;                /* of hole punching */
+        usec_t took_us;
+};
+
 enum node_event_kind {
         NODE_PEER_UP,           /* one of the other role is authenticated; peer, role (theirs), addr */
         NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role */
@@ -120,6 +172,7 @@ enum node_event_kind {
         NODE_LEFT,
         NODE_SOCKETS_WANTED,    /* count: to get through to a peer from behind a NAT that gives each remote another port */
         NODE_SOCKET_DONE,       /* socket: an added one is not needed any more; close it */
+        NODE_ATTEMPT,           /* peer, attempt; addr where it was reached. It is not authenticated yet: anybody may be listed as a peer */
 };
 
 enum node_reason {
@@ -146,6 +199,7 @@ struct node_event {
         size_t len;
         uint32_t socket;
         size_t count;
+        struct node_attempt attempt;
 };
 
 /* Drained until false. */

@@ -189,6 +189,7 @@ static void greet(struct node_link *link, struct conn *conn, const struct addr *
 
 static void on_connected(struct node_link *link, const struct peer_event *event)
 {
+        node_attempt_dial(link, event);
         link->peer = swarm_connected(link->join->swarm, link->key, &event->remote, false, link->node->now.mono_us);
         swarm_peer_set_relays(link->peer, event->relays, event->relay_count);
         greet(link, event->conn, &event->remote);
@@ -229,6 +230,7 @@ void node_link_accepted(struct node_join *join, const struct peer_event *event)
                 conn_free(event->conn);
                 return;
         }
+        node_attempt_accept(join->node, event);
         greet(link, event->conn, &event->remote);
 }
 
@@ -251,6 +253,8 @@ void node_link_cut(struct node_link *link, enum swarm_end end, bool gently)
         if (link->peer)
                 swarm_over(link->join->swarm, link->peer, end, node->now.mono_us);
         link->peer = NULL;
+        if (link->dial)
+                node_attempt_cancel(link, end == SWARM_AWAITED || end == SWARM_REPLACED ? NODE_CAME_FIRST : NODE_CANCELLED);
         if (link->state == NODE_LINK_DIALLING || !link->tunnel) {
                 node_link_free(link);
                 return;
@@ -543,6 +547,7 @@ void node_link_peer_event(struct node_link *link, const struct peer_event *event
                 on_connected(link, event);
                 break;
         case PEER_DIAL_FAILED:
+                node_attempt_dial(link, event);
                 link->dial = NULL;
                 node_link_cut(link, SWARM_FAILED, false);
                 break;

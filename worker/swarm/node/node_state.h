@@ -76,6 +76,14 @@ struct node_join {
         uint8_t secret_key[PEER_SECRET_KEY_BYTES];
 };
 
+enum { NODE_REPORTS_MAX = 16 };        /* attempts that wait to be told; further ones are not */
+
+struct node_report {
+        uint8_t key[NODE_KEY_BYTES];
+        struct addr addr;
+        struct node_attempt attempt;
+};
+
 enum node_leaving {
         NODE_STAYS,
         NODE_LEAVES,
@@ -106,6 +114,8 @@ struct node {
         size_t home_count;
         uint8_t *advert;
         size_t advert_len;
+        struct node_report reports[NODE_REPORTS_MAX];   /* oldest first */
+        size_t report_count;
         struct iovec iov;               /* of the datagram handed out last */
         uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;
         uint64_t channel_datagrams_dropped;     /* by tunnels that are gone */
@@ -137,6 +147,12 @@ void node_link_due(struct node_link *link);
 void node_link_ping(struct node_link *link);
 void node_link_prove(struct node_link *link);           /* the path to its peer may be gone: it has to show that it is not */
 struct node_link *node_link_find(const struct node *node, enum node_role own_role, const uint8_t key[NODE_KEY_BYTES]);
+
+/* node_attempt.c */
+void node_attempt_dial(struct node_link *link, const struct peer_event *event);         /* it is over */
+void node_attempt_cancel(struct node_link *link, enum node_failure failure);            /* or is not needed any more */
+void node_attempt_accept(struct node *node, const struct peer_event *event);
+bool node_attempt_event(struct node *node, struct node_event *out);
 
 /* node_channel.c */
 bool node_channel_event(struct node_link *link, const struct tunnel_event *event, struct node_event *out);

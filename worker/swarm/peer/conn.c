@@ -459,6 +459,7 @@ void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *
                 peer_dial_tell(conn->dial, out);
                 return;
         }
+        out->attempt = conn->attempt;
         out->listener = conn->listener;
         out->context = conn->listener->context;
         conn->listener = NULL;

@@ -25,6 +25,7 @@
 #include "addr.h"
 #include "conn.h"
 #include "dht.h"
+#include "nat_payload.h"
 #include "random.h"
 #include "udx.h"
 #include "usec.h"
@@ -127,6 +128,9 @@ int peer_dial(struct peer_set *set, const struct peer_dial_spec *spec, struct pe
 /* Stops it: no event of it follows, the handle is gone. */
 void peer_dial_cancel(struct peer_dial *dial, const struct now *now);
 
+/* What it has taken so far. */
+struct peer_attempt peer_dial_attempt(const struct peer_dial *dial, const struct now *now);
+
 enum peer_failure {
         PEER_NOT_FOUND,         /* no DHT node knows it: PEER_NOT_FOUND */
         PEER_UNANSWERED,        /* some do, but no handshake came back: it is dead, or we are not welcome: PEER_CONNECTION_FAILED */
@@ -143,6 +147,25 @@ enum peer_failure {
         PEER_BROKEN,            /* what came through was not the peer's */
         PEER_NO_MEMORY,
         PEER_FAILURES
+};
+
+/* How a peer was reached. */
+enum peer_path {
+        PEER_PATH_NONE,         /* not at all */
+        PEER_PATH_DIRECT,       /* one of us at an address where strangers get through, or which it had opened for the other */
+        PEER_PATH_NEAR,         /* on the same machine or network */
+        PEER_PATH_PUNCHED,      /* through both NATs, each of which shows one address to all */
+        PEER_PATH_CHANCE,       /* and one of which shows each remote another port */
+        PEER_PATH_RELAY,        /* over a blind relay */
+        PEER_PATHS
+};
+
+/* What it took to reach a peer, or to find out that it can't be reached. */
+struct peer_attempt {
+        enum peer_path path;
+        unsigned rounds;                        /* of punching: asked, or that the client asked */
+        enum nat_class own_nat, remote_nat;     /* as far as that told; unknown without */
+        usec_t took_us;                         /* from the dial, or from the client's handshake */
 };
 
 /* --- Being a blind relay for others --- */
@@ -230,6 +253,7 @@ struct peer_event {
         enum peer_reason reason;
         uint8_t remote_key[PEER_KEY_BYTES];     /* connected, failed, accepted, knock */
         struct addr remote;                     /* connected, accepted: where it is; knock: as its relay sees it */
+        struct peer_attempt attempt;            /* connected, failed, accepted */
         struct addr relays[DHT_PEER_RELAYS_MAX];        /* connected: where it says it is reached next time */
         size_t relay_count;
 };

@@ -37,13 +37,16 @@ static void enter_reaching(struct peer_dial *dial, const struct now *now)
 
 static void end_punch(struct peer_dial *dial, struct conn *met)
 {
+        peer_attempt_punch(&dial->attempt, dial->punch);
         peer_punch_free(dial->punch, met);
         dial->punch = NULL;
 }
 
-static void enter_up(struct peer_dial *dial)
+static void enter_up(struct peer_dial *dial, const struct now *now)
 {
         end_punch(dial, dial->conn);
+        peer_attempt_meet(&dial->attempt, dial->conn);
+        dial->attempt.took_us = now->mono_us - dial->begun_us;
         dial->limit_us = dial->way_us = USEC_NEVER;
         dial->source.set->stats.dials_connected++;
 }
@@ -53,6 +56,7 @@ static void enter_over(struct peer_dial *dial, const struct now *now)
         peer_find_stop(dial, now);
         dial->limit_us = dial->way_us = USEC_NEVER;
         end_punch(dial, NULL);
+        dial->attempt = peer_dial_attempt(dial, now);
         conn_free(dial->conn);
         dial->conn = NULL;
         dial->source.set->stats.dials_failed[dial->failure]++;
@@ -71,7 +75,7 @@ static void step(struct peer_dial *dial, enum dial_event event, const struct now
                 enter_reaching(dial, now);
                 break;
         case PEER_DIAL_UP:
-                enter_up(dial);
+                enter_up(dial, now);
                 break;
         case PEER_DIAL_OVER:
                 enter_over(dial, now);
@@ -277,6 +281,7 @@ static void start(struct peer_dial *dial, const struct peer_dial_spec *spec, con
 {
         peer_find_start(dial, spec, now);
         dial->state = PEER_DIAL_FINDING;
+        dial->begun_us = now->mono_us;
         dial->limit_us = now->mono_us + FIND_US;
         dial->way_us = USEC_NEVER;
         find(dial, now);
@@ -333,6 +338,7 @@ void peer_dial_tell(struct peer_dial *dial, struct peer_event *out)
 {
         out->context = dial->context;
         out->failure = dial->failure;
+        out->attempt = dial->attempt;
         memcpy(out->remote_key, dial->remote_key, sizeof(out->remote_key));
         memcpy(out->relays, dial->next_relays, sizeof(out->relays));
         out->relay_count = dial->next_relay_count;

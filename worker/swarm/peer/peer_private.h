@@ -82,6 +82,7 @@ struct conn {
         bool partial;                   /* the frame at the head is not whole, when last looked at */
         struct conn_wait wait;
         usec_t begun_us;                /* incoming: when its handshake was answered */
+        struct peer_attempt attempt;    /* incoming: what it took */
         usec_t written_us, opened_us;
         uint64_t bytes_in, bytes_out, messages_in, messages_out;
 };
@@ -176,6 +177,8 @@ struct peer_dial {
         bool has_relay_through;         /* the client's offer */
         uint8_t relay_key[PEER_KEY_BYTES], relay_token[RELAY_TOKEN_BYTES];
         struct peer_punch *punch;       /* NULL: none is needed, or it is over */
+        struct peer_attempt attempt;    /* so far */
+        usec_t begun_us;
         usec_t way_us;                  /* the next way is due; USEC_NEVER: this one stays */
         usec_t limit_us;
         struct addr next_relays[DHT_PEER_RELAYS_MAX];
@@ -312,6 +315,10 @@ void peer_dial_dht_event(struct peer_dial *dial, const struct dht_event *event, 
 void peer_dial_advance(struct peer_dial *dial, const struct now *now);
 void peer_dial_tell(struct peer_dial *dial, struct peer_event *out);
 void peer_dial_free(struct peer_dial *dial);
+
+/* peer_attempt.c */
+void peer_attempt_punch(struct peer_attempt *attempt, const struct peer_punch *punch);
+void peer_attempt_meet(struct peer_attempt *attempt, const struct conn *conn);
 
 /* peer_find.c */
 void peer_find_start(struct peer_dial *dial, const struct peer_dial_spec *spec, const struct now *now);

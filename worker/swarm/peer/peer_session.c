@@ -441,6 +441,11 @@ void peer_session_relayed(struct peer_session *session, const struct peer_way *w
 
 void peer_session_opened(struct peer_session *session, const struct now *now)
 {
+        struct peer_attempt *attempt = &session->conn->attempt;
+
+        peer_attempt_punch(attempt, session->punch);
+        peer_attempt_meet(attempt, session->conn);
+        attempt->took_us = now->mono_us - session->conn->begun_us;
         peer_punch_free(session->punch, session->conn);
         session->punch = NULL;
         session->conn->listener = session->listener;

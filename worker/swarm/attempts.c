@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "attempts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TOLD_MAX = 30 };                 /* failures a minute */
+
+const char *attempts_failure(enum node_failure failure)
+{
+        static const char *const names[NODE_FAILURES] = {
+                [NODE_REACHED] = "reached",
+                [NODE_NOT_FOUND] = "no node of the DHT knows it",
+                [NODE_UNANSWERED] = "it did not answer the handshake",
+                [NODE_INCOMPATIBLE] = "it speaks another version of the protocol",
+                [NODE_PEER_REFUSED] = "it answered with an error",
+                [NODE_UNREACHED] = "it answered, but no packet got through",
+                [NODE_NEEDS_PUNCH] = "both sides are behind NATs, and it does not punch holes",
+                [NODE_PUNCH_UNANSWERED] = "hole punching: it stopped answering",
+                [NODE_PUNCH_REFUSED] = "hole punching: it gave up",
+                [NODE_PUNCH_BUSY] = "hole punching: others had to be waited for too long",
+                [NODE_PUNCH_UNDECIDED] = "hole punching: too few DHT nodes answered to tell what one of the NATs is like",
+                [NODE_PUNCH_IMPOSSIBLE] = "hole punching: impossible, as both NATs give each remote another port",
+                [NODE_PUNCH_SHUT] = "hole punching: no packet got through",
+                [NODE_PEER_BROKEN] = "what got through was not from it",
+                [NODE_NO_MEMORY] = "out of memory",
+                [NODE_CAME_FIRST] = "it came first",
+                [NODE_CANCELLED] = "not needed any more",
+        };
+
+        return names[failure];
+}
+
+const char *attempts_path(enum node_path path)
+{
+        static const char *const names[NODE_PATHS] = {
+                [NODE_PATH_NONE] = "none",
+                [NODE_PATH_DIRECT] = "direct",
+                [NODE_PATH_NEAR] = "near",
+                [NODE_PATH_PUNCHED] = "punched",
+                [NODE_PATH_CHANCE] = "chance",
+                [NODE_PATH_RELAY] = "relay",
+        };
+
+        return names[path];
+}
+
+static const char *nat_text(enum node_nat nat)
+{
+        static const char *const names[NODE_NATS] = {
+                [NODE_NAT_UNKNOWN] = "unknown",
+                [NODE_NAT_OPEN] = "open",
+                [NODE_NAT_CONSISTENT] = "consistent",
+                [NODE_NAT_RANDOM] = "random",
+        };
+
+        return names[nat];
+}
+
+static size_t find(const struct attempts *attempts, const uint8_t peer[NODE_KEY_BYTES])
+{
+        size_t i = 0;
+
+        while (i < attempts->failed_count && memcmp(attempts->failed[i].peer, peer, NODE_KEY_BYTES) != 0)
+                i++;
+        return i;
+}
+
+static void forget(struct attempts *attempts, const uint8_t peer[NODE_KEY_BYTES])
+{
+        size_t i = find(attempts, peer);
+
+        if (i < attempts->failed_count)
+                attempts->failed[i].failure = NODE_REACHED;
+}
+
+/* A peer fails as it did before. */
+static bool is_old(struct attempts *attempts, const uint8_t peer[NODE_KEY_BYTES], enum node_failure failure)
+{
+        size_t i = find(attempts, peer);
+
+        if (i < attempts->failed_count && attempts->failed[i].failure == failure)
+                return true;
+        if (i == ATTEMPTS_FAILED_MAX) {
+                i = attempts->next;
+                attempts->next = (attempts->next + 1) % ATTEMPTS_FAILED_MAX;
+        } else if (i == attempts->failed_count) {
+                attempts->failed_count++;
+        }
+        memcpy(attempts->failed[i].peer, peer, NODE_KEY_BYTES);
+        attempts->failed[i].failure = failure;
+        return false;
+}
+
+static int level_of(struct attempts *attempts, const struct node_event *event, usec_t now_us)
+{
+        enum node_failure failure = event->attempt.failure;
+
+        if (failure == NODE_REACHED) {
+                forget(attempts, event->peer);
+                return LOG_INFO;
+        }
+        if (failure == NODE_CAME_FIRST || failure == NODE_CANCELLED || is_old(attempts, event->peer, failure))
+                return LOG_DEBUG;
+        if (!attempts->told || now_us - attempts->since_us >= MINUTES(1)) {
+                attempts->since_us = now_us;
+                attempts->told = 0;
+        }
+        return attempts->told++ < TOLD_MAX ? LOG_INFO : LOG_DEBUG;
+}
+
+void attempts_tell(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
+{
+        const struct node_attempt *attempt = &event->attempt;
+        bool reached = attempt->failure == NODE_REACHED;
+        int level = level_of(attempts, event, now_us);
+        char peer[2 * NODE_KEY_BYTES + 1], remote[ADDR_TEXT_MAX] = "", fields[9][128];
+        const char *list[ARRAY_LEN(fields) + 1] = { NULL };
+
+        if (level > worker->log_level)
+                return;
+        for (size_t i = 0; i < NODE_KEY_BYTES; i++)
+                snprintf(peer + 2 * i, 3, "%02x", event->peer[i]);
+        if (event->addr.port)
+                addr_text(&event->addr, remote);
+        snprintf(fields[0], sizeof(fields[0]), "PEER=%s", peer);
+        snprintf(fields[1], sizeof(fields[1]), "REMOTE=%s", remote);
+        snprintf(fields[2], sizeof(fields[2]), "DIRECTION=%s", attempt->incoming ? "in" : "out");
+        snprintf(fields[3], sizeof(fields[3]), "PATH_KIND=%s", attempts_path(attempt->path));
+        snprintf(fields[4], sizeof(fields[4]), "OWN_NAT=%s", nat_text(attempt->own_nat));
+        snprintf(fields[5], sizeof(fields[5]), "PEER_NAT=%s", nat_text(attempt->peer_nat));
+        snprintf(fields[6], sizeof(fields[6]), "ROUNDS=%u", attempt->rounds);
+        snprintf(fields[7], sizeof(fields[7]), "DURATION_US=%" PRIu64, attempt->took_us);
+        snprintf(fields[8], sizeof(fields[8]), "REASON=%s", attempts_failure(attempt->failure));
+        for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+                list[i] = fields[i];
+        if (reached)
+                worker_log(worker, level, list, "peer %.8s: %s %s in %" PRIu64 " ms, path %s, NATs %s here and %s there, %u rounds", peer,
+                           attempt->incoming ? "came from" : "reached at", remote, attempt->took_us / 1000, attempts_path(attempt->path),
+                           nat_text(attempt->own_nat), nat_text(attempt->peer_nat), attempt->rounds);
+        else
+                worker_log(worker, level, list, "peer %.8s: not reached after %" PRIu64 " ms, NATs %s here and %s there, %u rounds: %s", peer,
+                           attempt->took_us / 1000, nat_text(attempt->own_nat), nat_text(attempt->peer_nat), attempt->rounds,
+                           attempts_failure(attempt->failure));
+}

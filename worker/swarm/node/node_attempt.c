@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What became of attempts to reach peers, until it is told. */
+#include <string.h>
+
+#include "node_state.h"
+
+_Static_assert((int)NODE_PATH_RELAY == (int)PEER_PATH_RELAY && (int)NODE_PATHS == (int)PEER_PATHS, "node.h says what peer.h says");
+_Static_assert((int)NODE_NAT_RANDOM == (int)NAT_RANDOM, "and nat_payload.h");
+_Static_assert((int)NODE_NO_MEMORY == (int)PEER_NO_MEMORY + 1 && (int)NODE_CAME_FIRST == (int)PEER_FAILURES + 1, "failures too");
+
+static void report(struct node *node, const uint8_t key[NODE_KEY_BYTES], const struct addr *addr, enum node_failure failure,
+                   const struct peer_attempt *attempt, bool incoming)
+{
+        struct node_report *report = &node->reports[node->report_count];
+
+        if (node->report_count == NODE_REPORTS_MAX)
+                return;
+        node->report_count++;
+        *report = (struct node_report){
+                .addr = *addr,
+                .attempt = {
+                        .failure = failure,
+                        .incoming = incoming,
+                        .path = (enum node_path)attempt->path,
+                        .own_nat = (enum node_nat)attempt->own_nat,
+                        .peer_nat = (enum node_nat)attempt->remote_nat,
+                        .rounds = attempt->rounds,
+                        .took_us = attempt->took_us,
+                },
+        };
+        memcpy(report->key, key, sizeof(report->key));
+}
+
+void node_attempt_dial(struct node_link *link, const struct peer_event *event)
+{
+        enum node_failure failure = event->kind == PEER_CONNECTED ? NODE_REACHED : (enum node_failure)(event->failure + 1);
+
+        report(link->node, link->key, &event->remote, failure, &event->attempt, false);
+}
+
+void node_attempt_cancel(struct node_link *link, enum node_failure failure)
+{
+        static const struct addr nowhere = { .port = 0 };
+        struct peer_attempt attempt = peer_dial_attempt(link->dial, &link->node->now);
+
+        report(link->node, link->key, &nowhere, failure, &attempt, false);
+}
+
+void node_attempt_accept(struct node *node, const struct peer_event *event)
+{
+        report(node, event->remote_key, &event->remote, NODE_REACHED, &event->attempt, true);
+}
+
+bool node_attempt_event(struct node *node, struct node_event *out)
+{
+        const struct node_report *report = &node->reports[0];
+
+        if (!node->report_count)
+                return false;
+        *out = (struct node_event){ .kind = NODE_ATTEMPT, .addr = report->addr, .attempt = report->attempt };
+        memcpy(out->peer, report->key, sizeof(out->peer));
+        node->report_count--;
+        memmove(&node->reports[0], &node->reports[1], node->report_count * sizeof(node->reports[0]));
+        return true;
+}
