@@ -1,9 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs libFuzzer targets one after another, each for so many seconds from its corpus, and prints what they reached as rows of a table:
-inputs tried, branches seen ("cov"), and after how many inputs and seconds the last new one was, which is what saturation shows in.
-Usage: campaign.py BUILD SECONDS [--keep] [TARGET...]. Inputs that fail are left in BUILD/failed. --keep: corpus/NAME/found.hex becomes
-a smallest set of inputs that, with the seeds beside it, reaches what was reached."""
+"""libFuzzer campaigns that go on where the last one stopped. What they found so far lies in BUILD/campaign.
+
+  campaign.py search BUILD SECONDS [TARGET...]   each target so many seconds; what was reached, as rows of a table: inputs tried, edges
+                                                 seen, after how many inputs and seconds the last new edge was. A program that was
+                                                 built anew starts to count anew. Inputs that fail are left in BUILD/failed.
+  campaign.py table BUILD [TARGET...]            the rows alone
+  campaign.py keep BUILD [TARGET...]             corpus/TARGET/found.hex becomes a smallest set of inputs that, with the seeds beside it,
+                                                 reaches the same edges
+  campaign.py lines BUILD [TARGET...]            the lines of the decoders that no target's corpus reaches and README.md does not excuse;
+                                                 BUILD counts lines: README.md says how it is made"""
+import hashlib
+import json
 import os
 import pathlib
 import re
@@ -13,60 +21,137 @@ import tempfile
 import time
 
 FUZZ = pathlib.Path(__file__).resolve().parent
+TOP = FUZZ.parents[1]
 LINE = re.compile(r'^#(\d+)\s+(INITED|NEW|REDUCE|RELOAD|pulse|DONE)\s+cov: (\d+) ft: (\d+)')
-ROW = '| {:14} | {:>10} | {:>6} | {:>6} | {:>10} | {:>6} |'
+ROW = '| {:15} | {:>11} | {:>6} | {:>11} | {:>11} |'
+DECODES = re.compile(r'^\| `(\w+)` \|(.*)\|.*\|$', re.M)
+EXCUSED = re.compile(r'^\| `([\w/.*]+)` \| ``? ?(.*?) ?``? \| ([^|]+) \|$', re.M)
+FILE = re.compile(r'`([\w/]+\.c)`')
 
 
-def run(program, seconds, folder, corpus, failed):
-    """(inputs, branches, features, input and second of the last new branch, good)"""
-    limits = [f'-max_total_time={seconds}', '-max_len=4096', '-timeout=30', '-rss_limit_mb=2048', '-close_fd_mask=3']
-    process = subprocess.Popen([program, *limits, f'-artifact_prefix={failed}/{program.name}-', folder, corpus],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
-    began, inputs, branches, features, last = time.monotonic(), 0, 0, 0, (0, 0)
-    for line in process.stderr:
-        found = LINE.match(line)
-        if not found:
-            continue
-        inputs, features = int(found[1]), int(found[4])
-        if int(found[3]) > branches:
-            branches = int(found[3])
-            last = (inputs, int(time.monotonic() - began)) if found[2] != 'INITED' else (0, 0)
-    return inputs, branches, features, last, process.wait() == 0
+class Campaign:
+    """What is known of one target."""
 
+    def __init__(self, build, target):
+        self.program = build / 'tests/fuzz' / f'fuzz-{target}'
+        self.target, self.corpus = target, FUZZ / 'corpus' / target
+        self.folder = build / 'campaign' / target
+        self.failed = build / 'failed'
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.failed.mkdir(exist_ok=True)
+        self.notes = build / 'campaign' / f'{target}.json'
+        built = hashlib.sha256(self.program.read_bytes()).hexdigest()
+        self.seen = {'built': built, 'inputs': 0, 'edges': 0, 'new_inputs': 0, 'seconds': 0, 'new_seconds': 0}
+        if self.notes.exists() and json.loads(self.notes.read_text())['built'] == built:
+            self.seen = json.loads(self.notes.read_text())
 
-def unpack(corpus, folder):
-    """What earlier campaigns found: corpus/NAME/found.hex, an input a line."""
-    found = corpus / 'found.hex'
-    for number, line in enumerate(found.read_text().split() if found.exists() else []):
-        (pathlib.Path(folder) / f'found{number}').write_bytes(bytes.fromhex(line))
+    def unpack(self):
+        """What earlier campaigns found: corpus/NAME/found.hex, an input a line."""
+        found = self.corpus / 'found.hex'
+        for line in found.read_text().split() if found.exists() else []:
+            one = bytes.fromhex(line)
+            (self.folder / hashlib.sha1(one).hexdigest()).write_bytes(one)
 
+    def search(self, seconds):
+        self.unpack()
+        schedule = self.seen['seconds'] // max(seconds, 1) % 2          # in turn: what is rare first, and without that book-keeping
+        limits = [f'-max_total_time={seconds}', f'-entropic={schedule}', '-max_len=4096', '-timeout=30', '-rss_limit_mb=2048',
+                  '-close_fd_mask=3']
+        process = subprocess.Popen([self.program, *limits, f'-artifact_prefix={self.failed}/{self.target}-', self.folder, self.corpus],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
+        began, seen, inputs = time.monotonic(), self.seen, 0
+        before, had = (seen['inputs'], seen['seconds']), seen['inputs'] > 0
+        for line in process.stderr:
+            found = LINE.match(line)
+            if not found:
+                continue
+            inputs, edges = int(found[1]), int(found[3])
+            if edges > seen['edges']:
+                if had or found[2] != 'INITED':
+                    seen['new_inputs'], seen['new_seconds'] = before[0] + inputs, round(before[1] + time.monotonic() - began)
+                seen['edges'] = edges
+        good = process.wait() == 0
+        seen['inputs'], seen['seconds'] = before[0] + inputs, round(before[1] + time.monotonic() - began)
+        self.notes.write_text(json.dumps(seen))
+        return good
 
-def keep(program, folder, corpus):
-    with tempfile.TemporaryDirectory() as smallest:
-        subprocess.run([program, '-set_cover_merge=1', '-use_counters=0', '-close_fd_mask=3', smallest, corpus, folder], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        there = {path.read_bytes() for path in corpus.iterdir()}
-        found = {path.read_bytes() for path in pathlib.Path(smallest).iterdir()} - there
+    def row(self):
+        seen = self.seen
+        return ROW.format(f'`{self.target}`', f"{seen['inputs']:,}", seen['edges'], f"{seen['new_inputs']:,}",
+                          f"{seen['new_seconds']}/{seen['seconds']}")
+
+    def keep(self):
+        with tempfile.TemporaryDirectory() as smallest:
+            subprocess.run([self.program, '-set_cover_merge=1', '-use_counters=0', '-close_fd_mask=3', smallest, self.corpus, self.folder],
+                           check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            there = {path.read_bytes() for path in self.corpus.iterdir()}
+            found = {path.read_bytes() for path in pathlib.Path(smallest).iterdir()} - there - {b''}
         if found:
-            (corpus / 'found.hex').write_text(''.join(f'{one.hex()}\n' for one in sorted(found, key=lambda one: (len(one), one)) if one))
+            text = ''.join(f'{one.hex()}\n' for one in sorted(found, key=lambda one: (len(one), one)))
+            (self.corpus / 'found.hex').write_text(text)
+
+    def counts(self, files):
+        """{(file, line number): how often the corpus gets there}"""
+        with tempfile.TemporaryDirectory() as place:
+            inputs, raw, profile = (pathlib.Path(place) / name for name in ('inputs', 'raw', 'profile'))
+            inputs.mkdir()
+            self.folder = inputs
+            self.unpack()
+            subprocess.run([self.program, '-runs=0', '-close_fd_mask=3', inputs, self.corpus], check=True, stderr=subprocess.DEVNULL,
+                           env={**os.environ, 'LLVM_PROFILE_FILE': str(raw)})
+            subprocess.run(['llvm-profdata', 'merge', '-sparse', raw, '-o', profile], check=True)
+            told = subprocess.run(['llvm-cov', 'export', '-format=lcov', f'-instr-profile={profile}', self.program], check=True,
+                                  stdout=subprocess.PIPE, text=True).stdout
+        for record in told.split('end_of_record'):
+            name = re.search(r'^SF:(.*)$', record, re.M)
+            path = pathlib.Path(name[1]).resolve() if name else None
+            file = path.relative_to(TOP).as_posix() if path and path.is_relative_to(TOP) else None
+            if file in files:
+                for number, count in re.findall(r'^DA:(\d+),(\d+)$', record, re.M):
+                    yield (file, int(number)), int(count)
+
+
+def lines(campaigns):
+    """Prints what no corpus reaches; returns whether every such line has its reason, and every reason its line."""
+    readme = (FUZZ / 'README.md').read_text()
+    table = readme.split('## What decodes what')[1].split('\n## ')[0]
+    decodes = {target: FILE.findall(files) for target, files in DECODES.findall(table)}
+    files = {file for campaign in campaigns for file in decodes[campaign.target]}
+    counts, good = {}, True
+    for campaign in campaigns:
+        for line, count in campaign.counts(files):
+            counts[line] = counts.get(line, 0) + count
+    excused, used = {(file, text) for file, text, _ in EXCUSED.findall(readme)}, set()
+    for file in sorted(files):
+        code = (TOP / file).read_text().split('\n')
+        all_lines = sorted((number, count) for (name, number), count in counts.items() if name == file)
+        missed = [(number, code[number - 1].strip()) for number, count in all_lines if count == 0]
+        unexcused = [(number, text) for number, text in missed if not {(file, text), ('*', text)} & excused and text.strip('{};')]
+        used |= {pair for _, text in missed for pair in ((file, text), ('*', text))}
+        print(f'# {file}: {len(all_lines)} lines, {len(missed)} missed, {len(unexcused)} of them without a reason', flush=True)
+        for number, text in unexcused:
+            good = False
+            print(f'{file}:{number}: {text}', flush=True)
+    for file, text in sorted(excused - used):
+        if file in files:
+            good = False
+            print(f'README.md: is reached, or not there: {file}: {text}')
+    return good
 
 
 def main():
-    arguments = [argument for argument in sys.argv[1:] if argument != '--keep']
-    build, seconds = pathlib.Path(arguments[0]), int(arguments[1])
-    targets = arguments[2:] or sorted(path.name for path in (FUZZ / 'corpus').iterdir())
-    failed = build / 'failed'
-    failed.mkdir(exist_ok=True)
-    print(ROW.format('target', 'inputs', 'cov', 'ft', 'last new', 'at s'), flush=True)
+    what, build, rest = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3:]
+    seconds = int(rest.pop(0)) if what == 'search' else 0
+    campaigns = [Campaign(build, target) for target in rest or sorted(path.name for path in (FUZZ / 'corpus').iterdir())]
     good = True
-    for target in targets:
-        program = build / 'tests/fuzz' / f'fuzz-{target}'
-        with tempfile.TemporaryDirectory() as folder:
-            unpack(FUZZ / 'corpus' / target, folder)
-            inputs, branches, features, last, fine = run(program, seconds, folder, FUZZ / 'corpus' / target, failed)
-            if fine and '--keep' in sys.argv:
-                keep(program, folder, FUZZ / 'corpus' / target)
-        print(ROW.format(target, f'{inputs:,}', branches, features, f'{last[0]:,}', last[1]), '' if fine else 'FAILED', flush=True)
+    if what == 'lines':
+        return 0 if lines(campaigns) else 1
+    print(ROW.format('target', 'inputs', 'edges', 'last new', 'at s of'), flush=True)
+    for campaign in campaigns:
+        fine = campaign.search(seconds) if seconds else True
+        if what == 'keep':
+            campaign.keep()
+        print(campaign.row(), '' if fine else 'FAILED', flush=True)
         good = good and fine
     return 0 if good else 1
 

@@ -11,6 +11,7 @@
 #include "dht.h"
 #include "dht_mutable.h"
 #include "dht_record.h"
+#include "steps.h"
 
 enum { SERVER, CLIENT, HANDLES = 4, ASKED = 16, DRAIN_MAX = 100000 };
 
@@ -348,7 +349,7 @@ static void step(struct bench *b, struct reader *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-        struct reader r = reader_over(bytes, len);
+        struct reader r = steps_begin(bytes, len);
         uint8_t flags = read_u8(&r);
         struct bench *b = calloc(1, sizeof(*b));
         struct dht_config config = { .server_socket = SERVER, .client_socket = CLIENT, .server_port = 5000, .persistent = flags & 1,
@@ -361,7 +362,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         config.random = (struct random){ fill, &b->random };
         if (dht_new(&b->dht, &config, &b->now) < 0 || dht_set_bootstrap(b->dht, bootstrap, flags & 2 ? 2 : 0, &b->now) < 0)
                 abort();
-        while (reader_left(&r) && !r.failed)
+        while (steps_next(&r))
                 step(b, &r);
         settle(b);
         dht_stats(b->dht, &stats);

@@ -13,6 +13,8 @@
 #include "forward_process.h"
 #include "inside.h"
 #include "ipc_table.h"
+#include "message.h"
+#include "steps.h"
 
 enum { OPERATIONS_MAX = 64, CLIENTS_MAX = 16 };
 
@@ -148,7 +150,7 @@ static void say(struct scene *scene, enum ipc_role as)
                 uint8_t bytes[IPC_PAYLOAD_MAX];
                 struct ipc_forward_service service;
         } payload = { 0 };
-        uint32_t type = read_u8(&scene->input) % (IPC_TYPES + 1);
+        uint32_t type = message_type(&scene->input);
         const struct ipc_row *row = ipc_row(type);
         size_t size = row ? row->payload_bytes : 8, given = read_u8(&scene->input);
         unsigned fd_count = row ? row->fds_min : read_u8(&scene->input) % 2;
@@ -244,7 +246,7 @@ static void run(struct scene *scene)
         worker_now(&scene->now);
         inside_begin(&scene->inside, &scene->forward.worker, IPC_FORWARD, gates ? IPC_DUTY_GATES : IPC_DUTY_SERVICES);
         must(forward_init(&scene->forward, &random) == 0);
-        for (unsigned i = 0; i < OPERATIONS_MAX && reader_left(&scene->input) && scene->forward.worker.supervisor.ipc.fd >= 0 &&
+        for (unsigned i = 0; i < OPERATIONS_MAX && steps_next(&scene->input) && scene->forward.worker.supervisor.ipc.fd >= 0 &&
                              !scene->forward.leaving; i++)
                 operate(scene);
         worker_part(&scene->forward.worker);
@@ -268,7 +270,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         first_free = dup(STDIN_FILENO);
         close(first_free);
         memset(&scene, 0, sizeof(scene));
-        scene.input = reader_over(data, len);
+        scene.input = steps_begin(data, len);
         run(&scene);
         empty_backlog();
         now_free = dup(STDIN_FILENO);

@@ -15,6 +15,8 @@
 #include "introduce.h"
 #include "ipc_fd.h"
 #include "ipc_table.h"
+#include "message.h"
+#include "steps.h"
 
 enum { OPERATIONS_MAX = 64, WORKERS = 5, NAMES = 3 };
 
@@ -177,10 +179,12 @@ static void end(struct scene *scene)
 /* A message of any type, with the payload's size or another, and as many descriptors as it should have, or one more. */
 static void say(struct scene *scene, unsigned i)
 {
-        uint8_t payload[IPC_PAYLOAD_MAX] = { 0 }, type = read_u8(&scene->input) % (IPC_TYPES + 1), how = read_u8(&scene->input);
+        uint8_t payload[IPC_PAYLOAD_MAX] = { 0 };
+        uint32_t type = message_type(&scene->input);
+        uint8_t how = read_u8(&scene->input);
         const struct ipc_row *row = ipc_row(type);
         size_t len = row ? row->payload_bytes : 8, given = read_u8(&scene->input);
-        struct iovec parts[] = { { &(uint32_t){ type }, 4 }, { payload, len } };
+        struct iovec parts[] = { { &type, sizeof(type) }, { payload, len } };
         struct msghdr packet = { .msg_iov = parts, .msg_iovlen = 2 };
 
         given = MIN(MIN(given, len), reader_left(&scene->input));
@@ -226,8 +230,10 @@ static void write_words(struct scene *scene, unsigned i)
 
         memset(text, 'x', sizeof(text));
         read_copy(&scene->input, text, given);
-        if (scene->words[i] >= 0)
-                (void)!write(scene->words[i], text, len & 1 ? sizeof(text) : given);
+        if (scene->words[i] < 0)
+                return;
+        (void)!write(scene->words[i], text, len & 1 ? sizeof(text) : given);
+        ev_invoke(scene->supervisor.loop, &scene->workers[i].words.readable, EV_READ);
 }
 
 static void fire(struct scene *scene, ev_timer *timer)
@@ -271,7 +277,6 @@ static void listen_to(struct scene *scene, unsigned i)
 
         if (child->link.fd < 0)
                 return;
-        ev_invoke(scene->supervisor.loop, &child->words.readable, EV_READ);
         while ((r = ipc_link_receive(&child->link, &message)) > 0) {
                 child_hear(child, &message);
                 ipc_received_fini(&message);
@@ -321,7 +326,8 @@ static void operate(struct scene *scene)
                 say(scene, i);
         }
         listen_to(scene, i);
-        listen_to(scene, WORKERS - 1);
+        if (operation % 8 == 4 && i != WORKERS - 1)     /* it was the resolver that said something */
+                listen_to(scene, WORKERS - 1);
         check_bounds(scene);
 }
 
@@ -335,9 +341,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         close(first_free);
         scene = calloc(1, sizeof(*scene));
         must(scene != NULL);
-        scene->input = reader_over(data, len);
+        scene->input = steps_begin(data, len);
         begin(scene, read_u8(&scene->input));
-        for (unsigned i = 0; i < OPERATIONS_MAX && reader_left(&scene->input); i++)
+        for (unsigned i = 0; i < OPERATIONS_MAX && steps_next(&scene->input); i++)
                 operate(scene);
         end(scene);
         free(scene);

@@ -16,6 +16,7 @@
 #include "ipc_link.h"
 #include "ipc_session.h"
 #include "ipc_table.h"
+#include "steps.h"
 
 enum { OPERATIONS_MAX = 64, SENT_FDS_MAX = IPC_FDS_MAX + 2 };
 
@@ -154,11 +155,11 @@ static void try_session(uint8_t argument, struct reader *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-        struct reader r = reader_over(data, len);
+        struct reader r = steps_begin(data, len);
         int first_free = dup(STDERR_FILENO), now_free;
 
         close(first_free);
-        for (unsigned i = 0; i < OPERATIONS_MAX && reader_left(&r); i++) {
+        for (unsigned i = 0; i < OPERATIONS_MAX && steps_next(&r); i++) {
                 uint8_t operation = read_u8(&r), argument = read_u8(&r);
 
                 if (operation % 3 == 0)

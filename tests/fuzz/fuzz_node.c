@@ -6,6 +6,7 @@
 
 #include "bytes.h"
 #include "node.h"
+#include "steps.h"
 
 enum {
         DATAGRAM_MAX = 1472,
@@ -144,11 +145,11 @@ static void begin(struct world *w)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         static struct world w;
-        struct reader r = reader_over(data, len);
+        struct reader r = steps_begin(data, len);
 
         w = (struct world){ .now = { SECONDS(1), SECONDS(1), SECONDS(1700000000) }, .dice = 1 };
         begin(&w);
-        for (unsigned step = 0; step < STEPS_MAX && reader_left(&r); step++) {
+        for (unsigned step = 0; step < STEPS_MAX && steps_next(&r); step++) {
                 switch (read_u8(&r) % 4) {
                 case 0:
                         pass_time(&w, MSEC(read_u16le(&r) / 8));

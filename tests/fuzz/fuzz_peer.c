@@ -27,18 +27,12 @@ struct input {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static struct peer_sim *sim;
-
-static void forget_all(void)
-{
-        peer_sim_free(sim);
-}
+static struct peer_sim *sim;           /* another for each input: the same one gives the same run */
 
 static void begin(void)
 {
         sim = peer_sim_pair(1, &(struct net_link){ .delay_us = 100 });
         sim->node[1].entry.relay_count = 1;
-        atexit(forget_all);
 }
 
 /* Sends the stream's part of the input, as far as it has keys. */
@@ -140,8 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         struct input input = { .stranger = &stranger };
         struct reader r = reader_over(data, len);
 
-        if (!sim)
-                begin();
+        begin();
         stranger_init(&stranger, sim, 1);
         input.flags = read_u8(&r);
         input.payload_len = read_u8(&r);
@@ -150,6 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         input.payload = read_bytes(&r, input.payload_len);
         if (r.failed) {
                 stranger_fini(&stranger);
+                peer_sim_free(sim);
                 return 0;
         }
         input.stream = r.at;
@@ -161,5 +155,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         clear(&sim->node[0], &input);
         clear(&sim->node[1], &input);
         stranger_fini(&stranger);
+        peer_sim_free(sim);
         return 0;
 }

@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "relay_client.h"
 #include "relay_pairing.h"
+#include "steps.h"
 
 enum {
         SPEAKERS = 4,
@@ -99,14 +100,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         static const uint8_t key[RELAY_KEY_BYTES], token[RELAY_TOKEN_BYTES];
         struct stage stage = { .pairing = relay_pairing_new(&limits, &random) };
         static const struct addr host = { .ip = { 10, 0, 0, 1 } };
-        struct reader r = reader_over(bytes, len);
+        struct reader r = steps_begin(bytes, len);
         usec_t now_us = 0;
 
         rewrite(bytes, len);
         assert(stage.pairing);
         relay_client_init(&stage.client, true, token, 1, 0);
         relay_client_connected(&stage.client, key);
-        while (reader_left(&r) >= 2) {
+        while (reader_left(&r) >= 2 && steps_next(&r)) {
                 uint8_t who = read_u8(&r) % (SPEAKERS + 2);
                 size_t said = read_u8(&r), size = MIN(said, reader_left(&r));
                 const uint8_t *message = read_bytes(&r, size);

@@ -9,7 +9,9 @@
 #include "inside.h"
 #include "ipc_blob.h"
 #include "ipc_table.h"
+#include "message.h"
 #include "router_process.h"
+#include "steps.h"
 
 enum { OPERATIONS_MAX = 64, HEARD_MAX = 256 };
 
@@ -95,7 +97,7 @@ static void advertise(struct scene *scene)
 static void say(struct scene *scene, enum ipc_role as)
 {
         uint8_t payload[IPC_PAYLOAD_MAX] = { 0 };
-        uint32_t type = read_u8(&scene->input) % (IPC_TYPES + 1);
+        uint32_t type = message_type(&scene->input);
         const struct ipc_row *row = ipc_row(type);
         size_t size = row ? row->payload_bytes : 8;
         int fd = row && row->fds_min ? dup(STDIN_FILENO) : -1;
@@ -152,7 +154,7 @@ static void run(struct scene *scene)
         scene->now_us = now.mono_us;
         inside_begin(&scene->inside, &scene->router.worker, IPC_ROUTER, IPC_DUTY_NONE);
         router_init(&scene->router, key);
-        for (unsigned i = 0; i < OPERATIONS_MAX && reader_left(&scene->input) && scene->router.worker.supervisor.ipc.fd >= 0; i++)
+        for (unsigned i = 0; i < OPERATIONS_MAX && steps_next(&scene->input) && scene->router.worker.supervisor.ipc.fd >= 0; i++)
                 operate(scene);
         worker_part(&scene->router.worker);
         router_fini(&scene->router);
@@ -169,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         close(first_free);
         scene = calloc(1, sizeof(*scene));
         must(scene != NULL);
-        scene->input = reader_over(data, len);
+        scene->input = steps_begin(data, len);
         run(scene);
         free(scene);
         now_free = dup(STDIN_FILENO);

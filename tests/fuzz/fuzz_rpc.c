@@ -7,6 +7,7 @@
 #include "bytes.h"
 #include "cleanup.h"
 #include "rpc.h"
+#include "steps.h"
 
 enum { SERVER = 1, CLIENT = 2, HELD = 64, STEPS_MAX = 4000 };
 
@@ -215,12 +216,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         struct rpc_config config = {
                 .random = { fill, &seed }, .server_socket = SERVER, .client_socket = CLIENT, .firewalled = true,
         };
-        struct reader r = reader_over(bytes, len);
+        struct reader r = steps_begin(bytes, len);
         struct bench b = { .now_us = SECONDS(1) };
 
         if (rpc_new(&b.rpc, &config, b.now_us) < 0)
                 return 0;
-        for (unsigned i = 0; i < STEPS_MAX && reader_left(&r) > 0; i++) {
+        for (unsigned i = 0; i < STEPS_MAX && steps_next(&r); i++) {
                 enum verb verb = (enum verb)(read_u8(&r) % VERBS);
                 uint8_t argument = read_u8(&r);
                 size_t count = verb == CANCEL || verb >= PASS_TIME ? 0 : read_u16le(&r);

@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "cleanup.h"
 #include "secret.h"
+#include "steps.h"
 
 enum { BUFFER_MAX = 32 * 1024, PLAIN_MAX = 2048, UNORDERED_MAX = 256 };
 
@@ -198,11 +199,11 @@ static void step(struct bench *b, struct reader *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-        struct reader r = reader_over(bytes, len);
+        struct reader r = steps_begin(bytes, len);
         struct bench *b = calloc(1, sizeof(*b));
 
         begin(b, read_u8(&r));
-        while (reader_left(&r) && !r.failed)
+        while (steps_next(&r))
                 step(b, &r);
         open_some(b, b->filled);
         if (!b->touched && b->own.failed == SECRET_MESSAGE)

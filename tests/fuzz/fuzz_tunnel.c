@@ -8,6 +8,7 @@
 
 #include "bytes.h"
 #include "cleanup.h"
+#include "steps.h"
 #include "tunnel.h"
 #include "tunnel_frame.h"
 #include "tunnel_hello.h"
@@ -270,7 +271,7 @@ static void say_hello(struct bench *b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-        struct reader r = reader_over(bytes, len);
+        struct reader r = steps_begin(bytes, len);
         uint8_t flags = read_u8(&r);
         struct bench *b = calloc(1, sizeof(*b));
         struct tunnel_config config = { .role = flags & 1 ? TUNNEL_PROVIDER : TUNNEL_GATEWAY, .random = { zero_fill, NULL },
@@ -286,7 +287,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
                 abort();
         if (flags & 8)
                 say_hello(b);
-        while (reader_left(&r) && !r.failed) {
+        while (steps_next(&r)) {
                 step(b, &r);
                 tunnel_stats(b->t, &stats);
                 assert(stats.channels <= config.channels_max);

@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "cleanup.h"
+#include "steps.h"
 #include "udx.h"
 
 enum { STREAMS = 4, SOCKET = 1, STEPS_MAX = 3000, RECEIVE_LIMIT = UDX_BUFFER_MIN };
@@ -293,14 +294,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
         uint64_t seed = 1;
         struct random random = { fill, &seed };
-        struct reader r = reader_over(bytes, len);
+        struct reader r = steps_begin(bytes, len);
         struct bench b = { .mux = udx_mux_new(&random), .now_us = SECONDS(1) };
 
         if (!b.mux)
                 return 0;
         for (unsigned i = 0; i < STREAMS; i++)
                 open_side(&b, i, i != STREAMS - 1);
-        for (unsigned i = 0; i < STEPS_MAX && reader_left(&r) > 0; i++)
+        for (unsigned i = 0; i < STEPS_MAX && steps_next(&r); i++)
                 step(&b, &r);
         for (unsigned i = 0; i < 30; i++)
                 pass_time(&b, 1);
