@@ -11,7 +11,7 @@ set -euo pipefail
 
 make_work
 as_whom
-need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc binutils procps iproute2
+need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc binutils procps iproute2 nftables
 need_command node nodejs        # before the build is configured, which looks for it
 need_command npm npm
 
@@ -46,7 +46,7 @@ suites() {
 }
 
 # The JavaScript peers, at the versions of the lock file.
-if [ -n "$(chosen interop processes)" ]; then
+if [ -n "$(chosen interop system processes)" ]; then
 	peers=$WORK/interop
 	if ! cmp -s "$ROOT/tests/interop/package-lock.json" "$peers/installed.json"; then
 		say "installing the JavaScript peers"

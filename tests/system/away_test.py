@@ -2,61 +2,17 @@
 """A machine that goes elsewhere or sleeps: whatever is carried may break, and the service is back by itself.
 
 Each instance has a network of its own (a namespace) with one address in a network of private addresses; its DHT lives at the hub."""
-import contextlib
-import ctypes
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 from harness import (Service, answers, eventually, free_ports, main, new_secret, serve_echo, start_dht, start_instance,
                      test)
+from networks import Network, ip, with_networks
 
-CLONE_NEWNET = 0x40000000
 HUB = '10.99.0.1'
 SLEEP_S = 17            # a node takes 15 s without a turn for sleep
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def system_call(name, *args):
-    if getattr(LIBC, name)(*args) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f'{name}: {os.strerror(error)}')
-
-
-def ip(*words):
-    done = subprocess.run([shutil.which('ip') or '/usr/sbin/ip', *words], capture_output=True, text=True)
-    assert done.returncode == 0, f'ip {" ".join(words)}: {done.stderr}'
-
-
-class Network:
-    """A network namespace; what is started or connected .inside() of it is part of it. A process keeps it."""
-
-    def __init__(self, stack):
-        with open('/proc/thread-self/ns/net') as before:
-            system_call('unshare', CLONE_NEWNET)
-            self.file = open('/proc/thread-self/ns/net')
-            self.keeper = subprocess.Popen(['sleep', 'infinity'])
-            ip('link', 'set', 'lo', 'up')
-            system_call('setns', before.fileno(), CLONE_NEWNET)
-        stack.callback(self.close)
-
-    def close(self):
-        self.keeper.kill()
-        self.keeper.wait()
-        self.file.close()
-
-    @contextlib.contextmanager
-    def inside(self):
-        with open('/proc/thread-self/ns/net') as before:
-            system_call('setns', self.file.fileno(), CLONE_NEWNET)
-            try:
-                yield
-            finally:
-                system_call('setns', before.fileno(), CLONE_NEWNET)
 
 
 class Hub(Network):
@@ -77,7 +33,7 @@ class Site(Network):
         hub.sites += 1
         with hub.inside():
             wire = f'site{hub.sites}'
-            ip('link', 'add', wire, 'type', 'veth', 'peer', 'name', 'wire', 'netns', str(self.keeper.pid))
+            ip('link', 'add', wire, 'type', 'veth', 'peer', 'name', 'wire', 'netns', self.path)
             ip('link', 'set', wire, 'master', 'hub', 'up')
         self.address = None
         self.move(f'10.99.0.{10 * hub.sites}')
@@ -162,7 +118,5 @@ def sleep(stack):
 
 
 if __name__ == '__main__':
-    if os.geteuid() != 0 and 'AWAY' not in os.environ:      # with the rights to make networks, and the same name in all else
-        os.environ['AWAY'] = '1'
-        os.execvp('unshare', ['unshare', '--map-current-user', '--keep-caps', '--net', sys.executable, *sys.argv])
+    with_networks()
     main()

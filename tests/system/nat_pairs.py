@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A provider and a gateway in the NAT lab, each ours or the double of an original, on npm's hyperswarm (interop/double)."""
+import hashlib
+import json
+import os
+import subprocess
+import threading
+import time
+
+from harness import MB, Process, Service, answers, connect, eventually, free_ports, new_secret, pattern, start_instance
+from nat_lab import DHT_HOSTS, DHT_PORT
+
+DOUBLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'interop', 'double', 'process.js')
+BULK = pattern(20, 20 * MB)
+BULK_DIGEST = hashlib.sha256(BULK).hexdigest()
+BOOTSTRAP_NODE = ('const DHT = require("hyperdht"); const [port, ...bootstrap] = process.argv.slice(1);'
+                  'new DHT({ port: Number(port), bootstrap, ephemeral: false, firewalled: false, host: "0.0.0.0" });'
+                  'process.stdin.on("end", () => process.exit()).resume()')
+
+
+def node(stack, *words):
+    """A JavaScript process, which ends with us."""
+    one = subprocess.Popen(['node', *words], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL if 'QUIET' in os.environ else None)
+    stack.callback(one.wait)
+    stack.callback(one.kill)
+    return one
+
+
+def start_dht(stack, lab, whose='ours'):
+    """A node at each of the lab's hosts for it; returns the addresses of the first three, to begin at."""
+    addresses = []
+    for number in range(1, DHT_HOSTS + 1):
+        host = lab[f'dht{number}']
+        address = f'{host.address}:{DHT_PORT}'
+        with host.inside():
+            if whose == 'ours':
+                Process(stack, f'dht {number}', ['bootstrap', '--listen', address, '--public', address,
+                                                         *(word for known in addresses[:1] for word in ('--bootstrap', known))])
+            else:
+                node(stack, '-e', BOOTSTRAP_NODE, str(DHT_PORT), *addresses[:1])
+                if not addresses:
+                    time.sleep(1)
+        addresses.append(address)
+    return addresses[:3]
+
+
+def serve_bulk(connection):
+    """Whoever took all of it ends first: an end of an original's overtakes what is still on its way."""
+    connection.sendall(BULK)
+    connection.recv(1)
+
+
+class NatPair:
+    """@provider, @gateway: (whose, host), whose: 'ours' or 'npm'. Both start at once."""
+
+    def __init__(self, stack, lab, bootstrap, provider, gateway, serve=serve_bulk):
+        self.name = ' - '.join(f'{whose} {host}' for whose, host in (provider, gateway))
+        self.lab, self.there, self.here = lab, lab[provider[1]], lab[gateway[1]]
+        secret = new_secret()
+        with self.here.inside():
+            self.gate = free_ports(1)[0]
+        with self.there.inside():
+            self.service = Service(stack, serve)
+        entry = {'gatePort': self.gate, 'serviceHost': '127.0.0.1', 'servicePort': self.service.port, 'protocol': 'tcp'}
+        self.began = time.monotonic()
+        with self.there.inside():
+            self.provider = start(stack, 'provider', provider[0], secret, bootstrap, {'services': [entry]})
+        with self.here.inside():
+            self.gateway = start(stack, 'gateway', gateway[0], secret, bootstrap, {})
+
+        self.opened, self.over = None, threading.Event()
+        threading.Thread(target=self.watch, daemon=True).start()
+        stack.callback(self.over.set)
+
+    def watch(self):
+        with self.here.inside():
+            while not self.over.wait(0.02):
+                if is_open(self.gate):
+                    self.opened = time.monotonic() - self.began
+                    return
+
+    def open(self, seconds=30):
+        """Waits for the gate; returns how long it took from the start of both."""
+        return eventually(lambda: self.opened, seconds - (time.monotonic() - self.began), f'{self.name}: the gate')
+
+    def fetch(self):
+        """Takes the bulk through the gate; returns the digest and the seconds it took."""
+        began, hashed, left = time.monotonic(), hashlib.sha256(), len(BULK)
+        with self.here.inside():
+            connection = connect(self.gate)
+        with connection:
+            while left and (chunk := connection.recv(min(left, 1 << 18))):
+                hashed.update(chunk)
+                left -= len(chunk)
+        return hashed.hexdigest(), time.monotonic() - began
+
+    def answers(self):
+        with self.here.inside():
+            return answers(self.gate)
+
+
+def is_open(port):
+    """Whether somebody listens there, in this thread's network; without a word to who does."""
+    with open('/proc/thread-self/net/tcp') as file:
+        return any(line.split()[1].endswith(f':{port:04X}') and line.split()[3] == '0A' for line in file.readlines()[1:])
+
+
+def start(stack, role, whose, secret, bootstrap, more):
+    if whose == 'ours':
+        return start_instance(stack, role, secret, {'bootstrap': bootstrap, role: more or {'listen': '127.0.0.1'}})
+    services = [{name: value for name, value in entry.items() if name != 'protocol'} for entry in more.get('services', [])]
+    return node(stack, DOUBLE, role, json.dumps({'secret': secret, 'bootstrap': bootstrap, 'services': services}))

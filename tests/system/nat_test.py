@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Providers and gateways behind the NATs of the lab (nat_lab.py): whoever can meet, meets, and no byte goes through the DHT."""
+import time
+
+from harness import MB, main, test
+from nat_lab import Lab
+from nat_pairs import BULK_DIGEST, NatPair, start_dht
+from networks import with_networks
+
+
+def meet(stack, pairs, seconds=40):
+    """Starts all @pairs ((whose, host), (whose, host)) at once and takes 20 MB through each."""
+    lab = Lab(stack)
+    dht = start_dht(stack, lab)
+    time.sleep(1)
+    before = lab.dht_bytes()
+    started = [NatPair(stack, lab, dht, provider, gateway) for provider, gateway in pairs]
+    for pair in started:
+        opened = pair.open(seconds)
+        digest, took = pair.fetch()
+        assert digest == BULK_DIGEST, f'{pair.name}: other bytes came'
+        print(f'# {pair.name}: open after {opened:.1f} s, {20 / took:.0f} MB/s', flush=True)
+    relayed = lab.dht_bytes() - before
+    assert relayed < MB, f'{relayed} bytes went to the nodes of the DHT'
+    print(f'# {relayed // len(pairs) >> 10} KiB a pair went to the nodes of the DHT', flush=True)
+
+
+@test
+def routers(stack):
+    """each host's NAT does what its name says, before anything is asked of anybody"""
+    Lab(stack).check()
+
+
+@test
+def ours(stack):
+    """ours with ours: open, firewalled, behind routers that keep ports and that don't, at home and at the carrier's"""
+    meet(stack, [(('ours', provider), ('ours', gateway)) for provider, gateway in (
+        ('pub1', 'pub2'), ('fw1', 'fw2'), ('natA1', 'natB1'), ('natA1', 'natA2'), ('natB1', 'sym1'), ('sym1', 'natB1'), ('cgn1', 'natA1'),
+        ('sym1', 'pub1'), ('pub2', 'cgs1'), ('cone1', 'sym2'))])
+
+
+@test
+def originals(stack):
+    """ours with originals: each role, behind routers of the two kinds"""
+    meet(stack, [(('ours', 'natA1'), ('npm', 'natB1')), (('npm', 'natB1'), ('ours', 'cgn1')),
+                 (('ours', 'pub1'), ('npm', 'sym1')), (('npm', 'sym2'), ('ours', 'pub2'))])
+
+
+if __name__ == '__main__':
+    with_networks()
+    main()
