@@ -246,9 +246,8 @@ static void run(struct scene *scene)
         worker_now(&scene->now);
         inside_begin(&scene->inside, &scene->forward.worker, IPC_FORWARD, gates ? IPC_DUTY_GATES : IPC_DUTY_SERVICES);
         must(forward_init(&scene->forward, &random) == 0);
-        for (unsigned i = 0; i < OPERATIONS_MAX && steps_next(&scene->input) && scene->forward.worker.supervisor.ipc.fd >= 0 &&
-                             !scene->forward.leaving; i++)
-                operate(scene);
+        for (unsigned i = 0; i < OPERATIONS_MAX && steps_next(&scene->input) && scene->forward.worker.supervisor.ipc.fd >= 0; i++)
+                operate(scene);         /* on STOP, too: what else comes in that turn is heard */
         worker_part(&scene->forward.worker);
         forward_fini(&scene->forward);
         inside_drain(&scene->inside);

@@ -121,12 +121,17 @@ static void end_links(struct instance *instance)
         ipc_link_fini(&instance->forward);
 }
 
-static void end_instance(struct instance *instance)
+static void forget_instance(struct instance *instance)
 {
-        host_stop(&instance->host);
         end_links(instance);
         close(instance->sockets[0]);
         close(instance->sockets[1]);
+}
+
+static void end_instance(struct instance *instance)
+{
+        host_stop(&instance->host);
+        forget_instance(instance);
 }
 
 /* The gateway's router worker hears of the provider and of what it advertises. */
@@ -487,9 +492,12 @@ TEST(swarm_worker_says_goodbye_when_it_is_stopped)
         client = open_channel(&trio, 13, GATE);
         service = accept_channel(&trio);
         expect_opened(&trio, 13);
-        end_instance(&trio.provider);
+        host_stop(&trio.provider.host);
         socket_expect_reset(client);
         socket_expect_reset(service);
+        expect_closed(&trio.provider, IPC_REASON_RESET_LOCAL, 0, 0);    /* who stops has lost nobody: no line in the log */
+        expect_closed(&trio.gateway, IPC_REASON_PEER_LOST, 0, 0);
+        forget_instance(&trio.provider);
         host_expect(&trio.gateway.host, &trio.gateway.router, IPC_PEER_DOWN, NULL);
         end_instance(&trio.gateway);
         end_instance(&trio.first);

@@ -358,3 +358,20 @@ TEST(a_swarm_worker_may_come_while_the_services_are_being_told)
         check_equal(forward.arrivals.services.groups.count, 1);
         finish();
 }
+
+/* The swarm worker may be gone first, and its link with it. */
+TEST(nobody_is_connected_any_more_while_all_are_leaving)
+{
+        struct now now;
+
+        begin((uint8_t[]){ SILENT_HOST }, 1);
+        worker_now(&now);               /* the clock by which turns live */
+        arrivals_arrived(&forward.arrivals, &(struct ipc_channel_arrived){ .channel = 1, .gate_port = GATE }, now.mono_us);
+        check(arrivals_deadline(&forward.arrivals) > now.mono_us && forward.arrivals.pending == 1);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_STOP, &(struct ipc_stop){ 1000 }, -1);
+        worker_turn(&forward.worker, &forward_handlers, &forward);
+        inside_depart(&inside, IPC_SWARM);
+        worker_turn(&forward.worker, &forward_handlers, &forward);
+        check_equal(forward.arrivals.pending, 0);
+        finish();
+}

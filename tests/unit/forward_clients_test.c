@@ -296,3 +296,26 @@ TEST(a_provider_that_works_again_is_used_at_once)
         close(third);
         finish();
 }
+
+/* The swarm worker may be gone first, and its link with it. */
+TEST(a_client_that_comes_while_all_are_leaving_is_asked_for_nowhere)
+{
+        struct ipc_channel_open open;
+        int before, client, fd;
+
+        begin("A");
+        before = come();
+        check_equal(asked(&fd, &open), 'A');
+        inside_send(&inside, IPC_SUPERVISOR, IPC_STOP, &(struct ipc_stop){ 1000 }, -1);
+        turn();
+        inside_depart(&inside, IPC_SWARM);
+        turn();
+        check(!clients_busy(&forward.clients));
+        client = come();
+        check(!closed(client) && forward.clients.handed.count == 1);
+        finish();
+        check(closed(client));
+        close(fd);
+        close(client);
+        close(before);
+}

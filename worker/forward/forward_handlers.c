@@ -189,13 +189,20 @@ static void on_introduced(void *context, struct worker_link *link)
                 introduce(context, link);
 }
 
-/* Without a router worker the routes that were known stay in use. */
+/* Without a router worker the routes that were known stay in use. When all are leaving nobody has lost anything: clients who were
+ * handed on are not told of, and who comes now waits until this worker's end. */
 static void on_departed(void *context, struct worker_link *link)
 {
         struct forward *forward = context;
 
-        if (link == forward->clients.swarm && !forward->leaving)
+        if (link != forward->clients.swarm)
+                return;
+        if (!forward->leaving) {
                 introduce(forward, NULL);
+                return;
+        }
+        forward->clients.swarm = NULL;
+        arrivals_introduce(&forward->arrivals, NULL);
 }
 
 /* The swarm worker keeps what it has. */

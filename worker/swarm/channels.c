@@ -94,6 +94,11 @@ static enum ipc_reason ipc_reason_of(enum node_reason reason)
         return reasons[reason];
 }
 
+static enum ipc_reason reason_of(const struct channels *channels, const struct node_event *event)
+{
+        return channels->leaving && event->reason == NODE_REASON_PEER_LOST ? IPC_REASON_RESET_LOCAL : ipc_reason_of(event->reason);
+}
+
 /* A channel that ran is over; its connection is closed already. */
 static void conclude(struct channel *channel, enum ipc_reason reason)
 {
@@ -437,7 +442,7 @@ static void on_refused(struct channel *channel, const struct node_event *event)
         struct channels *channels = channel->channels;
         struct worker_link *link = channel->forward ? channels->forward(channels->context, channel->forward) : NULL;
 
-        give_back(link, channel->number, ipc_reason_of(event->reason), event->bytes, event->len, pump_release(&channel->pump));
+        give_back(link, channel->number, reason_of(channels, event), event->bytes, event->len, pump_release(&channel->pump));
         free_channel(channel);
 }
 
@@ -455,7 +460,7 @@ static void on_closed(struct channel *channel, const struct node_event *event)
                 break;
         case CHANNEL_RUNNING:
                 pump_close(&channel->pump, event->reason == NODE_REASON_DONE);
-                conclude(channel, ipc_reason_of(event->reason));
+                conclude(channel, reason_of(channel->channels, event));
                 break;
         }
 }

@@ -23,6 +23,7 @@ struct channels {
         struct worker_link *(*forward)(void *context, uint32_t id);        /* the link to that worker, or NULL */
         void *context;
         uint64_t sent_bytes, received_bytes;    /* of channels that ended */
+        bool leaving;                   /* peers are left: what ends with them ends because we do */
 };
 
 /* @forward finds the link to a forward worker. 0 or -ENOMEM. */

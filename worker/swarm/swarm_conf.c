@@ -307,7 +307,7 @@ static void on_stopping(void *context, usec_t limit_us)
                 worker_stop(&swarm->worker, EXIT_SUCCESS);
                 return;
         }
-        swarm->leaving = true;
+        swarm->leaving = swarm->channels.leaving = true;
         driver_tell_time(&swarm->driver);
         node_leave(swarm->node, limit_us - usec_min(limit_us / 2, MSEC(200)), &swarm->driver.now);
 }
