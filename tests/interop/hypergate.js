@@ -5,7 +5,7 @@ const { spawn, execFileSync } = require('child_process')
 const fs = require('fs')
 const os = require('os')
 const path = require('path')
-const { condemn } = require('./tap')
+const { condemn, witness } = require('./tap')
 
 // What a worker of a sanitized build says before it ends, what a filter trapped, what an assertion found.
 const REPORT = /Sanitizer|runtime error:|Assertion .* failed|system call it may not make|broke the rules/
@@ -21,7 +21,8 @@ const memoryFactor = () => fs.readFileSync(binary()).includes('__asan_init') ? 8
 
 const newSecret = () => execFileSync(binary(), ['new'], { encoding: 'utf8' }).trim()
 
-// Runs hypergate with @args. .log(): all it said so far; .stop(): SIGTERM, resolves to { code, signal }.
+// Runs hypergate with @args. .log(): all it said so far; .stop(): SIGTERM, resolves to { code, signal }. Whoever still runs then
+// must end in order and soon.
 function start (args, env = {}) {
   const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
   let said = ''
@@ -31,16 +32,22 @@ function start (args, env = {}) {
     if (REPORT.test(said)) condemn(said)
     resolve({ code, signal })
   }))
+  const running = () => child.exitCode === null && child.signalCode === null
+  const dismiss = witness(() => `hypergate ${args.join(' ')}: ${running() ? 'runs' : `ended with ${child.exitCode ?? child.signalCode}`}\n` +
+    said.trimEnd().split('\n').slice(-40).join('\n'))
   return {
     child,
     ended,
     log: () => said,
-    running: () => child.exitCode === null && child.signalCode === null,
+    running,
     stop: async () => {
+      const ran = running()
       child.kill('SIGTERM')
       const timer = setTimeout(() => child.kill('SIGKILL'), 10000)
       const how = await ended
       clearTimeout(timer)
+      dismiss()
+      if (ran && how.code !== 0) condemn(`the stop of hypergate ${args.join(' ')} ended with ${how.code ?? how.signal}\n` + said)
       return how
     }
   }

@@ -5,6 +5,7 @@ const assert = require('assert')
 
 const tests = []
 const suite = []
+const witnesses = new Set()
 let wrong = 0
 
 // Runs in order. @seconds: how long it may take.
@@ -14,6 +15,16 @@ function test (name, seconds, run) { tests.push({ name, seconds, run }) }
 function condemn (why) {
   wrong++
   console.log('# ' + String(why).replace(/\n/g, '\n# '))
+}
+
+// When a test fails, what @tell() yields is told with it; the function returned ends that.
+function witness (tell) {
+  witnesses.add(tell)
+  return () => witnesses.delete(tell)
+}
+
+function testify () {
+  for (const tell of witnesses) for (const line of tell().trimEnd().split('\n')) console.log('#     ' + line)
 }
 
 // For all tests: undone after the last, newest first.
@@ -46,6 +57,7 @@ async function main () {
       failed++
       console.log(`not ok ${index + 1} - ${name}`)
       for (const line of String(error.stack || error).split('\n')) console.log('#   ' + line)
+      testify()
     }
     await undoAll(undo)
   }
@@ -72,4 +84,4 @@ async function eventually (probe, seconds, what) {
   }
 }
 
-module.exports = { assert, test, condemn, finallyDo, sleep, eventually, limited }
+module.exports = { assert, test, condemn, witness, finallyDo, sleep, eventually, limited }

@@ -51,8 +51,7 @@ def run(function, stack):
         function(stack)
     except Exception:
         for instance in Process.running:
-            for line in instance.log().splitlines()[-25:]:
-                print(f'#   {instance.name}: {line}')
+            instance.tell(40)
         raise
 
 
@@ -262,11 +261,24 @@ class Process:
             self.process.wait()
             raise AssertionError(f'{self.name} did not end within {seconds} s')
 
+    def tell(self, lines):
+        """Into the report of a test that failed: how it ended, and what it said last."""
+        code = self.process.poll()
+        print(f'#   {self.name}:', 'runs' if code is None else f'ended with {code}')
+        for line in self.log().splitlines()[-lines:]:
+            print(f'#     {line}')
+
     def forget(self):
+        """Whoever still runs ends in order."""
+        runs = self.process.poll() is None
         try:
-            self.stop()
+            code = self.stop()
             found = [line for line in self.log().splitlines() if REPORT.search(line)]
             assert not found, f'{self.name}: ' + '\n'.join(found)
+            assert code == 0 or not runs, f'{self.name}: its stop ended with {code}'
+        except AssertionError:
+            self.tell(150)
+            raise
         finally:
             Process.running.remove(self)
             shutil.rmtree(self.folder)
