@@ -10,6 +10,9 @@
 
 enum {
         CONF_SECRET_BYTES = 32,
+        CONF_KEY_BYTES = 32,
+        CONF_RELAYS_MAX = 8,
+        CONF_RELAY_RATE_MIN = 10000,            /* bytes a second: with less not even keep-alives of a few get through */
         CONF_HOST_MAX = 254,                    /* with its NUL: RFC 1035 2.3.4 */
         CONF_TAGS_MAX = 512,                    /* with its NUL */
         CONF_FILE_BYTES_MAX = 1024 * 1024,      /* of each file */
@@ -88,9 +91,18 @@ struct conf_dht {
         uint16_t public_port;
 };
 
+/* Being a blind relay for others. 0 in a number: the default, or no limit. */
+struct conf_relay {
+        bool present;
+        bool anybody;                   /* whoever knows its key; otherwise peers of the router and those they bring */
+        uint32_t connections;           /* carried at a time */
+        uint32_t connections_per_client;
+        uint32_t bytes_per_second;
+};
+
 struct conf {
         const char *name;               /* of the instance: its file without folder and suffix */
-        bool has_secret;                /* always when provider or gateway is present */
+        bool has_secret;                /* always when provider, gateway or a relay that is not for anybody is present */
         uint8_t secret[CONF_SECRET_BYTES];
         const char *state_directory;    /* NULL: none, the identity is new at each start */
         uint16_t port;                  /* UDP server port; 0: the first free of 49737..49741, else any */
@@ -100,6 +112,9 @@ struct conf {
         struct conf_provider provider;
         struct conf_gateway gateway;
         struct conf_dht dht;
+        struct conf_relay relay;
+        uint8_t relays[CONF_RELAYS_MAX][CONF_KEY_BYTES];        /* public keys of relays to use */
+        size_t relay_count;
         int log_level;                  /* syslog number: 3 error, 4 warning, 5 notice, 6 info, 7 debug */
 };
 

@@ -11,6 +11,7 @@
 #include "conf_document.h"
 #include "conf_host.h"
 #include "conf_path.h"
+#include "conf_relay.h"
 #include "conf_secret.h"
 #include "conf_services.h"
 
@@ -276,6 +277,16 @@ static void read_dht(struct conf_read *read, const struct conf_node *node, void 
         conf_value_map(read, node, "dht", fields, draft);
 }
 
+static void read_relay(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_relay_read(read, node, &((struct draft *)into)->conf->relay);
+}
+
+static void read_relays(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_relays_read(read, node, ((struct draft *)into)->conf);
+}
+
 static void read_root(struct conf_read *read, const struct conf_node *root, void *context)
 {
         static const struct conf_field fields[] = {
@@ -283,6 +294,8 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "provider", read_provider },
                 { "gateway", read_gateway },
                 { "dht", read_dht },
+                { "relay", read_relay },
+                { "relays", read_relays },
                 { "bootstrap", read_bootstrap },
                 { "host", read_host },
                 { "port", read_port },
@@ -363,12 +376,12 @@ static void finish_dht(struct conf_read *read, struct draft *draft)
 static void finish(struct conf_read *read, struct draft *draft)
 {
         struct conf *conf = draft->conf;
-        bool has_role = conf->provider.present || conf->gateway.present;
+        bool has_role = conf->provider.present || conf->gateway.present || (conf->relay.present && !conf->relay.anybody);
 
         finish_dht(read, draft);
-        if (!has_role && !conf->dht.persistent)
+        if (!has_role && !conf->dht.persistent && !conf->relay.present)
                 conf_error(&read->report, &draft->file, CONF_WHOLE_FILE,
-                           "nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}");
+                           "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");
         if (!draft->secret_given)
                 conf->has_secret = conf_secret_find(read, &draft->file, NULL, has_role, conf->secret);
 }

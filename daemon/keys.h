@@ -18,6 +18,7 @@ struct keys {
         uint8_t router_public[KEYS_BYTES];      /* Ed25519, and the topic: hypergate.md 1.2 */
         uint8_t auth[KEYS_AUTH_BYTES];          /* what hello is keyed with: hypergate.md 3 */
         uint8_t seed[KEYS_ROLES][KEYS_BYTES];   /* of our identity in each role */
+        uint8_t relay_seed[KEYS_BYTES];         /* and as a relay */
 };
 
 /* Guarded, locked memory; its content is random. NULL: none to be had. */

@@ -165,6 +165,8 @@ static int make_keys(struct start *start)
                 r = read_identity(start, "gateway", start->keys->seed[0]);
         if (r == EX_OK && conf->has_secret && conf->state_directory && conf->provider.present)
                 r = read_identity(start, "provider", start->keys->seed[1]);
+        if (r == EX_OK && conf->state_directory && conf->relay.present)
+                r = read_identity(start, "relay", start->keys->relay_seed);
         return r;
 }
 

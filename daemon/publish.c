@@ -13,6 +13,7 @@ _Static_assert((int)CONF_FILTER_GATE_PORT == (int)IPC_FILTER_GATE_PORT &&
                (int)CONF_FILTER_PROTOCOL == (int)IPC_FILTER_PROTOCOL && (int)CONF_FILTER_HOST == (int)IPC_FILTER_HOST &&
                (int)CONF_FILTER_TAGS == (int)IPC_FILTER_TAGS, "filters are passed on as they are");
 _Static_assert((int)CONF_HOST_MAX == (int)IPC_NAME_MAX && (int)CONF_TAGS_MAX == (int)IPC_TAGS_MAX, "nothing is cut");
+_Static_assert((int)CONF_KEY_BYTES == (int)IPC_KEY_BYTES, "a relay's too");
 _Static_assert((int)KEYS_BYTES == (int)IPC_KEY_BYTES && (int)KEYS_AUTH_BYTES == (int)IPC_AUTH_KEY_BYTES, "same keys");
 
 static void send_socket(struct child *child, enum ipc_socket_kind kind, const struct udp_made *made, const uint8_t host[4])
@@ -55,6 +56,7 @@ static void send_identity(const struct keys *keys, struct child *child, enum ipc
 
 static void send_router(const struct supervisor *supervisor, struct child *child)
 {
+        const struct conf *conf = supervisor->conf;
         const struct keys *keys = supervisor->keys;
         struct ipc_swarm_router router;
 
@@ -62,10 +64,32 @@ static void send_router(const struct supervisor *supervisor, struct child *child
         memcpy(router.auth_key, keys->auth, sizeof(router.auth_key));
         child_send(child, IPC_SWARM_ROUTER, &router, NULL, 0);
         sodium_memzero(&router, sizeof(router));
-        if (supervisor->conf->gateway.present)
-                send_identity(keys, child, IPC_AS_GATEWAY);
-        if (supervisor->conf->provider.present)
+        if (conf->gateway.present || !conf->provider.present)
+                send_identity(keys, child, IPC_AS_GATEWAY);     /* a relay alone comes as one that opens nothing */
+        if (conf->provider.present)
                 send_identity(keys, child, IPC_AS_PROVIDER);
+}
+
+static void send_relays(const struct supervisor *supervisor, struct child *child)
+{
+        const struct conf *conf = supervisor->conf;
+        struct ipc_swarm_relay relay = { .anybody = conf->relay.anybody, .connections = conf->relay.connections,
+                                         .connections_per_host = conf->relay.connections_per_client,
+                                         .bytes_per_s = conf->relay.bytes_per_second };
+
+        for (size_t i = 0; i < conf->relay_count; i++)
+                child_send(child, IPC_SWARM_THROUGH, conf->relays[i], NULL, 0);
+        if (!conf->relay.present)
+                return;
+        memcpy(relay.seed, supervisor->keys->relay_seed, sizeof(relay.seed));
+        child_send(child, IPC_SWARM_RELAY, &relay, NULL, 0);
+        sodium_memzero(&relay, sizeof(relay));
+}
+
+/* A bare DHT node may find a secret in its environment. */
+static bool has_role(const struct conf *conf)
+{
+        return conf->gateway.present || conf->provider.present || conf->relay.present;
 }
 
 static void publish_swarm(const struct supervisor *supervisor, struct child *child)
@@ -82,8 +106,9 @@ static void publish_swarm(const struct supervisor *supervisor, struct child *chi
         }
         if (supervisor->known.nodes.count > 0)
                 child_send(child, IPC_SWARM_KNOWN, &supervisor->known.nodes, NULL, 0);
-        if (supervisor->keys->has_router)
+        if (supervisor->keys->has_router && has_role(supervisor->conf))
                 send_router(supervisor, child);
+        send_relays(supervisor, child);
 }
 
 static void send_services(const struct conf_provider *conf, struct child *child)

@@ -33,6 +33,10 @@ const char *status_text(const struct status *status, char *out, size_t size)
                 len = snprintf(out, size, "%u provider%s, %u gateway%s, %u gate%s open, %u channel%s, %u DHT node%s", last->providers,
                          plural(last->providers), last->gateways, plural(last->gateways), open, plural(open), last->channels,
                          plural(last->channels), last->nodes, plural(last->nodes));
+        if (last->relayed > 0 && (size_t)len < size)
+                len += snprintf(out + len, size - (size_t)len, ", %u peer%s through a relay", last->relayed, plural(last->relayed));
+        if (status->conf->relay.present && (size_t)len < size)
+                len += snprintf(out + len, size - (size_t)len, ", %u connection%s relayed", last->relays, plural(last->relays));
         if (dropped > 0 && (size_t)len < size)
                 len += snprintf(out + len, size - (size_t)len, ", %" PRIu64 " UDP datagram%s dropped", dropped,
                                 dropped == 1 ? "" : "s");
@@ -46,7 +50,7 @@ const char *status_text(const struct status *status, char *out, size_t size)
 
 static void on_line(struct ev_loop *loop, ev_timer *timer, int events)
 {
-        char text[256];
+        char text[320];
 
         notify_status(status_text(timer->data, text, sizeof(text)));
 }

@@ -52,18 +52,34 @@ static bool all_up(const struct children *children)
         return true;
 }
 
+/* Its key is what others need to use it. */
+static void say_relay(const struct supervisor *supervisor)
+{
+        uint8_t public_key[crypto_sign_PUBLICKEYBYTES], secret_key[crypto_sign_SECRETKEYBYTES];
+        char key[2 * sizeof(public_key) + 1];
+
+        crypto_sign_seed_keypair(public_key, secret_key, supervisor->keys->relay_seed);
+        sodium_memzero(secret_key, sizeof(secret_key));
+        sodium_bin2hex(key, sizeof(key), public_key, sizeof(public_key));
+        log_notice(supervisor->log, "relays for %s, key %s",
+                   supervisor->conf->relay.anybody ? "whoever knows its key" : "peers of the router", key);
+}
+
 static void say_ready(const struct supervisor *supervisor)
 {
         const struct conf *conf = supervisor->conf;
+        bool provider = conf->provider.present, gateway = conf->gateway.present, relay = conf->relay.present;
         char key[2 * KEYS_BYTES + 1] = "", roles[96] = "DHT node";
 
-        if (supervisor->keys->has_router) {
+        if (provider || gateway || relay)
+                snprintf(roles, sizeof(roles), "%s%s%s%s%s", provider ? "provider" : "", provider && gateway ? " and " : "",
+                         gateway ? "gateway" : "", relay && (provider || gateway) ? " and " : "", relay ? "relay" : "");
+        if (supervisor->keys->has_router)
                 sodium_bin2hex(key, sizeof(key), supervisor->keys->router_public, KEYS_BYTES);
-                snprintf(roles, sizeof(roles), "%s%s%s of router %.8s...", conf->provider.present ? "provider" : "",
-                         conf->provider.present && conf->gateway.present ? " and " : "",
-                         conf->gateway.present ? "gateway" : "", key);
-        }
-        log_notice(supervisor->log, "ready: %s, UDP port %u", roles, supervisor->sockets.server.port);
+        log_notice(supervisor->log, "ready: %s%s%.8s%s, UDP port %u", roles, *key ? " of router " : "", key, *key ? "..." : "",
+                   supervisor->sockets.server.port);
+        if (relay)
+                say_relay(supervisor);
 }
 
 static void on_ready(void *context, struct child *child)

@@ -89,6 +89,8 @@ enum ipc_reason {
         X(SWARM_BOOTSTRAP,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_bootstrap,    0)    \
         X(SWARM_ROUTER,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_router,       0)    \
         X(SWARM_IDENTITY,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_identity,     0)    \
+        X(SWARM_RELAY,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_relay,        0)    \
+        X(SWARM_THROUGH,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_through,      0)    \
         X(SWARM_KNOWN,      IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),                                              \
                             IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),         struct ipc_swarm_known,        0)    \
         X(SWARM_STATUS,     IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_status,       0)    \
@@ -275,6 +277,21 @@ struct ipc_swarm_identity {
         uint8_t seed[IPC_KEY_BYTES];
 };
 
+/* (conf) This instance is a blind relay; without, it is none. 0 in a number: the default, or no limit. */
+struct ipc_swarm_relay {
+        uint8_t seed[IPC_KEY_BYTES];    /* clients find it by the public key */
+        uint32_t anybody;               /* 1: whoever knows that key; 0: peers of the router and those they bring */
+        uint32_t connections;           /* carried at a time */
+        uint32_t connections_per_host;  /* ends of these from one host */
+        uint32_t pad;
+        uint64_t bytes_per_s;           /* in all */
+};
+
+/* (conf) A blind relay to use where no packet gets through to a peer. */
+struct ipc_swarm_through {
+        uint8_t key[IPC_KEY_BYTES];
+};
+
 /* At most once a second, when something changed. */
 struct ipc_swarm_status {
         uint32_t nodes;                 /* in the routing table */
@@ -282,6 +299,9 @@ struct ipc_swarm_status {
         uint32_t announced;             /* identities whose announcement was confirmed by at least one node */
         uint32_t gateways, providers;   /* authenticated peers by their role */
         uint32_t channels;
+        uint32_t relayed;               /* of these peers, through a relay */
+        uint32_t relays;                /* connections of others that are carried, as a relay */
+        uint64_t relayed_bytes;         /* in all, as a relay */
         uint64_t sent_bytes, received_bytes;    /* of channels, ended ones included */
         uint64_t datagrams_dropped;     /* of channels, for want of room */
         uint64_t strangers_dropped;     /* datagrams that were nothing of the protocol, or too many of strangers */

@@ -99,6 +99,8 @@ static bool asks_for_something(const struct cli_options *options)
         bool gateway = cli_options_next(options, CLI_OPTION_GATEWAY, NULL);
         const char *listen = cli_options_value(options, CLI_OPTION_LISTEN);
 
+        if (options->command == CLI_RELAY)
+                return !listen || strchr(listen, ':') || refuse("relay: --listen IP:PORT, such as 0.0.0.0:49737");
         if (options->command == CLI_BOOTSTRAP)
                 return (listen && strchr(listen, ':')) || refuse("bootstrap: where? --listen IP:PORT, such as 0.0.0.0:49737");
         if (!gateway && !cli_options_next(options, CLI_OPTION_PROVIDER, NULL)) {
@@ -110,6 +112,12 @@ static bool asks_for_something(const struct cli_options *options)
         /* As a variable it may be there for other instances. */
         return gateway || !is_flag(cli_options_next(options, CLI_OPTION_LISTEN, NULL)) ||
                refuse("--listen: a provider opens no ports; it goes with --gateway");
+}
+
+static bool is_of_router(const struct cli_options *options)
+{
+        return options->command == CLI_INSTANCE ||
+               (options->command == CLI_RELAY && !cli_options_next(options, CLI_OPTION_OPEN, NULL));
 }
 
 /* The variable is still there while everything is checked, so that a complaint names it. */
@@ -124,7 +132,7 @@ static int check_and_launch(const struct cli_options *options, const struct cli_
                 return fail("cannot keep the secret in memory", flag_fd);
         if (!check(sheet, conf_fd, flag_fd))
                 return EX_CONFIG;
-        variable_fd = take_variable(flag_fd < 0 && options->command == CLI_INSTANCE);
+        variable_fd = take_variable(flag_fd < 0 && is_of_router(options));
         if (variable_fd < 0 && variable_fd != -ENOENT)
                 return fail("cannot keep the secret in memory", variable_fd);
         return cli_launch_fds(options, conf_fd, flag_fd < 0 ? variable_fd : flag_fd);

@@ -14,6 +14,7 @@ const char cli_usage[] =
         "       hypergate check FILE...\n"
         "       hypergate run [--verbose] FILE\n"
         "       hypergate bootstrap --listen IP:PORT [--public IP:PORT] [--bootstrap HOST:PORT,...]\n"
+        "       hypergate relay [--router SECRET | --open] [--listen IP:PORT]\n"
         "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
         "\n"
@@ -21,12 +22,14 @@ const char cli_usage[] =
         "  check FILE...             say what is wrong with a configuration, or nothing\n"
         "  run FILE                  run an instance in the foreground, see hypergate.yaml(5)\n"
         "  bootstrap                 run a persistent DHT node, the first of a private network\n"
+        "  relay                     carry what peers of the router can't send each other directly\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
         "  --provider SERVICES       offer these: a service file, see hypergate-services(5), or JSON\n"
         "  --gateway [SERVICES]      open a port for every service of the router, or only for these\n"
         "  --listen IP               where a gateway opens ports (default 127.0.0.1)\n"
-        "  --listen IP:PORT          of bootstrap: the UDP address of the node\n"
+        "  --listen IP:PORT          of bootstrap and relay: the UDP address of the node\n"
+        "  --open                    of relay: for whoever knows its key, which is logged\n"
         "  --public IP:PORT          of bootstrap: where others reach it (default: as --listen)\n"
         "  --bootstrap HOST:PORT,... DHT nodes to begin with (default: the public HyperDHT)\n"
         "  --verbose                 log more\n"
@@ -42,22 +45,24 @@ const char cli_usage[] =
 enum argument { NO_ARGUMENT, OPTIONAL_ARGUMENT, NEEDS_ARGUMENT };
 
 #define AT(command) (1u << (command))
+#define NODES (AT(CLI_BOOTSTRAP) | AT(CLI_RELAY))
 
 static const struct option {
         const char *name, *variable;    /* the variable is looked at when the option is not given to CLI_INSTANCE */
         enum argument argument;
         unsigned commands;
 } table[CLI_OPTIONS] = {
-        [CLI_OPTION_ROUTER] = { "--router", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_ROUTER] = { "--router", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RELAY) },
         [CLI_OPTION_PROVIDER] = { "--provider", "HYPERGATE_PROVIDER", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_GATEWAY] = { "--gateway", "HYPERGATE_GATEWAY", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
-        [CLI_OPTION_LISTEN] = { "--listen", "HYPERGATE_LISTEN", NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_LISTEN] = { "--listen", "HYPERGATE_LISTEN", NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES },
         [CLI_OPTION_PUBLIC] = { "--public", NULL, NEEDS_ARGUMENT, AT(CLI_BOOTSTRAP) },
-        [CLI_OPTION_BOOTSTRAP] = { "--bootstrap", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_BOOTSTRAP) },
-        [CLI_OPTION_VERBOSE] = { "--verbose", "HYPERGATE_VERBOSE", NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_OPEN] = { "--open", NULL, NO_ARGUMENT, AT(CLI_RELAY) },
+        [CLI_OPTION_BOOTSTRAP] = { "--bootstrap", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES },
+        [CLI_OPTION_VERBOSE] = { "--verbose", "HYPERGATE_VERBOSE", NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES },
         [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
-        [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | AT(CLI_BOOTSTRAP) },
-        [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | AT(CLI_BOOTSTRAP) },
+        [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES },
+        [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES },
         [CLI_OPTION_NEW] = { "--new", NULL, NO_ARGUMENT, AT(CLI_NEW) },
         [CLI_OPTION_HELP] = { "--help", NULL, NO_ARGUMENT, ~0u },
         [CLI_OPTION_VERSION] = { "--version", NULL, NO_ARGUMENT, ~0u },
@@ -72,6 +77,7 @@ static const struct command {
         [CLI_CHECK] = { "check", 1, SIZE_MAX },
         [CLI_RUN] = { "run", 1, 1 },
         [CLI_BOOTSTRAP] = { "bootstrap", 0, 0 },
+        [CLI_RELAY] = { "relay", 0, 0 },
         [CLI_HELP] = { "help", 0, SIZE_MAX },
         [CLI_VERSION] = { "version", 0, SIZE_MAX },
 };

@@ -158,6 +158,19 @@ static void write_bootstrap_node(struct writer_state *state, const struct cli_op
         write_verbose(state, options);
 }
 
+static void write_relay(struct writer_state *state, const struct cli_options *options)
+{
+        const struct cli_given *open = last(options, CLI_OPTION_OPEN), *listen = last(options, CLI_OPTION_LISTEN);
+
+        fprintf(state->out, "relay: { open: %s }", open ? "true" : "false");
+        end_line(state, open ? open->flag : "relay");
+        if (listen)
+                write_listen(state, listen);
+        if (cli_options_next(options, CLI_OPTION_BOOTSTRAP, NULL))
+                write_bootstrap(state, options);
+        write_verbose(state, options);
+}
+
 /* Lines: at most three for each option given, and a dozen around them. */
 int cli_sheet_init(struct cli_sheet *sheet, const struct cli_options *options)
 {
@@ -169,6 +182,8 @@ int cli_sheet_init(struct cli_sheet *sheet, const struct cli_options *options)
         failed = !sheet->flags || !state.out;
         if (!failed && options->command == CLI_BOOTSTRAP)
                 write_bootstrap_node(&state, options);
+        else if (!failed && options->command == CLI_RELAY)
+                write_relay(&state, options);
         else if (!failed)
                 write_instance(&state, options);
         if (state.out && fclose(state.out) != 0)

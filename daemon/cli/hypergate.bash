@@ -13,13 +13,14 @@ _hypergate() {
 	new) options='--output --help' ;;
 	check) options='--help' ;;
 	run) options='--user --allow-root --verbose --help' ;;
+	relay) options='--router --open --listen --bootstrap --verbose --user --allow-root --help' ;;
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
 	*) options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --help --version' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay' -- "$current")
 	elif [[ $command == check || $command == run ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 	fi

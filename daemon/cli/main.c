@@ -63,6 +63,7 @@ int main(int argc, char **argv)
                 [CLI_CHECK] = run_check,
                 [CLI_RUN] = run_file,
                 [CLI_BOOTSTRAP] = cli_instance_run,
+                [CLI_RELAY] = cli_instance_run,
                 [CLI_HELP] = run_help,
                 [CLI_VERSION] = run_version,
         };

@@ -65,7 +65,7 @@ def keys():
     described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M))
                  for name in ('hypergate.yaml.5', 'hypergate-services.5')}
     inside = keys_of('conf_services.c') - {'services'}
-    return (differ('hypergate.yaml.5', keys_of('conf_load.c'), described['hypergate.yaml.5']) +
+    return (differ('hypergate.yaml.5', keys_of('conf_load.c') | keys_of('conf_relay.c'), described['hypergate.yaml.5']) +
             differ('hypergate-services.5', inside, described['hypergate-services.5']))
 
 
@@ -93,7 +93,7 @@ def check_one_liner(folder, line):
     secret = '' if line.startswith('secretFile') else 'secretFile: key\n'
     places = [f'{secret}{role}{line}\n', f'secretFile: key\ngateway: {{{line}}}\n',
               f'secretFile: key\ngateway: {{services: [{{{line}}}]}}\n', f'dht: {{persistent: true, {line}}}\n',
-              f'dht: {{public: "192.0.2.1:1", {line}}}\n']
+              f'dht: {{public: "192.0.2.1:1", {line}}}\n', f'secretFile: key\nrelay: {{{line}}}\n']
     said = [check(folder, place) for place in places]
     return [] if [] in said else [f'{line}: {said[0]}']
 

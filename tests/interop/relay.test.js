@@ -10,6 +10,7 @@ const { assert, test, eventually } = require('./tap')
 const { sha256, bytesOf } = require('./net-tools')
 const { stackpeer } = require('./stackpeer')
 const { sharedTestnet, openNode, firewalledNode } = require('./testnet')
+const { newSecret, start, startInstance } = require('./hypergate')
 
 const dht = sharedTestnet()
 const seed = () => crypto.randomBytes(32).toString('hex')
@@ -34,6 +35,17 @@ async function theirRelay (after, net) {
   const keyPair = DHT.keyPair()
   await server.listen(keyPair)
   return { key: keyPair.publicKey, hex: keyPair.publicKey.toString('hex'), port: dhtNode.address().port, ports: [dhtNode.io.serverSocket, dhtNode.io.clientSocket].map((socket) => socket.address().port), stats: relay.stats }
+}
+
+// A real process that relays; @begin starts it.
+async function relayProcess (after, net, begin) {
+  const ours = begin()
+  after(() => ours.stop())
+  const [, hex] = await eventually(() => /relays for .*, key ([0-9a-f]{64})/.exec(ours.log()), 15, 'the relay says its key')
+  const key = Buffer.from(hex, 'hex')
+  const asker = await node(after, net, openNode)
+  await eventually(async () => { for await (const found of asker.findPeer(key)) return found }, 15, 'the relay is announced')
+  return { ours, key, hex }
 }
 
 async function ourRelay (after, net) {
@@ -141,3 +153,20 @@ for (const who of ['client', 'server']) {
     assert.ok(bytes > 2 * BYTES)
   })
 }
+
+for (const who of ['client', 'server']) {
+  test(`their peers meet at "hypergate relay --open", named by the ${who}`, 60, async ({ after }) => {
+    const net = await dht()
+    const relay = await relayProcess(after, net, () => start(['relay', '--open', '--listen', '127.0.0.1:0', '--bootstrap', net.text]))
+    const server = await theirServer(after, net, who === 'server' ? { relayThrough: relay.key } : {})
+    await exchange(after, net, server.key, who === 'client' ? { relayThrough: relay.key } : {})
+    assert.deepStrictEqual(await relay.ours.stop(), { code: 0, signal: null })
+  })
+}
+
+test('a relay of a router does not serve strangers, who then do not meet', 60, async ({ after }) => {
+  const net = await dht()
+  const relay = await relayProcess(after, net, () => startInstance({ bootstrap: [net.text], host: '127.0.0.1', relay: true }, newSecret()))
+  const server = await theirServer(after, net, { relayThrough: relay.key })
+  await assert.rejects(exchange(after, net, server.key, {}))
+})

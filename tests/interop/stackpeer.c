@@ -341,7 +341,7 @@ static void begin(struct program *p)
                 if (peer_listen(p->peers, &spec, &p->listener, &p->now) < 0)
                         die("can't listen");
                 if (p->relay_through)
-                        peer_listener_relay_through(p->listener, p->relay_key, NULL);
+                        peer_listener_relay_through(p->listener, p->relay_key, NULL, true);
                 printf("{\"event\":\"listening\",\"key\":\"%s\"}\n", hex(peer_listener_key(p->listener), text));
         } else if (strcmp(p->verb, "dial") == 0) {
                 dial_more(p);

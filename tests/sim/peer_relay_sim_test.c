@@ -28,7 +28,7 @@ static struct peer_sim *world(uint64_t seed, const struct net_link *link, enum w
         if (who & BY_CLIENT)
                 node[CLIENT].relay_through = peer_sim_key(&node[RELAY]);
         if (who & BY_SERVER)
-                peer_listener_relay_through(node[SERVER].listener, peer_sim_key(&node[RELAY]), NULL);
+                peer_listener_relay_through(node[SERVER].listener, peer_sim_key(&node[RELAY]), NULL, true);
         return sim;
 }
 
@@ -277,7 +277,7 @@ TEST(relay_of_a_few_serves_these_and_whom_they_bring)
                         node[RELAY].relay_proof = proof;
                         peer_sim_relay(&node[RELAY], 0, 0);
                         if (who & BY_SERVER)
-                                peer_listener_relay_through(node[SERVER].listener, peer_sim_key(&node[RELAY]), shown[i]);
+                                peer_listener_relay_through(node[SERVER].listener, peer_sim_key(&node[RELAY]), shown[i], true);
                         else
                                 node[CLIENT].relay_proof = shown[i];
                         peer_sim_dial(&node[CLIENT], &node[SERVER], 2);

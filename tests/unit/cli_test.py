@@ -146,6 +146,20 @@ def a_flag_goes_before_its_variable():
 
 
 @test
+def relays():
+    got = handed('relay', '--bootstrap', '127.0.0.1:1', env={'HYPERGATE_ROUTER': SECRET})
+    assert got['fds']['--conf-fd'][0] == 'relay: { open: false }\nbootstrap: [\n"127.0.0.1:1", \n]\n'
+    assert got['fds']['--secret-fd'][0] == SECRET and 'HYPERGATE_ROUTER' not in got['environment']
+    got = handed('relay', '--open', '--listen', '0.0.0.0:4000', env={'HYPERGATE_ROUTER': SECRET})
+    assert got['fds']['--conf-fd'][0] == 'relay: { open: true }\nhost: "0.0.0.0"\nport: 4000\n'
+    assert '--secret-fd' not in got['argv'] and 'HYPERGATE_ROUTER' not in got['environment']
+    refused(64, 'hypergate: relay: --listen IP:PORT, such as 0.0.0.0:49737\nTry: hypergate --help\n', 'relay', '--listen', '0.0.0.0')
+    refused(64, 'hypergate: --public: does not go with relay\nTry: hypergate --help\n', 'relay', '--public', '192.0.2.1:1')
+    refused(78, 'command line: no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; "hypergate new --output '
+            'FILE" makes one\n', 'relay')
+
+
+@test
 def bootstrap_nodes():
     got = handed('bootstrap', '--listen', '127.0.0.1:4000', env={'HYPERGATE_ROUTER': SECRET})
     assert got['fds']['--conf-fd'][0] == (

@@ -38,7 +38,7 @@ static void run(const struct wrong *wrong, size_t count)
         folder_end(&folder);
 }
 
-#define ROOT_KEYS "secretFile, provider, gateway, dht, bootstrap, host, port, stateDirectory, logLevel"
+#define ROOT_KEYS "secretFile, provider, gateway, dht, relay, relays, bootstrap, host, port, stateDirectory, logLevel"
 #define RUN(table) run(table, sizeof(table) / sizeof(table[0]))
 #define KEY "secretFile: key\n"
 #define PORT_EXPECTED "expected a whole number from 1 to 65535, such as 8080, not "
@@ -99,7 +99,7 @@ TEST(conf_keys_and_types)
 {
         static const struct wrong wrong[] = {
                 { KEY "gatway: {}\n",
-                  "x.yaml: nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}\n"
+                  "x.yaml: nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}\n"
                   "x.yaml:2:1: unknown key \"gatway\"; did you mean gateway?\n" },
                 { KEY "gateway: {}\nzebra: 1\n",
                   "x.yaml:3:1: unknown key \"zebra\"; the configuration has: " ROOT_KEYS "\n" },
@@ -131,7 +131,7 @@ TEST(conf_keys_and_types)
                   "x.yaml:3:17: stateDirectory: expected a text such as \"/var/lib/hypergate/router1\", not a list\n" },
                 { KEY "gateway: {routeFindingTimeoutMs: 1h}\n",
                   "x.yaml:2:34: routeFindingTimeoutMs: expected a whole number from 0 to 3600000, such as 60000, not \"1h\"\n" },
-                { KEY, "x.yaml: nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}\n" },
+                { KEY, "x.yaml: nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}\n" },
         };
 
         RUN(wrong);
@@ -161,7 +161,7 @@ TEST(conf_addresses)
                   "x.yaml:3:57: bootstrap: expected HOST:PORT, such as 192.0.2.1:49737 or node1.example.org:49737, not \"a b:1\"\n"
                   "x.yaml:3:66: bootstrap: expected a text such as \"192.0.2.1:49737\", not a map\n" },
                 { "dht: {persistent: yes}\n",
-                  "x.yaml: nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}\n"
+                  "x.yaml: nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}\n"
                   "x.yaml:1:19: persistent: expected true or false, not \"yes\"\n" },
                 { "dht: {persistent: true}\n",
                   "x.yaml:1:1: dht: a persistent node must say where others reach it: public: IP:PORT, such as 192.0.2.1:49737\n" },
@@ -260,6 +260,33 @@ TEST(conf_service_files)
                 { KEY "provider: {services: [/dev/null, /tmp]}\n",
                   "x.yaml:2:23: services: cannot read \"/dev/null\": not a file\n"
                   "x.yaml:2:34: services: cannot read \"/tmp\": it is a folder\n" },
+        };
+
+        RUN(wrong);
+}
+
+#define KEY_EXPECTED "expected 64 characters 0-9 a-f, the key that a relay logs at its start, not "
+
+TEST(conf_relays_and_what_they_need)
+{
+        static const struct wrong wrong[] = {
+                { "relay: true\n", "x.yaml: no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; \"hypergate "
+                                   "new --output FILE\" makes one\n" },
+                { KEY "relay: false\n", "x.yaml: nothing to do: it has neither provider: nor gateway: nor relay: nor dht: "
+                                        "{persistent: true}\n" },
+                { KEY "relay: {open: maybe, connections: 0, connectionsPerClient: x, bytesPerSecond: 9999, to: 1}\n",
+                  "x.yaml:2:15: open: expected true or false, not \"maybe\"\n"
+                  "x.yaml:2:35: connections: expected a whole number from 1 to 65536, such as 100, not \"0\"\n"
+                  "x.yaml:2:60: connectionsPerClient: expected a whole number from 1 to 65536, such as 10, not \"x\"\n"
+                  "x.yaml:2:79: bytesPerSecond: expected a whole number from 10000 to 4294967295, such as 10000000, "
+                  "not \"9999\"\n"
+                  "x.yaml:2:85: unknown key \"to\"; relay has: open, connections, connectionsPerClient, bytesPerSecond\n" },
+                { KEY "gateway: {relays: []}\n",
+                  "x.yaml:2:11: \"relays\" does not belong here but at the left margin\n" },
+                { KEY "gateway:\nrelays: [abc, " FOLDER_SECRET "0, \"\"]\n",
+                  "x.yaml:3:10: relays: " KEY_EXPECTED "\"abc\"\n"
+                  "x.yaml:3:15: relays: " KEY_EXPECTED "(65 characters)\n"
+                  "x.yaml:3:82: relays: expected a text such as \"0b7c...\", not \"\"\n" },
         };
 
         RUN(wrong);

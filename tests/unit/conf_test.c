@@ -196,6 +196,39 @@ TEST(conf_of_a_bootstrap_node)
         folder_end(&folder);
 }
 
+TEST(conf_of_relays)
+{
+        static const char key[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1F";
+        struct folder folder = folder_begin();
+        char text[512];
+        struct conf *conf = load("relay: {open: true}\n", "");
+
+        check(conf->relay.present && conf->relay.anybody && !conf->has_secret);
+        check_equal(conf->relay.connections, 0);
+        conf_free(conf);
+        conf = load("secretFile: key\nrelay:\n", "");
+        check(conf->relay.present && !conf->relay.anybody && conf->has_secret);
+        conf_free(conf);
+        conf = load("secretFile: key\nrelay: {connections: 1, connectionsPerClient: 65536, bytesPerSecond: 4294967295}\n", "");
+        check_equal(conf->relay.connections, 1);
+        check_equal(conf->relay.connections_per_client, 65536);
+        check_equal(conf->relay.bytes_per_second, UINT32_MAX);
+        conf_free(conf);
+        snprintf(text, sizeof(text), "secretFile: key\ngateway:\nrelay: false\nrelays: [%s, %.63s0]\n", key, key);
+        conf = load(text, "");
+        check(!conf->relay.present);
+        check_equal(conf->relay_count, 2);
+        for (unsigned i = 0; i < CONF_KEY_BYTES; i++)
+                check_equal(conf->relays[0][i], i);
+        check_equal(conf->relays[1][31], 0x10);
+        conf_free(conf);
+        snprintf(text, sizeof(text), "secretFile: key\ngateway:\nrelays: %s\n", key);
+        conf = load(text, "");
+        check_equal(conf->relay_count, 1);
+        conf_free(conf);
+        folder_end(&folder);
+}
+
 TEST(conf_paths_start_from_the_file_that_names_them)
 {
         struct folder folder = folder_begin();

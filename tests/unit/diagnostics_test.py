@@ -21,7 +21,7 @@ MEMORY_MAX = 512 * MB                   # of which an ordinary build needs a ten
 PORT = 'expected a whole number from 1 to 65535'
 NO_SECRET = ('x.yaml: no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; "hypergate new --output FILE" '
              'makes one')
-IDLE = 'x.yaml: nothing to do: it has neither provider: nor gateway: nor dht: {persistent: true}'
+IDLE = 'x.yaml: nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}'
 GATEWAY = 'secretFile: key\ngateway:\n'
 PROVIDER = 'secretFile: key\nprovider:\n  services:\n    - '
 SERVICE = '{gatePort: 8000, serviceHost: 127.0.0.1, servicePort: 80, protocol: tcp}\n'

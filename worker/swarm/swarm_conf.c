@@ -121,6 +121,27 @@ static void on_identity(void *context, struct worker_link *from, struct ipc_rece
         sodium_memzero(message->payload.bytes, sizeof(struct ipc_swarm_identity));
 }
 
+static void on_relay(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+
+        if (IPC_PAYLOAD(message, struct ipc_swarm_relay)->anybody > 1) {
+                worker_disown(from);
+                return;
+        }
+        conf->relay = *IPC_PAYLOAD(message, struct ipc_swarm_relay);
+        conf->has_relay = true;
+        sodium_memzero(message->payload.bytes, sizeof(conf->relay));
+}
+
+static void on_through(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+
+        if (conf->through_count < ARRAY_LEN(conf->through))
+                memcpy(conf->through[conf->through_count++], IPC_PAYLOAD(message, struct ipc_swarm_through)->key, NODE_KEY_BYTES);
+}
+
 static int start(struct swarm_process *swarm)
 {
         struct node_config config = {
@@ -152,6 +173,24 @@ static void join(struct swarm_process *swarm, const struct ipc_swarm_identity *i
                 worker_log(&swarm->worker, LOG_ERR, NULL, "can't join the router: out of memory");
 }
 
+static void relay(struct swarm_process *swarm)
+{
+        const struct ipc_swarm_relay *from = &swarm->conf.relay;
+        struct node_relay_spec spec = {
+                .anybody = from->anybody,
+                .connections = from->connections,
+                .connections_per_host = from->connections_per_host,
+                .bytes_per_s = from->bytes_per_s,
+        };
+
+        memcpy(spec.seed, from->seed, sizeof(spec.seed));
+        if (node_use_relays(swarm->node, (const uint8_t(*)[NODE_KEY_BYTES])swarm->conf.through, swarm->conf.through_count,
+                            &swarm->driver.now) < 0 ||
+            node_relay(swarm->node, swarm->conf.has_relay ? &spec : NULL, &swarm->driver.now) < 0)
+                worker_log(&swarm->worker, LOG_ERR, NULL, "can't relay for others: out of memory");
+        sodium_memzero(&spec, sizeof(spec));
+}
+
 static void on_end(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct swarm_process *swarm = context;
@@ -170,6 +209,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 node_set_known(swarm->node, conf->known, conf->known_count, &swarm->driver.now);
                 for (size_t i = 0; i < conf->identity_count; i++)
                         join(swarm, &conf->identities[i]);
+                relay(swarm);
         }
         wipe(conf);
 }
@@ -323,6 +363,8 @@ const struct worker_handlers swarm_handlers = {
                 [IPC_SWARM_KNOWN] = on_known,
                 [IPC_SWARM_ROUTER] = on_router,
                 [IPC_SWARM_IDENTITY] = on_identity,
+                [IPC_SWARM_RELAY] = on_relay,
+                [IPC_SWARM_THROUGH] = on_through,
                 [IPC_CONF_END] = on_end,
                 [IPC_ADVERTISE] = on_advertise,
                 [IPC_SERVICE_HELD] = on_held,

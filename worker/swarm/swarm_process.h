@@ -13,14 +13,18 @@
 enum {
         SWARM_ADDRESSES_MAX = 64,       /* of each kind, in one configuration */
         SWARM_IDENTITIES_MAX = 2,       /* one a role */
+        SWARM_THROUGH_MAX = NODE_RELAYS_MAX,
 };
 
 /* What CONF_BEGIN .. CONF_END said so far; wiped as soon as it is applied. */
 struct swarm_conf {
-        bool open, has_node, has_router;
+        bool open, has_node, has_router, has_relay;
         struct ipc_swarm_node node;
         struct ipc_swarm_router router;
         struct ipc_swarm_identity identities[SWARM_IDENTITIES_MAX];
+        struct ipc_swarm_relay relay;
+        uint8_t through[SWARM_THROUGH_MAX][NODE_KEY_BYTES];
+        size_t through_count;
         struct addr bootstrap[SWARM_ADDRESSES_MAX], local[SWARM_ADDRESSES_MAX], known[IPC_KNOWN_MAX];
         size_t identity_count, bootstrap_count, local_count, known_count;
 };

@@ -24,6 +24,9 @@ static struct ipc_swarm_status status_now(const struct swarm_process *swarm)
                 .gateways = stats.peers[NODE_GATEWAY],
                 .providers = stats.peers[NODE_PROVIDER],
                 .channels = stats.channels,
+                .relayed = stats.relayed,
+                .relays = stats.relay_connections,
+                .relayed_bytes = stats.relay_bytes,
                 .strangers_dropped = strangers_dropped(swarm, &stats),
                 .streams_dropped = udp_stream_drops(&swarm->udp),
         };
@@ -46,7 +49,8 @@ static unsigned digits(uint64_t number)
 static bool news(const struct ipc_swarm_status *told, const struct ipc_swarm_status *now)
 {
         return told->bootstrapped != now->bootstrapped || told->announced != now->announced ||
-               told->gateways != now->gateways || told->providers != now->providers || digits(told->nodes) != digits(now->nodes) ||
+               told->gateways != now->gateways || told->providers != now->providers || told->relayed != now->relayed ||
+               told->relays != now->relays || digits(told->relayed_bytes) != digits(now->relayed_bytes) || digits(told->nodes) != digits(now->nodes) ||
                digits(told->strangers_dropped) != digits(now->strangers_dropped);
 }
 
@@ -109,6 +113,9 @@ void swarm_status_look(struct swarm_process *swarm)
         status.announced = stats.announced;
         status.gateways = stats.peers[NODE_GATEWAY];
         status.providers = stats.peers[NODE_PROVIDER];
+        status.relayed = stats.relayed;
+        status.relays = stats.relay_connections;
+        status.relayed_bytes = stats.relay_bytes;
         status.strangers_dropped = strangers_dropped(swarm, &stats);
         if (news(&swarm->told, &status)) {
                 status = status_now(swarm);

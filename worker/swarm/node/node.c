@@ -93,6 +93,7 @@ void node_free(struct node *node)
                 if (node->joins[role].node)
                         node_join_fini(&node->joins[role]);
         map_fini(&node->channels);
+        node_relay_fini(node);
         free(node->advert);
         free(node);
 }
@@ -207,6 +208,7 @@ int node_join(struct node *node, enum node_role role, const uint8_t public_key[N
         memcpy(join->router_key, public_key, sizeof(join->router_key));
         memcpy(join->auth_key, auth_key, sizeof(join->auth_key));
         node->fresh = true;
+        node_relay_prove(node, auth_key);
         r = node_join_init(join, node, role, seed);
         node_link_deal_windows(node);
         return r;
@@ -346,6 +348,7 @@ static void take_below(struct node *node)
         struct peer_event peer;
         bool any;
 
+        node_relay_look(node);
         do {
                 any = false;
                 while (dht_event(node->dht, &dht)) {
@@ -502,5 +505,11 @@ void node_stats(const struct node *node, struct node_stats *out)
         stats.channel_datagrams_dropped = node->channel_datagrams_dropped;
         list_for_each(at, &node->links)
                 stats.channel_datagrams_dropped += node_link_dropped(list_entry(at, struct node_link, in_links));
+        node_relay_stats(node, &stats);
+        list_for_each(at, &node->links) {
+                const struct node_link *link = list_entry(at, struct node_link, in_links);
+
+                stats.relayed += link->told_up && link->conn && conn_is_relayed(link->conn);
+        }
         *out = stats;
 }

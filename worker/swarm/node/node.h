@@ -27,6 +27,8 @@ enum {
         NODE_WRITE_MAX = 63330,         /* more than this per call is cut */
         NODE_TEXT_MAX = 253,            /* error text of a refusal: hypergate.md 2 */
         NODE_KNOWN_MAX = 64,
+        NODE_PROOF_BYTES = 32,
+        NODE_RELAYS_MAX = 8,
         NODE_SOCKETS_MAX = 512,         /* added ones there are at a time */
         NODE_DATAGRAM_MAX = 65507,      /* bytes of one that a channel carries */
 };
@@ -89,6 +91,24 @@ void node_leave(struct node *node, usec_t limit_us, const struct now *now);
 
 /* What a provider tells every gateway peer, now and when it comes. Copied. 0 or -ENOMEM, -EMSGSIZE above 256 KiB. */
 int node_advertise(struct node *node, const void *bytes, size_t len, const struct now *now);
+
+/* Blind relays carry what two peers, both behind NATs that give each remote another port, can't send each other directly. They see
+ * nothing but its ciphertext, where it comes from and where it goes.
+ *
+ * As one: for peers of the router and those whom they bring, once it is joined, or for @anybody who knows the public key of @seed. */
+struct node_relay_spec {
+        uint8_t seed[NODE_KEY_BYTES];           /* Ed25519 */
+        bool anybody;
+        unsigned connections, connections_per_host;     /* at a time; 0: the default */
+        uint64_t bytes_per_s;                   /* in all; 0: as many as come */
+};
+
+/* NULL: not, or no more. Other limits for the same seed change nothing for who is served already. 0, -EEXIST (the key is an
+ * identity of ours) or -ENOMEM. */
+int node_relay(struct node *node, const struct node_relay_spec *spec, const struct now *now);
+
+/* Through one of them, where that is needed; copied. 0, or -E2BIG above NODE_RELAYS_MAX. */
+int node_use_relays(struct node *node, const uint8_t (*keys)[NODE_KEY_BYTES], size_t count, const struct now *now);
 
 /* @in lies in one piece: iov_len is 1. */
 void node_receive(struct node *node, const struct datagram *in, const struct now *now);
@@ -259,6 +279,10 @@ struct node_stats {
         struct addr public_addr;        /* as others see us; port 0: unknown */
         uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;        /* of the sockets */
         uint64_t channel_datagrams_dropped;     /* from peers, and nobody read those before them */
+        uint32_t relayed;               /* of the peers, through a relay */
+        bool relays;                    /* it is one: */
+        uint32_t relay_connections;
+        uint64_t relay_bytes;
 };
 
 void node_stats(const struct node *node, struct node_stats *out);

@@ -149,6 +149,7 @@ void node_link_dial(struct node_join *join, const struct swarm_task *task)
         }
         link = new_link(join, NODE_LINK_DIALLING, task->key);
         spec.context = link;
+        node_relay_name(node, &spec);
         if (!link || peer_dial(node->peers, &spec, &link->dial, &node->now) < 0) {
                 if (link)
                         node_link_free(link);
@@ -548,6 +549,7 @@ void node_link_peer_event(struct node_link *link, const struct peer_event *event
                 break;
         case PEER_DIAL_FAILED:
                 node_attempt_dial(link, event);
+                node_relay_failed(link->node, event->failure);
                 link->dial = NULL;
                 node_link_cut(link, SWARM_FAILED, false);
                 break;

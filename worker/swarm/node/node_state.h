@@ -84,6 +84,21 @@ struct node_report {
         struct node_attempt attempt;
 };
 
+/* As a relay, and through relays. */
+struct node_relays {
+        bool wanted, runs;              /* that we are one, by @spec */
+        struct node_relay_spec spec;
+        uint8_t own_key[NODE_KEY_BYTES];
+        bool has_proof;
+        uint8_t proof[NODE_PROOF_BYTES];        /* of being a peer of the router */
+        uint8_t keys[NODE_RELAYS_MAX][NODE_KEY_BYTES];
+        size_t key_count;
+        unsigned turn;                  /* of these keys: after each failure the next one's */
+        usec_t trouble_until_us;        /* peers were not reached, so there is need for one */
+        usec_t look_us;
+        uint64_t detours_failed, expired;       /* peer_stats, when last looked at */
+};
+
 enum node_leaving {
         NODE_STAYS,
         NODE_LEAVES,
@@ -112,6 +127,7 @@ struct node {
         size_t local_count;
         struct addr home[PEER_LOCAL_MAX];       /* the same, but for what it was when there was no network at all */
         size_t home_count;
+        struct node_relays relays;
         uint8_t *advert;
         size_t advert_len;
         struct node_report reports[NODE_REPORTS_MAX];   /* oldest first */
@@ -153,6 +169,14 @@ void node_attempt_dial(struct node_link *link, const struct peer_event *event); 
 void node_attempt_cancel(struct node_link *link, enum node_failure failure);            /* or is not needed any more */
 void node_attempt_accept(struct node *node, const struct peer_event *event);
 bool node_attempt_event(struct node *node, struct node_event *out);
+
+/* node_relay.c */
+void node_relay_prove(struct node *node, const uint8_t auth_key[NODE_AUTH_KEY_BYTES]);
+void node_relay_name(const struct node *node, struct peer_dial_spec *spec);     /* which one a dial names, if any */
+void node_relay_failed(struct node *node, enum peer_failure failure);           /* a dial */
+void node_relay_look(struct node *node);
+void node_relay_stats(const struct node *node, struct node_stats *out);
+void node_relay_fini(struct node *node);
 
 /* node_channel.c */
 bool node_channel_event(struct node_link *link, const struct tunnel_event *event, struct node_event *out);

@@ -74,6 +74,9 @@ void peer_set_local_addresses(struct peer_set *set, const struct addr *addrs, si
 /* Window of each connection dialled or asked for from now on, in place of the configured one. */
 void peer_set_receive_limit(struct peer_set *set, size_t receive_limit_bytes);
 
+/* Our NAT gives each remote another port, as far as we know: whoever is behind such a one, too, can't be reached directly. */
+bool peer_is_random(const struct peer_set *set);
+
 /* --- Accepting --- */
 
 struct peer_listen_spec {
@@ -97,8 +100,9 @@ const uint8_t *peer_listener_key(const struct peer_listener *listener);
 size_t peer_listener_relays(const struct peer_listener *listener, struct addr out[DHT_RELAYS_MAX]);
 
 /* From now on clients that do not reach us directly are told to meet us at the blind relay with @key, by tokens made with @proof
- * (PEER_PROOF_BYTES; NULL: of chance alone); NULL: no more. Whatever relay a client names is used in any case. Both are copied. */
-void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key, const uint8_t *proof);
+ * (PEER_PROOF_BYTES; NULL: of chance alone); NULL: no more. Unless @always, only those whose NAT gives each remote another port. Whatever
+ * relay a client names is used in any case. Both are copied. */
+void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key, const uint8_t *proof, bool always);
 
 /* The answer to PEER_KNOCK; no answer within PEER_HANDSHAKE_US is a no, and one that comes later is ignored. Who is not welcome
  * hears nothing. */

@@ -123,7 +123,7 @@ static void start_detour(struct peer_dial *dial, const struct dht_event *event, 
         struct peer_detour_spec theirs = { .key = payload->relay_through_key, .token = payload->relay_through_token };
         struct peer_detour_spec ours = { .initiator = true, .key = dial->relay_key, .token = dial->relay_token };
 
-        if (!event->relayed || dial->claimed_open || dial->called || dial->detour)
+        if (!event->relayed || dial->claimed_open || dial->called || dial->detour || payload->firewall == NOISE_FIREWALL_OPEN)
                 return;
         if (payload->has_relay_through)
                 peer_detour_begin(dial->conn, &theirs, now);

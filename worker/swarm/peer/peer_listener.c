@@ -89,10 +89,11 @@ void peer_listener_tell(struct peer_listener *listener, enum peer_event_kind kin
                 peer_listener_free(listener);
 }
 
-void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key, const uint8_t *proof)
+void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *key, const uint8_t *proof, bool always)
 {
         listener->has_relay_through = key != NULL;
         listener->has_proof = proof != NULL;
+        listener->always_offers = always;
         if (key)
                 memcpy(listener->relay_key, key, sizeof(listener->relay_key));
         if (proof)

@@ -242,7 +242,7 @@ struct peer_listener {
         bool ask, closing;
         bool forgotten;                 /* nobody hears of its end */
         bool has_relay_through;         /* offered to clients that can't reach us directly */
-        bool has_proof;
+        bool has_proof, always_offers;
         uint8_t relay_key[PEER_KEY_BYTES], relay_proof[PEER_PROOF_BYTES];
         uint8_t secret_key[PEER_SECRET_KEY_BYTES];
 };

@@ -26,6 +26,11 @@ enum nat_class peer_own_class(const struct peer_set *set)
         return view(set).class;
 }
 
+bool peer_is_random(const struct peer_set *set)
+{
+        return view(set).class == NAT_RANDOM;
+}
+
 static void arm(struct peer_punch *punch)
 {
         heap_set(&punch->source.set->timers, &punch->source.timer, nat_punch_deadline(&punch->nat));

@@ -151,7 +151,10 @@ static void add_relays(const struct peer_session *session, struct noise_payload 
 
 static bool offers_relay(const struct peer_session *session)
 {
-        return session->conn && session->listener->has_relay_through && needs_punch(session);
+        const struct peer_listener *listener = session->listener;
+
+        return session->conn && listener->has_relay_through && needs_punch(session) &&
+               (listener->always_offers || session->payload.firewall == NOISE_FIREWALL_RANDOM);
 }
 
 /* The client's relay, or ours, which wins. Whom we call at once meets us nowhere else (connect.md 7.1). */
@@ -163,7 +166,7 @@ static void start_detour(struct peer_session *session, const struct now *now)
         struct peer_detour_spec ours = { .initiator = true, .key = session->listener->relay_key, .token = session->relay_token };
         struct peer_way way = { .socket = session->inbound.socket, .remote = session->inbound.client };
 
-        if (!is_relayed(session) || session->payload.firewall == NOISE_FIREWALL_OPEN)
+        if (!needs_punch(session))
                 return;
         if (offers_relay(session))
                 peer_detour_begin(session->conn, &ours, now);

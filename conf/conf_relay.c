@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conf_relay.h"
+
+#include <string.h>
+
+enum {
+        CONNECTIONS_MAX = 65536,
+        KEY_DIGITS = 2 * CONF_KEY_BYTES,
+};
+
+static const char key_example[] = "64 characters 0-9 a-f, the key that a relay logs at its start";
+
+static void read_open(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_bool(read, node, &((struct conf_relay *)into)->anybody);
+}
+
+static void read_connections(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, 1, CONNECTIONS_MAX, 100, &((struct conf_relay *)into)->connections);
+}
+
+static void read_connections_per_client(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, 1, CONNECTIONS_MAX, 10, &((struct conf_relay *)into)->connections_per_client);
+}
+
+static void read_bytes_per_second(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, CONF_RELAY_RATE_MIN, UINT32_MAX, 10000000, &((struct conf_relay *)into)->bytes_per_second);
+}
+
+void conf_relay_read(struct conf_read *read, const struct conf_node *node, struct conf_relay *relay)
+{
+        static const struct conf_field fields[] = {
+                { "open", read_open },
+                { "connections", read_connections },
+                { "connectionsPerClient", read_connections_per_client },
+                { "bytesPerSecond", read_bytes_per_second },
+                { NULL, NULL },
+        };
+
+        relay->present = true;
+        if (node->kind == CONF_MAP || conf_value_is_empty(node))
+                conf_value_map(read, node, "relay", fields, relay);
+        else
+                conf_value_bool(read, node, &relay->present);
+}
+
+static int digit_value(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool read_key(const char *text, uint8_t out[CONF_KEY_BYTES])
+{
+        if (strlen(text) != KEY_DIGITS)
+                return false;
+        for (size_t i = 0; i < CONF_KEY_BYTES; i++) {
+                int high = digit_value(text[2 * i]), low = digit_value(text[2 * i + 1]);
+
+                if (high < 0 || low < 0)
+                        return false;
+                out[i] = (uint8_t)(high << 4 | low);
+        }
+        return true;
+}
+
+void conf_relays_read(struct conf_read *read, const struct conf_node *node, struct conf *conf)
+{
+        const struct conf_node *entry;
+        uint32_t count;
+
+        if (!conf_value_list(read, node, CONF_RELAYS_MAX, &entry, &count))
+                return;
+        conf->relay_count = 0;
+        for (; count > 0; count--, entry = entry->next) {
+                const char *text;
+
+                if (!conf_value_text(read, entry, "0b7c...", &text))
+                        continue;
+                if (read_key(text, conf->relays[conf->relay_count]))
+                        conf->relay_count++;
+                else
+                        conf_value_wrong(read, entry, key_example);
+        }
+}

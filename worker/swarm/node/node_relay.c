@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Blind relays, for pairs of peers that no packet gets through between: being one for others, and which one is named to whom. */
+#include <errno.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "node_state.h"
+
+_Static_assert((int)NODE_KEY_BYTES == (int)PEER_KEY_BYTES && (int)NODE_PROOF_BYTES == (int)PEER_PROOF_BYTES, "handed on as they are");
+
+#define TROUBLE_US MINUTES(2)           /* after a peer was not reached, relays are named beside all direct ways for so long */
+#define LOOK_US SECONDS(1)              /* how often it is asked what our NAT is like and what failed */
+
+/* What members of the router know and nobody else: tokens made with it show that their maker is one. */
+void node_relay_prove(struct node *node, const uint8_t auth_key[NODE_AUTH_KEY_BYTES])
+{
+        static const uint8_t what[] = "hypergate relay";
+
+        crypto_generichash(node->relays.proof, sizeof(node->relays.proof), what, sizeof(what) - 1, auth_key, NODE_AUTH_KEY_BYTES);
+        node->relays.has_proof = true;
+        node->relays.look_us = 0;
+}
+
+/* --- Being one --- */
+
+static bool shall_run(const struct node *node)
+{
+        const struct node_relay_spec *spec = &node->relays.spec;
+
+        return node->relays.wanted && node->leaving == NODE_STAYS && (spec->anybody || node->relays.has_proof);
+}
+
+static int run(struct node *node)
+{
+        const struct node_relay_spec *from = &node->relays.spec;
+        uint8_t public_key[PEER_KEY_BYTES], secret_key[PEER_SECRET_KEY_BYTES];
+        struct peer_relay_spec spec = {
+                .secret_key = secret_key,
+                .proof = from->anybody ? NULL : node->relays.proof,
+                .pairs = from->connections,
+                .per_host = from->connections_per_host,
+                .bytes_per_s = from->bytes_per_s,
+        };
+        int r;
+
+        crypto_sign_seed_keypair(public_key, secret_key, from->seed);
+        memcpy(node->relays.own_key, public_key, sizeof(public_key));
+        r = peer_relay_start(node->peers, &spec, &node->now);
+        sodium_memzero(secret_key, sizeof(secret_key));
+        node->relays.runs = node->relays.runs || r == 0;
+        return r;
+}
+
+static int settle(struct node *node)
+{
+        if (shall_run(node))
+                return run(node);
+        if (node->relays.runs)
+                peer_relay_stop(node->peers, &node->now);
+        node->relays.runs = false;
+        return 0;
+}
+
+int node_relay(struct node *node, const struct node_relay_spec *spec, const struct now *now)
+{
+        bool same_key = spec && memcmp(spec->seed, node->relays.spec.seed, sizeof(spec->seed)) == 0;
+
+        node->now = *now;
+        node->fresh = true;
+        node->relays.wanted = false;
+        if (!same_key)
+                settle(node);
+        node->relays.wanted = spec != NULL;
+        if (spec)
+                node->relays.spec = *spec;
+        return settle(node);
+}
+
+void node_relay_fini(struct node *node)
+{
+        sodium_memzero(&node->relays, sizeof(node->relays));
+}
+
+/* --- Having one --- */
+
+int node_use_relays(struct node *node, const uint8_t (*keys)[NODE_KEY_BYTES], size_t count, const struct now *now)
+{
+        node->now = *now;
+        node->fresh = true;
+        if (count > NODE_RELAYS_MAX)
+                return -E2BIG;
+        if (count)
+                memcpy(node->relays.keys, keys, count * sizeof(*keys));
+        node->relays.key_count = count;
+        node->relays.look_us = 0;
+        return 0;
+}
+
+/* The next one each time one has failed. Our own serves others: who reaches us needs none. */
+static const uint8_t *choose(const struct node *node)
+{
+        for (size_t i = 0; i < node->relays.key_count; i++) {
+                const uint8_t *key = node->relays.keys[(node->relays.turn + i) % node->relays.key_count];
+
+                if (!node->relays.runs || memcmp(key, node->relays.own_key, NODE_KEY_BYTES) != 0)
+                        return key;
+        }
+        return NULL;
+}
+
+static const uint8_t *proof_of(const struct node *node)
+{
+        return node->relays.has_proof ? node->relays.proof : NULL;
+}
+
+static bool is_in_trouble(const struct node *node)
+{
+        return peer_is_random(node->peers) || node->now.mono_us < node->relays.trouble_until_us;
+}
+
+void node_relay_name(const struct node *node, struct peer_dial_spec *spec)
+{
+        if (!is_in_trouble(node))
+                return;
+        spec->relay_through = choose(node);
+        spec->relay_proof = proof_of(node);
+}
+
+void node_relay_failed(struct node *node, enum peer_failure failure)
+{
+        if (failure < PEER_UNREACHED || failure > PEER_PUNCH_SHUT)
+                return;
+        node->relays.trouble_until_us = usec_add(node->now.mono_us, TROUBLE_US);
+        node->relays.look_us = 0;
+}
+
+/* What only counters tell: that a relay was of no use, and that somebody who was welcome did not get here. */
+static void compare(struct node *node)
+{
+        struct peer_stats stats;
+
+        peer_stats(node->peers, &stats);
+        node->relays.turn += stats.detours_failed != node->relays.detours_failed;
+        if (stats.expired != node->relays.expired)
+                node->relays.trouble_until_us = usec_add(node->now.mono_us, TROUBLE_US);
+        node->relays.detours_failed = stats.detours_failed;
+        node->relays.expired = stats.expired;
+}
+
+void node_relay_look(struct node *node)
+{
+        if (node->now.mono_us < node->relays.look_us)
+                return;
+        node->relays.look_us = usec_add(node->now.mono_us, LOOK_US);
+        compare(node);
+        if (shall_run(node) != node->relays.runs)
+                (void)settle(node);
+        for (size_t role = 0; role < NODE_ROLES; role++)
+                if (node->joins[role].node && node->joins[role].listener)
+                        peer_listener_relay_through(node->joins[role].listener, choose(node), proof_of(node), is_in_trouble(node));
+}
+
+void node_relay_stats(const struct node *node, struct node_stats *out)
+{
+        struct peer_relay_stats stats;
+
+        out->relays = peer_relay_stats(node->peers, &stats);
+        if (!out->relays)
+                return;
+        out->relay_connections = (uint32_t)stats.pairs;
+        out->relay_bytes = stats.bytes;
+}
