@@ -49,7 +49,8 @@ enum {
         PEER_SOCKETS_MAX = 512,                 /* beside the node's two: of one punch, and of connections they led to */
 };
 
-#define PEER_HANDSHAKE_US SECONDS(10)           /* server: from the first handshake message to the client's header */
+#define PEER_HANDSHAKE_US SECONDS(10)           /* server: from the first handshake message to the client's header; a client that says
+                                                 * it is open, and is not known here, has half of it */
 #define PEER_REMEMBER_US SECONDS(10)            /* server: repeats of a finished handshake are known that long */
 #define PEER_REACH_US SECONDS(10)               /* client: from the server's answer to its header, whoever calls whom */
 

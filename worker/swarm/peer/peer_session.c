@@ -13,6 +13,7 @@ static const usec_t probe_times_us[] = { MSEC(0), MSEC(300), MSEC(1000), MSEC(30
 
 /* With a punch, whose probe opens our NAT and does not arrive: until the client has opened its own, an early knock would spoil it. */
 #define PUNCHED_PROBE_US MSEC(500)
+#define CALL_US MSEC(4500)
 #define AFTER_PUNCH_US SECONDS(3)       /* what is on its way when a punch is given up may still arrive */
 
 static bool is_half_open(const struct peer_session *session)
@@ -252,6 +253,13 @@ static void probe_later(struct peer_session *session)
         session->probe_us = session->conn->begun_us + PUNCHED_PROBE_US;
 }
 
+/* Whoever is called and has not proved itself may be the victim of who forged its address: then our header goes there three times (at
+ * 0, 1 and 3 s, udx_rtt.h) and no more, which with the answer is less than three times what came (RFC 9000 8.1). */
+static usec_t patience(const struct peer_session *session, bool open)
+{
+        return open && session->trust != PEER_KNOWN ? CALL_US : PEER_HANDSHAKE_US;
+}
+
 /* An open client waits for us to call. To any other we send what opens our own NAT for its packets, from the socket whose address
  * it gets to know, to where its own come from; but for one that asked us without a relay, whose packets pass already. */
 static void reach(struct peer_session *session, const struct now *now)
@@ -264,7 +272,7 @@ static void reach(struct peer_session *session, const struct now *now)
         };
 
         session->state = PEER_SESSION_REACHING;
-        session->limit_us = now->mono_us + PEER_HANDSHAKE_US;
+        session->limit_us = now->mono_us + patience(session, open);
         session->probe_us = USEC_NEVER;
         conn_reach(session->conn, &way, now->mono_us);
         if (open)

@@ -6,6 +6,7 @@
 enum {
         CLOSED_MAX = 4096,              /* beyond it the oldest is forgotten */
         DESTROYS = 3,                   /* times a DESTROY is said: nobody acknowledges it */
+        DESTROYS_UNHEARD = 1,           /* and to who has never said anything, and perhaps never asked for any of this */
 };
 
 #define REMEMBER_US SECONDS(20)         /* longer than the peer repeats itself at the least RTO (13 s) */
@@ -52,6 +53,12 @@ static void arm(struct udx_mux *mux, struct udx_closed *closed)
         heap_set(&mux->closed_timers, &closed->timer, usec_min(closed->destroy_us, closed->forget_us));
 }
 
+/* Whether the peer has sent anything that counts, or acknowledged something. */
+static bool was_heard(const struct udx_stream *stream)
+{
+        return stream->assembly.next > 0 || stream->recovery.una > 0 || stream->bytes_in > 0;
+}
+
 /* Without memory the peer has to find out by itself. */
 void udx_closed_remember(const struct udx_stream *stream, bool destroyed, bool ack_due)
 {
@@ -67,7 +74,7 @@ void udx_closed_remember(const struct udx_stream *stream, bool destroyed, bool a
                 .seq = stream->recovery.nxt,
                 .ack = stream->assembly.next,
                 .destroyed = destroyed,
-                .destroys_left = destroyed ? DESTROYS : 0,
+                .destroys_left = !destroyed ? 0 : was_heard(stream) ? DESTROYS : DESTROYS_UNHEARD,
                 .destroy_us = USEC_NEVER,
                 .forget_us = mux->now_us + usec_max(REMEMBER_US, REMEMBER_TIMEOUTS * stream->rtt.rto_us),
         };
