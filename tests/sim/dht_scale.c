@@ -164,31 +164,47 @@ static bool is_alive(const struct dht_sim *sim, const struct addr *addr)
         return node < sim->count && addr_equal(&there, addr) && sim->nodes[node].dht;
 }
 
-static void count_entries(struct scale *s, const struct dht *dht)
+static unsigned bucket_of(const uint8_t *id, const uint8_t *other)
+{
+        unsigned bit = 0;
+
+        while (bit < BUCKETS - 1 && !((id[bit / 8] ^ other[bit / 8]) >> (7 - bit % 8) & 1))
+                bit++;
+        return bit;
+}
+
+static void count_entries(struct scale *s, const struct dht *dht, const uint8_t *id, unsigned live_out[BUCKETS])
 {
         static struct addr known[KNOWN_MAX];
         size_t count = dht_known(dht, known, KNOWN_MAX);
 
         s->figures.entries += count;
-        for (size_t i = 0; i < count; i++)
-                s->figures.live_entries += is_alive(s->sim, &known[i]);
+        for (size_t i = 0; i < count; i++) {
+                uint8_t other[RPC_ID_BYTES];
+                bool alive = is_alive(s->sim, &known[i]);
+
+                rpc_node_id(&known[i], other);
+                live_out[bucket_of(id, other)] += alive;
+                s->figures.live_entries += alive;
+        }
 }
 
-/* How many entries @node would have if all its buckets were as full as the network allows. */
-static unsigned ideal_of(const struct scale *s, unsigned node, uint8_t (*ids)[RPC_ID_BYTES])
+/* What the table of member @i has, and what it would have if all its buckets were as full as the network allows. */
+static void look_into_table(struct scale *s, unsigned member, uint8_t (*ids)[RPC_ID_BYTES])
 {
-        unsigned buckets[BUCKETS + 1] = { 0 }, sum = 0;
+        unsigned there[BUCKETS] = { 0 }, live[BUCKETS] = { 0 };
+        bool blind = false;
 
-        for (unsigned i = 0; i < s->spec->nodes; i++) {
-                unsigned bit = 0;
-
-                if (i == node)
-                        continue;
-                while (bit < BUCKETS - 1 && !((ids[i][bit / 8] ^ ids[node][bit / 8]) >> (7 - bit % 8) & 1))
-                        bit++;
-                sum += buckets[bit]++ < DHT_K;
+        for (unsigned i = 0; i < s->spec->nodes; i++)
+                if (i != member)
+                        there[bucket_of(ids[member], ids[i])]++;
+        count_entries(s, s->sim->nodes[s->members[member]].dht, ids[member], live);
+        for (unsigned i = 0; i < BUCKETS; i++) {
+                s->figures.ideal_entries += MIN(there[i], (unsigned)DHT_K);
+                blind = blind || (there[i] >= DHT_K && !live[i]);
         }
-        return sum;
+        s->figures.tables++;
+        s->figures.blind += blind;
 }
 
 /* Of some, evenly chosen: the first ones have seen everybody come. */
@@ -202,8 +218,7 @@ static void look_into_tables(struct scale *s)
         for (unsigned i = STAYING; i < s->spec->nodes; i += step) {
                 if (net_now(s->sim->net) - s->born_us[s->members[i]] < MINUTES(1))
                         continue;       /* hardly anybody has heard of it, nor it of anybody */
-                s->figures.ideal_entries += ideal_of(s, i, ids);
-                count_entries(s, s->sim->nodes[s->members[i]].dht);
+                look_into_table(s, i, ids);
         }
 }
 

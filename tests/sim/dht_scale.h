@@ -32,6 +32,7 @@ struct dht_scale_figures {
         uint64_t sent;                  /* datagrams of all, while nodes were replaced */
         usec_t churned_us;              /* so long */
         uint64_t entries, live_entries, ideal_entries;  /* of the tables; those of nodes that live; what full tables would have */
+        unsigned tables, blind;         /* looked into; those that know nobody of a part of the network where there are many */
         uint64_t bytes_per_node;
 };
 

@@ -21,11 +21,12 @@ static double per(uint64_t sum, uint64_t count)
 
 static void print(const struct dht_scale_spec *spec, const struct dht_scale_figures *f)
 {
-        printf("%6u | %u of %u | %.1f | %.2f, %u | %.0f, %.0f | %.1f %% | %.0f %% | %.0f | %.0f | %016" PRIx64 "\n", spec->nodes, f->found,
-               f->lookups, per(f->asked + f->replies, f->lookups), per(f->hops, f->lookups), f->hops_most,
-               per(f->took_us, f->lookups) / 1000, (double)f->took_most_us / 1000, 100 * per(f->live_entries, f->entries),
-               100 * per(f->live_entries, f->ideal_entries), per(f->sent, spec->nodes) * 60 / ((double)f->churned_us / 1e6),
-               per(f->bytes_per_node, 1024), f->hash);
+        printf("%6u | %u of %u | %.1f | %.2f, %u | %.0f, %.0f | ", spec->nodes, f->found, f->lookups,
+               per(f->asked + f->replies, f->lookups), per(f->hops, f->lookups), f->hops_most, per(f->took_us, f->lookups) / 1000,
+               (double)f->took_most_us / 1000);
+        printf("%.1f %% | %.0f %% | %u of %u | %.0f | %.0f | %016" PRIx64 "\n", 100 * per(f->live_entries, f->entries),
+               100 * per(f->live_entries, f->ideal_entries), f->blind, f->tables,
+               per(f->sent, spec->nodes) * 60 / ((double)f->churned_us / 1e6), per(f->bytes_per_node, 1024), f->hash);
 }
 
 int main(int argc, char **argv)
@@ -46,7 +47,7 @@ int main(int argc, char **argv)
         if (optind == argc)
                 usage();
         setvbuf(stdout, NULL, _IOLBF, 0);
-        puts(" nodes | found | messages a lookup | hops, most | ms a lookup, most | live entries | full | datagrams a node and minute | "
+        puts(" nodes | found | messages a lookup | hops, most | ms a lookup, most | live entries | full | blind | datagrams a node and minute | "
              "KiB a node | hash");
         for (; optind < argc; optind++) {
                 struct dht_scale_figures figures;

@@ -26,8 +26,9 @@ TEST(dht_a_thousand_nodes_find_every_record_while_others_come_and_go_and_the_sam
         check(f.hops <= 3 * f.lookups && f.hops_most <= 5);             /* log2(1000) / log2(20) is 2.3 */
         check(f.asked <= 50 * f.lookups);
         check(f.took_most_us <= SECONDS(3));
-        check(10 * f.live_entries >= 9 * f.entries);
+        check(100 * f.live_entries >= 85 * f.entries);
         check(3 * f.live_entries >= f.ideal_entries);                   /* a young node knows those near it */
-        check(f.sent <= 100 * spec.nodes * f.churned_us / MINUTES(1));   /* datagrams a node and minute, idle but for its upkeep */
+        check(f.blind <= 2);                                            /* was 12, see dht_hollow.c */
+        check(f.sent <= 120 * spec.nodes * f.churned_us / MINUTES(1));   /* datagrams a node and minute, idle but for its upkeep */
         check(dht_scale_run(&spec).hash == f.hash);
 }

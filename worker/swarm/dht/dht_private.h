@@ -105,6 +105,7 @@ struct dht_visit {
         uint8_t id[DHT_ID_BYTES];
         uint8_t token[RPC_TOKEN_BYTES];
         bool has_token, retried;
+        bool detour;                    /* asked though others are nearer */
         enum dht_visit_state state;
         enum dht_commit_state commit;
         struct rpc_request *request;    /* of the visit, later of the commit */
@@ -127,6 +128,8 @@ struct dht_query {
         bool clear, background, table_used;
         bool anew;                      /* begins with its seeds and bootstrap nodes, not with the table */
         unsigned retries;
+        unsigned enough, enough_bits;   /* answers of so many nodes that share so many bits with the target will do; 0: there is no enough */
+        unsigned detour_bits;           /* a detour was made when so many were shared, and one: not again for as few */
         void *context;                  /* the caller's, or the listener */
         struct dht_news *done;          /* caller's queries: made at the start, so that the end can't fail */
         struct dht_visit *visits;
@@ -145,6 +148,18 @@ void dht_query_free(struct dht *dht, struct dht_query *query);
 void dht_query_due(struct dht *dht, struct dht_due *due, const struct now *now);
 void dht_query_visited(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_query_committed(struct dht *dht, const struct rpc_event *event, const struct now *now);
+
+/* The nodes it has heard of. Added unless known, unwelcome, farther than DHT_K that answered (but as a detour), or too many: NULL. */
+struct dht_visit *dht_visit_add(struct dht *dht, struct dht_query *query, const struct addr *addr);
+struct dht_visit *dht_visit_add_detour(struct dht *dht, struct dht_query *query, const struct addr *addr);
+struct dht_visit *dht_visit_find(struct dht_query *query, const struct addr *addr);
+struct dht_visit *dht_visit_of_request(struct dht_query *query, const struct rpc_request *request);
+struct dht_visit *dht_visit_nearest(struct dht_query *query);                   /* of those to be asked; NULL: none */
+size_t dht_visits_pending(const struct dht_query *query);
+bool dht_visit_is_closer(const struct dht_query *query, const uint8_t id[DHT_ID_BYTES]);
+
+/* A walk that seems to have gone astray gets others to ask: true. */
+bool dht_detour(struct dht *dht, struct dht_query *query);
 
 /* The second half of a query: signs and sends, and takes the answers. */
 void dht_commit_withdraw(struct dht *dht, struct dht_query *query, struct dht_visit *visit, const struct now *now);
@@ -300,6 +315,8 @@ struct dht_check {
 struct dht_upkeep {
         struct dht_due due;
         uint32_t tick, refresh_ticks;
+        unsigned hollow;                /* buckets up to here were looked at in this round */
+        uint32_t hollow_tick;           /* the next round */
         usec_t ticked_boot_us;          /* to notice sleep */
         usec_t answered_us;             /* when anybody last answered us */
         size_t unanswered;              /* nodes in a row that did not, since then */
@@ -334,7 +351,9 @@ void dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const stru
 /* Nobody of those we know answers any more: it is us who is cut off, or the network is another one now. */
 bool dht_upkeep_cut_off(const struct dht *dht, const struct now *now);
 void dht_upkeep_refresh(struct dht *dht, const uint8_t target[DHT_ID_BYTES], const struct now *now);   /* a walk there */
+bool dht_upkeep_is_walking(const struct dht *dht);       /* one of these, or the first one */
 void dht_upkeep_resample(struct dht *dht);      /* our address may be another: let every node tell it again */
+void dht_hollow_tick(struct dht *dht, const struct now *now);   /* asks for nodes of a bucket that should have more */
 void dht_upkeep_hint(struct dht *dht, const struct addr *to, const struct addr *down, const struct now *now);
 
 /* --- Bootstrap, and whether strangers reach our server socket --- */

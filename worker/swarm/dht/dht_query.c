@@ -10,8 +10,6 @@ enum {
         CONCURRENCY = 10,
         CONCURRENCY_BACKGROUND = 2,     /* while anything else is going on */
         BUSY_IN_FLIGHT = 3,
-        VISITS_MAX = 256,               /* nodes one query may hear of: replies of strangers steer it */
-        VISITS_FIRST = 32,
         SUCCESSES_FEW = DHT_K / 4,      /* with fewer, seeds alone were not enough: ask the table too */
         NEW_PER_NET_AND_REPLY = 2,      /* nodes of one /24 that one reply may add */
         NEW_PER_NET = 8,                /* and all replies together */
@@ -20,94 +18,6 @@ enum {
 #define PATIENCE_US MSEC(1500)          /* for those asked last: time for the answer to their second send */
 #define PATIENCE_PRIVATE_US MSEC(250)   /* at least, on a private network smaller than DHT_K */
 #define HELD_LIMIT_US SECONDS(10)
-
-/* --- Visits --- */
-
-static struct dht_visit *visit_find(struct dht_query *query, const struct addr *addr)
-{
-        for (size_t i = 0; i < query->visit_count; i++)
-                if (addr_equal(&query->visits[i].addr, addr))
-                        return &query->visits[i];
-        return NULL;
-}
-
-static struct dht_visit *visit_of_request(struct dht_query *query, const struct rpc_request *request)
-{
-        for (size_t i = 0; i < query->visit_count; i++)
-                if (query->visits[i].request == request)
-                        return &query->visits[i];
-        return NULL;
-}
-
-static bool visits_reserve(struct dht_query *query)
-{
-        size_t capacity = query->visit_capacity ? 2 * query->visit_capacity : VISITS_FIRST;
-        struct dht_visit *visits;
-
-        if (query->visit_count < query->visit_capacity)
-                return true;
-        if (query->visit_count >= VISITS_MAX)
-                return false;
-        visits = realloc(query->visits, capacity * sizeof(*visits));
-        if (!visits)
-                return false;
-        query->visits = visits;
-        query->visit_capacity = capacity;
-        return true;
-}
-
-/* Nearer than the worst of the closest, or there are too few of them. */
-static bool is_closer(const struct dht_query *query, const uint8_t id[DHT_ID_BYTES])
-{
-        if (query->closest_count < DHT_K)
-                return true;
-        return dht_id_compare(query->target, id, query->visits[query->closest[DHT_K - 1]].id) < 0;
-}
-
-static bool is_us(const struct dht *dht, const struct addr *addr)
-{
-        struct addr ours;
-
-        return dht_public_addr(dht, &ours) && addr_equal(&ours, addr);
-}
-
-static struct dht_visit *visit_add(struct dht *dht, struct dht_query *query, const struct addr *addr)
-{
-        struct dht_visit *visit;
-        uint8_t id[DHT_ID_BYTES];
-
-        if (visit_find(query, addr) || is_us(dht, addr) || !dht_welcome(dht, addr))
-                return NULL;
-        rpc_node_id(addr, id);
-        if (!is_closer(query, id) || !visits_reserve(query))
-                return NULL;
-        visit = &query->visits[query->visit_count++];
-        *visit = (struct dht_visit){ .addr = *addr, .state = DHT_VISIT_PENDING };
-        memcpy(visit->id, id, sizeof(visit->id));
-        return visit;
-}
-
-static struct dht_visit *visit_nearest_pending(struct dht_query *query)
-{
-        struct dht_visit *nearest = NULL;
-
-        for (size_t i = 0; i < query->visit_count; i++) {
-                struct dht_visit *visit = &query->visits[i];
-
-                if (visit->state == DHT_VISIT_PENDING && (!nearest || dht_id_compare(query->target, visit->id, nearest->id) < 0))
-                        nearest = visit;
-        }
-        return nearest;
-}
-
-static size_t pending_count(const struct dht_query *query)
-{
-        size_t count = 0;
-
-        for (size_t i = 0; i < query->visit_count; i++)
-                count += query->visits[i].state == DHT_VISIT_PENDING;
-        return count;
-}
 
 /* --- Asking --- */
 
@@ -153,13 +63,20 @@ static unsigned limit_of(const struct dht *dht, const struct dht_query *query)
         return (yields ? CONCURRENCY_BACKGROUND : CONCURRENCY) + query->slow;
 }
 
+/* As many answers from the part of the network it is about as it needs. */
+static bool has_enough(const struct dht_query *query)
+{
+        return query->enough && query->closest_count >= query->enough &&
+               dht_id_shared_bits(query->target, query->visits[query->closest[query->enough - 1]].id) >= query->enough_bits;
+}
+
 /* True: nobody is left to ask. */
 static bool ask_pending(struct dht *dht, struct dht_query *query, const struct now *now)
 {
         struct dht_visit *visit;
 
-        while ((visit = visit_nearest_pending(query))) {
-                if (!is_closer(query, visit->id))
+        while ((visit = dht_visit_nearest(query))) {
+                if (has_enough(query) || (!visit->detour && !dht_visit_is_closer(query, visit->id)))
                         visit->state = DHT_VISIT_LEFT;
                 else if (query->in_flight >= limit_of(dht, query))
                         return false;
@@ -171,8 +88,8 @@ static bool ask_pending(struct dht *dht, struct dht_query *query, const struct n
 
 static void add_bootstrap(struct dht *dht, struct dht_query *query)
 {
-        for (size_t i = 0; i < dht->bootstrap.count && pending_count(query) < DHT_K; i++)
-                visit_add(dht, query, &dht->bootstrap.addrs[i]);
+        for (size_t i = 0; i < dht->bootstrap.count && dht_visits_pending(query) < DHT_K; i++)
+                dht_visit_add(dht, query, &dht->bootstrap.addrs[i]);
 }
 
 static void add_from_table(struct dht *dht, struct dht_query *query)
@@ -181,8 +98,8 @@ static void add_from_table(struct dht *dht, struct dht_query *query)
         size_t count = dht_table_closest(dht->table, query->target, nodes, DHT_K);
 
         query->table_used = true;
-        for (size_t i = 0; i < count && pending_count(query) < DHT_K; i++)
-                visit_add(dht, query, &nodes[i]->addr);
+        for (size_t i = 0; i < count && dht_visits_pending(query) < DHT_K; i++)
+                dht_visit_add(dht, query, &nodes[i]->addr);
         add_bootstrap(dht, query);
 }
 
@@ -211,14 +128,6 @@ static void leave_visits(struct dht *dht, struct dht_query *query, const struct 
         query->in_flight = query->slow = 0;
 }
 
-static void walk_over(struct dht *dht, struct dht_query *query, const struct now *now)
-{
-        dht_due_set(dht, &query->due, USEC_NEVER);
-        leave_visits(dht, query, now);
-        query->phase = DHT_QUERY_COMMITTING;
-        dht_commit_begin(dht, query, now);
-}
-
 /* How long those asked last may take when nobody else is left to ask. JavaScript nodes give slow ones up at once when there are
  * DHT_K answers, which under loss misses a tenth of the nearest, or else wait out all their sends, which in a small network is 6 s
  * for every dead node in it. On a small private network, where hardly anything is lost, who takes much longer than all the others
@@ -233,27 +142,35 @@ static usec_t patience(const struct dht *dht, const struct dht_query *query)
 /* Goes on as far as possible. The query may be gone afterwards, unless it is a caller's. */
 static void pump(struct dht *dht, struct dht_query *query, const struct now *now)
 {
-        bool asked_all = ask_pending(dht, query, now);
+        bool asked_all;
 
-        if (asked_all && !query->table_used && query->in_flight == 0 && query->successes < SUCCESSES_FEW) {
-                add_from_table(dht, query);
+        do {
                 asked_all = ask_pending(dht, query, now);
-        }
-        if (asked_all && query->in_flight == 0)
-                walk_over(dht, query, now);
-        else
-                dht_due_set(dht, &query->due,
-                            asked_all && query->closest_count ? query->asked_us + patience(dht, query) : USEC_NEVER);
+                if (asked_all && !query->table_used && query->in_flight == 0 && query->successes < SUCCESSES_FEW) {
+                        add_from_table(dht, query);
+                        asked_all = ask_pending(dht, query, now);
+                }
+                if (!asked_all || query->in_flight) {
+                        dht_due_set(dht, &query->due,
+                                    asked_all && query->closest_count ? query->asked_us + patience(dht, query) : USEC_NEVER);
+                        return;
+                }
+        } while (!has_enough(query) && dht_detour(dht, query));
+        dht_due_set(dht, &query->due, USEC_NEVER);
+        query->phase = DHT_QUERY_COMMITTING;
+        dht_commit_begin(dht, query, now);
 }
 
 void dht_query_due(struct dht *dht, struct dht_due *due, const struct now *now)
 {
         struct dht_query *query = container_of(due, struct dht_query, due);
 
-        if (query->phase == DHT_QUERY_HELD)
+        if (query->phase == DHT_QUERY_HELD) {
                 dht_query_finish(dht, query, now);
-        else
-                walk_over(dht, query, now);
+                return;
+        }
+        leave_visits(dht, query, now);
+        pump(dht, query, now);
 }
 
 /* --- Answers --- */
@@ -296,13 +213,13 @@ static void add_closer(struct dht *dht, struct dht_query *query, uint16_t referr
 
         for (size_t i = 0; i < message->closer_count && i < RPC_CLOSER_MAX; i++) {
                 struct addr addr = rpc_message_closer(message, i);
-                struct dht_visit *visit = visit_find(query, &addr);
+                struct dht_visit *visit = dht_visit_find(query, &addr);
                 size_t of_net = 0;
 
                 for (size_t k = 0; k < count; k++)
                         of_net += dht_same_net(dht, &added[k], &addr);
                 if (!visit && of_net < NEW_PER_NET_AND_REPLY && known_of_net(dht, query, &addr) < NEW_PER_NET) {
-                        visit = visit_add(dht, query, &addr);
+                        visit = dht_visit_add(dht, query, &addr);
                         if (visit) {
                                 added[count++] = addr;
                                 visit->hops = (uint8_t)(query->visits[referrer].hops + 1);
@@ -401,7 +318,7 @@ static void take_answer(struct dht *dht, struct dht_query *query, struct dht_vis
                 visit->has_token = message->token && message->id;
                 if (message->token)
                         memcpy(visit->token, message->token, sizeof(visit->token));
-                if (message->id && is_closer(query, visit->id))
+                if (message->id && dht_visit_is_closer(query, visit->id))
                         closest_insert(query, index);
                 take_value(dht, query, visit, event, now);
         } else {
@@ -413,7 +330,7 @@ static void take_answer(struct dht *dht, struct dht_query *query, struct dht_vis
 void dht_query_visited(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {
         struct dht_query *query = event->context;
-        struct dht_visit *visit = visit_of_request(query, event->request);
+        struct dht_visit *visit = dht_visit_of_request(query, event->request);
 
         if (event->kind == RPC_SLOW) {
                 visit->state = DHT_VISIT_SLOW;
@@ -472,7 +389,7 @@ struct dht_query *dht_query_start(struct dht *dht, const struct dht_query_spec *
         }
         list_push_back(&dht->queries, &query->entry);
         for (size_t i = 0; i < spec->seed_count; i++)
-                visit_add(dht, query, &spec->seeds[i]);
+                dht_visit_add(dht, query, &spec->seeds[i]);
         return query;
 }
 
@@ -495,7 +412,7 @@ void dht_query_open(struct dht *dht, struct dht_query *query, const struct now *
         query->phase = DHT_QUERY_WALKING;
         if (query->anew)
                 add_bootstrap(dht, query);
-        else if (pending_count(query) < DHT_K)
+        else if (dht_visits_pending(query) < DHT_K)
                 add_from_table(dht, query);
         pump(dht, query, now);
 }

@@ -167,6 +167,12 @@ size_t dht_table_closest(const struct dht_table *table, const uint8_t target[DHT
         return count;
 }
 
+void dht_table_count_buckets(const struct dht_table *table, unsigned counts_out[DHT_ID_BITS])
+{
+        for (unsigned bits = 0; bits < DHT_ID_BITS; bits++)
+                counts_out[bits] = table->buckets[bits] ? table->buckets[bits]->count : 0;
+}
+
 static bool more_doubtful(const struct dht_node *a, const struct dht_node *b)
 {
         return !b || a->pinged < b->pinged || (a->pinged == b->pinged && a->added < b->added);

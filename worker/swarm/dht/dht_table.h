@@ -52,6 +52,9 @@ void dht_table_touch(struct dht_table *table, struct dht_node *node, uint32_t ti
 size_t dht_table_closest(const struct dht_table *table, const uint8_t target[DHT_ID_BYTES], const struct dht_node **out,
                          size_t max);
 
+/* How many nodes share so many bits of their id with ours. */
+void dht_table_count_buckets(const struct dht_table *table, unsigned counts_out[DHT_ID_BITS]);
+
 /* Who should prove itself before @id is refused for a full bucket: pinged longest ago, then added longest ago, not in this
  * tick. NULL: there is room, or nobody to doubt. dht-rpc index.js _addNode(). */
 struct dht_node *dht_table_rival(const struct dht_table *table, const uint8_t id[DHT_ID_BYTES], uint32_t tick);

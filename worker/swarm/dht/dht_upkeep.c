@@ -341,7 +341,7 @@ void dht_upkeep_hint(struct dht *dht, const struct addr *to, const struct addr *
 
 /* --- Ticks --- */
 
-static bool is_refreshing(const struct dht *dht)
+bool dht_upkeep_is_walking(const struct dht *dht)
 {
         list_for_each(at, &dht->queries)
                 if (list_entry(at, struct dht_query, entry)->purpose == DHT_FOR_TABLE)
@@ -352,7 +352,7 @@ static bool is_refreshing(const struct dht *dht)
 void dht_upkeep_refresh(struct dht *dht, const uint8_t target[DHT_ID_BYTES], const struct now *now)
 {
         struct dht_query_spec spec = { .operation = DHT_FIND_NODE, .target = target };
-        struct dht_query *query = is_refreshing(dht) ? NULL : dht_query_start(dht, &spec, DHT_FOR_TABLE, now);
+        struct dht_query *query = dht_upkeep_is_walking(dht) ? NULL : dht_query_start(dht, &spec, DHT_FOR_TABLE, now);
 
         dht->upkeep.refresh_ticks = TICKS_REFRESH;
         if (!query)
@@ -444,6 +444,7 @@ static void tick_bootstrapped(struct dht *dht, const struct now *now)
                 refresh(dht, now);
         dht_probe_tick(dht, now);
         dht_standing_tick(dht, now);
+        dht_hollow_tick(dht, now);      /* last: the others' walks come first */
 }
 
 void dht_upkeep_due(struct dht *dht, struct dht_due *due, const struct now *now)
