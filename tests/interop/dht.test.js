@@ -5,9 +5,13 @@
 const crypto = require('crypto')
 const DHT = require('hyperdht')
 const dgram = require('dgram')
+const { createRequire } = require('module')
 const { start } = require('./hypergate')
 const { assert, test, eventually } = require('./tap')
 const { openNode, firewalledNode } = require('./testnet')
+const { stackpeer } = require('./stackpeer')
+
+const nodeId = createRequire(require.resolve('hyperdht'))('dht-rpc/lib/peer').id
 
 function freePort () {
   return new Promise((resolve) => {
@@ -27,10 +31,11 @@ async function ourNode (after, bootstrap) {
   return text
 }
 
-async function theirNode (after, bootstrap) {
-  const node = new DHT({ bootstrap: [bootstrap], host: '127.0.0.1', ephemeral: false, firewalled: false })
+async function theirNode (after, bootstrap, options = {}) {
+  const node = new DHT({ bootstrap: [bootstrap], host: '127.0.0.1', ephemeral: false, firewalled: false, ...options })
   after(() => node.destroy())
   await node.fullyBootstrapped()
+  return node
 }
 
 // @kinds: a node each, 'ours' or 'theirs'; the first is what the others begin with.
@@ -127,3 +132,60 @@ for (const [name, kinds] of Object.entries(networks)) {
   test(`${name}: JavaScript client and server, both firewalled, punch through a relay`, 30,
     async ({ after }) => connection(after, await network(after, kinds), firewalledNode, firewalledNode))
 }
+
+test('a JavaScript node that only ours know finds itself reachable, becomes persistent, and serves', 30, async ({ after }) => {
+  const bootstrap = await network(after, ['ours', 'ours', 'ours', 'ours', 'ours', 'ours'])
+  const node = new DHT({ bootstrap: [bootstrap], host: '127.0.0.1', port: await freePort() })   // as it would be started by anybody
+  after(() => node.destroy())
+  await node.fullyBootstrapped()
+  assert(node.ephemeral)
+  const before = node.stats.commands.pingNat.tx
+  node.firewalled = node.io.firewalled = true   // whatever the race of its start came to
+  node._stableTicks = 1                         // it would be 20 minutes
+  await eventually(() => !node.ephemeral, 15, 'it is persistent')
+  assert(!node.firewalled && node.stats.commands.pingNat.tx >= before + 5, 'five were asked to answer at its other socket')
+  assert.deepStrictEqual(node.id, nodeId('127.0.0.1', node.port))
+
+  // Now ours name it, and whoever announces near it stores the record there.
+  const [announcer, asker] = [await participant(after, bootstrap), await participant(after, bootstrap)]
+  const keyPair = DHT.keyPair()
+  await eventually(async () => (await all(asker.findNode(node.id))).some(({ from }) => from.port === node.port), 15, 'ours name it')
+  await announcer.announce(node.id, keyPair, []).finished()
+  const found = (await all(asker.lookup(node.id))).filter(({ from }) => from.port === node.port)
+  assert(listed(found, keyPair.publicKey), 'it lists the record itself')
+})
+
+// The @count free ports whose nodes are nearest to @target.
+async function portsNear (target, count) {
+  const distance = (port) => Buffer.from(nodeId('127.0.0.1', port).map((byte, i) => byte ^ target[i]))
+  const ports = Array.from({ length: 3000 }, (_, i) => 20000 + i).sort((a, b) => Buffer.compare(distance(a), distance(b)))
+  const free = []
+  for (const port of ports) {
+    const socket = dgram.createSocket('udp4')
+    const bound = await new Promise((resolve) => { socket.once('error', () => resolve(false)); socket.bind(port, '127.0.0.1', () => resolve(true)) })
+    if (bound) free.push(port)
+    await new Promise((resolve) => bound ? socket.close(resolve) : resolve())
+    if (free.length === count) return free
+  }
+}
+
+test('a listener of ours moves to nearer relays when it loses one, and withdraws from the old ones', 60, async ({ after }) => {
+  const text = await ourNode(after, null)
+  const old = [await theirNode(after, text), await theirNode(after, text), await theirNode(after, text), await theirNode(after, text)]
+  const keyPair = DHT.keyPair(crypto.randomBytes(32))
+  const target = DHT.hash(keyPair.publicKey)
+  const holds = (node) => Boolean(node._router.get(target))
+  const server = stackpeer(after, { text }, ['listen', keyPair.secretKey.subarray(0, 32).toString('hex')])
+  await server.said('listening')
+  const relays = await eventually(() => { const those = old.filter(holds); return those.length >= 2 && those }, 15, 'two relays of theirs at least')
+
+  const near = []
+  for (const port of await portsNear(target, 3)) near.push(await theirNode(after, text, { port, anyPort: false }))
+  await relays[0].destroy()
+  await eventually(() => near.every(holds), 30, 'it is at the nearest three')
+  await eventually(() => !relays.slice(1).some(holds), 15, 'and no longer at the others')
+
+  const client = await participant(after, text, firewalledNode)
+  const bytes = crypto.randomBytes(50000)
+  assert.deepStrictEqual(await echo(client, keyPair.publicKey, bytes), bytes)
+})

@@ -222,6 +222,74 @@ static void introduce(struct world *w, unsigned number)
         receive(w, &addr, (struct rpc_message){ .command = RPC_PING, .id = id });
 }
 
+/* Its pings over, and the next ones far away. */
+static void wait_for_quiet(struct world *w)
+{
+        size_t from = w->asked_count;
+
+        while (world_sent(w, from, true, RPC_PING, NULL) == 0)
+                world_run(w, SECONDS(1));
+        world_run(w, SECONDS(7));
+}
+
+/* Node 7 is said to be down while nobody at all answers. Returns who was asked whether anybody does, once 7 had its four sends. */
+static unsigned witness_against_seven(struct world *w, size_t *from_out)
+{
+        struct addr seven = world_addr(7);
+        unsigned witness = 0;
+
+        wait_for_quiet(w);
+        memset(dead, 1, sizeof(dead));
+        *from_out = w->asked_count;
+        hint(w, &seven);
+        world_run(w, SECONDS(4) + MSEC(10));
+        check_equal(world_sent(w, *from_out, true, RPC_PING, &seven), 4);
+        check_equal(world_sent(w, *from_out, true, RPC_PING, NULL), 5);
+        for (size_t i = *from_out; i < w->asked_count; i++)
+                if (w->asked[i].message.command == RPC_PING && w->asked[i].to.ip[2] != 7)
+                        witness = w->asked[i].to.ip[2];
+        check(witness && knows(w, 7) && knows(w, witness));
+        return witness;
+}
+
+TEST(dht_gives_a_node_up_when_another_one_answers)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        size_t from;
+
+        dead[witness_against_seven(w, &from)] = false;
+        check(knows(w, 7));
+        world_run(w, SECONDS(1));               /* the witness's second send */
+        check(!knows(w, 7));
+}
+
+TEST(dht_gives_nobody_up_when_nobody_answers)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        struct addr seven = world_addr(7);
+        size_t from;
+        unsigned witness = witness_against_seven(w, &from);
+
+        world_run(w, SECONDS(5));
+        check(knows(w, 7) && knows(w, witness));
+        memset(dead, 0, sizeof(dead));
+        hint(w, &seven);
+        world_run(w, SECONDS(1));
+        check(knows(w, 7));
+}
+
+TEST(dht_gives_up_no_node_that_is_heard_before_the_witness)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        size_t from;
+        unsigned witness = witness_against_seven(w, &from);
+
+        introduce(w, 7);
+        dead[witness] = false;
+        world_run(w, SECONDS(2));
+        check(knows(w, 7));
+}
+
 TEST(dht_gives_a_newcomer_the_place_of_a_dead_node_only)
 {
         cleanup_with(world_free) struct world *w = world_of_some();

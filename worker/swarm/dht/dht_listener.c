@@ -307,10 +307,12 @@ static void on_left(struct dht *dht, struct dht_listener *listener, struct dht_s
 static void on_fetched(struct dht *dht, struct dht_listener *listener, struct dht_slot *slot, const struct rpc_event *event,
                        bool good, const struct now *now)
 {
-        if (good && event->message.token && event->message.value)
+        if (good && event->message.token && event->message.value) {
+                slot->tries--;                  /* the same one goes on */
                 dht_slot_withdraw(dht, listener, slot, now);
-        else if (event->kind == RPC_RESPONSE)
+        } else if (event->kind == RPC_RESPONSE) {
                 dht_slot_clear(dht, slot);      /* nothing of ours is there */
+        }
 }
 
 /* One round of requests is what a listener that ends waits for. */
