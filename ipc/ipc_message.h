@@ -37,6 +37,9 @@ enum {
         IPC_GRANT_MAX = 64,
         IPC_PORTS_MAX = 64,
         IPC_KNOWN_MAX = 64,             /* DHT nodes kept over a restart */
+        IPC_RELAYS_MAX = 8,             /* nodes in the record of a peer */
+        IPC_OWN_RELAYS_MAX = 3,
+        IPC_SIGHTINGS_MAX = 16,
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -94,6 +97,11 @@ enum ipc_reason {
         X(SWARM_KNOWN,      IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),                                              \
                             IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),         struct ipc_swarm_known,        0)    \
         X(SWARM_STATUS,     IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_status,       0)    \
+        X(SWARM_ASK,        IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_ask,          0)    \
+        X(SWARM_FOUND,      IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_found,        0)    \
+        X(SWARM_PONG,       IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_pong,         0)    \
+        X(SWARM_SELF,       IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_self,         0)    \
+        X(SWARM_ANSWERED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_answered,     0)    \
         /* Router. */                                                                                                            \
         X(ROUTER_ROLES,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_roles,       0)    \
         X(ROUTER_SERVICE,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_service,     0)    \
@@ -306,6 +314,65 @@ struct ipc_swarm_status {
         uint64_t datagrams_dropped;     /* of channels, for want of room */
         uint64_t strangers_dropped;     /* datagrams that were nothing of the protocol, or too many of strangers */
         uint64_t streams_dropped;       /* packets of peers' streams, by the kernel, for want of room: sent again */
+};
+
+enum ipc_question {
+        IPC_ASK_SCAN,                   /* @key: who is announced there? FOUND for each, then ANSWERED */
+        IPC_ASK_PING,                   /* @node: is this DHT node there? PONG if it is, then ANSWERED */
+        IPC_ASK_SELF,                   /* how is the worker seen by others? SELF, then ANSWERED */
+        IPC_QUESTIONS,
+};
+
+/* What somebody at the control socket wants to know. ANSWERED follows at once where there is no room for another question. */
+struct ipc_swarm_ask {
+        uint64_t question;              /* the supervisor's number for it, in every answer */
+        uint32_t what;                  /* enum ipc_question */
+        struct ipc_swarm_bootstrap node;
+        uint8_t key[IPC_KEY_BYTES];
+        uint8_t pad[4];
+};
+
+/* A key that is announced on the topic, and the DHT nodes through which it says that it is reached. */
+struct ipc_swarm_found {
+        uint64_t question;
+        uint8_t key[IPC_KEY_BYTES];
+        uint32_t relay_count;
+        struct ipc_swarm_bootstrap relay[IPC_RELAYS_MAX];
+        uint8_t pad[4];
+};
+
+struct ipc_swarm_pong {
+        uint64_t question;
+        uint64_t took_us;               /* since it was first asked */
+        uint32_t sends;
+        struct ipc_swarm_bootstrap seen;        /* the worker, as that node sees it */
+        uint8_t pad[4];
+};
+
+enum ipc_nat {
+        IPC_NAT_UNKNOWN,
+        IPC_NAT_OPEN,
+        IPC_NAT_CONSISTENT,
+        IPC_NAT_RANDOM,
+        IPC_NATS,
+};
+
+struct ipc_swarm_self {
+        uint64_t question;
+        uint32_t nat;                   /* enum ipc_nat */
+        uint32_t persistent;            /* 0 or 1 */
+        struct ipc_swarm_bootstrap seen;        /* all zero: unknown; port 0: others see different ones */
+        uint32_t sighting_count;
+        struct ipc_swarm_bootstrap witness[IPC_SIGHTINGS_MAX], sighting[IPC_SIGHTINGS_MAX];
+        uint32_t relay_count[2];        /* of the gateway, of the provider */
+        struct ipc_swarm_bootstrap relay[2][IPC_OWN_RELAYS_MAX];
+        uint8_t pad[4];
+};
+
+struct ipc_swarm_answered {
+        uint64_t question;
+        uint32_t replies;               /* DHT nodes that answered */
+        uint32_t busy;                  /* 1: it was not asked, for want of room */
 };
 
 /* (conf) */

@@ -399,6 +399,35 @@ void node_stats(const struct node *node, struct node_stats *out)
                 out->channels += node->channels[i].state == OPEN;
 }
 
+int node_scan(struct node *node, uint64_t question, const uint8_t topic[NODE_KEY_BYTES], const struct now *now)
+{
+        static const struct addr relays[2] = { { { 192, 0, 2, 1 }, 1 }, { { 192, 0, 2, 2 }, 2 } };
+        struct node_event event = { .kind = NODE_FOUND, .question = question, .addrs = relays, .addr_count = topic[0] % 3 };
+
+        if (topic[0] >= 192)
+                return topic[0] % 2 ? -EBUSY : -ENOMEM;
+        queue(node, &event);
+        event.kind = NODE_ANSWERED;
+        queue(node, &event);
+        return 0;
+}
+
+int node_ping(struct node *node, uint64_t question, const struct addr *addr, const struct now *now)
+{
+        struct node_event event = { .kind = NODE_PONG, .question = question, .addr = *addr, .count = 1 };
+
+        if (addr->port % 2)
+                queue(node, &event);
+        event.kind = NODE_ANSWERED;
+        queue(node, &event);
+        return 0;
+}
+
+void node_self(const struct node *node, struct node_self *out)
+{
+        *out = (struct node_self){ .nat = node->last % 4, .sighting_count = NODE_SIGHTINGS_MAX, .relay_count = { NODE_RELAYS_MAX } };
+}
+
 /* ---- what peers do ---- */
 
 /* A peer comes, advertises, goes; or one of its clients wants something. */

@@ -339,6 +339,12 @@ static void on_departed(void *context, struct worker_link *link)
                 channels_forget(&swarm->channels, link->ipc.id);
 }
 
+static void on_ask(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        if (!swarm_ask(context, IPC_PAYLOAD(message, struct ipc_swarm_ask)))
+                worker_disown(from);
+}
+
 static void on_stopping(void *context, usec_t limit_us)
 {
         struct swarm_process *swarm = context;
@@ -366,6 +372,7 @@ const struct worker_handlers swarm_handlers = {
                 [IPC_SWARM_RELAY] = on_relay,
                 [IPC_SWARM_THROUGH] = on_through,
                 [IPC_CONF_END] = on_end,
+                [IPC_SWARM_ASK] = on_ask,
                 [IPC_ADVERTISE] = on_advertise,
                 [IPC_SERVICE_HELD] = on_held,
                 [IPC_SERVICE_LEFT] = on_left,

@@ -30,6 +30,11 @@ static void on_event(void *context, const struct node_event *event)
         case NODE_SOCKET_DONE:
                 swarm_pool_done(swarm, event->socket);
                 break;
+        case NODE_FOUND:
+        case NODE_PONG:
+        case NODE_ANSWERED:
+                swarm_ask_event(swarm, event);
+                break;
         case NODE_LEFT:
                 worker_stop(&swarm->worker, EXIT_SUCCESS);
                 break;

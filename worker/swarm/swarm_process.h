@@ -70,6 +70,10 @@ void swarm_pool_want(struct swarm_process *swarm, size_t count);
 void swarm_pool_grant(struct swarm_process *swarm, struct ipc_received *message);
 void swarm_pool_done(struct swarm_process *swarm, uint32_t number);
 
+/* swarm_ask.c: questions. False: none that can be asked. */
+bool swarm_ask(struct swarm_process *swarm, const struct ipc_swarm_ask *ask);
+void swarm_ask_event(struct swarm_process *swarm, const struct node_event *event);
+
 /* What there is before the first configuration, once @swarm->worker has begun. 0 or -errno: no memory, or no timer. */
 int swarm_process_init(struct swarm_process *swarm);
 void swarm_process_fini(struct swarm_process *swarm);

@@ -112,6 +112,7 @@ static void (*const answered[DHT_ASKS])(struct dht *dht, const struct rpc_event 
         [DHT_ASK_RELAY] = dht_listener_answered,
         [DHT_ASK_HANDSHAKE] = dht_handshake_answered,
         [DHT_ASK_PUNCH] = dht_punch_answered,
+        [DHT_ASK_PING] = dht_ping_answered,
 };
 
 static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const struct now *now)

@@ -183,6 +183,13 @@ struct dht_handshake *dht_punch_send(struct dht *dht, const struct dht_punch_spe
 /* Answers DHT_PUNCH, from the socket that @inbound names: where that socket is, the client's relay tells it. */
 void dht_punch_reply(struct dht *dht, const struct dht_inbound *inbound, const void *payload, size_t len);
 
+/* --- Whether somebody is there --- */
+
+/* Asks one node (PING), by the socket requests leave by. Ends in one DHT_PONG or DHT_PING_FAILED, then the handle is gone;
+ * dht_handshake_cancel() before. NULL: no memory. */
+struct dht_handshake *dht_ping(struct dht *dht, const struct addr *node, void *context, const struct now *now)
+        __attribute__((warn_unused_result));
+
 /* --- Events --- */
 
 enum dht_event_kind {
@@ -199,6 +206,8 @@ enum dht_event_kind {
         DHT_PUNCH,                      /* listener; inbound (relayed), punch_id, noise: the payload */
         DHT_PUNCH_ANSWERED,             /* handshake; from: the relay; server, to, noise: the payload */
         DHT_PUNCH_FAILED,               /* handshake; from: the relay; timed_out, or the answer was none */
+        DHT_PONG,                       /* handshake; from; to: us, as it sees us; sends: how often it was asked */
+        DHT_PING_FAILED,                /* handshake; from: who did not answer */
 };
 
 struct dht_event {
@@ -217,6 +226,7 @@ struct dht_event {
         unsigned asked, replies;        /* nodes; those that answered */
         unsigned accepted;              /* (un)announce: nodes that took the record (out) */
         unsigned hops;                  /* nodes on the way to the nearest one, itself included */
+        unsigned sends;
         struct dht_inbound inbound;
         uint64_t punch_id;
         struct addr server;             /* the server, as its relay sees it, or the relay itself */

@@ -112,7 +112,7 @@ struct dht_handshake *dht_handshake_start(struct dht *dht, const struct rpc_requ
         list_init(&handshake->entry);
         handshake->context = context;
         handshake->done = dht_news_new(failed, context, NULL, 0);
-        handshake->request = handshake->done && spec->value_len ? rpc_request(dht->rpc, &full, now->mono_us) : NULL;
+        handshake->request = handshake->done && (spec->value_len || spec->internal) ? rpc_request(dht->rpc, &full, now->mono_us) : NULL;
         if (!handshake->request) {
                 free(handshake->done);
                 free(handshake);

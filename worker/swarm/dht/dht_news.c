@@ -70,6 +70,8 @@ static void forget_handle(struct dht *dht, const struct dht_event *event)
         case DHT_HANDSHAKE_FAILED:
         case DHT_PUNCH_ANSWERED:
         case DHT_PUNCH_FAILED:
+        case DHT_PONG:
+        case DHT_PING_FAILED:
                 list_remove(&event->handshake->entry);
                 free(event->handshake);
                 break;

@@ -41,6 +41,7 @@ enum dht_ask {
         DHT_ASK_RELAY,          /* the listener */
         DHT_ASK_HANDSHAKE,      /* the handshake */
         DHT_ASK_PUNCH,          /* the handshake, too */
+        DHT_ASK_PING,           /* and here */
         DHT_ASKS
 };
 
@@ -276,6 +277,8 @@ void dht_handshake_serve(struct dht *dht, const struct rpc_event *event, const s
 struct dht_handshake *dht_handshake_start(struct dht *dht, const struct rpc_request_spec *spec, enum dht_event_kind failed,
                                           void *context, const struct now *now);
 void dht_handshake_end(struct dht *dht, const struct rpc_event *event, struct dht_news *news);
+
+void dht_ping_answered(struct dht *dht, const struct rpc_event *event, const struct now *now);
 
 void dht_punch_answered(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_punch_serve(struct dht *dht, const struct rpc_event *event, const struct now *now);

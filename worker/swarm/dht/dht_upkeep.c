@@ -82,8 +82,10 @@ void dht_upkeep_resample(struct dht *dht)
 
 /* --- Whether anybody is there --- */
 
-/* A PING_NAT goes unanswered behind a firewall, a handshake where the server is gone, whoever relays it. */
-static const bool needs_others[DHT_ASKS] = { [DHT_ASK_PROBE] = true, [DHT_ASK_HANDSHAKE] = true, [DHT_ASK_PUNCH] = true };
+/* A PING_NAT goes unanswered behind a firewall, a handshake where the server is gone, whoever relays it, and whoever is asked
+ * out of curiosity need not be there. */
+static const bool needs_others[DHT_ASKS] = { [DHT_ASK_PROBE] = true, [DHT_ASK_HANDSHAKE] = true, [DHT_ASK_PUNCH] = true,
+                                                  [DHT_ASK_PING] = true };
 
 void dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {

@@ -66,6 +66,8 @@ int node_new(struct node **node_out, const struct node_config *config, const str
         list_init(&node->active);
         list_init(&node->unflushed);
         list_init(&node->flying);
+        list_init(&node->questions);
+        list_init(&node->answers);
         random_fill(&config->random, map_key, sizeof(map_key));
         map_init(&node->channels, map_key);
         r = make_stack(node, now);
@@ -86,6 +88,7 @@ void node_free(struct node *node)
                 node_link_free(list_entry(at, struct node_link, in_links));
         list_for_each(at, &node->links)
                 node_link_free(list_entry(at, struct node_link, in_links));
+        node_ask_fini(node);
         peer_set_free(node->peers);
         dht_free(node->dht);
         udx_mux_free(node->mux);
@@ -353,7 +356,7 @@ static void take_below(struct node *node)
                 any = false;
                 while (dht_event(node->dht, &dht)) {
                         any = true;
-                        if (!peer_dht_event(node->peers, &dht, &node->now) && dht.context)
+                        if (!node_ask_dht_event(node, &dht) && !peer_dht_event(node->peers, &dht, &node->now) && dht.context)
                                 node_join_dht_event(dht.context, &dht);
                 }
                 while (peer_event(node->peers, &peer, &node->now)) {
@@ -411,7 +414,7 @@ bool node_event(struct node *node, struct node_event *out, const struct now *now
                         if (node_link_event(list_entry(first, struct node_link, in_active), out))
                                 return true;
                 } else {
-                        return take_sockets(node, out) || take_left(node, out);
+                        return node_ask_event(node, out) || take_sockets(node, out) || take_left(node, out);
                 }
         }
 }

@@ -31,6 +31,9 @@ enum {
         NODE_RELAYS_MAX = 8,
         NODE_SOCKETS_MAX = 512,         /* added ones there are at a time */
         NODE_DATAGRAM_MAX = 65507,      /* bytes of one that a channel carries */
+        NODE_QUESTIONS_MAX = 16,        /* open at a time */
+        NODE_SIGHTINGS_MAX = 16,
+        NODE_RELAYS_MAX = 3,
 };
 
 enum node_protocol {
@@ -193,6 +196,9 @@ enum node_event_kind {
         NODE_SOCKETS_WANTED,    /* count: to get through to a peer from behind a NAT that gives each remote another port */
         NODE_SOCKET_DONE,       /* socket: an added one is not needed any more; close it */
         NODE_ATTEMPT,           /* peer, attempt; addr where it was reached. It is not authenticated yet: anybody may be listed as a peer */
+        NODE_FOUND,             /* question, peer, addrs: somebody is announced on the topic, and can be reached through these nodes */
+        NODE_PONG,              /* question, addr: us, as that node sees us; took_us since it was first asked, count: how often it was */
+        NODE_ANSWERED,          /* question: no more follows; count: nodes that answered */
 };
 
 enum node_reason {
@@ -220,6 +226,10 @@ struct node_event {
         uint32_t socket;
         size_t count;
         struct node_attempt attempt;
+        uint64_t question;
+        const struct addr *addrs;       /* valid until the next call */
+        size_t addr_count;
+        usec_t took_us;
 };
 
 /* Drained until false. */
@@ -269,6 +279,29 @@ void node_consume(struct node *node, node_channel_id channel, size_t len, const 
 
 /* The peer's end was passed on (shutdown done): with our own node_end() the channel may now finish. */
 void node_consume_end(struct node *node, node_channel_id channel, const struct now *now);
+
+/* --- Questions of people who look for what is wrong --- */
+
+/* Who is announced on @topic; each key is told once. NODE_ANSWERED ends it. @question: the caller's number, handed back. 0, -EBUSY (there
+ * are NODE_QUESTIONS_MAX) or -ENOMEM. */
+int node_scan(struct node *node, uint64_t question, const uint8_t topic[NODE_KEY_BYTES], const struct now *now);
+
+/* Whether the DHT node at @addr is there: NODE_PONG if it is, then NODE_ANSWERED, within seconds. As above. */
+int node_ping(struct node *node, uint64_t question, const struct addr *addr, const struct now *now);
+
+struct node_self {
+        enum node_nat nat;
+        bool persistent;                /* serves the DHT */
+        struct addr public_addr;        /* as others see us; port 0: they see different ones; all zero: unknown */
+        struct {
+                struct addr witness, seen;
+        } sightings[NODE_SIGHTINGS_MAX];        /* what the last ones said, latest last */
+        size_t sighting_count;
+        struct addr relays[NODE_ROLES][NODE_RELAYS_MAX];        /* nodes that carry handshakes to us, of each role */
+        size_t relay_count[NODE_ROLES];
+};
+
+void node_self(const struct node *node, struct node_self *out);
 
 struct node_stats {
         uint32_t table_nodes;           /* DHT nodes known */

@@ -99,6 +99,20 @@ struct node_relays {
         uint64_t detours_failed, expired;       /* peer_stats, when last looked at */
 };
 
+/* What somebody wants to know. */
+struct node_question {
+        struct list in_node;            /* node->questions */
+        struct node *node;
+        uint64_t number;
+        struct dht_query *scan;         /* either of them */
+        struct dht_handshake *ping;
+        usec_t asked_us;
+        uint8_t (*keys)[NODE_KEY_BYTES];        /* found so far, NODE_FOUND_MAX */
+        size_t key_count;
+};
+
+enum { NODE_FOUND_MAX = 1024 };         /* of one question; further ones are not told */
+
 enum node_leaving {
         NODE_STAYS,
         NODE_LEAVES,
@@ -132,10 +146,17 @@ struct node {
         size_t advert_len;
         struct node_report reports[NODE_REPORTS_MAX];   /* oldest first */
         size_t report_count;
+        struct list questions, answers; /* open ones; what is not told yet */
+        struct node_answer *told;       /* whose addresses the last event points at */
         struct iovec iov;               /* of the datagram handed out last */
         uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;
         uint64_t channel_datagrams_dropped;     /* by tunnels that are gone */
 };
+
+/* node_ask.c */
+bool node_ask_dht_event(struct node *node, const struct dht_event *event);      /* false: it is none of ours */
+bool node_ask_event(struct node *node, struct node_event *out);
+void node_ask_fini(struct node *node);
 
 /* node_join.c */
 int node_join_init(struct node_join *join, struct node *node, enum node_role role, const uint8_t seed[NODE_KEY_BYTES]);

@@ -78,6 +78,9 @@ void peer_set_receive_limit(struct peer_set *set, size_t receive_limit_bytes);
 /* Our NAT gives each remote another port, as far as we know: whoever is behind such a one, too, can't be reached directly. */
 bool peer_is_random(const struct peer_set *set);
 
+/* What the NAT in front of us is like, as far as others have told by now. */
+enum nat_class peer_nat(const struct peer_set *set);
+
 /* --- Accepting --- */
 
 struct peer_listen_spec {

@@ -144,6 +144,8 @@ bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const s
         case DHT_BOOTSTRAPPED:
         case DHT_ADDRESS_CHANGED:
         case DHT_PEER_LISTED:
+        case DHT_PONG:
+        case DHT_PING_FAILED:
                 break;
         }
         return false;
@@ -276,4 +278,11 @@ void peer_stats(const struct peer_set *set, struct peer_stats *out)
         out->dials = set->dial_count;
         out->sessions = set->session_count;
         out->conns = set->conn_count;
+}
+
+enum nat_class peer_nat(const struct peer_set *set)
+{
+        struct addr open;
+
+        return dht_open_addr(set->dht, &open) ? NAT_OPEN : peer_own_class(set);
 }

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What somebody at the supervisor's control socket wants to know: asked of the node, answered as its answers come. */
+#include <string.h>
+
+#include "swarm_process.h"
+
+_Static_assert((int)NODE_SIGHTINGS_MAX == (int)IPC_SIGHTINGS_MAX && (int)NODE_RELAYS_MAX == (int)IPC_OWN_RELAYS_MAX,
+               "all of it is told");
+_Static_assert((int)NODE_NAT_UNKNOWN == (int)IPC_NAT_UNKNOWN && (int)NODE_NAT_OPEN == (int)IPC_NAT_OPEN &&
+               (int)NODE_NAT_CONSISTENT == (int)IPC_NAT_CONSISTENT && (int)NODE_NAT_RANDOM == (int)IPC_NAT_RANDOM,
+               "the same classes");
+
+static struct ipc_swarm_bootstrap told(const struct addr *addr)
+{
+        struct ipc_swarm_bootstrap out = { .port = addr->port };
+
+        memcpy(out.ip, addr->ip, sizeof(out.ip));
+        return out;
+}
+
+static void answered(struct swarm_process *swarm, uint64_t question, size_t replies, bool busy)
+{
+        struct ipc_swarm_answered end = { .question = question, .replies = (uint32_t)replies, .busy = busy };
+
+        worker_send(&swarm->worker.supervisor, IPC_SWARM_ANSWERED, &end, NULL, 0);
+}
+
+static void tell_self(struct swarm_process *swarm, uint64_t question)
+{
+        struct ipc_swarm_self out = { .question = question };
+        struct node_self self;
+
+        node_self(swarm->node, &self);
+        out.nat = self.nat;
+        out.persistent = self.persistent;
+        out.seen = told(&self.public_addr);
+        out.sighting_count = (uint32_t)self.sighting_count;
+        for (size_t i = 0; i < self.sighting_count; i++) {
+                out.witness[i] = told(&self.sightings[i].witness);
+                out.sighting[i] = told(&self.sightings[i].seen);
+        }
+        for (size_t role = 0; role < NODE_ROLES; role++) {
+                out.relay_count[role] = (uint32_t)self.relay_count[role];
+                for (size_t i = 0; i < self.relay_count[role]; i++)
+                        out.relay[role][i] = told(&self.relays[role][i]);
+        }
+        worker_send(&swarm->worker.supervisor, IPC_SWARM_SELF, &out, NULL, 0);
+        answered(swarm, question, 0, false);
+}
+
+bool swarm_ask(struct swarm_process *swarm, const struct ipc_swarm_ask *ask)
+{
+        struct addr node = { .port = ask->node.port };
+        int r = 0;
+
+        if (ask->what >= IPC_QUESTIONS)
+                return false;
+        memcpy(node.ip, ask->node.ip, sizeof(node.ip));
+        driver_tell_time(&swarm->driver);
+        if (!swarm->node || swarm->leaving)
+                answered(swarm, ask->question, 0, true);
+        else if (ask->what == IPC_ASK_SELF)
+                tell_self(swarm, ask->question);
+        else if (ask->what == IPC_ASK_SCAN)
+                r = node_scan(swarm->node, ask->question, ask->key, &swarm->driver.now);
+        else
+                r = node_ping(swarm->node, ask->question, &node, &swarm->driver.now);
+        if (r < 0)
+                answered(swarm, ask->question, 0, true);
+        return true;
+}
+
+static void tell_found(struct swarm_process *swarm, const struct node_event *event)
+{
+        struct ipc_swarm_found out = { .question = event->question };
+
+        memcpy(out.key, event->peer, sizeof(out.key));
+        for (; out.relay_count < event->addr_count && out.relay_count < IPC_RELAYS_MAX; out.relay_count++)
+                out.relay[out.relay_count] = told(&event->addrs[out.relay_count]);
+        worker_send(&swarm->worker.supervisor, IPC_SWARM_FOUND, &out, NULL, 0);
+}
+
+static void tell_pong(struct swarm_process *swarm, const struct node_event *event)
+{
+        struct ipc_swarm_pong out = { .question = event->question, .took_us = event->took_us, .sends = (uint32_t)event->count,
+                                      .seen = told(&event->addr) };
+
+        worker_send(&swarm->worker.supervisor, IPC_SWARM_PONG, &out, NULL, 0);
+}
+
+void swarm_ask_event(struct swarm_process *swarm, const struct node_event *event)
+{
+        if (event->kind == NODE_FOUND)
+                tell_found(swarm, event);
+        else if (event->kind == NODE_PONG)
+                tell_pong(swarm, event);
+        else
+                answered(swarm, event->question, event->count, false);
+}
