@@ -105,6 +105,7 @@ struct conf {
         bool has_secret;                /* always when provider, gateway or a relay that is not for anybody is present */
         uint8_t secret[CONF_SECRET_BYTES];
         const char *state_directory;    /* NULL: none, the identity is new at each start */
+        const char *runtime_directory;  /* where its control socket is, NAME.sock; NULL: as hypergate(1) would look for it */
         uint16_t port;                  /* UDP server port; 0: the first free of 49737..49741, else any */
         uint8_t host[4];                /* UDP sockets are bound here; 0.0.0.0 by default */
         const struct conf_bootstrap *bootstrap;
@@ -126,7 +127,9 @@ struct conf_source {
         const char *router_secret;      /* $HYPERGATE_ROUTER */
         const char *credentials_directory;      /* $CREDENTIALS_DIRECTORY */
         const char *state_directory;    /* $STATE_DIRECTORY; of several the first counts */
+        const char *runtime_directory;  /* $RUNTIME_DIRECTORY; of several the first counts */
         bool verbose;                   /* log_level is debug, whatever the file says */
+        bool without_role;              /* the instance is there to answer a question: it need have no role */
         const char *const *flags;       /* flags[n] said line n + 1 of @fd: complaints then name it in place of a position */
         size_t flag_count;
 };
@@ -174,6 +177,10 @@ const char *conf_quote(const char *text, char *out, size_t len);
 
 /* The name among @names (ends with NULL) that @word was most likely meant to be, or NULL. Ignores case, '-' and '_'. */
 const char *conf_suggest(const char *word, const char *const *names);
+
+/* Where the control sockets of this user's instances are, unless they are told otherwise: /run/hypergate for root, else
+ * $XDG_RUNTIME_DIR/hypergate. NULL: nowhere, or longer than @size. Returns @out. */
+const char *conf_runtime_directory(char *out, size_t size);
 
 /* How hypergate(1) starts hypergated(8) in the foreground for a configuration given on its own command line:
  *

@@ -329,13 +329,12 @@ static void default_listen(struct conf_gateway *gateway)
         gateway->listen_count = 1;
 }
 
-static void default_state_directory(struct conf_read *read, struct conf *conf)
+/* The first of several, as systemd.exec(5) has it; NULL: none. */
+static const char *first_directory(struct conf_read *read, const char *directories)
 {
-        const char *directory = read->source->state_directory;
-        size_t len = directory ? strcspn(directory, ":") : 0;
+        size_t len = directories ? strcspn(directories, ":") : 0;
 
-        if (len > 0 && len < CONF_PATH_MAX)
-                conf->state_directory = conf_arena_text(&read->image, directory, len);
+        return len > 0 && len < CONF_PATH_MAX ? conf_arena_text(&read->image, directories, len) : NULL;
 }
 
 static void set_defaults(struct conf_read *read, struct draft *draft)
@@ -348,7 +347,8 @@ static void set_defaults(struct conf_read *read, struct draft *draft)
         conf->gateway.udp_timeout_ms = conf->provider.udp_timeout_ms = UDP_TIMEOUT_MS;
         default_bootstrap(read, conf);
         default_listen(&conf->gateway);
-        default_state_directory(read, conf);
+        conf->state_directory = first_directory(read, read->source->state_directory);
+        conf->runtime_directory = first_directory(read, read->source->runtime_directory);
 }
 
 /* A node that listens on one address is reached there, unless something else was said. */
@@ -379,7 +379,7 @@ static void finish(struct conf_read *read, struct draft *draft)
         bool has_role = conf->provider.present || conf->gateway.present || (conf->relay.present && !conf->relay.anybody);
 
         finish_dht(read, draft);
-        if (!has_role && !conf->dht.persistent && !conf->relay.present)
+        if (!has_role && !conf->dht.persistent && !conf->relay.present && !read->source->without_role)
                 conf_error(&read->report, &draft->file, CONF_WHOLE_FILE,
                            "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");
         if (!draft->secret_given)
@@ -467,6 +467,7 @@ void conf_source_environment(struct conf_source *source)
                 { "HYPERGATE_ROUTER", &source->router_secret },
                 { "CREDENTIALS_DIRECTORY", &source->credentials_directory },
                 { "STATE_DIRECTORY", &source->state_directory },
+                { "RUNTIME_DIRECTORY", &source->runtime_directory },
         };
 
         for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)

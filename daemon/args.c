@@ -8,11 +8,12 @@
 
 const char args_usage[] =
         "usage: hypergated [--foreground] FILE [--user NAME] [--allow-root] [--verbose]\n"
-        "       hypergated [--foreground] --conf-fd N [--secret-fd M] [--user NAME] [--allow-root] [--verbose]\n"
+        "       hypergated [--foreground] --conf-fd N [--secret-fd M | --control-fd C] [--user NAME] [--allow-root] [--verbose]\n"
         "\n"
         "  FILE              the configuration, see hypergate.yaml(5)\n"
         "  --conf-fd N       read it from this descriptor instead\n"
         "  --secret-fd M     read the router secret from this descriptor\n"
+        "  --control-fd C    answer one request on this socket, then end; a configuration without a role will do\n"
         "  --user NAME       started as root: read the files, then become this user for good\n"
         "  --allow-root      started as root: stay root\n"
         "  --verbose         log at the level debug, whatever the configuration says\n"
@@ -77,6 +78,8 @@ static bool parse_one(struct args *args, int argc, char *const argv[], int *at)
                 return parse_fd(value_of(argc, argv, at), &args->conf_fd) || refuse(args, "needs a descriptor's number", arg);
         else if (is(arg, "--secret-fd"))
                 return parse_fd(value_of(argc, argv, at), &args->secret_fd) || refuse(args, "needs a descriptor's number", arg);
+        else if (is(arg, "--control-fd"))
+                return parse_fd(value_of(argc, argv, at), &args->control_fd) || refuse(args, "needs a descriptor's number", arg);
         else if (arg[0] == '-' && strcmp(arg, "--foreground") != 0)
                 return refuse(args, "unknown option", arg);
         else if (arg[0] != '-' && args->file)
@@ -88,7 +91,7 @@ static bool parse_one(struct args *args, int argc, char *const argv[], int *at)
 
 bool args_parse(struct args *args, int argc, char *const argv[])
 {
-        *args = (struct args){ .conf_fd = -1, .secret_fd = -1 };
+        *args = (struct args){ .conf_fd = -1, .secret_fd = -1, .control_fd = -1 };
         for (int at = 1; at < argc; at++)
                 if (!parse_one(args, argc, argv, &at))
                         return false;

@@ -49,6 +49,12 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
         case IPC_SWARM_KNOWN:
                 on_known(supervisor, child, IPC_PAYLOAD(message, struct ipc_swarm_known));
                 break;
+        case IPC_SWARM_FOUND:
+        case IPC_SWARM_PONG:
+        case IPC_SWARM_SELF:
+        case IPC_SWARM_ANSWERED:
+                questions_hear(&supervisor->questions, message);
+                break;
         case IPC_LINK_LOST:
                 lost_links_take(&supervisor->lost, child, IPC_PAYLOAD(message, struct ipc_link_lost));
                 break;

@@ -15,6 +15,7 @@
 #include "args.h"
 #include "cleanup.h"
 #include "conf.h"
+#include "control.h"
 #include "keys.h"
 #include "known.h"
 #include "last_gates.h"
@@ -33,6 +34,7 @@ struct start {
         struct swarm_sockets sockets;
         struct known known;
         struct last_gates last;
+        int control;                    /* its listener, or -1 */
         char libexec[PATH_MAX];
 };
 
@@ -115,6 +117,7 @@ static int load(struct start *start)
         source.fd = start->args.conf_fd;
         source.secret_fd = start->args.secret_fd;
         source.verbose = start->args.verbose;
+        source.without_role = start->args.control_fd >= 0;
         conf_source_environment(&source);
         verdict = conf_load(&source, &start->conf, &complaints);
         say_complaints(&complaints, start->log.journal, &start->log);
@@ -203,6 +206,31 @@ static int read_last_gates(struct start *start)
         return EX_OK;
 }
 
+/* The place is made if it is /run/hypergate or of this user; whoever has a file there under that name keeps it. What is said on the
+ * command line has no name that anybody could ask for. */
+static int listen_to_people(struct start *start)
+{
+        const struct conf *conf = start->conf;
+        char folder[PATH_MAX], path[PATH_MAX + 64];
+        int r;
+
+        start->control = -1;
+        if (!start->args.file)
+                return EX_OK;
+        snprintf(folder, sizeof(folder), "%s", conf->runtime_directory ? conf->runtime_directory : "");
+        if (!*folder && !conf_runtime_directory(folder, sizeof(folder)))
+                return EX_OK;
+        snprintf(path, sizeof(path), "%s/%s.sock", folder, conf->name);
+        if (!conf->runtime_directory && mkdir(folder, 0700) == 0 && start->privileges.drops)
+                r = chmod(folder, 0755) < 0 ? -errno : 0;       /* root's, and root alone makes files in it */
+        r = control_listen(path, start->privileges.uid, start->privileges.gid, &start->control);
+        if (r == -EADDRINUSE)
+                log_notice(&start->log, "%s: another instance of this name runs: hypergate status will show that one", path);
+        else if (r < 0)
+                log_info(&start->log, "%s: %s: hypergate status can't ask this instance", path, strerror(-r));
+        return EX_OK;
+}
+
 /* Where the workers are: never PATH, and from the environment only when that is ours alone. */
 static int find_workers(struct start *start)
 {
@@ -255,7 +283,7 @@ static int settle_down(struct start *start)
 static int prepare(struct start *start)
 {
         static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, find_workers, make_keys, read_known,
-                                                           read_last_gates, settle_down };
+                                                           read_last_gates, listen_to_people, settle_down };
 
         for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
                 int code = steps[i](start);
@@ -277,12 +305,15 @@ int main(int argc, char *argv[])
         if (code != EX_OK)
                 return code;
         if (start.args.help || start.args.version)
-                return printf("%s", start.args.help ? args_usage : "hypergated " VERSION "\n") < 0 ? EX_IOERR : EX_OK;
+                return printf("%s", start.args.help ? args_usage : "hypergated " HG_VERSION "\n") < 0 ? EX_IOERR : EX_OK;
         log_init(&start.log, getenv("JOURNAL_STREAM"));
         code = prepare(&start);
         if (code == EX_OK)
-                code = supervisor_run(&supervisor, &start.log, start.conf, start.keys, &start.sockets, &start.known,
-                                      &start.last, start.libexec);
+                code = supervisor_run(&supervisor, &(struct supervisor_start){
+                        .log = &start.log, .conf = start.conf, .keys = start.keys, .sockets = &start.sockets, .known = &start.known,
+                        .last = &start.last, .control_listener = start.control, .control_conn = start.args.control_fd,
+                        .libexec = start.libexec,
+                });
         keys_free(start.keys);
         conf_free(start.conf);
         return code;

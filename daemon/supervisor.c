@@ -12,6 +12,7 @@
 
 #include "hear.h"
 #include "introduce.h"
+#include "monotonic.h"
 #include "notify.h"
 #include "publish.h"
 
@@ -40,8 +41,10 @@ static void on_started(void *context, struct child *child)
 
         if (child->role == IPC_RESOLVE)
                 names_worker(&supervisor->names, child);
-        else if (child->role == IPC_SWARM)
+        else if (child->role == IPC_SWARM) {
+                questions_lose(&supervisor->questions);
                 status_begin(&supervisor->status);
+        }
 }
 
 static bool all_up(const struct children *children)
@@ -91,6 +94,7 @@ static void on_ready(void *context, struct child *child)
         supervisor->ready = true;
         say_ready(supervisor);
         notify_ready();
+        control_begin(&supervisor->control);
 }
 
 static void on_message(void *context, struct child *child, struct ipc_received *message)
@@ -104,6 +108,7 @@ static void on_message(void *context, struct child *child, struct ipc_received *
 /* Nothing more is decided from here on: no timer fires, no listener takes clients. */
 static void release(struct supervisor *supervisor)
 {
+        control_fini(&supervisor->control);
         gates_fini(&supervisor->gates);
         forwards_fini(&supervisor->forwards);
         services_fini(&supervisor->services);
@@ -123,6 +128,19 @@ static void stop(struct supervisor *supervisor, int exit_code)
         notify_stopping();
         release(supervisor);
         children_stop(&supervisor->children, SUPERVISOR_STOP_MS);
+}
+
+void supervisor_stop(struct supervisor *supervisor)
+{
+        if (!supervisor->children.stopping)
+                stop(supervisor, EXIT_SUCCESS);
+}
+
+bool supervisor_swarm_answers(const struct supervisor *supervisor)
+{
+        const struct child *swarm = supervisor->swarm;
+
+        return swarm && swarm->state == CHILD_UP && !swarm->unconfigured;
 }
 
 static void on_mismatched(void *context, struct child *child)
@@ -272,6 +290,7 @@ static int init(struct supervisor *supervisor, const char *libexec)
                       conf->gateway.present && conf->provider.present ? FORWARDS_MAX / 2 : FORWARDS_MAX);
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, &supervisor->forwards, on_served,
                    on_moved, supervisor);
+        questions_init(&supervisor->questions);
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         watch(supervisor);
         return children_init(&supervisor->children, supervisor->loop, supervisor->log, libexec, conf->name, &events, supervisor);
@@ -285,25 +304,25 @@ static void fini(struct supervisor *supervisor)
         ev_loop_destroy(supervisor->loop);
 }
 
-int supervisor_run(struct supervisor *supervisor, const struct log *log, const struct conf *conf, const struct keys *keys,
-                   struct swarm_sockets *sockets, struct known *known, struct last_gates *last, const char *libexec)
+int supervisor_run(struct supervisor *supervisor, const struct supervisor_start *start)
 {
         int r;
 
-        *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = log, .conf = conf,
-                                           .keys = keys, .sockets = *sockets, .known = *known,
-                                           .last = *last };
+        *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = start->log,
+                                           .conf = start->conf, .keys = start->keys, .sockets = *start->sockets,
+                                           .known = *start->known, .last = *start->last, .began_us = monotonic_us() };
         if (!supervisor->loop) {
-                log_error(log, "no event loop: %s", strerror(errno));
+                log_error(start->log, "no event loop: %s", strerror(errno));
                 return EX_OSERR;
         }
-        r = init(supervisor, libexec);
+        control_init(&supervisor->control, supervisor, start->control_listener, start->control_conn);
+        r = init(supervisor, start->libexec);
         if (r == 0)
                 r = begin(supervisor);
         if (r == 0) {
                 ev_run(supervisor->loop, 0);
         } else {
-                log_error(log, "can't start: %s", strerror(-r));
+                log_error(start->log, "can't start: %s", strerror(-r));
                 supervisor->exit_code = EX_OSERR;
         }
         fini(supervisor);

@@ -9,6 +9,7 @@
 
 #include "children.h"
 #include "conf.h"
+#include "control.h"
 #include "forwards.h"
 #include "gates.h"
 #include "interfaces.h"
@@ -18,6 +19,7 @@
 #include "log.h"
 #include "lost_links.h"
 #include "names.h"
+#include "questions.h"
 #include "services.h"
 #include "seeds.h"
 #include "status.h"
@@ -41,6 +43,9 @@ struct supervisor {
         struct names names;
         struct interfaces interfaces;
         struct status status;
+        struct questions questions;
+        struct control control;
+        usec_t began_us;
         ev_prepare settle;              /* before each wait: tells what has become untrue in this turn, once */
         ev_signal terminate, interrupt, hangup;
         uint64_t generation;
@@ -51,8 +56,25 @@ struct supervisor {
 
 enum { SUPERVISOR_STOP_MS = 3000 };     /* what workers get for their goodbyes */
 
-/* Runs until told to stop; returns the exit code. Takes over the sockets that exist and the nodes and gates that are known. */
-int supervisor_run(struct supervisor *supervisor, const struct log *log, const struct conf *conf, const struct keys *keys,
-                   struct swarm_sockets *sockets, struct known *known, struct last_gates *last, const char *libexec);
+/* What was had before privileges were given up, all taken over. */
+struct supervisor_start {
+        const struct log *log;
+        const struct conf *conf;
+        const struct keys *keys;
+        struct swarm_sockets *sockets;
+        struct known *known;
+        struct last_gates *last;
+        int control_listener, control_conn;     /* -1: none */
+        const char *libexec;
+};
+
+/* Runs until told to stop; returns the exit code. */
+int supervisor_run(struct supervisor *supervisor, const struct supervisor_start *start);
+
+/* Ends it in order, as SIGTERM does. */
+void supervisor_stop(struct supervisor *supervisor);
+
+/* The swarm worker runs and is configured: it can be asked. */
+bool supervisor_swarm_answers(const struct supervisor *supervisor);
 
 #endif

@@ -62,12 +62,12 @@ static int take_variable(bool wanted)
         return fd;
 }
 
-/* Complaints name flags, which hypergated doesn't know any more: so everything is read here first. */
-static bool check(const struct cli_sheet *sheet, int conf_fd, int secret_fd)
+bool cli_instance_check(const struct cli_sheet *sheet, int conf_fd, int secret_fd, bool without_role,
+                        uint8_t secret_out[CONF_SECRET_BYTES])
 {
         struct conf_source source = {
                 .path = "command line", .fd = conf_fd, .secret_fd = secret_fd,
-                .flags = sheet->flags, .flag_count = sheet->flag_count,
+                .flags = sheet->flags, .flag_count = sheet->flag_count, .without_role = without_role,
         };
         struct conf_complaints complaints;
         struct conf *conf;
@@ -75,6 +75,8 @@ static bool check(const struct cli_sheet *sheet, int conf_fd, int secret_fd)
 
         conf_source_environment(&source);
         good = conf_load(&source, &conf, &complaints) == CONF_GOOD;
+        if (good && secret_out)
+                memcpy(secret_out, conf->secret, CONF_SECRET_BYTES);
         if (good)
                 conf_free(conf);
         else
@@ -130,7 +132,7 @@ static int check_and_launch(const struct cli_options *options, const struct cli_
         flag_fd = take_flag(options);
         if (flag_fd < 0 && flag_fd != -ENOENT)
                 return fail("cannot keep the secret in memory", flag_fd);
-        if (!check(sheet, conf_fd, flag_fd))
+        if (!cli_instance_check(sheet, conf_fd, flag_fd, false, NULL))
                 return EX_CONFIG;
         variable_fd = take_variable(flag_fd < 0 && is_of_router(options));
         if (variable_fd < 0 && variable_fd != -ENOENT)

@@ -3,12 +3,21 @@
 #ifndef HG_CLI_INSTANCE_H
 #define HG_CLI_INSTANCE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "cli_options.h"
+#include "cli_sheet.h"
 #include "conf.h"
 
 /* Checks what the flags of CLI_INSTANCE or CLI_BOOTSTRAP ask for, and becomes hypergated. Returns an exit status only when
  * something is wrong. */
 int cli_instance_run(const struct cli_options *options);
+
+/* Complaints name flags, which hypergated doesn't know any more: so everything is read here first. @conf_fd: the sheet's text, @secret_fd:
+ * what --router said, or -1. @secret_out: NULL, or the secret that was found. False: complaints were printed. */
+bool cli_instance_check(const struct cli_sheet *sheet, int conf_fd, int secret_fd, bool without_role,
+                        uint8_t secret_out[CONF_SECRET_BYTES]);
 
 /* Prints them to stderr; warnings too. */
 void cli_print_complaints(const struct conf_complaints *complaints);

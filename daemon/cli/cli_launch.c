@@ -96,3 +96,28 @@ int cli_launch_fds(const struct cli_options *options, int conf_fd, int secret_fd
         }
         return become(&launch);
 }
+
+int cli_launch_asked(const struct cli_options *options, int conf_fd, int control_fd)
+{
+        bool told = cli_options_next(options, CLI_OPTION_USER, NULL) || cli_options_next(options, CLI_OPTION_ALLOW_ROOT, NULL) ||
+                    secure_getenv("HYPERGATE_USER") || secure_getenv("HYPERGATE_ALLOW_ROOT");
+        struct launch launch = { .count = 0 };
+        char conf_number[16], control_number[16];
+
+        add(&launch, "hypergated");
+        add(&launch, "--foreground");
+        add(&launch, "--conf-fd");
+        add(&launch, conf_number);
+        add(&launch, "--control-fd");
+        add(&launch, control_number);
+        add_privileges(&launch, options);
+        if (geteuid() == 0 && !told) {
+                add(&launch, "--user");
+                add(&launch, "nobody");
+        }
+        if (!inherit(conf_fd, conf_number) || !inherit(control_fd, control_number)) {
+                fprintf(stderr, "hypergate: cannot hand over the question: %s\n", strerror(errno));
+                return EX_OSERR;
+        }
+        return become(&launch);
+}

@@ -11,4 +11,7 @@ int cli_launch_file(const struct cli_options *options, const char *file);
 /* For flags: @conf_fd and @secret_fd (-1: none) are inherited. The same. */
 int cli_launch_fds(const struct cli_options *options, int conf_fd, int secret_fd);
 
+/* For a question: @control_fd is the other end of a talk. As root it becomes nobody, unless told otherwise. */
+int cli_launch_asked(const struct cli_options *options, int conf_fd, int control_fd);
+
 #endif

@@ -15,6 +15,9 @@ const char cli_usage[] =
         "       hypergate run [--verbose] FILE\n"
         "       hypergate bootstrap --listen IP:PORT [--public IP:PORT] [--bootstrap HOST:PORT,...]\n"
         "       hypergate relay [--router SECRET | --open] [--listen IP:PORT]\n"
+        "       hypergate scan [--seconds N] [--json] [--bootstrap HOST:PORT,...] KEY | --secret-file FILE\n"
+        "       hypergate doctor [--json] [--bootstrap HOST:PORT,...]\n"
+        "       hypergate status [--json] [NAME...]\n"
         "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
         "\n"
@@ -23,6 +26,9 @@ const char cli_usage[] =
         "  run FILE                  run an instance in the foreground, see hypergate.yaml(5)\n"
         "  bootstrap                 run a persistent DHT node, the first of a private network\n"
         "  relay                     carry what peers of the router can't send each other directly\n"
+        "  scan KEY                  who is at that router: KEY is its public key, which is no secret\n"
+        "  doctor                    what this machine's network is like, and whether peers will get through\n"
+        "  status [NAME...]          how the instances on this machine fare, or only these\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
         "  --provider SERVICES       offer these: a service file, see hypergate-services(5), or JSON\n"
@@ -34,6 +40,9 @@ const char cli_usage[] =
         "  --bootstrap HOST:PORT,... DHT nodes to begin with (default: the public HyperDHT)\n"
         "  --verbose                 log more\n"
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
+        "  --secret-file FILE        of scan: the router whose secret is in there\n"
+        "  --seconds N               of scan: for so long at most (default 10)\n"
+        "  --json                    of scan, doctor and status: for programs, an object a line\n"
         "  --user NAME               started as root: become this user once all files are read\n"
         "  --allow-root              started as root: stay root\n"
         "  --new                     the same as new\n"
@@ -46,6 +55,8 @@ enum argument { NO_ARGUMENT, OPTIONAL_ARGUMENT, NEEDS_ARGUMENT };
 
 #define AT(command) (1u << (command))
 #define NODES (AT(CLI_BOOTSTRAP) | AT(CLI_RELAY))
+#define ASKS (AT(CLI_SCAN) | AT(CLI_DOCTOR))
+#define STARTS_ONE (AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES | ASKS)
 
 static const struct option {
         const char *name, *variable;    /* the variable is looked at when the option is not given to CLI_INSTANCE */
@@ -58,11 +69,14 @@ static const struct option {
         [CLI_OPTION_LISTEN] = { "--listen", "HYPERGATE_LISTEN", NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES },
         [CLI_OPTION_PUBLIC] = { "--public", NULL, NEEDS_ARGUMENT, AT(CLI_BOOTSTRAP) },
         [CLI_OPTION_OPEN] = { "--open", NULL, NO_ARGUMENT, AT(CLI_RELAY) },
-        [CLI_OPTION_BOOTSTRAP] = { "--bootstrap", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES },
+        [CLI_OPTION_BOOTSTRAP] = { "--bootstrap", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES | ASKS },
         [CLI_OPTION_VERBOSE] = { "--verbose", "HYPERGATE_VERBOSE", NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES },
         [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
-        [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES },
-        [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES },
+        [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
+        [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
+        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | AT(CLI_STATUS) },
+        [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, STARTS_ONE },
+        [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_NEW] = { "--new", NULL, NO_ARGUMENT, AT(CLI_NEW) },
         [CLI_OPTION_HELP] = { "--help", NULL, NO_ARGUMENT, ~0u },
         [CLI_OPTION_VERSION] = { "--version", NULL, NO_ARGUMENT, ~0u },
@@ -78,13 +92,16 @@ static const struct command {
         [CLI_RUN] = { "run", 1, 1 },
         [CLI_BOOTSTRAP] = { "bootstrap", 0, 0 },
         [CLI_RELAY] = { "relay", 0, 0 },
+        [CLI_SCAN] = { "scan", 0, 1 },
+        [CLI_DOCTOR] = { "doctor", 0, 0 },
+        [CLI_STATUS] = { "status", 0, SIZE_MAX },
         [CLI_HELP] = { "help", 0, SIZE_MAX },
         [CLI_VERSION] = { "version", 0, SIZE_MAX },
 };
 
 /* What the original has and this does not. */
 static const char *const originals[] = {
-        "--scan", "--docker", "--network", "--image", "--refreshTime", "--exposeOnlyPublished", "--exposeOnlyDocker",
+        "--docker", "--network", "--image", "--refreshTime", "--exposeOnlyPublished", "--exposeOnlyDocker",
         "--exposeOnlyServices", "--fingerprintResolverHost", "--fingerprintResolverPort", "--fingerprintResolverBasicAuth",
         "--ingressPolicy", "--unlimitedSecret", "--unlimitedHost", "--unlimitedPort", NULL,
 };
@@ -113,7 +130,9 @@ static bool complain_unknown(const char *argument, size_t len)
         for (size_t i = 0; i < CLI_OPTIONS; i++)
                 names[i] = table[i].name;
         suggestion = conf_suggest(flag, names);
-        if (is_original(argument, len))
+        if (strcmp(flag, "--scan") == 0)
+                snprintf(what, sizeof(what), "here it is a command: hypergate scan KEY");
+        else if (is_original(argument, len))
                 snprintf(what, sizeof(what), "this option of the original does not exist here yet");
         else if (suggestion)
                 snprintf(what, sizeof(what), "unknown option; did you mean %s?", suggestion);
@@ -210,7 +229,8 @@ static bool check_command(const struct cli_options *options)
         if (options->operand_count < command->operands_min)
                 return complain(command->name, "which FILE?");
         if (options->operand_count > command->operands_max)
-                return complain(command->name, command->operands_max ? "one FILE is enough" : "takes no FILE");
+                return complain(command->name, !command->operands_max ? "takes no operand" :
+                                               options->command == CLI_SCAN ? "one KEY is enough" : "one FILE is enough");
         return true;
 }
 

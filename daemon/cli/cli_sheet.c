@@ -171,8 +171,22 @@ static void write_relay(struct writer_state *state, const struct cli_options *op
         write_verbose(state, options);
 }
 
+/* One that is there for a question. */
+static void write_asked(struct writer_state *state, const struct cli_options *options)
+{
+        write_line(state, "logLevel: warning");
+        if (cli_options_next(options, CLI_OPTION_BOOTSTRAP, NULL))
+                write_bootstrap(state, options);
+}
+
+static void write_secret(struct writer_state *state, const struct cli_options *options)
+{
+        write_text(state, "secretFile: ", last(options, CLI_OPTION_SECRET_FILE), "");
+}
+
 /* Lines: at most three for each option given, and a dozen around them. */
-int cli_sheet_init(struct cli_sheet *sheet, const struct cli_options *options)
+static int init(struct cli_sheet *sheet, const struct cli_options *options,
+                void (*writes)(struct writer_state *state, const struct cli_options *options))
 {
         struct writer_state state = { .sheet = sheet };
         bool failed;
@@ -180,18 +194,26 @@ int cli_sheet_init(struct cli_sheet *sheet, const struct cli_options *options)
         *sheet = (struct cli_sheet){ .flags = calloc(3 * options->given_count + 16, sizeof(*sheet->flags)) };
         state.out = open_memstream(&sheet->text, &sheet->len);
         failed = !sheet->flags || !state.out;
-        if (!failed && options->command == CLI_BOOTSTRAP)
-                write_bootstrap_node(&state, options);
-        else if (!failed && options->command == CLI_RELAY)
-                write_relay(&state, options);
-        else if (!failed)
-                write_instance(&state, options);
+        if (!failed)
+                writes(&state, options);
         if (state.out && fclose(state.out) != 0)
                 failed = true;
         if (!failed)
                 return 0;
         cli_sheet_fini(sheet);
         return -ENOMEM;
+}
+
+int cli_sheet_init(struct cli_sheet *sheet, const struct cli_options *options)
+{
+        return init(sheet, options, options->command == CLI_INSTANCE ? write_instance :
+                                    options->command == CLI_BOOTSTRAP ? write_bootstrap_node :
+                                    options->command == CLI_RELAY ? write_relay : write_asked);
+}
+
+int cli_sheet_init_secret(struct cli_sheet *sheet, const struct cli_options *options)
+{
+        return init(sheet, options, write_secret);
 }
 
 void cli_sheet_fini(struct cli_sheet *sheet)

@@ -15,8 +15,11 @@ struct cli_sheet {
         size_t flag_count;
 };
 
-/* What @options of CLI_INSTANCE or CLI_BOOTSTRAP ask for, but for the secret. 0 or -ENOMEM. */
+/* What @options ask for, but for the secret. 0 or -ENOMEM. */
 int cli_sheet_init(struct cli_sheet *sheet, const struct cli_options *options);
+
+/* The secret alone: that of the file that --secret-file names. The same. */
+int cli_sheet_init_secret(struct cli_sheet *sheet, const struct cli_options *options);
 void cli_sheet_fini(struct cli_sheet *sheet);
 
 #endif

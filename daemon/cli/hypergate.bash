@@ -4,10 +4,10 @@ _hypergate() {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} options
 	COMPREPLY=()
 	case $before in
-	--provider | --gateway | --output) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
+	--provider | --gateway | --output | --secret-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$current"); return 0 ;;
 	--listen) mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
-	--router | --public | --bootstrap) return 0 ;;
+	--router | --public | --bootstrap | --seconds) return 0 ;;
 	esac
 	case $command in
 	new) options='--output --help' ;;
@@ -15,12 +15,15 @@ _hypergate() {
 	run) options='--user --allow-root --verbose --help' ;;
 	relay) options='--router --open --listen --bootstrap --verbose --user --allow-root --help' ;;
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
+	scan) options='--secret-file --seconds --json --bootstrap --user --allow-root --help' ;;
+	doctor) options='--json --bootstrap --user --allow-root --help' ;;
+	status) options='--json --help' ;;
 	*) options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --help --version' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status' -- "$current")
 	elif [[ $command == check || $command == run ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 	fi

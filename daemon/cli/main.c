@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "cli_ask.h"
 #include "cli_instance.h"
 #include "cli_launch.h"
 #include "cli_options.h"
@@ -64,6 +65,9 @@ int main(int argc, char **argv)
                 [CLI_RUN] = run_file,
                 [CLI_BOOTSTRAP] = cli_instance_run,
                 [CLI_RELAY] = cli_instance_run,
+                [CLI_SCAN] = cli_scan_run,
+                [CLI_DOCTOR] = cli_doctor_run,
+                [CLI_STATUS] = cli_status_run,
                 [CLI_HELP] = run_help,
                 [CLI_VERSION] = run_version,
         };

@@ -149,6 +149,7 @@ static void begin(struct scene *scene, uint8_t flags)
         supervisor->children = (struct children){ .loop = supervisor->loop, .log = supervisor->log, .events = &events,
                                                   .context = supervisor };
         list_init(&supervisor->children.all);
+        questions_init(&supervisor->questions);
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name, on_context, NULL);
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, NULL, on_no_gate, on_no_gate, NULL);

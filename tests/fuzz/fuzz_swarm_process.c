@@ -425,7 +425,7 @@ int node_ping(struct node *node, uint64_t question, const struct addr *addr, con
 
 void node_self(const struct node *node, struct node_self *out)
 {
-        *out = (struct node_self){ .nat = node->last % 4, .sighting_count = NODE_SIGHTINGS_MAX, .relay_count = { NODE_RELAYS_MAX } };
+        *out = (struct node_self){ .nat = node->last % 4, .sighting_count = NODE_SIGHTINGS_MAX, .relay_count = { NODE_OWN_RELAYS_MAX } };
 }
 
 /* ---- what peers do ---- */

@@ -237,7 +237,7 @@ class Process:
         self.path = os.path.join(self.folder, 'log')
         with open(self.path, 'wb') as log:
             self.process = subprocess.Popen([*under, binary(), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**os.environ, **(env or {})})
+                                            env={**os.environ, 'RUNTIME_DIRECTORY': self.folder, **(env or {})})
         Process.running.append(self)
         stack.callback(self.forget)
 
@@ -341,7 +341,7 @@ def start_dht(stack, count=3, host='127.0.0.1'):
     return first
 
 
-def start_instance(stack, name, secret, config, under=()):
+def start_instance(stack, name, secret, config, under=(), env=None):
     """Runs @config (a dictionary: JSON is YAML) with the secret in a file of its own."""
     folder = tempfile.mkdtemp(prefix='hypergate-test-')
     stack.callback(shutil.rmtree, folder)
@@ -350,7 +350,7 @@ def start_instance(stack, name, secret, config, under=()):
         file.write(secret + '\n')
     with open(path, 'w') as file:
         json.dump({'secretFile': key, **config}, file)
-    return Process(stack, name, ['run', path], under=under)
+    return Process(stack, name, ['run', path], env, under)
 
 
 class Pair:

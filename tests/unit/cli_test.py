@@ -222,17 +222,27 @@ def wrong_command_lines():
             (('--gatway',), '"--gatway": unknown option; did you mean --gateway?'),
             (('--zzz=1',), '"--zzz": unknown option'),
             (('--docker',), '"--docker": this option of the original does not exist here yet'),
+            (('--scan', 'x'), '"--scan": here it is a command: hypergate scan KEY'),
             (('chek', 'x'), '"chek": unknown command; did you mean check?'),
             (('check',), 'check: which FILE?'),
             (('run',), 'run: which FILE?'),
             (('run', 'a', 'b'), 'run: one FILE is enough'),
-            (('new', 'a'), 'new: takes no FILE'),
+            (('new', 'a'), 'new: takes no operand'),
             (('new', '--output'), '--output: needs a value'),
             (('--listen', '--gateway'), '--listen: needs a value'),
             (('--verbose=1',), '--verbose: takes no value'),
             (('check', '--router', 'x', 'y'), '--router: does not go with check'),
             (('--provider', 'x.json', '--listen', '0.0.0.0'), '--listen: a provider opens no ports; it goes with --gateway'),
             (('--output', 'x'), '--output: does not go with these options'),
+            (('scan', '--json', 'x', 'y'), 'scan: one KEY is enough'),
+            (('scan',), 'scan: which router? Its public KEY, or --secret-file FILE'),
+            (('scan', '--secret-file', 'x', 'y'), 'scan: which router? Its public KEY, or --secret-file FILE'),
+            (('scan', SECRET[:-1]), 'scan: a KEY is 64 hexadecimal characters: hypergate new says which, and so does hypergate status '
+                                    '--json'),
+            (('scan', '--seconds', '0', SECRET), 'scan: --seconds: a whole number from 1 to 300'),
+            (('scan', '--seconds', '1s', SECRET), 'scan: --seconds: a whole number from 1 to 300'),
+            (('doctor', 'x'), 'doctor: takes no operand'),
+            (('status', '--bootstrap', 'x:1'), '--bootstrap: does not go with status'),
             (('--router', SECRET), 'provider or gateway? --provider SERVICES, --gateway [SERVICES]')):
         refused(64, f'hypergate: {expected}{hint}', *args)
     done = run()

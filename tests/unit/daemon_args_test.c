@@ -21,7 +21,7 @@ TEST(a_file_is_enough)
         struct args args;
 
         check(PARSE(&args, "router1.yaml"));
-        check(strcmp(args.file, "router1.yaml") == 0 && args.conf_fd == -1 && args.secret_fd == -1);
+        check(strcmp(args.file, "router1.yaml") == 0 && args.conf_fd == -1 && args.secret_fd == -1 && args.control_fd == -1);
         check(!args.user && !args.allow_root && !args.help && !args.version);
         check(PARSE(&args, "--foreground", "router1.yaml"));
         check(strcmp(args.file, "router1.yaml") == 0);
@@ -36,6 +36,8 @@ TEST(descriptors_take_its_place)
         check(strcmp(args.user, "nobody") == 0 && !args.verbose);
         check(PARSE(&args, "--verbose", "router1.yaml"));
         check(args.verbose);
+        check(PARSE(&args, "--conf-fd", "5", "--control-fd", "7"));
+        check(args.conf_fd == 5 && args.control_fd == 7);
         check(PARSE(&args, "--conf-fd=0", "--user=x"));
         check(args.conf_fd == 0 && strcmp(args.user, "x") == 0);
 }
@@ -46,7 +48,7 @@ TEST(what_makes_no_sense_is_refused_with_a_reason)
                 { "--conf-fd", "5", "a.yaml" }, { "a.yaml", "b.yaml" }, { "--foreground" }, { "--frobnicate", "a.yaml" },
                 { "--conf-fd", "-1" }, { "--conf-fd", "5x" }, { "--conf-fd", "" }, { "--conf-fd", "99999999999999999999" },
                 { "a.yaml", "--conf-fd" }, { "a.yaml", "--user" }, { "a.yaml", "--user-name=x" }, { "--secret-fd", "3" },
-                { "--conf-fd", " 5" },
+                { "--conf-fd", " 5" }, { "--conf-fd=5", "--control-fd" }, { "--conf-fd=5", "--control-fd", "x" },
         };
         struct args args;
 

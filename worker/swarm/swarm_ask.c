@@ -4,7 +4,7 @@
 
 #include "swarm_process.h"
 
-_Static_assert((int)NODE_SIGHTINGS_MAX == (int)IPC_SIGHTINGS_MAX && (int)NODE_RELAYS_MAX == (int)IPC_OWN_RELAYS_MAX,
+_Static_assert((int)NODE_SIGHTINGS_MAX == (int)IPC_SIGHTINGS_MAX && (int)NODE_OWN_RELAYS_MAX == (int)IPC_OWN_RELAYS_MAX,
                "all of it is told");
 _Static_assert((int)NODE_NAT_UNKNOWN == (int)IPC_NAT_UNKNOWN && (int)NODE_NAT_OPEN == (int)IPC_NAT_OPEN &&
                (int)NODE_NAT_CONSISTENT == (int)IPC_NAT_CONSISTENT && (int)NODE_NAT_RANDOM == (int)IPC_NAT_RANDOM,

@@ -33,7 +33,7 @@ enum {
         NODE_DATAGRAM_MAX = 65507,      /* bytes of one that a channel carries */
         NODE_QUESTIONS_MAX = 16,        /* open at a time */
         NODE_SIGHTINGS_MAX = 16,
-        NODE_RELAYS_MAX = 3,
+        NODE_OWN_RELAYS_MAX = 3,
 };
 
 enum node_protocol {
@@ -297,7 +297,7 @@ struct node_self {
                 struct addr witness, seen;
         } sightings[NODE_SIGHTINGS_MAX];        /* what the last ones said, latest last */
         size_t sighting_count;
-        struct addr relays[NODE_ROLES][NODE_RELAYS_MAX];        /* nodes that carry handshakes to us, of each role */
+        struct addr relays[NODE_ROLES][NODE_OWN_RELAYS_MAX];        /* nodes that carry handshakes to us, of each role */
         size_t relay_count[NODE_ROLES];
 };
 

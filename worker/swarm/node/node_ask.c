@@ -6,7 +6,7 @@
 
 #include "node_state.h"
 
-_Static_assert((int)NODE_SIGHTINGS_MAX == (int)DHT_SIGHTINGS_MAX && (int)NODE_RELAYS_MAX == (int)DHT_RELAYS_MAX,
+_Static_assert((int)NODE_SIGHTINGS_MAX == (int)DHT_SIGHTINGS_MAX && (int)NODE_OWN_RELAYS_MAX == (int)DHT_RELAYS_MAX,
                "node.h says what dht.h does");
 _Static_assert((int)NODE_NAT_UNKNOWN == (int)NAT_UNKNOWN && (int)NODE_NAT_OPEN == (int)NAT_OPEN &&
                (int)NODE_NAT_CONSISTENT == (int)NAT_CONSISTENT && (int)NODE_NAT_RANDOM == (int)NAT_RANDOM,

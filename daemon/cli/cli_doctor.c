@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* hypergate doctor: what this machine's network is like for peers, by an instance that is there for that alone. */
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli_ask.h"
+#include "cli_talk.h"
+
+struct doctor {
+        bool json, reached;
+};
+
+/* What people want to know of it. */
+static const struct {
+        const char *class, *verdict;
+} classes[] = {
+        { "open", "open: peers reach this machine without help" },
+        { "consistent", "consistent: peers get through, but for those behind a NAT that can't be punched from outside" },
+        { "random", "random: another port for each peer. Peers that are open or behind a consistent NAT get through; two such NATs need a "
+                    "relay" },
+        { "unknown", "unknown: too few DHT nodes have answered" },
+};
+
+static void print_bootstrap(const json_t *object)
+{
+        printf("bootstrap  %s ", cli_talk_text(object, "address"));
+        if (cli_talk_flag(object, "answers"))
+                printf("answers within %.0f ms, sees us at %s\n", json_number_value(json_object_get(object, "tookMs")),
+                       cli_talk_text(object, "seesUsAt"));
+        else
+                printf("does not answer\n");
+}
+
+static void print_socket(const json_t *socket)
+{
+        long long granted = cli_talk_number(socket, "receiveBufferBytes"), wanted = cli_talk_number(socket, "receiveBufferWantedBytes");
+
+        printf("buffer     UDP port %lld (%s): %lld KiB%s\n", cli_talk_number(socket, "port"), cli_talk_text(socket, "name"),
+               granted / 1024, granted < wanted ? "; faster transfers want more: sysctl -w net.core.rmem_max=4194304" : "");
+}
+
+static void print_self(struct doctor *doctor, const json_t *object)
+{
+        const json_t *sockets = json_object_get(object, "sockets"), *local = json_object_get(object, "localAddresses");
+        const char *class = cli_talk_text(object, "nat"), *address = cli_talk_text(object, "publicAddress");
+
+        printf("DHT        %s, %lld nodes known\n", doctor->reached ? "reached" : "not reached: is UDP let out?",
+               cli_talk_number(object, "dhtNodes"));
+        for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+                if (strcmp(classes[i].class, class) == 0)
+                        printf("NAT        %s\n", classes[i].verdict);
+        printf("address    %s, as %zu node%s say\n", *address ? address : "unknown", json_array_size(json_object_get(object, "seenBy")),
+               json_array_size(json_object_get(object, "seenBy")) == 1 ? "" : "s");
+        for (size_t i = 0; i < json_array_size(local); i++)
+                printf("local      %s\n", json_string_value(json_array_get(local, i)));
+        for (size_t i = 0; i < json_array_size(sockets); i++)
+                print_socket(json_array_get(sockets, i));
+}
+
+static void take(void *context, const json_t *object, const char *line)
+{
+        struct doctor *doctor = context;
+        const char *type = cli_talk_text(object, "type");
+
+        if (strcmp(type, "self") == 0)
+                doctor->reached = cli_talk_flag(object, "dhtReached");
+        if (doctor->json)
+                fputs(line, stdout);
+        else if (strcmp(type, "bootstrap") == 0)
+                print_bootstrap(object);
+        else if (strcmp(type, "self") == 0)
+                print_self(doctor, object);
+        fflush(stdout);
+}
+
+int cli_doctor_run(const struct cli_options *options)
+{
+        struct doctor doctor = { .json = cli_options_next(options, CLI_OPTION_JSON, NULL) };
+        struct cli_talk talk;
+        int status = cli_talk_start(&talk, options);
+
+        if (status != EX_OK)
+                return status;
+        if (!cli_talk(&talk, "doctor\n", take, &doctor))
+                return EX_UNAVAILABLE;
+        return doctor.reached ? EX_OK : CLI_EXIT_NOTHING;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "control_conn.h"
+#include "ipc_fd.h"
+#include "supervisor.h"
+
+static const struct request {
+        const char *word;
+        void (*answer)(struct control_conn *conn, const char *words);
+} requests[] = {
+        { "scan", control_scan },
+        { "doctor", control_doctor },
+        { "status", control_status },
+};
+
+/* --- A connection --- */
+
+static void conn_close(struct control_conn *conn)
+{
+        struct control *control = conn->control;
+        struct ev_loop *loop = control->supervisor->loop;
+
+        if (conn->job)
+                conn->job->cancel(conn->job);
+        ev_io_stop(loop, &conn->readable);
+        ev_io_stop(loop, &conn->writable);
+        ev_timer_stop(loop, &conn->patience);
+        list_remove(&conn->in_control);
+        control->count--;
+        close(conn->fd);
+        json_line_fini(&conn->out);
+        free(conn);
+        if (control->alone)
+                supervisor_stop(control->supervisor);
+        else if (control->begun && control->listener >= 0)
+                ev_io_start(loop, &control->acceptable);
+}
+
+/* True: all of it has left. */
+static bool write_out(struct control_conn *conn)
+{
+        while (conn->sent < conn->out.len) {
+                ssize_t wrote = send(conn->fd, conn->out.text + conn->sent, conn->out.len - conn->sent, MSG_NOSIGNAL);
+
+                if (wrote < 0 && errno == EINTR)
+                        continue;
+                if (wrote < 0)
+                        return false;
+                conn->sent += (size_t)wrote;
+        }
+        conn->out.len = conn->sent = 0;
+        return true;
+}
+
+static void flush(struct control_conn *conn)
+{
+        struct ev_loop *loop = conn->control->supervisor->loop;
+        bool empty = !conn->out.failed && write_out(conn);
+        bool broken = !empty && errno != EAGAIN;
+
+        if (conn->out.failed || broken || conn->out.len - conn->sent > CONTROL_OUT_MAX || (empty && conn->answered))
+                conn_close(conn);
+        else if (empty)
+                ev_io_stop(loop, &conn->writable);
+        else
+                ev_io_start(loop, &conn->writable);
+}
+
+/* Not from within a job's own call: the connection may go, and its job with it. */
+void control_flush(struct control_conn *conn, bool end)
+{
+        if (end) {
+                conn->job = NULL;
+                conn->answered = true;
+        }
+        ev_io_start(conn->control->supervisor->loop, &conn->writable);
+}
+
+void control_refuse(struct control_conn *conn, const char *error)
+{
+        json_line_begin(&conn->out, "end");
+        json_line_text(&conn->out, "error", error);
+        json_line_end(&conn->out);
+        control_flush(conn, true);
+}
+
+static void answer(struct control_conn *conn, char *line)
+{
+        size_t word = strcspn(line, " ");
+
+        for (size_t i = 0; i < ARRAY_LEN(requests); i++)
+                if (strlen(requests[i].word) == word && memcmp(requests[i].word, line, word) == 0) {
+                        requests[i].answer(conn, line + word + (line[word] == ' '));
+                        return;
+                }
+        control_refuse(conn, "unknown request: of another version?");
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *io, int events)
+{
+        flush(io->data);
+}
+
+/* More than a line, or its end after it, is of no interest; before it, it is the end of the connection. */
+static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+{
+        struct control_conn *conn = io->data;
+        bool asked = conn->job || conn->answered;
+        char ignored[64], *newline;
+        ssize_t got = asked ? recv(conn->fd, ignored, sizeof(ignored), 0)
+                            : recv(conn->fd, conn->line + conn->line_len, sizeof(conn->line) - conn->line_len, 0);
+
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+                return;
+        if (got <= 0) {
+                conn_close(conn);
+                return;
+        }
+        if (asked)
+                return;
+        conn->line_len += (size_t)got;
+        newline = memchr(conn->line, '\n', conn->line_len);
+        if (newline && !memchr(conn->line, '\0', (size_t)(newline - conn->line))) {
+                *newline = '\0';
+                answer(conn, conn->line);
+        } else if (newline || conn->line_len == sizeof(conn->line)) {
+                control_refuse(conn, "a request is one line of words");
+        }
+}
+
+static void on_impatient(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        conn_close(timer->data);
+}
+
+static void conn_open(struct control *control, int fd)
+{
+        struct ev_loop *loop = control->supervisor->loop;
+        struct control_conn *conn = calloc(1, sizeof(*conn));
+
+        if (!conn) {
+                close(fd);
+                return;
+        }
+        conn->control = control;
+        conn->fd = fd;
+        list_push_back(&control->conns, &conn->in_control);
+        control->count++;
+        ev_io_init(&conn->readable, on_readable, fd, EV_READ);
+        ev_io_init(&conn->writable, on_writable, fd, EV_WRITE);
+        ev_timer_init(&conn->patience, on_impatient, CONTROL_PATIENCE_S, 0);
+        conn->readable.data = conn->writable.data = conn->patience.data = conn;
+        ev_io_start(loop, &conn->readable);
+        if (!control->alone)
+                ev_timer_start(loop, &conn->patience);
+}
+
+/* --- The socket --- */
+
+static void on_acceptable(struct ev_loop *loop, ev_io *io, int events)
+{
+        struct control *control = io->data;
+        int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd >= 0)
+                conn_open(control, fd);
+        if (control->count >= CONTROL_CONNS_MAX)
+                ev_io_stop(loop, io);
+}
+
+/* Whether anybody answers there: what a dead instance left may be taken away. */
+static bool is_served(const struct sockaddr_un *address)
+{
+        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        return fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno != ECONNREFUSED;
+}
+
+static bool is_socket(const char *path)
+{
+        struct stat about;
+
+        return lstat(path, &about) == 0 && S_ISSOCK(about.st_mode);
+}
+
+int control_listen(const char *path, uid_t uid, gid_t gid, int *fd_out)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (fd < 0)
+                return -errno;
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(address.sun_path, path, strlen(path) + 1);
+        if (is_socket(path) && is_served(&address))
+                return -EADDRINUSE;
+        if (is_socket(path) && unlink(path) < 0)
+                return -errno;
+        if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || lchown(path, uid, gid) < 0 ||
+            listen(fd, CONTROL_CONNS_MAX) < 0)
+                return -errno;
+        *fd_out = take_fd(&fd);
+        return 0;
+}
+
+void control_init(struct control *control, struct supervisor *supervisor, int listener, int conn)
+{
+        *control = (struct control){ .supervisor = supervisor, .listener = listener, .conn = conn, .alone = conn >= 0 };
+        list_init(&control->conns);
+        ev_io_init(&control->acceptable, on_acceptable, listener, EV_READ);
+        control->acceptable.data = control;
+}
+
+void control_begin(struct control *control)
+{
+        control->begun = true;
+        if (control->listener >= 0)
+                ev_io_start(control->supervisor->loop, &control->acceptable);
+        if (control->conn >= 0)
+                conn_open(control, take_fd(&control->conn));
+}
+
+/* Whoever still waits sees the end. */
+void control_fini(struct control *control)
+{
+        control->alone = false;
+        control->begun = false;
+        ev_io_stop(control->supervisor->loop, &control->acceptable);
+        while (!list_empty(&control->conns))
+                conn_close(list_entry(list_first(&control->conns), struct control_conn, in_control));
+        close_fdp(&control->listener);
+        close_fdp(&control->conn);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One who asks at the control socket. What the files that answer share. */
+#ifndef HG_CONTROL_CONN_H
+#define HG_CONTROL_CONN_H
+
+#include "control.h"
+#include "json_line.h"
+
+struct control_conn;
+
+/* An answer in the making. @cancel frees it; it says nothing more. */
+struct control_job {
+        struct control_conn *conn;
+        void (*cancel)(struct control_job *job);
+};
+
+struct control_conn {
+        struct list in_control;
+        struct control *control;
+        int fd;
+        ev_io readable, writable;
+        ev_timer patience;
+        char line[CONTROL_LINE_MAX];
+        size_t line_len;
+        struct json_line out;
+        size_t sent;
+        struct control_job *job;        /* NULL: not asked yet, or answered */
+        bool answered;
+};
+
+/* Lines were added to @conn->out. The connection may be gone afterwards if @end: the answer is complete, its job (freed by who made it) is
+ * no longer there. */
+void control_flush(struct control_conn *conn, bool end);
+
+/* {"type": "end", "error": @error}, and flushes. */
+void control_refuse(struct control_conn *conn, const char *error);
+
+/* The requests. @words: what follows the first one. Each answers at once or leaves a job. */
+void control_scan(struct control_conn *conn, const char *words);
+void control_doctor(struct control_conn *conn, const char *words);
+void control_status(struct control_conn *conn, const char *words);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* "status": one line, what the instance is and how it fares. */
+#include "control_conn.h"
+#include "monotonic.h"
+#include "supervisor.h"
+
+static void write_gates(struct json_line *out, const struct gates *gates)
+{
+        json_line_open_list(out, "gates");
+        list_for_each(at, &gates->all) {
+                const struct gate *gate = list_entry(at, struct gate, in_all);
+                size_t bound = 0;
+
+                for (size_t i = 0; i < gate->listener_count; i++)
+                        bound += gate->listeners[i].fd >= 0;
+                json_line_open_object(out, NULL);
+                json_line_number(out, "port", gate->port);
+                json_line_text(out, "protocol", gate->protocol == IPC_UDP ? "udp" : "tcp");
+                json_line_number(out, "addresses", gate->listener_count);
+                json_line_number(out, "listening", bound);
+                json_line_close_object(out);
+        }
+        json_line_close_list(out);
+}
+
+static void write_dht(struct json_line *out, const struct supervisor *supervisor)
+{
+        const struct ipc_swarm_status *last = &supervisor->status.last;
+
+        json_line_open_object(out, "dht");
+        json_line_flag(out, "reached", last->bootstrapped && last->nodes > 0);
+        json_line_number(out, "nodes", last->nodes);
+        json_line_number(out, "announced", last->announced);
+        json_line_number(out, "udpPort", supervisor->sockets.server.port);
+        json_line_close_object(out);
+}
+
+void control_status(struct control_conn *conn, const char *words)
+{
+        const struct supervisor *supervisor = conn->control->supervisor;
+        const struct ipc_swarm_status *last = &supervisor->status.last;
+        struct json_line *out = &conn->out;
+
+        json_line_begin(out, "status");
+        json_line_text(out, "instance", supervisor->conf->name);
+        json_line_text(out, "version", HG_VERSION);
+        json_line_decimal(out, "uptimeSeconds", to_seconds(monotonic_us() - supervisor->began_us));
+        if (supervisor->keys->has_router)
+                json_line_hex(out, "router", supervisor->keys->router_public, KEYS_BYTES);
+        else
+                json_line_null(out, "router");
+        json_line_flag(out, "provider", supervisor->conf->provider.present);
+        json_line_flag(out, "gateway", supervisor->conf->gateway.present);
+        write_dht(out, supervisor);
+        json_line_open_object(out, "peers");
+        json_line_number(out, "gateways", last->gateways);
+        json_line_number(out, "providers", last->providers);
+        json_line_close_object(out);
+        write_gates(out, &supervisor->gates);
+        json_line_number(out, "channels", last->channels);
+        json_line_number(out, "sentBytes", last->sent_bytes);
+        json_line_number(out, "receivedBytes", last->received_bytes);
+        json_line_number(out, "datagramsDropped", supervisor->status.dropped + last->datagrams_dropped);
+        json_line_number(out, "strangersDropped", last->strangers_dropped);
+        json_line_end(out);
+        json_line_begin(out, "end");
+        json_line_end(out);
+        control_flush(conn, true);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* People at the control socket, and a swarm worker that answers them: the input is what both say, when they go, and the timers that fire.
+ * Whatever it is, an answer is lines of JSON of which the last is the end, and nothing is left over. */
+#include <fcntl.h>
+#include <jansson.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "cleanup.h"
+#include "control_conn.h"
+#include "hear.h"
+#include "ipc_fd.h"
+#include "ipc_table.h"
+#include "supervisor.h"
+
+enum { OPERATIONS_MAX = 64, PEOPLE = 3 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+struct person {
+        int fd;                         /* -1: not there */
+        char said[1024 * 1024];
+        size_t len;
+};
+
+struct scene {
+        struct supervisor supervisor;
+        struct log log;
+        struct keys keys;
+        struct child swarm;
+        struct ipc_link worker;
+        struct person people[PEOPLE];
+        struct reader input;
+        char path[64];
+};
+
+static void must(bool condition)
+{
+        if (!condition)
+                abort();
+}
+
+static void on_nothing(struct ev_loop *loop, ev_io *watcher, int events)
+{
+}
+
+static void on_no_time(struct ev_loop *loop, ev_timer *timer, int events)
+{
+}
+
+static void on_message(void *context, struct child *child, struct ipc_received *message)
+{
+        hear(context, child, message);
+}
+
+static void on_context(void *context)
+{
+}
+
+static void on_no_gate(void *context, const struct gate *gate)
+{
+}
+
+static void on_no_name(void *context, const struct name *name)
+{
+}
+
+static void begin_swarm(struct scene *scene)
+{
+        struct child *child = &scene->swarm;
+        int pair[2];
+
+        must(ipc_link_pair(pair) == 0);
+        *child = (struct child){ .children = &scene->supervisor.children, .role = IPC_SWARM, .id = 1, .state = CHILD_UP };
+        ipc_link_init(&child->link, pair[0], IPC_SUPERVISOR, IPC_SWARM, 1);
+        ipc_link_init(&scene->worker, pair[1], IPC_SWARM, IPC_SUPERVISOR, 0);
+        list_push_back(&scene->supervisor.children.all, &child->in_all);
+        ev_init(&child->readable, on_nothing);
+        ev_init(&child->writable, on_nothing);
+        ev_init(&child->due, on_no_time);
+        ev_timer_init(&child->stuck, on_no_time, 0, CHILD_STUCK_S);
+        scene->supervisor.swarm = child;
+}
+
+static void begin(struct scene *scene, uint8_t flags)
+{
+        static const struct children_events events = { .message = on_message };
+        static const struct conf_bootstrap seeds[] = { { "192.0.2.1", "one.example", 49737 }, { "192.0.2.2", "192.0.2.2", 49738 } };
+        static const uint8_t map_key[16];
+        static struct conf conf;
+        struct supervisor *supervisor = &scene->supervisor;
+        int listener;
+
+        conf = (struct conf){ .name = "fuzz \"1\"\n", .bootstrap = seeds, .bootstrap_count = flags & 1 ? 2 : 0 };
+        conf.gateway.present = true;
+        supervisor->loop = ev_default_loop(EVFLAG_AUTO);
+        log_init(&scene->log, NULL);
+        log_instance(&scene->log, "fuzz", LOG_ERR);
+        supervisor->log = &scene->log;
+        supervisor->conf = &conf;
+        supervisor->keys = &scene->keys;
+        scene->keys.has_router = flags & 2;
+        supervisor->children = (struct children){ .loop = supervisor->loop, .log = supervisor->log, .events = &events,
+                                                  .context = supervisor };
+        list_init(&supervisor->children.all);
+        questions_init(&supervisor->questions);
+        names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_no_name, on_context, NULL);
+        gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf.gateway, NULL, on_no_gate, on_no_gate, NULL);
+        status_init(&supervisor->status, supervisor->loop, supervisor->log, &supervisor->gates, &conf, on_context, NULL);
+        must(seeds_init(&supervisor->seeds, &supervisor->names, &conf) == 0);
+        begin_swarm(scene);
+        snprintf(scene->path, sizeof(scene->path), "/tmp/hypergate-fuzz-%d.sock", (int)getpid());
+        must(control_listen(scene->path, geteuid(), getegid(), &listener) == 0);
+        control_init(&supervisor->control, supervisor, listener, -1);
+        control_begin(&supervisor->control);
+        for (unsigned i = 0; i < PEOPLE; i++)
+                scene->people[i].fd = -1;
+}
+
+/* Whole lines, each of them an object; after the end there is none. */
+static void check_answer(const struct person *person)
+{
+        size_t at = 0;
+        bool ended = false;
+
+        while (at < person->len) {
+                const char *newline = memchr(person->said + at, '\n', person->len - at);
+                json_t *object = newline ? json_loadb(person->said + at, (size_t)(newline - person->said) - at, 0, NULL) : NULL;
+                const char *type = json_string_value(json_object_get(object, "type"));
+
+                must(type && !ended);
+                ended = strcmp(type, "end") == 0;
+                at = (size_t)(newline - person->said) + 1;
+                json_decref(object);
+        }
+}
+
+static void leave(struct person *person)
+{
+        if (person->fd < 0)
+                return;
+        close_fdp(&person->fd);
+        check_answer(person);
+        person->len = 0;
+}
+
+static void end(struct scene *scene)
+{
+        struct supervisor *supervisor = &scene->supervisor;
+
+        control_fini(&supervisor->control);
+        must(list_empty(&supervisor->questions.all) && supervisor->control.count == 0);
+        for (unsigned i = 0; i < PEOPLE; i++)
+                leave(&scene->people[i]);
+        unlink(scene->path);
+        ev_timer_stop(supervisor->loop, &scene->swarm.stuck);
+        ev_io_stop(supervisor->loop, &scene->swarm.writable);
+        ipc_link_fini(&scene->swarm.link);
+        ipc_link_fini(&scene->worker);
+        seeds_fini(&supervisor->seeds);
+        names_fini(&supervisor->names);
+        gates_fini(&supervisor->gates);
+        status_fini(&supervisor->status);
+}
+
+static void come(struct scene *scene, struct person *person)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        if (person->fd >= 0)
+                return;
+        person->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        memcpy(address.sun_path, scene->path, strlen(scene->path) + 1);
+        must(person->fd >= 0 && connect(person->fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
+}
+
+/* One of the requests, the beginning of one, or anything. */
+static void request(struct scene *scene, struct person *person, uint8_t which)
+{
+        static const char *const requests[] = { "status\n", "doctor\n", "scan 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff 9\n" };
+        char text[300];
+        size_t len = read_u8(&scene->input);
+
+        if (person->fd < 0)
+                return;
+        if (which % 4 < ARRAY_LEN(requests)) {
+                len = MIN(len < 128 ? strlen(requests[which % 4]) : (size_t)len - 128, strlen(requests[which % 4]));
+                (void)!send(person->fd, requests[which % 4], len, MSG_NOSIGNAL);
+                return;
+        }
+        len = MIN(len, reader_left(&scene->input));
+        read_copy(&scene->input, text, len);
+        (void)!send(person->fd, text, len, MSG_NOSIGNAL);
+}
+
+static void answer(struct scene *scene, uint8_t which)
+{
+        static const enum ipc_type types[] = { IPC_SWARM_FOUND, IPC_SWARM_PONG, IPC_SWARM_SELF, IPC_SWARM_ANSWERED };
+        uint8_t payload[IPC_PAYLOAD_MAX] = { 0 };
+        enum ipc_type type = types[which % ARRAY_LEN(types)];
+        uint64_t number = scene->supervisor.questions.last - which / 4 % 4;
+        size_t given = MIN(read_u8(&scene->input), reader_left(&scene->input));
+
+        read_copy(&scene->input, payload + sizeof(number), MIN(given, ipc_row(type)->payload_bytes - sizeof(number)));
+        memcpy(payload, &number, sizeof(number));
+        (void)!ipc_link_send(&scene->worker, type, payload, NULL, 0);
+}
+
+static void lose_swarm(struct scene *scene, uint8_t how)
+{
+        struct child *child = &scene->swarm;
+
+        child->state = how % 4 == 0 ? CHILD_STARTING : CHILD_UP;
+        child->unconfigured = how % 4 == 1;
+        if (how & 4)
+                questions_lose(&scene->supervisor.questions);
+}
+
+/* A timer of a connection, or of the answer that is made for it. */
+static void fire(struct scene *scene)
+{
+        ev_now_update(scene->supervisor.loop);
+        list_for_each(at, &scene->supervisor.control.conns) {
+                struct control_conn *conn = list_entry(at, struct control_conn, in_control);
+
+                if (!ev_is_active(&conn->patience))
+                        continue;
+                ev_timer_stop(scene->supervisor.loop, &conn->patience);
+                ev_invoke(scene->supervisor.loop, &conn->patience, EV_TIMER);
+                return;
+        }
+}
+
+static void turn(struct scene *scene)
+{
+        struct ipc_received message;
+
+        for (unsigned i = 0; i < 4; i++)
+                ev_run(scene->supervisor.loop, EVRUN_NOWAIT);
+        while (ipc_link_receive(&scene->swarm.link, &message) > 0) {
+                child_hear(&scene->swarm, &message);
+                ipc_received_fini(&message);
+        }
+        while (ipc_link_receive(&scene->worker, &message) > 0)
+                ipc_received_fini(&message);
+        for (unsigned i = 0; i < PEOPLE; i++) {
+                struct person *person = &scene->people[i];
+                ssize_t got = person->fd < 0 ? 0 : recv(person->fd, person->said + person->len, sizeof(person->said) - person->len, 0);
+
+                if (got > 0)
+                        person->len += (size_t)got;
+        }
+}
+
+static void operate(struct scene *scene)
+{
+        uint8_t operation = read_u8(&scene->input);
+        struct person *person = &scene->people[operation / 8 % PEOPLE];
+
+        switch (operation % 8) {
+        case 0:
+                come(scene, person);
+                break;
+        case 1:
+                turn(scene);
+                leave(person);
+                break;
+        case 2:
+                lose_swarm(scene, operation / 8);
+                break;
+        case 3:
+                fire(scene);
+                break;
+        case 4:
+        case 5:
+                answer(scene, operation / 8);
+                break;
+        default:
+                request(scene, person, operation / 32);
+        }
+        turn(scene);
+        must(scene->supervisor.control.count <= CONTROL_CONNS_MAX);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+        struct scene *scene;
+        int first_free, now_free;
+
+        must(sodium_init() >= 0 && ev_default_loop(EVFLAG_AUTO));
+        first_free = dup(STDERR_FILENO);
+        close(first_free);
+        scene = calloc(1, sizeof(*scene));
+        must(scene != NULL);
+        scene->input = reader_over(data, len);
+        begin(scene, read_u8(&scene->input));
+        for (unsigned i = 0; i < OPERATIONS_MAX && reader_left(&scene->input); i++)
+                operate(scene);
+        end(scene);
+        free(scene);
+        now_free = dup(STDERR_FILENO);
+        close(now_free);
+        must(first_free == now_free);
+        return 0;
+}

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What people ask: hypergate scan, doctor and status, and the control socket that the last one asks."""
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+
+from harness import (Pair, Service, answers, binary, eventually, free_ports, main, new_secret, serve_echo, start_dht,
+                     start_instance, test)
+
+
+def ask(*args, folder=None):
+    """What hypergate says; as root it asks as root."""
+    env = {**os.environ, **({'RUNTIME_DIRECTORY': folder} if folder else {})}
+    return subprocess.run([binary(), *args], capture_output=True, text=True, timeout=60, env=env)
+
+
+def objects(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def folder_for(stack):
+    folder = tempfile.mkdtemp(prefix='hypergate-test-')
+    os.chmod(folder, 0o755)
+    stack.callback(shutil.rmtree, folder)
+    return folder
+
+
+@test
+def scan_finds_who_is_there(stack):
+    """scan: who is at a router, by its secret's file or its public key, within a time, announcing nothing"""
+    pair = Pair(stack, echo=serve_echo)
+    assert answers(pair.gate['echo'])
+    folder = folder_for(stack)
+    path = os.path.join(folder, 'router.key')
+    key = subprocess.run([binary(), 'new', '--output', os.path.join(folder, 'other.key')], capture_output=True, text=True).stdout
+    with open(path, 'w', encoding='ascii') as file:
+        file.write(pair.secret + '\n')
+    os.chmod(path, 0o600)
+
+    done = ask('scan', '--json', '--secret-file', path, '--bootstrap', pair.dht)
+    found = [one for one in objects(done) if one['type'] == 'peer']
+    assert done.returncode == 0 and len(found) == 2 and len({one['key'] for one in found}) == 2, done
+    assert all(one['relays'] for one in found) and objects(done)[-1] == {**objects(done)[-1], 'type': 'end', 'peers': 2, 'timeUp': False}
+    again = ask('scan', '--secret-file', path, '--bootstrap', pair.dht)
+    assert again.returncode == 0 and again.stdout.endswith('answered\n') and '2 peers; ' in again.stdout, again
+    assert all(one['key'] in again.stdout for one in found)
+    assert pair.secret not in done.stdout + done.stderr + again.stdout
+
+    began = time.monotonic()
+    nobody = ask('scan', '--seconds', '1', '--bootstrap', '127.0.0.1:9', '00' * 32)
+    assert nobody.returncode == 1 and nobody.stdout == '0 peers; 0 DHT nodes answered; the time was up\n', nobody
+    assert time.monotonic() - began < 10
+    empty = ask('scan', '--bootstrap', pair.dht, re.search('[0-9a-f]{64}', key).group())
+    assert empty.returncode == 1 and empty.stdout.startswith('0 peers; '), empty
+
+
+@test
+def doctor_says_what_the_network_is_like(stack):
+    """doctor: which bootstrap nodes answer, how others see this machine, its sockets; exit 1 without a network"""
+    dht = start_dht(stack, 5)
+    dead = f'127.0.0.1:{free_ports(1, socket.SOCK_DGRAM)[0]}'
+    done = ask('doctor', '--json', '--bootstrap', f'{dht},{dead}')
+    lines = objects(done)
+    assert done.returncode == 0 and [one['type'] for one in lines] == ['bootstrap', 'bootstrap', 'self', 'end'], done
+    alive, gone, itself = {one['address']: one for one in lines[:2]}[dht], {one['address']: one for one in lines[:2]}[dead], lines[2]
+    assert alive['answers'] and alive['seesUsAt'].startswith('127.0.0.1:') and alive['tookMs'] < 5000 and not gone['answers']
+    assert itself['dhtReached'] and itself['dhtNodes'] > 0 and itself['nat'] == 'open', itself
+    assert [one['name'] for one in itself['sockets']] == ['server', 'client']
+    assert itself['publicAddress'] == f'127.0.0.1:{itself["sockets"][0]["port"]}'
+    text = ask('doctor', '--bootstrap', dht)
+    assert text.returncode == 0 and f'bootstrap  {dht} answers within ' in text.stdout and 'open: ' in text.stdout, text
+    lost = ask('doctor', '--bootstrap', dead)
+    assert lost.returncode == 1 and 'does not answer' in lost.stdout and 'not reached' in lost.stdout, lost
+
+
+@test
+def status_of_what_runs(stack):
+    """status: each instance that runs here, and what it does; of one that does not, so"""
+    folder, secret, dht = folder_for(stack), new_secret(), start_dht(stack)
+    os.chmod(folder, 0o777)
+    service, gate = Service(stack, serve_echo), free_ports(1)[0]
+    entry = {'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service.port, 'protocol': 'tcp'}
+    env = {'RUNTIME_DIRECTORY': folder}
+    start_instance(stack, 'house', secret, {'bootstrap': [dht], 'provider': {'services': [entry]}}, env=env)
+    garden = start_instance(stack, 'garden', secret, {'bootstrap': [dht], 'gateway': {}}, env=env)
+    eventually(lambda: answers(gate), 20, 'the gate')
+
+    def both():
+        seen = {one['instance']: one for one in objects(ask('status', '--json', folder=folder))}
+        return seen if len(seen) == 2 and seen['garden']['peers']['providers'] == 1 and seen['garden']['receivedBytes'] else None
+    seen = eventually(both, 20, 'both are told')
+    assert seen['house']['provider'] and not seen['house']['gateway'] and seen['house']['gates'] == []
+    assert seen['garden']['gates'] == [{'port': gate, 'protocol': 'tcp', 'addresses': 1, 'listening': 1}]
+    assert seen['house']['router'] == seen['garden']['router'] and secret not in json.dumps(seen)
+    text = ask('status', 'garden', folder=folder)
+    assert text.returncode == 0 and text.stdout.startswith('garden: gateway of router ') and f'{gate}/tcp' in text.stdout, text
+    assert stat.S_IMODE(os.stat(os.path.join(folder, 'garden.sock')).st_mode) & 0o077 == 0
+
+    assert garden.stop() == 0
+    gone = ask('status', 'garden', folder=folder)
+    assert gone.returncode == 1 and gone.stderr == 'hypergate: "garden" does not run here, or runs as somebody else\n', gone
+    assert [one['instance'] for one in objects(ask('status', '--json', folder=folder))] == ['house']
+    start_instance(stack, 'garden', secret, {'bootstrap': [dht], 'gateway': {}}, env=env).says('ready')
+    assert ask('status', 'garden', folder=folder).returncode == 0
+
+
+@test
+def who_asks_nonsense(stack):
+    """the control socket: nonsense is answered, silence and crowds cost others nothing, no answer outlives who asked"""
+    folder, dht = folder_for(stack), start_dht(stack)
+    os.chmod(folder, 0o777)
+    start_instance(stack, 'one', new_secret(), {'bootstrap': [dht], 'gateway': {}}, env={'RUNTIME_DIRECTORY': folder}).says('ready')
+    path = os.path.join(folder, 'one.sock')
+
+    def talk(request):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(10)
+            one.connect(path)
+            with contextlib.suppress(BrokenPipeError):
+                one.sendall(request)
+            with one.makefile('rb') as answer:
+                return [json.loads(line) for line in answer]
+
+    for request in (b'fnord\n', b'\n', b'scan\n', b'scan 00 1\n', b'scan ' + b'0' * 64 + b' 0\n', b'scan ' + b'0' * 64 + b' 301\n',
+                    b'scan ' + b'0' * 64 + b' 1x\n', b'x' * 300, b'status\0\n'):
+        answer = talk(request)
+        assert len(answer) == 1 and answer[0]['type'] == 'end' and answer[0]['error'], (request, answer)
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(15)]
+    for one in silent:
+        one.connect(path)
+        one.sendall(b'sta')
+    assert talk(b'status\n')[0]['instance'] == 'one'
+    silent[0].sendall(b'tus\n')
+    assert silent[0].makefile('rb').readline().startswith(b'{"type":"status"')
+    for one in silent[1:]:
+        one.sendall(b'tus\n' if one is silent[1] else b'')
+        one.close()
+    for _ in range(100):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.connect(path)
+            one.sendall(b'scan ' + b'1' * 64 + b' 300\n')
+    assert talk(b'status\n')[0]['instance'] == 'one' and talk(b'scan ' + b'1' * 64 + b' 2\n')[-1]['type'] == 'end'
+
+
+main()
