@@ -56,9 +56,9 @@ def run(function, stack):
 
 
 def main():
-    """Runs the tests named in argv (all when none is) in order; each gets an ExitStack that is undone after it."""
+    """Runs the script's tests named in argv (all when none is) in order; each gets an ExitStack that is undone after it."""
     wanted = sys.argv[1:]
-    chosen = [t for t in TESTS if not wanted or t.__name__ in wanted]
+    chosen = [t for t in TESTS if t.__module__ == '__main__' and (not wanted or t.__name__ in wanted)]
     failed = 0
     print(f'1..{len(chosen)}', flush=True)
     for number, function in enumerate(chosen, 1):
