@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "faults.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 static bool one_in(const struct random *random, uint32_t count)
 {
         return random_below(random, count) == 0;
@@ -43,4 +46,11 @@ void faults_draw(struct faults *faults, const struct random *random, usec_t with
 bool faults_mild(const struct faults *faults)
 {
         return !faults->corrupt && !faults->mortal && faults->loss_percent <= 10 && faults->outage_count <= 1;
+}
+
+bool faults_sum_up(const uint64_t sums[FAULTS_SUMS_MAX])
+{
+        printf("# %" PRIu64 " mild, %" PRIu64 " arrived whole, %" PRIu64 " did not, %" PRIu64 " datagrams\n", sums[FAULTS_MILD],
+               sums[FAULTS_DELIVERED], sums[FAULTS_GAVE_UP], sums[FAULTS_DATAGRAMS]);
+        return true;
 }

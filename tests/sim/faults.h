@@ -29,21 +29,24 @@ void faults_draw(struct faults *faults, const struct random *random, usec_t with
 /* Nothing is so bad that all may not arrive. */
 bool faults_mild(const struct faults *faults);
 
-/* Sums over all seeds. */
+/* Sums over all seeds; a story may count other things than these. */
 enum faults_sum {
         FAULTS_MILD,            /* seeds of which all was expected to arrive */
         FAULTS_DELIVERED,       /* streams, connections or channels of which every byte arrived */
         FAULTS_GAVE_UP,         /* and that ended otherwise */
         FAULTS_DATAGRAMS,
-        FAULTS_SUMS
+        FAULTS_SUMS_MAX = 64
 };
 
-void faults_add(enum faults_sum sum, uint64_t count);
+void faults_add(unsigned sum, uint64_t count);
+
+/* Of a story: prints the sums, and says whether they are as they should be. */
+bool faults_sum_up(const uint64_t sums[FAULTS_SUMS_MAX]);
 
 #define must(condition) ((condition) ? (void)0 : faults_fail(__FILE__, __LINE__, #condition))
 _Noreturn void faults_fail(const char *file, int line, const char *what);
 
-/* What one seed is a story of: udx_faults.c, peer_faults.c or node_faults.c, each in a campaign of its own. */
+/* What one seed is a story of: udx_faults.c, peer_faults.c, node_faults.c or nat_faults.c, each in a campaign of its own. */
 void faults_story(uint64_t seed);
 
 #endif

@@ -86,12 +86,57 @@ bool street_met(void *context)
         return node_sim_is_up(street->gateway, NODE_PROVIDER, 1);
 }
 
+usec_t street_meet_from(struct street *street, enum street_start start, usec_t skew_us, usec_t limit_us)
+{
+        bool gateway_first = start == STREET_GATEWAY_FIRST || (start == STREET_AT_ONCE && random_below(net_random(street->sim->net), 2));
+
+        node_sim_run(street->sim, start == STREET_AT_ONCE ? SECONDS(5) : 0);
+        if (gateway_first)
+                node_sim_join(street->gateway, NODE_GATEWAY, 1);
+        else
+                node_sim_join(street->provider, NODE_PROVIDER, 1);
+        node_sim_run(street->sim, start == STREET_AT_ONCE ? random_below(net_random(street->sim->net), (uint32_t)skew_us + 1) : SECONDS(5));
+        if (gateway_first)
+                node_sim_join(street->provider, NODE_PROVIDER, 1);
+        else
+                node_sim_join(street->gateway, NODE_GATEWAY, 1);
+        return node_sim_run_until(street->sim, street_met, street, limit_us);
+}
+
 usec_t street_meet(struct street *street, usec_t limit_us)
 {
-        node_sim_join(street->provider, NODE_PROVIDER, 1);
-        node_sim_run(street->sim, SECONDS(5));
-        node_sim_join(street->gateway, NODE_GATEWAY, 1);
-        return node_sim_run_until(street->sim, street_met, street, limit_us);
+        return street_meet_from(street, STREET_PROVIDER_FIRST, 0, limit_us);
+}
+
+static bool found_impossible(const struct node_sim_host *host)
+{
+        for (size_t i = 0; i < host->attempt_count; i++)
+                if (host->attempts[i].what.failure == NODE_PUNCH_IMPOSSIBLE)
+                        return true;
+        return false;
+}
+
+bool street_knows_impossible(void *context)
+{
+        struct street *street = context;
+
+        return found_impossible(street->provider) || found_impossible(street->gateway);
+}
+
+static bool is_clean(const struct node_sim_host *host)
+{
+        struct node_stats stats;
+
+        node_stats(host->node, &stats);
+        return host->socket_count == 0 && stats.half_open == 0 && stats.sockets == 0;
+}
+
+bool street_is_clean(struct street *street)
+{
+        node_sim_leave(street->gateway, SECONDS(5));
+        node_sim_leave(street->provider, SECONDS(5));
+        node_sim_run(street->sim, SECONDS(30));
+        return is_clean(street->gateway) && is_clean(street->provider);
 }
 
 static bool is_over(void *context)

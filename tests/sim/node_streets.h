@@ -30,12 +30,29 @@ struct street {
 struct street street_new(uint64_t seed, const struct net_link *link, enum street_kind provider, enum street_kind gateway);
 void street_free(struct street *street);
 
-/* The provider joins, then the gateway; how long it took that from there until they know each other, or @limit_us. */
+/* Who is there first. */
+enum street_start {
+        STREET_PROVIDER_FIRST,  /* for 5 s: the gateway dials */
+        STREET_GATEWAY_FIRST,   /* for 5 s: the provider dials */
+        STREET_AT_ONCE,         /* within @skew_us of each other: both dial */
+        STREET_STARTS
+};
+
+/* Both join; how long it took from the second on until they know each other, or @limit_us. */
+usec_t street_meet_from(struct street *street, enum street_start start, usec_t skew_us, usec_t limit_us);
+
+/* The same with the provider first. */
 usec_t street_meet(struct street *street, usec_t limit_us);
 bool street_met(void *street);
 
 /* 100 kB go from the gateway to the provider and back, whole. */
 bool street_echoes(struct street *street);
+
+/* One of the two has found out that they can't meet, and why. */
+bool street_knows_impossible(void *street);
+
+/* Both leave; what they held while they tried to meet is gone half a minute later: sockets, dials, sessions, punches, timers. */
+bool street_is_clean(struct street *street);
 
 /* The physics of it: neither of two symmetric ones can tell the other where it will be. */
 bool street_is_passable(enum street_kind provider, enum street_kind gateway);

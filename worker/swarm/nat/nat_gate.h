@@ -1,38 +1,59 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Lets one punch at a time work with chance: it holds hundreds of sockets, or fills a router's table with hundreds of entries.
- * hyperdht fails whoever finds it shut; here they wait. */
+/* Lets punches with one peer at a time work with chance: such a punch holds hundreds of sockets, or fills a router's table with hundreds
+ * of entries. Two peers that dial each other punch twice at once, and neither is in the other's way: at both ends one gate is open for
+ * both. hyperdht fails whoever finds it shut; here they wait. */
 #ifndef HG_NAT_GATE_H
 #define HG_NAT_GATE_H
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "usec.h"
 
-#define NAT_GATE_MET_US SECONDS(1)      /* shut after one that led somewhere */
-#define NAT_GATE_FAILED_US SECONDS(10)  /* and after one that did not: the router needs time to forget. hyperdht: 20 s always */
+enum { NAT_PEER_BYTES = 32 };           /* of a name for a peer: its key */
+
+/* It is shut after a punch for as long as that has sent probes, as the router needs time to forget; at most so long, and not for long
+ * after one that led somewhere. hyperdht: 20 s, always. */
+#define NAT_GATE_FAILED_US SECONDS(10)
+#define NAT_GATE_MET_US SECONDS(1)
 
 /* Zeroed: open. */
 struct nat_gate {
-        const void *holder;             /* NULL: nobody */
-        usec_t open_us;                 /* while nobody holds it: from then on */
+        unsigned inside;                /* punches, all of one peer: */
+        uint8_t peer[NAT_PEER_BYTES];
+        bool met;                       /* one of them led somewhere */
+        usec_t probing_us;              /* since when one of them has sent probes; 0: none has */
+        usec_t open_us;                 /* while nobody is inside: from then on */
 };
 
-/* @holder is in, or is already. */
-static inline bool nat_gate_enter(struct nat_gate *gate, const void *holder, usec_t now_us)
+/* False: others are inside, or it is shut. Each that came in leaves, once. */
+static inline bool nat_gate_enter(struct nat_gate *gate, const uint8_t peer[NAT_PEER_BYTES], usec_t now_us)
 {
-        if (!gate->holder && now_us >= gate->open_us)
-                gate->holder = holder;
-        return gate->holder == holder;
+        if (gate->inside ? memcmp(gate->peer, peer, NAT_PEER_BYTES) != 0 : now_us < gate->open_us)
+                return false;
+        memcpy(gate->peer, peer, NAT_PEER_BYTES);
+        gate->inside++;
+        return true;
 }
 
-/* Nothing happens to who was not in. */
-static inline void nat_gate_leave(struct nat_gate *gate, const void *holder, bool met, usec_t now_us)
+/* One that is inside begins to send probes. */
+static inline void nat_gate_probe(struct nat_gate *gate, usec_t now_us)
 {
-        if (gate->holder != holder)
+        if (!gate->probing_us)
+                gate->probing_us = now_us;
+}
+
+static inline void nat_gate_leave(struct nat_gate *gate, bool met, usec_t now_us)
+{
+        usec_t probed_us = gate->probing_us ? now_us - gate->probing_us : 0;
+
+        gate->met = gate->met || met;
+        if (--gate->inside)
                 return;
-        gate->holder = NULL;
-        gate->open_us = now_us + (met ? NAT_GATE_MET_US : NAT_GATE_FAILED_US);
+        gate->open_us = now_us + usec_min(probed_us, gate->met ? NAT_GATE_MET_US : NAT_GATE_FAILED_US);
+        gate->probing_us = 0;
+        gate->met = false;
 }
 
 #endif

@@ -47,6 +47,19 @@ static void queue_probe(struct nat_punch *punch, uint32_t socket, const struct a
                 punch->probes[punch->probe_count++] = (struct nat_probe){ socket, *to, short_lived };
 }
 
+static bool enter(struct nat_punch *punch, usec_t now_us)
+{
+        punch->inside = punch->inside || nat_gate_enter(punch->gate, punch->peer, now_us);
+        return punch->inside;
+}
+
+static void leave(struct nat_punch *punch, bool met, usec_t now_us)
+{
+        if (punch->inside)
+                nat_gate_leave(punch->gate, met, now_us);
+        punch->inside = false;
+}
+
 bool nat_punch_is_random(const struct nat_punch *punch)
 {
         return punch->own.class == NAT_RANDOM || punch->remote_class == NAT_RANDOM;
@@ -81,9 +94,9 @@ static void step(struct nat_punch *punch, enum event event, usec_t now_us)
                 punch->limit_us = now_us + (nat_punch_is_random(punch) ? NAT_RANDOM_US : NAT_CONSISTENT_US);
                 break;
         case NAT_OVER:
-                punch->probe_count = 0;
+                punch->probe_count = punch->echoes.count = 0;
                 punch->limit_us = USEC_NEVER;
-                nat_gate_leave(punch->gate, punch, false, now_us);
+                leave(punch, false, now_us);
                 break;
         case NAT_SAME:
         case NAT_LISTENING:
@@ -113,6 +126,7 @@ void nat_punch_init(struct nat_punch *punch, const struct nat_punch_config *conf
                 .wake_us = USEC_NEVER,
                 .limit_us = USEC_NEVER,
         };
+        memcpy(punch->peer, config->peer, sizeof(punch->peer));
         nat_secret(config->hash, punch->secret);
         random_fill(punch->random, punch->local_secret, sizeof(punch->local_secret));
         queue_probe(punch, punch->socket, &punch->remote, true);
@@ -121,7 +135,7 @@ void nat_punch_init(struct nat_punch *punch, const struct nat_punch_config *conf
 
 void nat_punch_fini(struct nat_punch *punch, bool met, usec_t now_us)
 {
-        nat_gate_leave(punch->gate, punch, met, now_us);
+        leave(punch, met, now_us);
         sodium_memzero(punch->secret, sizeof(punch->secret));
         sodium_memzero(punch->local_secret, sizeof(punch->local_secret));
 }
@@ -198,8 +212,9 @@ static bool start(struct nat_punch *punch, usec_t now_us)
         if (!nat_punch_is_random(punch)) {
                 punch->strategy = NAT_STRATEGY_CONSISTENT;
         } else {
-                if (!verified || !nat_gate_enter(punch->gate, punch, now_us))
+                if (!verified || !enter(punch, now_us))
                         return false;
+                nat_gate_probe(punch->gate, now_us);
                 punch->target = *verified;
                 punch->strategy = punch->own.class == NAT_RANDOM ? NAT_STRATEGY_BIRTHDAY : NAT_STRATEGY_RANDOM;
         }
@@ -356,7 +371,7 @@ static void on_committed_answer(struct nat_punch *punch, const struct nat_payloa
         bool proved = proves(punch, payload, &punch->remote);
 
         if (payload->error == NAT_ERROR_TRY_LATER) {
-                nat_gate_leave(punch->gate, punch, true, now_us);
+                leave(punch, false, now_us);
                 step(punch, PUT_OFF, now_us);
                 return;
         }
@@ -404,7 +419,7 @@ static enum nat_error commit(struct nat_punch *punch, usec_t now_us)
 {
         if (punch->state == NAT_PROBING)
                 return NAT_ERROR_NONE;
-        if (nat_punch_is_random(punch) && is_possible(punch) && verified_address(punch) && !nat_gate_enter(punch->gate, punch, now_us))
+        if (nat_punch_is_random(punch) && is_possible(punch) && verified_address(punch) && !enter(punch, now_us))
                 return NAT_ERROR_TRY_LATER;
         return start(punch, now_us) ? NAT_ERROR_NONE : NAT_ERROR_ABORTED;
 }
@@ -457,10 +472,20 @@ bool nat_punch_concerns(const struct nat_punch *punch, const struct addr *from)
         return addr_host_equal(&punch->remote, from);
 }
 
-void nat_punch_heard(struct nat_punch *punch, uint32_t socket, const struct addr *from)
+static void echo(struct nat_punch *punch, usec_t now_us)
 {
-        if (punch->role == NAT_RESPONDER)
-                queue_probe(punch, socket, from, false);
+        struct addr to;
+        uint32_t socket;
+
+        while (nat_echoes_next(&punch->echoes, &socket, &to, now_us))
+                queue_probe(punch, socket, &to, false);
+}
+
+void nat_punch_heard(struct nat_punch *punch, uint32_t socket, const struct addr *from, usec_t now_us)
+{
+        if (punch->role == NAT_RESPONDER && punch->state != NAT_OVER)
+                nat_echoes_hear(&punch->echoes, socket, from, now_us);
+        echo(punch, now_us);
 }
 
 static void (*const probe_now[])(struct nat_punch *punch, usec_t now_us) = {
@@ -475,6 +500,7 @@ void nat_punch_advance(struct nat_punch *punch, usec_t now_us)
                 fail(punch, punch->state == NAT_PROBING ? NAT_SHUT : NAT_BUSY, now_us);
                 return;
         }
+        echo(punch, now_us);
         if (now_us < punch->wake_us)
                 return;
         if (punch->state == NAT_PROBING) {
@@ -482,7 +508,7 @@ void nat_punch_advance(struct nat_punch *punch, usec_t now_us)
         } else if (punch->state == NAT_WAITING) {
                 decide(punch, now_us);
         } else if (punch->state == NAT_GATED) {
-                if (nat_gate_enter(punch->gate, punch, now_us))
+                if (enter(punch, now_us))
                         step(punch, LET_IN, now_us);
                 else
                         punch->wake_us = now_us + GATE_US;
@@ -491,5 +517,5 @@ void nat_punch_advance(struct nat_punch *punch, usec_t now_us)
 
 usec_t nat_punch_deadline(const struct nat_punch *punch)
 {
-        return usec_min(punch->wake_us, punch->limit_us);
+        return usec_min(nat_echoes_deadline(&punch->echoes), usec_min(punch->wake_us, punch->limit_us));
 }

@@ -12,6 +12,7 @@
 #ifndef HG_NAT_PUNCH_H
 #define HG_NAT_PUNCH_H
 
+#include "nat_echo.h"
 #include "nat_gate.h"
 #include "nat_payload.h"
 #include "nat_sample.h"
@@ -74,6 +75,7 @@ struct nat_punch_config {
         enum nat_role role;
         const struct random *random;    /* borrowed, both */
         struct nat_gate *gate;
+        const uint8_t *peer;            /* NAT_PEER_BYTES; copied */
         const uint8_t *hash;            /* NAT_HASH_BYTES of the handshake */
         uint32_t socket;                /* that the peer knows our address of */
         enum nat_class remote_class;    /* as the handshake has it, or unknown */
@@ -87,6 +89,8 @@ struct nat_punch {
         enum nat_failure failure;
         const struct random *random;
         struct nat_gate *gate;
+        bool inside;                    /* the gate */
+        uint8_t peer[NAT_PEER_BYTES];
         uint8_t secret[NAT_SECRET_BYTES], local_secret[NAT_SECRET_BYTES];
         uint32_t socket;
         struct nat_view own;
@@ -101,6 +105,7 @@ struct nat_punch {
         unsigned asked;
         unsigned rounds;                /* sent or received, for who wants to know */
         usec_t wake_us, limit_us;
+        struct nat_echoes echoes;       /* responder */
         enum nat_strategy strategy;
         struct addr target;             /* random, birthday */
         unsigned tries;
@@ -133,8 +138,8 @@ size_t nat_punch_asked(struct nat_punch *punch, const uint8_t *sealed, size_t le
 /* Whether a probe from there may be the peer's. */
 bool nat_punch_concerns(const struct nat_punch *punch, const struct addr *from);
 
-/* A probe came: the responder sends one back, so that the initiator hears it. */
-void nat_punch_heard(struct nat_punch *punch, uint32_t socket, const struct addr *from);
+/* A probe came: the responder sends some back, so that the initiator hears one. */
+void nat_punch_heard(struct nat_punch *punch, uint32_t socket, const struct addr *from, usec_t now_us);
 
 /* Further sockets it could use now, and one of them. */
 size_t nat_punch_wants_sockets(const struct nat_punch *punch);

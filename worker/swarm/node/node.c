@@ -490,7 +490,11 @@ void node_stats(const struct node *node, struct node_stats *out)
 {
         struct dht_stats dht;
         struct node_stats stats = { 0 };
+        struct peer_stats peers;
 
+        peer_stats(node->peers, &peers);
+        stats.half_open = (uint32_t)peers.half_open;
+        stats.sockets = (uint32_t)peers.sockets;
         dht_stats(node->dht, &dht);
         stats.table_nodes = dht_is_alone(node->dht, &node->now) ? 0 : (uint32_t)dht.nodes;
         stats.bootstrapped = dht.bootstrapped;

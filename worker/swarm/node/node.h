@@ -309,6 +309,8 @@ struct node_stats {
         uint32_t announced;             /* joined identities with a confirmed announcement */
         uint32_t peers[NODE_ROLES];     /* authenticated, by their role */
         uint32_t channels;
+        uint32_t half_open;             /* attempts to reach peers, and of peers to reach us, with all that these wait for */
+        uint32_t sockets;               /* added ones that are not done with */
         struct addr public_addr;        /* as others see us; port 0: unknown */
         uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;        /* of the sockets */
         uint64_t channel_datagrams_dropped;     /* from peers, and nobody read those before them */

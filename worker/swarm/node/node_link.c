@@ -142,8 +142,9 @@ void node_link_dial(struct node_join *join, const struct swarm_task *task)
                                        .relay_count = task->addr_count };
         struct node_link *link;
 
-        if (join->listener && peer_listener_awaits(join->listener, task->key, AWAITED_US, &node->now) &&
-            swarm_yields(join->swarm, task->peer, false, node->now.mono_us)) {
+        if (join->listener && (peer_listener_punches(join->listener, task->key, &node->now) ||
+                               (peer_listener_awaits(join->listener, task->key, AWAITED_US, &node->now) &&
+                                swarm_yields(join->swarm, task->peer, false, node->now.mono_us)))) {
                 swarm_over(join->swarm, task->peer, SWARM_AWAITED, node->now.mono_us);
                 return;
         }

@@ -116,6 +116,9 @@ void peer_admit(struct peer_set *set, peer_knock_id knock, bool welcome, const s
 bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], usec_t within_us,
                           const struct now *now);
 
+/* Such a client punches holes with us now, which it has proved: a dial of our own would do the same once more. */
+bool peer_listener_punches(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], const struct now *now);
+
 /* --- Dialling --- */
 
 struct peer_dial_spec {
@@ -271,6 +274,8 @@ bool peer_event(struct peer_set *set, struct peer_event *out, const struct now *
 
 struct peer_stats {
         size_t dials, sessions, conns;
+        size_t half_open;                       /* dials, sessions, punches, and what waits for its time or to be told */
+        size_t sockets;                         /* of those that were added */
         uint64_t dials_connected, dials_failed[PEER_FAILURES];
         uint64_t handshakes;                    /* taken from strangers, repeats not counted */
         uint64_t repeated;                      /* answered again from memory */

@@ -44,6 +44,7 @@ static void end_punch(struct peer_dial *dial, struct conn *met)
 
 static void enter_up(struct peer_dial *dial, const struct now *now)
 {
+        peer_punch_met(dial->conn, now);
         end_punch(dial, dial->conn);
         peer_attempt_meet(&dial->attempt, dial->conn);
         dial->attempt.took_us = now->mono_us - dial->begun_us;

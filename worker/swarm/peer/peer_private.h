@@ -135,6 +135,7 @@ struct peer_punch {
         struct dht_handshake *carried;  /* dial: a round on its way */
         bool content;                   /* with the sockets it has: there are no more */
         bool failed;                    /* and whom it works for knows */
+        usec_t heard_us;                /* session: when the client's last round came; 0: none has */
         bool by_own_relay;              /* it goes by @relay */
         uint64_t id;                    /* by which the server knows the session */
         struct addr relay;              /* that carried the handshake */
@@ -346,6 +347,7 @@ void peer_session_relayed(struct peer_session *session, const struct peer_way *w
 void peer_session_opened(struct peer_session *session, const struct now *now);
 void peer_session_punching(struct peer_session *session, usec_t until_us);
 void peer_session_punch_failed(struct peer_session *session, const struct now *now);
+void peer_session_stop_punch(struct peer_session *session, const struct now *now);
 struct peer_session *peer_session_find(struct peer_set *set, peer_knock_id id);
 void peer_session_advance(struct peer_session *session, const struct now *now);
 void peer_session_tell(struct peer_session *session, struct peer_event *out);
@@ -360,6 +362,7 @@ void peer_punch_dht_event(struct peer_punch *punch, const struct dht_event *even
 void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, const struct now *now);
 void peer_punch_advance(struct peer_punch *punch, const struct now *now);
 void peer_punch_free(struct peer_punch *punch, struct conn *met);      /* @met: the connection it led to, or NULL */
+void peer_punch_met(const struct conn *conn, const struct now *now);    /* by another way than other sessions with that peer */
 void peer_want_sockets(struct peer_set *set, size_t count);
 void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us);
 usec_t peer_socket_deadline(const struct peer_set *set);

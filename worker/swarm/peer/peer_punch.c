@@ -85,6 +85,18 @@ void peer_punch_free(struct peer_punch *punch, struct conn *met)
         free(punch);
 }
 
+/* The client of the other session dialled twice, or we dialled it: what remains of its punch would hold sockets and the gate. */
+void peer_punch_met(const struct conn *conn, const struct now *now)
+{
+        list_for_each(at, &conn->source.set->punches) {
+                struct peer_session *session = list_entry(at, struct peer_punch, all)->session;
+
+                if (session && session->conn != conn && memcmp(session->conn->remote_key, conn->remote_key, CONN_KEY_BYTES) == 0 &&
+                    memcmp(session->conn->local_key, conn->local_key, CONN_KEY_BYTES) == 0)
+                        peer_session_stop_punch(session, now);
+        }
+}
+
 /* --- Rounds --- */
 
 /* At the peer's own relay, or at the one that carried the handshake. */
@@ -154,8 +166,10 @@ void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, c
 
         know(punch);
         len = nat_punch_asked(&punch->nat, event->noise, event->noise_len, &event->inbound.client, vouched, answer, now->mono_us);
-        if (len)
+        if (len) {
+                punch->heard_us = now->mono_us;
                 dht_punch_reply(set->dht, &event->inbound, answer, len);
+        }
         if (nat_punch_is_probing(&punch->nat))
                 peer_session_punching(punch->session, nat_punch_deadline_last(&punch->nat));
         work(punch, now);
@@ -187,8 +201,8 @@ void peer_punch_dial(struct peer_dial *dial, const struct dht_event *event, cons
 {
         struct peer_set *set = dial->source.set;
         struct nat_punch_config config = {
-                .role = NAT_INITIATOR, .random = &set->random, .gate = &set->gate, .hash = hash, .socket = dht_socket(set->dht),
-                .remote_class = class_of(payload), .remote = event->server,
+                .role = NAT_INITIATOR, .random = &set->random, .gate = &set->gate, .peer = conn_remote_key(dial->conn), .hash = hash,
+                .socket = dht_socket(set->dht), .remote_class = class_of(payload), .remote = event->server,
         };
 
         dial->punch = punch_new(set, &config, now);
@@ -205,8 +219,8 @@ void peer_punch_session(struct peer_session *session, const uint8_t hash[NAT_HAS
 {
         struct peer_set *set = session->source.set;
         struct nat_punch_config config = {
-                .role = NAT_RESPONDER, .random = &set->random, .gate = &set->gate, .hash = hash, .socket = session->inbound.socket,
-                .remote_class = class_of(&session->payload), .remote = session->inbound.client,
+                .role = NAT_RESPONDER, .random = &set->random, .gate = &set->gate, .peer = conn_remote_key(session->conn), .hash = hash,
+                .socket = session->inbound.socket, .remote_class = class_of(&session->payload), .remote = session->inbound.client,
         };
 
         session->punch = punch_new(set, &config, now);
@@ -243,7 +257,8 @@ void peer_receive_probe(struct peer_set *set, uint32_t socket, const struct addr
 
                 if (!nat_punch_concerns(&punch->nat, from))
                         continue;
-                nat_punch_heard(&punch->nat, socket, from);
+                nat_punch_heard(&punch->nat, socket, from, now->mono_us);
+                arm(punch);
                 if (punch->dial)
                         peer_reach_heard(punch->dial, &way, now);
         }

@@ -15,6 +15,7 @@ static const usec_t probe_times_us[] = { MSEC(0), MSEC(300), MSEC(1000), MSEC(30
 #define PUNCHED_PROBE_US MSEC(500)
 #define CALL_US MSEC(4500)
 #define AFTER_PUNCH_US SECONDS(3)       /* what is on its way when a punch is given up may still arrive */
+#define PUNCHING_US SECONDS(5)          /* from one round of a client that punches to the next, one of which may be lost */
 
 static bool is_half_open(const struct peer_session *session)
 {
@@ -457,6 +458,7 @@ void peer_session_opened(struct peer_session *session, const struct now *now)
         peer_attempt_punch(attempt, session->punch);
         peer_attempt_meet(attempt, session->conn);
         attempt->took_us = now->mono_us - session->conn->begun_us;
+        peer_punch_met(session->conn, now);
         peer_punch_free(session->punch, session->conn);
         session->punch = NULL;
         session->conn->listener = session->listener;
@@ -484,6 +486,35 @@ void peer_session_punch_failed(struct peer_session *session, const struct now *n
 {
         session->limit_us = usec_min(session->limit_us, now->mono_us + AFTER_PUNCH_US);
         arm(session);
+}
+
+/* Nothing more is to come of it; but its client may not know that yet. */
+void peer_session_stop_punch(struct peer_session *session, const struct now *now)
+{
+        peer_punch_free(session->punch, NULL);
+        session->punch = NULL;
+        peer_session_punch_failed(session, now);
+}
+
+/* A round that it has sealed lately: no repeated old handshake has such. */
+static bool is_punching(const struct peer_session *session, usec_t now_us)
+{
+        const struct peer_punch *punch = session->punch;
+
+        return punch && !punch->failed && punch->heard_us &&
+               (nat_punch_is_probing(&punch->nat) || now_us < punch->heard_us + PUNCHING_US);
+}
+
+bool peer_listener_punches(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], const struct now *now)
+{
+        list_for_each(at, &listener->source.set->sessions) {
+                const struct peer_session *session = list_entry(at, struct peer_session, all);
+
+                if (session->listener == listener && session->state == PEER_SESSION_REACHING && is_punching(session, now->mono_us) &&
+                    memcmp(conn_remote_key(session->conn), key, PEER_KEY_BYTES) == 0)
+                        return true;
+        }
+        return false;
 }
 
 bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], usec_t within_us,

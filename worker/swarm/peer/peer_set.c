@@ -272,12 +272,24 @@ bool peer_event(struct peer_set *set, struct peer_event *out, const struct now *
         return false;
 }
 
+/* A timer that is set while there is no connection belongs to an attempt, or to a relay's life. */
+static size_t half_open(const struct peer_set *set)
+{
+        size_t count = set->dial_count + set->session_count + (set->gate.inside > 0) + (!set->conn_count && set->timers.root);
+
+        list_for_each(at, &set->punches)
+                count++;
+        return count;
+}
+
 void peer_stats(const struct peer_set *set, struct peer_stats *out)
 {
         *out = set->stats;
         out->dials = set->dial_count;
         out->sessions = set->session_count;
         out->conns = set->conn_count;
+        out->half_open = half_open(set);
+        out->sockets = set->sockets_out;
 }
 
 enum nat_class peer_nat(const struct peer_set *set)
