@@ -92,6 +92,20 @@ static bool has_role(const struct conf *conf)
         return conf->gateway.present || conf->provider.present || conf->relay.present;
 }
 
+/* What forward workers will hold, each once: services are in the order of their gates. */
+static void send_held(const struct services *services, struct child *child)
+{
+        struct ipc_service_held held, last = { 0 };
+
+        for (size_t i = 0; i < services->count; i++, last = held) {
+                const struct conf_service *from = services->list[i].conf;
+
+                held = (struct ipc_service_held){ .gate_port = from->gate_port, .protocol = (uint16_t)from->protocol };
+                if (held.gate_port != last.gate_port || held.protocol != last.protocol)
+                        child_send(child, IPC_SERVICE_HELD, &held, NULL, 0);
+        }
+}
+
 static void publish_swarm(const struct supervisor *supervisor, struct child *child)
 {
         struct seed_address seeds[SEED_ADDRESSES_MAX];
@@ -109,6 +123,7 @@ static void publish_swarm(const struct supervisor *supervisor, struct child *chi
         if (supervisor->keys->has_router && has_role(supervisor->conf))
                 send_router(supervisor, child);
         send_relays(supervisor, child);
+        send_held(&supervisor->services, child);
 }
 
 static void send_services(const struct conf_provider *conf, struct child *child)

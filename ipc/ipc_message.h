@@ -121,7 +121,8 @@ enum ipc_reason {
         X(FORWARD_LISTENER, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_listener,   1)    \
         X(FORWARD_SERVICE,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_service,    0)    \
         X(FORWARD_STATUS,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_forward_status,     0)    \
-        X(SERVICE_HELD,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
+        X(SERVICE_HELD,     IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_FORWARD),                                            \
+                                                            IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
         X(SERVICE_LEFT,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
         X(CHANNEL_OPEN,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_open,       1)    \
         X(CHANNEL_OPENED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel,            0)    \
@@ -470,7 +471,8 @@ struct ipc_forward_service {
         uint8_t pad[2];
 };
 
-/* Channels that arrive for this gate port and protocol may come over this link, until SERVICE_LEFT. */
+/* Channels that arrive for this gate port and protocol may come over this link, until SERVICE_LEFT. From the supervisor (conf): some
+ * forward worker will say so; what neither has said is served by nobody. */
 struct ipc_service_held {
         uint16_t gate_port;
         uint16_t protocol;

@@ -20,7 +20,7 @@ struct fake {
         struct worker worker;
         struct worker_link *router;
         struct {
-                unsigned sockets, seeds, addresses, identities, routers;
+                unsigned sockets, seeds, addresses, identities, routers, services;
                 uint16_t port, gates[16];
                 char seed[2][17];
         } conf;
@@ -106,9 +106,9 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
         struct ipc_swarm_status status = { .nodes = 5, .bootstrapped = 1, .providers = 1 };
 
         worker_log(&fake->worker, LOG_INFO, NULL,
-                   "told: port %u, %u sockets, %u seeds, %u addresses, %u routers, %u identities, gateway %s, provider %s",
+                   "told: port %u, %u sockets, %u seeds, %u addresses, %u routers, %u identities, %u services, gateway %s, provider %s",
                    fake->conf.port, fake->conf.sockets, fake->conf.seeds, fake->conf.addresses, fake->conf.routers,
-                   fake->conf.identities, fake->conf.seed[0], fake->conf.seed[1]);
+                   fake->conf.identities, fake->conf.services, fake->conf.seed[0], fake->conf.seed[1]);
         worker_send(&fake->worker.supervisor, IPC_SWARM_STATUS, &status, NULL, 0);
 }
 
@@ -163,6 +163,10 @@ static void on_held(void *context, struct worker_link *from, struct ipc_received
 {
         struct fake *fake = context;
 
+        if (from == &fake->worker.supervisor) {
+                fake->conf.services++;
+                return;
+        }
         fake->arrival.forward = from;
         fake->arrival.held = *IPC_PAYLOAD(message, struct ipc_service_held);
         worker_log(&fake->worker, LOG_INFO, NULL, "service %u is held by forward worker %u", fake->arrival.held.gate_port,

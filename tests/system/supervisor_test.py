@@ -155,8 +155,10 @@ def workers_stand_behind_their_walls(folder, started):
 
 @test
 def weakness_14_33_the_swarm_worker_is_told_what_it_needs(folder, started):
-    instance = start(folder, started, 'gateway: {listen: 127.0.0.1}\nprovider: {services: []}\n', free_ports(3))
-    told = instance.expect(r'told: port (\d+), 4 sockets, 3 seeds, 1 addresses, 1 routers, 2 identities, '
+    services = ''.join(f'  - {{gatePort: {gate}, servicePort: {port}, serviceHost: 127.0.0.1, protocol: {protocol}}}\n'
+                       for gate, port, protocol in ((81, 1, 'tcp'), (82, 2, 'tcp'), (81, 3, 'tcp'), (81, 4, 'udp')))
+    instance = start(folder, started, 'gateway: {listen: 127.0.0.1}\nprovider:\n  services:\n' + services, free_ports(3))
+    told = instance.expect(r'told: port (\d+), 4 sockets, 3 seeds, 1 addresses, 1 routers, 2 identities, 3 services, '
                            r'gateway ([0-9a-f]{16}), provider ([0-9a-f]{16})')
     check(told[2] != told[3], 'one identity for two roles')
     instance.from_start()

@@ -21,6 +21,7 @@
 enum {
         GATE = 8080,
         OTHER_GATE = 8081,
+        LATE_GATE = 8082,               /* served, but nobody says so at first */
         PIECE_BYTES = 65536,
         BULK_BYTES = 20 * 1024 * 1024,
         PATIENCE_MS = 20000,
@@ -79,6 +80,10 @@ static void configure(struct instance *instance, uint16_t bootstrap_port, enum i
         if (role) {
                 host_send(worker, IPC_SWARM_ROUTER, &router, -1);
                 host_send(worker, IPC_SWARM_IDENTITY, &identity, -1);
+        }
+        if (role == IPC_AS_PROVIDER) {
+                host_send(worker, IPC_SERVICE_HELD, &(struct ipc_service_held){ .gate_port = GATE }, -1);
+                host_send(worker, IPC_SERVICE_HELD, &(struct ipc_service_held){ .gate_port = LATE_GATE }, -1);
         }
         host_send(worker, IPC_CONF_END, &generation, -1);
 }
@@ -301,40 +306,51 @@ TEST(swarm_workers_find_each_other_and_carry_a_connection)
         finish(&trio);
 }
 
-TEST(swarm_worker_gives_a_refused_connection_back_untouched)
+/* The connection comes back. */
+static int expect_not_found(struct trio *trio, uint64_t number)
 {
         struct ipc_channel_refused refused;
+        int given = host_expect(&trio->gateway.host, &trio->gateway.forward, IPC_CHANNEL_REFUSED, &refused);
+
+        check(refused.channel == number && refused.reason == IPC_REASON_REFUSED);
+        check_bytes(refused.text, "Service not found 8081", refused.text_len);
+        return given;
+}
+
+TEST(swarm_worker_gives_a_refused_connection_back_untouched)
+{
         struct trio trio;
         int client, given;
 
         begin(&trio);
         client = open_channel(&trio, 8, OTHER_GATE);
         socket_write(client, "early");
-        given = host_expect(&trio.gateway.host, &trio.gateway.forward, IPC_CHANNEL_REFUSED, &refused);
-        check(refused.channel == 8 && refused.reason == IPC_REASON_REFUSED);
-        check_bytes(refused.text, "Service not found 8081", refused.text_len);
+        given = expect_not_found(&trio, 8);
         socket_expect(given, "early");
         close(given);
         close(client);
         finish(&trio);
 }
 
-/* A gateway whose clients wait asks as soon as it hears of the provider, whose forward worker may not have spoken yet. */
+/* A gateway whose clients wait asks as soon as it hears of the provider, whose forward worker may not have spoken yet. Nobody waits
+ * for what the configuration does not name. */
 TEST(swarm_worker_waits_a_moment_for_who_serves_what_is_asked_for)
 {
-        struct ipc_service_held held = { .gate_port = OTHER_GATE };
+        struct ipc_service_held held = { .gate_port = LATE_GATE };
         struct ipc_channel_arrived arrived;
         struct ipc_channel_ready ready = { .channel = 0 };
         struct trio trio;
-        int client, given, service;
+        int client, late, refused, given, service;
 
         begin(&trio);
-        client = open_channel(&trio, 8, OTHER_GATE);
+        client = open_channel(&trio, 8, LATE_GATE);
         socket_write(client, "early");
+        late = open_channel(&trio, 9, OTHER_GATE);
+        refused = expect_not_found(&trio, 9);
         host_expect_nothing(&trio.gateway.host, &trio.gateway.forward);
         host_send(&trio.provider.forward, IPC_SERVICE_HELD, &held, -1);
         host_expect(&trio.provider.host, &trio.provider.forward, IPC_CHANNEL_ARRIVED, &arrived);
-        check(arrived.gate_port == OTHER_GATE && arrived.metadata_len == 2);
+        check(arrived.gate_port == LATE_GATE && arrived.metadata_len == 2);
         check_bytes(arrived.metadata, "{}", 2);
         service = tcp_pair(&given);
         ready.channel = arrived.channel;
@@ -343,6 +359,8 @@ TEST(swarm_worker_waits_a_moment_for_who_serves_what_is_asked_for)
         expect_opened(&trio, 8);
         socket_expect(service, "early");
         close(service);
+        close(refused);
+        close(late);
         close(client);
         finish(&trio);
 }

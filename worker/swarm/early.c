@@ -60,11 +60,27 @@ void early_begin(struct early *early)
         ev_timer_start(early->loop, &early->patience);
 }
 
+static bool has(const struct early_services *services, uint16_t gate_port, uint16_t protocol)
+{
+        return protocol < EARLY_PROTOCOLS && services->bits[protocol][gate_port / 8] & 1U << gate_port % 8;
+}
+
+void early_services_add(struct early_services *services, uint16_t gate_port, uint16_t protocol)
+{
+        if (protocol < EARLY_PROTOCOLS)
+                services->bits[protocol][gate_port / 8] |= (uint8_t)(1U << gate_port % 8);
+}
+
+void early_expect(struct early *early, const struct early_services *services)
+{
+        early->expected = *services;
+}
+
 bool early_keep(struct early *early, const struct node_event *event)
 {
         struct kept *kept;
 
-        if (!ev_is_active(&early->patience) || early->count == EARLY_MAX)
+        if (!has(&early->expected, event->gate_port, event->protocol) || !ev_is_active(&early->patience) || early->count == EARLY_MAX)
                 return false;
         kept = malloc(sizeof(*kept) + event->len);
         if (!kept)

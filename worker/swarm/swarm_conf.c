@@ -207,6 +207,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 worker_log(&swarm->worker, LOG_ERR, NULL, "can't apply the configuration: out of memory");
         } else {
                 node_set_known(swarm->node, conf->known, conf->known_count, &swarm->driver.now);
+                early_expect(&swarm->channels.early, &conf->services);
                 for (size_t i = 0; i < conf->identity_count; i++)
                         join(swarm, &conf->identities[i]);
                 relay(swarm);
@@ -243,10 +244,17 @@ static struct channels *channels_of(void *context, struct worker_link *from)
 
 static void on_held(void *context, struct worker_link *from, struct ipc_received *message)
 {
-        struct channels *channels = channels_of(context, from);
+        const struct ipc_service_held *held = IPC_PAYLOAD(message, struct ipc_service_held);
+        struct swarm_process *swarm = context;
+        struct channels *channels;
 
+        if (from->ipc.peer == IPC_SUPERVISOR) {
+                early_services_add(&swarm->conf.services, held->gate_port, held->protocol);
+                return;
+        }
+        channels = channels_of(context, from);
         if (channels)
-                channels_hold(channels, from->ipc.id, IPC_PAYLOAD(message, struct ipc_service_held));
+                channels_hold(channels, from->ipc.id, held);
 }
 
 static void on_left(void *context, struct worker_link *from, struct ipc_received *message)

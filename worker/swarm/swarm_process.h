@@ -27,6 +27,7 @@ struct swarm_conf {
         size_t through_count;
         struct addr bootstrap[SWARM_ADDRESSES_MAX], local[SWARM_ADDRESSES_MAX], known[IPC_KNOWN_MAX];
         size_t identity_count, bootstrap_count, local_count, known_count;
+        struct early_services services;
 };
 
 struct swarm_process {
