@@ -206,15 +206,17 @@ void gates_close(struct gates *gates, uint16_t port, uint16_t protocol)
 {
         struct gate *gate = find(gates, port, protocol);
         struct forward *forward;
+        const char *kind;
 
         if (!gate)
                 return;
+        kind = suffix(gate);
         forward = gate->forward;
         gate->forward = NULL;
         gates->moved(gates->context, gate);
-        if (may_tell(gates))
-                log_notice(gates->log, "gate %u%s closed: nobody offers it any more", port, suffix(gate));
         gate_free(gate);
+        if (may_tell(gates))
+                log_notice(gates->log, "gate %u%s closed: nobody offers it any more", port, kind);
         if (forward && forwards_release(gates->forwards, forward))
                 forward->child->unconfigured = true;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Tests that print TAP. A test that throws has failed; a hanging one is cut off, and what it registered is cleaned up.
+// Tests that print TAP; with any arguments only those whose name contains one of them. A test that throws has failed; a hanging one
+// is cut off, and what it registered is cleaned up.
 'use strict'
 const assert = require('assert')
 
@@ -46,8 +47,10 @@ function limited (promise, seconds, what) {
 
 async function main () {
   let failed = 0
-  console.log(`1..${tests.length}`)
-  for (const [index, { name, seconds, run }] of tests.entries()) {
+  const wanted = process.argv.slice(2)
+  const chosen = tests.filter(({ name }) => wanted.length === 0 || wanted.some((word) => name.includes(word)))
+  console.log(`1..${chosen.length}`)
+  for (const [index, { name, seconds, run }] of chosen.entries()) {
     const undo = []
     const began = Date.now()
     try {
@@ -62,7 +65,7 @@ async function main () {
     await undoAll(undo)
   }
   await undoAll(suite)
-  process.exit(failed || wrong ? 1 : 0)
+  process.exit(failed || wrong || chosen.length === 0 ? 1 : 0)
 }
 
 process.on('unhandledRejection', (error) => {
