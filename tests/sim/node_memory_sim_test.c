@@ -79,7 +79,7 @@ TEST(what_was_put_by_comes_back_when_it_is_given_back)
         check(!udx_pool_short(&pool));
         refuse(UDX_POOL_RESERVE, 1);
         for (unsigned i = 0; i < 3; i++) {
-                check((block = udx_pool_take_reserve(&pool)));
+                check((block = udx_pool_take_reserve(&pool, UDX_POOL_TO_SEND)));
                 check(udx_pool_short(&pool));
                 udx_pool_give(&pool, block, UDX_POOL_RESERVE);
                 check(!udx_pool_short(&pool));

@@ -301,14 +301,19 @@ def check_descriptors_run_out(stack, side):
     assert instance.tree() == tree, 'a process died of it'
 
 
+def limit_memory(instance, room_kib):
+    """Its swarm worker gets no more than @room_kib beyond what it has; None: as much as it likes."""
+    worker = instance.workers('swarm')[0]
+    limit = 'unlimited' if room_kib is None else (int(status(worker)['VmData'].split()[0]) + room_kib) * 1024
+    owner = {'user': int(status(worker)['Uid'].split()[0]), 'group': int(status(worker)['Gid'].split()[0]), 'extra_groups': []}
+    subprocess.run(['prlimit', '--pid', str(worker), f'--data={limit}:'], check=True, **(owner if os.getuid() == 0 else {}))
+
+
 def check_memory_runs_out(stack, side):
     pair = Pair(stack, echo=serve_echo)
     eventually(lambda: answers(pair.gate['echo']), 20, 'service')
     instance, tree = getattr(pair, side), getattr(pair, side).tree()
-    worker = instance.workers('swarm')[0]
-    limit = (int(status(worker)['VmData'].split()[0]) + ROOM_KIB) * 1024
-    owner = {'user': int(status(worker)['Uid'].split()[0]), 'group': int(status(worker)['Gid'].split()[0]), 'extra_groups': []}
-    subprocess.run(['prlimit', '--pid', str(worker), f'--data={limit}:'], check=True, **(owner if os.getuid() == 0 else {}))
+    limit_memory(instance, ROOM_KIB)
     steady = connect(pair.gate['echo'], 10)
     steady.sendall(b'x')
     assert steady.recv(1) == b'x'
@@ -330,6 +335,97 @@ def check_memory_runs_out(stack, side):
     assert instance.tree() == tree, 'a process died of it'
     assert instance.log().count('no memory left for new connections: refused until that changes') == 1
     assert len(instance.log().splitlines()) < 20, 'each is told'
+
+
+class Questions:
+    """Small questions to an echo, one after the other, on one connection; how long the slowest answer took."""
+
+    def __init__(self, port):
+        self.going, self.turns, self.slowest, self.ended = True, 0, 0, None
+        self.connection = connect(port, 30)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        try:
+            while self.going:
+                began, question = time.monotonic(), b'question %d' % self.turns
+                self.connection.sendall(question)
+                answer = b''
+                while len(answer) < len(question) and (chunk := self.connection.recv(100)):
+                    answer += chunk
+                if answer != question:
+                    self.ended = f'{answer} to {question}'
+                    return
+                self.slowest = max(self.slowest, time.monotonic() - began)
+                self.turns += 1
+                time.sleep(0.01)
+        except OSError as error:
+            self.ended = repr(error)
+
+    def stop(self):
+        self.going = False
+        self.thread.join(40)
+        self.connection.close()
+        print(f'# {self.turns} answers, {self.slowest:.2f} s the slowest')
+        assert not self.ended, f'who was there before ends after {self.turns} answers: {self.ended}'
+        assert self.turns > 0
+
+
+def ended_download(port, rate=None):
+    """'whole' by its digest, or how it broke. Read at @rate bytes a second; None: as fast as it comes."""
+    got = bytearray()
+    try:
+        with connect(port, 60) as connection:
+            while chunk := connection.recv(65536):
+                got += chunk
+                if rate:
+                    time.sleep(len(chunk) / rate)
+    except OSError as error:
+        return repr(error)
+    return 'whole' if digest(got) == digest(BULK) else f'{len(got)} bytes and an orderly end'
+
+
+def check_downloads_without_memory(stack, side, stopped):
+    """@stopped readers who take nothing are there, too: they are left or reset, as need be."""
+    pair = Pair(stack, echo=serve_echo, bulk=serve_bytes(BULK))
+    eventually(lambda: answers(pair.gate['echo']), 20, 'service')
+    instance, tree = getattr(pair, side), getattr(pair, side).tree()
+    steady = Questions(pair.gate['echo'])
+    limit_memory(instance, ROOM_KIB)
+    outcomes, stand_still = [], []
+    readers = [threading.Thread(target=lambda: outcomes.append(ended_download(pair.gate['bulk'])), daemon=True) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    for _ in range(stopped):
+        with contextlib.suppress(OSError):
+            stand_still.append(connect(pair.gate['bulk'], 10))
+    for reader in readers:
+        reader.join(60)
+    steady.stop()
+    print('#', outcomes, [how_it_ends(one) for one in stand_still])
+    assert outcomes == ['whole'] * 4
+    assert answers(pair.gate['echo']), 'a new connection'
+    assert instance.tree() == tree, 'a process died of it'
+    limit_memory(instance, None)
+
+
+@test_of_what_ships
+def downloads_without_memory_at_the_gateway(stack):
+    """four downloads through a gateway without memory: all whole, and small questions beside them are answered"""
+    check_downloads_without_memory(stack, 'gateway', 0)
+
+
+@test_of_what_ships
+def downloads_without_memory_at_the_provider(stack):
+    """four downloads from a provider without memory: all whole, and small questions beside them are answered"""
+    check_downloads_without_memory(stack, 'provider', 0)
+
+
+@test_of_what_ships
+def stopped_readers_without_memory(stack):
+    """readers that stopped at a gateway without memory: who reads gets all, the others get all later, or see a reset"""
+    check_downloads_without_memory(stack, 'gateway', 4)
 
 
 @test_of_what_ships

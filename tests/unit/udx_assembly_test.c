@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reassembly against a model: packets in any order, again and again, a reader that reads as it likes. */
+/* Reassembly against a model: packets in any order, again and again, a reader that reads as it likes, also without memory. (Linked
+ * with --wrap=malloc.) */
 #include "udx_assembly.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -9,6 +11,16 @@
 #include "test.h"
 
 enum { PACKETS = 3000, LIMIT = 256 * 1024 };
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+static size_t largest = SIZE_MAX;       /* that can be had */
+
+void *__wrap_malloc(size_t size)
+{
+        return size <= largest ? __real_malloc(size) : NULL;
+}
 
 struct model {
         struct udx_pool pool;
@@ -125,4 +137,56 @@ TEST(udx_assembly_yields_every_byte_once_and_in_order)
                 udx_assembly_fini(&m.assembly);
                 udx_pool_fini(&m.pool);
         }
+}
+
+/* 2048 is enough for each packet and for tables, but not for a buffer: there is the one that was put by. */
+TEST(udx_assembly_without_memory_takes_what_a_reader_takes)
+{
+        static const size_t sizes[] = { 2048, 16384, 65536, 131072 };
+
+        for (uint64_t seed = 1; seed <= 12; seed++) {
+                static struct model m;
+
+                memset(&m, 0, sizeof(m));
+                udx_pool_init(&m.pool);
+                check(!udx_pool_short(&m.pool));
+                largest = sizes[seed % ARRAY_LEN(sizes)];
+                run(&m, seed);
+                largest = SIZE_MAX;
+                udx_assembly_fini(&m.assembly);
+                udx_pool_fini(&m.pool);
+        }
+}
+
+static size_t fill(struct udx_assembly *assembly)
+{
+        static uint8_t payload[1000];
+        size_t taken = 0;
+
+        while (udx_assembly_window(assembly) >= sizeof(payload) &&
+               udx_assembly_take(assembly, assembly->next, payload, sizeof(payload)) == UDX_TAKEN)
+                taken += sizeof(payload);
+        return taken;
+}
+
+TEST(udx_window_is_what_there_is_memory_for_and_grows_again)
+{
+        struct udx_pool pool;
+        struct udx_assembly assembly;
+        unsigned times = 0;
+
+        udx_pool_init(&pool);
+        check(!udx_pool_short(&pool));
+        udx_assembly_init(&assembly, &pool, LIMIT);
+        largest = 32768;
+        check(fill(&assembly) >= 64 * 1024);    /* a message of ours fits */
+        check_equal(udx_assembly_take(&assembly, assembly.next, (uint8_t[1000]){ 0 }, 1000), UDX_TOO_MUCH);
+        check(udx_assembly_window(&assembly) < 1000);
+        largest = SIZE_MAX;
+        do {
+                udx_assembly_consume(&assembly, udx_assembly_readable(&assembly));
+                check(++times < 20);
+        } while (fill(&assembly) < LIMIT - 1000);
+        udx_assembly_fini(&assembly);
+        udx_pool_fini(&pool);
 }

@@ -421,6 +421,33 @@ void node_link_flush(struct node_link *link)
         arm(link);
 }
 
+/* There is no memory for what this link's peer sends. What is kept is freed, all links get smaller windows, and of all their readers
+ * that stopped the one with most unread is cut off, if it may be. */
+static void relieve(const struct node_link *link)
+{
+        struct node *node = link->node;
+        usec_t now_us = node->now.mono_us, hungry_us = tunnel_hungry_us(link->tunnel);
+        struct node_link *hog = NULL;
+        size_t most = 0;
+
+        udx_mux_trim(node->mux);
+        list_for_each(at, &node->links) {
+                struct node_link *other = list_entry(at, struct node_link, in_links);
+                size_t bytes = lives(other) ? tunnel_hog_bytes(other->tunnel, hungry_us, now_us) : 0;
+
+                if (lives(other))
+                        tunnel_press(other->tunnel, now_us);
+                if (bytes > most) {
+                        most = bytes;
+                        hog = other;
+                }
+        }
+        if (!hog)
+                return;
+        tunnel_cut_hog(hog->tunnel, hungry_us, now_us);
+        node_link_touch(hog);
+}
+
 /* Gives the tunnel what has come, as far as it takes it. */
 static void feed(struct node_link *link)
 {
@@ -432,6 +459,8 @@ static void feed(struct node_link *link)
                 conn_consume(link->conn, taken);
                 fed += taken;
         }
+        if (tunnel_hungry_us(link->tunnel) != USEC_NEVER)
+                relieve(link);
         if (fed >= FEED_BYTES)
                 node_link_touch(link);
 }

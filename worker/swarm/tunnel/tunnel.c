@@ -15,6 +15,7 @@
 #define HELLO_US SECONDS(10)
 #define REFUSAL_DELAY_US SECONDS(1)     /* an original tries again at once: hypergate.md 14.14 */
 #define SERIAL_US SECONDS(2)            /* and answers one open after the other: 14.15 */
+#define WINDOW_LEAST_BYTES (64 * 1024)  /* a window shrinks to this */
 #define FAST_US MSEC(100)               /* half a window read in less: the window may be what limits */
 
 int tunnel_new(struct tunnel **tunnel_out, const struct tunnel_config *config, const struct now *now)
@@ -22,8 +23,10 @@ int tunnel_new(struct tunnel **tunnel_out, const struct tunnel_config *config, c
         struct tunnel *t = calloc(1, sizeof(*t));
         uint8_t map_key[16];
 
-        if (!t)
+        if (!t || !tunnel_spare_fill(&t->spare)) {
+                free(t);
                 return -ENOMEM;
+        }
         t->config = *config;
         if (!t->config.channels_max)
                 t->config.channels_max = CHANNELS_MAX;
@@ -34,6 +37,7 @@ int tunnel_new(struct tunnel **tunnel_out, const struct tunnel_config *config, c
         t->now_us = now->mono_us;
         t->wall_offset_us = (int64_t)(now->wall_us - now->mono_us);
         t->hello_due_us = usec_add(now->mono_us, HELLO_US);
+        t->hungry_us = USEC_NEVER;
         list_init(&t->all);
         list_init(&t->controls);
         list_init(&t->newsworthy);
@@ -55,6 +59,7 @@ void tunnel_free(struct tunnel *t)
         list_for_each(at, &t->all)
                 tunnel_channel_free(list_entry(at, struct tunnel_channel, all));
         map_fini(&t->by_id);
+        tunnel_spare_free(&t->spare);
         free(t->input.blob);
         free(t->advert_in);
         free(t->advert_told);
@@ -99,6 +104,8 @@ void tunnel_advance(struct tunnel *t, usec_t now_us)
                 tunnel_fail(t, TUNNEL_LATE);
         while ((due = heap_pop_due(&t->timers, now_us)))
                 tunnel_channel_due(container_of(due, struct tunnel_channel, timer), now_us);
+        if (now_us >= t->retry_us)
+                tunnel_hunger_retry(t);
         tunnel_stall_check(t, now_us);
         tunnel_share_expire(t);
 }
@@ -122,6 +129,8 @@ usec_t tunnel_deadline(const struct tunnel *t)
         due_us = usec_min(heap_deadline(&t->timers), usec_min(tunnel_share_deadline(t), tunnel_stall_deadline(t)));
         if (!t->up)
                 due_us = usec_min(due_us, t->hello_due_us);
+        if (t->hungry)
+                due_us = usec_min(due_us, t->retry_us);
         /* One that is due and waits for room comes with the room. */
         return advertises && t->advert_due_us > t->now_us ? usec_min(due_us, t->advert_due_us) : due_us;
 }
@@ -386,8 +395,20 @@ size_t tunnel_peek(const struct tunnel_channel *ch, const uint8_t **bytes_out, b
         return len;
 }
 
+/* What fits in the window was sent, waits here, or was read and is not granted again: so it gets smaller by not granting. */
+static void shrink(struct tunnel_channel *ch)
+{
+        struct tunnel *t = ch->tunnel;
+        uint32_t less = MIN(ch->consumed, ch->window - MIN(ch->window, (uint32_t)WINDOW_LEAST_BYTES));
+
+        if (ch->window > t->config.window_bytes)
+                t->grown_bytes -= MIN(less, ch->window - t->config.window_bytes);
+        ch->window -= less;
+        ch->consumed -= less;
+}
+
 /* What was read may come again: told when half a window is due, so that neither credits nor data trickle. A window that is
- * emptied faster than a distant peer could refill it grows. */
+ * emptied faster than a distant peer could refill it grows; without memory it shrinks. */
 static void regrant(struct tunnel_channel *ch, usec_t now_us)
 {
         struct tunnel *t = ch->tunnel;
@@ -395,15 +416,21 @@ static void regrant(struct tunnel_channel *ch, usec_t now_us)
         if (!tunnel_channel_credited(ch) || ch->receiving != TUNNEL_RECEIVING || ch->closing != TUNNEL_UNCLOSED ||
             ch->consumed < ch->window / 2)
                 return;
+        if (now_us < t->pressed_us)
+                shrink(ch);
+        if (!ch->consumed)
+                return;
         ch->grant += ch->consumed;
         ch->window_left += ch->consumed;
         ch->consumed = 0;
-        if (now_us < usec_add(ch->granted_us, FAST_US) && ch->window <= TUNNEL_WINDOW_MAX / 2 &&
+        if (now_us >= t->pressed_us && now_us < usec_add(ch->granted_us, FAST_US) && ch->window <= TUNNEL_WINDOW_MAX / 2 &&
             t->grown_bytes + ch->window <= t->config.receive_limit_bytes / 4) {
+                uint32_t first = t->config.window_bytes;
+
                 ch->grant += ch->window;
                 ch->window_left += ch->window;
-                t->grown_bytes += ch->window;
                 ch->window *= 2;
+                t->grown_bytes += ch->window > first ? MIN(ch->window / 2, ch->window - first) : 0;
         }
         ch->granted_us = now_us;
         tunnel_channel_owe(ch, TUNNEL_OUT_CREDIT);
@@ -414,7 +441,9 @@ void tunnel_consume(struct tunnel_channel *ch, size_t len, usec_t now_us)
         ch->tunnel->now_us = now_us;
         if (ch->phase != TUNNEL_RUNNING)
                 return;
-        tunnel_queue_consume(&ch->queue, len);
+        tunnel_queue_consume(&ch->queue, len, &ch->tunnel->spare);
+        tunnel_hunger_retry(ch->tunnel);
+        ch->moved_us = now_us;
         ch->tunnel->queued_bytes -= len;
         ch->consumed_total += len;
         ch->consumed += (uint32_t)len;

@@ -97,8 +97,17 @@ void tunnel_free(struct tunnel *tunnel);
  * when it no longer is. After a bad verdict everything is taken and ignored. */
 size_t tunnel_receive(struct tunnel *tunnel, const void *bytes, size_t len, usec_t now_us);
 
-/* Nothing is taken now: a reader is behind (10 s at most) or an answer waits to be transmitted. */
+/* Nothing is taken now: a reader is behind (10 s at most), there is no memory, or an answer waits to be transmitted. */
 bool tunnel_paused(const struct tunnel *tunnel);
+
+/* Since when there has been no memory for what the peer sent, or USEC_NEVER. It tries again by itself; meanwhile channels whose
+ * readers keep up are served from what is put by, a piece at a time. Their windows get smaller for a while from each tunnel_press().
+ * What a reader that stopped leaves unread is what can be had back: tunnel_hog_bytes() tells how many bytes the one has who has
+ * most, of those who may lose it by now, and tunnel_cut_hog() drops its datagrams, or resets it (TUNNEL_LIMIT). */
+usec_t tunnel_hungry_us(const struct tunnel *tunnel);
+void tunnel_press(struct tunnel *tunnel, usec_t now_us);
+size_t tunnel_hog_bytes(const struct tunnel *tunnel, usec_t hungry_us, usec_t now_us);
+void tunnel_cut_hog(struct tunnel *tunnel, usec_t hungry_us, usec_t now_us);
 
 /* The state of the connection below, before events, writes and transmits of a turn: bytes its send buffer takes now, sealing
  * included, and bytes in it which the peer has not acknowledged. We count down @room_bytes ourselves until the next call. */
@@ -136,7 +145,7 @@ enum tunnel_reason {
         TUNNEL_LOST,            /* tunnel_disconnect() */
         TUNNEL_DECLINED,        /* the provider refused: text */
         TUNNEL_TIMED_OUT,       /* no answer by the deadline */
-        TUNNEL_LIMIT,           /* nobody read for too long, or the peer overran its window */
+        TUNNEL_LIMIT,           /* nobody read for too long, or while memory was short; or the peer overran its window */
 };
 
 struct tunnel_event {

@@ -69,7 +69,8 @@ static void drop_received(struct tunnel_channel *ch)
         struct tunnel *t = ch->tunnel;
 
         t->queued_bytes -= ch->queue.len;
-        tunnel_queue_consume(&ch->queue, ch->queue.len);
+        tunnel_queue_consume(&ch->queue, ch->queue.len, &t->spare);
+        tunnel_hunger_retry(t);
         tunnel_datagram_drop(ch);
         if (ch->window > t->config.window_bytes)
                 t->grown_bytes -= ch->window - t->config.window_bytes;
@@ -379,7 +380,7 @@ static void send_end(struct tunnel_channel *ch, usec_t now_us)
 
 static void receive_due(struct tunnel_channel *ch, usec_t now_us)
 {
-        if (tunnel_stall_exists(ch->tunnel)) {  /* we are not listening: silence means nothing */
+        if (ch->tunnel->hungry || tunnel_stall_exists(ch->tunnel)) {    /* we are not listening: silence means nothing */
                 tunnel_channel_hold(ch, now_us);
         } else if (hold_is_over(ch, now_us)) {
                 let_go(ch, now_us);

@@ -57,12 +57,16 @@ static void drop_first(struct tunnel_channel *ch)
                 ch->datagrams.last = NULL;
         count(ch, 0, first->len + TUNNEL_DATAGRAM_COST);
         free(first);
+        tunnel_hunger_retry(ch->tunnel);
 }
 
-void tunnel_datagram_drop(struct tunnel_channel *ch)
+size_t tunnel_datagram_drop(struct tunnel_channel *ch)
 {
-        while (ch->datagrams.first)
+        size_t dropped = 0;
+
+        for (; ch->datagrams.first; dropped++)
                 drop_first(ch);
+        return dropped;
 }
 
 size_t tunnel_datagrams(const struct tunnel_channel *ch, struct iovec *out, size_t max)

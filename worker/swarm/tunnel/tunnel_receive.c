@@ -33,7 +33,7 @@ bool tunnel_paused(const struct tunnel *t)
 {
         if (t->verdict != TUNNEL_FINE || t->disconnected)
                 return false;
-        return tunnel_stall_exists(t) ||
+        return t->hungry || tunnel_stall_exists(t) ||
                (t->config.role == TUNNEL_PROVIDER && !t->input.head_len && t->reply_count == TUNNEL_REPLIES_MAX);
 }
 
@@ -445,26 +445,37 @@ static void note_stream(struct tunnel *t, size_t len, usec_t now_us)
         t->stream_us = now_us;
 }
 
-static void take_stream(struct tunnel *t, const uint8_t *bytes, size_t len, usec_t now_us)
+/* As far as there is memory; the rest is asked for again. */
+static size_t store(struct tunnel *t, struct tunnel_channel *ch, const uint8_t *bytes, size_t len, usec_t now_us)
+{
+        bool running = ch->phase == TUNNEL_RUNNING, empty = !ch->queue.len;
+        size_t stored = tunnel_queue_append(&ch->queue, bytes, len, running ? &t->spare : NULL);
+
+        t->queued_bytes += stored;
+        if (stored < len)
+                tunnel_hunger_begin(t);
+        else
+                tunnel_hunger_end(t);
+        if (stored && empty)
+                ch->moved_us = now_us;
+        if (stored && empty && running)
+                tunnel_channel_tell(ch, TUNNEL_NEWS_READABLE);
+        return stored;
+}
+
+/* Returns how many bytes were taken. */
+static size_t take_stream(struct tunnel *t, const uint8_t *bytes, size_t len, usec_t now_us)
 {
         struct tunnel_channel *ch = t->input.channel;
 
+        if (ch)
+                len = store(t, ch, bytes, len, now_us);
         note_stream(t, len, now_us);
-        if (!ch)
-                return;
-        if (!ch->queue.len && ch->phase == TUNNEL_RUNNING)
-                tunnel_channel_tell(ch, TUNNEL_NEWS_READABLE);
-        t->queued_bytes -= ch->queue.len;
-        if (!tunnel_queue_append(&ch->queue, bytes, len)) {
-                t->queued_bytes += ch->queue.len;
-                tunnel_channel_fail(ch, TUNNEL_LIMIT);
-                return;
-        }
-        t->queued_bytes += ch->queue.len;
-        if (ch->receive_due_us == USEC_NEVER)
-                return;
+        if (!ch || !len || ch->receive_due_us == USEC_NEVER)
+                return len;
         ch->overtaken = true;
         tunnel_channel_hold(ch, now_us);
+        return len;
 }
 
 static void collect_small(struct tunnel_input *in, const uint8_t *bytes, size_t len)
@@ -480,6 +491,8 @@ static void collect_blob(struct tunnel *t, const uint8_t *bytes, size_t len)
 
         len = MIN(len, in->blob_max - in->blob_len);
         if (!grow_blob(in, len)) {
+                if (in->frame.action == TUNNEL_ACTION_OPEN)
+                        tunnel_reply(t, in->frame.channel, TUNNEL_ACTION_OPEN);
                 in->sink = TUNNEL_SKIP;
                 ignore(t);
                 return;
@@ -512,6 +525,8 @@ static bool take_body(struct tunnel *t, struct reader *r, usec_t now_us)
 
         if (in->sink == TUNNEL_STREAM)
                 len = MIN(len, tunnel_stream_room(t));
+        if (len && in->sink == TUNNEL_STREAM)
+                len = take_stream(t, r->at, len, now_us);
         if (!len)
                 return false;
         bytes = read_bytes(r, len);
@@ -520,11 +535,9 @@ static bool take_body(struct tunnel *t, struct reader *r, usec_t now_us)
                 collect_small(in, bytes, len);
         else if (in->sink == TUNNEL_BLOB)
                 collect_blob(t, bytes, len);
-        else if (in->sink == TUNNEL_STREAM)
-                take_stream(t, bytes, len, now_us);
         else if (in->sink == TUNNEL_WHOLE)
                 take_piece(t, bytes, len, now_us);
-        return true;
+        return !t->hungry;
 }
 
 static bool head_complete(const struct tunnel_input *in)

@@ -114,6 +114,7 @@ struct tunnel_channel {
 
         /* From the peer. */
         struct tunnel_queue queue;
+        usec_t moved_us;                /* when its reader last took something, or had nothing to take */
         struct tunnel_datagram_queue datagrams;         /* in its place */
         uint64_t window_left;           /* data bytes the peer may still send */
         uint32_t window, consumed, grant;       /* its size; consumed and not granted; granted and not told */
@@ -192,6 +193,10 @@ struct tunnel {
         struct tunnel_channel *stalled; /* whose reader holds up all; since when, and how much it had consumed */
         usec_t stalled_us;
         uint64_t stalled_mark;
+        struct tunnel_spare spare;
+        bool hungry;                    /* there was no memory for what came: not taken before the next try */
+        usec_t hungry_us, retry_us;     /* since when, USEC_NEVER: not; and that try */
+        usec_t pressed_us;              /* until then windows shrink */
         uint32_t frames_ignored;
 
         uint8_t *advert_in;             /* from the peer: to be told, and told */
@@ -251,6 +256,11 @@ void tunnel_share_spend(struct tunnel_channel *ch, size_t data_len, size_t seale
 void tunnel_fail(struct tunnel *t, enum tunnel_verdict verdict);
 void tunnel_reply(struct tunnel *t, uint32_t id, uint8_t action);
 
+/* tunnel_hunger.c: there is no memory */
+void tunnel_hunger_begin(struct tunnel *t);
+void tunnel_hunger_retry(struct tunnel *t);             /* some was freed */
+void tunnel_hunger_end(struct tunnel *t);
+
 /* tunnel_stall.c */
 size_t tunnel_stream_room(const struct tunnel *t);      /* data bytes the channel of the current frame takes now */
 bool tunnel_stall_exists(const struct tunnel *t);
@@ -259,7 +269,7 @@ usec_t tunnel_stall_deadline(const struct tunnel *t);
 
 /* tunnel_datagram.c */
 void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, size_t len);
-void tunnel_datagram_drop(struct tunnel_channel *ch);   /* all that wait */
+size_t tunnel_datagram_drop(struct tunnel_channel *ch); /* all that wait; returns how many */
 
 /* tunnel_transmit.c */
 bool tunnel_transmit_ready(const struct tunnel *t);     /* tunnel_transmit() would give a message */

@@ -102,7 +102,7 @@ bool udx_mux_transmit(struct udx_mux *mux, struct udx_send *out, usec_t now_us);
 /* The next event; false when there is none. A stream may be freed while its events are being handled: the rest vanish. */
 bool udx_mux_event(struct udx_mux *mux, struct udx_event *out);
 
-/* Frees the memory that is kept for what comes next: for a caller who expects little. */
+/* Frees the memory that is kept for what comes next: for a caller who expects little. What is put by for need stays. */
 void udx_mux_trim(struct udx_mux *mux);
 
 const struct udx_counters *udx_mux_counters(const struct udx_mux *mux);

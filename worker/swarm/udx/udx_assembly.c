@@ -15,12 +15,13 @@ enum {
         BYTES_FIRST = 4096,
         SLOTS_FIRST = 64,
         RANGES_FIRST = 64,
+        SQUEEZED_MIN = UDX_POOL_RESERVE / 16 * 9,
         SLACK_BYTES = 2 * UDX_DATAGRAM_MAX,     /* a tail probe may exceed the window by one packet */
 };
 
 void udx_assembly_init(struct udx_assembly *assembly, struct udx_pool *pool, size_t limit_bytes)
 {
-        *assembly = (struct udx_assembly){ .pool = pool, .limit_bytes = limit_bytes };
+        *assembly = (struct udx_assembly){ .pool = pool, .limit_bytes = limit_bytes, .squeezed_bytes = SIZE_MAX };
 }
 
 static void release_slots(struct udx_assembly *assembly)
@@ -67,8 +68,24 @@ void udx_assembly_fini(struct udx_assembly *assembly)
         udx_assembly_init(assembly, assembly->pool, assembly->limit_bytes);
 }
 
+/* A buffer of at least *@size bytes, which it says then. */
+static uint8_t *larger_buffer(struct udx_assembly *assembly, size_t *size)
+{
+        uint8_t *bytes;
+
+        if (*size > UDX_POOL_RESERVE)
+                return udx_pool_take_sparing(assembly->pool, *size);
+        bytes = udx_pool_take(assembly->pool, *size);
+        if (!bytes && assembly->capacity < UDX_POOL_RESERVE) {
+                bytes = udx_pool_take_reserve(assembly->pool, UDX_POOL_TO_RECEIVE);
+                *size = UDX_POOL_RESERVE;
+        }
+        return bytes;
+}
+
 /* Room for @len more bytes at the end. Unread bytes move to the front only when they fill at most 9/16 of the buffer, so that
- * 9 bytes move for at least 7 that arrive, however slowly the reader reads; and a window of 4 MiB needs a buffer of 8. */
+ * 9 bytes move for at least 7 that arrive, however slowly the reader reads; and a window of 4 MiB needs a buffer of 8. Without memory
+ * the window is what the buffer holds, and that is enough for a message of ours. */
 static bool make_room(struct udx_assembly *assembly, size_t len)
 {
         size_t readable = udx_assembly_readable(assembly);
@@ -80,9 +97,11 @@ static bool make_room(struct udx_assembly *assembly, size_t len)
         if (readable + len <= assembly->capacity / 16 * 9) {
                 memmove(assembly->bytes, assembly->bytes + assembly->start, readable);
         } else {
-                bytes = udx_pool_take(assembly->pool, size);
-                if (!bytes)
+                bytes = larger_buffer(assembly, &size);
+                if (!bytes) {
+                        assembly->squeezed_bytes = MAX(assembly->capacity / 16 * 9, (size_t)SQUEEZED_MIN);
                         return false;
+                }
                 if (readable)
                         memcpy(bytes, assembly->bytes + assembly->start, readable);
                 udx_pool_give(assembly->pool, assembly->bytes, assembly->capacity);
@@ -264,6 +283,8 @@ void udx_assembly_consume(struct udx_assembly *assembly, size_t len)
         assembly->start += len;
         if (assembly->start < assembly->end)
                 return;
+        if (assembly->squeezed_bytes < assembly->limit_bytes)
+                assembly->squeezed_bytes += assembly->squeezed_bytes / 8;
         udx_pool_give(assembly->pool, assembly->bytes, assembly->capacity);
         assembly->bytes = NULL;
         assembly->capacity = assembly->start = assembly->end = 0;

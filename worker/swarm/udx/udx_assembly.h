@@ -20,6 +20,7 @@ struct udx_assembly {
         uint8_t *bytes;                 /* [@start, @end) of @capacity is readable */
         size_t capacity, start, end;
         size_t limit_bytes;
+        size_t squeezed_bytes;          /* in its place, if less: there was no memory for more */
         uint32_t next;                  /* packet expected */
         uint32_t slot_count;            /* ring of held packets, by seq; a power of two or 0 */
         struct udx_held **slots;
@@ -53,8 +54,9 @@ static inline size_t udx_assembly_readable(const struct udx_assembly *assembly)
 static inline size_t udx_assembly_window(const struct udx_assembly *assembly)
 {
         size_t readable = udx_assembly_readable(assembly);
+        size_t limit = assembly->squeezed_bytes < assembly->limit_bytes ? assembly->squeezed_bytes : assembly->limit_bytes;
 
-        return readable < assembly->limit_bytes ? assembly->limit_bytes - readable : 0;
+        return readable < limit ? limit - readable : 0;
 }
 
 /* The first @len readable bytes were read. */

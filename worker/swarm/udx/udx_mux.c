@@ -249,7 +249,7 @@ bool udx_mux_event(struct udx_mux *mux, struct udx_event *out)
 
 void udx_mux_trim(struct udx_mux *mux)
 {
-        udx_pool_fini(&mux->pool);
+        udx_pool_trim(&mux->pool);
 }
 
 const struct udx_counters *udx_mux_counters(const struct udx_mux *mux)

@@ -38,8 +38,14 @@ static void let_go(struct udx_pool *pool)
 void udx_pool_fini(struct udx_pool *pool)
 {
         let_go(pool);
-        free(pool->reserve);
+        for (size_t i = 0; i < UDX_POOL_USES; i++)
+                free(pool->reserve[i]);
         udx_pool_init(pool);
+}
+
+void udx_pool_trim(struct udx_pool *pool)
+{
+        let_go(pool);
 }
 
 static unsigned class_of(size_t bytes)
@@ -75,23 +81,46 @@ void *udx_pool_take(struct udx_pool *pool, size_t bytes)
         return memory;
 }
 
-void *udx_pool_take_reserve(struct udx_pool *pool)
+void *udx_pool_take_sparing(struct udx_pool *pool, size_t bytes)
 {
-        void *memory = pool->reserve;
+        void *memory = udx_pool_take(pool, bytes);
+        void *volatile left = memory ? malloc(UDX_POOL_RESERVE) : NULL; /* or the compiler sees that nobody uses it */
 
-        pool->reserve = NULL;
+        if (memory && !left) {
+                free(memory);
+                memory = NULL;
+        }
+        free(left);
         return memory;
+}
+
+void *udx_pool_take_reserve(struct udx_pool *pool, enum udx_pool_use use)
+{
+        void *memory = pool->reserve[use];
+
+        pool->reserve[use] = NULL;
+        return memory;
+}
+
+static bool put_by(struct udx_pool *pool, enum udx_pool_use use)
+{
+        void **reserve = &pool->reserve[use];
+
+        if (!*reserve)
+                *reserve = malloc(UDX_POOL_RESERVE);
+        if (!*reserve && pool->kept_bytes) {
+                let_go(pool);
+                *reserve = malloc(UDX_POOL_RESERVE);
+        }
+        return *reserve;
 }
 
 bool udx_pool_short(struct udx_pool *pool)
 {
-        if (!pool->reserve)
-                pool->reserve = malloc(UDX_POOL_RESERVE);
-        if (!pool->reserve && pool->kept_bytes) {
-                let_go(pool);
-                pool->reserve = malloc(UDX_POOL_RESERVE);
-        }
-        return !pool->reserve;
+        bool sends = put_by(pool, UDX_POOL_TO_SEND);
+
+        (void)put_by(pool, UDX_POOL_TO_RECEIVE);
+        return !sends;
 }
 
 void udx_pool_give(struct udx_pool *pool, void *memory, size_t bytes)
@@ -99,10 +128,11 @@ void udx_pool_give(struct udx_pool *pool, void *memory, size_t bytes)
         unsigned class = class_of(bytes);
         size_t size = (size_t)UDX_POOL_SMALLEST << class;
 
-        if (size == UDX_POOL_RESERVE && !pool->reserve) {
-                pool->reserve = memory;
-                return;
-        }
+        for (size_t i = 0; i < UDX_POOL_USES; i++)
+                if (size == UDX_POOL_RESERVE && !pool->reserve[i]) {
+                        pool->reserve[i] = memory;
+                        return;
+                }
         if (!memory || pool->kept_bytes + size > KEPT_MAX) {
                 free(memory);
                 return;

@@ -47,7 +47,7 @@ static struct udx_block *block_new(struct udx_queue *queue, size_t len)
         }
         if (!block) {
                 size = UDX_POOL_RESERVE;
-                block = least <= size ? udx_pool_take_reserve(queue->pool) : NULL;
+                block = least <= size ? udx_pool_take_reserve(queue->pool, UDX_POOL_TO_SEND) : NULL;
         }
         if (!block)
                 return NULL;
