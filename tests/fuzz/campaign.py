@@ -6,7 +6,7 @@
                                                  seen, after how many inputs and seconds the last new edge was. A program that was
                                                  built anew starts to count anew. Inputs that fail are left in BUILD/failed.
   campaign.py table BUILD [TARGET...]            the rows alone
-  campaign.py keep BUILD [TARGET...]             corpus/TARGET/found.hex becomes a smallest set of inputs that, with the seeds beside it,
+  campaign.py keep BUILD [TARGET...]             corpus/TARGET/found becomes a smallest set of inputs that, with the seeds beside it,
                                                  reaches the same edges
   campaign.py lines BUILD [TARGET...]            the lines of the decoders that no target's corpus reaches and README.md does not excuse;
                                                  BUILD counts lines: README.md says how it is made"""
@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,10 +47,12 @@ class Campaign:
             self.seen = json.loads(self.notes.read_text())
 
     def unpack(self):
-        """What earlier campaigns found: corpus/NAME/found.hex, an input a line."""
-        found = self.corpus / 'found.hex'
-        for line in found.read_text().split() if found.exists() else []:
-            one = bytes.fromhex(line)
+        """What earlier campaigns found: corpus/NAME/found, inputs one after another, each after its length, two bytes, little-endian."""
+        found = self.corpus / 'found'
+        rest = found.read_bytes() if found.exists() else b''
+        while rest:
+            size = 2 + int.from_bytes(rest[:2], 'little')
+            one, rest = rest[2:size], rest[size:]
             (self.folder / hashlib.sha1(one).hexdigest()).write_bytes(one)
 
     def search(self, seconds):
@@ -81,14 +84,15 @@ class Campaign:
                           f"{seen['new_seconds']}/{seen['seconds']}")
 
     def keep(self):
-        with tempfile.TemporaryDirectory() as smallest:
-            subprocess.run([self.program, '-set_cover_merge=1', '-use_counters=0', '-close_fd_mask=3', smallest, self.corpus, self.folder],
+        with tempfile.TemporaryDirectory() as smallest, tempfile.TemporaryDirectory() as place:
+            folder = shutil.copytree(self.folder, place, dirs_exist_ok=True)       # a search may go on meanwhile
+            subprocess.run([self.program, '-set_cover_merge=1', '-use_counters=0', '-close_fd_mask=3', smallest, self.corpus, folder],
                            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             there = {path.read_bytes() for path in self.corpus.iterdir()}
             found = {path.read_bytes() for path in pathlib.Path(smallest).iterdir()} - there - {b''}
         if found:
-            text = ''.join(f'{one.hex()}\n' for one in sorted(found, key=lambda one: (len(one), one)))
-            (self.corpus / 'found.hex').write_text(text)
+            (self.corpus / 'found').write_bytes(b''.join(len(one).to_bytes(2, 'little') + one
+                                                         for one in sorted(found, key=lambda one: (len(one), one))))
 
     def counts(self, files):
         """{(file, line number): how often the corpus gets there}"""
@@ -111,6 +115,12 @@ class Campaign:
                     yield (file, int(number)), int(count)
 
 
+def inside(code, number):
+    """The name of the function in which that line stands, with (): what begins at the left margin is the head of one."""
+    heads = [line for line in code[:number] if re.match(r'[a-z_].*\(', line)]
+    return re.search(r'(\w+)\(', heads[-1])[1] + '()' if heads else ''
+
+
 def lines(campaigns):
     """Prints what no corpus reaches; returns whether every such line has its reason, and every reason its line."""
     readme = (FUZZ / 'README.md').read_text()
@@ -125,10 +135,15 @@ def lines(campaigns):
     for file in sorted(files):
         code = (TOP / file).read_text().split('\n')
         all_lines = sorted((number, count) for (name, number), count in counts.items() if name == file)
-        missed = [(number, code[number - 1].strip()) for number, count in all_lines if count == 0]
-        unexcused = [(number, text) for number, text in missed if not {(file, text), ('*', text)} & excused and text.strip('{};')]
-        used |= {pair for _, text in missed for pair in ((file, text), ('*', text))}
-        print(f'# {file}: {len(all_lines)} lines, {len(missed)} missed, {len(unexcused)} of them without a reason', flush=True)
+        missed, unexcused = 0, []
+        for number in [number for number, count in all_lines if count == 0]:
+            text = code[number - 1].strip()
+            excuses = {(place, what) for place in (file, '*') for what in (text, inside(code, number))}
+            missed += 1
+            used |= excuses
+            if text.strip('{};') and not excuses & excused:
+                unexcused.append((number, text))
+        print(f'# {file}: {len(all_lines)} lines, {missed} missed, {len(unexcused)} of them without a reason', flush=True)
         for number, text in unexcused:
             good = False
             print(f'{file}:{number}: {text}', flush=True)

@@ -12,11 +12,12 @@
 #include "bytes.h"
 #include "forward_process.h"
 #include "inside.h"
+#include "ipc_session.h"
 #include "ipc_table.h"
 #include "message.h"
 #include "steps.h"
 
-enum { OPERATIONS_MAX = 64, CLIENTS_MAX = 16 };
+enum { OPERATIONS_MAX = 64, CLIENTS_MAX = 16, HELD_MAX = 8 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -27,6 +28,9 @@ struct scene {
         struct now now;
         int clients[CLIENTS_MAX];
         size_t client_count;
+        struct { uint64_t channel; int fd; } held[HELD_MAX];    /* what the swarm worker was given */
+        size_t held_count;
+        uint64_t arrived;               /* the number of the last channel from a peer */
 };
 
 static void must(bool condition)
@@ -198,6 +202,134 @@ static void pass_time(struct scene *scene)
         datagrams_advance(&scene->forward.datagrams, scene->now.mono_us);
 }
 
+/* ---- in their right minds ---- */
+
+static void send_listener(struct scene *scene, uint16_t gate_port, uint16_t protocol)
+{
+        struct ipc_forward_listener gate = { .gate_port = gate_port, .protocol = protocol, .wait_ms = 5000, .idle_ms = 20000 };
+        struct sockaddr_in addr;
+        uint16_t port;
+        int fd = protocol == IPC_UDP ? datagram_socket(&addr) : listener(&port);
+
+        inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_LISTENER, &gate, sizeof(gate), &fd, 1);
+}
+
+static void send_service(struct scene *scene, uint16_t gate_port, uint16_t protocol)
+{
+        struct ipc_forward_service service = { .gate_port = gate_port, .protocol = protocol, .count = 2, .idle_ms = 20000,
+                                               .host = "here" };
+        struct sockaddr_in addr;
+
+        tame_service(&service);
+        datagram_socket(&addr);
+        service.service_port = protocol == IPC_UDP ? ntohs(addr.sin_port) : service.service_port;
+        inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_SERVICE, &service, sizeof(service), NULL, 0);
+}
+
+/* Gates or services of both protocols, their siblings, and with @what 2 a provider for the gates. */
+static void configure(struct scene *scene, uint8_t what)
+{
+        struct ipc_generation generation = { 1 };
+        bool gates = scene->forward.worker.begin.duty == IPC_DUTY_GATES;
+
+        inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &generation, sizeof(generation), NULL, 0);
+        for (uint16_t protocol = what & 1; protocol <= IPC_UDP; protocol++)
+                (gates ? send_listener : send_service)(scene, 1 + (what & 4), protocol);
+        inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_END, &generation, sizeof(generation), NULL, 0);
+        inside_introduce(&scene->inside, IPC_SWARM);
+        inside_introduce(&scene->inside, IPC_ROUTER);
+        worker_turn(&scene->forward.worker, &forward_handlers, &scene->forward);
+        if (!(what & 2))
+                return;
+        inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTES_BEGIN, &generation, sizeof(generation), NULL, 0);
+        for (uint16_t protocol = IPC_TCP; protocol <= IPC_UDP; protocol++) {
+                struct ipc_route route = { { 1 }, 1 + (what & 4), protocol };
+
+                inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTE_SET, &route, sizeof(route), NULL, 0);
+        }
+        inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTES_END, &generation, sizeof(generation), NULL, 0);
+}
+
+/* The swarm worker keeps the connections that it is given. */
+static void hold(struct scene *scene)
+{
+        struct ipc_received message;
+
+        while (inside_receive(&scene->inside, IPC_SWARM, &message)) {
+                if (message.fd_count && scene->held_count < HELD_MAX) {
+                        scene->held[scene->held_count].channel = IPC_PAYLOAD(&message, struct ipc_channel)->channel;
+                        scene->held[scene->held_count++].fd = ipc_received_take_fd(&message, 0);
+                }
+                ipc_received_fini(&message);
+        }
+}
+
+static void let_go(struct scene *scene, size_t which)
+{
+        close(scene->held[which].fd);
+        scene->held[which] = scene->held[--scene->held_count];
+}
+
+/* Datagrams for a client: in a pair each is marked, and the end is not. */
+static void send_datagrams(int fd, uint8_t count, size_t len)
+{
+        static uint8_t bytes[SOCKET_DATAGRAM_MAX];
+        struct ipc_session_batch batch = { .marked = true };
+
+        for (size_t i = 0; i < count; i++)
+                ipc_session_put(&batch, i, (struct iovec){ bytes, MIN(len, sizeof(bytes)) });
+        (void)!sendmmsg(fd, batch.message, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void arrive(struct scene *scene, uint8_t what)
+{
+        struct ipc_channel_arrived arrived = { .channel = ++scene->arrived, .peer = { what }, .gate_port = 1, .protocol = what / 8 % 2 };
+
+        inside_send_raw(&scene->inside, IPC_SWARM, IPC_CHANNEL_ARRIVED, &arrived, sizeof(arrived), NULL, 0);
+}
+
+/* The swarm worker answers for a connection that it holds, or brings one. */
+static void swarm_does(struct scene *scene)
+{
+        uint8_t what = read_u8(&scene->input), bytes[64];
+        size_t which = scene->held_count ? what / 8 % scene->held_count : 0;
+        struct ipc_channel one = { .channel = scene->arrived };
+        struct ipc_channel_refused refused = { .reason = what / 8 % IPC_REASONS };
+        struct ipc_channel_closed closed = { .reason = what / 8 % IPC_REASONS };
+
+        hold(scene);
+        if (scene->held_count == 0 || what % 8 > 5) {
+                if (what % 8 == 7)
+                        inside_send_raw(&scene->inside, IPC_SWARM, IPC_CHANNEL_GONE, &one, sizeof(one), NULL, 0);
+                else
+                        arrive(scene, what);
+                return;
+        }
+        one.channel = refused.channel = closed.channel = scene->held[which].channel;
+        switch (what % 8) {
+        case 0:
+                inside_send_raw(&scene->inside, IPC_SWARM, IPC_CHANNEL_OPENED, &one, sizeof(one), NULL, 0);
+                break;
+        case 1:
+                inside_send_raw(&scene->inside, IPC_SWARM, IPC_CHANNEL_REFUSED, &refused, sizeof(refused), &scene->held[which].fd, 1);
+                let_go(scene, which);
+                break;
+        case 2:
+                inside_send_raw(&scene->inside, IPC_SWARM, IPC_CHANNEL_CLOSED, &closed, sizeof(closed), NULL, 0);
+                let_go(scene, which);
+                break;
+        case 3:
+                send_datagrams(scene->held[which].fd, 1 + what / 64, (size_t)read_u8(&scene->input) * 257);
+                break;
+        case 4:
+                while (recv(scene->held[which].fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                        ;
+                break;
+        default:
+                shutdown(scene->held[which].fd, SHUT_WR);
+        }
+}
+
 static void operate(struct scene *scene)
 {
         static const enum ipc_role roles[] = { IPC_SUPERVISOR, IPC_SWARM, IPC_ROUTER, IPC_FORWARD };
@@ -209,11 +341,15 @@ static void operate(struct scene *scene)
                 inside_drain(&scene->inside);
                 break;
         case 1:
-                if (role != IPC_SUPERVISOR)
+                if (role == IPC_SUPERVISOR)
+                        configure(scene, operation / 32);
+                else
                         inside_introduce(&scene->inside, role);
                 break;
         case 2:
-                if (role != IPC_SUPERVISOR)
+                if (role == IPC_SUPERVISOR)
+                        swarm_does(scene);
+                else
                         inside_depart(&scene->inside, role);
                 break;
         case 3:
@@ -254,6 +390,8 @@ static void run(struct scene *scene)
         inside_end(&scene->inside);
         while (scene->client_count)
                 leave(scene);
+        while (scene->held_count)
+                let_go(scene, 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -81,27 +81,21 @@ static size_t mutate(uint8_t *bytes, size_t len, const struct input *other)
         return len;
 }
 
-static int digit(char c)
-{
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* What campaigns found, an input a line, in hexadecimal. Returns how many were added to the @count there are. */
+/* What campaigns found: inputs one after another, each after its length, two bytes, little-endian. Returns how many were added to the
+ * @count there are. */
 static size_t load_found(const char *path, struct input *seeds, size_t count)
 {
-        static char line[2 * INPUT_MAX + 2];
-        FILE *file = fopen(path, "r");
+        FILE *file = fopen(path, "rb");
         size_t before = count;
+        uint8_t len[2];
 
-        while (file && fgets(line, sizeof(line), file)) {
-                size_t len = strspn(line, "0123456789abcdef") / 2;
+        while (file && fread(len, 1, sizeof(len), file) == sizeof(len)) {
+                struct input *input = &seeds[count++];
 
-                if (count == SEEDS_MAX || len == 0 || line[2 * len] != '\n')
+                if (count > SEEDS_MAX)
                         exit(EXIT_FAILURE);
-                seeds[count] = (struct input){ malloc(len), len };
-                for (size_t i = 0; seeds[count].bytes && i < len; i++)
-                        seeds[count].bytes[i] = (uint8_t)(digit(line[2 * i]) << 4 | digit(line[2 * i + 1]));
-                if (!seeds[count++].bytes)
+                *input = (struct input){ malloc(INPUT_MAX), len[0] | (size_t)len[1] << 8 };
+                if (!input->bytes || fread(input->bytes, 1, input->len, file) != input->len)
                         exit(EXIT_FAILURE);
         }
         if (!file || count == before)
@@ -153,7 +147,7 @@ static size_t load_all(const char *folder, struct input seeds[SEEDS_MAX])
                 snprintf(path, sizeof(path), "%s/%s", folder, names[i]->d_name);
                 if (names[i]->d_name[0] != '.' && count == SEEDS_MAX)
                         exit(EXIT_FAILURE);     /* none may go unseen */
-                if (strcmp(names[i]->d_name, "found.hex") == 0)
+                if (strcmp(names[i]->d_name, "found") == 0)
                         count += load_found(path, seeds, count);
                 else if (names[i]->d_name[0] != '.')
                         seeds[count++] = load(path);
