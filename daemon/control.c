@@ -19,6 +19,7 @@ static const struct request {
 } requests[] = {
         { "scan", control_scan },
         { "doctor", control_doctor },
+        { "peers", control_peers },
         { "status", control_status },
 };
 
@@ -169,9 +170,10 @@ static void conn_open(struct control *control, int fd)
 static void on_acceptable(struct ev_loop *loop, ev_io *io, int events)
 {
         struct control *control = io->data;
-        int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd;
 
-        if (fd >= 0)
+        while (control->count < CONTROL_CONNS_MAX &&
+               (fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
                 conn_open(control, fd);
         if (control->count >= CONTROL_CONNS_MAX)
                 ev_io_stop(loop, io);
@@ -207,7 +209,7 @@ int control_listen(const char *path, uid_t uid, gid_t gid, int *fd_out)
         if (is_socket(path) && unlink(path) < 0)
                 return -errno;
         if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || lchown(path, uid, gid) < 0 ||
-            listen(fd, CONTROL_CONNS_MAX) < 0)
+            listen(fd, CONTROL_BACKLOG) < 0)
                 return -errno;
         *fd_out = take_fd(&fd);
         return 0;

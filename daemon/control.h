@@ -15,6 +15,7 @@ struct supervisor;
 
 enum {
         CONTROL_CONNS_MAX = 16,         /* at a time; further ones wait */
+        CONTROL_BACKLOG = 64,
         CONTROL_LINE_MAX = 256,         /* of a request */
         CONTROL_OUT_MAX = 4 * 1024 * 1024,      /* unread by who asked: then it is cut off */
         CONTROL_PATIENCE_S = 60,        /* for a request, and for an answer */

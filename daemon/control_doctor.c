@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control_conn.h"
+#include "control_words.h"
 #include "monotonic.h"
 #include "supervisor.h"
 
@@ -149,7 +150,6 @@ static void write_relays(struct json_line *out, const char *key, const struct ip
 
 static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
 {
-        static const char *const classes[IPC_NATS] = { "unknown", "open", "consistent", "random" };
         const struct supervisor *supervisor = supervisor_of(doctor);
         const struct ipc_swarm_status *status = &supervisor->status.last;
         struct json_line *out = &doctor->job.conn->out;
@@ -158,7 +158,7 @@ static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
         json_line_begin(out, "self");
         json_line_flag(out, "dhtReached", status->bootstrapped && status->nodes > 0);
         json_line_number(out, "dhtNodes", status->nodes);
-        json_line_text(out, "nat", self->nat < IPC_NATS ? classes[self->nat] : classes[IPC_NAT_UNKNOWN]);
+        json_line_text(out, "nat", control_nat(self->nat));
         if (memcmp(self->seen.ip, nobody, sizeof(nobody)) != 0)
                 json_line_address(out, "publicAddress", self->seen.ip, self->seen.port);
         else

@@ -52,6 +52,7 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
         case IPC_SWARM_FOUND:
         case IPC_SWARM_PONG:
         case IPC_SWARM_SELF:
+        case IPC_SWARM_PEER:
         case IPC_SWARM_ANSWERED:
                 questions_hear(&supervisor->questions, message);
                 break;

@@ -38,6 +38,8 @@ static uint64_t number_of(const struct ipc_received *message)
                 return IPC_PAYLOAD(message, struct ipc_swarm_pong)->question;
         case IPC_SWARM_SELF:
                 return IPC_PAYLOAD(message, struct ipc_swarm_self)->question;
+        case IPC_SWARM_PEER:
+                return IPC_PAYLOAD(message, struct ipc_swarm_peer)->question;
         default:
                 return IPC_PAYLOAD(message, struct ipc_swarm_answered)->question;
         }

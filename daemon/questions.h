@@ -9,7 +9,7 @@
 #include "children.h"
 #include "list.h"
 
-/* @message: one of IPC_SWARM_FOUND, PONG, SELF; IPC_SWARM_ANSWERED is the last one; NULL: the worker died, this is the last. With the last
+/* @message: one of IPC_SWARM_FOUND, PONG, SELF, PEER; IPC_SWARM_ANSWERED is the last one; NULL: the worker died, this is the last. With the last
  * one the question is gone. */
 typedef void (*question_answer)(void *context, const struct ipc_received *message);
 

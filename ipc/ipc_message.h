@@ -40,6 +40,7 @@ enum {
         IPC_RELAYS_MAX = 8,             /* nodes in the record of a peer */
         IPC_OWN_RELAYS_MAX = 3,
         IPC_SIGHTINGS_MAX = 16,
+        IPC_WHY_MAX = 96,               /* with its NUL */
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -101,6 +102,7 @@ enum ipc_reason {
         X(SWARM_FOUND,      IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_found,        0)    \
         X(SWARM_PONG,       IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_pong,         0)    \
         X(SWARM_SELF,       IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_self,         0)    \
+        X(SWARM_PEER,       IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_peer,         0)    \
         X(SWARM_ANSWERED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_answered,     0)    \
         /* Router. */                                                                                                            \
         X(ROUTER_ROLES,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_roles,       0)    \
@@ -321,6 +323,7 @@ enum ipc_question {
         IPC_ASK_SCAN,                   /* @key: who is announced there? FOUND for each, then ANSWERED */
         IPC_ASK_PING,                   /* @node: is this DHT node there? PONG if it is, then ANSWERED */
         IPC_ASK_SELF,                   /* how is the worker seen by others? SELF, then ANSWERED */
+        IPC_ASK_PEERS,                  /* whom is the worker connected to, and whom has it failed to reach? PEER for each, then ANSWERED */
         IPC_QUESTIONS,
 };
 
@@ -368,6 +371,34 @@ struct ipc_swarm_self {
         uint32_t relay_count[2];        /* of the gateway, of the provider */
         struct ipc_swarm_bootstrap relay[2][IPC_OWN_RELAYS_MAX];
         uint8_t pad[4];
+};
+
+enum ipc_path {
+        IPC_PATH_NONE,                  /* not reached: @why */
+        IPC_PATH_DIRECT,
+        IPC_PATH_NEAR,
+        IPC_PATH_PUNCHED,
+        IPC_PATH_CHANCE,
+        IPC_PATH_RELAY,
+        IPC_PATHS,
+};
+
+struct ipc_swarm_peer {
+        uint64_t question;
+        uint64_t took_us;               /* to reach it */
+        uint64_t rtt_us;                /* 0: not known yet */
+        uint64_t up_us;
+        uint64_t sent_bytes, received_bytes;
+        uint64_t packets_resent;
+        int64_t skew_ms;                /* its clock minus ours */
+        uint8_t key[IPC_KEY_BYTES];
+        struct ipc_swarm_bootstrap at;  /* its address, or that of the relay */
+        uint32_t role;                  /* enum ipc_instance_role; 0: not reached */
+        uint32_t path;                  /* enum ipc_path */
+        uint32_t own_nat, peer_nat;     /* enum ipc_nat */
+        uint32_t rounds;                /* of hole punching */
+        uint32_t incoming;              /* 0 or 1: it was the peer's attempt */
+        char why[IPC_WHY_MAX];          /* text, with its NUL */
 };
 
 struct ipc_swarm_answered {

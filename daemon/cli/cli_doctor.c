@@ -4,6 +4,8 @@
 #include <sysexits.h>
 
 #include "cli_ask.h"
+#include "cli_each.h"
+#include "cli_peers.h"
 #include "cli_talk.h"
 
 struct doctor {
@@ -73,6 +75,12 @@ static void take(void *context, const json_t *object, const char *line)
         fflush(stdout);
 }
 
+static void take_peer(void *context, const char *instance, const json_t *object, const char *line)
+{
+        cli_peers_print(instance, object);
+}
+
+/* What the instances that run here know of their peers is told last. */
 int cli_doctor_run(const struct cli_options *options)
 {
         struct doctor doctor = { .json = cli_options_next(options, CLI_OPTION_JSON, NULL) };
@@ -83,5 +91,7 @@ int cli_doctor_run(const struct cli_options *options)
                 return status;
         if (!cli_talk(&talk, "doctor\n", take, &doctor))
                 return EX_UNAVAILABLE;
+        if (!doctor.json)
+                cli_each_there(&(struct cli_each){ "peers\n", take_peer, NULL });
         return doctor.reached ? EX_OK : CLI_EXIT_NOTHING;
 }

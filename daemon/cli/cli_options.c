@@ -18,6 +18,7 @@ const char cli_usage[] =
         "       hypergate scan [--seconds N] [--json] [--bootstrap HOST:PORT,...] KEY | --secret-file FILE\n"
         "       hypergate doctor [--json] [--bootstrap HOST:PORT,...]\n"
         "       hypergate status [--json] [NAME...]\n"
+        "       hypergate peers [--json] [NAME...]\n"
         "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
         "\n"
@@ -29,6 +30,7 @@ const char cli_usage[] =
         "  scan KEY                  who is at that router: KEY is its public key, which is no secret\n"
         "  doctor                    what this machine's network is like, and whether peers will get through\n"
         "  status [NAME...]          how the instances on this machine fare, or only these\n"
+        "  peers [NAME...]           whom they are connected to, and how, and whom they can't reach\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
         "  --provider SERVICES       offer these: a service file, see hypergate-services(5), or JSON\n"
@@ -42,7 +44,7 @@ const char cli_usage[] =
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
         "  --secret-file FILE        of scan: the router whose secret is in there\n"
         "  --seconds N               of scan: for so long at most (default 10)\n"
-        "  --json                    of scan, doctor and status: for programs, an object a line\n"
+        "  --json                    of scan, doctor, status and peers: for programs, an object a line\n"
         "  --user NAME               started as root: become this user once all files are read\n"
         "  --allow-root              started as root: stay root\n"
         "  --new                     the same as new\n"
@@ -74,7 +76,7 @@ static const struct option {
         [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
         [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
-        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | AT(CLI_STATUS) },
+        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | AT(CLI_STATUS) | AT(CLI_PEERS) },
         [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_NEW] = { "--new", NULL, NO_ARGUMENT, AT(CLI_NEW) },
@@ -95,6 +97,7 @@ static const struct command {
         [CLI_SCAN] = { "scan", 0, 1 },
         [CLI_DOCTOR] = { "doctor", 0, 0 },
         [CLI_STATUS] = { "status", 0, SIZE_MAX },
+        [CLI_PEERS] = { "peers", 0, SIZE_MAX },
         [CLI_HELP] = { "help", 0, SIZE_MAX },
         [CLI_VERSION] = { "version", 0, SIZE_MAX },
 };

@@ -16,6 +16,7 @@ enum cli_command {
         CLI_SCAN,
         CLI_DOCTOR,
         CLI_STATUS,
+        CLI_PEERS,
         CLI_HELP,
         CLI_VERSION,
         CLI_COMMANDS,

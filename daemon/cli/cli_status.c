@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hypergate status: every instance whose control socket is where this user's are, or those that were named. */
-#include <dirent.h>
-#include <errno.h>
-#include <limits.h>
-#include <stdlib.h>
+/* hypergate status. */
+#include <stdio.h>
 #include <string.h>
-#include <sysexits.h>
 
 #include "cli_ask.h"
+#include "cli_each.h"
 #include "cli_talk.h"
-#include "conf.h"
-
-static const char suffix[] = ".sock";
 
 static void print_gates(const json_t *gates)
 {
@@ -52,7 +46,7 @@ static void print_status(const json_t *status)
                cli_talk_number(status, "strangersDropped"));
 }
 
-static void take(void *context, const json_t *object, const char *line)
+static void take(void *context, const char *instance, const json_t *object, const char *line)
 {
         const bool *json = context;
 
@@ -65,76 +59,9 @@ static void take(void *context, const json_t *object, const char *line)
         fflush(stdout);
 }
 
-/* 0: it answered. */
-static int ask(const char *folder, const char *name, bool json)
-{
-        char path[PATH_MAX];
-        struct cli_talk talk;
-        int r;
-
-        snprintf(path, sizeof(path), "%s/%s%s", folder, name, suffix);
-        r = cli_talk_connect(&talk, path);
-        if (r < 0)
-                return r;
-        return cli_talk(&talk, "status\n", take, &json) ? 0 : -EPROTO;
-}
-
-static int ask_named(const struct cli_options *options, const char *folder, bool json)
-{
-        int status = EX_OK;
-
-        for (size_t i = 0; i < options->operand_count; i++) {
-                const char *name = options->operands[i];
-                int r = strchr(name, '/') ? -EINVAL : ask(folder, name, json);
-                char quoted[128];
-
-                if (r == 0)
-                        continue;
-                status = CLI_EXIT_NOTHING;
-                conf_quote(name, quoted, sizeof(quoted));
-                if (r == -ENOENT || r == -ECONNREFUSED)
-                        fprintf(stderr, "hypergate: %s does not run here, or runs as somebody else\n", quoted);
-                else
-                        fprintf(stderr, "hypergate: %s: %s\n", quoted, strerror(-r));
-        }
-        return status;
-}
-
-static int is_control_socket(const struct dirent *entry)
-{
-        size_t len = strlen(entry->d_name);
-
-        return len > strlen(suffix) && strcmp(entry->d_name + len - strlen(suffix), suffix) == 0;
-}
-
-/* What a dead instance left is no instance. */
-static int ask_all(const char *folder, bool json)
-{
-        struct dirent **entries = NULL;
-        int count = scandir(folder, &entries, is_control_socket, alphasort), alive = 0;
-
-        for (int i = 0; i < count; i++) {
-                entries[i]->d_name[strlen(entries[i]->d_name) - strlen(suffix)] = '\0';
-                alive += ask(folder, entries[i]->d_name, json) == 0;
-                free(entries[i]);
-        }
-        free(entries);
-        if (alive == 0)
-                fprintf(stderr, "hypergate: no instance of this user runs here (%s)\n", folder);
-        return alive ? EX_OK : CLI_EXIT_NOTHING;
-}
-
 int cli_status_run(const struct cli_options *options)
 {
-        const char *told = secure_getenv("RUNTIME_DIRECTORY");
-        char folder[PATH_MAX / 2];
         bool json = cli_options_next(options, CLI_OPTION_JSON, NULL);
 
-        if (told && *told) {
-                snprintf(folder, sizeof(folder), "%s", told);
-        } else if (!conf_runtime_directory(folder, sizeof(folder))) {
-                fprintf(stderr, "hypergate: XDG_RUNTIME_DIR is not set: no place for control sockets\n");
-                return EX_UNAVAILABLE;
-        }
-        return options->operand_count ? ask_named(options, folder, json) : ask_all(folder, json);
+        return cli_each_named(&(struct cli_each){ "status\n", take, &json }, options);
 }

@@ -68,6 +68,7 @@ int main(int argc, char **argv)
                 [CLI_SCAN] = cli_scan_run,
                 [CLI_DOCTOR] = cli_doctor_run,
                 [CLI_STATUS] = cli_status_run,
+                [CLI_PEERS] = cli_peers_run,
                 [CLI_HELP] = run_help,
                 [CLI_VERSION] = run_version,
         };

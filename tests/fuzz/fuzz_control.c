@@ -182,15 +182,16 @@ static void come(struct scene *scene, struct person *person)
 /* One of the requests, the beginning of one, or anything. */
 static void request(struct scene *scene, struct person *person, uint8_t which)
 {
-        static const char *const requests[] = { "status\n", "doctor\n", "scan 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff 9\n" };
+        static const char *const requests[] = { "status\n", "doctor\n", "peers\n", "scan 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff 9\n" };
         char text[300];
         size_t len = read_u8(&scene->input);
 
         if (person->fd < 0)
                 return;
-        if (which % 4 < ARRAY_LEN(requests)) {
-                len = MIN(len < 128 ? strlen(requests[which % 4]) : (size_t)len - 128, strlen(requests[which % 4]));
-                (void)!send(person->fd, requests[which % 4], len, MSG_NOSIGNAL);
+        which %= ARRAY_LEN(requests) + 1;
+        if (which < ARRAY_LEN(requests)) {
+                len = MIN(len < 128 ? strlen(requests[which]) : (size_t)len - 128, strlen(requests[which]));
+                (void)!send(person->fd, requests[which], len, MSG_NOSIGNAL);
                 return;
         }
         len = MIN(len, reader_left(&scene->input));
@@ -200,7 +201,7 @@ static void request(struct scene *scene, struct person *person, uint8_t which)
 
 static void answer(struct scene *scene, uint8_t which)
 {
-        static const enum ipc_type types[] = { IPC_SWARM_FOUND, IPC_SWARM_PONG, IPC_SWARM_SELF, IPC_SWARM_ANSWERED };
+        static const enum ipc_type types[] = { IPC_SWARM_FOUND, IPC_SWARM_PONG, IPC_SWARM_SELF, IPC_SWARM_ANSWERED, IPC_SWARM_PEER };
         uint8_t payload[IPC_PAYLOAD_MAX] = { 0 };
         enum ipc_type type = types[which % ARRAY_LEN(types)];
         uint64_t number = scene->supervisor.questions.last - which / 4 % 4;
@@ -281,7 +282,7 @@ static void operate(struct scene *scene)
                 answer(scene, operation / 8);
                 break;
         default:
-                request(scene, person, operation / 32);
+                request(scene, person, read_u8(&scene->input));
         }
         turn(scene);
         must(scene->supervisor.control.count <= CONTROL_CONNS_MAX);

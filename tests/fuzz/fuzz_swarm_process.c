@@ -423,6 +423,13 @@ int node_ping(struct node *node, uint64_t question, const struct addr *addr, con
         return 0;
 }
 
+size_t node_peers(const struct node *node, struct node_peer *out, size_t max, const struct now *now)
+{
+        for (size_t i = 0; i < max && i < node->last % 5; i++)
+                out[i] = (struct node_peer){ .role = i % 2 ? NODE_PROVIDER : NODE_GATEWAY, .attempt.path = NODE_PATH_NEAR };
+        return node->last % 5;
+}
+
 void node_self(const struct node *node, struct node_self *out)
 {
         *out = (struct node_self){ .nat = node->last % 4, .sighting_count = NODE_SIGHTINGS_MAX, .relay_count = { NODE_OWN_RELAYS_MAX } };

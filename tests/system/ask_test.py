@@ -112,6 +112,30 @@ def status_of_what_runs(stack):
 
 
 @test
+def peers_and_how_they_were_reached(stack):
+    """peers: whom an instance is connected to, how it got there, how far that is, whose clock is wrong; doctor tells it too"""
+    folder, secret, dht = folder_for(stack), new_secret(), start_dht(stack)
+    os.chmod(folder, 0o777)
+    service, gate = Service(stack, serve_echo), free_ports(1)[0]
+    entry = {'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service.port, 'protocol': 'tcp'}
+    env = {'RUNTIME_DIRECTORY': folder}
+    house = start_instance(stack, 'house', secret, {'bootstrap': [dht], 'provider': {'services': [entry]}}, env=env)
+    start_instance(stack, 'garden', secret, {'bootstrap': [dht], 'gateway': {}}, env=env)
+    eventually(lambda: answers(gate), 20, 'the gate')
+    found = {one['instance']: one for one in objects(ask('peers', '--json', folder=folder))}
+    assert found['house']['role'] == 'gateway' and found['garden']['role'] == 'provider' and found['house']['key'] != found['garden']['key']
+    for one in found.values():
+        assert one['type'] == 'peer' and one['path'] in ('near', 'direct') and one['address'].startswith('127.0.0.1:'), one
+        assert abs(one['clockSkewSeconds']) < 10 and one['receivedBytes'] > 0 and one['sentBytes'] > 0 and one['rttMs'] > 0, one
+    assert {one['direction'] for one in found.values()} == {'in', 'out'}
+    text = ask('peers', 'garden', folder=folder)
+    assert text.returncode == 0 and text.stdout.startswith(f'garden: provider {found["garden"]["key"][:8]}... at 127.0.0.1:'), text
+    assert f'garden: provider {found["garden"]["key"][:8]}' in ask('doctor', '--bootstrap', dht, folder=folder).stdout
+    assert house.stop() == 0
+    eventually(lambda: not ask('peers', '--json', 'garden', folder=folder).stdout.count('"peer"'), 20, 'it is gone')
+
+
+@test
 def who_asks_nonsense(stack):
     """the control socket: nonsense is answered, silence and crowds cost others nothing, no answer outlives who asked"""
     folder, dht = folder_for(stack), start_dht(stack)
@@ -121,8 +145,8 @@ def who_asks_nonsense(stack):
 
     def talk(request):
         with socket.socket(socket.AF_UNIX) as one:
-            one.settimeout(10)
             one.connect(path)
+            one.settimeout(10)
             with contextlib.suppress(BrokenPipeError):
                 one.sendall(request)
             with one.makefile('rb') as answer:

@@ -453,3 +453,17 @@ TEST(channels_are_limited)
         check_equal(count, 16384);
         pair_free(pair);
 }
+
+/* Though each tells a time that leads. */
+TEST(equal_clocks_differ_by_nothing)
+{
+        struct pair *pair = pair_up(5, NEITHER);
+
+        for (int role = 0; role < 2; role++) {
+                struct tunnel_stats stats;
+
+                tunnel_stats(pair->side[role].t, &stats);
+                check(stats.skew_ms <= 5 && stats.skew_ms >= -5);
+        }
+        pair_free(pair);
+}

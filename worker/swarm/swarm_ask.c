@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What somebody at the supervisor's control socket wants to know: asked of the node, answered as its answers come. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "swarm_process.h"
+
+enum { PEERS_MAX = 256 };               /* told of at a time */
 
 _Static_assert((int)NODE_SIGHTINGS_MAX == (int)IPC_SIGHTINGS_MAX && (int)NODE_OWN_RELAYS_MAX == (int)IPC_OWN_RELAYS_MAX,
                "all of it is told");
@@ -48,6 +52,50 @@ static void tell_self(struct swarm_process *swarm, uint64_t question)
         answered(swarm, question, 0, false);
 }
 
+_Static_assert((int)NODE_PATH_NONE == (int)IPC_PATH_NONE && (int)NODE_PATH_RELAY == (int)IPC_PATH_RELAY &&
+               (int)NODE_PATHS == (int)IPC_PATHS, "the same paths");
+
+static void tell_peer(struct swarm_process *swarm, uint64_t question, const struct node_peer *peer)
+{
+        struct ipc_swarm_peer out = {
+                .question = question, .took_us = peer->attempt.took_us, .rtt_us = peer->rtt_us, .up_us = peer->up_us,
+                .sent_bytes = peer->sent_bytes, .received_bytes = peer->received_bytes, .packets_resent = peer->packets_resent,
+                .skew_ms = peer->skew_ms, .at = told(&peer->addr),
+                .role = peer->role == NODE_PROVIDER ? IPC_AS_PROVIDER : IPC_AS_GATEWAY,
+                .path = peer->attempt.path, .own_nat = peer->attempt.own_nat, .peer_nat = peer->attempt.peer_nat,
+                .rounds = peer->attempt.rounds, .incoming = peer->attempt.incoming,
+        };
+
+        memcpy(out.key, peer->key, sizeof(out.key));
+        worker_send(&swarm->worker.supervisor, IPC_SWARM_PEER, &out, NULL, 0);
+}
+
+/* Those whose last attempt failed. */
+static void tell_failed(struct swarm_process *swarm, uint64_t question)
+{
+        for (size_t i = 0; i < swarm->attempts.failed_count; i++) {
+                struct ipc_swarm_peer out = { .question = question };
+
+                if (swarm->attempts.failed[i].failure == NODE_REACHED)
+                        continue;
+                memcpy(out.key, swarm->attempts.failed[i].peer, sizeof(out.key));
+                snprintf(out.why, sizeof(out.why), "%s", attempts_failure(swarm->attempts.failed[i].failure));
+                worker_send(&swarm->worker.supervisor, IPC_SWARM_PEER, &out, NULL, 0);
+        }
+}
+
+static void tell_peers(struct swarm_process *swarm, uint64_t question)
+{
+        struct node_peer *peers = calloc(PEERS_MAX, sizeof(*peers));
+        size_t count = peers ? node_peers(swarm->node, peers, PEERS_MAX, &swarm->driver.now) : 0;
+
+        for (size_t i = 0; i < count && i < PEERS_MAX; i++)
+                tell_peer(swarm, question, &peers[i]);
+        free(peers);
+        tell_failed(swarm, question);
+        answered(swarm, question, count, false);
+}
+
 bool swarm_ask(struct swarm_process *swarm, const struct ipc_swarm_ask *ask)
 {
         struct addr node = { .port = ask->node.port };
@@ -61,6 +109,8 @@ bool swarm_ask(struct swarm_process *swarm, const struct ipc_swarm_ask *ask)
                 answered(swarm, ask->question, 0, true);
         else if (ask->what == IPC_ASK_SELF)
                 tell_self(swarm, ask->question);
+        else if (ask->what == IPC_ASK_PEERS)
+                tell_peers(swarm, ask->question);
         else if (ask->what == IPC_ASK_SCAN)
                 r = node_scan(swarm->node, ask->question, ask->key, &swarm->driver.now);
         else

@@ -303,6 +303,22 @@ struct node_self {
 
 void node_self(const struct node *node, struct node_self *out);
 
+/* A peer that is up. */
+struct node_peer {
+        uint8_t key[NODE_KEY_BYTES];
+        enum node_role role;            /* theirs */
+        struct addr addr;               /* its own, or that of the relay */
+        struct node_attempt attempt;    /* how it was reached; its @path is what it is now: a relay may have been left */
+        usec_t rtt_us;                  /* smoothed; 0: not known yet */
+        usec_t up_us;                   /* for so long */
+        uint64_t sent_bytes, received_bytes;    /* on its connection, sealing included */
+        uint64_t packets_resent;
+        int64_t skew_ms;                /* its clock minus ours, as hello told it */
+};
+
+/* At most @max; returns how many there are. */
+size_t node_peers(const struct node *node, struct node_peer *out, size_t max, const struct now *now);
+
 struct node_stats {
         uint32_t table_nodes;           /* DHT nodes known */
         bool bootstrapped;

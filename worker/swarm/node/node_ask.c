@@ -221,3 +221,38 @@ void node_self(const struct node *node, struct node_self *out)
                 if (node->joins[role].node && node->joins[role].listener)
                         out->relay_count[role] = peer_listener_relays(node->joins[role].listener, out->relays[role]);
 }
+
+static void describe(const struct node_link *link, struct node_peer *out, usec_t now_us)
+{
+        struct conn_stats stats;
+        struct tunnel_stats tunnel;
+
+        conn_stats(link->conn, &stats);
+        tunnel_stats(link->tunnel, &tunnel);
+        *out = (struct node_peer){
+                .role = link->role, .addr = conn_remote_addr(link->conn), .attempt = link->attempt, .rtt_us = stats.udx.srtt_us,
+                .up_us = now_us - stats.opened_us, .sent_bytes = stats.bytes_out, .received_bytes = stats.bytes_in,
+                .packets_resent = stats.udx.packets_resent, .skew_ms = tunnel.skew_ms,
+        };
+        memcpy(out->key, link->key, sizeof(out->key));
+        if (conn_is_relayed(link->conn))
+                out->attempt.path = NODE_PATH_RELAY;
+        else if (out->attempt.path == NODE_PATH_RELAY)
+                out->attempt.path = NODE_PATH_DIRECT;
+}
+
+size_t node_peers(const struct node *node, struct node_peer *out, size_t max, const struct now *now)
+{
+        size_t count = 0;
+
+        list_for_each(at, &node->links) {
+                const struct node_link *link = list_entry(at, struct node_link, in_links);
+
+                if (!link->told_up || !link->conn || !link->tunnel)
+                        continue;
+                if (count < max)
+                        describe(link, &out[count], now->mono_us);
+                count++;
+        }
+        return count;
+}

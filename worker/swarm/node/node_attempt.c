@@ -8,26 +8,27 @@ _Static_assert((int)NODE_PATH_RELAY == (int)PEER_PATH_RELAY && (int)NODE_PATHS =
 _Static_assert((int)NODE_NAT_RANDOM == (int)NAT_RANDOM, "and nat_payload.h");
 _Static_assert((int)NODE_NO_MEMORY == (int)PEER_NO_MEMORY + 1 && (int)NODE_CAME_FIRST == (int)PEER_FAILURES + 1, "failures too");
 
-static void report(struct node *node, const uint8_t key[NODE_KEY_BYTES], const struct addr *addr, enum node_failure failure,
-                   const struct peer_attempt *attempt, bool incoming)
+static struct node_attempt attempt_of(const struct peer_attempt *attempt, enum node_failure failure, bool incoming)
+{
+        return (struct node_attempt){
+                .failure = failure,
+                .incoming = incoming,
+                .path = (enum node_path)attempt->path,
+                .own_nat = (enum node_nat)attempt->own_nat,
+                .peer_nat = (enum node_nat)attempt->remote_nat,
+                .rounds = attempt->rounds,
+                .took_us = attempt->took_us,
+        };
+}
+
+static void report(struct node *node, const uint8_t key[NODE_KEY_BYTES], const struct addr *addr, const struct node_attempt *attempt)
 {
         struct node_report *report = &node->reports[node->report_count];
 
         if (node->report_count == NODE_REPORTS_MAX)
                 return;
         node->report_count++;
-        *report = (struct node_report){
-                .addr = *addr,
-                .attempt = {
-                        .failure = failure,
-                        .incoming = incoming,
-                        .path = (enum node_path)attempt->path,
-                        .own_nat = (enum node_nat)attempt->own_nat,
-                        .peer_nat = (enum node_nat)attempt->remote_nat,
-                        .rounds = attempt->rounds,
-                        .took_us = attempt->took_us,
-                },
-        };
+        *report = (struct node_report){ .addr = *addr, .attempt = *attempt };
         memcpy(report->key, key, sizeof(report->key));
 }
 
@@ -35,7 +36,8 @@ void node_attempt_dial(struct node_link *link, const struct peer_event *event)
 {
         enum node_failure failure = event->kind == PEER_CONNECTED ? NODE_REACHED : (enum node_failure)(event->failure + 1);
 
-        report(link->node, link->key, &event->remote, failure, &event->attempt, false);
+        link->attempt = attempt_of(&event->attempt, failure, false);
+        report(link->node, link->key, &event->remote, &link->attempt);
 }
 
 void node_attempt_cancel(struct node_link *link, enum node_failure failure)
@@ -43,12 +45,14 @@ void node_attempt_cancel(struct node_link *link, enum node_failure failure)
         static const struct addr nowhere = { .port = 0 };
         struct peer_attempt attempt = peer_dial_attempt(link->dial, &link->node->now);
 
-        report(link->node, link->key, &nowhere, failure, &attempt, false);
+        link->attempt = attempt_of(&attempt, failure, false);
+        report(link->node, link->key, &nowhere, &link->attempt);
 }
 
-void node_attempt_accept(struct node *node, const struct peer_event *event)
+void node_attempt_accept(struct node_link *link, const struct peer_event *event)
 {
-        report(node, event->remote_key, &event->remote, NODE_REACHED, &event->attempt, true);
+        link->attempt = attempt_of(&event->attempt, NODE_REACHED, true);
+        report(link->node, link->key, &event->remote, &link->attempt);
 }
 
 bool node_attempt_event(struct node *node, struct node_event *out)

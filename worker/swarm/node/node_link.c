@@ -232,7 +232,7 @@ void node_link_accepted(struct node_join *join, const struct peer_event *event)
                 conn_free(event->conn);
                 return;
         }
-        node_attempt_accept(join->node, event);
+        node_attempt_accept(link, event);
         greet(link, event->conn, &event->remote);
 }
 

@@ -53,6 +53,7 @@ struct node_link {
         struct node_proof proof;
         uint8_t key[NODE_KEY_BYTES];
         struct addr addr;
+        struct node_attempt attempt;    /* that led to the connection */
 };
 
 struct node_channel {
@@ -188,7 +189,7 @@ struct node_link *node_link_find(const struct node *node, enum node_role own_rol
 /* node_attempt.c */
 void node_attempt_dial(struct node_link *link, const struct peer_event *event);         /* it is over */
 void node_attempt_cancel(struct node_link *link, enum node_failure failure);            /* or is not needed any more */
-void node_attempt_accept(struct node *node, const struct peer_event *event);
+void node_attempt_accept(struct node_link *link, const struct peer_event *event);
 bool node_attempt_event(struct node *node, struct node_event *out);
 
 /* node_relay.c */

@@ -485,5 +485,5 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *out)
 {
         *out = (struct tunnel_stats){ .channels = t->channel_count, .frames_ignored = t->frames_ignored,
                                       .datagrams_dropped = t->datagrams_dropped, .queued_bytes = t->queued_bytes, .extended = t->hgx_seen,
-                                      .skew_ms = t->skew_ms };
+                                      .skew_ms = t->skew_ms - (t->hgx_seen ? TUNNEL_LEAD_MS : 0) };
 }

@@ -221,7 +221,7 @@ struct tunnel_stats {
         uint64_t datagrams_dropped;     /* received, and nobody read those before them */
         size_t queued_bytes;            /* received, not yet consumed */
         bool extended;                  /* the peer has sent HGX */
-        int64_t skew_ms;                /* the peer's clock, as hello told it, minus ours */
+        int64_t skew_ms;                /* the peer's clock, as hello told it, minus ours: one that is behind may have told ours back */
 };
 
 void tunnel_stats(const struct tunnel *tunnel, struct tunnel_stats *out);

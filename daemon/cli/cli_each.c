@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "cli_each.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli_ask.h"
+#include "cli_talk.h"
+#include "conf.h"
+
+static const char suffix[] = ".sock";
+
+struct one {
+        const struct cli_each *each;
+        const char *name;
+};
+
+static void take(void *context, const json_t *object, const char *line)
+{
+        const struct one *one = context;
+
+        one->each->take(one->each->context, one->name, object, line);
+}
+
+/* 0: it answered. */
+static int ask(const struct cli_each *each, const char *folder, const char *name)
+{
+        struct one one = { each, name };
+        char path[PATH_MAX];
+        struct cli_talk talk;
+        int r;
+
+        snprintf(path, sizeof(path), "%s/%s%s", folder, name, suffix);
+        r = cli_talk_connect(&talk, path);
+        if (r < 0)
+                return r;
+        return cli_talk(&talk, each->request, take, &one) ? 0 : -EPROTO;
+}
+
+static int ask_named(const struct cli_each *each, const struct cli_options *options, const char *folder)
+{
+        int status = EX_OK;
+
+        for (size_t i = 0; i < options->operand_count; i++) {
+                const char *name = options->operands[i];
+                int r = strchr(name, '/') ? -EINVAL : ask(each, folder, name);
+                char quoted[128];
+
+                if (r == 0)
+                        continue;
+                status = CLI_EXIT_NOTHING;
+                conf_quote(name, quoted, sizeof(quoted));
+                if (r == -ENOENT || r == -ECONNREFUSED)
+                        fprintf(stderr, "hypergate: %s does not run here, or runs as somebody else\n", quoted);
+                else
+                        fprintf(stderr, "hypergate: %s: %s\n", quoted, strerror(-r));
+        }
+        return status;
+}
+
+static int is_control_socket(const struct dirent *entry)
+{
+        size_t len = strlen(entry->d_name);
+
+        return len > strlen(suffix) && strcmp(entry->d_name + len - strlen(suffix), suffix) == 0;
+}
+
+/* What a dead instance left is no instance. */
+static int ask_all(const struct cli_each *each, const char *folder)
+{
+        struct dirent **entries = NULL;
+        int count = scandir(folder, &entries, is_control_socket, alphasort), alive = 0;
+
+        for (int i = 0; i < count; i++) {
+                entries[i]->d_name[strlen(entries[i]->d_name) - strlen(suffix)] = '\0';
+                alive += ask(each, folder, entries[i]->d_name) == 0;
+                free(entries[i]);
+        }
+        free(entries);
+        return alive;
+}
+
+static bool find_folder(char *out, size_t size)
+{
+        const char *told = secure_getenv("RUNTIME_DIRECTORY");
+        int len = told && *told ? snprintf(out, size, "%s", told) : 0;
+
+        return len > 0 ? (size_t)len < size : conf_runtime_directory(out, size) != NULL;
+}
+
+int cli_each_named(const struct cli_each *each, const struct cli_options *options)
+{
+        char folder[PATH_MAX / 2];
+
+        if (!find_folder(folder, sizeof(folder))) {
+                fprintf(stderr, "hypergate: XDG_RUNTIME_DIR is not set: no place for control sockets\n");
+                return EX_UNAVAILABLE;
+        }
+        if (options->operand_count)
+                return ask_named(each, options, folder);
+        if (ask_all(each, folder))
+                return EX_OK;
+        fprintf(stderr, "hypergate: no instance of this user runs here (%s)\n", folder);
+        return CLI_EXIT_NOTHING;
+}
+
+int cli_each_there(const struct cli_each *each)
+{
+        char folder[PATH_MAX / 2];
+
+        return find_folder(folder, sizeof(folder)) ? ask_all(each, folder) : 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The instances that run here as this user, each asked the same. */
+#ifndef HG_CLI_EACH_H
+#define HG_CLI_EACH_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "cli_options.h"
+
+/* What an instance says, object by object, with the line it was. */
+struct cli_each {
+        const char *request;
+        void (*take)(void *context, const char *instance, const json_t *object, const char *line);
+        void *context;
+};
+
+/* Those that the operands of @options name, or all. Returns an exit status; what does not run was told of. */
+int cli_each_named(const struct cli_each *each, const struct cli_options *options);
+
+/* All there are; returns how many have answered. Nothing is said where there is none. */
+int cli_each_there(const struct cli_each *each);
+
+#endif

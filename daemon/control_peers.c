@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* "peers": a line "peer" for each that this instance is connected to, and a line "unreached" for each that it could not reach lately, and
+ * why. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control_conn.h"
+#include "control_words.h"
+#include "supervisor.h"
+
+struct peers {
+        struct control_job job;
+        struct question *question;
+        unsigned told;
+};
+
+static void cancel(struct control_job *job)
+{
+        struct peers *peers = container_of(job, struct peers, job);
+
+        if (peers->question)
+                question_cancel(peers->question);
+        free(peers);
+}
+
+static void write_unreached(struct json_line *out, const struct ipc_swarm_peer *peer)
+{
+        char why[IPC_WHY_MAX + 1];
+
+        snprintf(why, sizeof(why), "%.*s", (int)sizeof(peer->why), peer->why);
+        json_line_begin(out, "unreached");
+        json_line_hex(out, "key", peer->key, sizeof(peer->key));
+        json_line_text(out, "why", why);
+        json_line_end(out);
+}
+
+static void write_peer(struct json_line *out, const struct ipc_swarm_peer *peer)
+{
+        json_line_begin(out, "peer");
+        json_line_hex(out, "key", peer->key, sizeof(peer->key));
+        json_line_text(out, "role", peer->role == IPC_AS_PROVIDER ? "provider" : "gateway");
+        json_line_text(out, "path", control_path(peer->path));
+        json_line_address(out, "address", peer->at.ip, peer->at.port);
+        json_line_text(out, "direction", peer->incoming ? "in" : "out");
+        json_line_text(out, "ownNat", control_nat(peer->own_nat));
+        json_line_text(out, "peerNat", control_nat(peer->peer_nat));
+        json_line_number(out, "rounds", peer->rounds);
+        json_line_decimal(out, "reachedInMs", (double)peer->took_us / 1e3);
+        if (peer->rtt_us)
+                json_line_decimal(out, "rttMs", (double)peer->rtt_us / 1e3);
+        else
+                json_line_null(out, "rttMs");
+        json_line_decimal(out, "clockSkewSeconds", (double)peer->skew_ms / 1e3);
+        json_line_decimal(out, "upSeconds", (double)peer->up_us / 1e6);
+        json_line_number(out, "sentBytes", peer->sent_bytes);
+        json_line_number(out, "receivedBytes", peer->received_bytes);
+        json_line_number(out, "packetsResent", peer->packets_resent);
+        json_line_end(out);
+}
+
+static void end(struct peers *peers, const char *error)
+{
+        struct control_conn *conn = peers->job.conn;
+
+        peers->question = NULL;
+        cancel(&peers->job);
+        if (error) {
+                control_refuse(conn, error);
+                return;
+        }
+        json_line_begin(&conn->out, "end");
+        json_line_end(&conn->out);
+        control_flush(conn, true);
+}
+
+static void on_answer(void *context, const struct ipc_received *message)
+{
+        struct peers *peers = context;
+        const struct ipc_swarm_peer *peer;
+
+        if (!message || message->type == IPC_SWARM_ANSWERED) {
+                end(peers, message ? NULL : "the swarm worker has just ended: ask again");
+        } else if (message->type == IPC_SWARM_PEER) {
+                peer = IPC_PAYLOAD(message, struct ipc_swarm_peer);
+                if (peer->role)
+                        write_peer(&peers->job.conn->out, peer);
+                else
+                        write_unreached(&peers->job.conn->out, peer);
+                control_flush(peers->job.conn, false);
+        }
+}
+
+void control_peers(struct control_conn *conn, const char *words)
+{
+        struct supervisor *supervisor = conn->control->supervisor;
+        struct ipc_swarm_ask ask = { .what = IPC_ASK_PEERS };
+        struct peers *peers = supervisor_swarm_answers(supervisor) ? calloc(1, sizeof(*peers)) : NULL;
+
+        if (!peers) {
+                control_refuse(conn, "the swarm worker does not run now: ask again");
+                return;
+        }
+        peers->job = (struct control_job){ .conn = conn, .cancel = cancel };
+        conn->job = &peers->job;
+        peers->question = questions_ask(&supervisor->questions, supervisor->swarm, &ask, on_answer, peers);
+        if (!peers->question)
+                end(peers, "no memory");
+}
