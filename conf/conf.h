@@ -91,9 +91,9 @@ struct conf_dht {
         uint16_t public_port;
 };
 
-/* Being a blind relay for others. 0 in a number: the default, or no limit. */
+/* Being a blind relay for others; if neither @present nor @never, on demand. 0 in a number: the default, or no limit. */
 struct conf_relay {
-        bool present;
+        bool present, never;
         bool anybody;                   /* whoever knows its key; otherwise peers of the router and those they bring */
         uint32_t connections;           /* carried at a time */
         uint32_t connections_per_client;

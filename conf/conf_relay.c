@@ -45,6 +45,7 @@ void conf_relay_read(struct conf_read *read, const struct conf_node *node, struc
                 conf_value_map(read, node, "relay", fields, relay);
         else
                 conf_value_bool(read, node, &relay->present);
+        relay->never = !relay->present;
 }
 
 static int digit_value(char c)

@@ -79,8 +79,9 @@ static void send_relays(const struct supervisor *supervisor, struct child *child
 
         for (size_t i = 0; i < conf->relay_count; i++)
                 child_send(child, IPC_SWARM_THROUGH, conf->relays[i], NULL, 0);
-        if (!conf->relay.present)
+        if (!conf->relay.present && !conf->relay.never)
                 return;
+        relay.mode = conf->relay.never ? IPC_RELAY_NEVER : IPC_RELAY_ALWAYS;
         memcpy(relay.seed, supervisor->keys->relay_seed, sizeof(relay.seed));
         child_send(child, IPC_SWARM_RELAY, &relay, NULL, 0);
         sodium_memzero(&relay, sizeof(relay));

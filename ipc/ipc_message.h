@@ -288,13 +288,20 @@ struct ipc_swarm_identity {
         uint8_t seed[IPC_KEY_BYTES];
 };
 
-/* (conf) This instance is a blind relay; without, it is none. 0 in a number: the default, or no limit. */
+enum ipc_relay_mode {
+        IPC_RELAY_ON_DEMAND,            /* of a peer of the router, if strangers reach us */
+        IPC_RELAY_ALWAYS,
+        IPC_RELAY_NEVER,
+        IPC_RELAY_MODES,
+};
+
+/* (conf) When this instance is a blind relay; without, on demand. 0 in a number: the default, or no limit. */
 struct ipc_swarm_relay {
         uint8_t seed[IPC_KEY_BYTES];    /* clients find it by the public key */
         uint32_t anybody;               /* 1: whoever knows that key; 0: peers of the router and those they bring */
         uint32_t connections;           /* carried at a time */
         uint32_t connections_per_host;  /* ends of these from one host */
-        uint32_t pad;
+        uint32_t mode;                  /* enum ipc_relay_mode */
         uint64_t bytes_per_s;           /* in all */
 };
 

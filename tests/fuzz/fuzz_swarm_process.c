@@ -153,7 +153,8 @@ int node_use_relays(struct node *node, const uint8_t (*keys)[NODE_KEY_BYTES], si
 
 int node_relay(struct node *node, const struct node_relay_spec *spec, const struct now *now)
 {
-        return spec && spec->seed[0] == 1 ? -ENOMEM : 0;
+        must(spec->mode <= NODE_RELAY_NEVER);
+        return spec->seed[0] == 1 ? -ENOMEM : 0;
 }
 
 size_t node_known(const struct node *node, struct addr *out, size_t max)

@@ -13,7 +13,7 @@ static const struct net_link wan = { .delay_us = MSEC(10), .jitter_us = MSEC(3) 
 /* A host with an address of its own that relays, under the key it yields. */
 static struct node_sim_host *add_relay(struct node_sim *sim, uint8_t number, bool anybody, uint8_t key_out[NODE_KEY_BYTES])
 {
-        struct node_relay_spec spec = { .seed = { 77, number }, .anybody = anybody };
+        struct node_relay_spec spec = { .mode = NODE_RELAY_ALWAYS, .seed = { 77, number }, .anybody = anybody };
         struct node_sim_host *host = node_sim_add(sim);
         struct now now = node_sim_now(sim);
         uint8_t secret_key[crypto_sign_SECRETKEYBYTES];
@@ -77,5 +77,111 @@ TEST(without_a_relay_they_do_not_meet)
 
         street_meet(&street, SECONDS(60));
         check(!street_met(&street));
+        street_free(&street);
+}
+
+/* Nobody configured anything: a third peer of the router, which strangers reach, is asked to be the relay. */
+static struct street street_with_third(uint64_t seed, enum node_role role, struct node_sim_host **third_out)
+{
+        struct street street = street_new(seed, &wan, STREET_SYMMETRIC, STREET_SYMMETRIC);
+
+        *third_out = node_sim_add(street.sim);
+        node_sim_join(*third_out, role, 9);
+        node_sim_run(street.sim, SECONDS(3));
+        return street;
+}
+
+TEST(peer_that_strangers_reach_relays_for_its_router)
+{
+        for (unsigned i = 0; i < 4; i++) {
+                struct node_sim_host *third;
+                struct street street = street_with_third(i, i % 2 ? NODE_PROVIDER : NODE_GATEWAY, &third);
+                usec_t took_us;
+
+                check(!stats_of(third).relays);
+                took_us = street_meet(&street, SECONDS(20));
+                printf("# a %s relays: %u ms\n", i % 2 ? "provider" : "gateway", (unsigned)(took_us / 1000));
+                check(street_met(&street));
+                check(took_us < SECONDS(15));
+                check(street_echoes(&street));
+                check(stats_of(third).relays);
+                check(stats_of(third).relay_bytes > 200000);
+                street_free(&street);
+        }
+}
+
+/* Where all get through to each other nobody is asked, and nothing is announced. */
+TEST(peer_relays_for_nobody_who_does_not_need_it)
+{
+        struct node_sim_host *third;
+        struct street street = street_with_third(1, NODE_GATEWAY, &third);
+
+        street_free(&street);
+        street = street_new(1, &wan, STREET_CONE, STREET_CONE);
+        third = node_sim_add(street.sim);
+        node_sim_join(third, NODE_GATEWAY, 9);
+        street_meet(&street, SECONDS(20));
+        node_sim_run(street.sim, SECONDS(60));
+        check(street_met(&street));
+        check(!stats_of(third).relays && !stats_of(street.provider).relays && !stats_of(street.gateway).relays);
+        street_free(&street);
+}
+
+TEST(peer_that_shall_never_relay_does_not)
+{
+        struct node_relay_spec never = { .mode = NODE_RELAY_NEVER };
+        struct node_sim_host *third;
+        struct street street = street_with_third(1, NODE_GATEWAY, &third);
+        struct now now = node_sim_now(street.sim);
+
+        check_equal(node_relay(third->node, &never, &now), 0);
+        street_meet(&street, SECONDS(30));
+        check(!street_met(&street) && !stats_of(third).relays);
+        street_free(&street);
+}
+
+static bool is_relayed_again(void *context)
+{
+        struct street *street = context;
+
+        return node_sim_is_up(street->gateway, NODE_PROVIDER, 1) && stats_of(street->gateway).relayed == 1;
+}
+
+static bool is_closed(void *context)
+{
+        const struct node_sim_channel *channel = context;
+
+        return channel->fate == NODE_SIM_CLOSED;
+}
+
+/* The relay dies without a word: what went over it is seen to break, and another one is taken. */
+TEST(relay_that_dies_is_replaced_by_another)
+{
+        struct node_sim_host *relay[2];
+        struct street street = street_with_third(3, NODE_GATEWAY, &relay[0]);
+        struct node_sim_channel *channel;
+        unsigned used;
+        usec_t took_us;
+
+        relay[1] = node_sim_add(street.sim);
+        node_sim_join(relay[1], NODE_GATEWAY, 10);
+        node_sim_run(street.sim, SECONDS(3));
+        street_meet(&street, SECONDS(20));
+        check(is_relayed_again(&street));
+        used = stats_of(relay[1]).relay_connections == 1;
+        check_equal(stats_of(relay[used]).relay_connections, 1);
+        channel = node_sim_open(street.gateway, 1, NODE_SIM_ECHO, 1000, false);
+        node_sim_run(street.sim, SECONDS(5));
+        check_equal(channel->received, 1000);
+        node_sim_kill(relay[used]);
+        took_us = node_sim_run_until(street.sim, is_closed, channel, SECONDS(40));
+        printf("# the channel is closed after %u ms\n", (unsigned)(took_us / 1000));
+        check_equal(channel->fate, NODE_SIM_CLOSED);
+        check(channel->reason == NODE_REASON_PEER_LOST || channel->reason == NODE_REASON_RESET);
+        took_us += node_sim_run_until(street.sim, is_relayed_again, &street, SECONDS(40));
+        printf("# over the other relay after %u ms\n", (unsigned)(took_us / 1000));
+        check(is_relayed_again(&street));
+        check_equal(stats_of(relay[!used]).relay_connections, 1);
+        check(street_echoes(&street));
         street_free(&street);
 }

@@ -207,7 +207,7 @@ TEST(conf_of_relays)
         check_equal(conf->relay.connections, 0);
         conf_free(conf);
         conf = load("secretFile: key\nrelay:\n", "");
-        check(conf->relay.present && !conf->relay.anybody && conf->has_secret);
+        check(conf->relay.present && !conf->relay.never && !conf->relay.anybody && conf->has_secret);
         conf_free(conf);
         conf = load("secretFile: key\nrelay: {connections: 1, connectionsPerClient: 65536, bytesPerSecond: 4294967295}\n", "");
         check_equal(conf->relay.connections, 1);
@@ -216,7 +216,7 @@ TEST(conf_of_relays)
         conf_free(conf);
         snprintf(text, sizeof(text), "secretFile: key\ngateway:\nrelay: false\nrelays: [%s, %.63s0]\n", key, key);
         conf = load(text, "");
-        check(!conf->relay.present);
+        check(!conf->relay.present && conf->relay.never);
         check_equal(conf->relay_count, 2);
         for (unsigned i = 0; i < CONF_KEY_BYTES; i++)
                 check_equal(conf->relays[0][i], i);

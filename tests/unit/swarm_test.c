@@ -356,6 +356,25 @@ TEST(swarm_tries_those_who_never_failed_first)
         run_until_dials(w, 17, SECONDS(8));
 }
 
+/* But for those who wait for another reason. */
+TEST(swarm_tries_all_that_failed_again_when_there_is_a_new_way)
+{
+        cleanup_with(world_freep) struct world *w = world_new(9);
+
+        for (uint8_t i = 1; i <= 3; i++)
+                list_key(w, i, 0);
+        settle(w);
+        for (unsigned i = 0; i < 2; i++)
+                fail(w, w->dialling[i]);
+        swarm_over(w->swarm, w->dialling[2], SWARM_AWAITED, w->now_us);
+        settle(w);
+        check_equal(w->dials, 3);
+        swarm_retry(w->swarm, w->now_us);
+        settle(w);
+        check_equal(w->dials, 5);
+        check(w->dialled[3] != w->dialled[2] && w->dialled[4] != w->dialled[2]);
+}
+
 TEST(swarm_tries_a_ghost_at_most_once_a_minute)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);

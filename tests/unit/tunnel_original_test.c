@@ -77,6 +77,7 @@ static void replay_event(struct replay *replay, const struct tunnel_event *event
                 return;
         case TUNNEL_UP:
         case TUNNEL_FAILED:
+        case TUNNEL_RELAY:
         case TUNNEL_WRITABLE:
                 return;
         }
@@ -644,7 +645,7 @@ TEST(a_channel_has_the_features_its_open_came_behind)
         struct tunnel_event event;
 
         peer_feed(t, "400100000000300100000000030000ffff", start_us);
-        peer_expect(t, "4001000000003001010000000300040000", start_us);
+        peer_expect(t, "4001000000003001010000000700040000", start_us);
         for (unsigned i = 0; i < 2; i++) {
                 if (i)
                         peer_feed(t, "400100000000300101000000030000ffff", start_us);
@@ -665,7 +666,7 @@ TEST(an_open_ahead_of_the_second_hgx_is_plain_for_the_gateway_too)
         peer_expect(t, "0100000000010000005000", start_us);
         peer_feed(t, "40010000000030010000000003000000ff", start_us);
         check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &extended, start_us), 0);
-        peer_expect(t, "4001000000003001010000000300040000", start_us);
+        peer_expect(t, "4001000000003001010000000700040000", start_us);
         peer_expect(t, "0100000000020000005000", start_us);
         peer_feed(t, "0100000000020000005000", start_us);       /* it does not answer in order */
         expect_event(t, TUNNEL_OPENED, extended, 0, start_us);
@@ -684,7 +685,7 @@ TEST(who_overruns_a_window_loses_the_channel)
         struct tunnel_event event;
 
         peer_feed(t, "400100000000300101000000030000ffff", start_us);
-        peer_expect(t, "4001000000003001010000000300040000", start_us);
+        peer_expect(t, "4001000000003001010000000700040000", start_us);
         peer_feed(t, "0100000000010000005000", start_us);
         check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
         tunnel_accept(event.channel, NULL, start_us);
@@ -831,5 +832,60 @@ TEST(odd_extension_frames_change_nothing)
         check(!stats.extended);
         check_equal(stats.frames_ignored, 4);
         check(no_message(t, start_us));
+        tunnel_free(t);
+}
+
+/* What a peer says of relays is told each time, and what we say leaves once for each change, to one who understands it. */
+TEST(relays_are_spoken_of_among_peers_who_can)
+{
+        static const char key[] = "0102030405060708091011121314151617181920212223242526272829303132",
+                          none[] = "0000000000000000000000000000000000000000000000000000000000000000";
+        struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
+        struct tunnel_relay ours = { .wanted = true };
+        struct tunnel_message message;
+        struct tunnel_event event;
+        char frame[256];
+
+        check(tunnel_tell_relay(t, &ours));
+        check(!tunnel_tell_relay(t, &ours));
+        check(!tunnel_transmit(t, &message, SECONDS(1)));               /* an original, as far as we know */
+        peer_feed(t, "400100000000300100000000030000ffff", SECONDS(1)); /* HGX without the feature */
+        check(tunnel_transmit(t, &message, SECONDS(1)) && message.bytes[4] == TUNNEL_ACTION_HGX);
+        check(!tunnel_transmit(t, &message, SECONDS(1)));
+        tunnel_free(t);
+
+        t = peer_tunnel_up(TUNNEL_GATEWAY);
+        check(tunnel_tell_relay(t, &ours));
+        peer_feed(t, "400100000000300100000000070000ffff", SECONDS(1));
+        check(tunnel_transmit(t, &message, SECONDS(1)) && message.bytes[4] == TUNNEL_ACTION_HGX);
+        snprintf(frame, sizeof(frame), "4501000000003001%s", none);
+        peer_expect(t, frame, SECONDS(1));
+        check(!tunnel_transmit(t, &message, SECONDS(1)));
+        ours.offered = true;
+        for (unsigned i = 0; i < sizeof(ours.key); i++)
+                ours.key[i] = (uint8_t)(key[2 * i] - '0') * 16 + (uint8_t)(key[2 * i + 1] - '0');
+        check(tunnel_tell_relay(t, &ours));
+        snprintf(frame, sizeof(frame), "4501000000003003%s", key);
+        peer_expect(t, frame, SECONDS(1));
+
+        peer_feed(t, frame, SECONDS(1));
+        check_equal(peer_event(t, &event), TUNNEL_RELAY);
+        check(event.relay.wanted && event.relay.offered);
+        check_bytes(event.relay.key, ours.key, sizeof(ours.key));
+        snprintf(frame, sizeof(frame), "450100000000300e%sff", key);    /* a key that is offered, unknown flags and more bytes */
+        peer_feed(t, frame, SECONDS(1));
+        check_equal(peer_event(t, &event), TUNNEL_RELAY);
+        check(!event.relay.wanted && event.relay.offered);
+        snprintf(frame, sizeof(frame), "4501000000003000%s", key);      /* and one that is not */
+        peer_feed(t, frame, SECONDS(1));
+        check_equal(peer_event(t, &event), TUNNEL_RELAY);
+        check(!event.relay.offered && event.relay.key[0] == 0);
+        snprintf(frame, sizeof(frame), "4501000000003003%.62s", key);   /* cut; not marked; with no error length */
+        peer_feed(t, frame, SECONDS(1));
+        snprintf(frame, sizeof(frame), "4501000000003103%s", key);
+        peer_feed(t, frame, SECONDS(1));
+        snprintf(frame, sizeof(frame), "4500000000003003%s", key);
+        peer_feed(t, frame, SECONDS(1));
+        check(!tunnel_event(t, &event, SECONDS(1)));
         tunnel_free(t);
 }

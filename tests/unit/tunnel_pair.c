@@ -255,6 +255,10 @@ static void side_event(struct pair_side *side, const struct tunnel_event *event)
         case TUNNEL_FAILED:
                 side->failed++;
                 return;
+        case TUNNEL_RELAY:
+                side->relays++;
+                side->relay = event->relay;
+                return;
         case TUNNEL_ADVERT:
                 side->adverts++;
                 side->advert_len = event->len;

@@ -60,6 +60,8 @@ struct pair_side {
         unsigned messages, ups, failed;
         size_t queued_max;              /* of the tunnel's statistics */
         uint8_t advert_first;
+        unsigned relays;                /* how often the peer said something of relays, and what */
+        struct tunnel_relay relay;
 };
 
 struct pair {

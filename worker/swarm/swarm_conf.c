@@ -11,6 +11,8 @@
 
 #define FULL_AGAIN_US SECONDS(60)
 
+_Static_assert((int)IPC_RELAY_NEVER == (int)NODE_RELAY_NEVER && (int)IPC_RELAY_ALWAYS == (int)NODE_RELAY_ALWAYS, "the same words");
+
 static void fill_random(void *context, void *out, size_t len)
 {
         randombytes_buf(out, len);
@@ -125,11 +127,13 @@ static void on_relay(void *context, struct worker_link *from, struct ipc_receive
 {
         struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
 
-        if (IPC_PAYLOAD(message, struct ipc_swarm_relay)->anybody > 1) {
+        const struct ipc_swarm_relay *relay = IPC_PAYLOAD(message, struct ipc_swarm_relay);
+
+        if (relay->anybody > 1 || relay->mode >= IPC_RELAY_MODES) {
                 worker_disown(from);
                 return;
         }
-        conf->relay = *IPC_PAYLOAD(message, struct ipc_swarm_relay);
+        conf->relay = *relay;
         conf->has_relay = true;
         sodium_memzero(message->payload.bytes, sizeof(conf->relay));
 }
@@ -177,6 +181,7 @@ static void relay(struct swarm_process *swarm)
 {
         const struct ipc_swarm_relay *from = &swarm->conf.relay;
         struct node_relay_spec spec = {
+                .mode = (enum node_relay_mode)from->mode,
                 .anybody = from->anybody,
                 .connections = from->connections,
                 .connections_per_host = from->connections_per_host,
@@ -186,7 +191,7 @@ static void relay(struct swarm_process *swarm)
         memcpy(spec.seed, from->seed, sizeof(spec.seed));
         if (node_use_relays(swarm->node, (const uint8_t(*)[NODE_KEY_BYTES])swarm->conf.through, swarm->conf.through_count,
                             &swarm->driver.now) < 0 ||
-            node_relay(swarm->node, swarm->conf.has_relay ? &spec : NULL, &swarm->driver.now) < 0)
+            (swarm->conf.has_relay && node_relay(swarm->node, &spec, &swarm->driver.now) < 0))
                 worker_log(&swarm->worker, LOG_ERR, NULL, "can't relay for others: out of memory");
         sodium_memzero(&spec, sizeof(spec));
 }

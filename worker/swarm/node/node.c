@@ -69,6 +69,7 @@ int node_new(struct node **node_out, const struct node_config *config, const str
         list_init(&node->questions);
         list_init(&node->answers);
         random_fill(&config->random, map_key, sizeof(map_key));
+        node_relay_init(node);
         map_init(&node->channels, map_key);
         r = make_stack(node, now);
         if (r < 0) {

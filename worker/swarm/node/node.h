@@ -99,18 +99,24 @@ int node_advertise(struct node *node, const void *bytes, size_t len, const struc
  * nothing but its ciphertext, where it comes from and where it goes.
  *
  * As one: for peers of the router and those whom they bring, once it is joined, or for @anybody who knows the public key of @seed. */
+enum node_relay_mode {
+        NODE_RELAY_ON_DEMAND,   /* once a peer of the router asks for one, and if strangers reach us: as long as nothing else is said */
+        NODE_RELAY_ALWAYS,
+        NODE_RELAY_NEVER,
+};
+
 struct node_relay_spec {
+        enum node_relay_mode mode;
         uint8_t seed[NODE_KEY_BYTES];           /* Ed25519 */
         bool anybody;
         unsigned connections, connections_per_host;     /* at a time; 0: the default */
         uint64_t bytes_per_s;                   /* in all; 0: as many as come */
 };
 
-/* NULL: not, or no more. Other limits for the same seed change nothing for who is served already. 0, -EEXIST (the key is an
- * identity of ours) or -ENOMEM. */
+/* Other limits for the same seed change nothing for who is served already. 0, -EEXIST (the key is an identity of ours) or -ENOMEM. */
 int node_relay(struct node *node, const struct node_relay_spec *spec, const struct now *now);
 
-/* Through one of them, where that is needed; copied. 0, or -E2BIG above NODE_RELAYS_MAX. */
+/* Through one of them, or of those that peers are, where that is needed; copied. 0, or -E2BIG above NODE_RELAYS_MAX. */
 int node_use_relays(struct node *node, const uint8_t (*keys)[NODE_KEY_BYTES], size_t count, const struct now *now);
 
 /* @in lies in one piece: iov_len is 1. */

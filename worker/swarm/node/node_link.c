@@ -488,6 +488,7 @@ static bool on_up(struct node_link *link, const struct tunnel_event *event, stru
         link->state = NODE_LINK_UP;
         link->role = event->role == TUNNEL_GATEWAY ? NODE_GATEWAY : NODE_PROVIDER;
         link->told_up = link->role != link->join->role;
+        node->relays.look_us = 0;
         swarm_proven(link->join->swarm, link->peer, link->told_up, node->now.mono_us);
         if (!link->told_up)
                 return false;
@@ -518,6 +519,9 @@ static bool tell(struct node_link *link, const struct tunnel_event *event, struc
                 return on_up(link, event, out);
         case TUNNEL_FAILED:
                 on_failed(link, event->verdict);
+                return false;
+        case TUNNEL_RELAY:
+                node_relay_told(link, &event->relay);
                 return false;
         case TUNNEL_ADVERT:
                 out->kind = NODE_ADVERT;

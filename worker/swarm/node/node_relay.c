@@ -8,7 +8,10 @@
 
 _Static_assert((int)NODE_KEY_BYTES == (int)PEER_KEY_BYTES && (int)NODE_PROOF_BYTES == (int)PEER_PROOF_BYTES, "handed on as they are");
 
+enum { CANDIDATES_MAX = NODE_RELAYS_MAX + 8 };
+
 #define TROUBLE_US MINUTES(2)           /* after a peer was not reached, relays are named beside all direct ways for so long */
+#define RETRY_US SECONDS(10)            /* between two times that a new relay is a reason to dial all again who were not reached */
 #define LOOK_US SECONDS(1)              /* how often it is asked what our NAT is like and what failed */
 
 /* What members of the router know and nobody else: tokens made with it show that their maker is one. */
@@ -23,11 +26,21 @@ void node_relay_prove(struct node *node, const uint8_t auth_key[NODE_AUTH_KEY_BY
 
 /* --- Being one --- */
 
+static bool is_open(const struct node *node)
+{
+        struct addr addr;
+
+        return dht_open_addr(node->dht, &addr);
+}
+
+/* One that was started on demand goes on, with those whom it serves. */
 static bool shall_run(const struct node *node)
 {
         const struct node_relay_spec *spec = &node->relays.spec;
+        bool demanded = spec->mode == NODE_RELAY_ON_DEMAND && (node->relays.runs || (node->relays.asked && is_open(node)));
 
-        return node->relays.wanted && node->leaving == NODE_STAYS && (spec->anybody || node->relays.has_proof);
+        return (spec->mode == NODE_RELAY_ALWAYS || demanded) && node->leaving == NODE_STAYS &&
+               (spec->anybody || node->relays.has_proof);
 }
 
 static int run(struct node *node)
@@ -61,18 +74,24 @@ static int settle(struct node *node)
         return 0;
 }
 
+/* Until something else is said. */
+void node_relay_init(struct node *node)
+{
+        random_fill(&node->config.random, node->relays.spec.seed, sizeof(node->relays.spec.seed));
+}
+
 int node_relay(struct node *node, const struct node_relay_spec *spec, const struct now *now)
 {
-        bool same_key = spec && memcmp(spec->seed, node->relays.spec.seed, sizeof(spec->seed)) == 0;
+        bool same_key = memcmp(spec->seed, node->relays.spec.seed, sizeof(spec->seed)) == 0;
 
         node->now = *now;
         node->fresh = true;
-        node->relays.wanted = false;
-        if (!same_key)
+        if (!same_key) {
+                node->relays.spec.mode = NODE_RELAY_NEVER;
                 settle(node);
-        node->relays.wanted = spec != NULL;
-        if (spec)
-                node->relays.spec = *spec;
+        }
+        node->relays.spec = *spec;
+        node->relays.look_us = 0;
         return settle(node);
 }
 
@@ -96,16 +115,37 @@ int node_use_relays(struct node *node, const uint8_t (*keys)[NODE_KEY_BYTES], si
         return 0;
 }
 
-/* The next one each time one has failed. Our own serves others: who reaches us needs none. */
-static const uint8_t *choose(const struct node *node)
+static bool is_own(const struct node *node, const uint8_t key[NODE_KEY_BYTES])
 {
-        for (size_t i = 0; i < node->relays.key_count; i++) {
-                const uint8_t *key = node->relays.keys[(node->relays.turn + i) % node->relays.key_count];
+        return node->relays.runs && memcmp(key, node->relays.own_key, NODE_KEY_BYTES) == 0;
+}
 
-                if (!node->relays.runs || memcmp(key, node->relays.own_key, NODE_KEY_BYTES) != 0)
-                        return key;
+/* Those of the configuration first, then peers that are relays; but none to reach itself (@peer; NULL: anybody), nor our own: whom
+ * that serves it reaches. */
+static size_t list_keys(const struct node *node, const uint8_t *peer, const uint8_t *out[CANDIDATES_MAX])
+{
+        size_t count = 0;
+
+        for (size_t i = 0; i < node->relays.key_count; i++)
+                if (!is_own(node, node->relays.keys[i]))
+                        out[count++] = node->relays.keys[i];
+        list_for_each(at, &node->links) {
+                const struct node_link *link = list_entry(at, struct node_link, in_links);
+                bool use = link->relay.offered && link->state == NODE_LINK_UP && !is_own(node, link->relay.key);
+
+                if (use && count < CANDIDATES_MAX && (!peer || memcmp(peer, link->key, NODE_KEY_BYTES) != 0))
+                        out[count++] = link->relay.key;
         }
-        return NULL;
+        return count;
+}
+
+/* The next one each time one has failed. */
+static const uint8_t *choose(const struct node *node, const uint8_t *peer)
+{
+        const uint8_t *keys[CANDIDATES_MAX];
+        size_t count = list_keys(node, peer, keys);
+
+        return count ? keys[node->relays.turn % count] : NULL;
 }
 
 static const uint8_t *proof_of(const struct node *node)
@@ -122,7 +162,7 @@ void node_relay_name(const struct node *node, struct peer_dial_spec *spec)
 {
         if (!is_in_trouble(node))
                 return;
-        spec->relay_through = choose(node);
+        spec->relay_through = choose(node, spec->remote_key);
         spec->relay_proof = proof_of(node);
 }
 
@@ -147,9 +187,29 @@ static void compare(struct node *node)
         node->relays.expired = stats.expired;
 }
 
+/* What peers of the router shall know of us. */
+static void tell_peers(struct node *node)
+{
+        struct tunnel_relay relay = { .wanted = is_in_trouble(node) };
+        struct peer_relay_stats stats;
+
+        relay.offered = peer_relay_stats(node->peers, &stats) && stats.found &&
+                        (node->relays.spec.mode == NODE_RELAY_ALWAYS || is_open(node));
+        node->relays.offered = relay.offered;
+        if (relay.offered)
+                memcpy(relay.key, node->relays.own_key, sizeof(relay.key));
+        list_for_each(at, &node->links) {
+                struct node_link *link = list_entry(at, struct node_link, in_links);
+
+                if (link->state == NODE_LINK_UP && tunnel_tell_relay(link->tunnel, &relay))
+                        node_link_touch(link);
+        }
+}
+
+/* Whoever waits to be told of us need not wait for long. */
 void node_relay_look(struct node *node)
 {
-        if (node->now.mono_us < node->relays.look_us)
+        if (node->now.mono_us < node->relays.look_us && node->relays.offered == node->relays.runs)
                 return;
         node->relays.look_us = usec_add(node->now.mono_us, LOOK_US);
         compare(node);
@@ -157,7 +217,23 @@ void node_relay_look(struct node *node)
                 (void)settle(node);
         for (size_t role = 0; role < NODE_ROLES; role++)
                 if (node->joins[role].node && node->joins[role].listener)
-                        peer_listener_relay_through(node->joins[role].listener, choose(node), proof_of(node), is_in_trouble(node));
+                        peer_listener_relay_through(node->joins[role].listener, choose(node, NULL), proof_of(node), is_in_trouble(node));
+        tell_peers(node);
+}
+
+void node_relay_told(struct node_link *link, const struct tunnel_relay *relay)
+{
+        struct node *node = link->node;
+        bool news = relay->offered && !link->relay.offered && is_in_trouble(node) && node->now.mono_us >= node->relays.retry_us;
+
+        link->relay = *relay;
+        node->relays.asked = node->relays.asked || relay->wanted;
+        node->relays.look_us = 0;
+        if (news)
+                node->relays.retry_us = usec_add(node->now.mono_us, RETRY_US);
+        for (size_t role = 0; news && role < NODE_ROLES; role++)
+                if (node->joins[role].node)
+                        swarm_retry(node->joins[role].swarm, node->now.mono_us);
 }
 
 void node_relay_stats(const struct node *node, struct node_stats *out)

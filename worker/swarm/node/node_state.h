@@ -44,6 +44,7 @@ struct node_link {
         struct list channels;
         enum node_link_state state;
         enum node_role role;            /* the peer's, from UP on */
+        struct tunnel_relay relay;      /* what the peer says about relays */
         bool told_up;
         bool starved;                   /* nothing is under way, and there is no memory to send anything */
         bool finished;                  /* the connection is closed; what it still holds can be read */
@@ -87,7 +88,9 @@ struct node_report {
 
 /* As a relay, and through relays. */
 struct node_relays {
-        bool wanted, runs;              /* that we are one, by @spec */
+        bool runs;                      /* we are one, by @spec */
+        bool asked;                     /* a peer wanted one */
+        bool offered;                   /* and was told of us */
         struct node_relay_spec spec;
         uint8_t own_key[NODE_KEY_BYTES];
         bool has_proof;
@@ -96,7 +99,7 @@ struct node_relays {
         size_t key_count;
         unsigned turn;                  /* of these keys: after each failure the next one's */
         usec_t trouble_until_us;        /* peers were not reached, so there is need for one */
-        usec_t look_us;
+        usec_t look_us, retry_us;
         uint64_t detours_failed, expired;       /* peer_stats, when last looked at */
 };
 
@@ -194,9 +197,11 @@ bool node_attempt_event(struct node *node, struct node_event *out);
 
 /* node_relay.c */
 void node_relay_prove(struct node *node, const uint8_t auth_key[NODE_AUTH_KEY_BYTES]);
-void node_relay_name(const struct node *node, struct peer_dial_spec *spec);     /* which one a dial names, if any */
+void node_relay_name(const struct node *node, struct peer_dial_spec *spec);     /* whom a dial names, if anybody */
 void node_relay_failed(struct node *node, enum peer_failure failure);           /* a dial */
 void node_relay_look(struct node *node);
+void node_relay_told(struct node_link *link, const struct tunnel_relay *relay); /* by its peer */
+void node_relay_init(struct node *node);
 void node_relay_stats(const struct node *node, struct node_stats *out);
 void node_relay_fini(struct node *node);
 

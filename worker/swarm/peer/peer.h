@@ -194,6 +194,7 @@ int peer_relay_start(struct peer_set *set, const struct peer_relay_spec *spec, c
 void peer_relay_stop(struct peer_set *set, const struct now *now);
 
 struct peer_relay_stats {
+        bool found;                             /* clients find it: it is announced */
         size_t clients, waiting, pairs;
         uint64_t made, refused, packets, bytes, dropped;
         uint64_t unproven;                      /* tokens of those it does not serve */

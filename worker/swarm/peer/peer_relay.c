@@ -329,12 +329,14 @@ static void add_joints(const struct list *joints, struct peer_relay_stats *out)
 bool peer_relay_stats(const struct peer_set *set, struct peer_relay_stats *out)
 {
         const struct peer_relay *relay = set->relay;
+        struct addr addrs[DHT_RELAYS_MAX];
         struct relay_stats stats;
 
         if (!relay)
                 return false;
         relay_pairing_stats(relay->pairing, &stats);
         *out = (struct peer_relay_stats){
+                .found = relay->listener && peer_listener_relays(relay->listener, addrs) > 0,
                 .clients = stats.sessions,
                 .waiting = stats.waiting,
                 .pairs = stats.pairs,

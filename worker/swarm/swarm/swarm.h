@@ -79,6 +79,9 @@ void swarm_query_done(struct swarm *swarm, const struct addr *closest, size_t co
 /* The machine slept, or has other interfaces: announces and looks anew. */
 void swarm_wake(struct swarm *swarm, usec_t now_us);
 
+/* There are new ways to reach peers: those whose dials failed are dialled again at once. */
+void swarm_retry(struct swarm *swarm, usec_t now_us);
+
 /* Dials nobody any more and withdraws what was announced. */
 void swarm_leave(struct swarm *swarm, usec_t now_us);
 bool swarm_has_left(const struct swarm *swarm);

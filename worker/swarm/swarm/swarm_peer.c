@@ -136,6 +136,16 @@ void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const s
                 swarm_peer_wait(peer, from_us);
 }
 
+void swarm_retry(struct swarm *swarm, usec_t now_us)
+{
+        list_for_each(at, &swarm->peers[SWARM_WAITING]) {
+                struct swarm_peer *peer = list_entry(at, struct swarm_peer, in_state);
+
+                if (peer->attempts && peer->blocked_us <= now_us)
+                        swarm_peer_enter(peer, SWARM_QUEUED);
+        }
+}
+
 /* 0: goes first. Who proved himself comes before any flood of records; who never failed before the ghosts. */
 static unsigned rank(const struct swarm_peer *peer)
 {

@@ -114,7 +114,7 @@ static bool event_waits(const struct tunnel *t)
 {
         if (t->verdict != TUNNEL_FINE)
                 return !t->told_verdict;
-        return (t->up && !t->told_up) || t->advert_in || !list_empty(&t->newsworthy) || tunnel_share_next(t);
+        return (t->up && !t->told_up) || t->advert_in || t->peer_relay_news || !list_empty(&t->newsworthy) || tunnel_share_next(t);
 }
 
 usec_t tunnel_deadline(const struct tunnel *t)
@@ -193,6 +193,12 @@ static bool tell_tunnel(struct tunnel *t, struct tunnel_event *out)
         if (t->up && !t->told_up) {
                 t->told_up = true;
                 out->kind = TUNNEL_UP;
+                return true;
+        }
+        if (t->peer_relay_news) {
+                t->peer_relay_news = false;
+                out->kind = TUNNEL_RELAY;
+                out->relay = t->peer_relay;
                 return true;
         }
         if (!t->advert_in)

@@ -14,7 +14,7 @@
  *      action 0x40 | 01 | channel 0 u32 | '0' | version u8 = 1 | flags u8 | features u32 | window u32      (big-endian)
  *
  *      flags       bit 0: I have received yours
- *      features    bit 0 order, bit 1 credit; unknown bits are ignored
+ *      features    bit 0 order, bit 1 credit, bit 2 relay; unknown bits are ignored
  *      window      data bytes a channel may send to the author before it gets a credit
  *
  * An original ignores it silently in both roles: with errlen 1 it looks at no more of an unknown action than the JSON text
@@ -24,6 +24,10 @@
  *      order       stream, end and close of a channel never overtake each other; a close with the body byte 01 is the final
  *                  acknowledgement (all of yours was handed on and I have ended), any other is an abort; open errors carry the id
  *      credit      action 0x41 | 01 | channel u32 | '0' | bytes u32: @bytes more of data may be sent on this channel
+ *
+ *      relay       action 0x45 | 01 | channel 0 | '0' | flags u8 | key 32, once that is not all 0 and at each change. Flag bit 0: peers
+ *                  are beyond my reach, I could use a blind relay; bit 1: I am one, with this public key (0s without), for all
+ *                  peers of this router (relay_token.h)
  *
  * A channel of protocol UDP carries datagrams, each whole in one stream frame; there is no end, either side closes it. It has no
  * credit: what finds no room is dropped, here and there. An empty datagram is a frame without a body, which only a peer of our
@@ -113,6 +117,16 @@ void tunnel_cut_hog(struct tunnel *tunnel, usec_t hungry_us, usec_t now_us);
  * included, and bytes in it which the peer has not acknowledged. We count down @room_bytes ourselves until the next call. */
 void tunnel_progress(struct tunnel *tunnel, size_t room_bytes, size_t unacked_bytes, usec_t now_us);
 
+/* About blind relays. */
+struct tunnel_relay {
+        bool wanted;                            /* the sender could use one */
+        bool offered;                           /* it is one: */
+        uint8_t key[TUNNEL_KEY_BYTES];          /* 0s otherwise */
+};
+
+/* What the peer shall know of us, as soon as it can and for as long as it can tell; an original never does. True: that is news. */
+bool tunnel_tell_relay(struct tunnel *tunnel, const struct tunnel_relay *relay);
+
 struct tunnel_message {
         const uint8_t *bytes;           /* valid until the next call on the tunnel */
         size_t len;                     /* at most TUNNEL_MESSAGE_MAX; with TUNNEL_SEAL_BYTES it fits in the room */
@@ -131,6 +145,7 @@ enum tunnel_event_kind {
         TUNNEL_UP,              /* the peer is authenticated: role (theirs) */
         TUNNEL_FAILED,          /* verdict; destroy the connection */
         TUNNEL_ADVERT,          /* bytes, len as received; only a gateway gets it, of several the newest */
+        TUNNEL_RELAY,           /* relay: what it says of itself now */
         TUNNEL_ARRIVED,         /* a gateway asks for gate_port, protocol; bytes, len: its metadata; answer accept or refuse */
         TUNNEL_OPENED,          /* our tunnel_open() was confirmed */
         TUNNEL_REFUSED,         /* it was not: reason; bytes, len: the peer's text, as inside JSON quotes; the channel is gone */
@@ -159,6 +174,7 @@ struct tunnel_event {
         void *context;                          /* the channel's */
         const uint8_t *bytes;                   /* valid until the next call on the tunnel */
         size_t len;
+        struct tunnel_relay relay;
 };
 
 /* Drained until false. */

@@ -134,3 +134,23 @@ bool tunnel_credit_read(struct reader *r, uint32_t *bytes_out)
         *bytes_out = read_u32be(r);
         return !r->failed && mark == '0';
 }
+
+void tunnel_relay_write(struct writer *w, const struct tunnel_relay *relay)
+{
+        static const uint8_t none[TUNNEL_KEY_BYTES];
+
+        write_extension(w, TUNNEL_ACTION_RELAY, 0, 1 + TUNNEL_KEY_BYTES);
+        write_u8(w, (relay->wanted ? TUNNEL_RELAY_WANTED : 0) | (relay->offered ? TUNNEL_RELAY_OFFERED : 0));
+        write_bytes(w, relay->offered ? relay->key : none, TUNNEL_KEY_BYTES);
+}
+
+bool tunnel_relay_read(struct reader *r, struct tunnel_relay *relay)
+{
+        uint8_t mark = read_u8(r), flags = read_u8(r);
+
+        *relay = (struct tunnel_relay){ .wanted = flags & TUNNEL_RELAY_WANTED, .offered = flags & TUNNEL_RELAY_OFFERED };
+        read_copy(r, relay->key, sizeof(relay->key));
+        if (!relay->offered)
+                memset(relay->key, 0, sizeof(relay->key));
+        return !r->failed && mark == '0';
+}

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "bytes.h"
+#include "tunnel.h"
 
 enum tunnel_action {
         TUNNEL_ACTION_HELLO = 0,
@@ -18,6 +19,7 @@ enum tunnel_action {
         TUNNEL_ACTION_END = 5,
         TUNNEL_ACTION_HGX = 0x40,
         TUNNEL_ACTION_CREDIT = 0x41,
+        TUNNEL_ACTION_RELAY = 0x45,
 };
 
 enum {
@@ -61,14 +63,19 @@ enum {
         TUNNEL_HGX_SEEN = 1,            /* flags: I have received yours */
         TUNNEL_FEATURE_ORDER = 1,       /* features */
         TUNNEL_FEATURE_CREDIT = 2,
+        TUNNEL_FEATURE_RELAY = 4,
+        TUNNEL_RELAY_WANTED = 1,        /* flags of relay */
+        TUNNEL_RELAY_OFFERED = 2,
 };
 
 /* Whole frames. */
 void tunnel_hgx_write(struct writer *w, const struct tunnel_hgx *hgx);
 void tunnel_credit_write(struct writer *w, uint32_t channel, uint32_t bytes);
+void tunnel_relay_write(struct writer *w, const struct tunnel_relay *relay);
 
 /* Bodies, from the '0' on. False: not ours, of another version, or too short; longer ones are accepted. */
 bool tunnel_hgx_read(struct reader *r, struct tunnel_hgx *hgx);
 bool tunnel_credit_read(struct reader *r, uint32_t *bytes_out);
+bool tunnel_relay_read(struct reader *r, struct tunnel_relay *relay);
 
 #endif

@@ -84,6 +84,19 @@ static void on_hgx(struct tunnel *t)
                 t->hgx_seen = TUNNEL_HGX_LAST;
 }
 
+static void on_relay(struct tunnel *t)
+{
+        struct reader r = reader_over(t->input.small, t->input.small_len);
+        struct tunnel_relay relay;
+
+        if (!tunnel_relay_read(&r, &relay)) {
+                ignore(t);
+                return;
+        }
+        t->peer_relay = relay;
+        t->peer_relay_news = true;
+}
+
 static void on_credit(struct tunnel *t)
 {
         struct reader r = reader_over(t->input.small, t->input.small_len);
@@ -292,6 +305,9 @@ static void on_frame(struct tunnel *t, usec_t now_us)
         case TUNNEL_ACTION_CREDIT:
                 on_credit(t);
                 return;
+        case TUNNEL_ACTION_RELAY:
+                on_relay(t);
+                return;
         default:
                 return;
         }
@@ -306,6 +322,7 @@ static enum tunnel_sink sink_for(struct tunnel *t)
         switch (in->frame.action) {
         case TUNNEL_ACTION_HGX:
         case TUNNEL_ACTION_CREDIT:
+        case TUNNEL_ACTION_RELAY:
                 return in->frame.error_len == 1 ? TUNNEL_SMALL : TUNNEL_SKIP;
         case TUNNEL_ACTION_CLOSE:
         case TUNNEL_ACTION_END:

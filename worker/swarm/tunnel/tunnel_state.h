@@ -175,6 +175,9 @@ struct tunnel {
 
         enum tunnel_hgx_state hgx_sent, hgx_seen;
         struct tunnel_hgx peer_hgx;
+        struct tunnel_relay relay, relay_told;  /* ours, and what of it the peer knows */
+        struct tunnel_relay peer_relay;
+        bool peer_relay_news;           /* to be told */
 
         struct list all, controls, newsworthy, urgent, waiting, reservations, unanswered, draining;
         struct map by_id;

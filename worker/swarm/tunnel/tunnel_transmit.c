@@ -17,10 +17,28 @@ static bool advert_due(const struct tunnel *t)
                t->now_us >= t->advert_due_us;
 }
 
+static bool same(const struct tunnel_relay *a, const struct tunnel_relay *b)
+{
+        return a->wanted == b->wanted && a->offered == b->offered && memcmp(a->key, b->key, sizeof(a->key)) == 0;
+}
+
+static bool relay_due(const struct tunnel *t)
+{
+        return t->hgx_seen && t->peer_hgx.features & TUNNEL_FEATURE_RELAY && !same(&t->relay, &t->relay_told);
+}
+
+bool tunnel_tell_relay(struct tunnel *t, const struct tunnel_relay *relay)
+{
+        bool news = !same(&t->relay, relay);
+
+        t->relay = *relay;
+        return news;
+}
+
 static bool control_waits(const struct tunnel *t)
 {
         return !t->hello_sent ||
-               (t->up && (!t->hgx_sent || (t->hgx_seen && t->hgx_sent != TUNNEL_HGX_LAST) || advert_due(t) || t->reply_count ||
+               (t->up && (!t->hgx_sent || (t->hgx_seen && t->hgx_sent != TUNNEL_HGX_LAST) || advert_due(t) || relay_due(t) || t->reply_count ||
                           !list_empty(&t->controls)));
 }
 
@@ -54,7 +72,7 @@ static void write_hello(struct tunnel *t, struct writer *w)
 static void write_hgx(struct tunnel *t, struct writer *w)
 {
         struct tunnel_hgx hgx = { .flags = t->hgx_seen ? TUNNEL_HGX_SEEN : 0, .window_bytes = t->config.window_bytes,
-                                  .features = TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT };
+                                  .features = TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT | TUNNEL_FEATURE_RELAY };
 
         t->hgx_sent = t->hgx_seen ? TUNNEL_HGX_LAST : TUNNEL_HGX_FIRST;
         tunnel_hgx_write(w, &hgx);
@@ -166,6 +184,9 @@ static void next_frame(struct tunnel *t)
                 t->leaving = t->advert->frame;
                 t->leaving_len = t->advert->len;
                 return;
+        } else if (relay_due(t)) {
+                t->relay_told = t->relay;
+                tunnel_relay_write(&w, &t->relay);
         } else if (t->reply_count) {
                 write_reply(t, &w);
         } else {
