@@ -383,6 +383,53 @@ TEST(udx_ignores_sacks_that_make_no_sense)
         }
 }
 
+/* The peer has packet 9 of us, who have sent three. */
+static void tell_of_a_stray(struct bench *b, usec_t after_us, uint32_t end)
+{
+        struct udx_sack stray = { 9, end };
+
+        b->now_us += after_us;
+        check_equal(arrive(b, UDX_SACK, 0, 3, &stray, 0), UDX_OK);
+        drain(b);
+}
+
+/* A packet whose seq was changed on its way: it lies there until we get to its number, and then takes the place of the right one. */
+TEST(udx_breaks_when_its_peer_keeps_what_was_never_sent)
+{
+        BENCH(b);
+
+        write_all(&b, 3 * UDX_PAYLOAD_MAX);
+        drain(&b);
+        check_equal(b.stream->recovery.nxt, 3);
+        tell_of_a_stray(&b, MSEC(20), 10);
+        tell_of_a_stray(&b, MSEC(500), 10);             /* a copy of the same, perhaps */
+        tell_of_a_stray(&b, MSEC(1), 12);               /* another one */
+        tell_of_a_stray(&b, MSEC(900), 12);
+        check_equal(b.events & 1u << UDX_CLOSED, 0);
+        tell_of_a_stray(&b, MSEC(200), 12);
+        check(b.events & 1u << UDX_CLOSED);
+        check_equal(b.reason, UDX_DAMAGED);
+        check(b.last.type & UDX_DESTROY);               /* the peer gets to know */
+}
+
+/* What a changed SACK said does not come again, and by the time it does that number was sent. */
+TEST(udx_goes_on_when_its_peer_seemed_once_to_have_what_was_never_sent)
+{
+        BENCH(b);
+
+        write_all(&b, 3 * UDX_PAYLOAD_MAX);
+        drain(&b);
+        tell_of_a_stray(&b, MSEC(20), 10);
+        write_all(&b, 7 * UDX_PAYLOAD_MAX);
+        b.now_us += MSEC(20);
+        drain(&b);
+        check_equal(b.stream->recovery.nxt, 10);
+        tell_of_a_stray(&b, SECONDS(2), 10);
+        check_equal(b.events & 1u << UDX_CLOSED, 0);
+        check_equal(arrive(&b, 0, 0, 10, NULL, 0), UDX_OK);
+        check_equal(b.stream->recovery.una, 10);
+}
+
 TEST(udx_answers_a_flood_of_heartbeats_twenty_times_a_second)
 {
         BENCH(b);

@@ -328,6 +328,7 @@ static enum peer_reason reason_of(enum udx_reason reason)
                 [UDX_CLEAN] = PEER_CONN_DONE,
                 [UDX_RESET] = PEER_CONN_RESET,
                 [UDX_TIMEOUT] = PEER_CONN_TIMED_OUT,
+                [UDX_DAMAGED] = PEER_CONN_RESET,        /* what came before is whole */
         };
 
         return reasons[reason];

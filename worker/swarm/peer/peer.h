@@ -249,7 +249,7 @@ enum peer_event_kind {
 
 enum peer_reason {
         PEER_CONN_DONE,         /* both sides ended, all was acknowledged */
-        PEER_CONN_RESET,        /* the peer cut it off */
+        PEER_CONN_RESET,        /* the peer cut it off, or had to be: what it holds of ours is damaged */
         PEER_CONN_TIMED_OUT,    /* nobody answers any more */
         PEER_CONN_BROKEN,       /* a frame was forged, out of order, cut short or too large, or its rest never comes: nothing can be
                                  * trusted from there on */

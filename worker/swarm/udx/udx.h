@@ -52,6 +52,7 @@ enum udx_reason {
         UDX_CLEAN,              /* both sides ended and know it */
         UDX_RESET,              /* the peer destroyed the stream */
         UDX_TIMEOUT,            /* nobody answers, or a window stayed shut too long */
+        UDX_DAMAGED,            /* the peer holds a packet that we never sent: one that was changed on its way */
 };
 
 struct udx_event {

@@ -96,6 +96,8 @@ struct udx_stream {
         size_t send_limit_bytes;
         uint32_t peer_window_bytes;
         uint32_t window_seq;            /* newest seq that brought one: RFC 9293 SND.WL1; what came with it acknowledged up to una */
+        uint32_t stray_end;             /* of what the peer says it has beyond all that we sent, */
+        usec_t stray_us;                /* and since when; 0: nothing */
         bool write_short;               /* a writer waits for space */
         bool limited;                   /* cwnd or pacing kept data from leaving at the last drain */
         bool probe_due, probed;         /* tail loss probe: to be sent; sent and nothing heard since */

@@ -4,6 +4,7 @@
 #include "udx_private.h"
 
 #define ACK_LATE_US MSEC(1)             /* a service on the same machine answers sooner; no path's round trip is hidden by it */
+#define STRAY_US SECONDS(1)             /* longer than one packet and its copies are under way */
 #define BEAT_ANSWER_US MSEC(50)         /* a flood of HEARTBEATs is answered 20 times a second */
 
 /* Not connected yet: somebody who knows the id speaks from somewhere. Keep the packet, tell whence it came. */
@@ -203,6 +204,27 @@ static void take_ack(struct udx_stream *stream, const struct udx_packet *packet,
         udx_stream_report_space(stream);
 }
 
+/* A packet came to the peer under a wrong seq, ahead of all that we have sent, and will lie in the way of the right one. (UDP's checksum
+ * knows any one bit from another, but not two.) The peer says so with each SACK; once is not enough, as that may have been changed. */
+static bool peer_holds_a_stray(struct udx_stream *stream, const struct udx_packet *packet, usec_t now_us)
+{
+        bool any = false;
+
+        for (unsigned i = 0; i < packet->sack_count && !any; i++) {
+                struct udx_sack sack = udx_packet_sack(packet, i);
+                int32_t beyond = udx_seq_diff(sack.end, stream->recovery.nxt);
+
+                if (beyond <= 0 || beyond > UDX_REORDER_MAX)
+                        continue;
+                any = true;
+                if (stream->stray_us && sack.end == stream->stray_end)
+                        return now_us >= stream->stray_us + STRAY_US;
+                stream->stray_end = sack.end;
+                stream->stray_us = now_us;
+        }
+        return false;
+}
+
 static enum udx_verdict take(struct udx_stream *stream, const struct udx_packet *packet, usec_t now_us)
 {
         enum udx_verdict verdict = UDX_OK;
@@ -217,6 +239,10 @@ static enum udx_verdict take(struct udx_stream *stream, const struct udx_packet 
                 verdict = take_data(stream, packet, now_us);
         if (packet->type & UDX_MESSAGE)
                 take_message(stream, packet);
+        if (peer_holds_a_stray(stream, packet, now_us)) {
+                udx_stream_close(stream, UDX_DAMAGED);
+                return verdict;
+        }
         take_window(stream, packet);
         take_ack(stream, packet, now_us);
         udx_stream_close_if_ended(stream);

@@ -68,7 +68,7 @@ void udx_stream_close(struct udx_stream *stream, enum udx_reason reason)
 
         let_go(stream);
         if (reason != UDX_RESET)        /* a peer that lives after all shall not wait for what will not come */
-                udx_closed_remember(&last_words, reason == UDX_TIMEOUT,
+                udx_closed_remember(&last_words, reason != UDX_CLEAN,
                                     last_words.ack_due || last_words.ack_late_us != USEC_NEVER);
         stream->reason = reason;
         stream->events &= ~(1u << UDX_WRITABLE | 1u << UDX_PATH);
