@@ -15,6 +15,7 @@ static bool is_by_chance(enum street_kind kind)
 /* Only the winner's socket is kept, and goes back with its connection. */
 static void check_sockets(struct street *street)
 {
+        node_sim_run(street->sim, SECONDS(4));
         check(street->gateway->socket_count <= 1 && street->provider->socket_count <= 1);
         check(street_is_clean(street));
 }
@@ -67,4 +68,22 @@ TEST(two_that_dial_each_other_through_nats_meet)
                 check_sockets(&street);
                 street_free(&street);
         }
+}
+
+/* A worker that was restarted a moment ago, or that has just punched with others: there are no sockets for some seconds. */
+TEST(a_punch_that_gets_no_sockets_gets_them_later)
+{
+        struct street street = street_new(1, &wan, STREET_CONE, STREET_SYMMETRIC);
+        usec_t took_us;
+
+        node_sim_join(street.provider, NODE_PROVIDER, 1);
+        node_sim_run(street.sim, SECONDS(5));
+        street.gateway->granted = NODE_SIM_BURST;
+        street.gateway->granted_us = net_now(street.sim->net);
+        node_sim_join(street.gateway, NODE_GATEWAY, 1);
+        took_us = node_sim_run_until(street.sim, street_met, &street, SECONDS(30));
+        printf("# %u ms\n", (unsigned)(took_us / 1000));
+        check(street_met(&street));
+        check_sockets(&street);
+        street_free(&street);
 }

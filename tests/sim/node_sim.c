@@ -122,10 +122,25 @@ static void open_socket(struct node_sim_host *host, unsigned number, uint16_t po
         host->endpoints[number] = endpoint;
 }
 
+/* What the supervisor allows. */
+static size_t allowance(struct node_sim_host *host, size_t count, usec_t now_us)
+{
+        if (now_us >= host->granted_us + SECONDS(10)) {
+                host->granted_us = now_us;
+                host->granted = 0;
+        }
+        count = MIN(count, NODE_SIM_BURST - host->granted);
+        host->granted += count;
+        return count;
+}
+
 void node_sim_add_sockets(struct node_sim_host *host, size_t count)
 {
         struct now now = node_sim_now(host->sim);
+        size_t allowed = allowance(host, count, now.mono_us);
+        bool all = allowed == count;
 
+        count = allowed;
         for (unsigned number = NODE_SIM_SOCKETS; number < NODE_SIM_SOCKETS_MAX && count; number++) {
                 if (host->endpoints[number] != UINT_MAX)
                         continue;
@@ -134,7 +149,7 @@ void node_sim_add_sockets(struct node_sim_host *host, size_t count)
                 count--;
                 node_add_socket(host->node, number, &now);
         }
-        if (count)
+        if (count || !all)
                 node_no_sockets(host->node, &now);
         node_sim_touch(host);
 }

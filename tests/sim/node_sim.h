@@ -17,6 +17,7 @@ enum {
         NODE_SIM_CLIENT = 1,
         NODE_SIM_SOCKETS = 2,           /* any more are numbered from here on */
         NODE_SIM_SOCKETS_MAX = 2 + 512,
+        NODE_SIM_BURST = 512,           /* sockets that are granted in 10 s: daemon/swarm_sockets.h */
 };
 
 /* What a provider does with a channel, by its gate port. All other ports are refused. */
@@ -82,6 +83,8 @@ struct node_sim_host {
         struct net_nat *nat;            /* in front of it; NULL: it is on the public network */
         unsigned endpoints[NODE_SIM_SOCKETS_MAX];       /* by socket; UINT_MAX: closed */
         size_t socket_count;            /* open ones beside the first two */
+        size_t granted;                 /* of them, since @granted_us */
+        usec_t granted_us;
         uint16_t next_port;
         const struct random *random;
         bool stopped;                   /* its process gets no turn, and what comes is lost */

@@ -430,7 +430,7 @@ void node_add_socket(struct node *node, uint32_t socket, const struct now *now)
 void node_no_sockets(struct node *node, const struct now *now)
 {
         node->now = *now;
-        peer_no_sockets(node->peers);
+        peer_no_sockets(node->peers, now);
 }
 
 static bool take_probe(struct node *node, struct datagram *out)

@@ -126,7 +126,7 @@ usec_t node_deadline(const struct node *node);
 bool node_transmit(struct node *node, struct datagram *out, const struct now *now);
 
 /* After NODE_SOCKETS_WANTED: another socket, bound like the server socket but at any port, under a number that no other has; and
- * that no further ones come. Fewer than wanted, or none, do as well: some peers are reached less surely. */
+ * that no further ones come for now. Fewer than wanted, or none, do as well: some peers are reached less surely. */
 void node_add_socket(struct node *node, uint32_t socket, const struct now *now);
 void node_no_sockets(struct node *node, const struct now *now);
 

@@ -227,9 +227,9 @@ bool peer_transmit(struct peer_set *set, struct peer_probe *out);
 size_t peer_sockets_wanted(struct peer_set *set);
 bool peer_socket_done(struct peer_set *set, uint32_t *socket_out, const struct now *now);
 
-/* Such a socket, of any port, under a number that is used nowhere; and that no further ones come: fewer do as well. */
+/* Such a socket, of any port, under a number that is used nowhere; and that no further ones come for now: fewer do as well. */
 void peer_add_socket(struct peer_set *set, uint32_t socket, const struct now *now);
-void peer_no_sockets(struct peer_set *set);
+void peer_no_sockets(struct peer_set *set, const struct now *now);
 
 void peer_advance(struct peer_set *set, const struct now *now);
 usec_t peer_deadline(const struct peer_set *set);       /* on now.mono_us */

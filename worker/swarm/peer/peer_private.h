@@ -102,6 +102,7 @@ struct peer_way {
 /* A socket that nobody needs any more; @due_us: when what its streams still had to say has left. */
 struct peer_released {
         uint32_t socket;
+        bool spare;                     /* no stream used it: until then the next punch may have it */
         usec_t due_us;
 };
 
@@ -133,7 +134,6 @@ struct peer_punch {
         struct peer_session *session;
         struct nat_punch nat;
         struct dht_handshake *carried;  /* dial: a round on its way */
-        bool content;                   /* with the sockets it has: there are no more */
         bool failed;                    /* and whom it works for knows */
         usec_t heard_us;                /* session: when the client's last round came; 0: none has */
         bool by_own_relay;              /* it goes by @relay */
@@ -263,6 +263,7 @@ struct peer_set {
         struct peer_relay *relay;       /* our own role; NULL: not ours */
         struct nat_gate gate;
         size_t sockets_wanted, sockets_asked;   /* to be asked for; asked for, and not there yet */
+        usec_t sockets_again_us;                /* there were none: not asked for before */
         size_t sockets_out;             /* there, until their end has been told */
         struct peer_released released[PEER_SOCKETS_MAX];        /* to be told */
         size_t released_count;
@@ -363,7 +364,6 @@ void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, c
 void peer_punch_advance(struct peer_punch *punch, const struct now *now);
 void peer_punch_free(struct peer_punch *punch, struct conn *met);      /* @met: the connection it led to, or NULL */
 void peer_punch_met(const struct conn *conn, const struct now *now);    /* by another way than other sessions with that peer */
-void peer_want_sockets(struct peer_set *set, size_t count);
 void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us);
 usec_t peer_socket_deadline(const struct peer_set *set);
 

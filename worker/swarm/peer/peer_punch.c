@@ -6,6 +6,11 @@
 
 #include "peer_private.h"
 
+enum { PORTION = 64 };                  /* sockets asked for at a time */
+
+#define SPARE_US SECONDS(3)             /* until a socket that is left over is given back: hyperdht's linger */
+#define AGAIN_US SECONDS(1)             /* until sockets are asked for again when there were none */
+
 /* Ours, as the nodes that answered us lately see it. Where strangers get through it is one address for all. */
 static struct nat_view view(const struct peer_set *set)
 {
@@ -56,6 +61,17 @@ static struct peer_punch *punch_new(struct peer_set *set, const struct nat_punch
         return punch;
 }
 
+static void release(struct peer_set *set, uint32_t socket, bool spare, usec_t linger_us)
+{
+        set->released[set->released_count++] =
+                (struct peer_released){ .socket = socket, .spare = spare, .due_us = usec_add(set->now_us, linger_us) };
+}
+
+static void spare_socket(struct peer_set *set, uint32_t socket)
+{
+        release(set, socket, true, SPARE_US);
+}
+
 /* The sockets go back, but for the one that the connection (NULL: there is none) has taken to. */
 static void return_sockets(struct peer_punch *punch, struct conn *conn)
 {
@@ -67,7 +83,7 @@ static void return_sockets(struct peer_punch *punch, struct conn *conn)
                 if (path && path->socket == socket)
                         conn_own_socket(conn, socket);
                 else
-                        peer_release_socket(punch->source.set, socket, 0);
+                        spare_socket(punch->source.set, socket);
         }
         punch->nat.socket_count = punch->nat.opened = 0;
 }
@@ -79,6 +95,7 @@ void peer_punch_free(struct peer_punch *punch, struct conn *met)
         if (punch->carried)
                 dht_handshake_cancel(punch->source.set->dht, punch->carried);
         return_sockets(punch, met);
+        punch->source.set->sockets_wanted = 0;  /* whoever else wants some says so in its next turn */
         nat_punch_fini(&punch->nat, met, punch->source.set->now_us);
         peer_source_fini(&punch->source);
         list_remove(&punch->all);
@@ -118,6 +135,21 @@ static void carry(struct peer_punch *punch, const struct addr *server, const uin
                 nat_punch_unanswered(&punch->nat, now->mono_us);
 }
 
+/* What others have left, then new ones: some at a time, as the punch may be over before they are there. */
+static void want_sockets(struct peer_punch *punch)
+{
+        struct peer_set *set = punch->source.set;
+
+        for (size_t i = set->released_count; i-- > 0 && nat_punch_wants_sockets(&punch->nat);) {
+                if (!set->released[i].spare)
+                        continue;
+                nat_punch_give_socket(&punch->nat, set->released[i].socket);
+                set->released[i] = set->released[--set->released_count];
+        }
+        if (!set->sockets_asked && set->now_us >= set->sockets_again_us)
+                set->sockets_wanted = MIN(MIN(nat_punch_wants_sockets(&punch->nat), (size_t)PORTION), PEER_SOCKETS_MAX - set->sockets_out);
+}
+
 /* What the punch wants done now. */
 static void work(struct peer_punch *punch, const struct now *now)
 {
@@ -129,8 +161,7 @@ static void work(struct peer_punch *punch, const struct now *now)
                 nat_punch_advance(&punch->nat, now->mono_us);
         if (punch->dial && nat_punch_round(&punch->nat, sealed, &len, &server))
                 carry(punch, &server, sealed, len, now);
-        if (!punch->content && nat_punch_wants_sockets(&punch->nat))
-                peer_want_sockets(punch->source.set, nat_punch_wants_sockets(&punch->nat));
+        want_sockets(punch);
         arm(punch);
         if (punch->failed || nat_punch_failure(&punch->nat) == NAT_GOING)
                 return;
@@ -266,16 +297,9 @@ void peer_receive_probe(struct peer_set *set, uint32_t socket, const struct addr
 
 /* --- Sockets --- */
 
-/* One punch works with chance at a time, and takes what it needs; the next one asks anew. */
-void peer_want_sockets(struct peer_set *set, size_t count)
-{
-        if (!set->sockets_asked)
-                set->sockets_wanted = MIN(count, PEER_SOCKETS_MAX - set->sockets_out);
-}
-
 void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us)
 {
-        set->released[set->released_count++] = (struct peer_released){ socket, usec_add(set->now_us, linger_us) };
+        release(set, socket, false, linger_us);
 }
 
 void peer_add_socket(struct peer_set *set, uint32_t socket, const struct now *now)
@@ -288,20 +312,18 @@ void peer_add_socket(struct peer_set *set, uint32_t socket, const struct now *no
 
                 if (nat_punch_wants_sockets(&punch->nat)) {
                         nat_punch_give_socket(&punch->nat, socket);
+                        want_sockets(punch);
                         return;
                 }
         }
-        peer_release_socket(set, socket, 0);
+        spare_socket(set, socket);
 }
 
-void peer_no_sockets(struct peer_set *set)
+/* There may be some later: the supervisor grants no more than some hundreds in ten seconds. */
+void peer_no_sockets(struct peer_set *set, const struct now *now)
 {
         set->sockets_asked = 0;
-        list_for_each(at, &set->punches) {
-                struct peer_punch *punch = list_entry(at, struct peer_punch, all);
-
-                punch->content = punch->content || nat_punch_wants_sockets(&punch->nat);
-        }
+        set->sockets_again_us = now->mono_us + AGAIN_US;
 }
 
 /* When the next one may be closed. */
