@@ -42,8 +42,8 @@ static void print_status(const json_t *status)
         }
         printf("  channels  %lld, %lld bytes sent, %lld received\n", cli_talk_number(status, "channels"),
                cli_talk_number(status, "sentBytes"), cli_talk_number(status, "receivedBytes"));
-        printf("  dropped   %lld datagrams, %lld of strangers\n", cli_talk_number(status, "datagramsDropped"),
-               cli_talk_number(status, "strangersDropped"));
+        printf("  dropped   %lld datagrams, %lld packets of streams, %lld of strangers\n", cli_talk_number(status, "datagramsDropped"),
+               cli_talk_number(status, "streamPacketsDropped"), cli_talk_number(status, "strangersDropped"));
 }
 
 static void take(void *context, const char *instance, const json_t *object, const char *line)

@@ -99,8 +99,10 @@ def status_of_what_runs(stack):
     assert seen['house']['provider'] and not seen['house']['gateway'] and seen['house']['gates'] == []
     assert seen['garden']['gates'] == [{'port': gate, 'protocol': 'tcp', 'addresses': 1, 'listening': 1}]
     assert seen['house']['router'] == seen['garden']['router'] and secret not in json.dumps(seen)
+    assert seen['garden']['streamPacketsDropped'] == 0, 'a machine that keeps up with one question drops no packet of a stream'
     text = ask('status', 'garden', folder=folder)
     assert text.returncode == 0 and text.stdout.startswith('garden: gateway of router ') and f'{gate}/tcp' in text.stdout, text
+    assert 'dropped   0 datagrams, 0 packets of streams, ' in text.stdout, text
     assert stat.S_IMODE(os.stat(os.path.join(folder, 'garden.sock')).st_mode) & 0o077 == 0
 
     assert garden.stop() == 0

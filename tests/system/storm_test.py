@@ -34,10 +34,11 @@ def knocks(count, state, firewall=UNKNOWN):
 
 
 class Storm:
-    """Strangers that send @seeds as they are, until .over(), which tells: datagrams, bytes, answers, bytes."""
+    """Strangers that send @seeds as they are (or @changed), until .over(), which tells: datagrams, bytes, answers, bytes."""
 
-    def __init__(self, seeds, per_second, targets, forged=False):
-        self.process = subprocess.Popen([os.environ['STRANGERS'], 'as-they-are', *(['forged'] if forged else []), str(SEED), '60',
+    def __init__(self, seeds, per_second, targets, forged=False, changed=False):
+        how = ['as-they-are'] * (not changed) + ['forged'] * forged
+        self.process = subprocess.Popen([os.environ['STRANGERS'], *how, str(SEED), '60',
                                          str(per_second), *targets], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.process.stdin.write(seeds)
         self.process.stdin.close()
