@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "conf_document.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -61,6 +62,12 @@ static bool is_json(const char *path, const char *text, size_t len)
         return has_suffix(path, ".json") || (blanks < len && (text[blanks] == '[' || text[blanks] == '{'));
 }
 
+/* What some editors elsewhere save as "Unicode". */
+static bool is_utf16(const char *text, size_t len)
+{
+        return len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0);
+}
+
 static bool complain_not_text(struct conf_read *read, const char *text, size_t len)
 {
         struct conf_position at;
@@ -70,7 +77,8 @@ static bool complain_not_text(struct conf_read *read, const char *text, size_t l
         case CONF_TEXT_GOOD:
                 return false;
         case CONF_TEXT_NOT_UTF8:
-                conf_error(&read->report, read->file, at, "not UTF-8 text: byte 0x%02x", code);
+                conf_error(&read->report, read->file, at, "not UTF-8 text: %s 0x%02x; save it as UTF-8",
+                           is_utf16(text, len) ? "UTF-16, which begins with byte" : "byte", code);
                 return true;
         case CONF_TEXT_CONTROL:
                 conf_error(&read->report, read->file, at, "not a text file: it holds the character U+%04X", code);
@@ -152,8 +160,9 @@ void conf_document_read_named(struct conf_read *read, const struct conf_node *no
                 close(fd);
         }
         if (error < 0) {
-                conf_error(&read->report, read->file, node->at, "services: cannot read %s: %s",
-                           conf_quote(name, quoted, sizeof(quoted)), conf_input_error(error));
+                conf_error(&read->report, read->file, node->at, "services: cannot read %s: %s%s",
+                           conf_quote(name, quoted, sizeof(quoted)), conf_input_error(error),
+                           error == -ENOENT ? conf_path_hint(name) : "");
                 return;
         }
         if (read->service_file_count++ >= CONF_FILES_MAX) {

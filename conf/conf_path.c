@@ -28,3 +28,12 @@ const char *conf_path_stem(struct conf_read *read, const char *path)
 
         return conf_arena_text(&read->image, name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
 }
+
+const char *conf_path_hint(const char *name)
+{
+        if (name[0] == '~' || strchr(name, '$'))
+                return "; ~ and variables mean nothing here: write the whole path";
+        if (strpbrk(name, "*?"))
+                return "; patterns mean nothing here: name each file";
+        return "";
+}

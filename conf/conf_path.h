@@ -16,4 +16,7 @@ size_t conf_path_folder(const char *path);
 /* Its last part without a suffix, in memory of the image. */
 const char *conf_path_stem(struct conf_read *read, const char *path);
 
+/* What to add to the complaint that there is no file of that name: "; ..." or "". */
+const char *conf_path_hint(const char *name);
+
 #endif

@@ -66,7 +66,7 @@ static bool decode(struct conf_read *read, const struct conf_file *file, bool po
         for (size_t i = 0; i < len; i++)
                 if (digit_value(start[i]) < 0) {
                         conf_error(&read->report, file, position(positions, i),
-                                   "the router secret: character %zu is none of 0-9 a-f; it is %d of these", i + 1, SECRET_DIGITS);
+                                   "the router secret: character %zu is none of 0-9 a-f; it is %d of these and nothing else", i + 1, SECRET_DIGITS);
                         return false;
                 }
         if (len != SECRET_DIGITS) {
@@ -136,6 +136,17 @@ static bool is_secret(const char *text)
         return len == SECRET_DIGITS && !text[len];
 }
 
+static void complain_unread(struct conf_read *read, const struct conf_node *node, const char *name, int error)
+{
+        const char *hint = error == -ENOENT ? conf_path_hint(name) : "";
+        char quoted[CONF_QUOTE_MAX];
+
+        if (error == -ENOENT && !hint[0])
+                hint = "; \"hypergate new --output FILE\" makes one";
+        conf_error(&read->report, read->file, node->at, "secretFile: cannot read %s: %s%s",
+                   conf_quote(name, quoted, sizeof(quoted)), conf_input_error(error), hint);
+}
+
 static bool from_file(struct conf_read *read, const struct conf_node *node, uint8_t out[CONF_SECRET_BYTES])
 {
         char path[CONF_PATH_MAX], quoted[CONF_QUOTE_MAX];
@@ -155,8 +166,7 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, uint
         conf_quote(name, quoted, sizeof(quoted));
         fd = conf_input_open(path);
         if (fd < 0)
-                conf_error(&read->report, read->file, node->at, "secretFile: cannot read %s: %s%s", quoted, conf_input_error(fd),
-                           fd == -ENOENT ? "; \"hypergate new --output FILE\" makes one" : "");
+                complain_unread(read, node, name, fd);
         else if (!is_private(fd, &mode))
                 conf_error(&read->report, read->file, node->at,
                            "secretFile: %s is open to others than its owner (mode %04o): chmod 600 it, and think of a new secret",

@@ -207,6 +207,11 @@ static void pass_over(struct conf_read *read, const struct conf_node *node, void
 {
 }
 
+static bool is_of_configuration(const char *key)
+{
+        return strcmp(key, "secretFile") == 0 || strcmp(key, "provider") == 0 || strcmp(key, "gateway") == 0;
+}
+
 /* A service file: a list, or a map with the list (the original has name and icon beside it). */
 static void read_file_root(struct conf_read *read, const struct conf_node *root, void *context)
 {
@@ -218,8 +223,14 @@ static void read_file_root(struct conf_read *read, const struct conf_node *root,
         };
         bool found = root->kind == CONF_LIST;
 
-        for (const struct conf_node *node = root->kind == CONF_MAP ? root->first : NULL; node; node = node->next)
+        for (const struct conf_node *node = root->kind == CONF_MAP ? root->first : NULL; node; node = node->next) {
                 found = found || strcmp(node->key, "services") == 0;
+                if (!read->file->json && is_of_configuration(node->key)) {
+                        conf_error(&read->report, read->file, node->key_at,
+                                   "this is a configuration, named as a service file, which is a list of services");
+                        return;
+                }
+        }
         if (root->kind == CONF_LIST)
                 read_file_entries(read, root, context);
         else if (root->kind == CONF_MAP)
@@ -275,6 +286,8 @@ static int compare_services(const struct conf_service *a, const struct conf_serv
                 return a->gate_port < b->gate_port ? -1 : 1;
         if (a->service_port != b->service_port)
                 return a->service_port < b->service_port ? -1 : 1;
+        if (a->protocol != b->protocol)
+                return a->protocol < b->protocol ? -1 : 1;
         hosts = strcmp(a->host, b->host);
         return hosts ? hosts : strcmp(a->tags, b->tags);
 }

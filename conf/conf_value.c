@@ -36,11 +36,16 @@ bool conf_value_is_empty(const struct conf_node *node)
                (node->text[0] == '\0' || strcmp(node->text, "null") == 0 || strcmp(node->text, "~") == 0);
 }
 
-static void append(char *out, size_t len, const char *text)
+static void append_with(char *out, size_t len, const char *between, const char *text)
 {
         size_t used = strlen(out);
 
-        snprintf(out + used, len - used, "%s%s", used ? ", " : "", text);
+        snprintf(out + used, len - used, "%s%s", used ? between : "", text);
+}
+
+static void append(char *out, size_t len, const char *text)
+{
+        append_with(out, len, ", ", text);
 }
 
 /* Where keys belong that people put elsewhere. */
@@ -179,7 +184,7 @@ bool conf_value_choice(struct conf_read *read, const struct conf_node *node, con
                         return true;
                 }
         for (unsigned i = 0; names[i]; i++)
-                append(expected, sizeof(expected), names[i]);
+                append_with(expected, sizeof(expected), names[i + 1] ? ", " : " or ", names[i]);
         suggestion = scalar ? conf_suggest(node->text, names) : NULL;
         if (suggestion)
                 snprintf(expected, sizeof(expected), "%s", suggestion);

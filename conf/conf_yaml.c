@@ -31,6 +31,29 @@ static bool is_tab_indented(const char *text, size_t len, size_t line)
         return at < end && *at == '\t';
 }
 
+/* A blank that is none to YAML, as word processors and web pages have them, on the line of @mark or the one before: where a text
+ * that went on too far began. */
+static bool find_odd_blank(const char *text, size_t len, yaml_mark_t mark, struct conf_position *at)
+{
+        struct conf_position here = { 1, 1 };
+
+        for (const char *next = text, *end = text + len; next < end && here.line <= mark.line + 1;) {
+                uint32_t code;
+                size_t size = conf_utf8_next(next, end, &code);
+
+                if (size == 0)
+                        return false;
+                if (here.line >= mark.line && (code == 0xa0 || (code >= 0x2000 && code <= 0x200b) || code == 0x202f || code == 0x3000)) {
+                        *at = here;
+                        return true;
+                }
+                here.column = code == '\n' ? 1 : here.column + 1;
+                here.line += code == '\n';
+                next += size;
+        }
+        return false;
+}
+
 static const char tabs[] = "a tab at the start of a line; YAML is indented with blanks";
 
 /* What libyaml says and what helps those who wrote it. @rest follows the number of the line where what it was reading began;
@@ -60,6 +83,8 @@ static const struct words {
         { .theirs = "block sequence entries are not allowed in this context",
           .ours = "a list can't begin here: each \"- \" opens a line of its own, below the key" },
         { .theirs = "found character that cannot start any token", .ours = "a text that begins with this character needs quotes" },
+        { .theirs = "did not find expected alphabetic or numeric character",
+          .ours = "a text that begins with * or & needs quotes", .there = true },
         { .theirs = "found unknown escape character",
           .ours = "in double quotes a backslash is written \\\\, in single ones as it is" },
         { .theirs = "found a tab character that violates indentation", .ours = tabs },
@@ -81,6 +106,8 @@ static bool complain_syntax(struct conf_tree *tree, const yaml_parser_t *parser,
 
         if (parser->error == YAML_MEMORY_ERROR)
                 conf_error(tree->report, tree->file, CONF_WHOLE_FILE, "out of memory");
+        else if (find_odd_blank(text, len, parser->problem_mark, &at))
+                conf_error(tree->report, tree->file, at, "a blank that is none to YAML: write a plain one");
         else if (parser->error == YAML_SCANNER_ERROR && is_tab_indented(text, len, parser->problem_mark.line))
                 conf_error(tree->report, tree->file, position(parser->problem_mark), "%s", tabs);
         else if (found && found->rest)
@@ -93,6 +120,17 @@ static bool complain_syntax(struct conf_tree *tree, const yaml_parser_t *parser,
 static bool is_marked(const yaml_char_t *anchor, const yaml_char_t *tag)
 {
         return anchor || tag;
+}
+
+/* U+00AB, U+2018 to U+201F: what a word processor makes of " and '. */
+static bool is_quote_of_prose(const yaml_event_t *event)
+{
+        const char *text = (const char *)event->data.scalar.value;
+        uint32_t code = 0;
+
+        return event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+               conf_utf8_next(text, text + event->data.scalar.length, &code) > 1 &&
+               (code == 0xab || (code >= 0x2018 && code <= 0x201f));
 }
 
 static bool put_scalar(struct conf_tree *tree, const yaml_event_t *event)
@@ -113,6 +151,8 @@ static bool take(struct conf_tree *tree, const yaml_event_t *event)
         case YAML_SCALAR_EVENT:
                 if (is_marked(event->data.scalar.anchor, event->data.scalar.tag))
                         return refuse(tree, event->start_mark, marked);
+                if (is_quote_of_prose(event))
+                        return refuse(tree, event->start_mark, "not a quote to YAML: write \" or '");
                 return put_scalar(tree, event);
         case YAML_SEQUENCE_START_EVENT:
                 if (is_marked(event->data.sequence_start.anchor, event->data.sequence_start.tag))

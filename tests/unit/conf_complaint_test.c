@@ -56,10 +56,10 @@ TEST(conf_files_that_are_no_configuration)
                 { "hello\n", "x.yaml:1:1: expected a map of keys and values, such as \"secretFile: ...\", not \"hello\"\n" },
                 { "- a\n", "x.yaml:1:1: expected a map of keys and values, such as \"secretFile: ...\", not a list\n" },
                 { "\x7f" "ELF\x02", "x.yaml:1:1: not a text file: it holds the character U+007F\n" },
-                { "port: 1\na: \xff\n", "x.yaml:2:4: not UTF-8 text: byte 0xff\n" },
-                { "a: \xc3\xa9\xc3\n", "x.yaml:1:5: not UTF-8 text: byte 0xc3\n" },
-                { "a: \xed\xa0\x80\n", "x.yaml:1:4: not UTF-8 text: byte 0xed\n" },
-                { "\xff\xfe" "a\n", "x.yaml:1:1: not UTF-8 text: byte 0xff\n" },
+                { "port: 1\na: \xff\n", "x.yaml:2:4: not UTF-8 text: byte 0xff; save it as UTF-8\n" },
+                { "a: \xc3\xa9\xc3\n", "x.yaml:1:5: not UTF-8 text: byte 0xc3; save it as UTF-8\n" },
+                { "a: \xed\xa0\x80\n", "x.yaml:1:4: not UTF-8 text: byte 0xed; save it as UTF-8\n" },
+                { "\xff\xfe" "a\n", "x.yaml:1:1: not UTF-8 text: UTF-16, which begins with byte 0xff; save it as UTF-8\n" },
                 { "\xef\xbb\xbf\xef\xbb\xbf" "a: b\n", "x.yaml:1:1: not a text file: it holds the character U+FEFF\n" },
         };
 
@@ -124,7 +124,7 @@ TEST(conf_keys_and_types)
                   "x.yaml:3:6: port: expected a whole number from 0 to 65535, such as 49737, not nothing\n" },
                 { KEY "gateway: {}\nport: {}\n",
                   "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not a map\n" },
-                { KEY "gateway: {}\nlogLevel: loud\n", "x.yaml:3:11: logLevel: expected error, warning, notice, info, debug, not "
+                { KEY "gateway: {}\nlogLevel: loud\n", "x.yaml:3:11: logLevel: expected error, warning, notice, info or debug, not "
                                                        "\"loud\"\n" },
                 { KEY "gateway: {}\nlogLevel: dbug\n", "x.yaml:3:11: logLevel: expected debug, not \"dbug\"\n" },
                 { KEY "gateway: {}\nstateDirectory: []\n",
@@ -192,8 +192,8 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:34: gatePort: " PORT_EXPECTED "\"22:22\"\n"
                   "x.yaml:2:70: servicePort: " PORT_EXPECTED "\"80.0\"\n" },
                 { SERVICE_WITH("protocol: tpc"), "x.yaml:2:79: protocol: expected tcp, not \"tpc\"\n" },
-                { SERVICE_WITH("protocol: sctp"), "x.yaml:2:79: protocol: expected tcp, udp, not \"sctp\"\n" },
-                { SERVICE_WITH("protocol: 2"), "x.yaml:2:79: protocol: expected tcp, udp, not \"2\"\n" },
+                { SERVICE_WITH("protocol: sctp"), "x.yaml:2:79: protocol: expected tcp or udp, not \"sctp\"\n" },
+                { SERVICE_WITH("protocol: 2"), "x.yaml:2:79: protocol: expected tcp or udp, not \"2\"\n" },
                 { SERVICE_WITH("tags: [a]"), "x.yaml:2:75: tags: expected a text such as \"docker published\", not a list\n" },
                 { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, "
                                            "servicePort, protocol, "
@@ -346,9 +346,9 @@ TEST(conf_secret_files_that_are_not_good)
         check_text("short", with_secret("0123456789abcdef\n", 0600), "other:1:1: the router secret has 16 characters, not 64\n");
         check_text("long", with_secret(FOLDER_SECRET "00", 0600), "other:1:1: the router secret has 66 characters, not 64\n");
         check_text("no hex", with_secret("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1g", 0600),
-                   "other:1:64: the router secret: character 64 is none of 0-9 a-f; it is 64 of these\n");
+                   "other:1:64: the router secret: character 64 is none of 0-9 a-f; it is 64 of these and nothing else\n");
         check_text("two", with_secret(FOLDER_SECRET " " FOLDER_SECRET, 0600),
-                   "other:1:65: the router secret: character 65 is none of 0-9 a-f; it is 64 of these\n");
+                   "other:1:65: the router secret: character 65 is none of 0-9 a-f; it is 64 of these and nothing else\n");
         folder_end(&folder);
 }
 

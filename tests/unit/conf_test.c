@@ -170,14 +170,16 @@ TEST(conf_keeps_one_of_equal_services_and_the_order)
                     "    - {gatePort: 9, serviceHost: b, servicePort: 1, tags: t}\n"
                     "    - {gatePort: 9, serviceHost: b, servicePort: 2}\n"
                     "    - {gatePort: 9, serviceHost: b, servicePort: 1, protocol: tcp}\n"
+                    "    - {gatePort: 9, serviceHost: b, servicePort: 1, protocol: udp}\n"
                     "    - http.json\n", "");
-        check_equal(conf->provider.service_count, 5);
+        check_equal(conf->provider.service_count, 6);
         check_service(&conf->provider.services[0], 9, "b", 1, "");
         check_equal(conf->provider.services[0].line, 4);
         check_service(&conf->provider.services[1], 8, "a", 1, "");
         check_service(&conf->provider.services[2], 8080, "localhost", 8080, "");
         check_service(&conf->provider.services[3], 9, "b", 1, "t");
         check_service(&conf->provider.services[4], 9, "b", 2, "");
+        check(conf->provider.services[5].service_port == 1 && conf->provider.services[5].protocol == CONF_UDP);
         conf_free(conf);
         folder_end(&folder);
 }
@@ -284,7 +286,7 @@ TEST(conf_secret_comes_from_the_first_that_has_one)
         conf_free(conf);
         folder_write("fd", "zz", 2, 0600);
         check(strcmp(folder_load(source, &conf), "--router: the router secret: character 1 is none of 0-9 a-f; it is 64 of "
-                                                 "these\n") == 0);
+                                                 "these and nothing else\n") == 0);
         close(source.secret_fd);
         folder_end(&folder);
 }

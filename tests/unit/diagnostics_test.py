@@ -27,6 +27,11 @@ PROVIDER = 'secretFile: key\nprovider:\n  services:\n    - '
 SERVICE = '{gatePort: 8000, serviceHost: 127.0.0.1, servicePort: 80, protocol: tcp}\n'
 
 
+def utf8(text):
+    """As said() writes it, which is byte by byte."""
+    return text.encode().decode('latin-1')
+
+
 def with_file(name, text):
     return {'x.yaml': PROVIDER + name + '\n', name: text}
 
@@ -108,6 +113,27 @@ NEWCOMERS = (
      's.json:1:55: a key should follow the comma; JSON has no comma before }'),
     ('a comment in JSON', with_file('s.json', '{\n  // the web\n  "services": []\n}'), 's.json:2:3: JSON has no comments'),
     ('single quotes in JSON', with_file('s.json', "{'services': []}"), 's.json:1:2: expected a key in "quotes"'),
+    ('a file that an editor saved as UTF-16', GATEWAY.encode('utf-16').decode('latin-1'),
+     'x.yaml:1:1: not UTF-8 text: UTF-16, which begins with byte 0xff; save it as UTF-8'),
+    ('an umlaut of Latin 1', '# f\xfcr zuhause\n' + GATEWAY, 'x.yaml:1:4: not UTF-8 text: byte 0xfc; save it as UTF-8'),
+    ('quotes of a word processor', GATEWAY + '  listen: ' + utf8('\u201c127.0.0.1\u201d\n'),
+     'x.yaml:3:11: not a quote to YAML: write " or \''),
+    ('a blank of a web page', utf8('secretFile:\u00a0key\n') + 'gateway:\n',
+     'x.yaml:1:12: a blank that is none to YAML: write a plain one'),
+    ('a star for all addresses', GATEWAY + '  listen: *\n', 'x.yaml:3:11: a text that begins with * or & needs quotes'),
+    ('another protocol', PROVIDER + '{gatePort: 8000, serviceHost: a, servicePort: 80, protocol: http}\n',
+     'x.yaml:4:67: protocol: expected tcp or udp, not "http"'),
+    ('a pattern of names', PROVIDER + 'services/*.json\n',
+     'x.yaml:4:7: services: cannot read "services/*.json": No such file or directory; patterns mean nothing here: name each file'),
+    ('a home folder', 'secretFile: ~/key\ngateway:\n',
+     'x.yaml:1:13: secretFile: cannot read "~/key": No such file or directory; ~ and variables mean nothing here: write the whole '
+     'path'),
+    ('a configuration among the services', {'x.yaml': PROVIDER + 'y.yaml\n', 'y.yaml': PROVIDER + SERVICE},
+     'y.yaml:1:1: this is a configuration, named as a service file, which is a list of services'),
+    ('a secret in quotes', {'x.yaml': 'secretFile: short.key\ngateway:\n', 'short.key': f'"{SECRET}"'},
+     'short.key:1:1: the router secret: character 1 is none of 0-9 a-f; it is 64 of these and nothing else'),
+    ('two secrets', {'x.yaml': 'secretFile: short.key\ngateway:\n', 'short.key': f'{SECRET}\n{ZEROS}\n'},
+     'short.key:1:65: the router secret: character 65 is none of 0-9 a-f; it is 64 of these and nothing else'),
     ('several files, all at once', {
         'x.yaml': 'secretFile: key\nlogLevel: dbug\nprovider:\n  services: [a.json, b.yaml, c.yaml, d.yaml]\n',
         'a.json': '[{"gatePort": 0, "serviceHost": "a", "servicePort": 1}]',
