@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -58,7 +59,9 @@ class Network:
 
 
 def with_networks():
-    """For a script: runs it again as somebody who may make networks, and has the same name in all else."""
+    """For a script: runs it again as somebody who may make networks, and has the same name in all else. One that is ended from outside
+    stops what it has started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended from outside'))
     if os.geteuid() != 0 and 'NETWORKS' not in os.environ:
         os.environ['NETWORKS'] = '1'
         os.execvp('unshare', ['unshare', '--map-current-user', '--keep-caps', '--net', sys.executable, *sys.argv])
