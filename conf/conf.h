@@ -18,6 +18,7 @@ enum {
         CONF_FILE_BYTES_MAX = 1024 * 1024,      /* of each file */
         CONF_FILES_MAX = 256,                   /* service files of one instance */
         CONF_SERVICES_MAX = 16384,              /* services, and filters */
+        CONF_PEERS_MAX = 64,
         CONF_COMPLAINTS_MAX = 200,              /* kept; more are only counted */
         CONF_COMPLAINT_TEXT_MAX = 4096 + 1024,  /* a path and what is said about it */
 };
@@ -59,6 +60,13 @@ struct conf_filter {
 /* "[ip@]host:port" of a DHT node: @ip ("" when not given) is a hint that spares the look-up of @host. */
 struct conf_bootstrap {
         const char *ip, *host;          /* @host may be an address literal */
+        uint16_t port;
+};
+
+/* "KEY@host:port" of a peer of the router. */
+struct conf_peer {
+        uint8_t key[CONF_KEY_BYTES];
+        const char *host;               /* name or IPv4 address */
         uint16_t port;
 };
 
@@ -110,6 +118,8 @@ struct conf {
         uint8_t host[4];                /* UDP sockets are bound here; 0.0.0.0 by default */
         const struct conf_bootstrap *bootstrap;
         size_t bootstrap_count;         /* 0: this node is the first of a private network */
+        const struct conf_peer *peers;  /* dialled where they are, whether the DHT knows them or not */
+        size_t peer_count;              /* at most CONF_PEERS_MAX */
         struct conf_provider provider;
         struct conf_gateway gateway;
         struct conf_dht dht;

@@ -11,6 +11,7 @@
 #include "conf_document.h"
 #include "conf_host.h"
 #include "conf_path.h"
+#include "conf_peers.h"
 #include "conf_relay.h"
 #include "conf_secret.h"
 #include "conf_services.h"
@@ -277,6 +278,11 @@ static void read_dht(struct conf_read *read, const struct conf_node *node, void 
         conf_value_map(read, node, "dht", fields, draft);
 }
 
+static void read_peers(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_peers_read(read, node, ((struct draft *)into)->conf);
+}
+
 static void read_relay(struct conf_read *read, const struct conf_node *node, void *into)
 {
         conf_relay_read(read, node, &((struct draft *)into)->conf->relay);
@@ -297,6 +303,7 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "relay", read_relay },
                 { "relays", read_relays },
                 { "bootstrap", read_bootstrap },
+                { "peers", read_peers },
                 { "host", read_host },
                 { "port", read_port },
                 { "stateDirectory", read_state_directory },

@@ -3,10 +3,9 @@
 
 #include <string.h>
 
-enum {
-        CONNECTIONS_MAX = 65536,
-        KEY_DIGITS = 2 * CONF_KEY_BYTES,
-};
+#include "conf_peers.h"
+
+enum { CONNECTIONS_MAX = 65536 };
 
 static const char key_example[] = "64 characters 0-9 a-f, the key that a relay logs at its start";
 
@@ -48,29 +47,6 @@ void conf_relay_read(struct conf_read *read, const struct conf_node *node, struc
         relay->never = !relay->present;
 }
 
-static int digit_value(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static bool read_key(const char *text, uint8_t out[CONF_KEY_BYTES])
-{
-        if (strlen(text) != KEY_DIGITS)
-                return false;
-        for (size_t i = 0; i < CONF_KEY_BYTES; i++) {
-                int high = digit_value(text[2 * i]), low = digit_value(text[2 * i + 1]);
-
-                if (high < 0 || low < 0)
-                        return false;
-                out[i] = (uint8_t)(high << 4 | low);
-        }
-        return true;
-}
-
 void conf_relays_read(struct conf_read *read, const struct conf_node *node, struct conf *conf)
 {
         const struct conf_node *entry;
@@ -84,7 +60,7 @@ void conf_relays_read(struct conf_read *read, const struct conf_node *node, stru
 
                 if (!conf_value_text(read, entry, "0b7c...", &text))
                         continue;
-                if (read_key(text, conf->relays[conf->relay_count]))
+                if (conf_key(text, strlen(text), conf->relays[conf->relay_count]))
                         conf->relay_count++;
                 else
                         conf_value_wrong(read, entry, key_example);

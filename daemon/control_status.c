@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "status": one line, what the instance is and how it fares. */
+#include <sodium.h>
+
 #include "control_conn.h"
 #include "monotonic.h"
 #include "supervisor.h"
@@ -21,6 +23,23 @@ static void write_gates(struct json_line *out, const struct gates *gates)
                 json_line_close_object(out);
         }
         json_line_close_list(out);
+}
+
+/* By which peers know us, and which their peers: names. */
+static void write_keys(struct json_line *out, const struct supervisor *supervisor)
+{
+        static const char *const names[] = { "gatewayKey", "providerKey" };
+        const bool present[] = { supervisor->conf->gateway.present, supervisor->conf->provider.present };
+
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+                uint8_t public_key[crypto_sign_PUBLICKEYBYTES], secret_key[crypto_sign_SECRETKEYBYTES];
+
+                if (!present[i] || !supervisor->keys->has_router)
+                        continue;
+                crypto_sign_seed_keypair(public_key, secret_key, supervisor->keys->seed[i]);
+                sodium_memzero(secret_key, sizeof(secret_key));
+                json_line_hex(out, names[i], public_key, sizeof(public_key));
+        }
 }
 
 static void write_dht(struct json_line *out, const struct supervisor *supervisor)
@@ -51,6 +70,7 @@ void control_status(struct control_conn *conn, const char *words)
                 json_line_null(out, "router");
         json_line_flag(out, "provider", supervisor->conf->provider.present);
         json_line_flag(out, "gateway", supervisor->conf->gateway.present);
+        write_keys(out, supervisor);
         write_dht(out, supervisor);
         json_line_open_object(out, "peers");
         json_line_number(out, "gateways", last->gateways);

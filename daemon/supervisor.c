@@ -195,7 +195,7 @@ static void on_name_changed(void *context, const struct name *name)
         struct supervisor *supervisor = context;
 
         services_renamed(&supervisor->services, name);
-        if (supervisor->swarm && seeds_use(&supervisor->seeds, name))
+        if (supervisor->swarm && (seeds_use(&supervisor->seeds, name) || appointed_use(&supervisor->appointed, name)))
                 supervisor->swarm->unconfigured = true;
 }
 
@@ -241,6 +241,8 @@ static int begin(struct supervisor *supervisor)
         const struct conf *conf = supervisor->conf;
         int r = seeds_init(&supervisor->seeds, &supervisor->names, conf);
 
+        if (r == 0)
+                r = appointed_init(&supervisor->appointed, &supervisor->names, conf);
         status_init(&supervisor->status, supervisor->loop, supervisor->log, conf->gateway.present ? &supervisor->gates : NULL,
                     conf, on_lost, supervisor);
         if (conf->provider.present || conf->gateway.present) {

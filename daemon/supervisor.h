@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "appointed.h"
 #include "children.h"
 #include "conf.h"
 #include "control.h"
@@ -38,6 +39,7 @@ struct supervisor {
         struct gates gates;
         struct services services;
         struct seeds seeds;
+        struct appointed appointed;
         struct known known;
         struct last_gates last;
         struct names names;

@@ -95,6 +95,7 @@ enum ipc_reason {
         X(SWARM_IDENTITY,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_identity,     0)    \
         X(SWARM_RELAY,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_relay,        0)    \
         X(SWARM_THROUGH,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_through,      0)    \
+        X(SWARM_APPOINTED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_appointed,    0)    \
         X(SWARM_KNOWN,      IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),                                              \
                             IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),         struct ipc_swarm_known,        0)    \
         X(SWARM_STATUS,     IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_status,       0)    \
@@ -268,6 +269,12 @@ struct ipc_swarm_bootstrap {
         uint8_t ip[4];
         uint16_t port;
         uint8_t pad[2];
+};
+
+/* (conf) A peer of the router, and where it is. */
+struct ipc_swarm_appointed {
+        uint8_t key[IPC_KEY_BYTES];
+        struct ipc_swarm_bootstrap at;
 };
 
 /* Nodes that are there: the swarm worker says so every few minutes. (conf) Nodes that were there when it last said so. */

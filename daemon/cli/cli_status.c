@@ -29,6 +29,10 @@ static void print_status(const json_t *status)
         if (*cli_talk_text(status, "router"))
                 printf(" of router %.8s...", cli_talk_text(status, "router"));
         printf(", up for %lld s, version %s\n", cli_talk_number(status, "uptimeSeconds"), cli_talk_text(status, "version"));
+        if (gateway)
+                printf("  gateway   %s\n", cli_talk_text(status, "gatewayKey"));
+        if (provider)
+                printf("  provider  %s\n", cli_talk_text(status, "providerKey"));
         printf("  DHT       %s, %lld nodes, UDP port %lld%s\n", cli_talk_flag(dht, "reached") ? "reached" : "not reached",
                cli_talk_number(dht, "nodes"), cli_talk_number(dht, "udpPort"),
                cli_talk_number(dht, "announced") || (!provider && !gateway) ? "" : ", not announced yet");

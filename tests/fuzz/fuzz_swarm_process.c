@@ -400,6 +400,12 @@ void node_stats(const struct node *node, struct node_stats *out)
                 out->channels += node->channels[i].state == OPEN;
 }
 
+int node_appoint(struct node *node, const struct node_appointed *peers, size_t count, const struct now *now)
+{
+        must(count <= NODE_APPOINTED_MAX);
+        return count > 32 ? -E2BIG : 0;
+}
+
 int node_scan(struct node *node, uint64_t question, const uint8_t topic[NODE_KEY_BYTES], const struct now *now)
 {
         static const struct addr relays[2] = { { { 192, 0, 2, 1 }, 1 }, { { 192, 0, 2, 2 }, 2 } };

@@ -138,6 +138,34 @@ def peers_and_how_they_were_reached(stack):
 
 
 @test
+def appointed_peers_need_no_dht(stack):
+    """peers: KEY@HOST:PORT: a gateway reaches its provider where it is written down to be, without a DHT, and again when it comes back"""
+    folder, state, secret = folder_for(stack), folder_for(stack), new_secret()
+    for one in folder, state:
+        os.chmod(one, 0o777)
+    service, gate, port = Service(stack, serve_echo), free_ports(1)[0], free_ports(1, socket.SOCK_DGRAM)[0]
+    entry = {'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service.port, 'protocol': 'tcp'}
+    env = {'RUNTIME_DIRECTORY': folder}
+    alone = {'bootstrap': [], 'host': '127.0.0.1', 'stateDirectory': state}
+
+    def start_house():
+        house = start_instance(stack, 'house', secret, {**alone, 'port': port, 'provider': {'services': [entry]}}, env=env)
+        house.says('ready')
+        return house
+
+    house = start_house()
+    key = objects(ask('status', '--json', 'house', folder=folder))[0]['providerKey']
+    start_instance(stack, 'garden', secret, {**alone, 'gateway': {}, 'peers': [f'{key}@localhost:{port}']}, env=env)
+    eventually(lambda: answers(gate), 20, 'the gate')
+    found = objects(ask('peers', '--json', 'garden', folder=folder))
+    assert [(one['key'], one['address']) for one in found] == [(key, f'127.0.0.1:{port}')], found
+    assert house.stop() == 0
+    eventually(lambda: 'unreached' in ask('peers', '--json', 'garden', folder=folder).stdout, 20, 'it is not reached any more')
+    start_house()
+    eventually(lambda: answers(gate), 20, 'the gate, again')
+
+
+@test
 def who_asks_nonsense(stack):
     """the control socket: nonsense is answered, silence and crowds cost others nothing, no answer outlives who asked"""
     folder, dht = folder_for(stack), start_dht(stack)

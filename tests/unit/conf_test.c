@@ -231,6 +231,24 @@ TEST(conf_of_relays)
         folder_end(&folder);
 }
 
+TEST(conf_of_peers)
+{
+        static const char key[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1F";
+        struct folder folder = folder_begin();
+        char text[512];
+        struct conf *conf;
+
+        snprintf(text, sizeof(text), "secretFile: key\ngateway:\npeers: [%s@192.0.2.1:49737, \"%s@house.example:1\"]\n", key, key);
+        conf = load(text, "");
+        check_equal(conf->peer_count, 2);
+        for (unsigned i = 0; i < CONF_KEY_BYTES; i++)
+                check_equal(conf->peers[1].key[i], i);
+        check(strcmp(conf->peers[0].host, "192.0.2.1") == 0 && conf->peers[0].port == 49737);
+        check(strcmp(conf->peers[1].host, "house.example") == 0 && conf->peers[1].port == 1);
+        conf_free(conf);
+        folder_end(&folder);
+}
+
 TEST(conf_paths_start_from_the_file_that_names_them)
 {
         struct folder folder = folder_begin();

@@ -38,6 +38,11 @@ def with_file(name, text):
 
 # What somebody wrote (x.yaml, or several files), and what is said.
 NEWCOMERS = (
+    ('a peer without its key', GATEWAY + 'peers: [192.0.2.1:49737]\n',
+     "x.yaml:3:9: peers: expected a peer's key, as hypergate status says it there, and where it is: 64 characters 0-9 a-f, @, "
+     'HOST:PORT, not "192.0.2.1:49737"'),
+    ('a peer without a port', GATEWAY + f'peers: ["{ZEROS}@192.0.2.1"]\n',
+     'x.yaml:3:9: peers: expected HOST:PORT, such as 192.0.2.1:49737 or node1.example.org:49737, not (74 characters)'),
     ('a tab', GATEWAY + '\tlisten: 127.0.0.1\n', 'x.yaml:3:1: a tab at the start of a line; YAML is indented with blanks'),
     ('a tab before a list', 'secretFile: key\nprovider:\n  services:\n\t- ' + SERVICE,
      'x.yaml:4:1: a tab at the start of a line; YAML is indented with blanks'),

@@ -123,6 +123,20 @@ static void on_identity(void *context, struct worker_link *from, struct ipc_rece
         sodium_memzero(message->payload.bytes, sizeof(struct ipc_swarm_identity));
 }
 
+static void on_appointed(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_swarm_appointed *peer = IPC_PAYLOAD(message, struct ipc_swarm_appointed);
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+        struct node_appointed *out = &conf->appointed[conf->appointed_count];
+
+        if (conf->appointed_count == ARRAY_LEN(conf->appointed))
+                return;
+        conf->appointed_count++;
+        memcpy(out->key, peer->key, sizeof(out->key));
+        memcpy(out->addr.ip, peer->at.ip, sizeof(out->addr.ip));
+        out->addr.port = peer->at.port;
+}
+
 static void on_relay(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
@@ -212,6 +226,8 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 worker_log(&swarm->worker, LOG_ERR, NULL, "can't apply the configuration: out of memory");
         } else {
                 node_set_known(swarm->node, conf->known, conf->known_count, &swarm->driver.now);
+                if (node_appoint(swarm->node, conf->appointed, conf->appointed_count, &swarm->driver.now) < 0)
+                        worker_log(&swarm->worker, LOG_ERR, NULL, "can't keep all of peers: too many");
                 early_expect(&swarm->channels.early, &conf->services);
                 for (size_t i = 0; i < conf->identity_count; i++)
                         join(swarm, &conf->identities[i]);
@@ -380,6 +396,7 @@ const struct worker_handlers swarm_handlers = {
                 [IPC_SWARM_ADDRESS] = on_address,
                 [IPC_SWARM_BOOTSTRAP] = on_bootstrap,
                 [IPC_SWARM_KNOWN] = on_known,
+                [IPC_SWARM_APPOINTED] = on_appointed,
                 [IPC_SWARM_ROUTER] = on_router,
                 [IPC_SWARM_IDENTITY] = on_identity,
                 [IPC_SWARM_RELAY] = on_relay,

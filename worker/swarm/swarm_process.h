@@ -26,6 +26,8 @@ struct swarm_conf {
         uint8_t through[SWARM_THROUGH_MAX][NODE_KEY_BYTES];
         size_t through_count;
         struct addr bootstrap[SWARM_ADDRESSES_MAX], local[SWARM_ADDRESSES_MAX], known[IPC_KNOWN_MAX];
+        struct node_appointed appointed[NODE_APPOINTED_MAX];
+        size_t appointed_count;
         size_t identity_count, bootstrap_count, local_count, known_count;
         struct early_services services;
 };

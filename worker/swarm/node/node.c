@@ -200,6 +200,33 @@ int node_set_local_addresses(struct node *node, const struct addr *addrs, size_t
         return 0;
 }
 
+static struct node_appointed *appointed(struct node *node, const uint8_t key[NODE_KEY_BYTES])
+{
+        for (size_t i = 0; i < node->appointed_count; i++)
+                if (memcmp(node->appointed[i].key, key, NODE_KEY_BYTES) == 0)
+                        return &node->appointed[i];
+        return node->appointed_count < ARRAY_LEN(node->appointed) ? &node->appointed[node->appointed_count++] : NULL;
+}
+
+int node_appoint(struct node *node, const struct node_appointed *peers, size_t count, const struct now *now)
+{
+        int r = 0;
+
+        node->now = *now;
+        for (size_t i = 0; i < count; i++) {
+                struct node_appointed *one = appointed(node, peers[i].key);
+
+                if (!one)
+                        return -E2BIG;
+                *one = peers[i];
+        }
+        for (size_t role = 0; role < NODE_ROLES && r == 0; role++)
+                if (node->joins[role].node)
+                        r = node_join_appoint(&node->joins[role]);
+        node->fresh = true;
+        return r;
+}
+
 int node_join(struct node *node, enum node_role role, const uint8_t public_key[NODE_KEY_BYTES],
               const uint8_t auth_key[NODE_AUTH_KEY_BYTES], const uint8_t seed[NODE_KEY_BYTES], const struct now *now)
 {

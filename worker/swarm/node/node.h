@@ -31,6 +31,7 @@ enum {
         NODE_RELAYS_MAX = 8,
         NODE_SOCKETS_MAX = 512,         /* added ones there are at a time */
         NODE_DATAGRAM_MAX = 65507,      /* bytes of one that a channel carries */
+        NODE_APPOINTED_MAX = 64,
         NODE_QUESTIONS_MAX = 16,        /* open at a time */
         NODE_SIGHTINGS_MAX = 16,
         NODE_OWN_RELAYS_MAX = 3,
@@ -82,6 +83,15 @@ int node_set_local_addresses(struct node *node, const struct addr *addrs, size_t
  * there now, to be remembered; returns how many. */
 void node_set_known(struct node *node, const struct addr *addrs, size_t count, const struct now *now);
 size_t node_known(const struct node *node, struct addr *out, size_t max);
+
+struct node_appointed {
+        uint8_t key[NODE_KEY_BYTES];
+        struct addr addr;
+};
+
+/* Peers whose addresses are known (copied, at most NODE_APPOINTED_MAX): dialled there by every identity, with or without a DHT. Added to
+ * those that were appointed before; a key's address may be another one. 0, -E2BIG or -ENOMEM. */
+int node_appoint(struct node *node, const struct node_appointed *peers, size_t count, const struct now *now);
 
 /* Joins a router in one role under an identity of its own: announces, looks up and connects. Once per role.
  * @public_key: the router's, which is the topic. @auth_key: keys hello. @seed: Ed25519 seed of the identity.

@@ -24,7 +24,22 @@ int node_join_init(struct node_join *join, struct node *node, enum node_role rol
                 return r;
         }
         join->node = node;
-        return 0;
+        r = node_join_appoint(join);
+        if (r < 0) {
+                join->node = NULL;
+                node_join_fini(join);
+        }
+        return r;
+}
+
+int node_join_appoint(struct node_join *join)
+{
+        struct node *node = join->node;
+        int r = 0;
+
+        for (size_t i = 0; i < node->appointed_count && r == 0; i++)
+                r = swarm_appoint(join->swarm, node->appointed[i].key, &node->appointed[i].addr, node->now.mono_us);
+        return r;
 }
 
 /* Links, query and listener go with what they belong to. */

@@ -150,6 +150,8 @@ struct node {
         size_t advert_len;
         struct node_report reports[NODE_REPORTS_MAX];   /* oldest first */
         size_t report_count;
+        struct node_appointed appointed[NODE_APPOINTED_MAX];
+        size_t appointed_count;
         struct list questions, answers; /* open ones; what is not told yet */
         struct node_answer *told;       /* whose addresses the last event points at */
         struct iovec iov;               /* of the datagram handed out last */
@@ -165,6 +167,7 @@ void node_ask_fini(struct node *node);
 /* node_join.c */
 int node_join_init(struct node_join *join, struct node *node, enum node_role role, const uint8_t seed[NODE_KEY_BYTES]);
 void node_join_fini(struct node_join *join);
+int node_join_appoint(struct node_join *join);          /* tells its swarm all that are */
 void node_join_work(struct node_join *join);            /* what its swarm wants done */
 void node_join_leave(struct node_join *join);
 bool node_join_has_left(const struct node_join *join);

@@ -327,7 +327,10 @@ static void block(struct swarm_peer *peer, usec_t until_us)
 {
         peer->proven = false;
         peer->blocked_us = until_us;
-        swarm_peer_enter(peer, SWARM_REMEMBERED);
+        if (peer->appointed)
+                swarm_peer_wait(peer, until_us);
+        else
+                swarm_peer_enter(peer, SWARM_REMEMBERED);
 }
 
 void swarm_over(struct swarm *swarm, struct swarm_peer *peer, enum swarm_end end, usec_t now_us)

@@ -72,6 +72,10 @@ void swarm_reachable(struct swarm *swarm, const struct addr *relays, size_t coun
 /* A record of the topic, of whatever query. */
 void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *relays, size_t count, usec_t now_us);
 
+/* @key is at @addr, says somebody who knows: dialled there first, now and again and again, listed or not. It stays so for good; @addr may
+ * be another one later. 0 or -ENOMEM. */
+int swarm_appoint(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *addr, usec_t now_us);
+
 /* The query is over: nodes nearest to the topic, how many answered, and how many took the record. */
 void swarm_query_done(struct swarm *swarm, const struct addr *closest, size_t count, unsigned replies, unsigned accepted,
                       usec_t now_us);

@@ -2,6 +2,7 @@
 /* The peers we know, and which of them is dialled when. A restart of an ephemeral peer leaves a dead record for up to 27 minutes:
  * so a failure is remembered, however often the key is listed again, and those who never failed go first (swarm.md 8). */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,9 +41,12 @@ void swarm_peer_free(struct swarm_peer *peer)
 
 static struct swarm_peer *oldest_in(struct swarm *swarm, enum swarm_peer_state state, bool proven)
 {
-        list_for_each(at, &swarm->peers[state])
-                if (list_entry(at, struct swarm_peer, in_state)->proven == proven)
-                        return list_entry(at, struct swarm_peer, in_state);
+        list_for_each(at, &swarm->peers[state]) {
+                struct swarm_peer *peer = list_entry(at, struct swarm_peer, in_state);
+
+                if (peer->proven == proven && !peer->appointed)
+                        return peer;
+        }
         return NULL;
 }
 
@@ -104,12 +108,35 @@ void swarm_peer_wait(struct swarm_peer *peer, usec_t until_us)
         heap_insert(&peer->swarm->timers, &peer->timer, until_us);
 }
 
+/* Where it is appointed comes first. */
 void swarm_peer_set_relays(struct swarm_peer *peer, const struct addr *relays, size_t count)
 {
         if (!count)
                 return;
-        peer->relay_count = MIN(count, ARRAY_LEN(peer->relays));
-        memcpy(peer->relays, relays, peer->relay_count * sizeof(*relays));
+        peer->relay_count = 0;
+        if (peer->appointed)
+                peer->relays[peer->relay_count++] = peer->appointed_at;
+        count = MIN(count, ARRAY_LEN(peer->relays) - peer->relay_count);
+        memcpy(peer->relays + peer->relay_count, relays, count * sizeof(*relays));
+        peer->relay_count += count;
+}
+
+int swarm_appoint(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *addr, usec_t now_us)
+{
+        struct swarm_peer *peer;
+
+        if (memcmp(key, swarm->config.key, DHT_KEY_BYTES) == 0)
+                return 0;
+        peer = swarm_peer_get(swarm, key);
+        if (!peer)
+                return -ENOMEM;
+        peer->appointed = true;
+        peer->appointed_at = *addr;
+        swarm_peer_set_relays(peer, addr, 1);
+        peer->relay_count = 1;
+        if (peer->state == SWARM_REMEMBERED && now_us >= peer->blocked_us)
+                swarm_peer_enter(peer, SWARM_QUEUED);
+        return 0;
 }
 
 void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *relays, size_t count, usec_t now_us)
@@ -149,7 +176,7 @@ void swarm_retry(struct swarm *swarm, usec_t now_us)
 /* 0: goes first. Who proved himself comes before any flood of records; who never failed before the ghosts. */
 static unsigned rank(const struct swarm_peer *peer)
 {
-        if (peer->proven)
+        if (peer->proven || peer->appointed)
                 return 0;
         return peer->failed_us ? 2 : 1;
 }
@@ -176,10 +203,13 @@ struct swarm_peer *swarm_peer_next(const struct swarm *swarm)
 /* swarm.md 4; the last: no more until it is listed again. */
 static usec_t retry_delay(const struct swarm_peer *peer)
 {
+        static const usec_t appointed_us[ATTEMPTS_MAX] = { SECONDS(1), SECONDS(2), SECONDS(5) };
         static const usec_t proven_us[ATTEMPTS_MAX] = { SECONDS(1), SECONDS(5), SECONDS(15) };
         static const usec_t other_us[ATTEMPTS_MAX] = { SECONDS(5), SECONDS(15), SECONDS(15) };
 
         assert(peer->attempts && peer->attempts <= ATTEMPTS_MAX);
+        if (peer->appointed)
+                return appointed_us[peer->attempts - 1];
         if (peer->proven)
                 return proven_us[peer->attempts - 1];
         if (peer->swarm->useful_count && peer->attempts > 1)
@@ -189,9 +219,9 @@ static usec_t retry_delay(const struct swarm_peer *peer)
 
 void swarm_peer_failed(struct swarm_peer *peer, usec_t now_us)
 {
-        peer->attempts++;
+        peer->attempts = peer->appointed ? MIN(peer->attempts + 1, (unsigned)ATTEMPTS_MAX) : peer->attempts + 1;
         peer->failed_us = now_us;
-        if (peer->attempts > ATTEMPTS_MAX || (!peer->listed && !peer->proven))
+        if (peer->attempts > ATTEMPTS_MAX || (!peer->listed && !peer->proven && !peer->appointed))
                 swarm_peer_enter(peer, SWARM_REMEMBERED);
         else
                 swarm_peer_wait(peer, usec_add(now_us, swarm_about(peer->swarm, retry_delay(peer))));

@@ -32,6 +32,8 @@ struct swarm_peer {
         struct addr from;               /* of the connection, which the peer began: */
         bool incoming;
         bool listed;                    /* the topic had a record of it */
+        bool appointed;                 /* somebody has written down that it is there, at: */
+        struct addr appointed_at;
         bool proven;                    /* showed once that it belongs to us */
         bool useful;                    /* while connected */
         unsigned attempts;              /* that ended, since it last lasted */

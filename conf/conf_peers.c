@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conf_peers.h"
+
+#include <string.h>
+
+#include "conf_host.h"
+
+enum { KEY_DIGITS = 2 * CONF_KEY_BYTES };
+
+static int digit_value(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool conf_key(const char *text, size_t len, uint8_t out[CONF_KEY_BYTES])
+{
+        if (len != KEY_DIGITS)
+                return false;
+        for (size_t i = 0; i < CONF_KEY_BYTES; i++) {
+                int high = digit_value(text[2 * i]), low = digit_value(text[2 * i + 1]);
+
+                if (high < 0 || low < 0)
+                        return false;
+                out[i] = (uint8_t)(high << 4 | low);
+        }
+        return true;
+}
+
+/* NULL, or what to write instead. */
+static const char *read_peer(struct conf_read *read, const char *text, struct conf_peer *peer)
+{
+        const char *at = strchr(text, '@'), *expected;
+        struct conf_host_port place;
+
+        if (!at || !conf_key(text, (size_t)(at - text), peer->key))
+                return "a peer's key, as hypergate status says it there, and where it is: 64 characters 0-9 a-f, @, HOST:PORT";
+        expected = conf_host_port(at + 1, &place);
+        if (expected)
+                return expected;
+        if (*place.ip)
+                return "one HOST:PORT after the key, such as ...@192.0.2.1:49737";
+        peer->host = conf_arena_text(&read->image, place.host, strlen(place.host));
+        peer->port = place.port;
+        return NULL;
+}
+
+void conf_peers_read(struct conf_read *read, const struct conf_node *node, struct conf *conf)
+{
+        const struct conf_node *entry;
+        struct conf_peer *list;
+        uint32_t count;
+
+        if (!conf_value_list(read, node, CONF_PEERS_MAX, &entry, &count))
+                return;
+        list = conf_arena_take(&read->image, count * sizeof(*list));
+        conf->peers = list;
+        conf->peer_count = 0;
+        for (; count > 0; count--, entry = entry->next) {
+                const char *text, *expected;
+
+                if (!conf_value_text(read, entry, "0b7c...@192.0.2.1:49737", &text))
+                        continue;
+                expected = read_peer(read, text, &list[conf->peer_count]);
+                if (expected)
+                        conf_value_wrong(read, entry, expected);
+                else
+                        conf->peer_count++;
+        }
+}
