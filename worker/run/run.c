@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "ipc_table.h"
+#include "run_group.h"
 #include "run_memory.h"
 
 enum {
@@ -287,6 +288,10 @@ void worker_begin(struct worker *worker, enum ipc_role role)
         struct ipc_begin said;
 
         init(worker, role, WORKER_CONTROL_FD);
+#ifndef HG_SANITIZED    /* whose runtime takes terabytes of addresses */
+        if (role == IPC_SWARM)
+                run_group_share(run_group_limit(""));
+#endif
         if (run_harden() < 0)
                 die("can't give up what it does not need", EXIT_FAILURE);
         said = receive_begin(worker);
