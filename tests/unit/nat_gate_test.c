@@ -78,3 +78,40 @@ TEST(one_of_two_that_met_is_enough)
         nat_gate_leave(&gate, false, SECONDS(20));
         check(!nat_gate_enter(&gate, ann, SECONDS(25)));
 }
+
+TEST(a_peer_gets_no_third_in_and_none_late)
+{
+        struct nat_gate gate = { .inside = 0 };
+
+        check(nat_gate_enter(&gate, ann, SECONDS(1)));
+        check(nat_gate_enter(&gate, ann, SECONDS(1)));
+        check(!nat_gate_enter(&gate, ann, SECONDS(1)));
+        nat_gate_leave(&gate, false, SECONDS(2));
+        check(!nat_gate_enter(&gate, ann, SECONDS(1) + NAT_GATE_SECOND_US));
+        check(nat_gate_enter(&gate, ann, SECONDS(1) + NAT_GATE_SECOND_US - 1));
+}
+
+/* One that always has somebody inside would shut out all others. */
+TEST(nobody_holds_it_for_good)
+{
+        struct nat_gate gate = { .inside = 0 };
+        usec_t left_us[NAT_GATE_MAX] = { 0 }, now_us;
+        bool inside[NAT_GATE_MAX] = { false };
+
+        inside[0] = nat_gate_enter(&gate, ann, SECONDS(1));
+        nat_gate_probe(&gate, SECONDS(1));
+        left_us[0] = SECONDS(37);
+        for (now_us = SECONDS(1); now_us < MINUTES(10) && !nat_gate_enter(&gate, bob, now_us); now_us += MSEC(100)) {
+                for (unsigned i = 0; i < NAT_GATE_MAX; i++) {
+                        if (inside[i] && now_us >= left_us[i]) {
+                                nat_gate_leave(&gate, false, now_us);
+                                inside[i] = false;
+                        } else if (!inside[i] && nat_gate_enter(&gate, ann, now_us)) {
+                                inside[i] = true;
+                                nat_gate_probe(&gate, now_us);
+                                left_us[i] = now_us + SECONDS(36) / (1 + i);
+                        }
+                }
+        }
+        check(now_us > SECONDS(30) && now_us < MINUTES(2));
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Lets punches with one peer at a time work with chance: such a punch holds hundreds of sockets, or fills a router's table with hundreds
- * of entries. Two peers that dial each other punch twice at once, and neither is in the other's way: at both ends one gate is open for
- * both. hyperdht fails whoever finds it shut; here they wait. */
+ * of entries, and sends hundreds of probes a second. Two peers that dial each other punch twice at once, and neither is in the other's
+ * way: at both ends one gate is open for both. More it is not, nor for long, whatever a peer does. hyperdht fails whoever finds it shut;
+ * here they wait. */
 #ifndef HG_NAT_GATE_H
 #define HG_NAT_GATE_H
 
@@ -11,7 +12,12 @@
 
 #include "usec.h"
 
-enum { NAT_PEER_BYTES = 32 };           /* of a name for a peer: its key */
+enum {
+        NAT_PEER_BYTES = 32,            /* of a name for a peer: its key */
+        NAT_GATE_MAX = 2,               /* punches inside: of each one's dial to the other */
+};
+
+#define NAT_GATE_SECOND_US SECONDS(15)  /* the second follows the first within, so that nobody holds the gate for good */
 
 /* It is shut after a punch for as long as that has sent probes, as the router needs time to forget; at most so long, and not for long
  * after one that led somewhere. hyperdht: 20 s, always. */
@@ -22,16 +28,25 @@ enum { NAT_PEER_BYTES = 32 };           /* of a name for a peer: its key */
 struct nat_gate {
         unsigned inside;                /* punches, all of one peer: */
         uint8_t peer[NAT_PEER_BYTES];
+        usec_t since_us;                /* somebody has been inside all the time since */
         bool met;                       /* one of them led somewhere */
         usec_t probing_us;              /* since when one of them has sent probes; 0: none has */
         usec_t open_us;                 /* while nobody is inside: from then on */
 };
 
-/* False: others are inside, or it is shut. Each that came in leaves, once. */
+static inline bool nat_gate_lets_join(const struct nat_gate *gate, const uint8_t peer[NAT_PEER_BYTES], usec_t now_us)
+{
+        return gate->inside < NAT_GATE_MAX && now_us < gate->since_us + NAT_GATE_SECOND_US &&
+               memcmp(gate->peer, peer, NAT_PEER_BYTES) == 0;
+}
+
+/* False: others are inside, or enough of this peer, or it is shut. Each that came in leaves, once. */
 static inline bool nat_gate_enter(struct nat_gate *gate, const uint8_t peer[NAT_PEER_BYTES], usec_t now_us)
 {
-        if (gate->inside ? memcmp(gate->peer, peer, NAT_PEER_BYTES) != 0 : now_us < gate->open_us)
+        if (gate->inside ? !nat_gate_lets_join(gate, peer, now_us) : now_us < gate->open_us)
                 return false;
+        if (!gate->inside)
+                gate->since_us = now_us;
         memcpy(gate->peer, peer, NAT_PEER_BYTES);
         gate->inside++;
         return true;
