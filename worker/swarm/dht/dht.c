@@ -199,7 +199,7 @@ bool dht_usable(const struct dht *dht, const struct addr *addr)
         return dht->private_network || !dht_is_bogon(addr);
 }
 
-/* hyperdht index.js filterNode(): nodes that answer whatever is asked, but to no use. Port 0: all of the host's. */
+/* See dht_welcome(). Port 0: all of the host's. */
 static const struct addr unwelcome[] = {
         { { 134, 209, 28, 98 }, 49738 },
         { { 167, 99, 142, 185 }, 49738 },

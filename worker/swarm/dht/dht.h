@@ -2,7 +2,8 @@
 /* A node of the HyperDHT: knows other nodes, asks them, serves them, keeps servers reachable, carries handshakes.
  *
  * Bytes in, bytes out. A turn: dht_receive() for what UDX declined, dht_advance(), dht_event() until false, dht_transmit()
- * until false; dht_deadline() says when to come again. Nothing calls back. Wire and behaviour: HyperDHT 6.34, dht-rpc 6.27. */
+ * until false; dht_deadline() says when to come again. Nothing calls back. Wire and behaviour: HyperDHT 6.34, dht-rpc 6.27. Like HyperDHT
+ * it has nothing to do with four test nodes that strayed into the public network: dht_welcome() in dht_private.h. */
 #ifndef HG_DHT_H
 #define HG_DHT_H
 

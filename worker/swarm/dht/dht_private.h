@@ -453,7 +453,9 @@ bool dht_is_bogon(const struct addr *addr);
 /* Whether anything may be sent there, or learned of: no bogons, unless the network is a private one. */
 bool dht_usable(const struct dht *dht, const struct addr *addr);
 
-/* Whether a node there may be asked or taken into the table: not those that are known to do the network harm. */
+/* Whether a node there may be asked or taken into the table. Not, for good, four that HyperDHT 6.34 skips (index.js filterNode(), whose
+ * only reason is: test nodes that got mixed into the public network by accident, until they are updated): they would take places of
+ * nodes that serve, and no JavaScript node asks or names them. A constant, as there: whoever runs this can't know better. */
 bool dht_welcome(const struct dht *dht, const struct addr *addr);
 
 /* Whether two addresses count as one network, whose words count once; on a private network all are different. */
