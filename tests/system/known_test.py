@@ -35,6 +35,35 @@ def restart_without_bootstrap_nodes(stack):
 
 
 @test
+def restart_serves_within_a_second(stack):
+    """a gateway that starts again has its gate open at once, and answers its client within a second: at the best of five on a busy machine"""
+    state = tempfile.mkdtemp(prefix='hypergate-test-')
+    stack.callback(shutil.rmtree, state)
+    dht, secret, echo, gate = start_dht(stack, 6), new_secret(), Service(stack, serve_echo), free_ports(1)[0]
+    config = {'bootstrap': [dht], 'stateDirectory': state, 'logLevel': 'info', 'gateway': {'listen': '127.0.0.1'}}
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [
+        {'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': echo.port, 'protocol': 'tcp'}]}})
+    gateway = start_instance(stack, 'gateway', secret, config)
+    eventually(lambda: answers(gate), 20, 'service')
+    path = os.path.join(state, 'gateway.nodes')
+    eventually(lambda: os.path.exists(path) and os.path.getsize(path) > 0, 20, 'the nodes are stored')
+    opened, served = [], []
+    for _ in range(5):
+        assert gateway.stop() == 0
+        began = time.monotonic()
+        gateway = start_instance(stack, 'gateway', secret, config)
+        eventually(lambda: listens(gate), 10, 'the gate is open')
+        opened.append(time.monotonic() - began)
+        eventually(lambda: answers(gate), 10, 'service')
+        served.append(time.monotonic() - began)
+        gateway.says('DHT reached')
+        gateway.says('connected to 1 provider')
+    print('# answered', ', '.join(f'{after:.2f}' for after in served), 's after the start, of which the processes took',
+          ', '.join(f'{after:.2f}' for after in opened), flush=True)
+    assert min(after - processes for after, processes in zip(served, opened)) < 1
+
+
+@test
 def other_bootstrap_nodes_are_another_network(stack):
     """nodes known from one network are not taken into another"""
     state = tempfile.mkdtemp(prefix='hypergate-test-')
