@@ -212,6 +212,27 @@ TEST(dht_looks_itself_whether_a_node_is_down_that_is_said_to_be)
         check_equal(world_sent(w, from, true, RPC_PING, &down), 0);
 }
 
+/* So that nobody can make us ping everybody: ten at once, dht-rpc index.js _ondownhint(). */
+TEST(dht_looks_for_ten_nodes_at_once_however_many_are_said_to_be_down)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        size_t from = w->asked_count, pinged = 0;
+
+        memset(dead, 1, sizeof(dead));
+        for (unsigned i = 0; i < NODES; i++) {
+                struct addr addr = world_addr(i);
+
+                hint(w, &addr);
+        }
+        world_run(w, MSEC(500));
+        for (unsigned i = 0; i < NODES; i++) {
+                struct addr addr = world_addr(i);
+
+                pinged += world_sent(w, from, true, RPC_PING, &addr) > 0;
+        }
+        check_equal(pinged, 10);
+}
+
 /* Asks us something, so that it is looked at. */
 static void introduce(struct world *w, unsigned number)
 {
@@ -312,4 +333,67 @@ TEST(dht_gives_a_newcomer_the_place_of_a_dead_node_only)
         introduce(w, refused);
         world_run(w, SECONDS(10));
         check(knows(w, refused));
+}
+
+/* --- Sleep --- */
+
+/* Half of those it knew are gone when it wakes. */
+TEST(dht_that_slept_looks_at_its_table_and_walks_anew_within_three_ticks)
+{
+        cleanup_with(world_free) struct world *w = world_of_some();
+        size_t from;
+
+        wait_for_quiet(w);
+        for (unsigned i = 0; i < NODES; i += 2)
+                dead[i] = true;
+        w->now.boot_us += MINUTES(10);
+        w->now.wall_us += MINUTES(10);
+        from = w->asked_count;
+        world_run(w, SECONDS(15));
+        check(world_sent(w, from, true, RPC_PING, NULL) >= 5);
+        check(world_sent(w, from, true, RPC_FIND_NODE, NULL) >= DHT_K / 2);
+}
+
+/* --- Our own address --- */
+
+enum { LIARS = 40 };
+
+static const struct addr lie = { { 66, 6, 6, 6 }, 666 };
+
+/* A /24 of liars is known to everybody. */
+static bool some_lie(struct world *w, const struct asked *asked, struct rpc_message *out)
+{
+        static unsigned next;
+        struct addr addrs[DHT_K];
+
+        if (asked->to.ip[0] == 99)
+                out->to = lie;
+        for (unsigned i = 0; i < 2; i++)
+                addrs[i] = (struct addr){ { 99, 9, 9, (uint8_t)(1 + next++ % LIARS) }, SERVER_PORT };
+        for (unsigned i = 2; i < DHT_K; i++)
+                addrs[i] = world_addr((asked->to.ip[2] + i) % NODES);
+        if (asked->message.target)
+                world_name(w, out, addrs, DHT_K);
+        return true;
+}
+
+TEST(dht_gives_one_network_one_vote_about_its_address)
+{
+        WORLD(w, some_lie, world_boot());
+        struct addr seen;
+        size_t heard = 0;
+
+        world_run(w, SECONDS(5));
+        for (unsigned i = 0; i < 30; i++) {
+                uint8_t target[DHT_TARGET_BYTES];
+
+                test_random_fill(&w->seed, target, sizeof(target));
+                lookup(w, target);
+                world_run(w, SECONDS(1));
+        }
+        for (size_t i = 0; i < w->asked_count; i++)
+                heard += w->asked[i].to.ip[0] == 99;
+        check(heard >= LIARS);
+        check(dht_public_addr(w->dht, &seen));
+        check(seen.ip[0] == 90 && seen.port == CLIENT_PORT);
 }
