@@ -17,8 +17,8 @@ static void demand(bool condition)
 
 static void check_conf(const struct conf *conf)
 {
-        demand(conf->provider.present || conf->gateway.present || conf->dht.persistent);
-        demand(conf->has_secret || !(conf->provider.present || conf->gateway.present));
+        demand(conf->provider.present || conf->gateway.present || conf->relay.present || conf->dht.persistent);
+        demand(conf->has_secret || !(conf->provider.present || conf->gateway.present || (conf->relay.present && !conf->relay.anybody)));
         demand(conf->log_level >= 3 && conf->log_level <= 7);
         demand(!conf->gateway.present || conf->gateway.listen_count > 0);
         demand(!conf->dht.persistent || conf->dht.public_port > 0);
@@ -54,6 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         struct conf *conf = NULL;
         enum conf_verdict verdict;
 
+        conf_source_environment(&source);
         source.router_secret = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
         source.fd = memfd_create("fuzz", MFD_CLOEXEC);
         demand(source.fd >= 0 && write(source.fd, data, len) == (ssize_t)len);

@@ -142,6 +142,42 @@ static void begin(struct world *w)
         turn(w);
 }
 
+/* Its caller: what it may be told and asked at any time. */
+static void call(struct world *w, uint8_t what, struct reader *r)
+{
+        struct addr here[2] = { { .ip = { 10, 0, 0, 100 + what / 16 % 2 }, .port = 49737 }, { .ip = { 10, 0, what, 1 }, .port = 49737 } };
+        struct addr known[NODE_KNOWN_MAX];
+        struct node_stats stats;
+        struct datagram lost = { .len = 1000, .segment_bytes = what & 16 ? 300 : 0 };
+
+        switch (what % 8) {
+        case 0:
+                node_set_local_addresses(w->node, here, read_u8(r) % 3, &w->now);
+                break;
+        case 1:
+                node_set_known(w->node, (struct addr[]){ { { 10, 0, 0, 3 }, 49737 }, { { 10, 0, 0, 4 }, 49737 } }, 2, &w->now);
+                break;
+        case 2:
+                assert(node_known(w->node, known, NODE_KNOWN_MAX) <= NODE_KNOWN_MAX);
+                node_stats(w->node, &stats);
+                assert(stats.announced <= NODE_ROLES && stats.peers[0] + stats.peers[1] == 0 && stats.channels == 0);
+                break;
+        case 3:
+                node_unsent(w->node, &lost, 90);
+                node_trim(w->node);
+                break;
+        case 4:                         /* we slept */
+                w->now.boot_us += MINUTES(what);
+                w->now.wall_us += MINUTES(what);
+                break;
+        case 5:
+                node_advertise(w->node, "{\"routes\":[]}", 13, &w->now);
+                break;
+        default:
+                pass_time(w, MINUTES(1 + what / 16));
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         static struct world w;
@@ -150,12 +186,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         w = (struct world){ .now = { SECONDS(1), SECONDS(1), SECONDS(1700000000) }, .dice = 1 };
         begin(&w);
         for (unsigned step = 0; step < STEPS_MAX && steps_next(&r); step++) {
-                switch (read_u8(&r) % 4) {
+                uint8_t op = read_u8(&r);
+
+                switch (op < 0xe0 ? op % 4 : 4) {
                 case 0:
                         pass_time(&w, MSEC(read_u16le(&r) / 8));
                         break;
                 case 1:
                         stranger(&w, &r);
+                        break;
+                case 4:
+                        call(&w, read_u8(&r), &r);
                         break;
                 default:
                         echo(&w, &r);

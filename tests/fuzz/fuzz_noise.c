@@ -64,6 +64,7 @@ static void make_handshake(struct handshake *h)
         h->second_len = sizeof(payload) + NOISE_SECOND_BYTES;
         if (noise_initiate(&h->initiator, h->responder.public_key, &random, payload, sizeof(payload), h->first) != NOISE_FINE ||
             noise_accept(&responder, h->first, h->first_len, read) != NOISE_FINE ||
+            memcmp(noise_remote_key(&responder), initiator.public_key, NOISE_KEY_BYTES) != 0 ||
             noise_respond(&responder, &random, payload, sizeof(payload), h->second, &session) != NOISE_FINE)
                 abort();
 }

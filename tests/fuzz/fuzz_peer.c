@@ -2,7 +2,8 @@
 /* What strangers have a say in when peers meet: the payload of a handshake, either way, and the stream's first bytes. The input is
  *
  *      flags u8        bit 0: we dial and the input answers, else it knocks; bit 1: its message is the payload as it is, not
- *                      sealed; bit 2: a true header frame goes before the stream's bytes; bits 3, 4: one true message, or two
+ *                      sealed; bit 2: a true header frame goes before the stream's bytes; bits 3, 4: one true message, or two;
+ *                      bits 5 to 7: how many more come with the same payload before it, the first of them twice
  *      length u8       of the payload
  *      payload, then the stream's bytes
  *
@@ -64,6 +65,26 @@ static void knock(struct input *input)
                 return;
         stranger_connect(input->stranger, server);
         speak(input, server);
+}
+
+/* Others come from the same host, and stay. */
+static void crowd(const struct input *input, struct stranger others[7])
+{
+        struct peer_sim_node *server = &sim->node[1];
+
+        for (unsigned i = 0; i < input->flags / 32; i++) {
+                struct noise noise;
+
+                stranger_init(&others[i], sim, (uint8_t)(2 + i));
+                others[i].addr = input->stranger->addr;
+                others[i].addr.port += (uint16_t)(1 + i);
+                stranger_prepare_raw(&others[i], peer_sim_key(server), input->payload, input->payload_len);
+                noise = others[i].noise;
+                stranger_knock(&others[i], server);
+                others[i].noise = noise;
+                if (i == 0)
+                        stranger_knock(&others[i], server);
+        }
 }
 
 static size_t answer(void *context, const uint8_t *question, size_t len, uint8_t answer_out[DHT_NOISE_MAX])
@@ -130,7 +151,7 @@ static void clear(struct peer_sim_node *node, const struct input *input)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-        struct stranger stranger;
+        struct stranger stranger, others[7];
         struct input input = { .stranger = &stranger };
         struct reader r = reader_over(data, len);
 
@@ -148,6 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         }
         input.stream = r.at;
         input.stream_len = reader_left(&r);
+        crowd(&input, others);
         if (input.flags & 1)
                 be_dialled(&input);
         else
@@ -155,6 +177,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         clear(&sim->node[0], &input);
         clear(&sim->node[1], &input);
         stranger_fini(&stranger);
+        for (unsigned i = 0; i < input.flags / 32; i++)
+                stranger_fini(&others[i]);
         peer_sim_free(sim);
         return 0;
 }

@@ -48,6 +48,23 @@ static void rewrite(const uint8_t *bytes, size_t len)
         }
 }
 
+/* The ends of a channel are frames that say so. */
+static void check_ends(uint64_t channel)
+{
+        static void (*const write[])(struct writer *, uint64_t) = { relay_reject_write, relay_close_write };
+
+        for (size_t i = 0; i < 2; i++) {
+                uint8_t out[RELAY_FRAME_MAX];
+                struct writer w = writer_over(out, sizeof(out));
+                struct relay_frames frames;
+                struct relay_frame frame;
+
+                write[i](&w, channel);
+                relay_frames_init(&frames, out, writer_len(&w));
+                assert(!w.failed && relay_frames_next(&frames, &frame) && frame.kind != RELAY_FRAME_MESSAGE && frame.channel == channel);
+        }
+}
+
 struct stage {
         struct relay_pairing *pairing;
         struct relay_session *sessions[SPEAKERS];
@@ -104,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         usec_t now_us = 0;
 
         rewrite(bytes, len);
+        check_ends(len ? (uint64_t)bytes[0] << len % 40 : 0);
         assert(stage.pairing);
         relay_client_init(&stage.client, true, token, 1, 0);
         relay_client_connected(&stage.client, key);

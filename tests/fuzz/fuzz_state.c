@@ -123,8 +123,24 @@ static void on_gate(void *context, const struct gate *gate)
 {
 }
 
+/* What is open now is kept, and found again. */
+static void take(struct last_gates *last, const struct gates *gates)
+{
+        struct last_gates again;
+
+        if (gates->count == 0)
+                return;                 /* what did not change is not written */
+        last->count = 0;
+        last_gates_take(last, gates);
+        must(last->count == MIN(gates->count, (unsigned)LAST_GATES_MAX));
+        last_gates_fini(last);
+        must(last_gates_init(&again, path, geteuid(), getegid(), router) == 0);
+        must(again.count == last->count && memcmp(again.gate, last->gate, again.count * sizeof(again.gate[0])) == 0);
+        *last = again;
+}
+
 /* Of what was open, what the configuration allows is asked for: here at an address this host does not have. */
-static void open_gates(const struct last_gates *last, struct log *log)
+static void open_gates(struct last_gates *last, struct log *log)
 {
         static const struct conf_address nowhere = { .text = "192.0.2.1", .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 } };
         static const struct conf_filter filter = { .fields = CONF_FILTER_GATE_PORT, .gate_port = 80 };
@@ -139,6 +155,7 @@ static void open_gates(const struct last_gates *last, struct log *log)
         gates_init(&gates, loop, log, &gateway, NULL, on_gate, on_gate, NULL);
         last_gates_open(last, &gates);
         must(gates.count <= last->count && gates_open_count(&gates) == 0);
+        take(last, &gates);
         gates_fini(&gates);
 }
 
@@ -161,6 +178,16 @@ static void try_identity(size_t file_bytes)
         must(verdict == (file_bytes == KEYS_BYTES ? KEYS_READ : KEYS_MALFORMED));
 }
 
+/* Where none was, one is made, and is the same from then on. */
+static void make_identity(void)
+{
+        uint8_t seed[2][KEYS_BYTES];
+
+        unlink(path);
+        must(keys_identity(path, geteuid(), getegid(), seed[0]) == KEYS_MADE);
+        must(keys_identity(path, geteuid(), getegid(), seed[1]) == KEYS_READ && memcmp(seed[0], seed[1], KEYS_BYTES) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         struct reader r = reader_over(data, MIN(len, (size_t)FILE_MAX));
@@ -178,6 +205,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 try_known(flags & 4);
         else if (kind == GATES)
                 try_gates();
+        else if (flags & 8 && !file_bytes)
+                make_identity();
         else
                 try_identity(file_bytes);
         return 0;

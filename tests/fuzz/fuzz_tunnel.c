@@ -256,16 +256,16 @@ static void step(struct bench *b, struct reader *r)
         }
 }
 
-/* As the peer would, with all keys zero. */
-static void say_hello(struct bench *b)
+/* As the peer would, with all keys zero; or in the role that is ours, or at another time. */
+static void say_hello(struct bench *b, bool same_role, int64_t skew_s)
 {
         static const uint8_t zeros[TUNNEL_AUTH_KEY_BYTES];
         struct tunnel_hello_keys keys = { zeros, zeros, zeros, zeros };
         uint8_t frame[TUNNEL_FRAME_LENGTH_BYTES + TUNNEL_HELLO_FRAME_BYTES];
         struct writer w = writer_over(frame, sizeof(frame));
 
-        tunnel_frame_write(&w, TUNNEL_ACTION_HELLO, 0, b->role == TUNNEL_PROVIDER, TUNNEL_HELLO_BYTES);
-        tunnel_hello_make(write_reserve(&w, TUNNEL_HELLO_BYTES), &keys, INT64_C(1000) * WALL_S);
+        tunnel_frame_write(&w, TUNNEL_ACTION_HELLO, 0, (b->role == TUNNEL_PROVIDER) != same_role, TUNNEL_HELLO_BYTES);
+        tunnel_hello_make(write_reserve(&w, TUNNEL_HELLO_BYTES), &keys, INT64_C(1000) * (WALL_S + skew_s));
         receive(b, frame, sizeof(frame));
 }
 
@@ -286,7 +286,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         if (tunnel_new(&b->t, &config, &now) < 0)
                 abort();
         if (flags & 8)
-                say_hello(b);
+                say_hello(b, flags & 16, flags & 32 ? -3600 : flags & 64 ? 3600 : 0);
         while (steps_next(&r)) {
                 step(b, &r);
                 tunnel_stats(b->t, &stats);

@@ -168,11 +168,23 @@ static size_t forge(const struct side *side, struct reader *r, uint8_t out[UDX_D
         return writer_len(&w);
 }
 
+/* What is looked for in a packet before it is read stands there. */
+static void check_peek(const uint8_t *bytes, size_t len)
+{
+        struct udx_packet packet;
+        uint32_t id = 0;
+        bool found = udx_packet_peek_id(bytes, len, &id);
+
+        must(udx_packet_read(bytes, len, &packet) != UDX_OK || (found && id == packet.stream_id));
+}
+
 static void receive(struct bench *b, const struct addr *remote, const uint8_t *bytes, size_t len, size_t segment)
 {
         size_t taken = udx_mux_receive_run(b->mux, SOCKET, remote, bytes, len, segment, b->now_us);
 
         must(taken <= len);
+        if (bytes)
+                check_peek(bytes, segment && segment < len ? segment : len);
 }
 
 static void write_some(struct side *side, size_t len)
