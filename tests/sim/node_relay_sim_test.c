@@ -177,9 +177,11 @@ TEST(relay_that_dies_is_replaced_by_another)
         took_us = node_sim_run_until(street.sim, is_closed, channel, SECONDS(40));
         printf("# the channel is closed after %u ms\n", (unsigned)(took_us / 1000));
         check_equal(channel->fate, NODE_SIM_CLOSED);
+        check(took_us < SECONDS(8));
         check(channel->reason == NODE_REASON_PEER_LOST || channel->reason == NODE_REASON_RESET);
         took_us += node_sim_run_until(street.sim, is_relayed_again, &street, SECONDS(40));
         printf("# over the other relay after %u ms\n", (unsigned)(took_us / 1000));
+        check(took_us < SECONDS(12));
         check(is_relayed_again(&street));
         check_equal(stats_of(relay[!used]).relay_connections, 1);
         check(street_echoes(&street));

@@ -53,10 +53,10 @@ def serve_bulk(connection):
 class NatPair:
     """@provider, @gateway: (whose, host), whose: 'ours' or 'npm'. Both start at once."""
 
-    def __init__(self, stack, lab, bootstrap, provider, gateway, serve=serve_bulk):
+    def __init__(self, stack, lab, bootstrap, provider, gateway, serve=serve_bulk, secret=None):
         self.name = ' - '.join(f'{whose} {host}' for whose, host in (provider, gateway))
         self.lab, self.there, self.here = lab, lab[provider[1]], lab[gateway[1]]
-        secret = new_secret()
+        secret = secret or new_secret()
         with self.here.inside():
             self.gate = free_ports(1)[0]
         with self.there.inside():

@@ -14,6 +14,8 @@ enum { PROOF_PINGS = 4 };               /* one of them gets through, or nothing 
 #define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
 #define AWAITED_US SECONDS(1)            /* from our answer to the peer's first frame, on any sane path */
 #define STARVED_US MSEC(100)             /* until it is asked again whether there is memory to send with */
+#define RELAYED_US SECONDS(3)            /* between proofs that a relay is still there: UDX takes 13 s to find out */
+#define RELAYED_PAUSE_US MSEC(1200)      /* in these, whose pings nobody's move is a reason for */
 #define PROOF_PAUSE_US MSEC(600)        /* between pings that have to be acknowledged: UDX repeats each itself */
 #define FAREWELL_US MSEC(100)           /* for the peer's own end after that: Hyperswarm leaves its side open for ever */
 
@@ -40,7 +42,7 @@ static struct node_link *new_link(struct node_join *join, enum node_link_state s
         link->node = join->node;
         link->join = join;
         link->state = state;
-        link->linger_us = USEC_NEVER;
+        link->linger_us = link->relayed_us = USEC_NEVER;
         memcpy(link->key, key, NODE_KEY_BYTES);
         list_init(&link->in_active);
         list_init(&link->in_unflushed);
@@ -130,6 +132,8 @@ static void arm(struct node_link *link)
                 due_us = usec_min(due_us, usec_add(link->node->now.mono_us, STARVED_US));
         if (is_doubted(link))
                 due_us = usec_min(due_us, link->proof.due_us);
+        else if (lives(link) && !link->finished)
+                due_us = usec_min(due_us, link->relayed_us);
         heap_set(&link->node->timers, &link->timer, due_us);
 }
 
@@ -335,13 +339,26 @@ void node_link_ping(struct node_link *link)
                 conn_ping(link->conn, link->node->now.mono_us);
 }
 
+static usec_t proof_pause(const struct node_link *link)
+{
+        return link->relayed_us == USEC_NEVER ? PROOF_PAUSE_US : RELAYED_PAUSE_US;
+}
+
 void node_link_prove(struct node_link *link)
 {
         node_link_ping(link);
         if (!lives(link) || link->finished)
                 return;
-        link->proof = (struct node_proof){ .pings = 1, .due_us = usec_add(link->node->now.mono_us, PROOF_PAUSE_US) };
+        link->proof = (struct node_proof){ .pings = 1, .due_us = usec_add(link->node->now.mono_us, proof_pause(link)) };
         arm(link);
+}
+
+/* A relay that is gone is seen by nothing but silence. */
+static void look_at_relay(struct node_link *link)
+{
+        link->relayed_us = conn_is_relayed(link->conn) ? usec_add(link->node->now.mono_us, RELAYED_US) : USEC_NEVER;
+        if (link->relayed_us != USEC_NEVER)
+                node_link_prove(link);
 }
 
 /* What was on its way when the ground moved may still have come; what comes after the second ping counts. */
@@ -356,13 +373,15 @@ static void proof_due(struct node_link *link)
         if (proof->pings > 1 && acked > proof->acked) {
                 proof->pings = 0;
         } else if (proof->pings == PROOF_PINGS) {
+                if (link->relayed_us != USEC_NEVER)
+                        node_relay_lost(link->node, link->relay_key);
                 node_link_cut(link, SWARM_LOST, false);
                 return;
         } else {
                 proof->pings++;
                 node_link_ping(link);
                 conn_stats(link->conn, &stats);
-                proof->due_us = usec_add(link->node->now.mono_us, usec_max(PROOF_PAUSE_US, 2 * stats.udx.srtt_us));
+                proof->due_us = usec_add(link->node->now.mono_us, usec_max(proof_pause(link), 2 * stats.udx.srtt_us));
         }
         arm(link);
 }
@@ -373,6 +392,8 @@ void node_link_due(struct node_link *link)
                 node_link_free(link);
         else if (is_doubted(link) && link->node->now.mono_us >= link->proof.due_us)
                 proof_due(link);
+        else if (lives(link) && !link->finished && link->node->now.mono_us >= link->relayed_us)
+                look_at_relay(link);
         else
                 node_link_touch(link);
 }
@@ -488,6 +509,10 @@ static bool on_up(struct node_link *link, const struct tunnel_event *event, stru
         link->state = NODE_LINK_UP;
         link->role = event->role == TUNNEL_GATEWAY ? NODE_GATEWAY : NODE_PROVIDER;
         link->told_up = link->role != link->join->role;
+        if (conn_is_relayed(link->conn)) {
+                link->relayed_us = usec_add(node->now.mono_us, RELAYED_US);
+                memcpy(link->relay_key, conn_relay_key(link->conn), sizeof(link->relay_key));
+        }
         node->relays.look_us = 0;
         swarm_proven(link->join->swarm, link->peer, link->told_up, node->now.mono_us);
         if (!link->told_up)
@@ -563,6 +588,8 @@ static void on_closed(struct node_link *link, enum peer_reason reason)
         } else if (reason == PEER_CONN_BROKEN) {
                 node_link_cut(link, SWARM_LOST, false);
         } else {
+                if (reason == PEER_CONN_TIMED_OUT && link->relayed_us != USEC_NEVER)
+                        node_relay_lost(link->node, link->relay_key);
                 link->finished = true;
                 node_link_touch(link);
         }

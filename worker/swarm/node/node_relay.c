@@ -139,13 +139,28 @@ static size_t list_keys(const struct node *node, const uint8_t *peer, const uint
         return count;
 }
 
+static bool is_lost(const struct node *node, const uint8_t key[NODE_KEY_BYTES])
+{
+        return node->now.mono_us < node->relays.lost_until_us && memcmp(key, node->relays.lost_key, NODE_KEY_BYTES) == 0;
+}
+
 /* The next one each time one has failed. */
 static const uint8_t *choose(const struct node *node, const uint8_t *peer)
 {
         const uint8_t *keys[CANDIDATES_MAX];
         size_t count = list_keys(node, peer, keys);
 
+        for (size_t i = 0; i < count; i++)
+                if (!is_lost(node, keys[(node->relays.turn + i) % count]))
+                        return keys[(node->relays.turn + i) % count];
         return count ? keys[node->relays.turn % count] : NULL;
+}
+
+void node_relay_lost(struct node *node, const uint8_t key[NODE_KEY_BYTES])
+{
+        memcpy(node->relays.lost_key, key, NODE_KEY_BYTES);
+        node->relays.lost_until_us = usec_add(node->now.mono_us, TROUBLE_US);
+        node->relays.look_us = 0;
 }
 
 static const uint8_t *proof_of(const struct node *node)

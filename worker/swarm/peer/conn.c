@@ -415,6 +415,12 @@ static void event_while_reaching(struct conn *conn, const struct udx_event *even
         }
 }
 
+/* What carried it is gone. */
+void conn_lose(struct conn *conn)
+{
+        close_with(conn, PEER_CONN_TIMED_OUT);
+}
+
 void conn_udx_event(struct conn *conn, const struct udx_event *event, const struct now *now)
 {
         if (conn->state == CONN_REACHING) {
@@ -464,6 +470,11 @@ void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *
         out->listener = conn->listener;
         out->context = conn->listener->context;
         conn->listener = NULL;
+}
+
+const uint8_t *conn_relay_key(const struct conn *conn)
+{
+        return peer_detour_is_used(conn) ? conn->detour->key : NULL;
 }
 
 bool conn_is_relayed(const struct conn *conn)

@@ -43,6 +43,9 @@ struct addr conn_remote_addr(const struct conn *conn);
 /* What it sends goes over a blind relay, whose address conn_remote_addr() is. */
 bool conn_is_relayed(const struct conn *conn);
 
+/* The key of that relay; NULL: it is not. */
+const uint8_t *conn_relay_key(const struct conn *conn);
+
 /* How the peer calls our end of its UDX stream. */
 uint32_t conn_stream_id(const struct conn *conn);
 

@@ -46,6 +46,7 @@ enum {
         PEER_SESSIONS_PER_HOST = 16,            /* of these from one client's host, unless it is this one */
         PEER_SESSIONS_PER_RELAY = 64,           /* and through one relay's */
         PEER_DETOURS_MAX = 128,                 /* connections over relays at a time, tried ones included */
+        PEER_DETOURS_PER_HOST = 16,             /* of these to relays that clients from one host, as seen by theirs, have named */
         PEER_SOCKETS_MAX = 512,                 /* beside the node's two: of one punch, and of connections they led to */
 };
 

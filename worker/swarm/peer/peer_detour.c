@@ -39,6 +39,15 @@ void peer_detour_free(struct peer_detour *detour)
         free(detour);
 }
 
+unsigned peer_detour_count(const struct peer_set *set, const struct addr *client_host)
+{
+        unsigned count = 0;
+
+        list_for_each(at, &set->detours)
+                count += addr_host_equal(&list_entry(at, struct peer_detour, all)->client_host, client_host);
+        return count;
+}
+
 void peer_detour_begin(struct conn *conn, const struct peer_detour_spec *spec, const struct now *now)
 {
         struct peer_set *set = conn->source.set;
@@ -55,6 +64,7 @@ void peer_detour_begin(struct conn *conn, const struct peer_detour_spec *spec, c
         list_push_back(&set->detours, &detour->all);
         set->detour_count++;
         detour->conn = conn;
+        memcpy(detour->key, spec->key, sizeof(detour->key));
         detour->probe_us = detour->leave_us = USEC_NEVER;
         conn->detour = detour;
         relay_client_init(&detour->client, spec->initiator, spec->token, udx_stream_local_id(conn->stream), now->mono_us);
@@ -185,7 +195,7 @@ static void pump(struct peer_detour *detour, const struct now *now)
         }
 }
 
-/* The relay is gone: a stream that goes over it finds that out by itself, but later. hyperdht waits for that. */
+/* The relay is gone, and with it a stream that goes over it. hyperdht waits until that finds it out by itself, which takes 17 s. */
 static void lose_control(struct peer_detour *detour, const struct now *now)
 {
         bool used = detour->conn && peer_detour_is_used(detour->conn) && detour->conn->state == CONN_OPEN;
@@ -194,7 +204,7 @@ static void lose_control(struct peer_detour *detour, const struct now *now)
         detour->control = NULL;
         if (detour->client.state == RELAY_PAIRED) {
                 if (used)
-                        conn_ping(detour->conn, now->mono_us);
+                        conn_lose(detour->conn);
                 if (detour->conn)
                         udx_stream_allow_moves(detour->conn->stream, false);
                 peer_detour_free(detour);

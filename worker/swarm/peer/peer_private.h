@@ -113,6 +113,8 @@ struct peer_detour {
         struct conn *conn;              /* NULL: gone, but for its last words */
         struct peer_dial *dial;         /* to the relay */
         struct conn *control;           /* what came of it */
+        uint8_t key[PEER_KEY_BYTES];    /* the relay's */
+        struct addr client_host;        /* who named the relay, or was told it; 0: we dialled */
         struct relay_client client;
         struct peer_way ways[PEER_WAYS_MAX];    /* direct ones, to be looked at again */
         unsigned way_count, probes;
@@ -301,6 +303,7 @@ int conn_new(struct peer_set *set, bool initiator, const uint8_t local_key[CONN_
 void conn_set_keys(struct conn *conn, const struct noise_session *session, uint32_t remote_id);
 void conn_reach(struct conn *conn, const struct peer_way *way, usec_t now_us);
 void conn_probe(struct conn *conn);
+void conn_lose(struct conn *conn);
 void conn_greet(struct conn *conn);
 void conn_advance(struct conn *conn, usec_t now_us);
 void conn_udx_event(struct conn *conn, const struct udx_event *event, const struct now *now);
@@ -370,6 +373,7 @@ usec_t peer_socket_deadline(const struct peer_set *set);
 /* peer_detour.c */
 void peer_detour_begin(struct conn *conn, const struct peer_detour_spec *spec, const struct now *now);
 void peer_detour_free(struct peer_detour *detour);
+unsigned peer_detour_count(const struct peer_set *set, const struct addr *client_host);
 void peer_detour_leave(struct peer_detour *detour);
 void peer_detour_event(struct peer_detour *detour, const struct peer_event *event, const struct now *now);
 void peer_detour_advance(struct peer_detour *detour, const struct now *now);

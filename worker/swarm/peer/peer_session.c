@@ -167,13 +167,16 @@ static void start_detour(struct peer_session *session, const struct now *now)
         };
         struct peer_detour_spec ours = { .initiator = true, .key = session->listener->relay_key, .token = session->relay_token };
         struct peer_way way = { .socket = session->inbound.socket, .remote = session->inbound.client };
+        const struct addr *client = &session->inbound.client;
 
         if (!needs_punch(session))
                 return;
         if (offers_relay(session))
                 peer_detour_begin(session->conn, &ours, now);
-        else if (session->payload.has_relay_through)
+        else if (session->payload.has_relay_through && peer_detour_count(session->source.set, client) < PEER_DETOURS_PER_HOST)
                 peer_detour_begin(session->conn, &theirs, now);
+        if (session->conn->detour)
+                session->conn->detour->client_host = *client;
         peer_detour_remember(session->conn, &way, 1);
 }
 
