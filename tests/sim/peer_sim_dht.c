@@ -486,6 +486,15 @@ void peer_sim_dht_knock(struct dht *dht, const struct dht_inbound *inbound, cons
         post(dht, 0, &event, noise, len);
 }
 
+void peer_sim_dht_punch(struct dht *dht, const struct dht_inbound *inbound, uint64_t id, const void *sealed, size_t len)
+{
+        struct dht_listener *listener = list_entry(list_first(&dht->listeners), struct dht_listener, all);
+        struct dht_event event = { .kind = DHT_PUNCH, .context = listener->context, .listener = listener, .inbound = *inbound,
+                                   .punch_id = id };
+
+        post(dht, 0, &event, sealed, len);
+}
+
 const struct peer_sim_answer *peer_sim_dht_answer(const struct dht *dht)
 {
         return &dht->answer;

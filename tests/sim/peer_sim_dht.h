@@ -11,6 +11,9 @@ void peer_sim_dht_free(struct dht *dht);
 /* Hands a handshake message to a listener as if it had come over the network; for hostile ones. */
 void peer_sim_dht_knock(struct dht *dht, const struct dht_inbound *inbound, const void *noise, size_t len);
 
+/* The same with a round of a punch. */
+void peer_sim_dht_punch(struct dht *dht, const struct dht_inbound *inbound, uint64_t id, const void *sealed, size_t len);
+
 /* The last answer any server gave, and to where. */
 struct peer_sim_answer {
         uint8_t noise[DHT_NOISE_MAX];

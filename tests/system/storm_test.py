@@ -14,7 +14,7 @@ from harness import (Pair, Service, answers, eventually, free_ports, main, memor
 from hostile_test import SEED, Steady, bootstrap_nodes, echoes, hostile_seeds, memory_kib, udp_ports
 from networks import ip, with_networks
 
-UNKNOWN, OPEN = 0, 1    # what a client says of its firewall
+UNKNOWN, OPEN, ROUND = 0, 1, 'round'    # what a client says of its firewall; or a round of a punch
 HEADERS = 28            # bytes, of IP and UDP
 GROWTH_KIB = 8192       # the 65,536 hosts and networks a limit knows have 4.5 MiB, the sessions under way another
 LINES = 10
@@ -27,7 +27,7 @@ def computed(seconds):
 
 
 def knocks(count, state, firewall=UNKNOWN):
-    """So many handshakes to the provider with that state directory, one a line."""
+    """So many handshakes to the provider with that state directory, or rounds, one a line."""
     program = os.environ.get('KNOCKS') or os.path.join(os.path.dirname(os.environ['STRANGERS']), 'knocks')
     with open(os.path.join(state, 'provider.provider.seed'), 'rb') as seed:
         return subprocess.run([program, str(count), str(firewall)], stdin=seed, check=True, capture_output=True, text=True).stdout
@@ -187,6 +187,7 @@ def forged_sources(stack):
     provider.took_us()
 
     check_over('handshakes', country.storm(called + knocks(2000, country.state), 20000, theirs), provider)
+    check_over('rounds', country.storm(knocks(2000, country.state, ROUND) + knocks(200, country.state), 20000, theirs), provider)
     everything = country.storm(hostile_seeds(), 20000, country.targets())
     other = country.start_gateway('other gateway', country.others)
     check_over('everything', everything, provider)
