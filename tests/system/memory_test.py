@@ -6,7 +6,7 @@ import time
 
 from cgroup import MemoryGroup
 from harness import (MB, Pair, answers, connect, digest, eventually, how_it_ends, main, pattern, read_all, serve_bytes, serve_echo,
-                     start_instance, test_of_what_ships)
+                     start_instance, test, test_of_what_ships)
 
 BULK = pattern('bulk', 4 * MB)
 READERS = 360           # who take nothing: each has a window of 256 KiB unread in the swarm worker
@@ -49,7 +49,7 @@ def gateway_in(group, pair):
     return gateway
 
 
-@test_of_what_ships
+@test
 def killed_for_want_of_memory(stack):
     """the kernel kills a swarm worker in a full control group: what it carried is reset, nothing else, service is back in 5 s"""
     pair = Pair(stack, echo=serve_echo, bulk=serve_bytes(BULK))

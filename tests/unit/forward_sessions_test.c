@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Sessions of one gate: datagrams come by call, with addresses that need not be anybody's, and times ahead of the clock's. */
+/* Sessions of one gate: datagrams come by call, with addresses that need not be anybody's, and times ahead of the clock's. (Linked with
+ * --wrap=run_memory_short.) */
 #include "forward_sessions.h"
 
 #include <arpa/inet.h>
@@ -15,6 +16,7 @@
 
 enum { GATE = 5353, IDLE_S = 300, TAKEN_MAX = 4200 };
 
+static bool memory_is_short;
 static struct forward forward;
 static struct inside inside;
 static struct sessions sessions;
@@ -24,6 +26,13 @@ static uint64_t dropped;
 static uint64_t seed;
 static const struct random random_source = { test_random_fill, &seed };
 static int gate;
+
+bool __wrap_run_memory_short(void);
+
+bool __wrap_run_memory_short(void)
+{
+        return memory_is_short;
+}
 
 /* Sessions as the swarm worker has them, in the order they came. */
 static struct taken {
@@ -612,5 +621,31 @@ TEST(when_descriptors_are_short_the_longest_silent_young_one_of_anybody_goes)
         say(0x0b000000, 10, "q");               /* a host's second: its own first goes */
         check(is_over(count));
         check(!is_over(1));
+        finish();
+}
+
+TEST(when_memory_is_short_no_session_begins_and_those_that_run_go_on)
+{
+        struct ipc_received message;
+        unsigned told = 0;
+
+        begin();
+        say(0x0a000000, 9, "one");
+        memory_is_short = true;
+        say(0x0b000000, 9, "two");
+        say(0x0c000000, 9, "three");
+        say(0x0a000000, 9, "four");
+        memory_is_short = false;
+        check_equal(sessions.count, 1);
+        check_equal(taken_count, 1);
+        check_equal(dropped, 2);
+        while (inside_receive(&inside, IPC_SUPERVISOR, &message))
+                told += message.type == IPC_LOG && strstr(IPC_PAYLOAD(&message, struct ipc_log)->text, "gate 5353/udp: no memory left");
+        check_equal(told, 1);
+        check_heard(0, "one");
+        check_heard(0, "four");
+        say(0x0b000000, 9, "five");
+        check_equal(sessions.count, 2);
+        check_heard(1, "five");
         finish();
 }

@@ -410,6 +410,34 @@ TEST(pump_reads_no_more_datagrams_than_the_channel_is_likely_to_take)
         }
 }
 
+/* A small one in between says nothing about the next. */
+TEST(pump_expects_large_datagrams_again_after_a_small_one)
+{
+        static struct scene scene;
+
+        for (size_t k = 0; k < ARRAY_LEN(datagram_kinds); k++) {
+                datagrams_begin(&scene, datagram_kinds[k]);
+                scene.node.writable = 30000;
+                pump_start(&scene.pump);
+                for (unsigned round = 0; round < 4; round++) {
+                        size_t before;
+
+                        for (int i = 0; i < 6; i++)
+                                local_send(&scene, inbound, i ? 20000 : 10);
+                        for (unsigned i = 0; i < 6; i++) {
+                                before = scene.node.sent_len;
+                                scene.node.writable = 30000;
+                                pump_send(&scene.pump);
+                                ev_run(scene.room.loop, EVRUN_NOWAIT);
+                                check(round == 0 || scene.node.sent_len - before <= 30000);
+                        }
+                        check_equal(scene.node.datagram_count, 6 * (round + 1));
+                        scene.node.sent_len = 0;
+                }
+                scene_end(&scene);
+        }
+}
+
 TEST(pump_leaves_datagrams_in_the_channel_while_the_socket_is_full)
 {
         static struct scene scene;

@@ -259,10 +259,10 @@ TEST(the_newest_are_dropped_where_nobody_reads_and_empty_ones_cost_too)
         }
 }
 
-/* Thirty-five that nobody reads, each sent as much as it may have: one that is read goes on, and so does the next. */
+/* A hundred that nobody reads, each sent as much as it may have: one that is read goes on, and so does the next. */
 TEST(channels_nobody_reads_leave_room_for_those_that_are_read)
 {
-        enum { SLOW = 35 };
+        enum { SLOW = 100 };
         struct tunnel_channel *slow[2], *quick[2], *late[2];
 
         begin(0);

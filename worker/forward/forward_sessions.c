@@ -7,6 +7,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "run_memory.h"
+
 /* What makes a client one: hashed and compared as bytes. */
 struct session_key {
         uint8_t remote[16], local[16];
@@ -285,12 +287,20 @@ static void on_ready(struct watched *watched, uint32_t events)
 
 /* --- New ones --- */
 
-static void tell_full(struct sessions *sessions)
+static void tell_full(struct sessions *sessions, const char *what)
 {
         if (!sessions->told_full)
-                worker_log(sessions->worker, LOG_NOTICE, NULL,
-                           "gate %u/udp: too many sessions: new clients are not answered until some end", sessions->gate_port);
+                worker_log(sessions->worker, LOG_NOTICE, NULL, "gate %u/udp: %s: new clients are not answered until some end",
+                           sessions->gate_port, what);
         sessions->told_full = true;
+}
+
+static bool may_have_memory(struct sessions *sessions)
+{
+        if (!run_memory_short())
+                return true;
+        tell_full(sessions, "no memory left");
+        return false;
 }
 
 /* Room for one more of @host, if need be in place of the young one that was silent longest: its own first. */
@@ -366,7 +376,7 @@ static struct session *begin(struct sessions *sessions, const struct session_key
                         }
                 }
         } else {
-                tell_full(sessions);
+                tell_full(sessions, "too many sessions");
         }
         host->count--;
         host_put(sessions, host);
@@ -377,10 +387,11 @@ static struct session *begin(struct sessions *sessions, const struct session_key
 static void open_session(struct sessions *sessions, const struct session_key *key, const struct session_ends *ends,
                          const struct iovec *datagrams, size_t count, const struct now *now)
 {
-        struct session *session;
+        struct session *session = NULL;
         int fds[2];
 
-        session = !clients_busy(sessions->clients) && may_begin(sessions, now->mono_us) ? begin(sessions, key, ends, fds) : NULL;
+        if (!clients_busy(sessions->clients) && may_begin(sessions, now->mono_us) && may_have_memory(sessions))
+                session = begin(sessions, key, ends, fds);
         if (!session) {
                 *sessions->dropped += count;
                 return;

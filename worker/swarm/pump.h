@@ -45,7 +45,7 @@ struct pump {
         uint64_t sent_bytes, received_bytes;    /* to the peer, from it */
         bool read_ended;        /* the local side sent its FIN, and node_end() was said */
         bool write_ended;       /* the peer's end was passed on as our FIN */
-        size_t usual_bytes;     /* of the largest of the last datagrams read */
+        size_t usual_bytes;     /* of the largest datagram read of late; 0: none yet */
         usec_t last_us;         /* when a datagram last went either way */
         bool refused;           /* nobody is at the port that its datagrams go to, the kernel heard */
 };

@@ -8,7 +8,7 @@
 
 enum { FRAME_BYTES = 10 };      /* in front of each in the stream */
 
-/* As many as find room at once, if they are as large as those before: the rest stay in the socket's buffer, and are dropped there
+/* As many as find room at once, if they are as large as the largest of late: the rest stay in the socket's buffer, and are dropped there
  * when it is full. */
 static unsigned batch_size(const struct pump *pump, size_t room)
 {
@@ -24,7 +24,7 @@ static bool is_marked(const struct pump *pump)
 
 static void note(struct pump *pump, const struct iovec *datagrams, size_t count)
 {
-        pump->usual_bytes = 1;
+        pump->usual_bytes = MAX(pump->usual_bytes - pump->usual_bytes / 16, (size_t)1);  /* large ones may come again */
         for (size_t i = 0; i < count; i++) {
                 pump->usual_bytes = MAX(pump->usual_bytes, datagrams[i].iov_len);
                 pump->sent_bytes += datagrams[i].iov_len;

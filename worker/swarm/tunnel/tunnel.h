@@ -30,7 +30,7 @@
  *                  peers of this router (relay_token.h)
  *
  * A channel of protocol UDP carries datagrams, each whole in one stream frame; there is no end, either side closes it. It has no
- * credit: what finds no room is dropped, here and there. An empty datagram is a frame without a body, which only a peer of our
+ * credit: what finds no room is dropped, here and there, first of the channel that has most of all unread. An empty datagram is a frame without a body, which only a peer of our
  * kind is sent. It has writable, send and datagrams in place of writable, write, end, peek and consume.
  *
  * Toward a peer without them the sender waits for acknowledgements before an end, ends that may have overtaken data are held
@@ -234,7 +234,7 @@ void tunnel_disconnect(struct tunnel *tunnel, usec_t now_us);
 struct tunnel_stats {
         uint32_t channels;              /* with those that only wait for the peer's last word */
         uint32_t frames_ignored;        /* unknown, malformed or out of place */
-        uint64_t datagrams_dropped;     /* received, and nobody read those before them */
+        uint64_t datagrams_dropped;     /* received, and nobody read them or those before them */
         size_t queued_bytes;            /* received, not yet consumed */
         bool extended;                  /* the peer has sent HGX */
         int64_t skew_ms;                /* the peer's clock, as hello told it, minus ours: one that is behind may have told ours back */

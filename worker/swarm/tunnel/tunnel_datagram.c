@@ -6,9 +6,11 @@
 
 #include "tunnel_state.h"
 
+#define SWEEP_US MSEC(10)               /* between two looks at all channels for one that has some waiting */
+
 _Static_assert(sizeof(struct tunnel_datagram) <= TUNNEL_DATAGRAM_COST, "what is kept is what is counted");
 
-/* Half of what others leave of the memory for all, so that those nobody reads leave some; but one at least, if there is any. */
+/* Half of what others leave of the memory for all; but one at least, if there is any. */
 static bool has_room(const struct tunnel_channel *ch, size_t cost)
 {
         size_t own = ch->datagrams.bytes, all = ch->tunnel->config.receive_limit_bytes / 4, others = ch->tunnel->datagram_bytes - own;
@@ -25,11 +27,68 @@ static void count(struct tunnel_channel *ch, size_t more, size_t less)
         ch->tunnel->queued_bytes += more - less;
 }
 
+static void drop_first(struct tunnel_channel *ch)
+{
+        struct tunnel_datagram *first = ch->datagrams.first;
+
+        ch->datagrams.first = first->next;
+        if (!first->next)
+                ch->datagrams.last = NULL;
+        count(ch, 0, first->len + TUNNEL_DATAGRAM_COST);
+        free(first);
+        tunnel_hunger_retry(ch->tunnel);
+}
+
+/* The caller may wait for its last one to be read. */
+void tunnel_datagram_forget(struct tunnel_channel *ch, size_t down_to_bytes)
+{
+        while (ch->datagrams.bytes > down_to_bytes) {
+                ch->tunnel->datagrams_dropped++;
+                drop_first(ch);
+        }
+        if (ch->closing == TUNNEL_ABORTED && ch->phase == TUNNEL_RUNNING && !ch->datagrams.first)
+                tunnel_channel_over(ch, TUNNEL_DONE);
+}
+
+/* The one with most of all gives half of it, the oldest: those nobody reads have no more than those who are read can do without.
+ * (McKenney, "Stochastic Fairness Queueing", 1990: the longest queue pays.) */
+static bool make_room(struct tunnel_channel *ch, size_t cost)
+{
+        struct tunnel *t = ch->tunnel;
+        struct tunnel_channel *most = ch;
+
+        if (ch->datagrams.bytes + cost > TUNNEL_DATAGRAMS_MAX || (ch->datagrams.first && t->now_us < t->sweep_us))
+                return false;
+        t->sweep_us = usec_add(t->now_us, SWEEP_US);
+        list_for_each(at, &t->all) {
+                struct tunnel_channel *other = list_entry(at, struct tunnel_channel, all);
+
+                if (other->datagrams.bytes > most->datagrams.bytes)
+                        most = other;
+        }
+        if (most->datagrams.bytes / 2 < ch->datagrams.bytes + cost)
+                return false;
+        tunnel_datagram_forget(most, most->datagrams.bytes / 2);
+        return has_room(ch, cost);
+}
+
+static struct tunnel_datagram *new_datagram(struct tunnel_channel *ch, size_t len)
+{
+        struct tunnel_datagram *datagram = NULL;
+        size_t cost = len + TUNNEL_DATAGRAM_COST;
+
+        if (has_room(ch, cost))
+                datagram = malloc(sizeof(*datagram) + len);
+        if (!datagram && make_room(ch, cost))
+                datagram = malloc(sizeof(*datagram) + len);
+        return datagram;
+}
+
 void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, size_t len)
 {
         struct tunnel_datagram_queue *queue = &ch->datagrams;
         size_t cost = len + TUNNEL_DATAGRAM_COST;
-        struct tunnel_datagram *datagram = has_room(ch, cost) ? malloc(sizeof(*datagram) + len) : NULL;
+        struct tunnel_datagram *datagram = new_datagram(ch, len);
 
         if (!datagram) {
                 ch->tunnel->datagrams_dropped++;
@@ -48,25 +107,10 @@ void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, si
                 tunnel_channel_tell(ch, TUNNEL_NEWS_READABLE);
 }
 
-static void drop_first(struct tunnel_channel *ch)
+void tunnel_datagram_drop(struct tunnel_channel *ch)
 {
-        struct tunnel_datagram *first = ch->datagrams.first;
-
-        ch->datagrams.first = first->next;
-        if (!first->next)
-                ch->datagrams.last = NULL;
-        count(ch, 0, first->len + TUNNEL_DATAGRAM_COST);
-        free(first);
-        tunnel_hunger_retry(ch->tunnel);
-}
-
-size_t tunnel_datagram_drop(struct tunnel_channel *ch)
-{
-        size_t dropped = 0;
-
-        for (; ch->datagrams.first; dropped++)
+        while (ch->datagrams.first)
                 drop_first(ch);
-        return dropped;
 }
 
 size_t tunnel_datagrams(const struct tunnel_channel *ch, struct iovec *out, size_t max)

@@ -82,7 +82,7 @@ void tunnel_cut_hog(struct tunnel *t, usec_t hungry_us, usec_t now_us)
 
         t->now_us = now_us;
         if (hog && hog->datagrams.bytes)
-                t->datagrams_dropped += tunnel_datagram_drop(hog);
+                tunnel_datagram_forget(hog, 0);
         else if (hog && hog->closing == TUNNEL_ABORTED)
                 tunnel_channel_over(hog, TUNNEL_RESET);         /* it knows */
         else if (hog)

@@ -192,6 +192,7 @@ struct tunnel {
         size_t queued_bytes;            /* received and not consumed, all channels */
         size_t datagram_bytes;          /* of them, in datagrams */
         uint64_t datagrams_dropped;
+        usec_t sweep_us;                /* when channels may be looked through again for one with too many */
         uint64_t grown_bytes;           /* windows beyond their first size */
         struct tunnel_channel *stalled; /* whose reader holds up all; since when, and how much it had consumed */
         usec_t stalled_us;
@@ -272,7 +273,8 @@ usec_t tunnel_stall_deadline(const struct tunnel *t);
 
 /* tunnel_datagram.c */
 void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, size_t len);
-size_t tunnel_datagram_drop(struct tunnel_channel *ch); /* all that wait; returns how many */
+void tunnel_datagram_drop(struct tunnel_channel *ch);   /* all that wait */
+void tunnel_datagram_forget(struct tunnel_channel *ch, size_t down_to_bytes);   /* the oldest; counted, and it may be over */
 
 /* tunnel_transmit.c */
 bool tunnel_transmit_ready(const struct tunnel *t);     /* tunnel_transmit() would give a message */
