@@ -187,3 +187,52 @@ TEST(relay_that_dies_is_replaced_by_another)
         check(street_echoes(&street));
         street_free(&street);
 }
+
+static bool is_direct(void *context)
+{
+        struct street *street = context;
+
+        return !stats_of(street->gateway).relayed && !stats_of(street->provider).relayed;
+}
+
+/* One of the two keeps its port: they meet over the relay at once, and punching goes on beside that. What is under way moves with
+ * the connection, and not a byte of it is lost. */
+TEST(relay_is_left_when_punching_has_succeeded)
+{
+        static const enum street_kind kinds[][2] = {
+                { STREET_SYMMETRIC, STREET_CONE }, { STREET_CONE, STREET_SYMMETRIC }, { STREET_CARRIER, STREET_DOUBLE },
+                { STREET_JEALOUS, STREET_CARRIER },
+        };
+
+        for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+                struct net_link narrow = { .delay_us = MSEC(10), .jitter_us = MSEC(3), .bits_per_s = 10000000, .queue_bytes = 100000,
+                                           .loss_ppm = i % 2 ? 1000 : 0 };
+                struct street street = street_new(i, &narrow, kinds[i][0], kinds[i][1]);
+                uint8_t key[NODE_KEY_BYTES];
+                struct node_sim_host *relay = add_relay(street.sim, 1, true, key);
+                struct node_sim_channel *channel;
+                uint64_t relayed, took_us;
+
+                node_sim_run(street.sim, SECONDS(3));
+                use(street.provider, key);
+                use(street.gateway, key);
+                took_us = street_meet(&street, SECONDS(20));
+                check(took_us < SECONDS(1));
+                check_equal(stats_of(street.gateway).relayed, 1);
+                channel = node_sim_open(street.gateway, 1, NODE_SIM_ECHO, 1 << 30, true);
+                took_us = node_sim_run_until(street.sim, is_direct, &street, SECONDS(40));
+                printf("# %s, then %s: direct after %u ms\n", street_names[kinds[i][0]], street_names[kinds[i][1]],
+                       (unsigned)(took_us / 1000));
+                check(is_direct(&street));
+                check(channel->received > 0 && channel->received < channel->to_send);
+                channel->to_send = channel->sent + 1000000;
+                node_sim_run(street.sim, SECONDS(30));
+                check(node_sim_echoed(channel));
+                check_equal(stats_of(relay).relay_connections, 0);
+                relayed = stats_of(relay).relay_bytes;
+                check(street_echoes(&street));
+                check_equal(stats_of(relay).relay_bytes, relayed);
+                check(street.gateway->socket_count <= 1 && street.provider->socket_count <= 1);
+                street_free(&street);
+        }
+}

@@ -27,6 +27,7 @@ void peer_detour_free(struct peer_detour *detour)
         if (!detour)
                 return;
         now = (struct now){ .mono_us = detour->source.set->now_us };
+        peer_punch_free(detour->punch, detour->conn);
         if (detour->dial)
                 peer_dial_cancel(detour->dial, &now);
         conn_free(detour->control);
@@ -135,6 +136,8 @@ void peer_detour_leave(struct peer_detour *detour)
                 peer_detour_free(detour);
                 return;
         }
+        peer_punch_free(detour->punch, detour->conn);
+        detour->punch = NULL;
         detour->conn->detour = NULL;
         detour->conn = NULL;
         detour->probe_us = USEC_NEVER;
@@ -281,6 +284,35 @@ static void probe_all(struct peer_detour *detour)
         set_probe(detour);
 }
 
+/* @conn came up while @punch, which led to it or not, still worked: over a relay it goes on. False: it is of no more use. */
+bool peer_detour_punch(struct conn *conn, struct peer_punch *punch)
+{
+        if (!punch || punch->failed || !peer_detour_is_used(conn))
+                return false;
+        punch->dial = NULL;
+        punch->session = NULL;
+        punch->detour = conn->detour;
+        conn->detour->punch = punch;
+        return true;
+}
+
+void peer_detour_punch_failed(struct peer_detour *detour)
+{
+        peer_punch_free(detour->punch, detour->conn);
+        detour->punch = NULL;
+}
+
+/* The peer's probe came from there, or anybody's: only an answer of the peer's stream says that it is there. */
+void peer_detour_heard(struct peer_detour *detour, const struct peer_way *way)
+{
+        if (!detour->conn || detour->leave_us != USEC_NEVER || is_relay(detour, way))
+                return;
+        if (detour->way_count == PEER_WAYS_MAX)
+                detour->way_count--;
+        add_way(detour, way);
+        probe_way(detour->conn, way);
+}
+
 void peer_detour_opened(struct conn *conn)
 {
         struct peer_detour *detour = conn->detour;
@@ -337,6 +369,8 @@ static void leave_or_return(struct peer_detour *detour, const struct now *now)
         }
         detour->leave_us = USEC_NEVER;
         detour->proven = is_proven(conn);
+        if (detour->proven)
+                peer_detour_punch_failed(detour);       /* it has done what it could */
         if (detour->proven)
                 detour->leave_us = now->mono_us + LEAVE_US;
         else if (relay_way(detour, &way))

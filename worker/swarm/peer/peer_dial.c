@@ -38,7 +38,8 @@ static void enter_reaching(struct peer_dial *dial, const struct now *now)
 static void end_punch(struct peer_dial *dial, struct conn *met)
 {
         peer_attempt_punch(&dial->attempt, dial->punch);
-        peer_punch_free(dial->punch, met);
+        if (!met || !peer_detour_punch(met, dial->punch))
+                peer_punch_free(dial->punch, met);
         dial->punch = NULL;
 }
 

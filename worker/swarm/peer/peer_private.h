@@ -121,6 +121,7 @@ struct peer_detour {
         usec_t probe_us;
         usec_t leave_us;                /* a direct way is used: whether it works is seen then */
         bool proven;                    /* it does, and then the relay is let go of */
+        struct peer_punch *punch;       /* goes on while the relay is used; NULL: none, or over */
 };
 
 struct peer_detour_spec {
@@ -128,12 +129,15 @@ struct peer_detour_spec {
         const uint8_t *key, *token;
 };
 
-/* Of a dial or a session. */
+/* Of a dial or a session; or what was one, and now goes over a relay. */
 struct peer_punch {
         struct peer_source source;
         struct list all;
         struct peer_dial *dial;         /* one of these */
         struct peer_session *session;
+        struct peer_detour *detour;
+        const struct peer_listener *listener;   /* the session's */
+        uint8_t target[DHT_TARGET_BYTES];       /* the dial's */
         struct nat_punch nat;
         struct dht_handshake *carried;  /* dial: a round on its way */
         bool failed;                    /* and whom it works for knows */
@@ -365,6 +369,7 @@ void peer_punch_session(struct peer_session *session, const uint8_t hash[NAT_HAS
 void peer_punch_dht_event(struct peer_punch *punch, const struct dht_event *event, const struct now *now);
 void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, const struct now *now);
 void peer_punch_advance(struct peer_punch *punch, const struct now *now);
+struct peer_punch *peer_punch_find(struct peer_set *set, const struct peer_listener *listener, uint64_t id);
 void peer_punch_free(struct peer_punch *punch, struct conn *met);      /* @met: the connection it led to, or NULL */
 void peer_punch_met(const struct conn *conn, const struct now *now);    /* by another way than other sessions with that peer */
 void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us);
@@ -378,6 +383,9 @@ void peer_detour_leave(struct peer_detour *detour);
 void peer_detour_event(struct peer_detour *detour, const struct peer_event *event, const struct now *now);
 void peer_detour_advance(struct peer_detour *detour, const struct now *now);
 void peer_detour_remember(struct conn *conn, const struct peer_way *ways, unsigned count);
+bool peer_detour_punch(struct conn *conn, struct peer_punch *punch);
+void peer_detour_punch_failed(struct peer_detour *detour);
+void peer_detour_heard(struct peer_detour *detour, const struct peer_way *way);
 void peer_detour_opened(struct conn *conn);
 void peer_detour_called(struct conn *conn, const struct peer_way *way, const struct now *now);
 bool peer_detour_is_trying(const struct conn *conn);

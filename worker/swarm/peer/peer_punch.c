@@ -122,7 +122,7 @@ static void carry(struct peer_punch *punch, const struct addr *server, const uin
         struct dht_punch_spec spec = {
                 .relay = server->port ? punch->relay : punch->server_relay.relay,
                 .server = server->port ? *server : punch->server_relay.peer,
-                .target = punch->dial->target,
+                .target = punch->target,
                 .id = punch->id,
                 .payload = sealed,
                 .len = len,
@@ -159,15 +159,17 @@ static void work(struct peer_punch *punch, const struct now *now)
 
         while (nat_punch_deadline(&punch->nat) <= now->mono_us)
                 nat_punch_advance(&punch->nat, now->mono_us);
-        if (punch->dial && nat_punch_round(&punch->nat, sealed, &len, &server))
+        if (!punch->listener && nat_punch_round(&punch->nat, sealed, &len, &server))
                 carry(punch, &server, sealed, len, now);
         want_sockets(punch);
         arm(punch);
         if (punch->failed || nat_punch_failure(&punch->nat) == NAT_GOING)
                 return;
         punch->failed = true;
-        return_sockets(punch, NULL);
-        if (punch->dial)
+        return_sockets(punch, punch->detour ? punch->detour->conn : NULL);
+        if (punch->detour)
+                peer_detour_punch_failed(punch->detour);
+        else if (punch->dial)
                 peer_reach_punch_failed(punch->dial, nat_punch_failure(&punch->nat), now);
         else
                 peer_session_punch_failed(punch->session, now);
@@ -201,7 +203,7 @@ void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, c
                 punch->heard_us = now->mono_us;
                 dht_punch_reply(set->dht, &event->inbound, answer, len);
         }
-        if (nat_punch_is_probing(&punch->nat))
+        if (punch->session && nat_punch_is_probing(&punch->nat))
                 peer_session_punching(punch->session, nat_punch_deadline_last(&punch->nat));
         work(punch, now);
 }
@@ -240,6 +242,7 @@ void peer_punch_dial(struct peer_dial *dial, const struct dht_event *event, cons
         if (!dial->punch)
                 return;
         dial->punch->dial = dial;
+        memcpy(dial->punch->target, dial->target, sizeof(dial->target));
         dial->punch->id = payload->holepunch_id;
         dial->punch->relay = event->from;
         dial->punch->server_relay = *choose_relay(payload, &event->from);
@@ -255,8 +258,23 @@ void peer_punch_session(struct peer_session *session, const uint8_t hash[NAT_HAS
         };
 
         session->punch = punch_new(set, &config, now);
-        if (session->punch)
-                session->punch->session = session;
+        if (!session->punch)
+                return;
+        session->punch->session = session;
+        session->punch->listener = session->listener;
+        session->punch->id = session->id - 1;
+}
+
+/* Where a client's round goes. */
+struct peer_punch *peer_punch_find(struct peer_set *set, const struct peer_listener *listener, uint64_t id)
+{
+        list_for_each(at, &set->punches) {
+                struct peer_punch *punch = list_entry(at, struct peer_punch, all);
+
+                if (punch->listener == listener && punch->id == id)
+                        return punch;
+        }
+        return NULL;
 }
 
 /* --- Probes --- */
@@ -292,6 +310,8 @@ void peer_receive_probe(struct peer_set *set, uint32_t socket, const struct addr
                 arm(punch);
                 if (punch->dial)
                         peer_reach_heard(punch->dial, &way, now);
+                else if (punch->detour)
+                        peer_detour_heard(punch->detour, &way);
         }
 }
 

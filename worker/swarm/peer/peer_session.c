@@ -462,7 +462,8 @@ void peer_session_opened(struct peer_session *session, const struct now *now)
         peer_attempt_meet(attempt, session->conn);
         attempt->took_us = now->mono_us - session->conn->begun_us;
         peer_punch_met(session->conn, now);
-        peer_punch_free(session->punch, session->conn);
+        if (!peer_detour_punch(session->conn, session->punch))
+                peer_punch_free(session->punch, session->conn);
         session->punch = NULL;
         session->conn->listener = session->listener;
         session->conn->session = NULL;

@@ -109,7 +109,7 @@ static void on_query_done(struct peer_dial *dial, const struct dht_event *event,
 bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const struct now *now)
 {
         struct peer_listener *listener = event->context;
-        struct peer_session *session;
+        struct peer_punch *punch;
         struct peer_dial *dial;
 
         set->now_us = now->mono_us;
@@ -129,9 +129,9 @@ bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const s
                 peer_dial_dht_event(event->context, event, now);
                 return true;
         case DHT_PUNCH:
-                session = peer_session_find(set, event->punch_id + 1);
-                if (session && session->listener == listener && session->punch)
-                        peer_punch_asked(session->punch, event, now);
+                punch = peer_punch_find(set, listener, event->punch_id);
+                if (punch)
+                        peer_punch_asked(punch, event, now);
                 return true;
         case DHT_PUNCH_ANSWERED:
         case DHT_PUNCH_FAILED:
