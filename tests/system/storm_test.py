@@ -4,6 +4,7 @@
 STRANGERS names the program that floods, KNOCKS the one that makes handshakes (beside it, if unset)."""
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -191,6 +192,11 @@ def forged_sources(stack):
     everything = country.storm(hostile_seeds(), 20000, country.targets())
     other = country.start_gateway('other gateway', country.others)
     check_over('everything', everything, provider)
+    carried = country.storm(knocks(4000, country.state), 10000, country.targets()[-len(bootstrap_nodes()):])
+    os.kill(other.workers('swarm')[0], signal.SIGKILL)
+    with country.others.inside():
+        served(('127.0.0.1', country.gate))     # who was here before comes back, past all that the relays bring
+    check_over('handshakes through relays', carried, provider)
     steady.check_whole('the storms')
     steady.stop()
     for one in watched:
