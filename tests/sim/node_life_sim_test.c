@@ -191,6 +191,40 @@ TEST(node_never_delivers_a_changed_byte)
         check(tried >= 60 && echoed >= 30); /* and it goes on, over new connections */
 }
 
+/* The first UDX packet with data comes under a number that is twenty too high. */
+static void renumber(void *context, uint8_t *bytes, size_t len)
+{
+        unsigned *left = context;
+
+        if (*left == 0 || len <= 20 || bytes[0] != 0xff || bytes[1] != 1 || bytes[2] != 1 || bytes[12] > 200)
+                return;
+        bytes[12] += 20;
+        --*left;
+}
+
+/* It lies at the other end until its number is reached: found out while nothing happens, not by the next who comes. */
+TEST(node_finds_out_that_a_packet_came_under_a_wrong_number)
+{
+        for (unsigned to_provider = 0; to_provider < 2; to_provider++) {
+                cleanup_with(pair_free) struct pair pair = paired(91, NULL);
+                struct node_sim_host *sender = to_provider ? pair.gateway : pair.provider;
+                unsigned left = 1;
+                struct net_link odd = { .delay_us = 5000, .changes = renumber, .context = &left };
+                struct node_sim_channel *channel;
+
+                for (unsigned k = 0; k < 2; k++)
+                        net_link_set(pair.sim->net, sender->endpoints[k], &odd);
+                channel = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 100, true);
+                node_sim_run(pair.sim, SECONDS(2));
+                check(node_sim_echoed(channel) && left == 0);
+                node_sim_run(pair.sim, SECONDS(20));
+                check(gateway_knows(&pair));
+                channel = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 60000, true);
+                node_sim_run(pair.sim, SECONDS(5));
+                check(node_sim_echoed(channel));
+        }
+}
+
 TEST(node_looks_around_when_it_wakes)
 {
         cleanup_with(pair_free) struct pair pair = paired(88, NULL);
