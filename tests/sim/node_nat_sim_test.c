@@ -87,3 +87,73 @@ TEST(a_punch_that_gets_no_sockets_gets_them_later)
         check_sockets(&street);
         street_free(&street);
 }
+
+/* The gateway's latest connection is a new one. */
+struct reunion {
+        struct street *street;
+        usec_t since_us;
+};
+
+static bool have_met_again(void *context)
+{
+        struct reunion *reunion = context;
+        const struct node_sim_host *gateway = reunion->street->gateway;
+
+        for (size_t i = 0; i < gateway->attempt_count; i++)
+                if (gateway->attempts[i].what.failure == NODE_REACHED && gateway->attempts[i].over_us > reunion->since_us)
+                        return street_met(reunion->street);
+        return false;
+}
+
+/* Both know each other and have been quiet for some seconds; then the NAT in front of @host forgets all. How long until they have found
+ * that out, and met again. @talking: the gateway opens a channel then, else nobody says anything. */
+static usec_t meet_again(struct street *street, struct node_sim_host *host, bool talking)
+{
+        struct reunion reunion = { .street = street };
+        usec_t took_us;
+
+        street_meet(street, SECONDS(30));
+        check(street_echoes(street));
+        node_sim_run(street->sim, SECONDS(15));
+        check(street_met(street));
+        reunion.since_us = net_now(street->sim->net);
+        nat_box_reboot(net_nat_box(host->nat));
+        if (talking)
+                check(node_sim_open(street->gateway, 1, NODE_SIM_ECHO, 1000, true));
+        took_us = node_sim_run_until(street->sim, have_met_again, &reunion, SECONDS(12));
+        check(have_met_again(&reunion) && street_echoes(street));
+        return took_us;
+}
+
+/* A stream without acknowledgements takes 13 s to die. That a NAT maps elsewhere, the relays that we announced at can say at once. */
+TEST(a_nat_that_forgets_and_maps_elsewhere_is_noticed)
+{
+        static const enum street_kind others[] = { STREET_OPEN, STREET_CONE };
+
+        for (size_t i = 0; i < 4 * ARRAY_LEN(others); i++) {
+                bool talking = i & 1, at_gateway = i & 2;
+                enum street_kind other = others[i / 4];
+                struct street street = at_gateway ? street_new(i, &wan, other, STREET_SYMMETRIC) : street_new(i, &wan, STREET_SYMMETRIC, other);
+                usec_t took_us = meet_again(&street, at_gateway ? street.gateway : street.provider, talking);
+
+                printf("# %s at the %s's router, %s: %u ms\n", talking ? "a connection" : "quiet", at_gateway ? "gateway" : "provider",
+                       street_names[other], (unsigned)(took_us / 1000));
+                check(took_us < (talking && at_gateway ? MSEC(3000) : SECONDS(8)));
+                check_sockets(&street);
+                street_free(&street);
+        }
+}
+
+/* Nothing is different out there: connections go on when we have said something. */
+TEST(a_nat_that_forgets_and_maps_as_before_breaks_nothing)
+{
+        struct street street = street_new(1, &wan, STREET_CONE, STREET_CONE);
+        struct reunion reunion = { .street = &street };
+
+        street_meet(&street, SECONDS(30));
+        nat_box_reboot(net_nat_box(street.gateway->nat));
+        reunion.since_us = net_now(street.sim->net);
+        node_sim_run(street.sim, SECONDS(60));
+        check(street_met(&street) && !have_met_again(&reunion) && street_echoes(&street));
+        street_free(&street);
+}

@@ -108,6 +108,28 @@ TEST(dht_listener_announces_anew_when_relays_see_it_elsewhere)
         check_equal(dht_listener_relays(world_last(w, DHT_RELAYS_CHANGED)->listener, relays), 3);
         for (unsigned i = 0; i < 3; i++)
                 check_equal(relays[i].peer.port, 61234);
+        check(world_count(w, DHT_MOVED) >= 1 && addr_equal(&world_last(w, DHT_MOVED)->to, &w->seen_as));
+}
+
+/* Whoever gets no answer from a peer wants to know now, not in 3 s, whether that is why. */
+TEST(dht_listener_asks_at_once_where_it_is_seen_but_not_all_the_time)
+{
+        cleanup_with(world_free) struct world *w = listening();
+        size_t from;
+
+        world_run(w, SECONDS(4));
+        from = w->asked_count;
+        for (unsigned i = 0; i < 10; i++) {
+                dht_check_relays(w->dht, &w->now);
+                world_run(w, MSEC(10));
+        }
+        check_equal(world_sent(w, from, false, 2, NULL), 3);
+        check_equal(world_count(w, DHT_MOVED), 0);
+        w->seen_as = (struct addr){ { 90, 1, 1, 1 }, 61234 };
+        world_run(w, MSEC(500));
+        dht_check_relays(w->dht, &w->now);
+        world_run(w, MSEC(200));
+        check(world_count(w, DHT_MOVED) >= 1);
 }
 
 TEST(dht_listener_announces_anew_where_its_record_is_gone_but_not_without_pause)

@@ -530,6 +530,17 @@ TEST(swarm_lets_a_peer_that_comes_again_replace_what_it_had)
         check_equal(w->dials, 1);
 }
 
+TEST(swarm_dials_at_once_who_was_left_behind_as_we_moved)
+{
+        cleanup_with(world_freep) struct world *w = world_new(201);
+
+        list_key(w, 1, 0);
+        settle(w);
+        swarm_over(w->swarm, succeed(w, true), SWARM_MOVED, w->now_us);
+        run(w, MSEC(10));
+        check_equal(w->dials, 2);
+}
+
 TEST(swarm_does_not_dial_who_has_come_meanwhile)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);

@@ -128,6 +128,9 @@ struct dht_relay {
 /* The relays confirmed by now, at most DHT_RELAYS_MAX; returns how many. */
 size_t dht_listener_relays(const struct dht_listener *listener, struct dht_relay out[DHT_RELAYS_MAX]);
 
+/* Asks the relays of all listeners now, not at their next time, whether they see us where they did. Seldom, however often called. */
+void dht_check_relays(struct dht *dht, const struct now *now);
+
 /* Whether @addr is a relay of this or one of the last two cycles: only those may vouch for a client. */
 bool dht_listener_is_relay(const struct dht_listener *listener, const struct addr *addr);
 
@@ -200,6 +203,7 @@ enum dht_event_kind {
         DHT_PEER_LISTED,                /* query; from: who lists it; public_key, relays: a record of the topic; bump */
         DHT_QUERY_DONE,                 /* query; closest: nodes nearest the target; asked, replies, accepted, hops */
         DHT_RELAYS_CHANGED,             /* listener: confirmed relays are others now */
+        DHT_MOVED,                      /* to: where a relay of a listener's sees us now, and did not before */
         DHT_UNLISTENED,                 /* listener */
         DHT_HANDSHAKE,                  /* listener; inbound, noise: answer with dht_handshake_reply(), or not at all */
         DHT_HANDSHAKE_ANSWERED,         /* handshake; from: the relay; server, relayed, to, noise */

@@ -14,6 +14,7 @@ enum {
 };
 
 #define KEEP_US SECONDS(3)              /* hyperdht lib/announcer.js: pause between two rounds */
+#define CHECK_PAUSE_US MSEC(500)        /* between two rounds, if somebody asks for one */
 #define CYCLE_US MINUTES(5)             /* 100 of them */
 #define PAUSE_US SECONDS(1)             /* between two cycles at least */
 #define RENEW_PAUSE_US SECONDS(10)      /* between two announcements because a relay sees us elsewhere */
@@ -275,6 +276,16 @@ static void on_announced(struct dht *dht, struct dht_listener *listener, struct 
         end_if_settled(dht, listener, now);
 }
 
+static void tell_moved(struct dht *dht, const struct addr *seen)
+{
+        struct dht_news *news = dht_news_new(DHT_MOVED, NULL, NULL, 0);
+
+        if (!news)
+                return;
+        news->event.to = *seen;
+        dht_news_push_bounded(dht, news);
+}
+
 /* It has our record and sees us where it did; or it gets it again. */
 static void on_kept(struct dht *dht, struct dht_listener *listener, struct dht_slot *slot, const struct rpc_event *event,
                     bool good, const struct now *now)
@@ -283,8 +294,10 @@ static void on_kept(struct dht *dht, struct dht_listener *listener, struct dht_s
         bool gone = good && !shows_our_record(listener, event);
         bool may_renew = slot->renewed_us == 0 || now->mono_us >= slot->renewed_us + RENEW_PAUSE_US;
 
-        if (moved)
+        if (moved) {
                 dht_upkeep_resample(dht);
+                tell_moved(dht, &event->message.to);
+        }
         if (!good) {
                 lose(dht, listener, slot, now);
         } else if (event->message.token && (gone || moved) && may_renew) {
@@ -371,6 +384,18 @@ static void keep_round(struct dht *dht, struct dht_listener *listener, const str
         for (size_t i = 0; i < DHT_LISTENER_SLOTS; i++)
                 if (listener->slots[i].state == DHT_SLOT_CONFIRMED && listener->slots[i].doing == DHT_SLOT_IDLE)
                         dht_slot_keep(dht, listener, &listener->slots[i], now);
+}
+
+void dht_check_relays(struct dht *dht, const struct now *now)
+{
+        list_for_each(at, &dht->listeners) {
+                struct dht_listener *listener = list_entry(at, struct dht_listener, entry);
+
+                if (listener->phase != DHT_LISTENER_KEEPING || now->mono_us < listener->keep_us - KEEP_US + CHECK_PAUSE_US)
+                        continue;
+                keep_round(dht, listener, now);
+                arm(dht, listener);
+        }
 }
 
 void dht_listener_due(struct dht *dht, struct dht_due *due, const struct now *now)

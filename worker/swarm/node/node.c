@@ -372,6 +372,12 @@ usec_t node_deadline(const struct node *node)
         return due_us;
 }
 
+static void move(struct node *node)
+{
+        list_for_each(at, &node->links)
+                node_link_moved(list_entry(at, struct node_link, in_links));
+}
+
 /* Events of the stack below, until it has no more. */
 static void take_below(struct node *node)
 {
@@ -384,7 +390,9 @@ static void take_below(struct node *node)
                 any = false;
                 while (dht_event(node->dht, &dht)) {
                         any = true;
-                        if (!node_ask_dht_event(node, &dht) && !peer_dht_event(node->peers, &dht, &node->now) && dht.context)
+                        if (dht.kind == DHT_MOVED)
+                                move(node);
+                        else if (!node_ask_dht_event(node, &dht) && !peer_dht_event(node->peers, &dht, &node->now) && dht.context)
                                 node_join_dht_event(dht.context, &dht);
                 }
                 while (peer_event(node->peers, &peer, &node->now)) {

@@ -8,15 +8,10 @@
 
 #include "node_state.h"
 
-enum { PROOF_PINGS = 4 };               /* one of them gets through, or nothing does */
-
 #define FEED_BYTES (256 * 1024)         /* a link's turn; then the others get theirs */
 #define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
 #define AWAITED_US SECONDS(1)            /* from our answer to the peer's first frame, on any sane path */
 #define STARVED_US MSEC(100)             /* until it is asked again whether there is memory to send with */
-#define RELAYED_US SECONDS(3)            /* between proofs that a relay is still there: UDX takes 13 s to find out */
-#define RELAYED_PAUSE_US MSEC(1200)      /* in these, whose pings nobody's move is a reason for */
-#define PROOF_PAUSE_US MSEC(600)        /* between pings that have to be acknowledged: UDX repeats each itself */
 #define FAREWELL_US MSEC(100)           /* for the peer's own end after that: Hyperswarm leaves its side open for ever */
 
 /* An original's provider tells all its routes in one message, which must fit in half a window: udx_stream.h. */
@@ -42,7 +37,7 @@ static struct node_link *new_link(struct node_join *join, enum node_link_state s
         link->node = join->node;
         link->join = join;
         link->state = state;
-        link->linger_us = link->relayed_us = USEC_NEVER;
+        link->linger_us = link->relayed_us = link->watch.due_us = USEC_NEVER;
         memcpy(link->key, key, NODE_KEY_BYTES);
         list_init(&link->in_active);
         list_init(&link->in_unflushed);
@@ -97,7 +92,7 @@ struct node_link *node_link_find(const struct node *node, enum node_role own_rol
         return peer ? swarm_peer_context(peer) : NULL;
 }
 
-static bool lives(const struct node_link *link)
+bool node_link_lives(const struct node_link *link)
 {
         return link->state == NODE_LINK_GREETING || link->state == NODE_LINK_UP;
 }
@@ -110,30 +105,22 @@ static void activate(struct node_link *link)
 
 void node_link_touch(struct node_link *link)
 {
-        if (!lives(link))
+        if (!node_link_lives(link))
                 return;
         activate(link);
         if (list_empty(&link->in_unflushed))
                 list_push_back(&link->node->unflushed, &link->in_unflushed);
 }
 
-static bool is_doubted(const struct node_link *link)
+void node_link_arm(struct node_link *link)
 {
-        return lives(link) && link->proof.pings && !link->finished;
-}
-
-static void arm(struct node_link *link)
-{
-        usec_t due_us = lives(link) ? tunnel_deadline(link->tunnel) : USEC_NEVER;
+        usec_t due_us = node_link_lives(link) ? tunnel_deadline(link->tunnel) : USEC_NEVER;
 
         if (link->state == NODE_LINK_LINGERING)
                 due_us = link->linger_us;
-        if (link->starved && lives(link))
+        if (link->starved && node_link_lives(link))
                 due_us = usec_min(due_us, usec_add(link->node->now.mono_us, STARVED_US));
-        if (is_doubted(link))
-                due_us = usec_min(due_us, link->proof.due_us);
-        else if (lives(link) && !link->finished)
-                due_us = usec_min(due_us, link->relayed_us);
+        due_us = usec_min(due_us, node_link_hearing_deadline(link));
         heap_set(&link->node->timers, &link->timer, due_us);
 }
 
@@ -279,7 +266,7 @@ void node_link_cut(struct node_link *link, enum swarm_end end, bool gently)
         }
         link->state = NODE_LINK_PARTING;
         move_to_parting(link);
-        arm(link);
+        node_link_arm(link);
 }
 
 /* Nobody wants what still comes; but taken it must be, for the end behind it. */
@@ -319,81 +306,21 @@ bool node_link_part(struct node_link *link, struct node_event *out)
         list_remove(&link->in_links);
         list_push_back(&node->links, &link->in_links);
         drain(link);
-        arm(link);
+        node_link_arm(link);
         return false;
-}
-
-/* --- Whether the peer still hears us --- */
-
-static uint64_t acked_bytes(const struct node_link *link)
-{
-        struct conn_stats stats;
-
-        conn_stats(link->conn, &stats);
-        return stats.bytes_out - conn_unacked_bytes(link->conn);
-}
-
-void node_link_ping(struct node_link *link)
-{
-        if (link->conn)
-                conn_ping(link->conn, link->node->now.mono_us);
-}
-
-static usec_t proof_pause(const struct node_link *link)
-{
-        return link->relayed_us == USEC_NEVER ? PROOF_PAUSE_US : RELAYED_PAUSE_US;
-}
-
-void node_link_prove(struct node_link *link)
-{
-        node_link_ping(link);
-        if (!lives(link) || link->finished)
-                return;
-        link->proof = (struct node_proof){ .pings = 1, .due_us = usec_add(link->node->now.mono_us, proof_pause(link)) };
-        arm(link);
-}
-
-/* A relay that is gone is seen by nothing but silence. */
-static void look_at_relay(struct node_link *link)
-{
-        link->relayed_us = conn_is_relayed(link->conn) ? usec_add(link->node->now.mono_us, RELAYED_US) : USEC_NEVER;
-        if (link->relayed_us != USEC_NEVER)
-                node_link_prove(link);
-}
-
-/* What was on its way when the ground moved may still have come; what comes after the second ping counts. */
-static void proof_due(struct node_link *link)
-{
-        struct node_proof *proof = &link->proof;
-        uint64_t acked = acked_bytes(link);
-        struct conn_stats stats;
-
-        if (proof->pings == 1)
-                proof->acked = acked;
-        if (proof->pings > 1 && acked > proof->acked) {
-                proof->pings = 0;
-        } else if (proof->pings == PROOF_PINGS) {
-                if (link->relayed_us != USEC_NEVER)
-                        node_relay_lost(link->node, link->relay_key);
-                node_link_cut(link, SWARM_LOST, false);
-                return;
-        } else {
-                proof->pings++;
-                node_link_ping(link);
-                conn_stats(link->conn, &stats);
-                proof->due_us = usec_add(link->node->now.mono_us, usec_max(proof_pause(link), 2 * stats.udx.srtt_us));
-        }
-        arm(link);
 }
 
 void node_link_due(struct node_link *link)
 {
-        if (link->state == NODE_LINK_LINGERING)
+        usec_t now_us = link->node->now.mono_us;
+
+        if (link->state == NODE_LINK_LINGERING) {
                 node_link_free(link);
-        else if (is_doubted(link) && link->node->now.mono_us >= link->proof.due_us)
-                proof_due(link);
-        else if (lives(link) && !link->finished && link->node->now.mono_us >= link->relayed_us)
-                look_at_relay(link);
+                return;
+        }
+        node_link_hear(link);
+        if (node_link_lives(link) && !link->starved && tunnel_deadline(link->tunnel) > now_us)
+                node_link_arm(link);    /* it was for nothing else */
         else
                 node_link_touch(link);
 }
@@ -422,7 +349,7 @@ void node_link_flush(struct node_link *link)
         bool sealed = true, paused;
 
         list_remove(&link->in_unflushed);
-        if (!lives(link))
+        if (!node_link_lives(link))
                 return;
         paused = tunnel_paused(link->tunnel);
         tell_room(link);
@@ -437,9 +364,10 @@ void node_link_flush(struct node_link *link)
         }
         if (!conn_room_bytes(link->conn))
                 tell_room(link);        /* memory may be short since the last */
+        node_link_watch(link);
         if (paused && !tunnel_paused(link->tunnel))
                 activate(link);         /* it waited for an answer to leave */
-        arm(link);
+        node_link_arm(link);
 }
 
 /* There is no memory for what this link's peer sends. What is kept is freed, all links get smaller windows, and of all their readers
@@ -454,9 +382,9 @@ static void relieve(const struct node_link *link)
         udx_mux_trim(node->mux);
         list_for_each(at, &node->links) {
                 struct node_link *other = list_entry(at, struct node_link, in_links);
-                size_t bytes = lives(other) ? tunnel_hog_bytes(other->tunnel, hungry_us, now_us) : 0;
+                size_t bytes = node_link_lives(other) ? tunnel_hog_bytes(other->tunnel, hungry_us, now_us) : 0;
 
-                if (lives(other))
+                if (node_link_lives(other))
                         tunnel_press(other->tunnel, now_us);
                 if (bytes > most) {
                         most = bytes;
@@ -510,7 +438,7 @@ static bool on_up(struct node_link *link, const struct tunnel_event *event, stru
         link->role = event->role == TUNNEL_GATEWAY ? NODE_GATEWAY : NODE_PROVIDER;
         link->told_up = link->role != link->join->role;
         if (conn_is_relayed(link->conn)) {
-                link->relayed_us = usec_add(node->now.mono_us, RELAYED_US);
+                node_link_over_relay(link);
                 memcpy(link->relay_key, conn_relay_key(link->conn), sizeof(link->relay_key));
         }
         node->relays.look_us = 0;
@@ -569,11 +497,11 @@ bool node_link_event(struct node_link *link, struct node_event *out)
                         node_link_touch(link);  /* there may be more; the others first */
                         return true;
                 }
-                if (!lives(link))
+                if (!node_link_lives(link))
                         return false;
         }
         node_link_flush(link);
-        if (lives(link) && at_end(link))
+        if (node_link_lives(link) && at_end(link))
                 node_link_cut(link, SWARM_LOST, !link->finished);
         return false;
 }
@@ -599,7 +527,7 @@ static void on_closed(struct node_link *link, enum peer_reason reason)
 static void on_ended(struct node_link *link)
 {
         link->linger_us = usec_min(link->linger_us, usec_add(link->node->now.mono_us, FAREWELL_US));
-        arm(link);
+        node_link_arm(link);
 }
 
 void node_link_peer_event(struct node_link *link, const struct peer_event *event)

@@ -28,6 +28,13 @@ struct node_proof {
         uint64_t acked;                 /* bytes that were when the second one left */
 };
 
+/* Whether anything we send is acknowledged. */
+struct node_watch {
+        usec_t due_us;                  /* it is looked at again; USEC_NEVER: nothing is under way */
+        uint64_t acked;                 /* bytes that were, when last looked at */
+        unsigned still;                 /* looks in a row without news */
+};
+
 /* One peer under one identity: a dial, then a connection with a tunnel in it. */
 struct node_link {
         struct node *node;
@@ -54,6 +61,7 @@ struct node_link {
         struct node_proof proof;
         uint8_t relay_key[NODE_KEY_BYTES];      /* of the relay that it came up over */
         usec_t relayed_us;              /* it goes over a relay, which may vanish: that it has not is to be proved then; NEVER: it does not */
+        struct node_watch watch;
         uint8_t key[NODE_KEY_BYTES];
         struct addr addr;
         struct node_attempt attempt;    /* that led to the connection */
@@ -192,9 +200,18 @@ void node_link_flush(struct node_link *link);
 bool node_link_event(struct node_link *link, struct node_event *out);           /* of an active one; it may be parting after */
 bool node_link_part(struct node_link *link, struct node_event *out);            /* false: nothing more, it may be gone */
 void node_link_due(struct node_link *link);
+struct node_link *node_link_find(const struct node *node, enum node_role own_role, const uint8_t key[NODE_KEY_BYTES]);
+void node_link_arm(struct node_link *link);
+bool node_link_lives(const struct node_link *link);     /* GREETING or UP */
+
+/* node_hearing.c */
 void node_link_ping(struct node_link *link);
 void node_link_prove(struct node_link *link);           /* the path to its peer may be gone: it has to show that it is not */
-struct node_link *node_link_find(const struct node *node, enum node_role own_role, const uint8_t key[NODE_KEY_BYTES]);
+void node_link_moved(struct node_link *link);           /* the same, as a NAT between us and others maps elsewhere now */
+void node_link_over_relay(struct node_link *link);      /* which may vanish */
+void node_link_watch(struct node_link *link);           /* something may be under way */
+void node_link_hear(struct node_link *link);            /* what is due of the two */
+usec_t node_link_hearing_deadline(const struct node_link *link);
 
 /* node_attempt.c */
 void node_attempt_dial(struct node_link *link, const struct peer_event *event);         /* it is over */

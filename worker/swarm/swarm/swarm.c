@@ -349,6 +349,9 @@ void swarm_over(struct swarm *swarm, struct swarm_peer *peer, enum swarm_end end
         case SWARM_LOST:
                 swarm_peer_failed(peer, now_us);
                 break;
+        case SWARM_MOVED:
+                swarm_peer_wait(peer, now_us);
+                break;
         case SWARM_REPLACED:
                 swarm_peer_enter(peer, SWARM_REMEMBERED);
                 break;

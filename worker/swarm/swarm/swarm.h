@@ -126,6 +126,7 @@ void swarm_proven(struct swarm *swarm, struct swarm_peer *peer, bool useful, use
 enum swarm_end {
         SWARM_FAILED,           /* the dial came to nothing */
         SWARM_LOST,             /* the connection is over, whoever wanted it */
+        SWARM_MOVED,            /* we are elsewhere, and it did not come along: dialled again at once */
         SWARM_REPLACED,         /* by another one of the same key */
         SWARM_AWAITED,          /* the peer's own handshake was answered meanwhile: it has a moment to come in */
         SWARM_UNNEEDED,         /* the same role as ours: nothing to say to each other, for long */
