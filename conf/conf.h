@@ -105,7 +105,7 @@ struct conf_relay {
         bool anybody;                   /* whoever knows its key; otherwise peers of the router and those they bring */
         uint32_t connections;           /* carried at a time */
         uint32_t connections_per_client;
-        uint32_t bytes_per_second;
+        uint32_t bytes_per_second, bytes_per_second_per_client;
 };
 
 struct conf {

@@ -29,6 +29,12 @@ static void read_bytes_per_second(struct conf_read *read, const struct conf_node
         conf_value_whole(read, node, CONF_RELAY_RATE_MIN, UINT32_MAX, 10000000, &((struct conf_relay *)into)->bytes_per_second);
 }
 
+static void read_bytes_per_second_per_client(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, CONF_RELAY_RATE_MIN, UINT32_MAX, 1000000,
+                         &((struct conf_relay *)into)->bytes_per_second_per_client);
+}
+
 void conf_relay_read(struct conf_read *read, const struct conf_node *node, struct conf_relay *relay)
 {
         static const struct conf_field fields[] = {
@@ -36,6 +42,7 @@ void conf_relay_read(struct conf_read *read, const struct conf_node *node, struc
                 { "connections", read_connections },
                 { "connectionsPerClient", read_connections_per_client },
                 { "bytesPerSecond", read_bytes_per_second },
+                { "bytesPerSecondPerClient", read_bytes_per_second_per_client },
                 { NULL, NULL },
         };
 

@@ -75,7 +75,8 @@ static void send_relays(const struct supervisor *supervisor, struct child *child
         const struct conf *conf = supervisor->conf;
         struct ipc_swarm_relay relay = { .anybody = conf->relay.anybody, .connections = conf->relay.connections,
                                          .connections_per_host = conf->relay.connections_per_client,
-                                         .bytes_per_s = conf->relay.bytes_per_second };
+                                         .bytes_per_s = conf->relay.bytes_per_second,
+                                         .bytes_per_s_per_host = conf->relay.bytes_per_second_per_client };
 
         for (size_t i = 0; i < conf->relay_count; i++)
                 child_send(child, IPC_SWARM_THROUGH, conf->relays[i], NULL, 0);

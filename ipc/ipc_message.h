@@ -310,6 +310,7 @@ struct ipc_swarm_relay {
         uint32_t connections_per_host;  /* ends of these from one host */
         uint32_t mode;                  /* enum ipc_relay_mode */
         uint64_t bytes_per_s;           /* in all */
+        uint64_t bytes_per_s_per_host;  /* from and to one host */
 };
 
 /* (conf) A blind relay to use where no packet gets through to a peer. */

@@ -2,6 +2,7 @@
 /* Two peers who can't reach each other, and a blind relay between them. */
 #include "cleanup.h"
 #include "peer_sim.h"
+#include "relay_channel.h"
 #include "test.h"
 
 enum { CLIENT, SERVER, RELAY };
@@ -310,4 +311,77 @@ TEST(relay_lets_go_of_clients_that_never_ask)
         check_equal(relay_stats(sim).clients, 8);
         peer_sim_run(sim, SECONDS(22));
         check_equal(relay_stats(sim).clients, 0);
+}
+
+/* However many connections it has; what is set later holds for those that are there. */
+TEST(relay_keeps_each_host_to_its_rate)
+{
+        cleanup_with(peer_sim_freep) struct peer_sim *sim = world(1, &lan, BY_CLIENT);
+        uint64_t before;
+
+        sim->node[RELAY].relay_rate_per_host = 200 * 1000;
+        peer_sim_relay(&sim->node[RELAY], 0, 0);
+        for (unsigned i = 0; i < 4; i++)
+                peer_sim_dial(&sim->node[CLIENT], &sim->node[SERVER], 2);
+        peer_sim_run(sim, SECONDS(3));
+        check_equal(relay_stats(sim).pairs, 4);
+        before = relay_stats(sim).bytes;
+        for (unsigned i = 0; i < 4; i++)
+                peer_sim_write(&sim->node[CLIENT].end[i], 3 * 1000 * 1000, false);
+        peer_sim_run(sim, SECONDS(10));
+        check(relay_stats(sim).bytes - before <= 2100 * 1000);
+        check(relay_stats(sim).bytes - before > 1500 * 1000);
+        sim->node[RELAY].relay_rate_per_host = 0;
+        peer_sim_relay(&sim->node[RELAY], 0, 0);
+        peer_sim_run(sim, SECONDS(20));
+        for (unsigned i = 0; i < 4; i++)
+                check_equal(sim->node[SERVER].end[i].read, 3 * 1000 * 1000);
+}
+
+/* One who knows no token of anybody's: guesses, halves of its own by the dozen and both halves at once, over and over. Those who are
+ * served notice nothing, and in the end nothing is left. */
+TEST(relay_stands_a_client_that_floods_it)
+{
+        cleanup_with(peer_sim_freep) struct peer_sim *sim = world(1, &lan, BY_BOTH);
+        struct addr home = { .ip = { 198, 51, 4, 4 }, .port = 4004 };
+        struct peer_sim_node *flooder = peer_sim_add(sim, &home);
+
+        net_link_set(sim->net, flooder->socket, &lan);
+        peer_sim_relay(&sim->node[RELAY], 8, 0);
+        peer_sim_dial(&sim->node[CLIENT], &sim->node[SERVER], 2);
+        peer_sim_run(sim, SECONDS(1));
+        check_equal(sim->node[CLIENT].connected, 1);
+        for (unsigned i = 0; i < 12; i++)
+                peer_sim_dial(flooder, &sim->node[RELAY], 2);
+        peer_sim_run(sim, SECONDS(1));
+        for (unsigned i = 0; i < 12; i++) {
+                struct conn *conn = i < flooder->end_count ? flooder->end[i].conn : NULL;
+
+                for (unsigned half = 0; conn && half < 16; half++) {
+                        struct relay_message message = { .type = RELAY_PAIR, .initiator = half % 2, .stream_id = half };
+                        uint8_t frame[RELAY_FRAME_MAX];
+                        struct writer w = writer_over(frame, sizeof(frame));
+
+                        if (half == 0)
+                                relay_open_write(&w, RELAY_CHANNEL, conn_local_key(conn));
+                        else
+                                relay_message_write(&w, RELAY_CHANNEL, &message);
+                        memset(message.token, (int)(i + half / 2), sizeof(message.token));
+                        check(conn_seal(conn, frame, writer_len(&w), peer_sim_now(sim).mono_us));
+                        peer_sim_settle(sim);
+                }
+                peer_sim_run(sim, MSEC(10));
+        }
+        peer_sim_run(sim, SECONDS(1));
+        check(relay_stats(sim).pairs + relay_stats(sim).waiting <= 8);
+        check(relay_stats(sim).refused > 0);
+        exchange(sim, 100 * 1000);
+        peer_sim_run(sim, SECONDS(10));
+        check_exchanged(sim, 100 * 1000);
+        peer_sim_run(sim, SECONDS(90));         /* what nobody uses is forgotten */
+        check_equal(relay_stats(sim).waiting, 0);
+        peer_sim_dial(&sim->node[CLIENT], &sim->node[SERVER], 2);
+        peer_sim_run(sim, SECONDS(2));
+        check_equal(sim->node[CLIENT].connected, 2);
+        check_equal(relay_stats(sim).pairs, 1);
 }

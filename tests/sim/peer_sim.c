@@ -108,7 +108,7 @@ void peer_sim_listen(struct peer_sim_node *node, bool ask)
 void peer_sim_relay(struct peer_sim_node *node, unsigned pairs, uint64_t bytes_per_s)
 {
         struct peer_relay_spec spec = { .secret_key = node->secret_key, .proof = node->relay_proof, .pairs = pairs,
-                                        .bytes_per_s = bytes_per_s };
+                                        .bytes_per_s = bytes_per_s, .bytes_per_s_per_host = node->relay_rate_per_host };
         struct now now = peer_sim_now(node->sim);
 
         assert(peer_relay_start(node->set, &spec, &now) == 0);

@@ -65,6 +65,7 @@ struct peer_sim_node {
         uint8_t sighted;                /* by so many nodes; at first by enough for it to know its NAT */
         bool open;                      /* it knows that it is reachable */
         const uint8_t *relay_through;   /* its dials name this blind relay */
+        uint64_t relay_rate_per_host;   /* of a relay */
         const uint8_t *relay_proof;     /* and show that they may; of a relay: what it demands */
         struct addr only_from;          /* until then nobody else gets through to it */
         usec_t only_until_us;

@@ -4,18 +4,18 @@ import os
 import signal
 import time
 
-from harness import connect, eventually, how_it_ends, main, new_secret, serve_echo, start_instance, test
+from harness import MB, connect, eventually, how_it_ends, main, new_secret, serve_echo, start_instance, test
 from nat_lab import Lab
 from nat_pairs import BULK_DIGEST, NatPair, start_dht
 from networks import with_networks
 
 
 class Scene:
-    def __init__(self, stack, **pair):
+    def __init__(self, stack, hosts=('sym1', 'sym2'), **pair):
         self.stack, self.lab, self.secret = stack, Lab(stack), new_secret()
         self.dht = start_dht(stack, self.lab)
         time.sleep(1)
-        self.pair = lambda: NatPair(stack, self.lab, self.dht, ('ours', 'sym1'), ('ours', 'sym2'), secret=self.secret, **pair)
+        self.pair = lambda: NatPair(stack, self.lab, self.dht, *(('ours', host) for host in hosts), secret=self.secret, **pair)
 
     def third(self, host, **config):
         """Another one of the router, where strangers reach it."""
@@ -42,6 +42,24 @@ def unasked(stack):
     digest, took = pair.fetch()
     assert digest == BULK_DIGEST, 'other bytes came'
     print(f'# open after {opened:.1f} s, {20 / took:.0f} MB/s', flush=True)
+
+
+@test
+def left(stack):
+    """where one NAT keeps its port they begin over the relay and leave it while they carry bytes, of which none is lost"""
+    scene = Scene(stack, hosts=('natA1', 'sym1'))
+    scene.third('pub1', relay=True)
+    pair = scene.pair()
+    pair.open(20)
+    pair.gateway.says('path relay')
+    relay, carried = scene.lab['pub1'], []
+    while not carried or carried[-1] > MB:
+        before = relay.received()
+        assert pair.fetch()[0] == BULK_DIGEST, 'other bytes came'
+        carried.append(relay.received() - before)
+        assert len(carried) < 60, 'still over the relay'
+    print(f'# {len(carried) - 1} times 20 MB until the relay was left', flush=True)
+    assert carried[0] > MB, f'{carried[0]} bytes went over the relay'
 
 
 @test

@@ -280,7 +280,8 @@ TEST(conf_relays_and_what_they_need)
                   "x.yaml:2:60: connectionsPerClient: expected a whole number from 1 to 65536, such as 10, not \"x\"\n"
                   "x.yaml:2:79: bytesPerSecond: expected a whole number from 10000 to 4294967295, such as 10000000, "
                   "not \"9999\"\n"
-                  "x.yaml:2:85: unknown key \"to\"; relay has: open, connections, connectionsPerClient, bytesPerSecond\n" },
+                  "x.yaml:2:85: unknown key \"to\"; relay has: open, connections, connectionsPerClient, bytesPerSecond, "
+                  "bytesPerSecondPerClient\n" },
                 { KEY "gateway: {relays: []}\n",
                   "x.yaml:2:11: \"relays\" does not belong here but at the left margin\n" },
                 { KEY "gateway:\nrelays: [abc, " FOLDER_SECRET "0, \"\"]\n",

@@ -211,10 +211,11 @@ TEST(conf_of_relays)
         conf = load("secretFile: key\nrelay:\n", "");
         check(conf->relay.present && !conf->relay.never && !conf->relay.anybody && conf->has_secret);
         conf_free(conf);
-        conf = load("secretFile: key\nrelay: {connections: 1, connectionsPerClient: 65536, bytesPerSecond: 4294967295}\n", "");
+        conf = load("secretFile: key\nrelay: {connections: 1, connectionsPerClient: 65536, bytesPerSecond: 4294967295, bytesPerSecondPerClient: 10000}\n", "");
         check_equal(conf->relay.connections, 1);
         check_equal(conf->relay.connections_per_client, 65536);
         check_equal(conf->relay.bytes_per_second, UINT32_MAX);
+        check_equal(conf->relay.bytes_per_second_per_client, 10000);
         conf_free(conf);
         snprintf(text, sizeof(text), "secretFile: key\ngateway:\nrelay: false\nrelays: [%s, %.63s0]\n", key, key);
         conf = load(text, "");

@@ -200,6 +200,7 @@ static void relay(struct swarm_process *swarm)
                 .connections = from->connections,
                 .connections_per_host = from->connections_per_host,
                 .bytes_per_s = from->bytes_per_s,
+                .bytes_per_s_per_host = from->bytes_per_s_per_host,
         };
 
         memcpy(spec.seed, from->seed, sizeof(spec.seed));

@@ -120,7 +120,7 @@ struct node_relay_spec {
         uint8_t seed[NODE_KEY_BYTES];           /* Ed25519 */
         bool anybody;
         unsigned connections, connections_per_host;     /* at a time; 0: the default */
-        uint64_t bytes_per_s;                   /* in all; 0: as many as come */
+        uint64_t bytes_per_s, bytes_per_s_per_host;     /* in all, and from and to one host; 0: as many as come */
 };
 
 /* Other limits for the same seed change nothing for who is served already. 0, -EEXIST (the key is an identity of ours) or -ENOMEM. */

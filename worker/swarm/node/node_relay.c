@@ -53,6 +53,7 @@ static int run(struct node *node)
                 .pairs = from->connections,
                 .per_host = from->connections_per_host,
                 .bytes_per_s = from->bytes_per_s,
+                .bytes_per_s_per_host = from->bytes_per_s_per_host,
         };
         int r;
 

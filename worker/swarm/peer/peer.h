@@ -188,6 +188,7 @@ struct peer_relay_spec {
         unsigned pairs;                         /* of connections at a time; 0: RELAY_PAIRS_MAX */
         unsigned per_host;                      /* ends of these from one host; 0: RELAY_PER_HOST_MAX */
         uint64_t bytes_per_s;                   /* in all; 0: as many as come */
+        uint64_t bytes_per_s_per_host;          /* from and to one host */
 };
 
 /* Serves as one, or changes the limits of what runs; reports nothing. 0, -EEXIST (the key is listened to already) or -ENOMEM. */

@@ -23,11 +23,20 @@ struct peer_client {
         usec_t busy_us;                 /* when it last had a half */
 };
 
+/* What is carried from and to a host. */
+struct host_meter {
+        struct list all;
+        struct addr host;
+        unsigned uses;                  /* ends of pairs there */
+        struct udx_meter meter;
+};
+
 /* A pair whose streams are joined. */
 struct joint {
         struct list all;
         struct relay_pair *pair;        /* NULL: over */
         struct udx_forward *forward;
+        struct host_meter *meters[2];   /* NULL: no memory, no limit */
         usec_t over_us;
 };
 
@@ -35,7 +44,8 @@ struct peer_relay {
         struct peer_source source;
         struct peer_listener *listener;
         struct relay_pairing *pairing;
-        struct list clients, joints;
+        struct list clients, joints, meters;
+        uint64_t bytes_per_s_per_host;
         struct list over;               /* joints whose pairs are, oldest first */
         size_t over_count;
         uint64_t packets, bytes, dropped;       /* of joints that are gone */
@@ -57,11 +67,42 @@ static void add_up(struct peer_relay *relay, const struct joint *joint)
         relay->dropped += stats.dropped;
 }
 
+static struct host_meter *use_meter(struct peer_relay *relay, const struct addr *host)
+{
+        struct host_meter *meter;
+
+        list_for_each(at, &relay->meters) {
+                meter = list_entry(at, struct host_meter, all);
+                if (addr_host_equal(&meter->host, host)) {
+                        meter->uses++;
+                        return meter;
+                }
+        }
+        meter = calloc(1, sizeof(*meter));
+        if (!meter)
+                return NULL;
+        meter->host = *host;
+        meter->uses = 1;
+        meter->meter.bytes_per_s = relay->bytes_per_s_per_host;
+        list_push_back(&relay->meters, &meter->all);
+        return meter;
+}
+
+static void leave_meter(struct host_meter *meter)
+{
+        if (!meter || --meter->uses)
+                return;
+        list_remove(&meter->all);
+        free(meter);
+}
+
 static void take_apart(struct peer_relay *relay, struct joint *joint)
 {
         relay->over_count -= !joint->pair;
         add_up(relay, joint);
         udx_forward_free(joint->forward);
+        leave_meter(joint->meters[0]);
+        leave_meter(joint->meters[1]);
         list_remove(&joint->all);
         free(joint);
 }
@@ -88,6 +129,17 @@ static void client_free(struct peer_client *client)
 
 /* --- Pairs --- */
 
+static void meter(struct peer_relay *relay, struct joint *joint, const struct udx_path paths[2])
+{
+        struct udx_meter *meters[2];
+
+        for (unsigned i = 0; i < 2; i++) {
+                joint->meters[i] = use_meter(relay, &paths[i].remote);
+                meters[i] = joint->meters[i] ? &joint->meters[i]->meter : NULL;
+        }
+        udx_forward_meter(joint->forward, meters);
+}
+
 static bool join(struct peer_relay *relay, const struct relay_event *event, usec_t now_us)
 {
         struct joint *joint = calloc(1, sizeof(*joint));
@@ -106,6 +158,7 @@ static bool join(struct peer_relay *relay, const struct relay_event *event, usec
                 free(joint);
                 return false;
         }
+        meter(relay, joint, paths);
         joint->pair = event->pair;
         list_push_back(&relay->joints, &joint->all);
         for (unsigned i = 0; i < 2; i++)
@@ -250,6 +303,9 @@ static void set_limits(struct peer_relay *relay, const struct peer_relay_spec *s
         relay_pairing_set_limits(relay->pairing, &limits);
         relay_pairing_demand_proof(relay->pairing, spec->proof, spec->secret_key + 32);
         udx_mux_set_forward_rate(relay->source.set->udx, spec->bytes_per_s);
+        relay->bytes_per_s_per_host = spec->bytes_per_s_per_host;
+        list_for_each(at, &relay->meters)
+                list_entry(at, struct host_meter, all)->meter.bytes_per_s = spec->bytes_per_s_per_host;
 }
 
 void peer_relay_free(struct peer_relay *relay)
@@ -289,6 +345,7 @@ int peer_relay_start(struct peer_set *set, const struct peer_relay_spec *spec, c
         list_init(&relay->clients);
         list_init(&relay->joints);
         list_init(&relay->over);
+        list_init(&relay->meters);
         relay->sweep_us = now->mono_us + SWEEP_US;
         set->relay = relay;
         relay->pairing = relay_pairing_new(&no_limits, &set->random);

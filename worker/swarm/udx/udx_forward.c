@@ -25,6 +25,7 @@ struct udx_forward {
         struct udx_mux *mux;
         struct list all;
         struct side side[2];
+        struct udx_meter *meters[2];
         struct udx_forward_stats stats;
 };
 
@@ -103,26 +104,43 @@ void udx_forward_stats(const struct udx_forward *forward, struct udx_forward_sta
 
 void udx_mux_set_forward_rate(struct udx_mux *mux, uint64_t bytes_per_s)
 {
-        mux->forward_rate = bytes_per_s;
-        mux->forward_budget = 0;
-        mux->forward_earned_us = mux->now_us;
+        mux->forward_meter = (struct udx_meter){ .bytes_per_s = bytes_per_s, .earned_us = mux->now_us };
 }
 
-static bool afford(struct udx_mux *mux, size_t len)
+void udx_forward_meter(struct udx_forward *forward, struct udx_meter *const meters[2])
 {
-        uint64_t most = MAX(mux->forward_rate / 10, (uint64_t)BURST_MIN), earned;
-        usec_t passed_us = usec_min(mux->now_us - mux->forward_earned_us, SECONDS(1));
+        memcpy(forward->meters, meters, sizeof(forward->meters));
+}
 
-        if (!mux->forward_rate)
+static bool affords(struct udx_meter *meter, size_t len, usec_t now_us)
+{
+        uint64_t most = meter ? MAX(meter->bytes_per_s / 10, (uint64_t)BURST_MIN) : 0, earned;
+
+        if (!meter || !meter->bytes_per_s)
                 return true;
-        earned = mux->forward_rate * passed_us / SECONDS(1);
+        earned = meter->bytes_per_s * usec_min(now_us - meter->earned_us, SECONDS(1)) / SECONDS(1);
         if (earned) {
-                mux->forward_budget = MIN(mux->forward_budget + earned, most);
-                mux->forward_earned_us = mux->now_us;
+                meter->budget = MIN(meter->budget + earned, most);
+                meter->earned_us = now_us;
         }
-        if (mux->forward_budget < len)
+        return meter->budget >= len;
+}
+
+static void spend(struct udx_meter *meter, size_t len)
+{
+        if (meter)
+                meter->budget -= MIN(meter->budget, len);
+}
+
+/* All of them, or it counts for none. */
+static bool afford(struct udx_mux *mux, const struct udx_forward *forward, size_t len)
+{
+        if (!affords(&mux->forward_meter, len, mux->now_us) || !affords(forward->meters[0], len, mux->now_us) ||
+            !affords(forward->meters[1], len, mux->now_us))
                 return false;
-        mux->forward_budget -= len;
+        spend(&mux->forward_meter, len);
+        spend(forward->meters[0], len);
+        spend(forward->meters[1], len);
         return true;
 }
 
@@ -145,7 +163,7 @@ enum udx_verdict udx_forward_receive(struct udx_mux *mux, struct udx_endpoint *e
         if (!addr_equal(remote, &from->path.remote))
                 return UDX_WRONG_REMOTE;
         from->path.socket = socket;
-        note = has_room(mux, to, len) && afford(mux, len) ? udx_note_add(mux, &to->queue, bytes, len) : NULL;
+        note = has_room(mux, to, len) && afford(mux, forward, len) ? udx_note_add(mux, &to->queue, bytes, len) : NULL;
         if (!note) {
                 forward->stats.dropped++;
                 return UDX_NO_ROOM;

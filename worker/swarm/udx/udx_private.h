@@ -137,8 +137,7 @@ struct udx_mux {
         unsigned closed_count;
         struct list forwards, forwards_ready;   /* ends of forwards with packets to send */
         size_t forward_bytes;                   /* that wait */
-        uint64_t forward_rate, forward_budget;  /* bytes per second, 0: no limit; bytes */
-        usec_t forward_earned_us;
+        struct udx_meter forward_meter;         /* of all */
         struct udx_pool pool;
         struct udx_counters counters;
         usec_t now_us;
