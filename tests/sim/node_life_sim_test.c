@@ -132,7 +132,17 @@ TEST(node_leaves_in_time_when_nobody_answers)
         check(pair.provider->left_us && pair.provider->left_us - start_us <= SECONDS(2));
 }
 
-TEST(node_keeps_impostors_out)
+/* Peers that it says it has reached, or been reached by. */
+static unsigned reached(const struct node_sim_host *host)
+{
+        unsigned count = 0;
+
+        for (size_t i = 0; i < host->attempt_count; i++)
+                count += host->attempts[i].what.failure == NODE_REACHED;
+        return count;
+}
+
+TEST(node_keeps_impostors_out_and_does_not_tell_of_them)
 {
         cleanup_with(pair_free) struct pair pair = paired(84, NULL);
         struct node_sim_host *impostor = node_sim_add(pair.sim);
@@ -142,6 +152,7 @@ TEST(node_keeps_impostors_out)
         node_sim_run(pair.sim, MINUTES(5));
         check(node_sim_ups(impostor) == 0 && impostor->first_advert_us == 0);
         check(node_sim_ups(pair.provider) == 1 && node_sim_ups(pair.gateway) == 1);
+        check(reached(pair.provider) == 1 && reached(pair.gateway) == 1 && reached(impostor) == 0);
         check_equal(mistakes(pair.sim), 0);
 }
 

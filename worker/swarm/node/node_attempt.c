@@ -37,7 +37,8 @@ void node_attempt_dial(struct node_link *link, const struct peer_event *event)
         enum node_failure failure = event->kind == PEER_CONNECTED ? NODE_REACHED : (enum node_failure)(event->failure + 1);
 
         link->attempt = attempt_of(&event->attempt, failure, false);
-        report(link->node, link->key, &event->remote, &link->attempt);
+        if (failure != NODE_REACHED)
+                report(link->node, link->key, &event->remote, &link->attempt);
 }
 
 void node_attempt_cancel(struct node_link *link, enum node_failure failure)
@@ -52,7 +53,11 @@ void node_attempt_cancel(struct node_link *link, enum node_failure failure)
 void node_attempt_accept(struct node_link *link, const struct peer_event *event)
 {
         link->attempt = attempt_of(&event->attempt, NODE_REACHED, true);
-        report(link->node, link->key, &event->remote, &link->attempt);
+}
+
+void node_attempt_proven(struct node_link *link)
+{
+        report(link->node, link->key, &link->addr, &link->attempt);
 }
 
 bool node_attempt_event(struct node *node, struct node_event *out)

@@ -434,6 +434,7 @@ static bool on_up(struct node_link *link, const struct tunnel_event *event, stru
         struct node *node = link->node;
 
         conn_trust(link->conn);
+        node_attempt_proven(link);
         link->state = NODE_LINK_UP;
         link->role = event->role == TUNNEL_GATEWAY ? NODE_GATEWAY : NODE_PROVIDER;
         link->told_up = link->role != link->join->role;

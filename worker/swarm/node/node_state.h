@@ -217,6 +217,7 @@ usec_t node_link_hearing_deadline(const struct node_link *link);
 void node_attempt_dial(struct node_link *link, const struct peer_event *event);         /* it is over */
 void node_attempt_cancel(struct node_link *link, enum node_failure failure);            /* or is not needed any more */
 void node_attempt_accept(struct node_link *link, const struct peer_event *event);
+void node_attempt_proven(struct node_link *link);       /* what it led to is a peer of ours: strangers are not told of */
 bool node_attempt_event(struct node *node, struct node_event *out);
 
 /* node_relay.c */
