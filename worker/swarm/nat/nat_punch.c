@@ -10,6 +10,7 @@ enum {
         UNPROVED_MAX = 2,               /* rounds for a token, which only chance needs */
         CONSISTENT_TRIES = 12,
         FIRST_PORT = 1000,              /* hyperdht lib/holepuncher.js randomPort() */
+        KNOCKS_EVERY = 4,               /* of the many sockets one that sends probes meant to arrive */
         UNVERIFIED_EVERY = 4,           /* an address nobody vouches for gets a probe that seldom */
 };
 
@@ -248,7 +249,9 @@ static void probe_random(struct nat_punch *punch, usec_t now_us)
         punch->wake_us = now_us + RANDOM_PACE_US;
 }
 
-/* Round and round; the first lap repeats the openers, which may have been lost. */
+/* Round and round; the first lap repeats the openers, which may have been lost. Later laps knock where the peer's NAT may let everybody
+ * in, or ours is so far away that the openers don't reach it: but with some sockets only. Those are of no use any more where a router
+ * gives who has knocked in vain another port. hyperdht knocks with all. */
 static void probe_birthday(struct nat_punch *punch, usec_t now_us)
 {
         punch->wake_us = now_us + BIRTHDAY_PACE_US;
@@ -256,7 +259,7 @@ static void probe_birthday(struct nat_punch *punch, usec_t now_us)
                 punch->wake_us = now_us + BIRTHDAY_PAUSE_US;
         else if (punch->socket_count)
                 queue_probe(punch, punch->sockets[punch->next % punch->socket_count], &punch->target,
-                            punch->next < punch->socket_count);
+                            punch->next < punch->socket_count || punch->next % punch->socket_count % KNOCKS_EVERY > 0);
         punch->next += punch->tries > 0;
         punch->tries++;
 }
@@ -270,6 +273,19 @@ void nat_punch_give_socket(struct nat_punch *punch, uint32_t socket)
 {
         if (punch->socket_count < NAT_POOL_MAX)
                 punch->sockets[punch->socket_count++] = socket;
+}
+
+bool nat_punch_take_socket(struct nat_punch *punch, uint32_t socket)
+{
+        for (size_t i = 0; i < punch->socket_count; i++) {
+                if (punch->sockets[i] != socket)
+                        continue;
+                punch->socket_count--;
+                punch->opened -= i < punch->opened;
+                memmove(&punch->sockets[i], &punch->sockets[i + 1], (punch->socket_count - i) * sizeof(punch->sockets[0]));
+                return true;
+        }
+        return false;
 }
 
 bool nat_punch_probe(struct nat_punch *punch, struct nat_probe *out)

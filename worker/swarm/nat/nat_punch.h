@@ -144,6 +144,7 @@ void nat_punch_heard(struct nat_punch *punch, uint32_t socket, const struct addr
 /* Further sockets it could use now, and one of them. */
 size_t nat_punch_wants_sockets(const struct nat_punch *punch);
 void nat_punch_give_socket(struct nat_punch *punch, uint32_t socket);
+bool nat_punch_take_socket(struct nat_punch *punch, uint32_t socket);   /* false: it is none of them */
 
 /* Rounds and probes that are waiting already are no reason to come again: they are drained in the same turn. */
 void nat_punch_advance(struct nat_punch *punch, usec_t now_us);

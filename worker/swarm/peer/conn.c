@@ -265,6 +265,30 @@ static bool waits_in_vain(struct conn *conn, usec_t now_us)
         return ++wait->turns > WAIT_TURNS && now_us - wait->since_us >= usec_max(WAIT_US, WAIT_RTOS * udx.rto_us);
 }
 
+static void set_timer(struct conn *conn)
+{
+        usec_t due_us = conn->written_us + CONN_KEEP_ALIVE_US;
+
+        heap_set(&conn->source.set->timers, &conn->source.timer, conn->follow_us ? usec_min(due_us, conn->follow_us) : due_us);
+}
+
+/* Two holes may be open when the first frames pass: which one is used is the client's choice, which may reach us after we have taken
+ * to the other. Its packets come there, and ours would not be taken from another. */
+void conn_follow(struct conn *conn, usec_t until_us)
+{
+        conn->follow_us = until_us;
+        udx_stream_allow_moves(conn->stream, until_us > 0);
+}
+
+static void follow(struct conn *conn, const struct peer_way *way, usec_t now_us)
+{
+        const struct udx_path *path = udx_stream_path(conn->stream);
+
+        if (now_us < conn->follow_us && addr_host_equal(&way->remote, &path->remote) && !addr_is_unusable(&way->remote) &&
+            peer_change_socket(conn, way->socket))
+                conn_reach(conn, way, now_us);
+}
+
 /* Keep-alive, and the rest of a frame. Writes don't touch the timer, it looks for itself whether it is too early. */
 void conn_advance(struct conn *conn, usec_t now_us)
 {
@@ -278,7 +302,9 @@ void conn_advance(struct conn *conn, usec_t now_us)
                 conn_ping(conn, now_us);
                 conn->written_us = now_us;
         }
-        heap_set(&conn->source.set->timers, &conn->source.timer, conn->written_us + CONN_KEEP_ALIVE_US);
+        if (conn->follow_us && now_us >= conn->follow_us)
+                conn_follow(conn, 0);
+        set_timer(conn);
 }
 
 bool conn_is_used(const struct conn *conn)
@@ -297,7 +323,6 @@ static void become_open(struct conn *conn, const struct now *now)
         udx_stream_allow_moves(conn->stream, false);
         conn->state = CONN_OPEN;
         conn->written_us = conn->opened_us = now->mono_us;
-        heap_set(&conn->source.set->timers, &conn->source.timer, now->mono_us + CONN_KEEP_ALIVE_US);
         if (conn->dial) {
                 peer_dial_opened(conn->dial, now);
                 peer_source_report(&conn->source, PEER_CONNECTED);
@@ -305,6 +330,7 @@ static void become_open(struct conn *conn, const struct now *now)
                 peer_session_opened(conn->session, now);
                 peer_source_report(&conn->source, PEER_ACCEPTED);
         }
+        set_timer(conn);
         peer_detour_opened(conn);
 }
 
@@ -429,7 +455,10 @@ void conn_udx_event(struct conn *conn, const struct udx_event *event, const stru
         }
         switch (event->type) {
         case UDX_PATH:          /* moves are over, and this one was reported before; or a direct way beside a relay's */
-                peer_detour_called(conn, &(struct peer_way){ .socket = event->socket, .remote = event->remote }, now);
+                if (conn->follow_us)
+                        follow(conn, &(struct peer_way){ .socket = event->socket, .remote = event->remote }, now->mono_us);
+                else
+                        peer_detour_called(conn, &(struct peer_way){ .socket = event->socket, .remote = event->remote }, now);
                 break;
         case UDX_MESSAGES:      /* nobody sends any over these connections but probes */
                 drop_messages(conn);
@@ -488,12 +517,6 @@ uint32_t conn_stream_id(const struct conn *conn)
 }
 
 /* From now on @socket is this connection's, and goes back with it. */
-void conn_own_socket(struct conn *conn, uint32_t socket)
-{
-        conn->owns_socket = true;
-        conn->socket = socket;
-}
-
 void conn_set_context(struct conn *conn, void *context)
 {
         conn->context = context;

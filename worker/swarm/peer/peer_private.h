@@ -83,6 +83,7 @@ struct conn {
         struct conn_wait wait;
         usec_t begun_us;                /* incoming: when its handshake was answered */
         struct peer_attempt attempt;    /* incoming: what it took */
+        usec_t follow_us;               /* incoming, by chance: until then the client may choose another hole that is open; 0: no more */
         usec_t written_us, opened_us;
         uint64_t bytes_in, bytes_out, messages_in, messages_out;
 };
@@ -312,7 +313,7 @@ void conn_greet(struct conn *conn);
 void conn_advance(struct conn *conn, usec_t now_us);
 void conn_udx_event(struct conn *conn, const struct udx_event *event, const struct now *now);
 void conn_take_waiting(struct conn *conn, const struct now *now);
-void conn_own_socket(struct conn *conn, uint32_t socket);
+void conn_follow(struct conn *conn, usec_t until_us);
 void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *out);
 
 /* peer_dial.c: what its connection, the DHT and time have to tell it */
@@ -371,8 +372,9 @@ void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, c
 void peer_punch_advance(struct peer_punch *punch, const struct now *now);
 struct peer_punch *peer_punch_find(struct peer_set *set, const struct peer_listener *listener, uint64_t id);
 void peer_punch_free(struct peer_punch *punch, struct conn *met);      /* @met: the connection it led to, or NULL */
-void peer_punch_met(const struct conn *conn, const struct now *now);    /* by another way than other sessions with that peer */
+void peer_punch_met(struct conn *conn, const struct now *now);          /* that connection is open: other punches with its peer end */
 void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us);
+bool peer_change_socket(struct conn *conn, uint32_t socket);
 usec_t peer_socket_deadline(const struct peer_set *set);
 
 /* peer_detour.c */

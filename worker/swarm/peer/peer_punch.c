@@ -72,29 +72,30 @@ static void spare_socket(struct peer_set *set, uint32_t socket)
         release(set, socket, true, SPARE_US);
 }
 
-/* The sockets go back, but for the one that the connection (NULL: there is none) has taken to. */
-static void return_sockets(struct peer_punch *punch, struct conn *conn)
+static void return_sockets(struct peer_punch *punch)
+{
+        for (size_t i = 0; i < punch->nat.socket_count; i++)
+                spare_socket(punch->source.set, punch->nat.sockets[i]);
+        punch->nat.socket_count = punch->nat.opened = 0;
+}
+
+/* The one it goes by, whichever punch found it. */
+static void keep_socket(struct conn *conn)
 {
         const struct udx_path *path = conn ? udx_stream_path(conn->stream) : NULL;
 
-        for (size_t i = 0; i < punch->nat.socket_count; i++) {
-                uint32_t socket = punch->nat.sockets[i];
-
-                if (path && path->socket == socket)
-                        conn_own_socket(conn, socket);
-                else
-                        spare_socket(punch->source.set, socket);
-        }
-        punch->nat.socket_count = punch->nat.opened = 0;
+        if (path)
+                peer_change_socket(conn, path->socket);
 }
 
 void peer_punch_free(struct peer_punch *punch, struct conn *met)
 {
         if (!punch)
                 return;
+        keep_socket(met);
         if (punch->carried)
                 dht_handshake_cancel(punch->source.set->dht, punch->carried);
-        return_sockets(punch, met);
+        return_sockets(punch);
         punch->source.set->sockets_wanted = 0;  /* whoever else wants some says so in its next turn */
         nat_punch_fini(&punch->nat, met, punch->source.set->now_us);
         peer_source_fini(&punch->source);
@@ -103,8 +104,9 @@ void peer_punch_free(struct peer_punch *punch, struct conn *met)
 }
 
 /* The client of the other session dialled twice, or we dialled it: what remains of its punch would hold sockets and the gate. */
-void peer_punch_met(const struct conn *conn, const struct now *now)
+void peer_punch_met(struct conn *conn, const struct now *now)
 {
+        keep_socket(conn);
         list_for_each(at, &conn->source.set->punches) {
                 struct peer_session *session = list_entry(at, struct peer_punch, all)->session;
 
@@ -166,7 +168,9 @@ static void work(struct peer_punch *punch, const struct now *now)
         if (punch->failed || nat_punch_failure(&punch->nat) == NAT_GOING)
                 return;
         punch->failed = true;
-        return_sockets(punch, punch->detour ? punch->detour->conn : NULL);
+        if (punch->detour)
+                keep_socket(punch->detour->conn);
+        return_sockets(punch);
         if (punch->detour)
                 peer_detour_punch_failed(punch->detour);
         else if (punch->dial)
@@ -320,6 +324,39 @@ void peer_receive_probe(struct peer_set *set, uint32_t socket, const struct addr
 void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us)
 {
         release(set, socket, false, linger_us);
+}
+
+/* An added socket that no connection has: left over, or in use by a punch, which need not be the one that it led somewhere for. */
+static bool take_socket(struct peer_set *set, uint32_t socket)
+{
+        for (size_t i = 0; i < set->released_count; i++) {
+                if (!set->released[i].spare || set->released[i].socket != socket)
+                        continue;
+                set->released[i] = set->released[--set->released_count];
+                return true;
+        }
+        list_for_each(at, &set->punches)
+                if (nat_punch_take_socket(&list_entry(at, struct peer_punch, all)->nat, socket))
+                        return true;
+        return false;
+}
+
+/* The connection goes by @socket from now on: one of the node's own, or one that was added. False: it is neither. */
+bool peer_change_socket(struct conn *conn, uint32_t socket)
+{
+        struct peer_set *set = conn->source.set;
+        bool added;
+
+        if (conn->owns_socket && conn->socket == socket)
+                return true;
+        added = take_socket(set, socket);
+        if (!added && socket != dht_socket(set->dht) && socket != set->server_socket)
+                return false;
+        if (conn->owns_socket)
+                spare_socket(set, conn->socket);
+        conn->owns_socket = added;
+        conn->socket = socket;
+        return true;
 }
 
 void peer_add_socket(struct peer_set *set, uint32_t socket, const struct now *now)

@@ -15,6 +15,7 @@ static const usec_t probe_times_us[] = { MSEC(0), MSEC(300), MSEC(1000), MSEC(30
 #define PUNCHED_PROBE_US MSEC(500)
 #define CALL_US MSEC(4500)
 #define AFTER_PUNCH_US SECONDS(3)       /* what is on its way when a punch is given up may still arrive */
+#define FOLLOW_US MSEC(2500)            /* for the client to settle on one of the ways that opened: the sockets are there for 3 s */
 #define PUNCHING_US SECONDS(5)          /* from one round of a client that punches to the next, one of which may be lost */
 
 static bool is_half_open(const struct peer_session *session)
@@ -462,6 +463,9 @@ void peer_session_opened(struct peer_session *session, const struct now *now)
         peer_attempt_meet(attempt, session->conn);
         attempt->took_us = now->mono_us - session->conn->begun_us;
         peer_punch_met(session->conn, now);
+        if (session->punch && nat_punch_is_probing(&session->punch->nat) && nat_punch_is_random(&session->punch->nat) &&
+            !peer_detour_is_used(session->conn))
+                conn_follow(session->conn, now->mono_us + FOLLOW_US);
         if (!peer_detour_punch(session->conn, session->punch))
                 peer_punch_free(session->punch, session->conn);
         session->punch = NULL;
