@@ -141,3 +141,48 @@ TEST(dht_walk_that_ends_at_its_target_asks_nobody_else)
         }
         check(most < DHT_K + 16);
 }
+
+/* --- A network without end --- */
+
+static uint8_t named[ASKED_MAX * DHT_K][DHT_ID_BYTES];         /* to the lookup */
+static size_t named_count;
+
+/* Everybody names twenty others nobody has heard of. */
+static bool endless(struct world *w, const struct asked *asked, struct rpc_message *out)
+{
+        static unsigned next;
+        struct addr addrs[DHT_K];
+
+        if (!asked->message.target)
+                return true;
+        for (unsigned i = 0; i < DHT_K; i++) {
+                addrs[i] = world_addr(1 + next++ % 1000000);
+                if (!asked->message.internal)
+                        rpc_node_id(&addrs[i], named[named_count++]);
+        }
+        world_name(w, out, addrs, DHT_K);
+        return true;
+}
+
+TEST(dht_walk_ends_with_the_nearest_of_all_that_were_named_though_they_are_more_than_it_remembers)
+{
+        for (unsigned i = 0; i < 10; i++) {
+                WORLD(w, endless, world_boot());
+                const struct dht_event *done;
+                uint8_t farthest[DHT_ID_BYTES];
+                size_t nearer = 0;
+
+                named_count = 0;
+                world_run(w, SECONDS(3));
+                test_random_fill(&w->seed, target, sizeof(target));
+                target[0] = (uint8_t)i;
+                check(dht_query(w->dht, &(struct dht_query_spec){ .operation = DHT_LOOKUP, .target = target }, &w->now));
+                world_run(w, SECONDS(3));
+                done = world_last(w, DHT_QUERY_DONE);
+                check(done && done->closest_count == DHT_K && named_count > 512 && done->asked <= 256);
+                rpc_node_id(&done->closest[DHT_K - 1], farthest);
+                for (size_t k = 0; k < named_count; k++)
+                        nearer += dht_id_compare(target, named[k], farthest) < 0;
+                check(nearer < DHT_K);
+        }
+}

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 enum {
-        VISITS_MAX = 256,               /* nodes one query may hear of: replies of strangers steer it */
+        VISITS_MAX = 256,               /* nodes one query remembers and may ask: replies of strangers steer it */
         VISITS_FIRST = 32,
 };
 
@@ -57,6 +57,21 @@ static bool is_us(const struct dht *dht, const struct addr *addr)
         return dht_public_addr(dht, &ours) && addr_equal(&ours, addr);
 }
 
+/* The farthest of those that were never asked, if it is farther than @id: in a large network twenty answers name more than there is room
+ * for, and the nearest are named last. */
+static struct dht_visit *visit_to_displace(struct dht_query *query, const uint8_t id[DHT_ID_BYTES])
+{
+        struct dht_visit *farthest = NULL;
+
+        for (size_t i = 0; i < query->visit_count; i++) {
+                struct dht_visit *visit = &query->visits[i];
+
+                if (visit->asked_us == 0 && (!farthest || dht_id_compare(query->target, visit->id, farthest->id) > 0))
+                        farthest = visit;
+        }
+        return farthest && dht_id_compare(query->target, farthest->id, id) > 0 ? farthest : NULL;
+}
+
 static struct dht_visit *add(struct dht *dht, struct dht_query *query, const struct addr *addr, bool detour)
 {
         struct dht_visit *visit;
@@ -65,9 +80,11 @@ static struct dht_visit *add(struct dht *dht, struct dht_query *query, const str
         if (dht_visit_find(query, addr) || is_us(dht, addr) || !dht_welcome(dht, addr))
                 return NULL;
         rpc_node_id(addr, id);
-        if ((!detour && !dht_visit_is_closer(query, id)) || !visits_reserve(query))
+        if (!detour && !dht_visit_is_closer(query, id))
                 return NULL;
-        visit = &query->visits[query->visit_count++];
+        visit = visits_reserve(query) ? &query->visits[query->visit_count++] : visit_to_displace(query, id);
+        if (!visit)
+                return NULL;
         *visit = (struct dht_visit){ .addr = *addr, .state = DHT_VISIT_PENDING, .detour = detour };
         memcpy(visit->id, id, sizeof(visit->id));
         return visit;
