@@ -29,7 +29,16 @@ class Held:
         return sum(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0 for one in self.readers)
 
     def ends(self):
-        return [how_it_ends(one) for one in self.readers]
+        return [end_of(one) for one in self.readers]
+
+
+def end_of(connection):
+    """'reset', or 'whole': nobody had taken it from the gate's backlog, or begun with it, when the worker was killed."""
+    try:
+        got = read_all(connection)
+    except ConnectionResetError:
+        return 'reset'
+    return 'whole' if digest(got) == digest(BULK) else f'{len(got)} bytes and an orderly end'
 
 
 def speaks(connection):
@@ -67,11 +76,12 @@ def killed_for_want_of_memory(stack):
     began = time.monotonic()
     eventually(lambda: answers(pair.gate['echo']), 15, 'service returns')
     took = time.monotonic() - began
-    ends = [how_it_ends(carried), *held.ends()]
-    print(f'# service was back after {took:.1f} s; of {len(ends)} connections {ends.count("reset")} were reset')
+    assert how_it_ends(carried) == 'reset', 'what it carried is seen to break'
+    ends = held.ends()
+    print(f'# service was back after {took:.1f} s; of {len(ends)} that waited {ends.count("reset")} were reset, {ends.count("whole")} whole')
     assert took < 5, f'service was away for {took:.1f} s'
     assert group.killed() == 1
-    assert ends == ['reset'] * len(ends), ends
+    assert ends.count('reset') > 0 and set(ends) <= {'reset', 'whole'}, ends
     assert speaks(not_carried), 'what another instance carries goes on'
     assert others <= set(gateway.tree()) and not set(worker) & set(gateway.tree()), 'no other process was killed'
     assert whole(pair.gate['bulk'])

@@ -83,10 +83,11 @@ void *udx_pool_take(struct udx_pool *pool, size_t bytes)
 
 void *udx_pool_take_sparing(struct udx_pool *pool, size_t bytes)
 {
+        bool kept = pool->free[class_of(bytes)];
         void *memory = udx_pool_take(pool, bytes);
-        void *volatile left = memory ? malloc(UDX_POOL_RESERVE) : NULL; /* or the compiler sees that nobody uses it */
+        void *volatile left = memory && !kept ? malloc(UDX_POOL_RESERVE) : NULL;        /* or the compiler sees that nobody uses it */
 
-        if (memory && !left) {
+        if (memory && !kept && !left) {
                 free(memory);
                 memory = NULL;
         }
