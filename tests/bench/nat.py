@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""nat.py [--rounds N] [--seconds S] [--dht ours|npm] [--who npm-npm,ours-ours,...] [--json FILE] [PROVIDER-GATEWAY ...]
+"""nat.py [--rounds N] [--seconds S] [--dht ours|npm] [--third HOST] [--who npm-npm,ours-ours,...] [--json FILE] [PROVIDER-GATEWAY ...]
 
 Who meets whom behind which NAT, and how fast: every kind of host of tests/system/nat_lab.py as provider and as gateway, one pair after
 the other, each of new processes, ours and doubles of the original on npm's hyperswarm (NODE_PATH names where that is). HYPERGATE_BIN
 names the command. A pair has met when its gate is open, counted from the start of both processes, and 20 MB came through, equal by
 SHA-256; it has not when that is not so after S seconds (60). Prints a table: of how many tries how many met, their median time and 95th
-percentile in seconds. --json FILE: each try, one a line; what is in the file already counts, and is not tried again."""
+percentile in seconds. --json FILE: each try, one a line; what is in the file already counts, and is not tried again. --third HOST: a further gateway of theirs, one of ours, has been running there,
+which may relay (and a JSON file of its own is advised)."""
 import argparse
 import contextlib
 import json
@@ -15,6 +16,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'system'))
+from harness import new_secret, start_instance  # noqa: E402
 from nat_lab import Lab  # noqa: E402
 from nat_pairs import BULK_DIGEST, NatPair, start_dht  # noqa: E402
 from networks import with_networks  # noqa: E402
@@ -27,11 +29,15 @@ PAIRS = [f'{provider}-{SECOND[kind] if kind in SECOND and provider == gateway el
 WHO = ['npm-npm', 'ours-ours', 'ours-npm', 'npm-ours']
 
 
-def attempt(lab, dht, who, pair, seconds):
+def attempt(lab, dht, who, pair, seconds, third):
     done = {'who': who, 'pair': pair, 'open_s': None, 'bulk_s': None}
     before = lab.dht_bytes()
     with contextlib.ExitStack() as stack:
-        one = NatPair(stack, lab, dht, *zip(who.split('-'), pair.split('-')))
+        secret = new_secret()
+        if third:
+            with lab[third].inside():
+                start_instance(stack, 'third', secret, {'bootstrap': dht, 'gateway': {}}).says('announced on the DHT')
+        one = NatPair(stack, lab, dht, *zip(who.split('-'), pair.split('-')), secret=secret)
         try:
             done['open_s'] = one.open(seconds)
             digest, done['bulk_s'] = one.fetch()
@@ -74,6 +80,7 @@ def main():
     parse.add_argument('--seconds', type=float, default=60)
     parse.add_argument('--dht', default='ours')
     parse.add_argument('--who', default=','.join(WHO))
+    parse.add_argument('--third')
     parse.add_argument('--json')
     parse.add_argument('pairs', nargs='*')
     args = parse.parse_args()
@@ -91,7 +98,7 @@ def main():
                 for who in whos:
                     if sum(one['who'] == who and one['pair'] == pair for one in tries) > number:
                         continue
-                    tries.append(attempt(lab, dht, who, pair, args.seconds))
+                    tries.append(attempt(lab, dht, who, pair, args.seconds, args.third))
                     print(f'{who} {pair}: {summary(tries[-1:])}', file=sys.stderr, flush=True)
                     if args.json:
                         with open(args.json, 'a') as file:
