@@ -209,7 +209,7 @@ test('2: frames are found in any cut, up to 10 MiB; beyond it ends the connectio
   await echoes(other)
 })
 
-test('2: odd opens: the old form, an unknown protocol, broken JSON, too short', 30, async ({ after }) => {
+test('2: odd opens: the old form, an unknown protocol, broken JSON, too short, and a port beyond 65535', 30, async ({ after }) => {
   const { gate } = await world()
   const wire = await asGateway(after)
   const old = openBody(gate.echo, 0).subarray(0, 4)
@@ -224,6 +224,9 @@ test('2: odd opens: the old form, an unknown protocol, broken JSON, too short', 
   }
   wire.send(OPEN, ids(), Buffer.alloc(3))
   wire.send(OPEN, 0, openBody(gate.echo, 0))
+  const beyond = ids()
+  wire.send(OPEN, beyond, openBody(65536 + gate.echo, 0, {}))
+  assert.ok((await wire.next(OPEN, beyond)).text.toString().includes('Gate port is out of range'))
   await echoes(wire)
 })
 
@@ -514,9 +517,9 @@ test('weakness 14.14: an error for channel 0 belongs to the oldest open without 
   const second = client(after, gatePort, 'second')
   opens.push(await wire.next(OPEN))
   wire.send(OPEN, 0, undefined, 'Error: connect ECONNREFUSED 127.0.0.1:1')
-  wire.send(OPEN, opens[1].channel, openBody(gatePort, 0))
   await eventually(() => first.closed, 5, 'the first is told')
   assert.deepStrictEqual([first.error, first.bytes.length], ['ECONNRESET', 0])
+  wire.send(OPEN, opens[1].channel, openBody(gatePort, 0))
   assert.strictEqual((await wire.received(opens[1].channel, 6)).toString(), 'second')
   wire.send(STREAM, opens[1].channel, Buffer.from('answer'))
   await eventually(() => second.bytes.toString() === 'answer', 5, 'the second is served')

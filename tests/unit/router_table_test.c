@@ -112,6 +112,19 @@ TEST(weakness_14_23_protocols_are_gates_of_their_own)
         check(route_table_event(&table, &event) && event.kind == ROUTE_GATE_WANTED && event.protocol == IPC_UDP);
         check_equal(offers(8080), 0);
         check(route_table_next(&table, 8080, IPC_UDP, NULL) != NULL);
+        offer(8080, "web", "");         /* the same peer, both protocols */
+        advert.routes[1] = advert.routes[0];
+        advert.routes[1].protocol = IPC_UDP;
+        advert.count = 2;
+        say(peer_a, 0);
+        check_told("+A8080 open 8080");
+        check_equal(offers(8080), 1);
+        check(route_table_next(&table, 8080, IPC_UDP, NULL) != NULL);
+        advert.count = 1;
+        say(peer_a, 0);
+        check_told("-A8080");
+        check(route_table_next(&table, 8080, IPC_UDP, NULL) == NULL);
+        check_equal(offers(8080), 1);
         finish();
 }
 

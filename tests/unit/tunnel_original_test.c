@@ -261,6 +261,32 @@ TEST(weakness_14_17_data_that_an_end_has_overtaken_is_delivered_before_it)
         tunnel_free(t);
 }
 
+/* A close does so, too. */
+TEST(weakness_14_17_data_that_a_close_has_overtaken_is_delivered_before_the_reset)
+{
+        struct tunnel_channel *ch;
+        struct tunnel *t = gateway_open(&ch);
+        usec_t now_us = start_us;
+
+        feed_bulk(t, 16383, now_us);
+        peer_feed(t, "02000000000161", now_us);
+        peer_feed(t, "030000000001", now_us);
+        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
+        expect_read(ch, "a", false, now_us);
+        now_us += MSEC(90);
+        settle(t, now_us);
+        peer_feed(t, "02000000000162", now_us);
+        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
+        expect_read(ch, "b", false, now_us);
+        now_us += MSEC(99);
+        settle(t, now_us);
+        no_event(t, now_us);
+        now_us += MSEC(1);
+        settle(t, now_us);
+        expect_event(t, TUNNEL_CLOSED, ch, TUNNEL_RESET, now_us);
+        tunnel_free(t);
+}
+
 /* It had nothing to queue: less than a stream takes at once has come since the last lull. */
 TEST(an_end_after_little_is_held_back_a_moment)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Keys, hello, frames and parsing against bytes of the original: tests/vectors/hypergate.json, made by calling its code. */
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,28 @@ TEST(hello_with_any_one_bit_changed_is_refused)
         hello.keys.sender = hello.target;       /* reflected */
         hello.keys.receiver = hello.source;
         check(!tunnel_hello_check(hello.blob, &hello.keys, &time_ms));
+        json_decref(root);
+}
+
+/* hypergate.md 3: who holds the secret may still say what is no time. */
+TEST(hello_whose_time_has_another_tag_is_refused)
+{
+        json_t *root = peer_vectors("hypergate.json");
+        crypto_generichash_state state;
+        struct peer_hello hello;
+        int64_t time_ms = -1;
+
+        peer_hello_read(root, json_array_get(json_object_get(root, "auth_blobs"), 0), &hello);
+        for (uint8_t other = 0; other < 2; other++) {
+                hello.blob[0] = (uint8_t)(hello.blob[0] + other);
+                crypto_generichash_init(&state, hello.keys.auth, TUNNEL_AUTH_KEY_BYTES, TUNNEL_HELLO_MAC_BYTES);
+                crypto_generichash_update(&state, hello.keys.sender, TUNNEL_KEY_BYTES);
+                crypto_generichash_update(&state, hello.keys.receiver, TUNNEL_KEY_BYTES);
+                crypto_generichash_update(&state, hello.keys.router, TUNNEL_KEY_BYTES);
+                crypto_generichash_update(&state, hello.blob, TUNNEL_HELLO_TIME_BYTES);
+                crypto_generichash_final(&state, hello.blob + TUNNEL_HELLO_TIME_BYTES, TUNNEL_HELLO_MAC_BYTES);
+                check_equal(tunnel_hello_check(hello.blob, &hello.keys, &time_ms), other == 0);
+        }
         json_decref(root);
 }
 
@@ -386,12 +409,15 @@ TEST(weakness_14_3_nothing_counts_before_a_hello_of_exactly_79_bytes)
         const char *good = peer_text(row, "hello_frame_gateway_hex");
         struct peer_hello hello;
         struct tunnel_event event;
-        char cut[2 * TUNNEL_HELLO_FRAME_BYTES + 1];
+        char cut[2 * TUNNEL_HELLO_FRAME_BYTES + 1], error[2 * TUNNEL_HELLO_FRAME_BYTES + 1];
         struct tunnel *t;
 
         peer_hello_read(root, row, &hello);
         snprintf(cut, sizeof(cut), "%.*s", 2 * (TUNNEL_HELLO_FRAME_BYTES - 1), good);
         check_equal(verdict_for(&hello, TUNNEL_PROVIDER, hello.time_ms, cut), TUNNEL_BAD_AUTH);
+        snprintf(error, sizeof(error), "%s", good);
+        error[3] = '1';                                 /* the length of an error, of what is a hello otherwise */
+        check_equal(verdict_for(&hello, TUNNEL_PROVIDER, hello.time_ms, error), TUNNEL_BAD_AUTH);
         t = peer_tunnel(&hello, TUNNEL_PROVIDER, hello.time_ms);
         peer_feed(t, "01000000000900000050", SECONDS(1));
         check(!tunnel_event(t, &event, SECONDS(1)));
