@@ -174,7 +174,7 @@ static void call(struct world *w, uint8_t what, struct reader *r)
                 node_advertise(w->node, "{\"routes\":[]}", 13, &w->now);
                 break;
         default:
-                pass_time(w, MINUTES(1 + what / 16));
+                pass_time(w, SECONDS(5 + (usec_t)what / 8));
         }
 }
 
