@@ -107,7 +107,7 @@ def check_over(what, storm, watched):
     each = watched.took_us() / sent
     print(f'# {what}: {sent} datagrams, {sent_bytes} bytes; {count} answers, {count_bytes} bytes; {each:.1f} us each', flush=True)
     assert sent > 5000, 'no storm'
-    assert each < EACH_US * (20 if sanitized() else 1), f'{what}: {each:.1f} us of the swarm worker for each'
+    assert each < EACH_US * (4 if sanitized() else 1), f'{what}: {each:.1f} us of the swarm worker for each'
     assert count_bytes < sent_bytes, f'{what}: strangers get more than they send'
     return count
 
