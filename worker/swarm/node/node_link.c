@@ -149,6 +149,7 @@ void node_link_dial(struct node_join *join, const struct swarm_task *task)
                 return;
         }
         link->peer = task->peer;
+        link->named_relay = spec.relay_through;
         swarm_peer_set_context(task->peer, link);
 }
 
@@ -539,7 +540,7 @@ void node_link_peer_event(struct node_link *link, const struct peer_event *event
                 break;
         case PEER_DIAL_FAILED:
                 node_attempt_dial(link, event);
-                node_relay_failed(link->node, event->failure);
+                node_relay_failed(link, event->failure);
                 link->dial = NULL;
                 node_link_cut(link, SWARM_FAILED, false);
                 break;

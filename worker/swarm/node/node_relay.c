@@ -182,12 +182,25 @@ void node_relay_name(const struct node *node, struct peer_dial_spec *spec)
         spec->relay_proof = proof_of(node);
 }
 
-void node_relay_failed(struct node *node, enum peer_failure failure)
+/* A relay may be known by now. */
+void node_relay_failed(struct node_link *link, enum peer_failure failure)
 {
+        struct node *node = link->node;
+
         if (failure < PEER_UNREACHED || failure > PEER_PUNCH_SHUT)
                 return;
         node->relays.trouble_until_us = usec_add(node->now.mono_us, TROUBLE_US);
         node->relays.look_us = 0;
+        if (!link->named_relay && choose(node, link->key))
+                node->relays.retries = true;    /* that dial names it, so this happens once */
+}
+
+static void retry(struct node *node)
+{
+        node->relays.retries = false;
+        for (size_t role = 0; role < NODE_ROLES; role++)
+                if (node->joins[role].node)
+                        swarm_retry(node->joins[role].swarm, node->now.mono_us);
 }
 
 /* What only counters tell: that a relay was of no use, and that somebody who was welcome did not get here. */
@@ -235,21 +248,21 @@ void node_relay_look(struct node *node)
                 if (node->joins[role].node && node->joins[role].listener)
                         peer_listener_relay_through(node->joins[role].listener, choose(node, NULL), proof_of(node), is_in_trouble(node));
         tell_peers(node);
+        if (node->relays.retries)
+                retry(node);
 }
 
 void node_relay_told(struct node_link *link, const struct tunnel_relay *relay)
 {
         struct node *node = link->node;
-        bool news = relay->offered && !link->relay.offered && is_in_trouble(node) && node->now.mono_us >= node->relays.retry_us;
 
+        if (relay->offered && !link->relay.offered && is_in_trouble(node) && node->now.mono_us >= node->relays.retry_us) {
+                node->relays.retries = true;
+                node->relays.retry_us = usec_add(node->now.mono_us, RETRY_US);
+        }
         link->relay = *relay;
         node->relays.asked = node->relays.asked || relay->wanted;
         node->relays.look_us = 0;
-        if (news)
-                node->relays.retry_us = usec_add(node->now.mono_us, RETRY_US);
-        for (size_t role = 0; news && role < NODE_ROLES; role++)
-                if (node->joins[role].node)
-                        swarm_retry(node->joins[role].swarm, node->now.mono_us);
 }
 
 void node_relay_stats(const struct node *node, struct node_stats *out)

@@ -59,6 +59,7 @@ struct node_link {
         size_t window_bytes;            /* its share of what the sockets hold */
         usec_t linger_us;               /* LINGERING, or on the way there: until then */
         struct node_proof proof;
+        bool named_relay;               /* its dial did */
         uint8_t relay_key[NODE_KEY_BYTES];      /* of the relay that it came up over */
         usec_t relayed_us;              /* it goes over a relay, which may vanish: that it has not is to be proved then; NEVER: it does not */
         struct node_watch watch;
@@ -110,6 +111,7 @@ struct node_relays {
         unsigned turn;                  /* of these keys: after each failure the next one's */
         usec_t trouble_until_us;        /* peers were not reached, so there is need for one */
         usec_t look_us, retry_us;
+        bool retries;                   /* there is one for those whose dials failed without */
         uint8_t lost_key[NODE_KEY_BYTES];       /* of the relay with which a peer was lost last */
         usec_t lost_until_us;           /* another one is better */
         uint64_t detours_failed, expired;       /* peer_stats, when last looked at */
@@ -223,7 +225,7 @@ bool node_attempt_event(struct node *node, struct node_event *out);
 /* node_relay.c */
 void node_relay_prove(struct node *node, const uint8_t auth_key[NODE_AUTH_KEY_BYTES]);
 void node_relay_name(const struct node *node, struct peer_dial_spec *spec);     /* whom a dial names, if anybody */
-void node_relay_failed(struct node *node, enum peer_failure failure);           /* a dial */
+void node_relay_failed(struct node_link *link, enum peer_failure failure);      /* its dial */
 void node_relay_lost(struct node *node, const uint8_t key[NODE_KEY_BYTES]);     /* and a peer with it */
 void node_relay_look(struct node *node);
 void node_relay_told(struct node_link *link, const struct tunnel_relay *relay); /* by its peer */

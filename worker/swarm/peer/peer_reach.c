@@ -182,6 +182,6 @@ void peer_reach_punch_failed(struct peer_dial *dial, enum nat_failure failure, c
         };
 
         dial->failure = failures[failure];
-        dial->limit_us = usec_min(dial->limit_us, now->mono_us + AFTER_PUNCH_US);
+        dial->limit_us = usec_min(dial->limit_us, now->mono_us + (failure == NAT_BOTH_RANDOM ? 0 : AFTER_PUNCH_US));
         peer_dial_arm(dial, now);
 }
