@@ -167,3 +167,27 @@ TEST(a_nat_that_forgets_and_maps_as_before_breaks_nothing)
         check(street_met(&street) && !have_met_again(&reunion) && street_echoes(&street));
         street_free(&street);
 }
+
+/* Nobody else is there to tell what a NAT is like. */
+TEST(one_node_is_enough_for_cones_and_two_for_chance)
+{
+        static const struct {
+                enum street_kind provider, gateway;
+                size_t nodes;           /* beside the bootstrap node */
+        } sparse[] = {
+                { STREET_CONE, STREET_CONE, 0 },
+                { STREET_SCATTERED, STREET_JEALOUS, 0 },
+                { STREET_CONE, STREET_SYMMETRIC, 1 },
+                { STREET_SYMMETRIC, STREET_CONE, 1 },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(sparse); i++) {
+                struct street street = street_new_sparse(1, &wan, sparse[i].provider, sparse[i].gateway, sparse[i].nodes);
+                usec_t took_us = street_meet(&street, SECONDS(30));
+
+                printf("# %s and %s: %u ms\n", street_names[sparse[i].provider], street_names[sparse[i].gateway], (unsigned)(took_us / 1000));
+                check(street_met(&street));
+                check_sockets(&street);
+                street_free(&street);
+        }
+}

@@ -64,10 +64,16 @@ static struct node_sim_host *move_in(struct node_sim *sim, enum street_kind kind
 
 struct street street_new(uint64_t seed, const struct net_link *link, enum street_kind provider, enum street_kind gateway)
 {
+        return street_new_sparse(seed, link, provider, gateway, DHT_NODES);
+}
+
+struct street street_new_sparse(uint64_t seed, const struct net_link *link, enum street_kind provider, enum street_kind gateway,
+                                size_t nodes)
+{
         struct street street = { .sim = node_sim_new_internet(seed, link) };
 
         street.sim->dht_persistent = true;
-        node_sim_add_dht(street.sim, DHT_NODES);
+        node_sim_add_dht(street.sim, nodes);
         street.sim->dht_persistent = false;
         street.provider = move_in(street.sim, provider, 1);
         street.gateway = move_in(street.sim, gateway, 2);

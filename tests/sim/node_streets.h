@@ -28,6 +28,10 @@ struct street {
 };
 
 struct street street_new(uint64_t seed, const struct net_link *link, enum street_kind provider, enum street_kind gateway);
+
+/* The same where there are only so many DHT nodes beside the bootstrap node. */
+struct street street_new_sparse(uint64_t seed, const struct net_link *link, enum street_kind provider, enum street_kind gateway,
+                                size_t nodes);
 void street_free(struct street *street);
 
 /* Who is there first. */

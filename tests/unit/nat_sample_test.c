@@ -98,3 +98,16 @@ TEST(nat_sample_forgets_the_oldest)
         check_equal(nat_samples_judge(&samples).class, NAT_CONSISTENT);
         check_equal(samples.count, NAT_SAMPLES_MAX);
 }
+
+TEST(nat_sample_guesses_from_one_and_from_two_who_disagree)
+{
+        struct nat_samples samples = { .count = 0 };
+
+        check_equal(nat_samples_guess(&samples).class, NAT_UNKNOWN);
+        see(&samples, 1, 1, 1000);
+        check_equal(nat_samples_guess(&samples).class, NAT_CONSISTENT);
+        check_equal(nat_samples_guess(&samples).addresses[0].port, 1000);
+        see(&samples, 2, 1, 2000);
+        check_equal(nat_samples_guess(&samples).class, NAT_RANDOM);
+        check_equal(nat_samples_guess(&samples).addresses[0].port, 0);
+}

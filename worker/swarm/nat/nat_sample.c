@@ -70,9 +70,17 @@ static struct nat_view consistent(const struct tally *tally, size_t count)
         return view;
 }
 
+static struct nat_view random_view(const struct nat_samples *samples)
+{
+        struct tally hosts[NAT_SAMPLES_MAX];
+
+        count_up(samples, true, hosts);
+        return (struct nat_view){ .class = NAT_RANDOM, .addresses = { hosts[0].addr }, .address_count = 1 };
+}
+
 struct nat_view nat_samples_judge(const struct nat_samples *samples)
 {
-        struct tally addrs[NAT_SAMPLES_MAX], hosts[NAT_SAMPLES_MAX];
+        struct tally addrs[NAT_SAMPLES_MAX];
         size_t count = count_up(samples, false, addrs);
 
         if (count && addrs[0].hits >= AGREE_MIN && 4 * addrs[0].hits >= 3 * samples->count)
@@ -81,6 +89,15 @@ struct nat_view nat_samples_judge(const struct nat_samples *samples)
                 return consistent(addrs, 2);    /* one port each on two lines, or on two addresses of a carrier's */
         if (samples->count < DISAGREE_MIN)
                 return (struct nat_view){ .class = NAT_UNKNOWN };
-        count_up(samples, true, hosts);
-        return (struct nat_view){ .class = NAT_RANDOM, .addresses = { hosts[0].addr }, .address_count = 1 };
+        return random_view(samples);
+}
+
+struct nat_view nat_samples_guess(const struct nat_samples *samples)
+{
+        struct nat_view view = nat_samples_judge(samples);
+        struct tally addrs[NAT_SAMPLES_MAX];
+
+        if (view.class != NAT_UNKNOWN || !samples->count)
+                return view;
+        return samples->count > 1 ? random_view(samples) : consistent(addrs, count_up(samples, false, addrs));
 }

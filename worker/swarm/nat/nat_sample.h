@@ -41,4 +41,7 @@ struct nat_view {
  * each; random: three disagree; otherwise unknown. */
 struct nat_view nat_samples_judge(const struct nat_samples *samples);
 
+/* The same, for who can't wait for more of them: one witness is right, and two that disagree are, too. Unknown only without any. */
+struct nat_view nat_samples_guess(const struct nat_samples *samples);
+
 #endif

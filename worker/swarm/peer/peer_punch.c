@@ -6,13 +6,16 @@
 
 #include "peer_private.h"
 
-enum { PORTION = 64 };                  /* sockets asked for at a time */
+enum {
+        PORTION = 64,                   /* sockets asked for at a time */
+        PRESSED = 2,                    /* rounds after which a guess at our NAT is better than none: few nodes are there to see us */
+};
 
 #define SPARE_US SECONDS(3)             /* until a socket that is left over is given back: hyperdht's linger */
 #define AGAIN_US SECONDS(1)             /* until sockets are asked for again when there were none */
 
 /* Ours, as the nodes that answered us lately see it. Where strangers get through it is one address for all. */
-static struct nat_view view(const struct peer_set *set)
+static struct nat_view view(const struct peer_set *set, bool pressed)
 {
         struct nat_samples samples = { .count = 0 };
         struct dht_sighting sightings[DHT_SIGHTINGS_MAX];
@@ -23,17 +26,17 @@ static struct nat_view view(const struct peer_set *set)
                 return (struct nat_view){ .class = NAT_CONSISTENT, .addresses = { addr }, .address_count = 1 };
         for (size_t i = 0; i < count; i++)
                 nat_samples_add(&samples, &sightings[i].witness, &sightings[i].seen);
-        return nat_samples_judge(&samples);
+        return pressed ? nat_samples_guess(&samples) : nat_samples_judge(&samples);
 }
 
 enum nat_class peer_own_class(const struct peer_set *set)
 {
-        return view(set).class;
+        return view(set, false).class;
 }
 
 bool peer_is_random(const struct peer_set *set)
 {
-        return view(set).class == NAT_RANDOM;
+        return view(set, false).class == NAT_RANDOM;
 }
 
 static void arm(struct peer_punch *punch)
@@ -43,7 +46,7 @@ static void arm(struct peer_punch *punch)
 
 static void know(struct peer_punch *punch)
 {
-        struct nat_view own = view(punch->source.set);
+        struct nat_view own = view(punch->source.set, punch->nat.rounds >= PRESSED);
 
         nat_punch_know(&punch->nat, &own);
 }
