@@ -146,7 +146,9 @@ test('a JavaScript node that only ours know finds itself reachable, becomes pers
   assert(!node.firewalled && node.stats.commands.pingNat.tx >= before + 5, 'five were asked to answer at its other socket')
   assert.deepStrictEqual(node.id, nodeId('127.0.0.1', node.port))
 
-  // Now ours name it, and whoever announces near it stores the record there.
+  // Ours hear of it when it asks them something (it may, or may not, do so at once by itself), look whether it answers, and name it;
+  // and whoever announces near it stores the record there.
+  await all(node.findNode(node.id))
   const [announcer, asker] = [await participant(after, bootstrap), await participant(after, bootstrap)]
   const keyPair = DHT.keyPair()
   await eventually(async () => (await all(asker.findNode(node.id))).some(({ from }) => from.port === node.port), 15, 'ours name it')
