@@ -5,7 +5,7 @@ import socket
 import time
 
 from cgroup import MemoryGroup
-from harness import (MB, Pair, answers, connect, digest, eventually, how_it_ends, main, pattern, read_all, serve_bytes, serve_echo,
+from harness import (MB, Pair, answers, connect, digest, eventually, how_it_ends, main, memory_factor, pattern, read_all, serve_bytes, serve_echo,
                      start_instance, test, test_of_what_ships)
 
 BULK = pattern('bulk', 4 * MB)
@@ -70,7 +70,7 @@ def killed_for_want_of_memory(stack):
     assert speaks(carried) and speaks(not_carried)
     worker, others = gateway.workers('swarm'), set(gateway.tree()) - set(gateway.workers('swarm'))
 
-    group.limit(group.used_bytes() + ROOM_BYTES)
+    group.limit(group.used_bytes() + ROOM_BYTES * memory_factor())
     held = Held(pair.gate['bulk'], READERS, group.killed)
     eventually(group.killed, 20, 'the kernel kills one of the group')
     began = time.monotonic()
