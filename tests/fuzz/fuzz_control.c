@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* People at the control socket, and a swarm worker that answers them: the input is what both say, when they go, and the timers that fire.
- * Whatever it is, an answer is lines of JSON of which the last is the end, and nothing is left over. */
+/* People at the control socket, and a swarm worker that answers them: the input is what both say, when they go, who does not read, and how
+ * time passes. Whatever it is, an answer is lines of JSON of which the last is the end, and nothing is left over. */
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -18,15 +21,37 @@
 #include "ipc_table.h"
 #include "supervisor.h"
 
-enum { OPERATIONS_MAX = 64, PEOPLE = 3 };
+enum { OPERATIONS_MAX = 64, PEOPLE = CONTROL_CONNS_MAX + 2 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+/* The first byte of an input. */
+enum {
+        WITH_SEEDS = 1,
+        WITH_ROUTER = 2,
+        ALONE = 4,                      /* one person, whose connection we were started with */
+        AFTER_DEAD = 8,                 /* who was here before has left its socket */
+        TWICE = 16,                     /* another would have the same path */
+};
+
 struct person {
         int fd;                         /* -1: not there */
-        char said[1024 * 1024];
+        bool deaf, was_deaf;            /* does not read */
+        char told[256 * 1024];
         size_t len;
 };
+
+static time_t passed_s;
+
+/* For libev and for us time is that of the machine, and what the inputs let pass. */
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+        int r = (int)syscall(SYS_clock_gettime, clock, time);
+
+        if (r == 0 && clock == CLOCK_MONOTONIC)
+                time->tv_sec += passed_s;
+        return r;
+}
 
 struct scene {
         struct supervisor supervisor;
@@ -87,6 +112,51 @@ static void begin_swarm(struct scene *scene)
         scene->supervisor.swarm = child;
 }
 
+static void leave_dead_socket(const struct sockaddr_un *address)
+{
+        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        must(fd >= 0 && bind(fd, (const struct sockaddr *)address, sizeof(*address)) == 0);
+}
+
+static int listen_for(struct scene *scene, uint8_t flags)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        char too_long[sizeof(address.sun_path) + 1];
+        int listener, other;
+
+        snprintf(scene->path, sizeof(scene->path), "/tmp/hypergate-fuzz-%d.sock", (int)getpid());
+        memcpy(address.sun_path, scene->path, strlen(scene->path) + 1);
+        if (flags & AFTER_DEAD)
+                leave_dead_socket(&address);
+        must(control_listen(scene->path, geteuid(), getegid(), &listener) == 0);
+        if (flags & TWICE) {
+                memset(too_long, 'x', sizeof(too_long) - 1);
+                too_long[sizeof(too_long) - 1] = '\0';
+                must(control_listen(scene->path, geteuid(), getegid(), &other) == -EADDRINUSE);
+                must(control_listen(too_long, geteuid(), getegid(), &other) == -ENAMETOOLONG);
+        }
+        return listener;
+}
+
+static void begin_control(struct scene *scene, uint8_t flags)
+{
+        struct supervisor *supervisor = &scene->supervisor;
+        int pair[2];
+
+        for (unsigned i = 0; i < PEOPLE; i++)
+                scene->people[i].fd = -1;
+        if (flags & ALONE) {
+                supervisor->children.stopping = true;   /* when he goes, all ends: not ours to do here */
+                must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
+                scene->people[0].fd = pair[0];
+                control_init(&supervisor->control, supervisor, -1, pair[1]);
+        } else {
+                control_init(&supervisor->control, supervisor, listen_for(scene, flags), -1);
+        }
+        control_begin(&supervisor->control);
+}
+
 static void begin(struct scene *scene, uint8_t flags)
 {
         static const struct children_events events = { .message = on_message };
@@ -94,9 +164,8 @@ static void begin(struct scene *scene, uint8_t flags)
         static const uint8_t map_key[16];
         static struct conf conf;
         struct supervisor *supervisor = &scene->supervisor;
-        int listener;
 
-        conf = (struct conf){ .name = "fuzz \"1\"\n", .bootstrap = seeds, .bootstrap_count = flags & 1 ? 2 : 0 };
+        conf = (struct conf){ .name = "fuzz \"1\"\n", .bootstrap = seeds, .bootstrap_count = flags & WITH_SEEDS ? 2 : 0 };
         conf.gateway.present = true;
         supervisor->loop = ev_default_loop(EVFLAG_AUTO);
         log_init(&scene->log, NULL);
@@ -104,7 +173,7 @@ static void begin(struct scene *scene, uint8_t flags)
         supervisor->log = &scene->log;
         supervisor->conf = &conf;
         supervisor->keys = &scene->keys;
-        scene->keys.has_router = flags & 2;
+        scene->keys.has_router = flags & WITH_ROUTER;
         supervisor->children = (struct children){ .loop = supervisor->loop, .log = supervisor->log, .events = &events,
                                                   .context = supervisor };
         list_init(&supervisor->children.all);
@@ -114,28 +183,28 @@ static void begin(struct scene *scene, uint8_t flags)
         status_init(&supervisor->status, supervisor->loop, supervisor->log, &supervisor->gates, &conf, on_context, NULL);
         must(seeds_init(&supervisor->seeds, &supervisor->names, &conf) == 0);
         begin_swarm(scene);
-        snprintf(scene->path, sizeof(scene->path), "/tmp/hypergate-fuzz-%d.sock", (int)getpid());
-        must(control_listen(scene->path, geteuid(), getegid(), &listener) == 0);
-        control_init(&supervisor->control, supervisor, listener, -1);
-        control_begin(&supervisor->control);
-        for (unsigned i = 0; i < PEOPLE; i++)
-                scene->people[i].fd = -1;
+        supervisor->interfaces.count = 1;
+        begin_control(scene, flags);
 }
 
-/* Whole lines, each of them an object; after the end there is none. */
+/* Whole lines, each of them an object; after the end there is none. Who does not read is cut off anywhere. A
+ * worker may claim counts beyond 2^63 - 1: JSON, though none of jansson's integers. */
 static void check_answer(const struct person *person)
 {
         size_t at = 0;
         bool ended = false;
 
         while (at < person->len) {
-                const char *newline = memchr(person->said + at, '\n', person->len - at);
-                json_t *object = newline ? json_loadb(person->said + at, (size_t)(newline - person->said) - at, 0, NULL) : NULL;
+                const char *newline = memchr(person->told + at, '\n', person->len - at);
+                size_t len = newline ? (size_t)(newline - person->told) - at : 0;
+                json_t *object = json_loadb(person->told + at, len, JSON_DECODE_INT_AS_REAL, NULL);
                 const char *type = json_string_value(json_object_get(object, "type"));
 
+                if (!newline && person->was_deaf)
+                        return;
                 must(type && !ended);
                 ended = strcmp(type, "end") == 0;
-                at = (size_t)(newline - person->said) + 1;
+                at = (size_t)(newline - person->told) + 1;
                 json_decref(object);
         }
 }
@@ -147,6 +216,7 @@ static void leave(struct person *person)
         close_fdp(&person->fd);
         check_answer(person);
         person->len = 0;
+        person->deaf = person->was_deaf = false;
 }
 
 static void end(struct scene *scene)
@@ -157,7 +227,8 @@ static void end(struct scene *scene)
         must(list_empty(&supervisor->questions.all) && supervisor->control.count == 0);
         for (unsigned i = 0; i < PEOPLE; i++)
                 leave(&scene->people[i]);
-        unlink(scene->path);
+        if (*scene->path)
+                unlink(scene->path);
         ev_timer_stop(supervisor->loop, &scene->swarm.stuck);
         ev_io_stop(supervisor->loop, &scene->swarm.writable);
         ipc_link_fini(&scene->swarm.link);
@@ -168,11 +239,26 @@ static void end(struct scene *scene)
         status_fini(&supervisor->status);
 }
 
+/* Who is there already stops reading, or begins again; and there is room for little between us. */
+static void be_deaf(struct scene *scene, struct person *person)
+{
+        int bytes = 1;
+
+        person->deaf = !person->deaf;
+        person->was_deaf = true;
+        list_for_each(at, &scene->supervisor.control.conns)
+                setsockopt(list_entry(at, struct control_conn, in_control)->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
 static void come(struct scene *scene, struct person *person)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-        if (person->fd >= 0)
+        if (person->fd >= 0) {
+                be_deaf(scene, person);
+                return;
+        }
+        if (!*scene->path)
                 return;
         person->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         memcpy(address.sun_path, scene->path, strlen(scene->path) + 1);
@@ -182,7 +268,8 @@ static void come(struct scene *scene, struct person *person)
 /* One of the requests, the beginning of one, or anything. */
 static void request(struct scene *scene, struct person *person, uint8_t which)
 {
-        static const char *const requests[] = { "status\n", "doctor\n", "peers\n", "scan 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff 9\n" };
+        static const char *const requests[] = { "status\n", "doctor\n", "peers\n",
+                "scan 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff 9\n" };
         char text[300];
         size_t len = read_u8(&scene->input);
 
@@ -199,14 +286,16 @@ static void request(struct scene *scene, struct person *person, uint8_t which)
         (void)!send(person->fd, text, len, MSG_NOSIGNAL);
 }
 
+/* To the last question, or one of those before it. */
 static void answer(struct scene *scene, uint8_t which)
 {
         static const enum ipc_type types[] = { IPC_SWARM_FOUND, IPC_SWARM_PONG, IPC_SWARM_SELF, IPC_SWARM_ANSWERED, IPC_SWARM_PEER };
         uint8_t payload[IPC_PAYLOAD_MAX] = { 0 };
-        enum ipc_type type = types[which % ARRAY_LEN(types)];
-        uint64_t number = scene->supervisor.questions.last - which / 4 % 4;
-        size_t given = MIN(read_u8(&scene->input), reader_left(&scene->input));
+        enum ipc_type type = types[which % 8 % ARRAY_LEN(types)];
+        uint64_t number = scene->supervisor.questions.last - which / 8;
+        size_t given = (size_t)2 * read_u8(&scene->input);
 
+        given = MIN(given, reader_left(&scene->input));
         read_copy(&scene->input, payload + sizeof(number), MIN(given, ipc_row(type)->payload_bytes - sizeof(number)));
         memcpy(payload, &number, sizeof(number));
         (void)!ipc_link_send(&scene->worker, type, payload, NULL, 0);
@@ -222,19 +311,12 @@ static void lose_swarm(struct scene *scene, uint8_t how)
                 questions_lose(&scene->supervisor.questions);
 }
 
-/* A timer of a connection, or of the answer that is made for it. */
-static void fire(struct scene *scene)
+/* Long enough for a look, for the doctor, for a connection, for any scan. */
+static void let_pass(uint8_t how_long)
 {
-        ev_now_update(scene->supervisor.loop);
-        list_for_each(at, &scene->supervisor.control.conns) {
-                struct control_conn *conn = list_entry(at, struct control_conn, in_control);
+        static const uint16_t seconds[] = { 1, 16, CONTROL_PATIENCE_S + 1, 301 };
 
-                if (!ev_is_active(&conn->patience))
-                        continue;
-                ev_timer_stop(scene->supervisor.loop, &conn->patience);
-                ev_invoke(scene->supervisor.loop, &conn->patience, EV_TIMER);
-                return;
-        }
+        passed_s += seconds[how_long % ARRAY_LEN(seconds)];
 }
 
 static void turn(struct scene *scene)
@@ -251,8 +333,10 @@ static void turn(struct scene *scene)
                 ipc_received_fini(&message);
         for (unsigned i = 0; i < PEOPLE; i++) {
                 struct person *person = &scene->people[i];
-                ssize_t got = person->fd < 0 ? 0 : recv(person->fd, person->said + person->len, sizeof(person->said) - person->len, 0);
+                ssize_t got = 0;
 
+                if (person->fd >= 0 && !person->deaf)
+                        got = recv(person->fd, person->told + person->len, sizeof(person->told) - person->len, 0);
                 if (got > 0)
                         person->len += (size_t)got;
         }
@@ -275,7 +359,7 @@ static void operate(struct scene *scene)
                 lose_swarm(scene, operation / 8);
                 break;
         case 3:
-                fire(scene);
+                let_pass(operation / 8);
                 break;
         case 4:
         case 5:
@@ -302,6 +386,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         begin(scene, read_u8(&scene->input));
         for (unsigned i = 0; i < OPERATIONS_MAX && reader_left(&scene->input); i++)
                 operate(scene);
+        turn(scene);
         end(scene);
         free(scene);
         now_free = dup(STDERR_FILENO);
