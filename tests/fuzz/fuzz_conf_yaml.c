@@ -55,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         enum conf_verdict verdict;
 
         conf_source_environment(&source);
+        source.verbose = len % 2;
         source.router_secret = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
         source.fd = memfd_create("fuzz", MFD_CLOEXEC);
         demand(source.fd >= 0 && write(source.fd, data, len) == (ssize_t)len);

@@ -12,6 +12,7 @@
 #include "dht_mutable.h"
 #include "dht_record.h"
 #include "steps.h"
+#include "wire.h"
 
 enum { SERVER, CLIENT, HANDLES = 4, ASKED = 16, DRAIN_MAX = 100000 };
 
@@ -206,10 +207,11 @@ static void receive_claim(struct bench *b, struct reader *r)
         receive(b, SERVER, &from, &message);
 }
 
-/* A value put in order, mutable or immutable. */
+/* A value put in order, mutable or immutable; or a mutable one is asked for, of some version or a later one. */
 static void receive_put(struct bench *b, struct reader *r)
 {
-        struct addr from = addr_of(read_u8(r)), self = { { 127, 0, 0, 1 }, 5000 };
+        uint8_t who = read_u8(r);
+        struct addr from = addr_of(who), self = { { 127, 0, 0, 1 }, 5000 };
         uint8_t flags = read_u8(r), seed[32], public_key[32], secret_key[64], target[DHT_TARGET_BYTES], signature[64], value[512];
         struct dht_mutable mutable = { public_key, read_u8(r), seed, flags % 32, signature };
         struct writer w = writer_over(value, sizeof(value));
@@ -225,6 +227,12 @@ static void receive_put(struct bench *b, struct reader *r)
                 dht_target(public_key, target);
         else
                 crypto_generichash(target, sizeof(target), value, message.value_len, NULL, 0);
+        if (flags & 1 && who & 64) {
+                w = writer_over(value, sizeof(value));
+                wire_write_uint(&w, mutable.seq);
+                message.command = 7;
+                message.value_len = writer_len(&w);
+        }
         receive(b, SERVER, &from, &message);
 }
 
