@@ -10,12 +10,13 @@
 
 _Static_assert(sizeof(struct tunnel_datagram) <= TUNNEL_DATAGRAM_COST, "what is kept is what is counted");
 
-/* Half of what others leave of the memory for all; but one at least, if there is any. */
+/* Half of what others leave of the memory for all; but one at least, if there is any. What streams hold counts, too. */
 static bool has_room(const struct tunnel_channel *ch, size_t cost)
 {
-        size_t own = ch->datagrams.bytes, all = ch->tunnel->config.receive_limit_bytes / 4, others = ch->tunnel->datagram_bytes - own;
+        const struct tunnel *t = ch->tunnel;
+        size_t own = ch->datagrams.bytes, all = t->config.receive_limit_bytes / 4, others = t->datagram_bytes - own;
 
-        if (own + cost > TUNNEL_DATAGRAMS_MAX || others + own + cost > all)
+        if (own + cost > TUNNEL_DATAGRAMS_MAX || others + own + cost > all || t->queued_bytes + cost > t->config.receive_limit_bytes)
                 return false;
         return !own || own + cost <= (all - others) / 2;
 }
