@@ -98,7 +98,7 @@ void json_line_number(struct json_line *line, const char *key, uint64_t number)
 {
         char text[24];
 
-        snprintf(text, sizeof(text), "%" PRIu64, number);
+        snprintf(text, sizeof(text), "%" PRIu64, number < INT64_MAX ? number : INT64_MAX);
         put_key(line, key);
         put_text(line, text);
 }

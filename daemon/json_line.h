@@ -20,6 +20,7 @@ void json_line_end(struct json_line *line);
 
 /* @key NULL: in a list. */
 void json_line_text(struct json_line *line, const char *key, const char *text);
+/* At most 2^63 - 1 is written: readers take no more. */
 void json_line_number(struct json_line *line, const char *key, uint64_t number);
 void json_line_decimal(struct json_line *line, const char *key, double number);     /* three places */
 void json_line_flag(struct json_line *line, const char *key, bool flag);

@@ -187,8 +187,7 @@ static void begin(struct scene *scene, uint8_t flags)
         begin_control(scene, flags);
 }
 
-/* Whole lines, each of them an object; after the end there is none. Who does not read is cut off anywhere. A
- * worker may claim counts beyond 2^63 - 1: JSON, though none of jansson's integers. */
+/* Whole lines, each of them an object; after the end there is none. Who does not read is cut off anywhere. */
 static void check_answer(const struct person *person)
 {
         size_t at = 0;
@@ -197,7 +196,7 @@ static void check_answer(const struct person *person)
         while (at < person->len) {
                 const char *newline = memchr(person->told + at, '\n', person->len - at);
                 size_t len = newline ? (size_t)(newline - person->told) - at : 0;
-                json_t *object = json_loadb(person->told + at, len, JSON_DECODE_INT_AS_REAL, NULL);
+                json_t *object = json_loadb(person->told + at, len, JSON_REJECT_DUPLICATES, NULL);
                 const char *type = json_string_value(json_object_get(object, "type"));
 
                 if (!newline && person->was_deaf)

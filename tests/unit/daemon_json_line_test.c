@@ -25,7 +25,7 @@ TEST(an_object_is_a_line)
         json_line_close_list(&line);
         json_line_end(&line);
         check(!line.failed);
-        check(strcmp(line.text, "{\"type\":\"one\",\"number\":18446744073709551615,\"decimal\":1.500,\"yes\":true,\"nothing\":null,"
+        check(strcmp(line.text, "{\"type\":\"one\",\"number\":9223372036854775807,\"decimal\":1.500,\"yes\":true,\"nothing\":null,"
                                 "\"bytes\":\"00ff1a\",\"at\":\"192.0.2.1:65535\",\"list\":[1,{\"a\":\"b\"},[]]}\n") == 0);
         json_line_fini(&line);
 }
