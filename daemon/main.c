@@ -221,8 +221,9 @@ static int listen_to_people(struct start *start)
         if (!*folder && !conf_runtime_directory(folder, sizeof(folder)))
                 return EX_OK;
         snprintf(path, sizeof(path), "%s/%s.sock", folder, conf->name);
+        /* Root's, and root alone makes files in it. Where it is there, it stays as it is; what does not work shows in what follows. */
         if (!conf->runtime_directory && mkdir(folder, 0700) == 0 && start->privileges.drops)
-                r = chmod(folder, 0755) < 0 ? -errno : 0;       /* root's, and root alone makes files in it */
+                (void)!chmod(folder, 0755);
         r = control_listen(path, start->privileges.uid, start->privileges.gid, &start->control);
         if (r == -EADDRINUSE)
                 log_notice(&start->log, "%s: another instance of this name runs: hypergate status will show that one", path);

@@ -20,8 +20,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'system'))
-from harness import MB, connect  # noqa: E402
-from hostile_test import hostile_seeds, udp_ports  # noqa: E402
+from harness import MB, connect, udp_ports  # noqa: E402
+from hostile_test import hostile_seeds  # noqa: E402
 from storm_test import KnownPair, Storm, cpu_us, knocks  # noqa: E402
 
 SO_ATTACH_FILTER = 26

@@ -4,13 +4,12 @@
 CAPTURES names the program. CAPTURES_SEED and CAPTURES_SECONDS are another run, or a longer one."""
 import json
 import os
-import re
 import subprocess
 import threading
 import time
 
-from harness import (MB, Pair, Process, answers, connect, digest, eventually, listens, main, memory_factor, pattern, read_all,
-                     serve_bytes, serve_echo, test)
+from harness import (MB, Pair, Process, answers, connect, digest, eventually, listens, main, memory_factor, memory_kib, pattern,
+                     read_all, serve_bytes, serve_echo, test, udp_ports)
 
 VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'vectors')
 SEED = int(os.environ.get('CAPTURES_SEED', '1'))
@@ -41,18 +40,6 @@ def captured():
             found[name] = list(dict.fromkeys(one for one in strings(json.load(file), names) if 0 < len(one) <= 2800))
         assert len(found[name]) > 10, f'{name}: nothing to say'
     return found
-
-
-def udp_ports(instance):
-    return [port for line in instance.says('UDP port') for port in re.findall(r'UDP port (\d+)', line)]
-
-
-def memory_kib(instance):
-    total = 0
-    for pid in instance.tree():
-        with open(f'/proc/{pid}/smaps_rollup') as file:
-            total += sum(int(line.split()[1]) for line in file if line.startswith('Pss:'))
-    return total
 
 
 class Honest:

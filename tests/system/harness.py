@@ -296,6 +296,19 @@ class Process:
         return [pid for pid in self.tree() if program(pid) == f'hypergate-{role}']
 
 
+def udp_ports(instance):
+    return [port for line in instance.says('UDP port') for port in re.findall(r'UDP port (\d+)', line)]
+
+
+def memory_kib(instance):
+    """What all its processes hold, shared pages counted once (PSS)."""
+    total = 0
+    for pid in instance.tree():
+        with open(f'/proc/{pid}/smaps_rollup') as file:
+            total += sum(int(line.split()[1]) for line in file if line.startswith('Pss:'))
+    return total
+
+
 def binary():
     path = os.environ.get('HYPERGATE_BIN')
     if not path:

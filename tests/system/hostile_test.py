@@ -7,15 +7,14 @@ import hashlib
 import json
 import os
 import random
-import re
 import signal
 import socket
 import subprocess
 import threading
 import time
 
-from harness import (MB, Pair, Process, answers, connect, digest, eventually, how_it_ends, listens, main, memory_factor, pattern,
-                     program, read_all, serve_bytes, serve_echo, start_instance, status, test, test_of_what_ships)
+from harness import (MB, Pair, Process, answers, connect, digest, eventually, how_it_ends, listens, main, memory_factor, memory_kib,
+                     pattern, program, read_all, serve_bytes, serve_echo, start_instance, status, test, test_of_what_ships, udp_ports)
 
 VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'vectors')
 SEED = int(os.environ.get('HOSTILE_SEED', '4711'))
@@ -24,19 +23,6 @@ DESCRIPTORS = 64
 ROOM_KIB = 360          # of memory beyond what it has: a part for those that run, and some hundred connections
 CROWD = 600
 BULK = pattern('bulk', 20 * MB)
-
-
-def udp_ports(instance):
-    return [port for line in instance.says('UDP port') for port in re.findall(r'UDP port (\d+)', line)]
-
-
-def memory_kib(instance):
-    """What all its processes hold, shared pages counted once (PSS)."""
-    total = 0
-    for pid in instance.tree():
-        with open(f'/proc/{pid}/smaps_rollup') as file:
-            total += sum(int(line.split()[1]) for line in file if line.startswith('Pss:'))
-    return total
 
 
 def descriptors(instance):

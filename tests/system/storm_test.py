@@ -10,9 +10,9 @@ import tempfile
 import time
 
 from away_test import HUB, Hub, Site
-from harness import (Pair, Service, answers, eventually, free_ports, main, memory_factor, new_secret, sanitized, serve_echo, start_dht,
-                     start_instance, test)
-from hostile_test import SEED, Steady, bootstrap_nodes, echoes, hostile_seeds, memory_kib, udp_ports
+from harness import (Pair, Service, answers, eventually, free_ports, main, memory_factor, memory_kib, new_secret, sanitized, serve_echo,
+                     start_dht, start_instance, test, udp_ports)
+from hostile_test import SEED, Steady, bootstrap_nodes, echoes, hostile_seeds
 from networks import ip, with_networks
 
 UNKNOWN, OPEN, ROUND = 0, 1, 'round'    # what a client says of its firewall; or a round of a punch

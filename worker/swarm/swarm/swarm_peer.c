@@ -132,7 +132,7 @@ int swarm_appoint(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const s
                 return -ENOMEM;
         peer->appointed = true;
         peer->appointed_at = *addr;
-        swarm_peer_set_relays(peer, addr, 1);
+        peer->relays[0] = *addr;
         peer->relay_count = 1;
         if (peer->state == SWARM_REMEMBERED && now_us >= peer->blocked_us)
                 swarm_peer_enter(peer, SWARM_QUEUED);
