@@ -281,10 +281,17 @@ static int settle_down(struct start *start)
         return EX_OSERR;
 }
 
+/* A configuration may come from somebody slow: until it is here, who interrupts us ends us. */
+static int hold_signals(struct start *start)
+{
+        supervisor_hold_signals();
+        return EX_OK;
+}
+
 static int prepare(struct start *start)
 {
-        static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, find_workers, make_keys, read_known,
-                                                           read_last_gates, listen_to_people, settle_down };
+        static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, hold_signals, find_workers, make_keys,
+                                                           read_known, read_last_gates, listen_to_people, settle_down };
 
         for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
                 int code = steps[i](start);

@@ -267,12 +267,29 @@ static void watch_signal(struct supervisor *supervisor, ev_signal *watcher, int 
         ev_signal_start(supervisor->loop, watcher);
 }
 
+static void mask_signals(int how)
+{
+        sigset_t ours;
+
+        sigemptyset(&ours);
+        sigaddset(&ours, SIGTERM);
+        sigaddset(&ours, SIGINT);
+        sigaddset(&ours, SIGHUP);
+        sigprocmask(how, &ours, NULL);
+}
+
+void supervisor_hold_signals(void)
+{
+        mask_signals(SIG_BLOCK);
+}
+
 static void watch(struct supervisor *supervisor)
 {
         signal(SIGPIPE, SIG_IGN);
         watch_signal(supervisor, &supervisor->terminate, SIGTERM, on_signal);
         watch_signal(supervisor, &supervisor->interrupt, SIGINT, on_signal);
         watch_signal(supervisor, &supervisor->hangup, SIGHUP, on_hangup);
+        mask_signals(SIG_UNBLOCK);
         ev_prepare_init(&supervisor->settle, on_settle);
         supervisor->settle.data = supervisor;
         ev_prepare_start(supervisor->loop, &supervisor->settle);

@@ -70,6 +70,9 @@ struct supervisor_start {
         const char *libexec;
 };
 
+/* From here on, who tells us to end is obeyed when supervisor_run() can do so in order; whoever hangs up too early ends nobody. */
+void supervisor_hold_signals(void);
+
 /* Runs until told to stop; returns the exit code. */
 int supervisor_run(struct supervisor *supervisor, const struct supervisor_start *start);
 

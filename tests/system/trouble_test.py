@@ -152,6 +152,21 @@ def udp_port_in_use(stack):
     assert 'this machine has no such address' in says_once(elsewhere, f'UDP port {port} on 203.0.113.7: ')
 
 
+@test
+def told_early(stack):
+    """whoever is told to end while it starts ends in order: from its first word on"""
+    for how in (signal.SIGTERM, signal.SIGINT) * 4:
+        process = subprocess.Popen([binary(), 'bootstrap', '--listen', '203.0.113.7:4567'], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        stack.callback(process.kill)
+        words = process.stdout.readline()
+        assert b'no such address' in words, words
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(how)
+        rest = process.communicate(timeout=20)[0]
+        assert process.returncode == 0 and b'stopping' in rest, (process.returncode, rest)
+
+
 @contextlib.contextmanager
 def network_of_its_own():
     """As root: a network namespace where ports below 1024 are privileged, as on most machines."""
