@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "control_conn.h"
-#include "control_words.h"
+#include "ipc_words.h"
 #include "monotonic.h"
 #include "supervisor.h"
 
@@ -158,7 +158,7 @@ static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
         json_line_begin(out, "self");
         json_line_flag(out, "dhtReached", status->bootstrapped && status->nodes > 0);
         json_line_number(out, "dhtNodes", status->nodes);
-        json_line_text(out, "nat", control_nat(self->nat));
+        json_line_text(out, "nat", ipc_nat_word(self->nat));
         if (memcmp(self->seen.ip, nobody, sizeof(nobody)) != 0)
                 json_line_address(out, "publicAddress", self->seen.ip, self->seen.port);
         else

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "control_conn.h"
-#include "control_words.h"
+#include "ipc_words.h"
 #include "supervisor.h"
 
 struct peers {
@@ -39,11 +39,11 @@ static void write_peer(struct json_line *out, const struct ipc_swarm_peer *peer)
         json_line_begin(out, "peer");
         json_line_hex(out, "key", peer->key, sizeof(peer->key));
         json_line_text(out, "role", peer->role == IPC_AS_PROVIDER ? "provider" : "gateway");
-        json_line_text(out, "path", control_path(peer->path));
+        json_line_text(out, "path", ipc_path_word(peer->path));
         json_line_address(out, "address", peer->at.ip, peer->at.port);
         json_line_text(out, "direction", peer->incoming ? "in" : "out");
-        json_line_text(out, "ownNat", control_nat(peer->own_nat));
-        json_line_text(out, "peerNat", control_nat(peer->peer_nat));
+        json_line_text(out, "ownNat", ipc_nat_word(peer->own_nat));
+        json_line_text(out, "peerNat", ipc_nat_word(peer->peer_nat));
         json_line_number(out, "rounds", peer->rounds);
         json_line_decimal(out, "reachedInMs", (double)peer->took_us / 1e3);
         if (peer->rtt_us)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "children.h"
+#include "ipc_question.h"
 #include "list.h"
 
 /* @message: one of IPC_SWARM_FOUND, PONG, SELF, PEER; IPC_SWARM_ANSWERED is the last one; NULL: the worker died, this is the last. With the last

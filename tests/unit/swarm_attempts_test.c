@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "inside.h"
-#include "ipc_message.h"
+#include "ipc_question.h"
+#include "ipc_words.h"
 #include "test.h"
 
 struct scene {
@@ -100,7 +101,10 @@ TEST(every_failure_has_words)
         for (unsigned i = 0; i < NODE_FAILURES; i++)
                 check(attempts_failure(i) && attempts_failure(i)[0]);
         for (unsigned i = 0; i < NODE_PATHS; i++)
-                check(attempts_path(i) && attempts_path(i)[0]);
+                check(strcmp(ipc_path_word(i), "unknown") != 0);
+        for (unsigned i = 0; i < NODE_NATS; i++)
+                check((strcmp(ipc_nat_word(i), "unknown") == 0) == (i == NODE_NAT_UNKNOWN));
+        check(strcmp(ipc_path_word(NODE_PATHS), "unknown") == 0 && strcmp(ipc_nat_word(NODE_NATS), "unknown") == 0);
 }
 
 /* Who knows the topic can list as many as he likes. */

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ipc_question.h"
+#include "ipc_words.h"
+
 enum { TOLD_MAX = 30 };                 /* failures a minute */
 
 const char *attempts_failure(enum node_failure failure)
@@ -32,31 +35,13 @@ const char *attempts_failure(enum node_failure failure)
         return names[failure];
 }
 
-const char *attempts_path(enum node_path path)
-{
-        static const char *const names[NODE_PATHS] = {
-                [NODE_PATH_NONE] = "none",
-                [NODE_PATH_DIRECT] = "direct",
-                [NODE_PATH_NEAR] = "near",
-                [NODE_PATH_PUNCHED] = "punched",
-                [NODE_PATH_CHANCE] = "chance",
-                [NODE_PATH_RELAY] = "relay",
-        };
-
-        return names[path];
-}
-
-static const char *nat_text(enum node_nat nat)
-{
-        static const char *const names[NODE_NATS] = {
-                [NODE_NAT_UNKNOWN] = "unknown",
-                [NODE_NAT_OPEN] = "open",
-                [NODE_NAT_CONSISTENT] = "consistent",
-                [NODE_NAT_RANDOM] = "random",
-        };
-
-        return names[nat];
-}
+_Static_assert((int)NODE_NAT_UNKNOWN == (int)IPC_NAT_UNKNOWN && (int)NODE_NAT_OPEN == (int)IPC_NAT_OPEN &&
+               (int)NODE_NAT_CONSISTENT == (int)IPC_NAT_CONSISTENT && (int)NODE_NAT_RANDOM == (int)IPC_NAT_RANDOM &&
+               (int)NODE_NATS == (int)IPC_NATS, "the same classes");
+_Static_assert((int)NODE_PATH_NONE == (int)IPC_PATH_NONE && (int)NODE_PATH_DIRECT == (int)IPC_PATH_DIRECT &&
+               (int)NODE_PATH_NEAR == (int)IPC_PATH_NEAR && (int)NODE_PATH_PUNCHED == (int)IPC_PATH_PUNCHED &&
+               (int)NODE_PATH_CHANCE == (int)IPC_PATH_CHANCE && (int)NODE_PATH_RELAY == (int)IPC_PATH_RELAY &&
+               (int)NODE_PATHS == (int)IPC_PATHS, "the same paths");
 
 static size_t find(const struct attempts *attempts, const uint8_t peer[NODE_KEY_BYTES])
 {
@@ -127,9 +112,9 @@ void attempts_tell(struct attempts *attempts, struct worker *worker, const struc
         snprintf(fields[0], sizeof(fields[0]), "PEER=%s", peer);
         snprintf(fields[1], sizeof(fields[1]), "REMOTE=%s", remote);
         snprintf(fields[2], sizeof(fields[2]), "DIRECTION=%s", attempt->incoming ? "in" : "out");
-        snprintf(fields[3], sizeof(fields[3]), "PATH_KIND=%s", attempts_path(attempt->path));
-        snprintf(fields[4], sizeof(fields[4]), "OWN_NAT=%s", nat_text(attempt->own_nat));
-        snprintf(fields[5], sizeof(fields[5]), "PEER_NAT=%s", nat_text(attempt->peer_nat));
+        snprintf(fields[3], sizeof(fields[3]), "PATH_KIND=%s", ipc_path_word(attempt->path));
+        snprintf(fields[4], sizeof(fields[4]), "OWN_NAT=%s", ipc_nat_word(attempt->own_nat));
+        snprintf(fields[5], sizeof(fields[5]), "PEER_NAT=%s", ipc_nat_word(attempt->peer_nat));
         snprintf(fields[6], sizeof(fields[6]), "ROUNDS=%u", attempt->rounds);
         snprintf(fields[7], sizeof(fields[7]), "DURATION_US=%" PRIu64, attempt->took_us);
         snprintf(fields[8], sizeof(fields[8]), "REASON=%s", attempts_failure(attempt->failure));
@@ -137,10 +122,10 @@ void attempts_tell(struct attempts *attempts, struct worker *worker, const struc
                 list[i] = fields[i];
         if (reached)
                 worker_log(worker, level, list, "peer %.8s: %s %s in %" PRIu64 " ms, path %s, NATs %s here and %s there, %u rounds", peer,
-                           attempt->incoming ? "came from" : "reached at", remote, attempt->took_us / 1000, attempts_path(attempt->path),
-                           nat_text(attempt->own_nat), nat_text(attempt->peer_nat), attempt->rounds);
+                           attempt->incoming ? "came from" : "reached at", remote, attempt->took_us / 1000, ipc_path_word(attempt->path),
+                           ipc_nat_word(attempt->own_nat), ipc_nat_word(attempt->peer_nat), attempt->rounds);
         else
                 worker_log(worker, level, list, "peer %.8s: not reached after %" PRIu64 " ms, NATs %s here and %s there, %u rounds: %s", peer,
-                           attempt->took_us / 1000, nat_text(attempt->own_nat), nat_text(attempt->peer_nat), attempt->rounds,
+                           attempt->took_us / 1000, ipc_nat_word(attempt->own_nat), ipc_nat_word(attempt->peer_nat), attempt->rounds,
                            attempts_failure(attempt->failure));
 }

@@ -25,6 +25,5 @@ void attempts_tell(struct attempts *attempts, struct worker *worker, const struc
 
 /* In words: "the peer gave up", ... */
 const char *attempts_failure(enum node_failure failure);
-const char *attempts_path(enum node_path path);
 
 #endif

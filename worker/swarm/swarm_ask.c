@@ -10,9 +10,6 @@ enum { PEERS_MAX = 256 };               /* told of at a time */
 
 _Static_assert((int)NODE_SIGHTINGS_MAX == (int)IPC_SIGHTINGS_MAX && (int)NODE_OWN_RELAYS_MAX == (int)IPC_OWN_RELAYS_MAX,
                "all of it is told");
-_Static_assert((int)NODE_NAT_UNKNOWN == (int)IPC_NAT_UNKNOWN && (int)NODE_NAT_OPEN == (int)IPC_NAT_OPEN &&
-               (int)NODE_NAT_CONSISTENT == (int)IPC_NAT_CONSISTENT && (int)NODE_NAT_RANDOM == (int)IPC_NAT_RANDOM,
-               "the same classes");
 
 static struct ipc_swarm_bootstrap told(const struct addr *addr)
 {
@@ -51,9 +48,6 @@ static void tell_self(struct swarm_process *swarm, uint64_t question)
         worker_send(&swarm->worker.supervisor, IPC_SWARM_SELF, &out, NULL, 0);
         answered(swarm, question, 0, false);
 }
-
-_Static_assert((int)NODE_PATH_NONE == (int)IPC_PATH_NONE && (int)NODE_PATH_RELAY == (int)IPC_PATH_RELAY &&
-               (int)NODE_PATHS == (int)IPC_PATHS, "the same paths");
 
 static void tell_peer(struct swarm_process *swarm, uint64_t question, const struct node_peer *peer)
 {

@@ -6,6 +6,7 @@
 #include "attempts.h"
 #include "channels.h"
 #include "driver.h"
+#include "ipc_question.h"
 #include "peers.h"
 #include "run.h"
 #include "udp.h"

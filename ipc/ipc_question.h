@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the supervisor asks the swarm worker for people at the control socket, and the answers: payloads of rows of ipc_message.h. */
+#ifndef HG_IPC_QUESTION_H
+#define HG_IPC_QUESTION_H
+
+#include "ipc_message.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
+enum ipc_question {
+        IPC_ASK_SCAN,                   /* @key: who is announced there? FOUND for each, then ANSWERED */
+        IPC_ASK_PING,                   /* @node: is this DHT node there? PONG if it is, then ANSWERED */
+        IPC_ASK_SELF,                   /* how is the worker seen by others? SELF, then ANSWERED */
+        IPC_ASK_PEERS,                  /* whom is the worker connected to, and whom has it failed to reach? PEER for each, then ANSWERED */
+        IPC_QUESTIONS,
+};
+
+/* What somebody at the control socket wants to know. ANSWERED follows at once where there is no room for another question. */
+struct ipc_swarm_ask {
+        uint64_t question;              /* the supervisor's number for it, in every answer */
+        uint32_t what;                  /* enum ipc_question */
+        struct ipc_swarm_bootstrap node;
+        uint8_t key[IPC_KEY_BYTES];
+        uint8_t pad[4];
+};
+
+/* A key that is announced on the topic, and the DHT nodes through which it says that it is reached. */
+struct ipc_swarm_found {
+        uint64_t question;
+        uint8_t key[IPC_KEY_BYTES];
+        uint32_t relay_count;
+        struct ipc_swarm_bootstrap relay[IPC_RELAYS_MAX];
+        uint8_t pad[4];
+};
+
+struct ipc_swarm_pong {
+        uint64_t question;
+        uint64_t took_us;               /* since it was first asked */
+        uint32_t sends;
+        struct ipc_swarm_bootstrap seen;        /* the worker, as that node sees it */
+        uint8_t pad[4];
+};
+
+enum ipc_nat {
+        IPC_NAT_UNKNOWN,
+        IPC_NAT_OPEN,
+        IPC_NAT_CONSISTENT,
+        IPC_NAT_RANDOM,
+        IPC_NATS,
+};
+
+struct ipc_swarm_self {
+        uint64_t question;
+        uint32_t nat;                   /* enum ipc_nat */
+        uint32_t persistent;            /* 0 or 1 */
+        struct ipc_swarm_bootstrap seen;        /* all zero: unknown; port 0: others see different ones */
+        uint32_t sighting_count;
+        struct ipc_swarm_bootstrap witness[IPC_SIGHTINGS_MAX], sighting[IPC_SIGHTINGS_MAX];
+        uint32_t relay_count[2];        /* of the gateway, of the provider */
+        struct ipc_swarm_bootstrap relay[2][IPC_OWN_RELAYS_MAX];
+        uint8_t pad[4];
+};
+
+enum ipc_path {
+        IPC_PATH_NONE,                  /* not reached: @why */
+        IPC_PATH_DIRECT,
+        IPC_PATH_NEAR,
+        IPC_PATH_PUNCHED,
+        IPC_PATH_CHANCE,
+        IPC_PATH_RELAY,
+        IPC_PATHS,
+};
+
+struct ipc_swarm_peer {
+        uint64_t question;
+        uint64_t took_us;               /* to reach it */
+        uint64_t rtt_us;                /* 0: not known yet */
+        uint64_t up_us;
+        uint64_t sent_bytes, received_bytes;
+        uint64_t packets_resent;
+        int64_t skew_ms;                /* its clock minus ours */
+        uint8_t key[IPC_KEY_BYTES];
+        struct ipc_swarm_bootstrap at;  /* its address, or that of the relay */
+        uint32_t role;                  /* enum ipc_instance_role; 0: not reached */
+        uint32_t path;                  /* enum ipc_path */
+        uint32_t own_nat, peer_nat;     /* enum ipc_nat */
+        uint32_t rounds;                /* of hole punching */
+        uint32_t incoming;              /* 0 or 1: it was the peer's attempt */
+        char why[IPC_WHY_MAX];          /* text, with its NUL */
+};
+
+struct ipc_swarm_answered {
+        uint64_t question;
+        uint32_t replies;               /* DHT nodes that answered */
+        uint32_t busy;                  /* 1: it was not asked, for want of room */
+};
+
+#pragma GCC diagnostic pop
+
+#endif
