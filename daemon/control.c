@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "control_conn.h"
+#include "ipc_control.h"
 #include "ipc_fd.h"
 #include "supervisor.h"
 
@@ -179,14 +180,6 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int events)
                 ev_io_stop(loop, io);
 }
 
-/* Whether anybody answers there: what a dead instance left may be taken away. */
-static bool is_served(const struct sockaddr_un *address)
-{
-        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-        return fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno != ECONNREFUSED;
-}
-
 static bool is_socket(const char *path)
 {
         struct stat about;
@@ -204,7 +197,7 @@ int control_listen(const char *path, uid_t uid, gid_t gid, int *fd_out)
         if (strlen(path) >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
         memcpy(address.sun_path, path, strlen(path) + 1);
-        if (is_socket(path) && is_served(&address))
+        if (is_socket(path) && !ipc_control_is_dead(path))
                 return -EADDRINUSE;
         if (is_socket(path) && unlink(path) < 0)
                 return -errno;

@@ -61,7 +61,7 @@ void control_status(struct control_conn *conn, const char *words)
         struct json_line *out = &conn->out;
 
         json_line_begin(out, "status");
-        json_line_text(out, "instance", supervisor->conf->name);
+        json_line_text(out, "instance", supervisor->asked_as);
         json_line_text(out, "version", HG_VERSION);
         json_line_decimal(out, "uptimeSeconds", to_seconds(monotonic_us() - supervisor->began_us));
         if (supervisor->keys->has_router)

@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "conf.h"
 #include "control.h"
+#include "ipc_control.h"
 #include "keys.h"
 #include "known.h"
 #include "last_gates.h"
@@ -35,6 +36,8 @@ struct start {
         struct known known;
         struct last_gates last;
         int control;                    /* its listener, or -1 */
+        char kind[32];                  /* of one without a file, and its number */
+        const char *asked_as;           /* by people */
         char libexec[PATH_MAX];
 };
 
@@ -206,8 +209,19 @@ static int read_last_gates(struct start *start)
         return EX_OK;
 }
 
-/* The place is made if it is /run/hypergate or of this user; whoever has a file there under that name keeps it. What is said on the
- * command line has no name that anybody could ask for. */
+/* What is said on the command line has no name but what it is and its number: there may be many of the same kind. */
+static void name_for_people(struct start *start)
+{
+        const struct conf *conf = start->conf;
+        const char *kind = conf->gateway.present ? "gateway" : conf->provider.present ? "provider" :
+                           conf->relay.present ? "relay" : "node";
+
+        snprintf(start->kind, sizeof(start->kind), "%s-%d", kind, (int)getpid());
+        start->asked_as = start->args.file ? conf->name : start->kind;
+}
+
+/* The place is made if it is /run/hypergate or of this user; whoever has a file there under that name keeps it. What others left who
+ * are dead is taken away: once it runs, an instance can't remove its own. */
 static int listen_to_people(struct start *start)
 {
         const struct conf *conf = start->conf;
@@ -215,15 +229,17 @@ static int listen_to_people(struct start *start)
         int r;
 
         start->control = -1;
-        if (!start->args.file)
+        name_for_people(start);
+        if (start->args.control_fd >= 0)
                 return EX_OK;
         snprintf(folder, sizeof(folder), "%s", conf->runtime_directory ? conf->runtime_directory : "");
         if (!*folder && !conf_runtime_directory(folder, sizeof(folder)))
                 return EX_OK;
-        snprintf(path, sizeof(path), "%s/%s.sock", folder, conf->name);
+        snprintf(path, sizeof(path), "%s/%s" IPC_CONTROL_SUFFIX, folder, start->asked_as);
         /* Root's, and root alone makes files in it. Where it is there, it stays as it is; what does not work shows in what follows. */
         if (!conf->runtime_directory && mkdir(folder, 0700) == 0 && start->privileges.drops)
                 (void)!chmod(folder, 0755);
+        ipc_control_sweep(folder);
         r = control_listen(path, start->privileges.uid, start->privileges.gid, &start->control);
         if (r == -EADDRINUSE)
                 log_notice(&start->log, "%s: another instance of this name runs: hypergate status will show that one", path);
@@ -319,7 +335,7 @@ int main(int argc, char *argv[])
         if (code == EX_OK)
                 code = supervisor_run(&supervisor, &(struct supervisor_start){
                         .log = &start.log, .conf = start.conf, .keys = start.keys, .sockets = &start.sockets, .known = &start.known,
-                        .last = &start.last, .control_listener = start.control, .control_conn = start.args.control_fd,
+                        .last = &start.last, .control_listener = start.control, .control_conn = start.args.control_fd, .asked_as = start.asked_as,
                         .libexec = start.libexec,
                 });
         keys_free(start.keys);

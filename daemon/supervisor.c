@@ -335,6 +335,7 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
                 return EX_OSERR;
         }
         control_init(&supervisor->control, supervisor, start->control_listener, start->control_conn);
+        supervisor->asked_as = start->asked_as;
         r = init(supervisor, start->libexec);
         if (r == 0)
                 r = begin(supervisor);

@@ -47,6 +47,7 @@ struct supervisor {
         struct status status;
         struct questions questions;
         struct control control;
+        const char *asked_as;           /* what people call the instance */
         usec_t began_us;
         ev_prepare settle;              /* before each wait: tells what has become untrue in this turn, once */
         ev_signal terminate, interrupt, hangup;
@@ -67,6 +68,7 @@ struct supervisor_start {
         struct known *known;
         struct last_gates *last;
         int control_listener, control_conn;     /* -1: none */
+        const char *asked_as;           /* by people; borrowed */
         const char *libexec;
 };
 

@@ -11,8 +11,7 @@
 #include "cli_ask.h"
 #include "cli_talk.h"
 #include "conf.h"
-
-static const char suffix[] = ".sock";
+#include "ipc_control.h"
 
 struct one {
         const struct cli_each *each;
@@ -26,19 +25,43 @@ static void take(void *context, const json_t *object, const char *line)
         one->each->take(one->each->context, one->name, object, line);
 }
 
-/* 0: it answered. */
-static int ask(const struct cli_each *each, const char *folder, const char *name)
+/* 0: it answered. What a dead one left is removed, if it may be. */
+static int ask_at(const struct cli_each *each, const char *path, const char *name)
 {
         struct one one = { each, name };
-        char path[PATH_MAX];
         struct cli_talk talk;
-        int r;
+        int r = cli_talk_connect(&talk, path);
 
-        snprintf(path, sizeof(path), "%s/%s%s", folder, name, suffix);
-        r = cli_talk_connect(&talk, path);
+        if (r == -ECONNREFUSED)
+                ipc_control_sweep_one(path);
         if (r < 0)
                 return r;
         return cli_talk(&talk, each->request, take, &one) ? 0 : -EPROTO;
+}
+
+static int ask(const struct cli_each *each, const char *folder, const char *name)
+{
+        char path[PATH_MAX];
+
+        if (strchr(name, '/'))
+                return ask_at(each, name, name);
+        snprintf(path, sizeof(path), "%s/%s" IPC_CONTROL_SUFFIX, folder, name);
+        return ask_at(each, path, name);
+}
+
+static void tell_silent(const char *name, int error)
+{
+        char quoted[128];
+
+        conf_quote(name, quoted, sizeof(quoted));
+        if (error == -ECONNREFUSED)
+                fprintf(stderr, "hypergate: %s does not run any more\n", quoted);
+        else if (error == -ENOENT)
+                fprintf(stderr, "hypergate: %s does not run here, or runs as somebody else\n", quoted);
+        else if (error == -EACCES || error == -EPERM)
+                fprintf(stderr, "hypergate: %s runs as somebody else: ask as that user, or as root\n", quoted);
+        else if (error != -EPROTO)
+                fprintf(stderr, "hypergate: %s: %s\n", quoted, strerror(-error));
 }
 
 static int ask_named(const struct cli_each *each, const struct cli_options *options, const char *folder)
@@ -47,26 +70,21 @@ static int ask_named(const struct cli_each *each, const struct cli_options *opti
 
         for (size_t i = 0; i < options->operand_count; i++) {
                 const char *name = options->operands[i];
-                int r = strchr(name, '/') ? -EINVAL : ask(each, folder, name);
-                char quoted[128];
+                int r = ask(each, folder, name);
 
                 if (r == 0)
                         continue;
                 status = CLI_EXIT_NOTHING;
-                conf_quote(name, quoted, sizeof(quoted));
-                if (r == -ENOENT || r == -ECONNREFUSED)
-                        fprintf(stderr, "hypergate: %s does not run here, or runs as somebody else\n", quoted);
-                else
-                        fprintf(stderr, "hypergate: %s: %s\n", quoted, strerror(-r));
+                tell_silent(name, r);
         }
         return status;
 }
 
 static int is_control_socket(const struct dirent *entry)
 {
-        size_t len = strlen(entry->d_name);
+        size_t len = strlen(entry->d_name), suffix = strlen(IPC_CONTROL_SUFFIX);
 
-        return len > strlen(suffix) && strcmp(entry->d_name + len - strlen(suffix), suffix) == 0;
+        return len > suffix && strcmp(entry->d_name + len - suffix, IPC_CONTROL_SUFFIX) == 0;
 }
 
 /* What a dead instance left is no instance. */
@@ -76,7 +94,7 @@ static int ask_all(const struct cli_each *each, const char *folder)
         int count = scandir(folder, &entries, is_control_socket, alphasort), alive = 0;
 
         for (int i = 0; i < count; i++) {
-                entries[i]->d_name[strlen(entries[i]->d_name) - strlen(suffix)] = '\0';
+                entries[i]->d_name[strlen(entries[i]->d_name) - strlen(IPC_CONTROL_SUFFIX)] = '\0';
                 alive += ask(each, folder, entries[i]->d_name) == 0;
                 free(entries[i]);
         }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "cli_launch.h"
 #include "cli_sheet.h"
 #include "ipc_blob.h"
+#include "ipc_control.h"
 #include "ipc_fd.h"
 
 enum { LINE_BYTES_MAX = 1024 * 1024 };
@@ -64,18 +64,11 @@ int cli_talk_start(struct cli_talk *talk, const struct cli_options *options)
 
 int cli_talk_connect(struct cli_talk *talk, const char *path)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd, r = ipc_control_connect(path, &fd);
 
-        if (fd < 0)
-                return -errno;
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(address.sun_path, path, strlen(path) + 1);
-        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-                return -errno;
-        *talk = (struct cli_talk){ .fd = take_fd(&fd) };
-        return 0;
+        if (r == 0)
+                *talk = (struct cli_talk){ .fd = fd };
+        return r;
 }
 
 static bool complain(const char *what)

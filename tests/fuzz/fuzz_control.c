@@ -172,6 +172,7 @@ static void begin(struct scene *scene, uint8_t flags)
         log_instance(&scene->log, "fuzz", LOG_ERR);
         supervisor->log = &scene->log;
         supervisor->conf = &conf;
+        supervisor->asked_as = "fuzzed";
         supervisor->keys = &scene->keys;
         scene->keys.has_router = flags & WITH_ROUTER;
         supervisor->children = (struct children){ .loop = supervisor->loop, .log = supervisor->log, .events = &events,

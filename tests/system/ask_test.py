@@ -107,10 +107,43 @@ def status_of_what_runs(stack):
 
     assert garden.stop() == 0
     gone = ask('status', 'garden', folder=folder)
-    assert gone.returncode == 1 and gone.stderr == 'hypergate: "garden" does not run here, or runs as somebody else\n', gone
+    assert gone.returncode == 1 and gone.stderr == 'hypergate: "garden" does not run any more\n', gone
+    never = ask('status', 'yard', folder=folder)
+    assert never.returncode == 1 and never.stderr == 'hypergate: "yard" does not run here, or runs as somebody else\n', never
     assert [one['instance'] for one in objects(ask('status', '--json', folder=folder))] == ['house']
     start_instance(stack, 'garden', secret, {'bootstrap': [dht], 'gateway': {}}, env=env).says('ready')
     assert ask('status', 'garden', folder=folder).returncode == 0
+
+
+@test
+def those_without_a_file_and_those_that_are_dead(stack):
+    """status, peers: an instance that was started without a file is found by its kind and number; what a killed one left goes away"""
+    folder, secret, dht = folder_for(stack), new_secret(), start_dht(stack)
+    env = {**os.environ, 'RUNTIME_DIRECTORY': folder, 'HYPERGATE_ROUTER': secret}
+    process = subprocess.Popen([binary(), '--gateway', '--bootstrap', dht, '--user', os.environ['HYPERGATE_USER']], env=env,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    stack.callback(lambda: (process.kill(), process.wait()))
+    name = f'gateway-{process.pid}'
+    path = os.path.join(folder, name + '.sock')
+    eventually(lambda: ask('status', name, folder=folder).returncode == 0, 20, 'it answers by its name')
+    assert [one['instance'] for one in objects(ask('status', '--json', folder=folder))] == [name]
+    assert objects(ask('status', '--json', path))[0]['instance'] == name, 'and by the path of its socket'
+    assert ask('peers', name, folder=folder).returncode == 0
+    assert secret not in name
+
+    process.kill()
+    process.wait()
+    gone = ask('peers', name, folder=folder)
+    assert gone.returncode == 1 and gone.stderr == f'hypergate: "{name}" does not run any more\n', gone
+    os.utime(path, (time.time() - 60, time.time() - 60))
+    assert ask('status', folder=folder).returncode == 1 and not os.path.exists(path), 'what it left was not removed'
+
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    os.utime(path, (time.time() - 60, time.time() - 60))
+    garden = start_instance(stack, 'garden', secret, {'bootstrap': [dht], 'gateway': {}}, env={'RUNTIME_DIRECTORY': folder})
+    garden.says('ready')
+    assert sorted(os.listdir(folder)) == ['garden.sock'], 'what the dead left was not removed at the next start'
 
 
 @test
