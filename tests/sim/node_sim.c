@@ -116,6 +116,7 @@ static void open_socket(struct node_sim_host *host, unsigned number, uint16_t po
         addr.port = port;
         endpoint = net_endpoint_add_behind(sim->net, &addr, host->nat);
         net_link_set(sim->net, endpoint, &sim->link);
+        net_endpoint_set_up(sim->net, endpoint, !host->cut_off);
         sim->sockets = realloc(sim->sockets, (endpoint + 1) * sizeof(*sim->sockets));
         assert(sim->sockets && endpoint == sim->socket_count);
         sim->sockets[sim->socket_count++] = (struct node_sim_socket){ host, number };
@@ -432,6 +433,7 @@ void node_sim_revive(struct node_sim_host *host)
 
 void node_sim_set_up(struct node_sim_host *host, bool up)
 {
+        host->cut_off = !up;
         for (size_t i = 0; i < ARRAY_LEN(host->endpoints); i++)
                 if (host->endpoints[i] != UINT_MAX)
                         net_endpoint_set_up(host->sim->net, host->endpoints[i], up);

@@ -88,6 +88,7 @@ struct node_sim_host {
         uint16_t next_port;
         const struct random *random;
         bool stopped;                   /* its process gets no turn, and what comes is lost */
+        bool cut_off;                   /* nothing of its sockets', later ones included, gets anywhere */
         usec_t say_us;                  /* when its channels say more; USEC_NEVER: they wait for the node */
         struct list channels;           /* all there ever were */
         struct map by_id;

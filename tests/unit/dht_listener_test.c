@@ -303,6 +303,43 @@ TEST(dht_listener_keeps_its_relays_through_an_outage)
         check_equal(dht_listener_relays(world_last(w, DHT_RELAYS_CHANGED)->listener, relays), RELAYS);
 }
 
+/* Pauses between attempts are for a network that is down. However long it was: it is asked each second whether it is back. */
+TEST(dht_listener_is_back_within_two_seconds_of_the_end_of_an_outage)
+{
+        for (unsigned i = 0; i < 40; i++) {
+                cleanup_with(world_free) struct world *w = listening();
+                struct dht_relay found[RELAYS];
+                size_t told, from;
+
+                world_run(w, SECONDS(i % 3));
+                memset(them.silent, 1, sizeof(them.silent));
+                world_run(w, SECONDS(10) + i * MSEC(3777));
+                check_equal(world_count(w, DHT_HEARD_AGAIN), 0);
+                memset(them.silent, 0, sizeof(them.silent));
+                from = w->asked_count;
+                world_run(w, MSEC(1300));
+                check_equal(told = world_count(w, DHT_HEARD_AGAIN), 1);
+                world_run(w, MSEC(700));
+                check(sent(w, from, ANNOUNCE) >= RELAYS || world_count(w, DHT_RELAYS_CHANGED) == 1);
+                check_equal(dht_listener_relays(world_last(w, DHT_RELAYS_CHANGED)->listener, found), RELAYS);
+                world_run(w, MINUTES(1));
+                check_equal(world_count(w, DHT_HEARD_AGAIN), told);
+        }
+}
+
+/* One that is gone is no outage, nor is a pause in which nobody is asked. */
+TEST(dht_does_not_take_the_silence_of_one_relay_for_an_outage)
+{
+        cleanup_with(world_free) struct world *w = listening();
+        struct dht_relay relays[RELAYS];
+
+        dht_listener_relays(world_last(w, DHT_RELAYS_CHANGED)->listener, relays);
+        them.silent[relays[0].relay.ip[2]] = true;
+        world_run(w, MINUTES(5));
+        check(sent(w, 0, ANNOUNCE) > RELAYS);
+        check_equal(world_count(w, DHT_HEARD_AGAIN), 0);
+}
+
 /* (5) */
 TEST(dht_listener_does_not_wait_for_a_slow_relay_to_name_the_others)
 {

@@ -400,23 +400,93 @@ TEST(swarm_tries_a_ghost_at_most_once_a_minute)
 
 TEST(swarm_comes_back_soon_to_who_was_there)
 {
+        for (unsigned alone = 0; alone <= 1; alone++) {
+                static const usec_t nominal_us[2][3] = { { SECONDS(1), SECONDS(5), SECONDS(15) }, { SECONDS(1), SECONDS(2), SECONDS(3) } };
+                cleanup_with(world_freep) struct world *w = world_new(9);
+                unsigned dials;
+
+                for (uint8_t i = alone; i < 2; i++) {
+                        list_key(w, i + 1, 0);
+                        settle(w);
+                        succeed(w, true);
+                }
+                dials = w->dials;
+                run(w, SECONDS(20));
+                swarm_over(w->swarm, w->dialling[dials - 1], SWARM_LOST, w->now_us);
+                for (unsigned i = 0; i < ARRAY_LEN(nominal_us[0]); i++) {
+                        usec_t took_us = run_until_dials(w, ++dials, SECONDS(20));
+
+                        check(took_us >= nominal_us[alone][i] * 3 / 4 && took_us <= nominal_us[alone][i] * 5 / 4 + MSEC(20));
+                        fail(w, w->dialling[dials - 1]);
+                }
+                if (!alone)
+                        run(w, MINUTES(5));
+                check_equal(w->dials, dials);
+        }
+}
+
+/* It is all we had; but it may be gone for good. */
+TEST(swarm_tries_its_last_peer_for_some_minutes)
+{
         cleanup_with(world_freep) struct world *w = world_new(9);
-        static const usec_t nominal_us[] = { SECONDS(1), SECONDS(5), SECONDS(15) };
         struct swarm_peer *peer;
+        unsigned dials;
 
         list_key(w, 1, 0);
         settle(w);
         peer = succeed(w, true);
         run(w, SECONDS(20));
         swarm_over(w->swarm, peer, SWARM_LOST, w->now_us);
-        for (unsigned i = 0; i < ARRAY_LEN(nominal_us); i++) {
-                usec_t took_us = run_until_dials(w, i + 2, SECONDS(20));
-
-                check(took_us >= nominal_us[i] * 3 / 4 && took_us <= nominal_us[i] * 5 / 4 + MSEC(20));
-                fail(w, w->dialling[i + 1]);
+        for (dials = 1; dials < 1 + 24; dials++) {
+                check(run_until_dials(w, dials + 1, SECONDS(20)) <= SECONDS(4));
+                run(w, SECONDS(4));
+                fail(w, w->dialling[dials]);
         }
         run(w, MINUTES(5));
-        check_equal(w->dials, 4);
+        check_equal(w->dials, dials);
+        list_key(w, 1, 0);
+        run(w, SECONDS(10));
+        check_equal(w->dials, dials + 1);
+        fail(w, w->dialling[dials]);
+        list_key(w, 1, 0);
+        run(w, SECONDS(50));
+        check_equal(w->dials, dials + 1);
+}
+
+/* What failed meanwhile says nothing about anybody; but who never was there has to wait as before. */
+TEST(swarm_tries_all_anew_when_an_outage_is_over)
+{
+        cleanup_with(world_freep) struct world *w = world_new(9);
+        unsigned dials, lookups;
+
+        swarm_reachable(w->swarm, relays, 1, w->now_us);
+        for (uint8_t i = 1; i <= 2; i++) {
+                list_key(w, i, 0);
+                settle(w);
+                succeed(w, true);
+        }
+        list_key(w, 3, 0);
+        settle(w);
+        run(w, MINUTES(1));
+        w->replying = w->accepting = 0;
+        for (unsigned i = 0; i < 2; i++)
+                swarm_over(w->swarm, w->dialling[i], SWARM_LOST, w->now_us);
+        fail(w, w->dialling[2]);
+        for (dials = 3; dials < 3 + 12; run(w, MSEC(100)))
+                for (; dials < w->dials; dials++)
+                        fail(w, w->dialling[dials]);
+        lookups = w->lookups;
+        w->replying = w->accepting = 8;
+        swarm_come_back(w->swarm, w->now_us);
+        settle(w);
+        check_equal(w->dials, dials + 3);
+        run(w, 1);
+        check_equal(w->lookups, lookups + 1);
+        for (unsigned i = 0; i < 3; i++)
+                fail(w, w->dialling[dials + i]);
+        run(w, MSEC(1500));
+        check_equal(w->dials, dials + 5);
+        check(w->dialled[dials + 3] != 3 && w->dialled[dials + 4] != 3);
 }
 
 TEST(swarm_takes_its_time_with_who_never_was_there)

@@ -115,13 +115,23 @@ static void (*const answered[DHT_ASKS])(struct dht *dht, const struct rpc_event 
         [DHT_ASK_PING] = dht_ping_answered,
 };
 
+static void tell_heard_again(struct dht *dht)
+{
+        struct dht_news *news = dht_news_new(DHT_HEARD_AGAIN, NULL, NULL, 0);
+
+        if (news)
+                dht_news_push(dht, news);
+}
+
 static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {
+        bool ends_silence;
+
         if (event->kind == RPC_REQUESTED) {
                 dht_serve(dht, event, now);
                 return;
         }
-        dht_upkeep_count(dht, event, now);
+        ends_silence = dht_upkeep_count(dht, event, now);
         if (event->kind == RPC_RESPONSE) {
                 dht_sighting_note(dht, event);
                 dht_upkeep_heard(dht, event, now);
@@ -130,8 +140,10 @@ static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const s
         answered[event->request_kind](dht, event, now);
         if (event->kind == RPC_RESPONSE) {
                 dht_bootstrap_heard(dht, now);
-                dht_listener_heard(dht, now);
+                dht_listener_heard(dht, ends_silence, now);
         }
+        if (ends_silence)
+                tell_heard_again(dht);          /* after what the answer itself means */
 }
 
 enum rpc_verdict dht_receive(struct dht *dht, uint32_t socket, const struct addr *from, const void *bytes, size_t len,

@@ -204,6 +204,7 @@ enum dht_event_kind {
         DHT_QUERY_DONE,                 /* query; closest: nodes nearest the target; asked, replies, accepted, hops */
         DHT_RELAYS_CHANGED,             /* listener: confirmed relays are others now */
         DHT_MOVED,                      /* to: where a relay of a listener's sees us now, and did not before */
+        DHT_HEARD_AGAIN,                /* somebody answers, and nobody did for some seconds: an outage of ours is over */
         DHT_UNLISTENED,                 /* listener */
         DHT_HANDSHAKE,                  /* listener; inbound, noise: answer with dht_handshake_reply(), or not at all */
         DHT_HANDSHAKE_ANSWERED,         /* handshake; from: the relay; server, relayed, to, noise */

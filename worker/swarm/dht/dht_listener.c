@@ -429,13 +429,13 @@ void dht_listener_network(struct dht *dht, const struct now *now)
         }
 }
 
-/* Nobody had answered the last walk: whoever answers now shows that the network is back. */
-void dht_listener_heard(struct dht *dht, const struct now *now)
+/* Nobody had answered the last walk, or anything: whoever answers now shows that the network is back. */
+void dht_listener_heard(struct dht *dht, bool ends_silence, const struct now *now)
 {
         list_for_each(at, &dht->listeners) {
                 struct dht_listener *listener = list_entry(at, struct dht_listener, entry);
 
-                if (!listener->cut_off || listener->phase != DHT_LISTENER_KEEPING)
+                if (listener->phase != DHT_LISTENER_KEEPING || !(listener->cut_off || (ends_silence && listener->failures)))
                         continue;
                 listener->cut_off = false;
                 listener->failures = 0;

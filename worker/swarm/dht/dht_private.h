@@ -246,7 +246,7 @@ struct dht_listener {
 };
 
 void dht_listener_network(struct dht *dht, const struct now *now);      /* it is there, or we are elsewhere in it: announce anew */
-void dht_listener_heard(struct dht *dht, const struct now *now);        /* somebody answered us */
+void dht_listener_heard(struct dht *dht, bool ends_silence, const struct now *now);     /* somebody answered us */
 void dht_listener_walked(struct dht *dht, struct dht_query *query, const struct now *now);
 void dht_listener_answered(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_listener_due(struct dht *dht, struct dht_due *due, const struct now *now);
@@ -348,8 +348,8 @@ void dht_upkeep_doubt(struct dht *dht, const struct addr *addr, const struct now
 void dht_upkeep_missed(struct dht *dht, const struct addr *addr, const struct now *now);        /* it let us wait: is it down? */
 void dht_upkeep_silent(struct dht *dht, const struct addr *addr, usec_t asked_us);              /* it has not answered at all */
 
-/* Counts who answers and who doesn't. */
-void dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const struct now *now);
+/* Counts who answers and who doesn't. True: this one ends a silence. */
+bool dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const struct now *now);
 
 /* Nobody of those we know answers any more: it is us who is cut off, or the network is another one now. */
 bool dht_upkeep_cut_off(const struct dht *dht, const struct now *now);

@@ -18,6 +18,7 @@ enum {
 #define TICK_US SECONDS(5)
 #define SLEPT_US SECONDS(15)            /* between two ticks: the machine slept */
 #define CUT_OFF_US SECONDS(8)           /* longer than those who were asked together may be dead together */
+#define SILENCE_US SECONDS(5)           /* without an answer to what was asked: whatever waits for a better time need not any more */
 #define NEWCOMER_PAUSE_US SECONDS(1)    /* between pings to newcomers of one /24 */
 
 /* --- Our address, as others tell it --- */
@@ -87,14 +88,18 @@ void dht_upkeep_resample(struct dht *dht)
 static const bool needs_others[DHT_ASKS] = { [DHT_ASK_PROBE] = true, [DHT_ASK_HANDSHAKE] = true, [DHT_ASK_PUNCH] = true,
                                                   [DHT_ASK_PING] = true };
 
-void dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const struct now *now)
+bool dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {
+        bool was_silent = dht->upkeep.unanswered > 0 && now->mono_us > dht->upkeep.answered_us + SILENCE_US;
+
         if (event->kind == RPC_RESPONSE) {
                 dht->upkeep.answered_us = now->mono_us;
                 dht->upkeep.unanswered = 0;
-        } else if (event->kind == RPC_TIMED_OUT && !needs_others[event->request_kind]) {
-                dht->upkeep.unanswered++;
+                return was_silent;
         }
+        if (event->kind == RPC_TIMED_OUT && !needs_others[event->request_kind])
+                dht->upkeep.unanswered++;
+        return false;
 }
 
 bool dht_upkeep_cut_off(const struct dht *dht, const struct now *now)

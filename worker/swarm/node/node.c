@@ -378,6 +378,20 @@ static void move(struct node *node)
                 node_link_moved(list_entry(at, struct node_link, in_links));
 }
 
+/* Nobody was heard for a while, and now somebody is: whatever waits because something failed need not wait any more. */
+static void come_back(struct node *node)
+{
+        for (size_t role = 0; role < NODE_ROLES; role++)
+                if (node->joins[role].node)
+                        swarm_come_back(node->joins[role].swarm, node->now.mono_us);
+        list_for_each(at, &node->links) {
+                struct node_link *link = list_entry(at, struct node_link, in_links);
+
+                if (link->dial)
+                        peer_dial_again(link->dial, &node->now);
+        }
+}
+
 /* Events of the stack below, until it has no more. */
 static void take_below(struct node *node)
 {
@@ -392,6 +406,8 @@ static void take_below(struct node *node)
                         any = true;
                         if (dht.kind == DHT_MOVED)
                                 move(node);
+                        else if (dht.kind == DHT_HEARD_AGAIN)
+                                come_back(node);
                         else if (!node_ask_dht_event(node, &dht) && !peer_dht_event(node->peers, &dht, &node->now) && dht.context)
                                 node_join_dht_event(dht.context, &dht);
                 }

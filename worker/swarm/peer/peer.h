@@ -137,6 +137,9 @@ struct peer_dial_spec {
  * can hold @remote_key. */
 int peer_dial(struct peer_set *set, const struct peer_dial_spec *spec, struct peer_dial **dial_out, const struct now *now);
 
+/* The network is back after an outage: what has not been answered is asked again, at once. */
+void peer_dial_again(struct peer_dial *dial, const struct now *now);
+
 /* Stops it: no event of it follows, the handle is gone. */
 void peer_dial_cancel(struct peer_dial *dial, const struct now *now);
 

@@ -317,6 +317,15 @@ int peer_dial(struct peer_set *set, const struct peer_dial_spec *spec, struct pe
         return 0;
 }
 
+void peer_dial_again(struct peer_dial *dial, const struct now *now)
+{
+        if (dial->state != PEER_DIAL_FINDING)
+                return;
+        peer_find_again(dial, now);
+        dial->limit_us = now->mono_us + FIND_US;
+        find(dial, now);
+}
+
 /* Without its connection. */
 void peer_dial_free(struct peer_dial *dial)
 {

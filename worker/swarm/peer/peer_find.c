@@ -141,6 +141,14 @@ static void list_relays(struct peer_dial *dial, const struct peer_dial_spec *spe
                 peer_find_add(dial, &spec->relays[i]);
 }
 
+/* Whoever was asked before the network was there. */
+void peer_find_again(struct peer_dial *dial, const struct now *now)
+{
+        peer_find_stop(dial, now);
+        dial->asked = 0;
+        dial->query_us = dial->relay_count ? now->mono_us + LISTED_FIRST_US : now->mono_us;
+}
+
 void peer_find_start(struct peer_dial *dial, const struct peer_dial_spec *spec, const struct now *now)
 {
         list_relays(dial, spec);

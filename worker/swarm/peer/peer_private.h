@@ -331,6 +331,7 @@ void peer_attempt_punch(struct peer_attempt *attempt, const struct peer_punch *p
 void peer_attempt_meet(struct peer_attempt *attempt, const struct conn *conn);
 
 /* peer_find.c */
+void peer_find_again(struct peer_dial *dial, const struct now *now);                 /* from the start */
 void peer_find_start(struct peer_dial *dial, const struct peer_dial_spec *spec, const struct now *now);
 void peer_find_add(struct peer_dial *dial, const struct addr *addr);
 bool peer_find(struct peer_dial *dial, const struct now *now);

@@ -144,6 +144,7 @@ bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const s
         case DHT_BOOTSTRAPPED:
         case DHT_ADDRESS_CHANGED:
         case DHT_MOVED:
+        case DHT_HEARD_AGAIN:
         case DHT_PEER_LISTED:
         case DHT_PONG:
         case DHT_PING_FAILED:

@@ -243,6 +243,16 @@ void swarm_wake(struct swarm *swarm, usec_t now_us)
         swarm->lookup_due_us = usec_min(swarm->lookup_due_us, now_us);
 }
 
+void swarm_come_back(struct swarm *swarm, usec_t now_us)
+{
+        swarm->lookups = 0;
+        swarm->lookup_due_us = usec_min(swarm->lookup_due_us, now_us);
+        if (swarm->announce_failures && swarm->relay_count)
+                announce_at(swarm, now_us);
+        swarm->announce_failures = 0;
+        swarm_peer_come_back(swarm, now_us);
+}
+
 void swarm_leave(struct swarm *swarm, usec_t now_us)
 {
         step(swarm, swarm->announced || swarm->phase == SWARM_ANNOUNCING ? LEAVE_SEEN : LEAVE_UNSEEN);

@@ -83,6 +83,9 @@ void swarm_query_done(struct swarm *swarm, const struct addr *closest, size_t co
 /* The machine slept, or has other interfaces: announces and looks anew. */
 void swarm_wake(struct swarm *swarm, usec_t now_us);
 
+/* An outage of the network is over: those who are ours are dialled at once, and what failed is tried anew. */
+void swarm_come_back(struct swarm *swarm, usec_t now_us);
+
 /* There are new ways to reach peers: those whose dials failed are dialled again at once. */
 void swarm_retry(struct swarm *swarm, usec_t now_us);
 

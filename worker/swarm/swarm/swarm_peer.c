@@ -11,7 +11,13 @@
 #define GHOST_US MINUTES(1)             /* between attempts at a key that keeps failing */
 #define FORGIVE_US MINUTES(30)          /* records of that age are gone: who is listed still, is there */
 
-enum { ATTEMPTS_MAX = 3 };
+enum {
+        ATTEMPTS_MAX = 3,
+        ATTEMPTS_ALONE_MAX = 24,        /* at one who was there, while nobody else is: some three minutes */
+};
+
+#define ALONE_US SECONDS(1)             /* between these: as many seconds as attempts */
+#define ALONE_MAX_US SECONDS(3)         /* and no more */
 
 static uint64_t key_hash(const struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES])
 {
@@ -173,6 +179,32 @@ void swarm_retry(struct swarm *swarm, usec_t now_us)
         }
 }
 
+/* Who has not been there for longer than records live will not be now. */
+static bool may_be_back(const struct swarm_peer *peer, usec_t now_us)
+{
+        return peer->proven && peer->attempts && peer->blocked_us <= now_us && now_us - peer->failed_us < FORGIVE_US;
+}
+
+void swarm_peer_come_back(struct swarm *swarm, usec_t now_us)
+{
+        static const enum swarm_peer_state tried[] = { SWARM_QUEUED, SWARM_DIALLING };
+
+        swarm_retry(swarm, now_us);
+        list_for_each(at, &swarm->peers[SWARM_REMEMBERED]) {
+                struct swarm_peer *peer = list_entry(at, struct swarm_peer, in_state);
+
+                if (may_be_back(peer, now_us))
+                        swarm_peer_enter(peer, SWARM_QUEUED);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(tried); i++)
+                list_for_each(at, &swarm->peers[tried[i]]) {
+                        struct swarm_peer *peer = list_entry(at, struct swarm_peer, in_state);
+
+                        if (peer->proven)
+                                peer->attempts = 0;
+                }
+}
+
 /* 0: goes first. Who proved himself comes before any flood of records; who never failed before the ghosts. */
 static unsigned rank(const struct swarm_peer *peer)
 {
@@ -200,6 +232,12 @@ struct swarm_peer *swarm_peer_next(const struct swarm *swarm)
         return best;
 }
 
+/* What was lost with it is all we had. */
+static bool is_missed(const struct swarm_peer *peer)
+{
+        return peer->proven && !peer->swarm->useful_count;
+}
+
 /* swarm.md 4; the last: no more until it is listed again. */
 static usec_t retry_delay(const struct swarm_peer *peer)
 {
@@ -207,6 +245,8 @@ static usec_t retry_delay(const struct swarm_peer *peer)
         static const usec_t proven_us[ATTEMPTS_MAX] = { SECONDS(1), SECONDS(5), SECONDS(15) };
         static const usec_t other_us[ATTEMPTS_MAX] = { SECONDS(5), SECONDS(15), SECONDS(15) };
 
+        if (is_missed(peer) && !peer->appointed)
+                return usec_min(peer->attempts * ALONE_US, ALONE_MAX_US);
         assert(peer->attempts && peer->attempts <= ATTEMPTS_MAX);
         if (peer->appointed)
                 return appointed_us[peer->attempts - 1];
@@ -219,9 +259,11 @@ static usec_t retry_delay(const struct swarm_peer *peer)
 
 void swarm_peer_failed(struct swarm_peer *peer, usec_t now_us)
 {
-        peer->attempts = peer->appointed ? MIN(peer->attempts + 1, (unsigned)ATTEMPTS_MAX) : peer->attempts + 1;
+        unsigned most = is_missed(peer) && !peer->appointed ? ATTEMPTS_ALONE_MAX : ATTEMPTS_MAX;
+
+        peer->attempts = peer->appointed ? MIN(peer->attempts + 1, most) : peer->attempts + 1;
         peer->failed_us = now_us;
-        if (peer->attempts > ATTEMPTS_MAX || (!peer->listed && !peer->proven && !peer->appointed))
+        if (peer->attempts > most || (!peer->listed && !peer->proven && !peer->appointed))
                 swarm_peer_enter(peer, SWARM_REMEMBERED);
         else
                 swarm_peer_wait(peer, usec_add(now_us, swarm_about(peer->swarm, retry_delay(peer))));

@@ -96,6 +96,7 @@ void swarm_peer_enter(struct swarm_peer *peer, enum swarm_peer_state state);
 void swarm_peer_wait(struct swarm_peer *peer, usec_t until_us);
 struct swarm_peer *swarm_peer_next(const struct swarm *swarm);          /* of the queued, whom to dial */
 void swarm_peer_failed(struct swarm_peer *peer, usec_t now_us);         /* and when to try again */
+void swarm_peer_come_back(struct swarm *swarm, usec_t now_us);          /* of what failed, nobody is to blame */
 
 /* swarm_guest.c: who may come in. */
 void swarm_guest_add(struct swarm_peer *peer);

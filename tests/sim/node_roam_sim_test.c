@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What moves, forgets or falls silent under a provider and a gateway: whoever comes next is served soon after the network is usable
+ * again, whatever both of them were doing at that moment. */
+#include <stdio.h>
+
+#include "node_sim_app.h"
+#include "node_streets.h"
+#include "test.h"
+
+enum {
+        CLIENTS_MAX = 160,
+        SILENCES = 64,
+};
+
+#define CLIENT_US MSEC(250)             /* from one client of the gateway to the next */
+#define SERVED_US SECONDS(3)            /* promised */
+#define SERVED_BY_CHANCE_US SECONDS(15) /* where a punch itself may take that long: tests/README.md */
+
+static const struct net_link wan = { .delay_us = MSEC(10), .jitter_us = MSEC(3) };
+
+static struct street begin(uint64_t seed, enum street_kind provider, enum street_kind gateway)
+{
+        struct street street = street_new(seed, &wan, provider, gateway);
+
+        street_meet(&street, SECONDS(30));
+        check(street_met(&street));
+        return street;
+}
+
+/* How long it takes from now until a client of the gateway is served, one of whom comes each quarter of a second. */
+static usec_t served(struct street *street, usec_t limit_us)
+{
+        usec_t began_us = net_now(street->sim->net);
+        struct node_sim_channel *clients[CLIENTS_MAX];
+        size_t count = 0;
+
+        while (net_now(street->sim->net) < began_us + limit_us) {
+                clients[count] = street_met(street) ? node_sim_open(street->gateway, 1, NODE_SIM_ECHO, 100, true) : NULL;
+                count += clients[count] && count + 1 < CLIENTS_MAX;
+                node_sim_run(street->sim, CLIENT_US);
+                for (size_t i = 0; i < count; i++)
+                        if (node_sim_echoed(clients[i]))
+                                return net_now(street->sim->net) - began_us;
+        }
+        return USEC_NEVER;
+}
+
+/* @host hears nobody and is heard by nobody for @us. */
+static void fall_silent(struct street *street, struct node_sim_host *host, usec_t us)
+{
+        node_sim_set_up(host, false);
+        node_sim_run(street->sim, us);
+        node_sim_set_up(host, true);
+}
+
+static bool is_by_chance(enum street_kind there, enum street_kind here)
+{
+        return (there == STREET_SYMMETRIC || here == STREET_SYMMETRIC) && there != STREET_OPEN && here != STREET_OPEN;
+}
+
+/* Dials, walks and their pauses are then at any point. */
+TEST(whoever_comes_after_a_silence_is_served_within_seconds)
+{
+        static const enum street_kind kinds[] = { STREET_OPEN, STREET_CONE, STREET_SYMMETRIC, STREET_DOUBLE };
+
+        for (unsigned i = 0; i < SILENCES; i++) {
+                enum street_kind there = kinds[i % 4], here = i % 4 == 2 ? kinds[i / 4 % 2] : kinds[i / 4 % 4];
+                struct street street = begin(i + 1, there, here);
+                const struct random *random = net_random(street.sim->net);
+                bool at_gateway = i / 16 & 1, talking = i / 32 & 1;
+                usec_t silent_us, took_us;
+
+                node_sim_run(street.sim, SECONDS(15) + random_below(random, (uint32_t)SECONDS(10)));
+                silent_us = SECONDS(1) + random_below(random, (uint32_t)SECONDS(59));
+                if (talking)
+                        check(node_sim_open(street.gateway, 1, NODE_SIM_ECHO, 1000000, true));
+                fall_silent(&street, at_gateway ? street.gateway : street.provider, silent_us);
+                took_us = served(&street, SECONDS(30));
+                printf("# seed %u, %s, %s, %.1f s at the %s%s: %.2f s\n", i + 1, street_names[there], street_names[here],
+                       (double)silent_us / 1e6, at_gateway ? "gateway" : "provider", talking ? ", talking" : "", (double)took_us / 1e6);
+                check(took_us <= (is_by_chance(there, here) ? SERVED_BY_CHANCE_US : SERVED_US));
+                street_free(&street);
+        }
+}
