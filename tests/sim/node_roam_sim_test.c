@@ -82,3 +82,28 @@ TEST(whoever_comes_after_a_silence_is_served_within_seconds)
                 street_free(&street);
         }
 }
+
+/* Its process gets no turn, and the machine may have slept. */
+TEST(whoever_comes_when_a_machine_is_awake_again_is_served_within_seconds)
+{
+        static const enum street_kind kinds[] = { STREET_OPEN, STREET_CONE, STREET_DOUBLE };
+
+        for (unsigned i = 0; i < 36; i++) {
+                struct street street = begin(i + 1, kinds[i % 3], kinds[i / 3 % 3]);
+                const struct random *random = net_random(street.sim->net);
+                struct node_sim_host *host = i / 9 & 1 ? street.gateway : street.provider;
+                usec_t stopped_us, took_us;
+
+                node_sim_run(street.sim, SECONDS(15) + random_below(random, (uint32_t)SECONDS(10)));
+                stopped_us = SECONDS(1) + random_below(random, (uint32_t)SECONDS(59));
+                host->stopped = true;
+                node_sim_run(street.sim, stopped_us);
+                host->stopped = false;
+                node_sim_touch(host);
+                took_us = served(&street, SECONDS(30));
+                printf("# seed %u, %s, %s, %.1f s at the %s: %.2f s\n", i + 1, street_names[kinds[i % 3]], street_names[kinds[i / 3 % 3]],
+                       (double)stopped_us / 1e6, host == street.gateway ? "gateway" : "provider", (double)took_us / 1e6);
+                check(took_us <= SERVED_US);
+                street_free(&street);
+        }
+}

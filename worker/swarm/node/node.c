@@ -14,6 +14,7 @@ _Static_assert((int)NODE_SOCKETS_MAX == (int)PEER_SOCKETS_MAX, "node.h says what
 
 #define RECEIVE_BYTES (4 * 1024 * 1024)
 #define SLEPT_US SECONDS(15)            /* without a turn, of which there is one in 5 s at least: swarm.md 7 */
+#define GIVEN_UP_US SECONDS(25)         /* who hears nothing for so long has given us up: libudx does after 18 s */
 
 static int make_stack(struct node *node, const struct now *now)
 {
@@ -136,10 +137,11 @@ static void look_around(struct node *node, bool doubts)
         node->fresh = true;
 }
 
-static void wake(struct node *node)
+/* A network that comes back with us needs its time, so that no connection is doubted which a peer may still have. */
+static void wake(struct node *node, usec_t slept_us)
 {
         dht_wake(node->dht, &node->now);
-        look_around(node, false);       /* a network that comes back with us needs its time */
+        look_around(node, slept_us > GIVEN_UP_US);
 }
 
 static bool is_among(const struct addr *addr, const struct addr *addrs, size_t count)
@@ -337,7 +339,7 @@ void node_receive(struct node *node, const struct datagram *in, const struct now
 static void notice_sleep(struct node *node)
 {
         if (node->now.boot_us > node->turned_boot_us + SLEPT_US)
-                wake(node);
+                wake(node, node->now.boot_us - node->turned_boot_us);
         node->turned_boot_us = node->now.boot_us;
 }
 
