@@ -11,12 +11,17 @@ Public segment 203.0.113.0/24:
   cgn1, cgn2      a home router each, with the same addresses inside, behind one router of a carrier; all keep ports
   cgs1            a home router behind a carrier's router of the kind of sym1
   walled          a router that lets no UDP out
-The routers drop what nobody asked for. HOSTS says what a host sees of all this, and check() whether it is so."""
+The routers drop what nobody asked for. HOSTS says what a host sees of all this, and check() whether it is so.
+
+Lab(stack, delay_ms=20, loss=0.02): what leaves a machine of the public segment takes 20 ms to get to the next one, so that a way there
+and back takes 40, and two of a hundred datagrams are lost on each; .wan.set() changes that for all or for some of them. A LAN, and the
+way between the home routers of one carrier, takes no time."""
 import contextlib
 import hashlib
 import socket
 
 from networks import Network, tool
+from wan import Wan
 
 DHT_HOSTS = 6
 DHT_PORT = 49737
@@ -107,8 +112,12 @@ class Machine(Network):
         """A cable to one of the lab's switches."""
         wire = self.wires[interface] = self.lab.cable()
         card = '02' + ''.join(f':{byte:02x}' for byte in hashlib.sha256(f'{self.name} {interface}'.encode()).digest()[:5])
-        self.lab.switches.ip(f'link add {wire} type veth peer name {interface} address {card} netns {self.path}',
-                             f'link set {wire} master {bridge} up')
+        self.lab.switches.ip(f'link add {wire} type veth peer name {interface} address {card} netns {self.path}', f'link set {wire} up')
+        if bridge == 'public' and self.lab.wan:
+            self.ip(f'link set {interface} gso_max_segs 1')         # a datagram is lost, not sixty at once
+            self.lab.wan.plug(self.name, wire)
+        else:
+            self.lab.switches.ip(f'link set {wire} master {bridge}')
         self.ip(f'address add {address}/24 dev {interface}', f'link set {interface} up',
                 *([f'route add default via {gateway}'] if gateway else []))
         self.address = self.address or address
@@ -163,10 +172,12 @@ class Router:
 
 
 class Lab:
-    def __init__(self, stack):
+    def __init__(self, stack, delay_ms=0, loss=0):
         self.stack, self.cables, self.hosts, self.routers = stack, 0, {}, {}
         self.switches = Network(stack)
-        self.switch('public')
+        self.wan = Wan(stack, self.switches, delay_ms, loss) if delay_ms or loss else None
+        if not self.wan:
+            self.switch('public')
         for number in range(1, DHT_HOSTS + 1):
             self.host(f'dht{number}', f'203.0.113.{10 + number}', 'public')
         for number, name in enumerate(('pub1', 'pub2', 'fw1', 'fw2')):
@@ -215,10 +226,14 @@ class Lab:
 
     def check(self):
         """Whether each host's NAT does what its name says: a kernel may lack what this needs."""
+        if self.wan:
+            self.wan.pause(True)
         first, second, third = (self.hosts[f'dht{number}'].udp() for number in (1, 2, 3))
         for name, wanted in HOSTS.items():
             seen = sees(self.hosts[name].udp(), first, second, third, (self['dht1'].address, self['dht2'].address))
             assert seen == wanted, f'{name}: its NAT is {seen}, not {wanted}; does this kernel have NAT and nf_tables?'
+        if self.wan:
+            self.wan.pause(False)
 
 
 def sees(one, first, second, third, hosts):

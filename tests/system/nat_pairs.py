@@ -18,9 +18,9 @@ BOOTSTRAP_NODE = ('const DHT = require("hyperdht"); const [port, ...bootstrap] =
                   'process.stdin.on("end", () => process.exit()).resume()')
 
 
-def node(stack, *words):
+def node(stack, *words, stdout=None):
     """A JavaScript process, which ends with us."""
-    one = subprocess.Popen(['node', *words], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL if 'QUIET' in os.environ else None)
+    one = subprocess.Popen(['node', *words], stdin=subprocess.PIPE, stdout=stdout)
     stack.callback(one.wait)
     stack.callback(one.kill)
     return one
@@ -50,10 +50,24 @@ def serve_bulk(connection):
     connection.recv(1)
 
 
-class NatPair:
-    """@provider, @gateway: (whose, host), whose: 'ours' or 'npm'. Both start at once."""
+class Double:
+    """An original's, in node; .at: when that and its modules were "loaded", and hyperswarm first "connected" (time.monotonic())."""
 
-    def __init__(self, stack, lab, bootstrap, provider, gateway, serve=serve_bulk, secret=None):
+    def __init__(self, stack, role, options):
+        self.at = {}
+        self.process = node(stack, DOUBLE, role, json.dumps(options), 'tell', stdout=subprocess.PIPE)
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        with self.process.stdout as lines:
+            for what, when in (line.decode().split() for line in lines):
+                self.at[what] = int(when) / 1e9
+
+
+class NatPair:
+    """@provider, @gateway: (whose, host), whose: 'ours' or 'npm'. Both start at once; @ahead_s: the gateway so much sooner."""
+
+    def __init__(self, stack, lab, bootstrap, provider, gateway, serve=serve_bulk, secret=None, ahead_s=0):
         self.name = ' - '.join(f'{whose} {host}' for whose, host in (provider, gateway))
         self.lab, self.there, self.here = lab, lab[provider[1]], lab[gateway[1]]
         secret = secret or new_secret()
@@ -62,15 +76,27 @@ class NatPair:
         with self.there.inside():
             self.service = Service(stack, serve)
         entry = {'gatePort': self.gate, 'serviceHost': '127.0.0.1', 'servicePort': self.service.port, 'protocol': 'tcp'}
+        if ahead_s:
+            self.start_gateway(stack, gateway[0], secret, bootstrap)
+            time.sleep(ahead_s)
         self.began = time.monotonic()
         with self.there.inside():
             self.provider = start(stack, 'provider', provider[0], secret, bootstrap, {'services': [entry]})
-        with self.here.inside():
-            self.gateway = start(stack, 'gateway', gateway[0], secret, bootstrap, {})
+        if not ahead_s:
+            self.start_gateway(stack, gateway[0], secret, bootstrap)
 
         self.opened, self.over = None, threading.Event()
         threading.Thread(target=self.watch, daemon=True).start()
         stack.callback(self.over.set)
+
+    def start_gateway(self, stack, whose, secret, bootstrap):
+        with self.here.inside():
+            self.gateway = start(stack, 'gateway', whose, secret, bootstrap, {})
+
+    def took(self, what):
+        """From .began until that was so (Double.at) at the later of those that are not ours; 0: none is, or it was so before."""
+        doubles = [one for one in (self.provider, self.gateway) if isinstance(one, Double)]
+        return max([0, *(one.at[what] - self.began for one in doubles if what in one.at)])
 
     def watch(self):
         with self.here.inside():
@@ -109,4 +135,4 @@ def start(stack, role, whose, secret, bootstrap, more):
     if whose == 'ours':
         return start_instance(stack, role, secret, {'bootstrap': bootstrap, role: more or {'listen': '127.0.0.1'}})
     services = [{name: value for name, value in entry.items() if name != 'protocol'} for entry in more.get('services', [])]
-    return node(stack, DOUBLE, role, json.dumps({'secret': secret, 'bootstrap': bootstrap, 'services': services}))
+    return Double(stack, role, {'secret': secret, 'bootstrap': bootstrap, 'services': services})

@@ -2,7 +2,7 @@
 """Providers and gateways behind the NATs of the lab (nat_lab.py): whoever can meet, meets, and no byte goes through the DHT."""
 import time
 
-from harness import MB, main, test
+from harness import MB, eventually, main, serve_echo, test
 from nat_lab import Lab
 from nat_pairs import BULK_DIGEST, NatPair, start_dht
 from networks import with_networks
@@ -37,6 +37,32 @@ def ours(stack):
     meet(stack, [(('ours', provider), ('ours', gateway)) for provider, gateway in (
         ('pub1', 'pub2'), ('fw1', 'fw2'), ('natA1', 'natB1'), ('natA1', 'natA2'), ('natB1', 'sym1'), ('sym1', 'natB1'), ('cgn1', 'natA1'),
         ('sym1', 'pub1'), ('pub2', 'cgs1'), ('cone1', 'sym2'))])
+
+
+@test
+def distances(stack):
+    """a lab with distances has them, and its NATs are what they were; a provider and a gateway meet over lines that lose datagrams"""
+    lab = Lab(stack, delay_ms=50)
+    lab.check()
+    for host in 'pub1', 'natA1', 'cgn1':
+        there, here = lab['pub2'].udp(), lab[host].udp()
+        began = time.monotonic()
+        here.sendto(b'there', (lab['pub2'].address, there.getsockname()[1]))
+        there.sendto(b'and back', there.recvfrom(100)[1])
+        assert here.recv(100) == b'and back'
+        assert time.monotonic() - began >= 0.1, f'{host}: there and back took {time.monotonic() - began:.3f} s'
+    there, here = lab['pub2'].udp(), lab['pub1'].udp()
+    lab.wan.set(0, 0.5, 'pub2')
+    for _ in range(200):
+        there.sendto(b'perhaps', (lab['pub1'].address, here.getsockname()[1]))
+    lab.wan.set(20, 0)
+    there.sendto(b'surely', (lab['pub1'].address, here.getsockname()[1]))
+    came = len(list(iter(lambda: here.recv(100), b'surely')))
+    assert 0 < came < 200, f'{came} of 200 datagrams came over a line that loses half of them'
+    lab.wan.set(20, 0.02)
+    pair = NatPair(stack, lab, start_dht(stack, lab), ('ours', 'natA1'), ('ours', 'natB1'), serve_echo)
+    print(f'# open after {pair.open(40):.1f} s', flush=True)
+    eventually(pair.answers, 20, 'the echo')
 
 
 @test
