@@ -78,6 +78,7 @@ static void on_ready(struct watched *watched, uint32_t events)
 {
         struct listener *listener = container_of(watched, struct listener, watched);
         struct listeners *listeners = listener->listeners;
+        int failures = 0;
         struct now now;
 
         worker_now(&now);
@@ -107,7 +108,7 @@ static void on_ready(struct watched *watched, uint32_t events)
                 } else if (errno == EINVAL) {   /* the supervisor has shut the gate, and is about to say so */
                         watch_remove(listeners->watch, watched);
                         return;
-                } else if (!concerns_connection(errno)) {
+                } else if (!concerns_connection(errno) || ++failures == ACCEPTS_PER_TURN) {     /* so many, and no other: it is us */
                         accept_failed(listener, errno, now.mono_us);
                         return;
                 }

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_listeners.h"
+
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "forward_process.h"
+#include "inside.h"
+#include "test.h"
+
+static struct forward forward;
+static struct inside inside;
+static uint64_t seed;
+static const struct random random_source = { test_random_fill, &seed };
+
+static void turn(void)
+{
+        worker_turn(&forward.worker, &forward_handlers, &forward);
+}
+
+static void begin(void)
+{
+        memset(&forward, 0, sizeof(forward));
+        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_GATES);
+        check_equal(forward_init(&forward, &random_source), 0);
+}
+
+static void finish(void)
+{
+        worker_part(&forward.worker);
+        forward_fini(&forward);
+        inside_end(&inside);
+}
+
+/* Descriptor of a socket that has something to be read, and of which nobody can be accepted, today or tomorrow. */
+static int datagram_socket(void)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t len = sizeof(addr);
+        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+        check(fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) == 0 && getsockname(fd, (struct sockaddr *)&addr, &len) == 0);
+        check_equal(sendto(fd, "", 1, 0, (struct sockaddr *)&addr, len), 1);
+        return fd;
+}
+
+/* accept(2) says EOPNOTSUPP of it, as it does of a connection that failed on its way. */
+TEST(a_listener_of_which_nobody_can_be_accepted_is_not_asked_all_the_time)
+{
+        struct ipc_forward_listener gate = { .gate_port = 8080, .protocol = IPC_TCP, .wait_ms = 1000 };
+        struct now now;
+
+        begin();
+        listeners_begin(&forward.listeners);
+        check_equal(listeners_add(&forward.listeners, &gate, datagram_socket()), 0);
+        listeners_end(&forward.listeners);
+        turn();
+        worker_now(&now);
+        check(listeners_deadline(&forward.listeners) > now.mono_us);
+        check(listeners_deadline(&forward.listeners) < now.mono_us + SECONDS(10));
+        finish();
+}
