@@ -8,7 +8,8 @@
   campaign.py table BUILD [TARGET...]            the rows alone
   campaign.py keep BUILD [TARGET...]             corpus/TARGET/found becomes a smallest set of inputs that, with the seeds beside it,
                                                  reaches the same edges
-  campaign.py lines BUILD [TARGET...]            the lines of the decoders that no target's corpus reaches and README.md does not excuse;
+  campaign.py lines BUILD [TARGET...]            the lines of the decoders that no target's corpus reaches and README.md does not excuse,
+                                                 each after the function it is in;
                                                  BUILD counts lines: README.md says how it is made"""
 import hashlib
 import json
@@ -122,13 +123,14 @@ def inside(code, number):
 
 
 def excuses_in(table):
-    """{(file, what of it)}: a function, as name(), a line, all of it, as *; in file * whatever has that in it"""
+    """{(file, what of it)}: a function, as name(), a line, one of a function, as name(): line, all of it, as *; in file * whatever has
+    that in it"""
     return {(file, what) for file, whats in EXCUSED.findall(table) for what in re.findall(r'`([^`]+)`', whats)}
 
 
 def covers(excuse, file, function, text):
     where, what = excuse
-    return what in text if where == '*' else where == file and what in ('*', function, text)
+    return what in text if where == '*' else where == file and what in ('*', function, text, f'{function}: {text}')
 
 
 def lines(campaigns):
@@ -155,7 +157,7 @@ def lines(campaigns):
         print(f'# {file}: {len(all_lines)} lines, {len(missed)} missed, {len(unexcused)} of them without a reason', flush=True)
         for number, text in unexcused:
             good = False
-            print(f'{file}:{number}: {text}', flush=True)
+            print(f'{file}:{number}: {inside(code, number)}: {text}', flush=True)
     for file, text in sorted(excuses - used):
         if file in files:
             good = False

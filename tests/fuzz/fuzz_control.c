@@ -19,6 +19,7 @@
 #include "hear.h"
 #include "ipc_fd.h"
 #include "ipc_table.h"
+#include "steps.h"
 #include "supervisor.h"
 
 enum { OPERATIONS_MAX = 64, PEOPLE = CONTROL_CONNS_MAX + 2 };
@@ -382,9 +383,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         close(first_free);
         scene = calloc(1, sizeof(*scene));
         must(scene != NULL);
-        scene->input = reader_over(data, len);
+        scene->input = steps_begin(data, len);
         begin(scene, read_u8(&scene->input));
-        for (unsigned i = 0; i < OPERATIONS_MAX && reader_left(&scene->input); i++)
+        for (unsigned i = 0; i < OPERATIONS_MAX && steps_next(&scene->input); i++)
                 operate(scene);
         turn(scene);
         end(scene);

@@ -206,7 +206,7 @@ static void pass_time(struct scene *scene)
 
 static void send_listener(struct scene *scene, uint16_t gate_port, uint16_t protocol)
 {
-        struct ipc_forward_listener gate = { .gate_port = gate_port, .protocol = protocol, .wait_ms = 5000, .idle_ms = 20000 };
+        struct ipc_forward_listener gate = { .gate_port = gate_port, .protocol = protocol, .wait_ms = 5000, .idle_ms = 60000 };
         struct sockaddr_in addr;
         uint16_t port;
         int fd = protocol == IPC_UDP ? datagram_socket(&addr) : listener(&port);

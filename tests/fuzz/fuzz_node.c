@@ -1,18 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A node that is gateway and provider, and a network that says what the input says: datagrams from eight hosts, answers to what the
- * node asked, its own words thrown back at it, and time that passes. */
+ * node asked, by the rules or its own words thrown back at it, and time that passes. */
 #include <assert.h>
+#include <errno.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "bytes.h"
+#include "cleanup.h"
 #include "node.h"
+#include "rpc_message.h"
 #include "steps.h"
+#include "wire.h"
 
 enum {
         DATAGRAM_MAX = 1472,
         SENT_MAX = 16,
         STEPS_MAX = 100,
         TURNS_MAX = 200,                /* without time passing: more is a node that spins */
+};
+
+/* How a host answers. */
+enum {
+        ANSWER_TOKEN = 1,
+        ANSWER_CLOSER = 2,
+        ANSWER_MOVED = 4,
+        ANSWER_WITHOUT_ID = 8,
+        ANSWER_ERROR = 16,
+        ANSWER_VALUE = 32,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -110,6 +125,41 @@ static void echo(struct world *w, struct reader *r)
         receive(w, sent->socket, &sent->to, bytes, len, 0);
 }
 
+/* What a host says that plays by the rules: it was asked @sent, and sees us at one of two addresses. */
+static void answer(struct world *w, const struct sent *sent, uint8_t how)
+{
+        static const uint8_t token[RPC_TOKEN_BYTES] = { 9 };
+        uint8_t bytes[DATAGRAM_MAX], id[RPC_ID_BYTES], closer[8 * RPC_ADDR_BYTES];
+        struct writer hosts = writer_over(closer, sizeof(closer));
+        struct rpc_message asked, said;
+
+        if (!sent->len || !rpc_message_read(sent->bytes, sent->len, &asked) || asked.type != RPC_TYPE_REQUEST)
+                return;
+        for (uint8_t i = 0; i < 8; i++)
+                wire_write_addr(&hosts, &(struct addr){ { 10, 0, 0, (uint8_t)(1 + i) }, 49737 });
+        rpc_node_id(&sent->to, id);
+        said = (struct rpc_message){
+                .type = RPC_TYPE_RESPONSE, .tid = asked.tid, .to = { { 203, 0, 113, how & ANSWER_MOVED ? 8 : 7 }, 49737 },
+                .id = how & ANSWER_WITHOUT_ID ? NULL : id, .token = how & ANSWER_TOKEN ? token : NULL, .closer = closer,
+                .closer_count = how & ANSWER_CLOSER ? 8 : 0, .error = how & ANSWER_ERROR ? RPC_ERROR_INVALID_TOKEN : 0,
+                .value = how & ANSWER_VALUE ? asked.value : NULL, .value_len = how & ANSWER_VALUE ? asked.value_len : 0,
+        };
+        receive(w, sent->socket, &sent->to, bytes, rpc_message_write(&said, bytes, sizeof(bytes)), 0);
+}
+
+/* The last ones it asked, each host at most as often as it was asked. */
+static void answer_all(struct world *w, struct reader *r)
+{
+        size_t count = read_u8(r) % SENT_MAX + 1;
+        uint8_t how = read_u8(r);
+
+        for (size_t i = 0; i < count && i < w->sent_count; i++) {
+                struct sent sent = w->sent[(w->sent_count - 1 - i) % SENT_MAX];
+
+                answer(w, &sent, how);
+        }
+}
+
 static void pass_time(struct world *w, usec_t us)
 {
         usec_t until_us = w->now.mono_us + us;
@@ -140,6 +190,24 @@ static void begin(struct world *w)
                 node_join(w->node, role, router, auth, seeds[role], &w->now);
         node_advertise(w->node, "{}", 2, &w->now);
         turn(w);
+}
+
+/* Peers whose addresses are known, @what of which are new: some are where hosts that answer are, and more than there may be are refused. */
+static void appoint(struct world *w, uint8_t what, struct reader *r)
+{
+        struct node_appointed peers[12] = { { .addr.port = 49737 } };
+        size_t count = read_u8(r) % (ARRAY_LEN(peers) + 1);
+        uint8_t first = read_u8(r);
+        int error;
+
+        for (size_t i = 0; i < count; i++) {
+                uint8_t seed[NODE_KEY_BYTES] = { (uint8_t)(first + i) % 80, 5 }, secret_key[64];
+
+                crypto_sign_seed_keypair(peers[i].key, secret_key, seed);
+                peers[i].addr = (struct addr){ .ip = { 10, 0, 0, (uint8_t)(1 + i) }, .port = what % 2 ? 49737 : 49738 };
+        }
+        error = node_appoint(w->node, peers, count, &w->now);
+        assert(error == 0 || error == -E2BIG);
 }
 
 /* Its caller: what it may be told and asked at any time. */
@@ -174,7 +242,10 @@ static void call(struct world *w, uint8_t what, struct reader *r)
                 node_advertise(w->node, "{\"routes\":[]}", 13, &w->now);
                 break;
         default:
-                pass_time(w, SECONDS(5 + (usec_t)what / 8));
+                if (what >= 0xf0)
+                        appoint(w, what, r);
+                else
+                        pass_time(w, SECONDS(5 + (usec_t)what / 8));
         }
 }
 
@@ -196,7 +267,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                         stranger(&w, &r);
                         break;
                 case 4:
-                        call(&w, read_u8(&r), &r);
+                        if (op < 0xf0)
+                                call(&w, read_u8(&r), &r);
+                        else
+                                answer_all(&w, &r);
                         break;
                 default:
                         echo(&w, &r);

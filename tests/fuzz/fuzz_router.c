@@ -13,7 +13,7 @@
 #include "router_process.h"
 #include "steps.h"
 
-enum { OPERATIONS_MAX = 64, HEARD_MAX = 256 };
+enum { OPERATIONS_MAX = 64, HEARD_MAX = 256, MANY = 300 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -94,7 +94,7 @@ static void advertise(struct scene *scene)
         close(fd);
 }
 
-static void say(struct scene *scene, enum ipc_role as)
+static void say(struct scene *scene, enum ipc_role as, unsigned times)
 {
         uint8_t payload[IPC_PAYLOAD_MAX] = { 0 };
         uint32_t type = message_type(&scene->input);
@@ -103,7 +103,11 @@ static void say(struct scene *scene, enum ipc_role as)
         int fd = row && row->fds_min ? dup(STDIN_FILENO) : -1;
 
         take(scene, payload, size);
-        inside_send_raw(&scene->inside, as, type, payload, size, &fd, fd >= 0);
+        while (times--) {
+                inside_send_raw(&scene->inside, as, type, payload, size, &fd, fd >= 0);
+                if (times % 32 == 31)
+                        worker_turn(&scene->router.worker, &router_handlers, &scene->router);
+        }
         if (fd >= 0)
                 close(fd);
 }
@@ -139,7 +143,7 @@ static void operate(struct scene *scene)
                 advertise(scene);
                 break;
         default:
-                say(scene, role);
+                say(scene, role, operation == 0xe6 ? MANY : 1);
         }
         worker_turn(&scene->router.worker, &router_handlers, &scene->router);
         listen_to(scene);

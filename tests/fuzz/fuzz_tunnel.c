@@ -56,6 +56,7 @@ static void keep(struct bench *b, struct tunnel_channel *ch, uint8_t protocol)
 
 static void receive(struct bench *b, const uint8_t *bytes, size_t len)
 {
+        bool paused;
         size_t n;
 
         len = bytes ? MIN(len, sizeof(b->pending) - b->pending_len) : 0;
@@ -63,7 +64,8 @@ static void receive(struct bench *b, const uint8_t *bytes, size_t len)
                 memcpy(b->pending + b->pending_len, bytes, len);
         b->pending_len += len;
         n = tunnel_receive(b->t, b->pending, b->pending_len, b->now_us);
-        assert(n <= b->pending_len && (n == b->pending_len || tunnel_paused(b->t)));
+        paused = tunnel_paused(b->t);
+        assert(n <= b->pending_len && (n == b->pending_len || paused));
         b->pending_len -= n;
         memmove(b->pending, b->pending + n, b->pending_len);
 }
@@ -172,16 +174,31 @@ static void step_datagrams(struct bench *b, struct tunnel_channel **slot, uint8_
 static void receive_frame(struct bench *b, struct reader *r)
 {
         static const uint8_t actions[] = { 0, 1, 2, 3, 4, 5, 0x40, 0x41 };
-        uint8_t head[TUNNEL_HEADER_BYTES], action = actions[read_u8(r) % 8], error_len = read_u8(r), channel = read_u8(r);
+        uint8_t head[TUNNEL_HEADER_BYTES], action = read_u8(r), error_len = read_u8(r), channel = read_u8(r);
         struct writer w = writer_over(head, sizeof(head));
         size_t len = read_u8(r);
 
+        action = action == TUNNEL_ACTION_RELAY ? action : actions[action % 8];
         len = MIN(len, reader_left(r));
         tunnel_frame_write(&w, action, error_len % 4 ? 0 : error_len / 4, channel % 16, len);
         if (action >= 0x40)
                 head[5] = 1;
         receive(b, head, sizeof(head));
         receive(b, read_bytes(r, len), len);
+}
+
+/* As the peer would, with all keys zero; or in the role that is ours, or at another time: within a day, or not. */
+static void say_hello(struct bench *b, uint8_t how)
+{
+        static const uint8_t zeros[TUNNEL_AUTH_KEY_BYTES];
+        static const int64_t skews_s[] = { 0, -3600, 3600, 48 * 3600 };
+        struct tunnel_hello_keys keys = { zeros, zeros, zeros, zeros };
+        uint8_t frame[TUNNEL_FRAME_LENGTH_BYTES + TUNNEL_HELLO_FRAME_BYTES];
+        struct writer w = writer_over(frame, sizeof(frame));
+
+        tunnel_frame_write(&w, TUNNEL_ACTION_HELLO, 0, (b->role == TUNNEL_PROVIDER) != (how & 1), TUNNEL_HELLO_BYTES);
+        tunnel_hello_make(write_reserve(&w, TUNNEL_HELLO_BYTES), &keys, INT64_C(1000) * (WALL_S + skews_s[how / 2 % 4]));
+        receive(b, frame, sizeof(frame));
 }
 
 static void step(struct bench *b, struct reader *r)
@@ -219,6 +236,7 @@ static void step(struct bench *b, struct reader *r)
                 return;
         case 8:
                 (void)tunnel_advertise(b->t, &argument, 1, b->now_us);
+                tunnel_tell_relay(b->t, &(struct tunnel_relay){ .wanted = argument & 1, .offered = argument & 2, .key = { argument } });
                 return;
         case 9:
                 receive(b, NULL, 0);
@@ -226,6 +244,8 @@ static void step(struct bench *b, struct reader *r)
         case 15:
                 if (argument == 255)
                         tunnel_disconnect(b->t, b->now_us);
+                else if (argument >= 0xe0)
+                        say_hello(b, argument);
                 return;
         default:
                 break;
@@ -256,19 +276,6 @@ static void step(struct bench *b, struct reader *r)
         }
 }
 
-/* As the peer would, with all keys zero; or in the role that is ours, or at another time. */
-static void say_hello(struct bench *b, bool same_role, int64_t skew_s)
-{
-        static const uint8_t zeros[TUNNEL_AUTH_KEY_BYTES];
-        struct tunnel_hello_keys keys = { zeros, zeros, zeros, zeros };
-        uint8_t frame[TUNNEL_FRAME_LENGTH_BYTES + TUNNEL_HELLO_FRAME_BYTES];
-        struct writer w = writer_over(frame, sizeof(frame));
-
-        tunnel_frame_write(&w, TUNNEL_ACTION_HELLO, 0, (b->role == TUNNEL_PROVIDER) != same_role, TUNNEL_HELLO_BYTES);
-        tunnel_hello_make(write_reserve(&w, TUNNEL_HELLO_BYTES), &keys, INT64_C(1000) * (WALL_S + skew_s));
-        receive(b, frame, sizeof(frame));
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
         struct reader r = steps_begin(bytes, len);
@@ -276,7 +283,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         struct bench *b = calloc(1, sizeof(*b));
         struct tunnel_config config = { .role = flags & 1 ? TUNNEL_PROVIDER : TUNNEL_GATEWAY, .random = { zero_fill, NULL },
                                         .channels_max = 20, .window_bytes = flags & 2 ? 1000 : 0,
-                                        .receive_limit_bytes = flags & 4 ? 500 : 0 };
+                                        .receive_limit_bytes = flags & 4 ? 500 : flags & 128 ? 4000 : 0 };
         struct now now = { .mono_us = SECONDS(1), .wall_us = SECONDS((usec_t)WALL_S) };
         struct tunnel_stats stats;
         usec_t deadline_us;
@@ -286,7 +293,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         if (tunnel_new(&b->t, &config, &now) < 0)
                 abort();
         if (flags & 8)
-                say_hello(b, flags & 16, flags & 32 ? -3600 : flags & 64 ? 3600 : 0);
+                say_hello(b, flags / 16);
         while (steps_next(&r)) {
                 step(b, &r);
                 tunnel_stats(b->t, &stats);
