@@ -378,12 +378,12 @@ TEST(dht_listener_tries_a_few_times_to_withdraw_from_a_relay_that_is_silent)
         nodes_come(false, RELAYS);
         dht_look_around(w->dht, &w->now);
         world_run(w, SECONDS(8));
-        check_equal(world_sent(w, from, false, UNANNOUNCE, &old[0].relay), 4);        /* one request, all its sends */
+        check_equal(world_sent(w, from, false, UNANNOUNCE, &old[0].relay), RPC_RETRIES + 1);      /* one request, all its sends */
         check_equal(world_sent(w, from, false, UNANNOUNCE, &old[2].relay), 1);
         them.mute[old[1].relay.ip[2]] = false;
         world_run(w, MINUTES(2));
-        check_equal(world_sent(w, from, false, UNANNOUNCE, &old[0].relay), 3 * 4);
-        check_equal(world_sent(w, from, false, UNANNOUNCE, &old[1].relay), 4 + 1);
+        check_equal(world_sent(w, from, false, UNANNOUNCE, &old[0].relay), 3 * (RPC_RETRIES + 1));
+        check_equal(world_sent(w, from, false, UNANNOUNCE, &old[1].relay), RPC_RETRIES + 1 + 1);
         check_equal(world_sent(w, from, false, UNANNOUNCE, &old[2].relay), 1);
 }
 

@@ -284,7 +284,7 @@ TEST(rpc_window_lets_eighty_out_in_a_slot_and_the_rest_as_answers_come)
 
         to.port = 80;
         answer = answer_to(&answer);
-        check_equal(receive(rpc, CLIENT, &to, &answer, SECONDS(1), &event), RPC_OK);
+        check_equal(receive(rpc, CLIENT, &to, &answer, SECONDS(1) + MSEC(500), &event), RPC_OK);
         sent(rpc, &send);
         check_equal(send.to.port, 81);          /* what waited longest */
         check_equal(drain(rpc), 0);
@@ -293,6 +293,86 @@ TEST(rpc_window_lets_eighty_out_in_a_slot_and_the_rest_as_answers_come)
         rpc_advance(rpc, SECONDS(1) + MSEC(RPC_WINDOW_SLOT_MS));
         check_equal(drain(rpc), 19);
         check_equal(rpc_deadline(rpc), SECONDS(2));
+}
+
+/* Answers @count requests, each @took_us after it was sent. */
+static void answer_some(struct rpc *rpc, unsigned count, usec_t took_us)
+{
+        for (unsigned i = 0; i < count; i++) {
+                struct rpc_event event;
+                struct rpc_send send;
+                struct rpc_message answer;
+
+                check(ask(rpc, &node, 3, SECONDS(1)));
+                answer = sent(rpc, &send);
+                answer = answer_to(&answer);
+                check_equal(receive(rpc, CLIENT, &node, &answer, SECONDS(1) + took_us, &event), RPC_OK);
+        }
+}
+
+/* Sent at SECONDS(10): when it is sent again, and given up. */
+static void check_sends(struct rpc *rpc, const struct rpc_request_spec *spec, const unsigned *again_ms, size_t count)
+{
+        struct rpc_event event;
+
+        check(rpc_request(rpc, spec, SECONDS(10)));
+        check_equal(drain(rpc), 1);
+        for (size_t i = 0; i < count; i++) {
+                check_equal(rpc_deadline(rpc), SECONDS(10) + MSEC(again_ms[i]));
+                rpc_advance(rpc, rpc_deadline(rpc));
+                check_equal(drain(rpc), i < count - 1);
+                check_equal(rpc_event(rpc, &event), i == 0 || i == count - 1);
+        }
+        check_equal(event.kind, RPC_TIMED_OUT);
+        check_equal(rpc_deadline(rpc), USEC_NEVER);
+}
+
+TEST(rpc_asks_again_as_soon_as_nodes_use_to_answer_and_then_with_patience)
+{
+        static const unsigned near_ms[] = { 200, 600, 1600, 2600, 3600 }, far_ms[] = { 400, 1200, 2200, 3200, 4200 },
+                              twice_ms[] = { 200, 1200 }, once_ms[] = { 1000 };
+        struct rpc_request_spec spec = { .to = other, .internal = true, .retries = RPC_RETRIES };
+        MAKE(rpc);
+
+        answer_some(rpc, 20, MSEC(40));
+        check_sends(rpc, &spec, near_ms, ARRAY_LEN(near_ms));
+        spec.far = true;
+        check_sends(rpc, &spec, far_ms, ARRAY_LEN(far_ms));
+        spec = (struct rpc_request_spec){ .to = other, .internal = true, .retries = 1 };
+        check_sends(rpc, &spec, twice_ms, ARRAY_LEN(twice_ms));
+        spec.retries = 0;
+        check_sends(rpc, &spec, once_ms, ARRAY_LEN(once_ms));
+}
+
+TEST(rpc_timer_follows_how_long_answers_take_between_a_fifth_of_a_second_and_one)
+{
+        MAKE(rpc);
+
+        check_equal(rpc_timer(rpc), SECONDS(1));
+        answer_some(rpc, 1, MSEC(100));
+        check_equal(rpc_timer(rpc), MSEC(300));
+        answer_some(rpc, 50, MSEC(300));
+        check(rpc_timer(rpc) >= MSEC(300) && rpc_timer(rpc) < MSEC(310));
+        answer_some(rpc, 5, MSEC(900));         /* some are far away */
+        check_equal(rpc_timer(rpc), SECONDS(1));
+        answer_some(rpc, 50, MSEC(1));
+        check_equal(rpc_timer(rpc), MSEC(200));
+}
+
+/* Whether an answer is to the first send or to the second, nobody knows. */
+TEST(rpc_timer_learns_nothing_from_what_was_sent_twice)
+{
+        MAKE(rpc);
+        struct rpc_event event;
+        struct rpc_send send;
+        struct rpc_message answer;
+
+        check(ask(rpc, &node, 3, SECONDS(1)));
+        answer = sent(rpc, &send);
+        answer = answer_to(&answer);
+        rpc_advance(rpc, SECONDS(2));
+        check_equal(receive(rpc, CLIENT, &node, &answer, SECONDS(2) + MSEC(10), &event), RPC_OK);
+        check_equal(rpc_timer(rpc), SECONDS(1));
 }
 
 TEST(rpc_urgent_request_passes_the_window)

@@ -129,7 +129,7 @@ struct dht_handshake *dht_handshake_send(struct dht *dht, const struct addr *rel
         struct carried value = carry(&(struct dht_carrier){ .mode = DHT_FROM_CLIENT, .noise = noise, .noise_len = len });
         struct rpc_request_spec spec = {
                 .to = *relay_addr, .command = DHT_PEER_HANDSHAKE, .target = target, .value = value.bytes, .value_len = value.len,
-                .kind = DHT_ASK_HANDSHAKE,
+                .kind = DHT_ASK_HANDSHAKE, .far = true,
         };
 
         return dht_handshake_start(dht, &spec, DHT_HANDSHAKE_FAILED, context, now);

@@ -15,8 +15,7 @@ enum {
         NEW_PER_NET = 8,                /* and all replies together */
 };
 
-#define PATIENCE_US MSEC(1500)          /* for those asked last: time for the answer to their second send */
-#define PATIENCE_PRIVATE_US MSEC(250)   /* at least, on a private network smaller than DHT_K */
+#define PATIENCE_US MSEC(1500)          /* for those asked last, at most */
 #define HELD_LIMIT_US SECONDS(10)
 
 /* --- Asking --- */
@@ -128,15 +127,15 @@ static void leave_visits(struct dht *dht, struct dht_query *query, const struct 
         query->in_flight = query->slow = 0;
 }
 
-/* How long those asked last may take when nobody else is left to ask. JavaScript nodes give slow ones up at once when there are
- * DHT_K answers, which under loss misses a tenth of the nearest, or else wait out all their sends, which in a small network is 6 s
- * for every dead node in it. On a small private network, where hardly anything is lost, who takes much longer than all the others
- * is taken for dead; but a withdrawal has to reach everybody. */
+/* How long those asked last may take when nobody else is left to ask: time for the answer to their second send, and to be much slower
+ * than all the others. JavaScript nodes give slow ones up at once when there are DHT_K answers, which under loss misses a tenth of the
+ * nearest, or else wait out all their sends, which in a small network is 6 s for every dead node in it. But a withdrawal has to reach
+ * everybody. */
 static usec_t patience(const struct dht *dht, const struct dht_query *query)
 {
-        if (!dht->private_network || query->closest_count == DHT_K || query->operation == DHT_UNANNOUNCE)
+        if (query->operation == DHT_UNANNOUNCE || !query->slowest_us)
                 return PATIENCE_US;
-        return usec_min(usec_max(PATIENCE_PRIVATE_US, 4 * query->slowest_us), PATIENCE_US);
+        return usec_min(usec_max(rpc_timer(dht->rpc) + 2 * query->slowest_us, 4 * query->slowest_us), PATIENCE_US);
 }
 
 /* Goes on as far as possible. The query may be gone afterwards, unless it is a caller's. */

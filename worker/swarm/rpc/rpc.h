@@ -20,9 +20,8 @@ struct rpc;
 struct rpc_request;     /* one of ours in flight or waiting */
 
 enum {
-        RPC_TIMER_MS = 1000,            /* dht-rpc: flat, adaptive time-outs are off there */
-        RPC_RETRIES = 3,                /* plain requests: 4 sends */
-        RPC_RETRIES_QUERY = 5,          /* within queries: 6 sends */
+        RPC_RETRIES = 4,                /* plain requests: 5 sends within 4 s. dht-rpc: 4, a second apart */
+        RPC_RETRIES_QUERY = 6,          /* within queries; dht-rpc: one less, too */
 };
 
 struct rpc_config {
@@ -51,6 +50,7 @@ struct rpc_request_spec {
         size_t value_len;
         unsigned retries;               /* further sends after the first */
         bool urgent;                    /* past the congestion window */
+        bool far;                       /* who is asked asks another one: it takes twice as long */
         unsigned kind;                  /* handed back in the event: what @context is */
         void *context;
 };
@@ -65,6 +65,9 @@ void rpc_cancel(struct rpc *rpc, struct rpc_request *request);
 /* How often a request was sent so far, and to whom. */
 unsigned rpc_request_sends(const struct rpc_request *request);
 const struct addr *rpc_request_to(const struct rpc_request *request);
+
+/* How long whoever is asked should take to answer, as far as is known: the first timer of a request. */
+usec_t rpc_timer(const struct rpc *rpc);
 
 /* Requests of ours that are out and unanswered. */
 size_t rpc_in_flight(const struct rpc *rpc);

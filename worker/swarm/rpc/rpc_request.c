@@ -8,6 +8,8 @@
 #include "rpc_state.h"
 #include "wire.h"
 
+enum { SOON = 2 };              /* sends that are repeated as soon as an answer should have been there */
+
 static uint64_t hash_of(const struct rpc *rpc, uint16_t tid, const struct addr *remote)
 {
         uint8_t key[sizeof(tid) + RPC_ADDR_BYTES];
@@ -63,7 +65,7 @@ static struct rpc_request *make(struct rpc *rpc, const struct rpc_request_spec *
         if (!request)
                 return NULL;
         *request = (struct rpc_request){
-                .tid = message.tid, .retries = spec->retries, .urgent = spec->urgent, .kind = spec->kind, .context = spec->context,
+                .tid = message.tid, .retries = spec->retries, .urgent = spec->urgent, .far = spec->far, .kind = spec->kind, .context = spec->context,
                 .datagram = { .socket = rpc_socket(rpc), .to = spec->to, .len = len, .bytes = request->bytes },
         };
         memcpy(request->bytes, bytes, len);
@@ -71,6 +73,14 @@ static struct rpc_request *make(struct rpc *rpc, const struct rpc_request_spec *
         list_init(&request->news);
         list_init(&request->datagram.queued);
         return request;
+}
+
+/* Soon for what may have been lost, and seconds in all for an outage, or who is slow. The last is waited for longest. */
+static usec_t timer(const struct rpc *rpc, const struct rpc_request *request)
+{
+        usec_t timer_us = rpc_rtt_timer(&rpc->rtt) * (request->far ? 2 : 1) * request->sends;
+
+        return request->sends > MIN(request->retries, (unsigned)SOON) ? RPC_TIMER_MAX_US : usec_min(timer_us, RPC_TIMER_MAX_US);
 }
 
 static void send_now(struct rpc *rpc, struct rpc_request *request, usec_t now_us)
@@ -83,7 +93,8 @@ static void send_now(struct rpc *rpc, struct rpc_request *request, usec_t now_us
                 rpc->stats.retransmits++;
         rpc_window_send(&rpc->window);
         rpc_output_queue(&rpc->output, &request->datagram);
-        heap_set(&rpc->timers, &request->timer, now_us + MSEC(RPC_TIMER_MS));
+        request->sent_us = now_us;
+        heap_set(&rpc->timers, &request->timer, now_us + timer(rpc, request));
 }
 
 /* What waited longest leaves first; after this, either nothing waits or the window is full. */
@@ -158,6 +169,8 @@ void rpc_request_told(struct rpc *rpc, struct rpc_request *request)
 
 void rpc_request_answered(struct rpc *rpc, struct rpc_request *request, usec_t now_us)
 {
+        if (request->sends == 1 && !request->far)
+                rpc_rtt_sample(&rpc->rtt, now_us - request->sent_us);
         rpc_request_told(rpc, request);
         release_waiting(rpc, now_us);
 }
@@ -175,6 +188,11 @@ unsigned rpc_request_sends(const struct rpc_request *request)
 const struct addr *rpc_request_to(const struct rpc_request *request)
 {
         return &request->datagram.to;
+}
+
+usec_t rpc_timer(const struct rpc *rpc)
+{
+        return rpc_rtt_timer(&rpc->rtt);
 }
 
 size_t rpc_in_flight(const struct rpc *rpc)

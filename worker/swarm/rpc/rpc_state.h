@@ -9,6 +9,7 @@
 #include "rpc.h"
 #include "rpc_limit.h"
 #include "rpc_output.h"
+#include "rpc_rtt.h"
 #include "rpc_token.h"
 #include "rpc_window.h"
 
@@ -29,7 +30,8 @@ struct rpc_request {
         enum rpc_request_state state;
         uint16_t tid;
         unsigned sends, retries;
-        bool urgent;
+        bool urgent, far;
+        usec_t sent_us;                 /* the last time */
         unsigned kind;
         void *context;
         struct rpc_datagram datagram;   /* the same bytes each time */
@@ -47,6 +49,7 @@ struct rpc {
         struct map by_tid;              /* by tid and remote */
         struct heap timers;
         struct rpc_window window;
+        struct rpc_rtt rtt;
         struct rpc_tokens tokens;
         struct rpc_limit limit;
         struct rpc_output output;
