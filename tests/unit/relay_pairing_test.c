@@ -28,8 +28,9 @@ struct bench {
         struct relay_pairing *pairing;
         struct peer peer[PEERS];
         uint32_t last_id;
-        int joints[64];
+        int joints[1024];
         unsigned joined, parted;
+        usec_t now_us;                  /* when all is said */
 };
 
 static void bench_free(struct bench *bench)
@@ -54,7 +55,7 @@ static struct bench *bench_new(const struct relay_limits *limits)
         check(bench->pairing != NULL);
         for (unsigned i = 0; i < PEERS; i++) {
                 memset(bench->peer[i].key, (int)i + 1, RELAY_KEY_BYTES);
-                bench->peer[i].host = (struct addr){ .ip = { 10, 0, 0, (uint8_t)i }, .port = 1 };
+                bench->peer[i].host = (struct addr){ .ip = { 10, 0, (uint8_t)i, 1 }, .port = 1 };
                 bench->peer[i].session = relay_session_new(bench->pairing, bench->peer[i].key, &bench->peer[i].host, &bench->peer[i]);
         }
         return bench;
@@ -130,7 +131,7 @@ static bool tell(struct bench *bench, struct peer *peer, enum relay_message_type
 
         memset(message.token, token, sizeof(message.token));
         relay_message_write(&w, 1, &message);
-        return say(bench, peer, bytes, writer_len(&w), 0);
+        return say(bench, peer, bytes, writer_len(&w), bench->now_us);
 }
 
 static struct bench *opened_bench(const struct relay_limits *limits)
@@ -274,9 +275,11 @@ TEST(relay_keeps_to_its_limits)
                 check(tell(bench, &peer[0], RELAY_PAIR, true, i, i));
         check_equal(stats_of(bench).waiting, 2);
         check(tell(bench, &peer[1], RELAY_PAIR, true, 10, 1));
-        check(tell(bench, &peer[1], RELAY_PAIR, true, 11, 1));
+        bench->now_us = RELAY_MEET_US;
+        check(tell(bench, &peer[1], RELAY_PAIR, true, 11, 1));         /* for which the oldest gives way */
         check_equal(stats_of(bench).waiting, 3);
-        check(tell(bench, &peer[2], RELAY_PAIR, false, 0, 1));          /* the other half of one is no further pair */
+        check_equal(stats_of(bench).evicted, 1);
+        check(tell(bench, &peer[2], RELAY_PAIR, false, 1, 1));          /* the other half of one is no further pair */
         check_equal(bench->joined, 1);
         relay_session_free(peer[0].session);
         settle(bench);
@@ -515,15 +518,85 @@ TEST(relay_gives_no_host_more_than_its_share)
                 memset(&peer[i].channel, 0, sizeof(peer[i].channel));
                 open_channel(bench, &peer[i]);
                 check(tell(bench, &peer[i], RELAY_PAIR, true, (uint8_t)(10 + i), 1));
+                bench->now_us = RELAY_MEET_US;
         }
         check_equal(stats_of(bench).waiting, 3);
+        check_equal(stats_of(bench).evicted, 1);
+        check(tell(bench, &peer[7], RELAY_PAIR, false, 11, 1));         /* nor the other half of its own */
         check_equal(stats_of(bench).limited, 1);
-        check(tell(bench, &peer[7], RELAY_PAIR, false, 10, 1));         /* nor the other half of its own */
         check_equal(bench->joined, 0);
-        check(tell(bench, &peer[6], RELAY_PAIR, false, 10, 1));
+        check(tell(bench, &peer[6], RELAY_PAIR, false, 11, 1));
         check_equal(bench->joined, 1);
         while (count < ARRAY_LEN(more) && (more[count] = relay_session_new(bench->pairing, peer[7].key, &peer[7].host, NULL)))
                 count++;
         check(count < 16);
         check(relay_session_new(bench->pairing, peer[6].key, &peer[6].host, NULL) != NULL);
+}
+
+/* As many sessions from there as are let in, each of which asks for all it can: halves of tokens nobody else has, or pairs with itself. */
+static void crowd(struct bench *bench, const struct addr *host, bool pairs, uint32_t *token)
+{
+        struct peer *peer = &bench->peer[0];    /* hears it all */
+        struct peer one = *peer;
+
+        while ((one.session = relay_session_new(bench->pairing, one.key, host, peer))) {
+                open_channel(bench, &one);
+                for (unsigned i = 0; i < RELAY_PER_SESSION_MAX; i++) {
+                        struct relay_message message = { .type = RELAY_PAIR, .initiator = pairs && i % 2, .stream_id = 1 };
+                        uint8_t bytes[RELAY_FRAME_MAX];
+                        struct writer w = writer_over(bytes, sizeof(bytes));
+
+                        *token += !pairs || i % 2 == 0;
+                        memset(message.token, 0xcc, sizeof(message.token));
+                        memcpy(message.token, token, sizeof(*token));
+                        relay_message_write(&w, 1, &message);
+                        check(say(bench, &one, bytes, writer_len(&w), 0));
+                }
+        }
+}
+
+/* Where strangers are served four hosts filled it, for as long as they liked. */
+TEST(relay_keeps_room_for_others_whatever_a_few_hosts_do)
+{
+        for (unsigned way = 0; way < 4; way++) {
+                cleanup_with(bench_freep) struct bench *bench = opened_bench(&no_limits);
+                bool pairs = way % 2, near = way / 2;
+                uint32_t token = 0;
+                unsigned before;
+
+                for (unsigned round = 0; round < 2; round++)
+                        for (unsigned i = 0; i < 16; i++) {
+                                struct addr host = { .ip = { 203, 0, near ? 113 : (uint8_t)i, (uint8_t)i }, .port = 1 };
+
+                                crowd(bench, &host, pairs, &token);
+                        }
+                before = bench->joined;
+                for (uint8_t i = 1; i < 7; i++)
+                        check(tell(bench, &bench->peer[i], RELAY_PAIR, i % 2, (uint8_t)(i - 1) / 2, 1));
+                check_equal(bench->joined, before + 3);
+                for (unsigned i = 0; i < 8; i++) {
+                        struct addr host = { .ip = { 198, 51, (uint8_t)i, 1 }, .port = 1 };
+
+                        check(relay_session_new(bench->pairing, bench->peer[3].key, &host, &bench->peer[3]) != NULL);
+                }
+        }
+}
+
+/* Who waits longest has had the most time, and whoever comes new has had none. But some is left to each. */
+TEST(relay_lets_the_oldest_half_of_a_host_give_way_to_its_newest)
+{
+        static const struct relay_limits limits = { .per_host = 2 };
+        cleanup_with(bench_freep) struct bench *bench = opened_bench(&limits);
+        struct peer *peer = bench->peer;
+
+        for (uint8_t i = 0; i < 3; i++)
+                check(tell(bench, &peer[0], RELAY_PAIR, true, i, 1));
+        check(stats_of(bench).waiting == 2 && !stats_of(bench).evicted && stats_of(bench).limited == 1);
+        bench->now_us = RELAY_MEET_US;
+        check(tell(bench, &peer[0], RELAY_PAIR, true, 2, 1));
+        check(stats_of(bench).waiting == 2 && stats_of(bench).evicted == 1);
+        check(tell(bench, &peer[1], RELAY_PAIR, false, 0, 1));
+        check_equal(bench->joined, 0);
+        check(tell(bench, &peer[1], RELAY_PAIR, false, 2, 1));
+        check_equal(bench->joined, 1);
 }

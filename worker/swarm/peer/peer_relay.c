@@ -398,7 +398,7 @@ bool peer_relay_stats(const struct peer_set *set, struct peer_relay_stats *out)
                 .waiting = stats.waiting,
                 .pairs = stats.pairs,
                 .made = stats.made,
-                .refused = stats.limited,
+                .refused = stats.limited + stats.evicted,
                 .unproven = stats.unproven,
                 .packets = relay->packets,
                 .bytes = relay->bytes,

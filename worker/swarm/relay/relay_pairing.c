@@ -11,6 +11,7 @@
 enum {
         REJECTS_MAX = 4,        /* channels of others' that are refused and not told yet; further ones are not */
         SPARE_SESSIONS = 8,     /* of a host, which have no half yet or any more */
+        NETWORK_MIN = 4,        /* sessions, and ends of pairs, that a network may have while there is room at all */
 };
 
 struct relay_session {
@@ -48,6 +49,7 @@ struct relay_pair {
         struct map_entry entry;         /* by token, while it waits */
         struct list all, eventful;
         struct heap_entry timer;
+        usec_t begun_us;
         uint8_t token[RELAY_TOKEN_BYTES];
         struct relay_half half[2];
         void *joint;
@@ -186,6 +188,7 @@ static struct relay_pair *pair_new(struct relay_pairing *pairing, const uint8_t 
         if (!pair)
                 return NULL;
         pair->pairing = pairing;
+        pair->begun_us = now_us;
         memcpy(pair->token, token, sizeof(pair->token));
         if (map_insert(&pairing->waiting, &pair->entry, map_hash(&pairing->waiting, token, RELAY_TOKEN_BYTES)) < 0) {
                 free(pair);
@@ -210,26 +213,95 @@ static void make(struct relay_pair *pair)
         report(pair);
 }
 
-/* Of all that come from there. Keys cost nothing, so they tell clients apart only where these want it. */
-static void count_host(const struct relay_pairing *pairing, const struct addr *host, unsigned *sessions_out, unsigned *halves_out)
+/* --- Shares --- */
+
+/* What those who come from a place hold. A pair has two ends, and whoever waits alone holds both. Keys cost nothing, so a place is told
+ * by addresses alone: a host, or its network of 256, of which one who wants to be many mostly has all. */
+struct share {
+        unsigned sessions, halves, ends;
+};
+
+static bool is_from(const struct relay_session *session, const struct addr *host, bool network)
 {
-        *sessions_out = *halves_out = 0;
+        return memcmp(session->host.ip, host->ip, network ? 3 : sizeof(host->ip)) == 0;
+}
+
+static struct share share_of(const struct relay_pairing *pairing, const struct addr *host, bool network)
+{
+        struct share share = { .sessions = 0 };
+
         list_for_each(at, &pairing->sessions) {
                 const struct relay_session *session = list_entry(at, struct relay_session, all);
 
-                if (!addr_host_equal(&session->host, host))
+                if (!is_from(session, host, network))
                         continue;
-                ++*sessions_out;
-                *halves_out += session->half_count;
+                share.sessions++;
+                share.halves += session->half_count;
+                list_for_each(half, &session->halves)
+                        share.ends += list_entry(half, struct relay_half, in_session)->pair->state == PAIR_WAITING ? 2 : 1;
         }
+        return share;
 }
 
-static bool may_ask(const struct relay_session *session)
+/* A network gets a quarter of what is free at most, so that some is left for the next whoever came before; while there is any, some. */
+static bool has_room(size_t used, size_t limit, size_t held, size_t wanted)
 {
-        unsigned sessions, halves;
+        size_t left = limit - MIN(limit, used);
 
-        count_host(session->pairing, &session->host, &sessions, &halves);
-        return session->half_count < session->pairing->limits.per_session && halves < session->pairing->limits.per_host;
+        return held + wanted <= MAX(left / 4, (size_t)NETWORK_MIN);
+}
+
+/* The one that waits longest, of @host or its network; of anybody where @host is NULL. */
+static struct relay_pair *find_oldest(const struct relay_pairing *pairing, const struct addr *host, bool network)
+{
+        list_for_each(at, &pairing->pairs) {
+                struct relay_pair *pair = list_entry(at, struct relay_pair, all);
+                const struct relay_half *half = &pair->half[pair->half[1].session != NULL];
+
+                if (pair->state == PAIR_WAITING && (!host || is_from(half->session, host, network)))
+                        return pair;
+        }
+        return NULL;
+}
+
+/* It has had the most time to meet the other half, and enough: where each new one drove out the last, nobody would meet anybody. False:
+ * there is none. */
+static bool evict(struct relay_pairing *pairing, struct relay_pair *pair, usec_t now_us)
+{
+        if (!pair || now_us < pair->begun_us + RELAY_MEET_US)
+                return false;
+        pairing->stats.evicted++;
+        end_pair(pair);
+        return true;
+}
+
+/* Room for one half more, if need be in the place of one that waits. */
+static bool make_room(struct relay_pairing *pairing, const struct addr *host, usec_t now_us)
+{
+        const struct relay_limits *limits = &pairing->limits;
+        unsigned network_max = 2 * limits->per_host;
+        struct share network;
+
+        if (share_of(pairing, host, false).halves >= limits->per_host && !evict(pairing, find_oldest(pairing, host, false), now_us))
+                return false;
+        network = share_of(pairing, host, true);
+        if ((network.ends + 2 > network_max || !has_room(2 * pairing->pair_count, 2 * (size_t)limits->pairs, network.ends, 2)) &&
+            !evict(pairing, find_oldest(pairing, host, true), now_us))
+                return false;
+        return pairing->pair_count < limits->pairs || evict(pairing, find_oldest(pairing, NULL, false), now_us);
+}
+
+/* --- Halves --- */
+
+/* The other half of a pair needs no more room than it has. */
+static bool may_ask(struct relay_session *session, const struct relay_pair *pair, usec_t now_us)
+{
+        struct relay_pairing *pairing = session->pairing;
+
+        if (session->half_count >= pairing->limits.per_session)
+                return false;
+        return pair ? share_of(pairing, &session->host, false).halves < pairing->limits.per_host
+                    : make_room(pairing, &session->host, now_us);
 }
 
 static void take_pair(struct relay_session *session, const struct relay_message *message, usec_t now_us)
@@ -240,7 +312,7 @@ static void take_pair(struct relay_session *session, const struct relay_message 
 
         if (pair && pair->half[message->initiator].session)
                 return;         /* the first stays */
-        if (!may_ask(session) || (!pair && pairing->pair_count >= pairing->limits.pairs)) {
+        if (!may_ask(session, pair, now_us)) {
                 pairing->stats.limited++;
                 return;
         }
@@ -303,14 +375,23 @@ void relay_pair_drop(struct relay_pair *pair)
 
 /* --- Sessions --- */
 
+static bool may_come(const struct relay_pairing *pairing, const struct addr *host)
+{
+        const struct relay_limits *limits = &pairing->limits;
+        unsigned network = share_of(pairing, host, true).sessions;
+
+        return pairing->session_count < limits->sessions &&
+               share_of(pairing, host, false).sessions < limits->per_host + SPARE_SESSIONS &&
+               network < 2 * (limits->per_host + SPARE_SESSIONS) &&
+               has_room(pairing->session_count, limits->sessions, network, 1);
+}
+
 struct relay_session *relay_session_new(struct relay_pairing *pairing, const uint8_t key[RELAY_KEY_BYTES], const struct addr *host,
                                         void *context)
 {
         struct relay_session *session;
-        unsigned sessions, halves;
 
-        count_host(pairing, host, &sessions, &halves);
-        if (pairing->session_count >= pairing->limits.sessions || sessions >= pairing->limits.per_host + SPARE_SESSIONS) {
+        if (!may_come(pairing, host)) {
                 pairing->stats.limited++;
                 return NULL;
         }

@@ -14,7 +14,9 @@ struct relay_pairing;
 struct relay_session;
 struct relay_pair;
 
-/* All 0: the defaults. The original has no limits. */
+/* All 0: the defaults. The original has no limits. Beside these no network of 256 hosts gets more than a quarter of what is free, or twice
+ * what a host may have. Where there is no room for a new half, the one that waits longest gives way, if it has waited for RELAY_MEET_US: of the
+ * same host, of the same network, or of all, as it is that which is full. */
 struct relay_limits {
         unsigned sessions, pairs;       /* in all; a pair counts from its first half on */
         unsigned per_session;           /* halves of one session */
@@ -28,7 +30,9 @@ enum {
         RELAY_PER_HOST_MAX = 128,       /* a NAT may hide some */
 };
 
-#define RELAY_HALF_US SECONDS(30)       /* a half waits so long for the other: peers give up after RELAY_PATIENCE_US */
+#define RELAY_MEET_US SECONDS(2)        /* the two halves of a pair come within, if all is well */
+#define RELAY_HALF_US SECONDS(16)       /* a half waits so long for the other: peers give up RELAY_PATIENCE_US after they began, and then
+                                         * connect first */
 
 /* NULL: no memory. @random is used at once. */
 struct relay_pairing *relay_pairing_new(const struct relay_limits *limits, const struct random *random);
@@ -87,6 +91,7 @@ usec_t relay_pairing_deadline(const struct relay_pairing *pairing);
 struct relay_stats {
         size_t sessions, waiting, pairs;
         uint64_t made, expired, cancelled, limited, malformed;
+        uint64_t evicted;               /* halves that gave way to others */
         uint64_t unproven;              /* tokens of strangers */
 };
 
