@@ -70,6 +70,8 @@ struct net {
         struct generator dice;
         struct list generators, nats;
         struct map by_addr, pairs;
+        bool (*blocks)(void *context, const struct addr *from, const struct addr *to);
+        void *blocks_context;
         struct endpoint **endpoints;
         size_t endpoint_count;
         struct transit **queue;         /* binary heap by arrival, then by order of sending */
@@ -268,6 +270,12 @@ void net_link_set_between(struct net *net, unsigned from, unsigned to, const str
         }
         pair->wire.link = *link;
         pair->wire.count = 0;
+}
+
+void net_block(struct net *net, bool (*blocks)(void *context, const struct addr *from, const struct addr *to), void *context)
+{
+        net->blocks = blocks;
+        net->blocks_context = context;
 }
 
 usec_t net_now(const struct net *net)
@@ -494,7 +502,7 @@ static void send_packet(struct net *net, unsigned from_number, const struct addr
                 net->totals.unreachable++;
                 return;
         }
-        if (is_dropped(net, wire, bytes, len)) {
+        if (is_dropped(net, wire, bytes, len) || (net->blocks && net->blocks(net->blocks_context, &target.from, to))) {
                 net->totals.lost++;
                 return;
         }

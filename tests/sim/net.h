@@ -68,6 +68,9 @@ void net_endpoint_set_up(struct net *net, unsigned endpoint, bool up);
 void net_link_set(struct net *net, unsigned from, const struct net_link *link);
 void net_link_set_between(struct net *net, unsigned from, unsigned to, const struct net_link *link);
 
+/* What @blocks says vanishes on its way through the public network; @from and @to as they are there. NULL: nothing. */
+void net_block(struct net *net, bool (*blocks)(void *context, const struct addr *from, const struct addr *to), void *context);
+
 usec_t net_now(const struct net *net);
 
 /* When the next packet arrives; USEC_NEVER: none is on its way. */

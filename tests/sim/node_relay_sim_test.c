@@ -236,3 +236,96 @@ TEST(relay_is_left_when_punching_has_succeeded)
                 street_free(&street);
         }
 }
+
+/* The streets of the two, and nothing else (node_streets.c). */
+static bool is_between_streets(void *context, const struct addr *from, const struct addr *to)
+{
+        return from->ip[0] == 80 && to->ip[0] == 80 && from->ip[2] != to->ip[2];
+}
+
+/* Slow enough that minutes of it cost little. */
+static const struct net_link slow = { .delay_us = MSEC(10), .jitter_us = MSEC(3), .bits_per_s = 1000000, .queue_bytes = 20000 };
+
+/* The first punch fails, as it happens: nothing of it gets through. A later one does not. */
+TEST(holes_are_punched_again_where_that_failed_at_first)
+{
+        static const enum street_kind kinds[][2] = {
+                { STREET_SYMMETRIC, STREET_CONE }, { STREET_CONE, STREET_SYMMETRIC }, { STREET_CARRIER, STREET_HOST_CONE },
+        };
+
+        for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
+                struct street street = street_new(i, &slow, kinds[i][0], kinds[i][1]);
+                uint8_t key[NODE_KEY_BYTES];
+                struct node_sim_channel *channel;
+                usec_t took_us;
+
+                add_relay(street.sim, 1, true, key);
+                node_sim_run(street.sim, SECONDS(3));
+                use(street.provider, key);
+                use(street.gateway, key);
+                net_block(street.sim->net, is_between_streets, NULL);
+                street_meet(&street, SECONDS(20));
+                channel = node_sim_open(street.gateway, 1, NODE_SIM_ECHO, 1 << 30, true);
+                node_sim_run(street.sim, SECONDS(60));
+                check_equal(stats_of(street.gateway).relayed, 1);
+                net_block(street.sim->net, NULL, NULL);
+                took_us = node_sim_run_until(street.sim, is_direct, &street, SECONDS(300));
+                printf("# %s, then %s: direct %u s after the network let it\n", street_names[kinds[i][0]], street_names[kinds[i][1]],
+                       (unsigned)(took_us / SECONDS(1)));
+                check(is_direct(&street));
+                node_sim_run(street.sim, SECONDS(30));
+                check(street.gateway->moves[0] == 1 && street.provider->moves[0] == 1);
+                channel->to_send = channel->sent + 100000;
+                node_sim_run(street.sim, SECONDS(20));
+                check(node_sim_echoed(channel));
+                check(street.gateway->socket_count <= 1 && street.provider->socket_count <= 1);
+                street_free(&street);
+        }
+}
+
+static bool is_relayed_by_both(void *context)
+{
+        struct street *street = context;
+
+        return stats_of(street->gateway).relayed == 1 && stats_of(street->provider).relayed == 1;
+}
+
+/* What was punched may not last. Where it dies soon the connection goes on over the relay, and where it dies later it breaks and is made
+ * again over that at once. */
+TEST(direct_way_that_dies_is_given_up_for_the_relay)
+{
+        static const struct { enum street_kind kinds[2]; unsigned after_s; bool lives; } rows[] = {
+                { { STREET_SYMMETRIC, STREET_CONE }, 1, true }, { { STREET_CONE, STREET_SYMMETRIC }, 7, true },
+                { { STREET_CARRIER, STREET_DOUBLE }, 12, true }, { { STREET_SYMMETRIC, STREET_CONE }, 40, false },
+        };
+
+        for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+                struct street street = street_new(i, &slow, rows[i].kinds[0], rows[i].kinds[1]);
+                uint8_t key[NODE_KEY_BYTES];
+                struct node_sim_channel *channel;
+                usec_t took_us;
+
+                add_relay(street.sim, 1, true, key);
+                node_sim_run(street.sim, SECONDS(3));
+                use(street.provider, key);
+                use(street.gateway, key);
+                street_meet(&street, SECONDS(20));
+                channel = node_sim_open(street.gateway, 1, NODE_SIM_ECHO, 1 << 30, true);
+                node_sim_run_until(street.sim, is_direct, &street, SECONDS(40));
+                node_sim_run(street.sim, SECONDS(3) + SECONDS(rows[i].after_s));
+                check(is_direct(&street) && street.gateway->moves[0] == 1 && street.provider->moves[0] == 1);
+                net_block(street.sim->net, is_between_streets, NULL);
+                took_us = node_sim_run_until(street.sim, is_relayed_by_both, &street, SECONDS(60));
+                printf("# dead %u s after: over the relay again after %u ms\n", rows[i].after_s, (unsigned)(took_us / 1000));
+                check(is_relayed_by_both(&street));
+                check(took_us < (rows[i].lives ? SECONDS(4) : SECONDS(20)));
+                node_sim_run(street.sim, SECONDS(5));
+                check_equal(channel->fate == NODE_SIM_CLOSED, !rows[i].lives);
+                check(street.gateway->moves[1] + street.provider->moves[1] == (rows[i].lives ? 2 : 0));
+                channel->to_send = channel->sent + 100000;
+                node_sim_run(street.sim, SECONDS(30));
+                check(!rows[i].lives || node_sim_echoed(channel));
+                check(street_echoes(&street));
+                street_free(&street);
+        }
+}

@@ -96,6 +96,7 @@ struct node_sim_host {
         size_t peer_count;
         struct node_sim_attempt attempts[NODE_SIM_ATTEMPTS];    /* the latest ones: in the order of their end */
         size_t attempt_count;
+        unsigned moves[2];              /* of its connections: from a relay to a direct way, and back */
         usec_t first_advert_us, first_up_us, left_us;
         unsigned mistakes;              /* events that contradict each other */
 };

@@ -337,6 +337,9 @@ void node_sim_app_event(struct node_sim_host *host, const struct node_event *eve
         case NODE_ATTEMPT:
                 on_attempt(host, event);
                 break;
+        case NODE_MOVED:
+                host->moves[event->attempt.path == NODE_PATH_RELAY]++;
+                break;
         case NODE_SOCKETS_WANTED:
                 node_sim_add_sockets(host, event->count);
                 break;

@@ -96,6 +96,29 @@ TEST(why_a_peer_was_not_reached_is_said_once_until_that_changes)
         end(&scene);
 }
 
+TEST(relay_that_is_left_and_come_back_to_is_a_line_each)
+{
+        struct node_event event = { .kind = NODE_MOVED, .addr = { .ip = { 80, 1, 2, 3 }, .port = 4711 }, .attempt.path = NODE_PATH_PUNCHED };
+        struct ipc_received line;
+        struct scene scene;
+        unsigned told = 0;
+
+        begin(&scene);
+        memset(event.peer, 0xab, sizeof(event.peer));
+        check(tell(&scene, &event, &line));
+        check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text, "peer abababab: has left the relay for a direct way to 80.1.2.3:4711, path punched")
+              == 0);
+        check(has_field(&line, "REMOTE=80.1.2.3:4711") && has_field(&line, "PATH_KIND=punched"));
+        event.attempt.path = NODE_PATH_RELAY;
+        check(tell(&scene, &event, &line));
+        check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text, "peer abababab: the direct way is dead, back over the relay at 80.1.2.3:4711") == 0);
+        check(has_field(&line, "PATH_KIND=relay"));
+        for (unsigned i = 0; i < 100; i++)
+                told += tell(&scene, &event, &line);
+        check_equal(told, 28);
+        end(&scene);
+}
+
 TEST(every_failure_has_words)
 {
         for (unsigned i = 0; i < NODE_FAILURES; i++)

@@ -78,6 +78,16 @@ static bool is_old(struct attempts *attempts, const uint8_t peer[NODE_KEY_BYTES]
         return false;
 }
 
+/* No more than a few a minute. */
+static int sparing(struct attempts *attempts, usec_t now_us)
+{
+        if (!attempts->told || now_us - attempts->since_us >= MINUTES(1)) {
+                attempts->since_us = now_us;
+                attempts->told = 0;
+        }
+        return attempts->told++ < TOLD_MAX ? LOG_INFO : LOG_DEBUG;
+}
+
 static int level_of(struct attempts *attempts, const struct node_event *event, usec_t now_us)
 {
         enum node_failure failure = event->attempt.failure;
@@ -88,14 +98,38 @@ static int level_of(struct attempts *attempts, const struct node_event *event, u
         }
         if (failure == NODE_CAME_FIRST || failure == NODE_CANCELLED || is_old(attempts, event->peer, failure))
                 return LOG_DEBUG;
-        if (!attempts->told || now_us - attempts->since_us >= MINUTES(1)) {
-                attempts->since_us = now_us;
-                attempts->told = 0;
-        }
-        return attempts->told++ < TOLD_MAX ? LOG_INFO : LOG_DEBUG;
+        return sparing(attempts, now_us);
 }
 
-void attempts_tell(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
+static void peer_text(const struct node_event *event, char out[2 * NODE_KEY_BYTES + 1])
+{
+        for (size_t i = 0; i < NODE_KEY_BYTES; i++)
+                snprintf(out + 2 * i, 3, "%02x", event->peer[i]);
+}
+
+/* Where a relay ceases to be in the way, or is so again. */
+static void tell_moved(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
+{
+        bool back = event->attempt.path == NODE_PATH_RELAY;
+        const char *path = ipc_path_word(event->attempt.path);
+        char peer[2 * NODE_KEY_BYTES + 1], remote[ADDR_TEXT_MAX], fields[3][128];
+        const char *list[] = { fields[0], fields[1], fields[2], NULL };
+        int level = sparing(attempts, now_us);
+
+        peer_text(event, peer);
+        addr_text(&event->addr, remote);
+        snprintf(fields[0], sizeof(fields[0]), "PEER=%s", peer);
+        snprintf(fields[1], sizeof(fields[1]), "REMOTE=%s", remote);
+        snprintf(fields[2], sizeof(fields[2]), "PATH_KIND=%s", path);
+        if (level > worker->log_level)
+                return;
+        if (back)
+                worker_log(worker, level, list, "peer %.8s: the direct way is dead, back over the relay at %s", peer, remote);
+        else
+                worker_log(worker, level, list, "peer %.8s: has left the relay for a direct way to %s, path %s", peer, remote, path);
+}
+
+static void tell_attempt(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
 {
         const struct node_attempt *attempt = &event->attempt;
         bool reached = attempt->failure == NODE_REACHED;
@@ -105,8 +139,7 @@ void attempts_tell(struct attempts *attempts, struct worker *worker, const struc
 
         if (level > worker->log_level)
                 return;
-        for (size_t i = 0; i < NODE_KEY_BYTES; i++)
-                snprintf(peer + 2 * i, 3, "%02x", event->peer[i]);
+        peer_text(event, peer);
         if (event->addr.port)
                 addr_text(&event->addr, remote);
         snprintf(fields[0], sizeof(fields[0]), "PEER=%s", peer);
@@ -128,4 +161,12 @@ void attempts_tell(struct attempts *attempts, struct worker *worker, const struc
                 worker_log(worker, level, list, "peer %.8s: not reached after %" PRIu64 " ms, NATs %s here and %s there, %u rounds: %s", peer,
                            attempt->took_us / 1000, ipc_nat_word(attempt->own_nat), ipc_nat_word(attempt->peer_nat), attempt->rounds,
                            attempts_failure(attempt->failure));
+}
+
+void attempts_tell(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
+{
+        if (event->kind == NODE_MOVED)
+                tell_moved(attempts, worker, event, now_us);
+        else
+                tell_attempt(attempts, worker, event, now_us);
 }

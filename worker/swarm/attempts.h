@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The journal's line about each attempt to reach a peer: how it was reached, or why it was not. */
+/* The journal's line about each attempt to reach a peer: how it was reached, or why it was not; and about each relay that is left, or come
+ * back to. */
 #ifndef HG_SWARM_ATTEMPTS_H
 #define HG_SWARM_ATTEMPTS_H
 
@@ -20,7 +21,7 @@ struct attempts {
 };
 
 /* What is as it was with that peer, and more failures than a few a minute (anybody may be listed as a peer), are told at debug level
- * only. @event: of NODE_ATTEMPT. */
+ * only. @event: of NODE_ATTEMPT or NODE_MOVED. */
 void attempts_tell(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us);
 
 /* In words: "the peer gave up", ... */

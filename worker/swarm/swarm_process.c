@@ -22,6 +22,7 @@ static void on_event(void *context, const struct node_event *event)
                 peers_event(&swarm->peers, event);
                 break;
         case NODE_ATTEMPT:
+        case NODE_MOVED:
                 attempts_tell(&swarm->attempts, &swarm->worker, event, swarm->driver.now.mono_us);
                 break;
         case NODE_SOCKETS_WANTED:

@@ -213,6 +213,7 @@ enum node_event_kind {
         NODE_SOCKET_DONE,       /* socket: an added one is not needed any more; close it */
         NODE_ATTEMPT,           /* peer, attempt; addr where it was reached, once it has proved itself. Of one that failed nothing is
                                  * proved: anybody may be listed as a peer */
+        NODE_MOVED,             /* peer, addr, attempt's path: the connection to that peer has left its relay, or has come back to it */
         NODE_FOUND,             /* question, peer, addrs: somebody is announced on the topic, and can be reached through these nodes */
         NODE_PONG,              /* question, addr: us, as that node sees us; took_us since it was first asked, count: how often it was */
         NODE_ANSWERED,          /* question: no more follows; count: nodes that answered */

@@ -21,14 +21,14 @@ static struct node_attempt attempt_of(const struct peer_attempt *attempt, enum n
         };
 }
 
-static void report(struct node *node, const uint8_t key[NODE_KEY_BYTES], const struct addr *addr, const struct node_attempt *attempt)
+static void report(struct node *node, enum node_event_kind kind, const uint8_t key[NODE_KEY_BYTES], const struct addr *addr, const struct node_attempt *attempt)
 {
         struct node_report *report = &node->reports[node->report_count];
 
         if (node->report_count == NODE_REPORTS_MAX)
                 return;
         node->report_count++;
-        *report = (struct node_report){ .addr = *addr, .attempt = *attempt };
+        *report = (struct node_report){ .kind = kind, .addr = *addr, .attempt = *attempt };
         memcpy(report->key, key, sizeof(report->key));
 }
 
@@ -38,7 +38,7 @@ void node_attempt_dial(struct node_link *link, const struct peer_event *event)
 
         link->attempt = attempt_of(&event->attempt, failure, false);
         if (failure != NODE_REACHED)
-                report(link->node, link->key, &event->remote, &link->attempt);
+                report(link->node, NODE_ATTEMPT, link->key, &event->remote, &link->attempt);
 }
 
 void node_attempt_cancel(struct node_link *link, enum node_failure failure)
@@ -47,7 +47,7 @@ void node_attempt_cancel(struct node_link *link, enum node_failure failure)
         struct peer_attempt attempt = peer_dial_attempt(link->dial, &link->node->now);
 
         link->attempt = attempt_of(&attempt, failure, false);
-        report(link->node, link->key, &nowhere, &link->attempt);
+        report(link->node, NODE_ATTEMPT, link->key, &nowhere, &link->attempt);
 }
 
 void node_attempt_accept(struct node_link *link, const struct peer_event *event)
@@ -57,7 +57,16 @@ void node_attempt_accept(struct node_link *link, const struct peer_event *event)
 
 void node_attempt_proven(struct node_link *link)
 {
-        report(link->node, link->key, &link->addr, &link->attempt);
+        report(link->node, NODE_ATTEMPT, link->key, &link->addr, &link->attempt);
+}
+
+/* As above, of a peer of ours only. */
+void node_attempt_moved(struct node_link *link, const struct peer_event *event)
+{
+        link->attempt.path = (enum node_path)event->attempt.path;
+        link->addr = event->remote;
+        if (link->state == NODE_LINK_UP)
+                report(link->node, NODE_MOVED, link->key, &link->addr, &link->attempt);
 }
 
 bool node_attempt_event(struct node *node, struct node_event *out)
@@ -66,7 +75,7 @@ bool node_attempt_event(struct node *node, struct node_event *out)
 
         if (!node->report_count)
                 return false;
-        *out = (struct node_event){ .kind = NODE_ATTEMPT, .addr = report->addr, .attempt = report->attempt };
+        *out = (struct node_event){ .kind = report->kind, .addr = report->addr, .attempt = report->attempt };
         memcpy(out->peer, report->key, sizeof(out->peer));
         node->report_count--;
         memmove(&node->reports[0], &node->reports[1], node->report_count * sizeof(node->reports[0]));

@@ -544,6 +544,12 @@ void node_link_peer_event(struct node_link *link, const struct peer_event *event
                 link->dial = NULL;
                 node_link_cut(link, SWARM_FAILED, false);
                 break;
+        case PEER_CONN_MOVED:
+                node_attempt_moved(link, event);
+                if (conn_is_relayed(link->conn))
+                        node_link_over_relay(link);
+                node_link_arm(link);
+                break;
         case PEER_CONN_ENDED:
                 on_ended(link);
                 break;

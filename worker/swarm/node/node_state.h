@@ -92,6 +92,7 @@ struct node_join {
 enum { NODE_REPORTS_MAX = 16 };        /* attempts that wait to be told; further ones are not */
 
 struct node_report {
+        enum node_event_kind kind;      /* NODE_ATTEMPT, NODE_MOVED */
         uint8_t key[NODE_KEY_BYTES];
         struct addr addr;
         struct node_attempt attempt;
@@ -220,6 +221,7 @@ void node_attempt_dial(struct node_link *link, const struct peer_event *event); 
 void node_attempt_cancel(struct node_link *link, enum node_failure failure);            /* or is not needed any more */
 void node_attempt_accept(struct node_link *link, const struct peer_event *event);
 void node_attempt_proven(struct node_link *link);       /* what it led to is a peer of ours: strangers are not told of */
+void node_attempt_moved(struct node_link *link, const struct peer_event *event);
 bool node_attempt_event(struct node *node, struct node_event *out);
 
 /* node_relay.c */

@@ -487,6 +487,10 @@ void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *
         out->conn = conn;
         out->context = conn->context;
         out->reason = conn->reason;
+        if (kind == PEER_CONN_MOVED) {
+                out->remote = conn_remote_addr(conn);
+                out->attempt = conn->attempt;
+        }
         if (kind != PEER_CONNECTED && kind != PEER_ACCEPTED)
                 return;
         out->remote = conn_remote_addr(conn);

@@ -246,7 +246,9 @@ enum peer_event_kind {
         PEER_KNOCK,             /* listener, context: the listener's; knock, remote_key, remote: peer_admit() */
         PEER_RELAYS_CHANGED,    /* listener, context: the listener's; see peer_listener_relays() */
         PEER_UNLISTENED,        /* listener (gone), context: the listener's */
-        PEER_CONN_READABLE,     /* conn, context: the connection's, here and below. conn_peek() has more, or conn_at_end() */
+        PEER_CONN_MOVED,        /* conn, context: the connection's, here and below. It has left its relay, which attempt's @path tells, for
+                                 * @remote, or come back to it */
+        PEER_CONN_READABLE,     /* conn_peek() has more, or conn_at_end() */
         PEER_CONN_WRITABLE,     /* conn_room_bytes() has grown after it was little */
         PEER_CONN_ENDED,        /* what we sent and our conn_end() have arrived; the peer may go on */
         PEER_CONN_CLOSED,       /* reason; last event of it: conn_free() it. What arrived before stays readable until then */
@@ -287,7 +289,9 @@ struct peer_stats {
         uint64_t repeated;                      /* answered again from memory */
         uint64_t undecryptable, unwelcome, limited, expired;    /* and what became of those that led nowhere */
         uint64_t answers_forged;                /* to our dials */
-        uint64_t detours_paired, detours_failed, detours_left;  /* over relays: met, given up, left for a direct way */
+        uint64_t detours_paired, detours_failed;        /* over relays: met, given up */
+        uint64_t detours_left, detours_returned;        /* left for a direct way, and come back to as that died */
+        uint64_t punched_again;                         /* for connections over relays */
 };
 
 void peer_stats(const struct peer_set *set, struct peer_stats *out);

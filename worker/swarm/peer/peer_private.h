@@ -107,6 +107,19 @@ struct peer_released {
         usec_t due_us;
 };
 
+/* What it takes to punch holes by a handshake, once or again. */
+struct peer_punch_plan {
+        enum nat_role role;
+        uint8_t hash[NAT_HASH_BYTES];
+        uint64_t id;                    /* by which the server knows it */
+        uint32_t socket;                /* whose address the peer knows */
+        struct addr remote;             /* the peer, as its relay sees it */
+        const struct peer_listener *listener;   /* responder: to compare with alone */
+        uint8_t target[DHT_TARGET_BYTES];       /* initiator, from here on */
+        struct addr relay;              /* that carried the handshake */
+        struct noise_relay server_relay;        /* the server's choice */
+};
+
 /* The way of a connection over a blind relay. */
 struct peer_detour {
         struct peer_source source;
@@ -122,6 +135,17 @@ struct peer_detour {
         usec_t probe_us;
         usec_t leave_us;                /* a direct way is used: whether it works is seen then */
         bool proven;                    /* it does, and then the relay is let go of */
+        struct peer_way direct;         /* proven: that way */
+        usec_t look_us;                 /* while the relay stands by: when it is looked whether that way is alive */
+        usec_t news_from_us;            /* from then on what comes by the relay was not on its way before, */
+        bool drained;                   /* and it is then */
+        usec_t still_us;                /* since then nothing was acknowledged */
+        uint64_t acked_bytes;
+        unsigned turns;                 /* from one to the other since */
+        bool has_plan;
+        struct peer_punch_plan plan;    /* for punching again */
+        usec_t again_us;
+        unsigned agains;
         struct peer_punch *punch;       /* goes on while the relay is used; NULL: none, or over */
 };
 
@@ -137,16 +161,12 @@ struct peer_punch {
         struct peer_dial *dial;         /* one of these */
         struct peer_session *session;
         struct peer_detour *detour;
-        const struct peer_listener *listener;   /* the session's */
-        uint8_t target[DHT_TARGET_BYTES];       /* the dial's */
+        struct peer_punch_plan plan;
         struct nat_punch nat;
         struct dht_handshake *carried;  /* dial: a round on its way */
         bool failed;                    /* and whom it works for knows */
         usec_t heard_us;                /* session: when the client's last round came; 0: none has */
-        bool by_own_relay;              /* it goes by @relay */
-        uint64_t id;                    /* by which the server knows the session */
-        struct addr relay;              /* that carried the handshake */
-        struct noise_relay server_relay;        /* the server's choice */
+        bool by_own_relay;              /* it goes by the plan's @relay */
 };
 
 enum peer_dial_state {
@@ -282,6 +302,7 @@ struct peer_set {
         size_t dial_count, session_count, conn_count;
         struct peer_budget budgets[PEER_TRUSTS];
         struct peer_known known[PEER_KNOWN_MAX];
+        usec_t ground_moves_us;         /* before that, no change of our address is a reason to punch again */
         struct peer_stats stats;
 };
 
@@ -371,7 +392,8 @@ void peer_punch_session(struct peer_session *session, const uint8_t hash[NAT_HAS
 void peer_punch_dht_event(struct peer_punch *punch, const struct dht_event *event, const struct now *now);
 void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, const struct now *now);
 void peer_punch_advance(struct peer_punch *punch, const struct now *now);
-struct peer_punch *peer_punch_find(struct peer_set *set, const struct peer_listener *listener, uint64_t id);
+bool peer_punch_again(struct peer_detour *detour, const struct now *now);
+struct peer_punch *peer_punch_find(struct peer_set *set, const struct peer_listener *listener, uint64_t id, const struct now *now);
 void peer_punch_free(struct peer_punch *punch, struct conn *met);      /* @met: the connection it led to, or NULL */
 void peer_punch_met(struct conn *conn, const struct now *now);          /* that connection is open: other punches with its peer end */
 void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us);
@@ -388,6 +410,8 @@ void peer_detour_advance(struct peer_detour *detour, const struct now *now);
 void peer_detour_remember(struct conn *conn, const struct peer_way *ways, unsigned count);
 bool peer_detour_punch(struct conn *conn, struct peer_punch *punch);
 void peer_detour_punch_failed(struct peer_detour *detour);
+struct peer_detour *peer_detour_find(struct peer_set *set, const struct peer_listener *listener, uint64_t id, usec_t now_us);
+void peer_detour_ground_moved(struct peer_set *set, const struct now *now);
 void peer_detour_heard(struct peer_detour *detour, const struct peer_way *way);
 void peer_detour_opened(struct conn *conn);
 void peer_detour_called(struct conn *conn, const struct peer_way *way, const struct now *now);

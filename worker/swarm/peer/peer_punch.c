@@ -51,15 +51,21 @@ static void know(struct peer_punch *punch)
         nat_punch_know(&punch->nat, &own);
 }
 
-static struct peer_punch *punch_new(struct peer_set *set, const struct nat_punch_config *config, const struct now *now)
+static struct peer_punch *punch_new(struct peer_set *set, const struct peer_punch_plan *plan, const uint8_t peer[NAT_PEER_BYTES],
+                                    enum nat_class remote_class, const struct now *now)
 {
         struct peer_punch *punch = calloc(1, sizeof(*punch));
+        struct nat_punch_config config = {
+                .role = plan->role, .random = &set->random, .gate = &set->gate, .peer = peer, .hash = plan->hash,
+                .socket = plan->socket, .remote_class = remote_class, .remote = plan->remote,
+        };
 
         if (!punch)
                 return NULL;
         peer_source_init(&punch->source, PEER_SOURCE_PUNCH, set);
         list_push_back(&set->punches, &punch->all);
-        nat_punch_init(&punch->nat, config, now->mono_us);
+        punch->plan = *plan;
+        nat_punch_init(&punch->nat, &config, now->mono_us);
         know(punch);
         return punch;
 }
@@ -103,6 +109,7 @@ void peer_punch_free(struct peer_punch *punch, struct conn *met)
         nat_punch_fini(&punch->nat, met, punch->source.set->now_us);
         peer_source_fini(&punch->source);
         list_remove(&punch->all);
+        sodium_memzero(&punch->plan, sizeof(punch->plan));
         free(punch);
 }
 
@@ -125,16 +132,16 @@ void peer_punch_met(struct conn *conn, const struct now *now)
 static void carry(struct peer_punch *punch, const struct addr *server, const uint8_t *sealed, size_t len, const struct now *now)
 {
         struct dht_punch_spec spec = {
-                .relay = server->port ? punch->relay : punch->server_relay.relay,
-                .server = server->port ? *server : punch->server_relay.peer,
-                .target = punch->target,
-                .id = punch->id,
+                .relay = server->port ? punch->plan.relay : punch->plan.server_relay.relay,
+                .server = server->port ? *server : punch->plan.server_relay.peer,
+                .target = punch->plan.target,
+                .id = punch->plan.id,
                 .payload = sealed,
                 .len = len,
                 .context = punch,
         };
 
-        punch->by_own_relay = addr_equal(&spec.relay, &punch->relay);
+        punch->by_own_relay = addr_equal(&spec.relay, &punch->plan.relay);
         punch->carried = dht_punch_send(punch->source.set->dht, &spec, now);
         if (!punch->carried)
                 nat_punch_unanswered(&punch->nat, now->mono_us);
@@ -164,7 +171,7 @@ static void work(struct peer_punch *punch, const struct now *now)
 
         while (nat_punch_deadline(&punch->nat) <= now->mono_us)
                 nat_punch_advance(&punch->nat, now->mono_us);
-        if (!punch->listener && nat_punch_round(&punch->nat, sealed, &len, &server))
+        if (punch->plan.role == NAT_INITIATOR && nat_punch_round(&punch->nat, sealed, &len, &server))
                 carry(punch, &server, sealed, len, now);
         want_sockets(punch);
         arm(punch);
@@ -240,48 +247,58 @@ void peer_punch_dial(struct peer_dial *dial, const struct dht_event *event, cons
                      const uint8_t hash[NAT_HASH_BYTES], const struct now *now)
 {
         struct peer_set *set = dial->source.set;
-        struct nat_punch_config config = {
-                .role = NAT_INITIATOR, .random = &set->random, .gate = &set->gate, .peer = conn_remote_key(dial->conn), .hash = hash,
-                .socket = dht_socket(set->dht), .remote_class = class_of(payload), .remote = event->server,
+        struct peer_punch_plan plan = {
+                .role = NAT_INITIATOR, .id = payload->holepunch_id, .socket = dht_socket(set->dht), .remote = event->server,
+                .relay = event->from, .server_relay = *choose_relay(payload, &event->from),
         };
 
-        dial->punch = punch_new(set, &config, now);
+        memcpy(plan.hash, hash, sizeof(plan.hash));
+        memcpy(plan.target, dial->target, sizeof(plan.target));
+        dial->punch = punch_new(set, &plan, conn_remote_key(dial->conn), class_of(payload), now);
+        sodium_memzero(&plan, sizeof(plan));
         if (!dial->punch)
                 return;
         dial->punch->dial = dial;
-        memcpy(dial->punch->target, dial->target, sizeof(dial->target));
-        dial->punch->id = payload->holepunch_id;
-        dial->punch->relay = event->from;
-        dial->punch->server_relay = *choose_relay(payload, &event->from);
         peer_punch_advance(dial->punch, now);
 }
 
 void peer_punch_session(struct peer_session *session, const uint8_t hash[NAT_HASH_BYTES], const struct now *now)
 {
-        struct peer_set *set = session->source.set;
-        struct nat_punch_config config = {
-                .role = NAT_RESPONDER, .random = &set->random, .gate = &set->gate, .peer = conn_remote_key(session->conn), .hash = hash,
-                .socket = session->inbound.socket, .remote_class = class_of(&session->payload), .remote = session->inbound.client,
+        struct peer_punch_plan plan = {
+                .role = NAT_RESPONDER, .id = session->id - 1, .socket = session->inbound.socket, .remote = session->inbound.client,
+                .listener = session->listener,
         };
 
-        session->punch = punch_new(set, &config, now);
-        if (!session->punch)
-                return;
-        session->punch->session = session;
-        session->punch->listener = session->listener;
-        session->punch->id = session->id - 1;
+        memcpy(plan.hash, hash, sizeof(plan.hash));
+        session->punch = punch_new(session->source.set, &plan, conn_remote_key(session->conn), class_of(&session->payload), now);
+        sodium_memzero(&plan, sizeof(plan));
+        if (session->punch)
+                session->punch->session = session;
 }
 
-/* Where a client's round goes. */
-struct peer_punch *peer_punch_find(struct peer_set *set, const struct peer_listener *listener, uint64_t id)
+/* For a connection that goes over a relay, by the handshake that it began with. What the NATs are like is found out anew. */
+bool peer_punch_again(struct peer_detour *detour, const struct now *now)
 {
+        detour->punch = punch_new(detour->source.set, &detour->plan, conn_remote_key(detour->conn), NAT_UNKNOWN, now);
+        if (!detour->punch)
+                return false;
+        detour->punch->detour = detour;
+        return true;
+}
+
+/* Where a client's round goes; it may be the first of one more. */
+struct peer_punch *peer_punch_find(struct peer_set *set, const struct peer_listener *listener, uint64_t id, const struct now *now)
+{
+        struct peer_detour *detour;
+
         list_for_each(at, &set->punches) {
                 struct peer_punch *punch = list_entry(at, struct peer_punch, all);
 
-                if (punch->listener == listener && punch->id == id)
+                if (punch->plan.role == NAT_RESPONDER && punch->plan.listener == listener && punch->plan.id == id)
                         return punch;
         }
-        return NULL;
+        detour = peer_detour_find(set, listener, id, now->mono_us);
+        return detour && peer_punch_again(detour, now) ? detour->punch : NULL;
 }
 
 /* --- Probes --- */

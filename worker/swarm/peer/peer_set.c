@@ -129,7 +129,7 @@ bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const s
                 peer_dial_dht_event(event->context, event, now);
                 return true;
         case DHT_PUNCH:
-                punch = peer_punch_find(set, listener, event->punch_id);
+                punch = peer_punch_find(set, listener, event->punch_id, now);
                 if (punch)
                         peer_punch_asked(punch, event, now);
                 return true;
@@ -141,9 +141,11 @@ bool peer_dht_event(struct peer_set *set, const struct dht_event *event, const s
                 dial = event->query ? dial_of_query(set, event->query) : NULL;
                 on_query_done(dial, event, now);
                 return dial != NULL;
-        case DHT_BOOTSTRAPPED:
         case DHT_ADDRESS_CHANGED:
         case DHT_MOVED:
+                peer_detour_ground_moved(set, now);
+                break;
+        case DHT_BOOTSTRAPPED:
         case DHT_HEARD_AGAIN:
         case DHT_PEER_LISTED:
         case DHT_PONG:
