@@ -172,6 +172,7 @@ static int start(struct swarm_process *swarm)
                 .receive_bytes = swarm->receive_bytes,
                 .marks_streams = swarm->marks_streams,
                 .stream_mark = swarm->stream_mark,
+                .cipher = swarm->cipher,
         };
 
         memcpy(config.public_addr.ip, swarm->conf.node.public_ip, sizeof(config.public_addr.ip));

@@ -73,6 +73,7 @@ int swarm_process_init(struct swarm_process *swarm)
 {
         int r = udp_init(&swarm->udp);
 
+        swarm->cipher = cipher_new();
         if (r == 0)
                 r = driver_init(&swarm->driver, swarm->worker.loop, &swarm->udp);
         peers_init(&swarm->peers);
@@ -89,6 +90,7 @@ void swarm_process_fini(struct swarm_process *swarm)
                 channels_fini(&swarm->channels);
         driver_fini(&swarm->driver);
         node_free(swarm->node);
+        cipher_free(swarm->cipher);
         udp_fini(&swarm->udp);
         peers_fini(&swarm->peers);
 }

@@ -5,6 +5,7 @@
 
 #include "attempts.h"
 #include "channels.h"
+#include "cipher.h"
 #include "driver.h"
 #include "ipc_question.h"
 #include "peers.h"
@@ -37,6 +38,7 @@ struct swarm_process {
         struct worker worker;
         struct udp udp;
         struct driver driver;
+        struct cipher *cipher;
         struct node *node;              /* NULL until the first configuration */
         struct channels channels;
         struct peers peers;

@@ -31,6 +31,7 @@ static int make_stack(struct node *node, const struct now *now)
                 .random = config->random,
                 .server_socket = config->server_socket,
                 .server_local = config->server_local,
+                .cipher = config->cipher,
         };
         int r;
 

@@ -19,6 +19,7 @@
 #include "usec.h"
 
 struct node;
+struct cipher;
 
 enum {
         NODE_KEY_BYTES = 32,
@@ -58,6 +59,7 @@ struct node_config {
         size_t receive_bytes;           /* a socket's granted receive buffer: bounds the sum of windows; 0: 4 MiB */
         bool marks_streams;             /* see udx_mux_mark() */
         uint8_t stream_mark;
+        struct cipher *cipher;          /* see cipher.h; borrowed for the node's life. NULL: libsodium's */
 };
 
 /* One packet, or a run of equal-sized ones (the last may be shorter) to or from one remote. */

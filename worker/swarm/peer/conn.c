@@ -68,6 +68,7 @@ void conn_free(struct conn *conn)
 void conn_set_keys(struct conn *conn, const struct noise_session *session, uint32_t remote_id)
 {
         struct secret_config config = {
+                .cipher = conn->source.set->cipher,
                 .role = conn->initiator ? SECRET_INITIATOR : SECRET_RESPONDER,
                 .tx = session->tx,
                 .rx = session->rx,

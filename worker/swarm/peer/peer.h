@@ -61,6 +61,7 @@ struct peer_config {
         struct dht *dht;
         uint32_t server_socket;
         struct addr server_local;               /* where it is bound; 0.0.0.0 for any */
+        struct cipher *cipher;                  /* borrowed, too; NULL: libsodium's */
         size_t receive_limit_bytes;             /* window of each connection, once trusted; 0: UDX's default */
 };
 

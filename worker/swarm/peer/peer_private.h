@@ -281,6 +281,7 @@ struct peer_set {
         struct dht *dht;
         uint32_t server_socket;
         struct addr server_local;
+        struct cipher *cipher;
         size_t receive_limit_bytes;
         struct addr local[PEER_LOCAL_MAX];
         size_t local_count;

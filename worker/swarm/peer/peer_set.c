@@ -38,6 +38,7 @@ int peer_set_new(struct peer_set **set_out, const struct peer_config *config)
                 .dht = config->dht,
                 .server_socket = config->server_socket,
                 .server_local = config->server_local,
+                .cipher = config->cipher,
                 .receive_limit_bytes = config->receive_limit_bytes,
         };
         peer_guard_init(set);

@@ -45,7 +45,7 @@ static void write_header(struct secret *secret, const struct secret_config *conf
 void secret_init(struct secret *secret, const struct secret_config *config, const struct random *random,
                  uint8_t header_out[SECRET_HEADER_BYTES])
 {
-        *secret = (struct secret){ .open_max = config->open_max ? config->open_max : SECRET_OPEN_MAX };
+        *secret = (struct secret){ .cipher = config->cipher, .open_max = config->open_max ? config->open_max : SECRET_OPEN_MAX };
         memcpy(secret->rx, config->rx, sizeof(secret->rx));
         secret_derive_id(secret->remote_id, other(config->role), config->hash);
         write_header(secret, config, random, header_out);
@@ -56,6 +56,7 @@ void secret_init(struct secret *secret, const struct secret_config *config, cons
 
 void secret_fini(struct secret *secret)
 {
+        cipher_forget(secret->cipher);
         sodium_memzero(secret, sizeof(*secret));
 }
 
@@ -65,8 +66,7 @@ void secret_seal(struct secret *secret, uint8_t *frame_out, const void *plain, s
 
         assert(len <= SECRET_MESSAGE_MAX);
         write_u24le(&w, (uint32_t)(len + ADDED_BYTES));
-        crypto_secretstream_xchacha20poly1305_push(&secret->push, frame_out + LENGTH_BYTES, NULL, plain, len, NULL, 0,
-                                                   crypto_secretstream_xchacha20poly1305_TAG_MESSAGE);
+        cipher_push(secret->cipher, &secret->push, frame_out + LENGTH_BYTES, plain, len);
 }
 
 /* As soon as the length is here: nobody waits for the rest of what will be refused. */
@@ -86,14 +86,6 @@ static enum secret_verdict open_header(struct secret *secret, const uint8_t *fra
         begin_stream(&secret->pull, frame + SECRET_ID_BYTES, secret->rx);
         sodium_memzero(secret->rx, sizeof(secret->rx));
         secret->open = true;
-        return SECRET_MESSAGE;
-}
-
-/* The tag is not looked at: re-keying, should a peer ask for it, is libsodium's business, and an end is none (transport.md 2.3). */
-static enum secret_verdict open_frame(struct secret *secret, uint8_t *frame, size_t len)
-{
-        if (crypto_secretstream_xchacha20poly1305_pull(&secret->pull, frame + TAG_BYTES, NULL, NULL, frame, len, NULL, 0) != 0)
-                return SECRET_FORGED;
         return SECRET_MESSAGE;
 }
 
@@ -120,7 +112,8 @@ static enum secret_verdict next_frame(struct secret *secret, uint8_t *bytes, siz
         if (!secret->open)
                 return open_header(secret, frame);
         *opened = (struct opened){ frame + TAG_BYTES, frame_len - ADDED_BYTES };
-        return open_frame(secret, frame, frame_len);
+        /* Its tag is not looked at: re-keying is the cipher's business, should a peer ask for it, and an end is none (transport.md 2.3). */
+        return cipher_pull(secret->cipher, &secret->pull, frame, frame_len) ? SECRET_MESSAGE : SECRET_FORGED;
 }
 
 enum secret_verdict secret_open(struct secret *secret, uint8_t *bytes, size_t len, size_t *taken_out, const uint8_t **plain_out,

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cipher.h"
 #include "random.h"
 
 enum {
@@ -49,6 +50,7 @@ struct secret_config {
         const uint8_t *tx, *rx;         /* SECRET_KEY_BYTES each; copied */
         const uint8_t *hash;            /* handshake hash, SECRET_HASH_BYTES */
         size_t open_max;                /* longest message to take; 0: SECRET_OPEN_MAX */
+        struct cipher *cipher;          /* borrowed; NULL: libsodium's */
 };
 
 /* The unordered half: a key and a counter each way, and which of the peer's counters were seen. */
@@ -62,6 +64,7 @@ struct secret_unordered {
 
 /* One end of a connection. The fields are the module's own business. */
 struct secret {
+        struct cipher *cipher;
         crypto_secretstream_xchacha20poly1305_state push, pull;
         uint8_t rx[SECRET_KEY_BYTES];   /* until the peer's header frame is here */
         uint8_t remote_id[SECRET_ID_BYTES];
