@@ -13,8 +13,8 @@ enum {
         BACKOFF_MAX = 5,                /* 1 s doubles to 32 s */
 };
 
-#define KEEP_US SECONDS(3)              /* hyperdht lib/announcer.js: pause between two rounds */
-#define CHECK_PAUSE_US MSEC(500)        /* between two rounds, if somebody asks for one */
+#define KEEP_US SECONDS(3)              /* each is asked that often: hyperdht lib/announcer.js, which asks all at once */
+#define CHECK_PAUSE_US MSEC(500)        /* but no more often, if somebody wants to know */
 #define CYCLE_US MINUTES(5)             /* 100 of them */
 #define PAUSE_US SECONDS(1)             /* between two cycles at least */
 #define RENEW_PAUSE_US SECONDS(10)      /* between two announcements because a relay sees us elsewhere */
@@ -87,10 +87,19 @@ static void arm(struct dht *dht, struct dht_listener *listener)
         dht_due_set(dht, &listener->due, listener->phase == DHT_LISTENER_KEEPING ? when_us : USEC_NEVER);
 }
 
+/* One after the other, so that it does not take all of the time between two questions to the same one until we know that we are seen
+ * elsewhere. */
+static void keep_later(struct dht_listener *listener, const struct now *now)
+{
+        struct dht_relay relays[DHT_RELAYS_MAX];
+
+        listener->keep_us = now->mono_us + KEEP_US / MAX(confirmed(listener, relays), (size_t)1);
+}
+
 static void keep_from(struct dht *dht, struct dht_listener *listener, usec_t cycle_after_us, const struct now *now)
 {
         listener->phase = DHT_LISTENER_KEEPING;
-        listener->keep_us = now->mono_us + KEEP_US;
+        keep_later(listener, now);
         listener->cycle_us = now->mono_us + cycle_after_us;
         arm(dht, listener);
 }
@@ -286,6 +295,18 @@ static void tell_moved(struct dht *dht, const struct addr *seen)
         dht_news_push_bounded(dht, news);
 }
 
+static bool may_keep(const struct dht_slot *slot)
+{
+        return slot->state == DHT_SLOT_CONFIRMED && slot->doing == DHT_SLOT_IDLE;
+}
+
+static void keep_all(struct dht *dht, struct dht_listener *listener, const struct now *now)
+{
+        for (size_t i = 0; i < DHT_LISTENER_SLOTS; i++)
+                if (may_keep(&listener->slots[i]) && now->mono_us >= listener->slots[i].kept_us + CHECK_PAUSE_US)
+                        dht_slot_keep(dht, listener, &listener->slots[i], now);
+}
+
 /* It has our record and sees us where it did; or it gets it again. */
 static void on_kept(struct dht *dht, struct dht_listener *listener, struct dht_slot *slot, const struct rpc_event *event,
                     bool good, const struct now *now)
@@ -297,6 +318,7 @@ static void on_kept(struct dht *dht, struct dht_listener *listener, struct dht_s
         if (moved) {
                 dht_upkeep_resample(dht);
                 tell_moved(dht, &event->message.to);
+                keep_all(dht, listener, now);   /* the others see the same, and have to be told */
         }
         if (!good) {
                 lose(dht, listener, slot, now);
@@ -378,12 +400,16 @@ void dht_listener_answered(struct dht *dht, const struct rpc_event *event, const
 
 /* --- Between cycles --- */
 
-static void keep_round(struct dht *dht, struct dht_listener *listener, const struct now *now)
+static void keep_next(struct dht *dht, struct dht_listener *listener, const struct now *now)
 {
-        listener->keep_us = now->mono_us + KEEP_US;
+        struct dht_slot *next = NULL;
+
         for (size_t i = 0; i < DHT_LISTENER_SLOTS; i++)
-                if (listener->slots[i].state == DHT_SLOT_CONFIRMED && listener->slots[i].doing == DHT_SLOT_IDLE)
-                        dht_slot_keep(dht, listener, &listener->slots[i], now);
+                if (may_keep(&listener->slots[i]) && (!next || listener->slots[i].kept_us < next->kept_us))
+                        next = &listener->slots[i];
+        if (next)
+                dht_slot_keep(dht, listener, next, now);
+        keep_later(listener, now);
 }
 
 void dht_check_relays(struct dht *dht, const struct now *now)
@@ -391,10 +417,8 @@ void dht_check_relays(struct dht *dht, const struct now *now)
         list_for_each(at, &dht->listeners) {
                 struct dht_listener *listener = list_entry(at, struct dht_listener, entry);
 
-                if (listener->phase != DHT_LISTENER_KEEPING || now->mono_us < listener->keep_us - KEEP_US + CHECK_PAUSE_US)
-                        continue;
-                keep_round(dht, listener, now);
-                arm(dht, listener);
+                if (listener->phase == DHT_LISTENER_KEEPING)
+                        keep_all(dht, listener, now);
         }
 }
 
@@ -413,7 +437,7 @@ void dht_listener_due(struct dht *dht, struct dht_due *due, const struct now *no
                 return;
         }
         if (now->mono_us >= listener->keep_us)
-                keep_round(dht, listener, now);
+                keep_next(dht, listener, now);
         arm(dht, listener);
 }
 
@@ -435,11 +459,16 @@ void dht_listener_heard(struct dht *dht, bool ends_silence, const struct now *no
         list_for_each(at, &dht->listeners) {
                 struct dht_listener *listener = list_entry(at, struct dht_listener, entry);
 
-                if (listener->phase != DHT_LISTENER_KEEPING || !(listener->cut_off || (ends_silence && listener->failures)))
-                        continue;
-                listener->cut_off = false;
-                listener->failures = 0;
-                cycle_begin(dht, listener, now);
+                bool failed = listener->cut_off || (ends_silence && listener->failures);
+
+                if (ends_silence && (listener->phase == DHT_LISTENER_WALKING || listener->phase == DHT_LISTENER_ANNOUNCING)) {
+                        listener->outdated = true;      /* most of those it has asked are past answering */
+                        listener->failures = 0;
+                } else if (failed && listener->phase == DHT_LISTENER_KEEPING) {
+                        listener->cut_off = false;
+                        listener->failures = 0;
+                        cycle_begin(dht, listener, now);
+                }
         }
 }
 

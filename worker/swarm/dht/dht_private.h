@@ -220,6 +220,7 @@ struct dht_slot {
         bool has_token, retried, chosen; /* @chosen: by the walk of this cycle */
         usec_t token_us;                /* when it came */
         usec_t renewed_us;              /* last announced because it saw us elsewhere */
+        usec_t kept_us;                 /* last asked whether it has us; 0: never */
         unsigned tries;                 /* leaving */
         usec_t again_us;
 };
@@ -242,7 +243,7 @@ struct dht_listener {
         unsigned failures;              /* cycles in a row with fewer than DHT_RELAYS_MAX relays */
         bool cut_off;                   /* nobody answered the last walk */
         bool outdated;                  /* our address changed during this cycle: the next one follows at once */
-        usec_t keep_us, cycle_us;       /* next round, next cycle */
+        usec_t keep_us, cycle_us;       /* when the next relay is asked, and the next cycle begins */
 };
 
 void dht_listener_network(struct dht *dht, const struct now *now);      /* it is there, or we are elsewhere in it: announce anew */

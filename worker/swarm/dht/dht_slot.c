@@ -94,6 +94,7 @@ void dht_slot_announce(struct dht *dht, struct dht_listener *listener, struct dh
 void dht_slot_keep(struct dht *dht, struct dht_listener *listener, struct dht_slot *slot, const struct now *now)
 {
         begin(dht, slot, DHT_SLOT_KEEP);
+        slot->kept_us = now->mono_us;
         find_ourselves(dht, listener, slot, now);
 }
 
