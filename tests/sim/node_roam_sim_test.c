@@ -9,7 +9,7 @@
 
 enum {
         CLIENTS_MAX = 160,
-        SILENCES = 64,
+        TIMES = 1,
 };
 
 #define CLIENT_US MSEC(250)             /* from one client of the gateway to the next */
@@ -63,7 +63,7 @@ TEST(whoever_comes_after_a_silence_is_served_within_seconds)
 {
         static const enum street_kind kinds[] = { STREET_OPEN, STREET_CONE, STREET_SYMMETRIC, STREET_DOUBLE };
 
-        for (unsigned i = 0; i < SILENCES; i++) {
+        for (unsigned i = 0; i < 64 * TIMES; i++) {
                 enum street_kind there = kinds[i % 4], here = i % 4 == 2 ? kinds[i / 4 % 2] : kinds[i / 4 % 4];
                 struct street street = begin(i + 1, there, here);
                 const struct random *random = net_random(street.sim->net);
@@ -88,7 +88,7 @@ TEST(whoever_comes_when_a_machine_is_awake_again_is_served_within_seconds)
 {
         static const enum street_kind kinds[] = { STREET_OPEN, STREET_CONE, STREET_DOUBLE };
 
-        for (unsigned i = 0; i < 36; i++) {
+        for (unsigned i = 0; i < 36 * TIMES; i++) {
                 struct street street = begin(i + 1, kinds[i % 3], kinds[i / 3 % 3]);
                 const struct random *random = net_random(street.sim->net);
                 struct node_sim_host *host = i / 9 & 1 ? street.gateway : street.provider;
@@ -106,4 +106,41 @@ TEST(whoever_comes_when_a_machine_is_awake_again_is_served_within_seconds)
                 check(took_us <= SERVED_US);
                 street_free(&street);
         }
+}
+
+/* What happens at the router of one of them. */
+enum upset {
+        FORGETS,                        /* all mappings: the next packet out makes the same again */
+        MAPS_ELSEWHERE,                 /* and now to other ports */
+        UPSETS
+};
+
+/* The gateway talks, or nobody says anything. */
+TEST(whoever_comes_after_a_router_has_forgotten_is_served_within_seconds)
+{
+        static const enum street_kind others[] = { STREET_OPEN, STREET_CONE, STREET_DOUBLE };
+        usec_t worst_us[UPSETS][2] = { { 0 } };
+
+        for (unsigned i = 0; i < 48 * TIMES; i++) {
+                bool at_gateway = i & 1, talking = i / 2 & 1;
+                enum upset upset = i / 4 & 1 ? MAPS_ELSEWHERE : FORGETS;
+                enum street_kind upset_kind = upset == FORGETS ? STREET_CONE : STREET_SYMMETRIC, other = others[upset == FORGETS ? i / 8 % 3 : 0];
+                struct street street = at_gateway ? begin(i + 1, other, upset_kind) : begin(i + 1, upset_kind, other);
+                const struct random *random = net_random(street.sim->net);
+                usec_t took_us;
+
+                node_sim_run(street.sim, SECONDS(15) + random_below(random, (uint32_t)SECONDS(10)));
+                nat_box_reboot(net_nat_box((at_gateway ? street.gateway : street.provider)->nat));
+                if (talking)
+                        check(node_sim_open(street.gateway, 1, NODE_SIM_ECHO, 1000000, true));
+                took_us = served(&street, SECONDS(30));
+                printf("# seed %u, %s at the %s, the other one %s%s: %.2f s\n", i + 1, upset == FORGETS ? "forgets" : "maps elsewhere",
+                       at_gateway ? "gateway" : "provider", street_names[other], talking ? ", talking" : "", (double)took_us / 1e6);
+                worst_us[upset][at_gateway] = usec_max(worst_us[upset][at_gateway], took_us);
+                street_free(&street);
+        }
+        for (unsigned i = 0; i < 4; i++)
+                printf("# %s at %s: at most %.2f s\n", i / 2 ? "maps elsewhere" : "forgets", i & 1 ? "gateway" : "provider", (double)worst_us[i / 2][i & 1] / 1e6);
+        for (unsigned i = 0; i < 4; i++)
+                check(worst_us[i / 2][i & 1] <= SERVED_US);
 }

@@ -11,7 +11,7 @@ enum {
 #define WATCH_US MSEC(250)
 #define RELAYED_US SECONDS(3)           /* between proofs that a relay is still there: UDX takes 13 s to find out */
 #define RELAYED_PAUSE_US MSEC(1200)     /* in these, whose pings nobody's move is a reason for */
-#define PROOF_PAUSE_US MSEC(450)        /* between pings that have to be acknowledged: UDX repeats each itself */
+#define PROOF_PAUSE_US MSEC(300)        /* between pings that have to be acknowledged: UDX repeats each itself */
 
 static uint64_t acked_bytes(const struct node_link *link)
 {

@@ -199,6 +199,12 @@ void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]
                 node_link_cut(link, SWARM_AWAITED, false);
 }
 
+/* What crosses with a dial of the peer's is answered by then. */
+static bool dials_in_vain(const struct node_link *link)
+{
+        return link->dial && !peer_dial_is_answered(link->dial) && peer_dial_attempt(link->dial, &link->node->now).took_us >= AWAITED_US;
+}
+
 /* Somebody came in. There may be a connection to the same key already: the rule decides, the same on both sides. */
 void node_link_accepted(struct node_join *join, const struct peer_event *event)
 {
@@ -207,7 +213,7 @@ void node_link_accepted(struct node_join *join, const struct peer_event *event)
         /* What crossed with the one there is says nothing against it, though that may have carried something since. */
         bool carried = old && old->conn && conn_is_used(old->conn) && !conn_crossed(event->conn, old->conn);
 
-        if (swarm_choose(join->swarm, event->remote_key, carried) == SWARM_KEEP_OLD) {
+        if (swarm_choose(join->swarm, event->remote_key, carried || (old && dials_in_vain(old))) == SWARM_KEEP_OLD) {
                 if (old->conn)
                         conn_ping(old->conn, join->node->now.mono_us);
                 conn_free(event->conn);

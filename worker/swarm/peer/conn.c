@@ -266,9 +266,27 @@ static bool waits_in_vain(struct conn *conn, usec_t now_us)
         return ++wait->turns > WAIT_TURNS && now_us - wait->since_us >= usec_max(WAIT_US, WAIT_RTOS * udx.rto_us);
 }
 
+/* Strangers do not get in to us, and the peer is out there. */
+static bool has_to_keep_open(const struct conn *conn)
+{
+        const struct peer_set *set = conn->source.set;
+        const struct udx_path *path = udx_stream_path(conn->stream);
+        struct addr open;
+
+        return set->conn_count <= CONN_KEEP_OPEN_MAX && path && !addr_is_private(&path->remote) && !dht_open_addr(set->dht, &open);
+}
+
+static usec_t ping_us(const struct conn *conn)
+{
+        usec_t due_us = conn->written_us + CONN_KEEP_ALIVE_US, sent_us = usec_max(conn->written_us, conn->heard_us);
+        usec_t pause_us = conn->initiator ? CONN_KEEP_OPEN_US : CONN_KEEP_OPEN_LATER_US;
+
+        return has_to_keep_open(conn) ? usec_min(due_us, sent_us + pause_us) : due_us;
+}
+
 static void set_timer(struct conn *conn)
 {
-        usec_t due_us = conn->written_us + CONN_KEEP_ALIVE_US;
+        usec_t due_us = ping_us(conn);
 
         heap_set(&conn->source.set->timers, &conn->source.timer, conn->follow_us ? usec_min(due_us, conn->follow_us) : due_us);
 }
@@ -299,7 +317,7 @@ void conn_advance(struct conn *conn, usec_t now_us)
                 break_off(conn);
         if (conn->state != CONN_OPEN)
                 return;
-        if (now_us >= conn->written_us + CONN_KEEP_ALIVE_US) {
+        if (now_us >= ping_us(conn)) {
                 conn_ping(conn, now_us);
                 conn->written_us = now_us;
         }
@@ -323,7 +341,7 @@ static void become_open(struct conn *conn, const struct now *now)
         conn_greet(conn);
         udx_stream_allow_moves(conn->stream, false);
         conn->state = CONN_OPEN;
-        conn->written_us = conn->opened_us = now->mono_us;
+        conn->written_us = conn->opened_us = conn->heard_us = now->mono_us;
         if (conn->dial) {
                 peer_dial_opened(conn->dial, now);
                 peer_source_report(&conn->source, PEER_CONNECTED);
@@ -469,6 +487,7 @@ void conn_udx_event(struct conn *conn, const struct udx_event *event, const stru
                 peer_source_report(&conn->source, PEER_CONN_READABLE);
                 break;
         case UDX_READABLE:
+                conn->heard_us = now->mono_us;
                 peer_source_report(&conn->source, PEER_CONN_READABLE);
                 break;
         case UDX_WRITABLE:

@@ -144,6 +144,9 @@ void peer_dial_again(struct peer_dial *dial, const struct now *now);
 /* Stops it: no event of it follows, the handle is gone. */
 void peer_dial_cancel(struct peer_dial *dial, const struct now *now);
 
+/* The peer has, and is being looked for where it says it is. */
+bool peer_dial_is_answered(const struct peer_dial *dial);
+
 /* What it has taken so far. */
 struct peer_attempt peer_dial_attempt(const struct peer_dial *dial, const struct now *now);
 

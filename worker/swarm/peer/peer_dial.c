@@ -326,6 +326,11 @@ void peer_dial_again(struct peer_dial *dial, const struct now *now)
         find(dial, now);
 }
 
+bool peer_dial_is_answered(const struct peer_dial *dial)
+{
+        return dial->state != PEER_DIAL_FINDING;
+}
+
 /* Without its connection. */
 void peer_dial_free(struct peer_dial *dial)
 {

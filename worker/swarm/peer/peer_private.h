@@ -85,6 +85,7 @@ struct conn {
         struct peer_attempt attempt;    /* incoming: what it took */
         usec_t follow_us;               /* incoming, by chance: until then the client may choose another hole that is open; 0: no more */
         usec_t written_us, opened_us;
+        usec_t heard_us;                /* bytes came, and were acknowledged */
         uint64_t bytes_in, bytes_out, messages_in, messages_out;
 };
 

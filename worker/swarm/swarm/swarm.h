@@ -106,8 +106,8 @@ enum swarm_choice {
         SWARM_KEEP_OLD,         /* end the new one, and let the old one prove that it lives */
 };
 
-/* An incoming connection of @key while there may be one (a dial counts). @carried: the one there is has carried data both ways.
- * Both sides come to the same choice: swarm.md 5. */
+/* An incoming connection of @key while there may be one (a dial counts). @carried: the one there is has carried data both ways, or is a
+ * dial that the peer has not answered. Both sides come to the same choice: swarm.md 5. */
 enum swarm_choice swarm_choose(const struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], bool carried);
 
 /* @peer, whom we dial or are about to, has begun a handshake that we answered: is our dial to end (swarm_over(…, SWARM_AWAITED))?
