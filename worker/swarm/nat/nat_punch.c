@@ -9,6 +9,7 @@ enum {
         ASKED_MAX = 4,                  /* rounds until both NATs have shown what they are */
         UNPROVED_MAX = 2,               /* rounds for a token, which only chance needs */
         CONSISTENT_TRIES = 12,
+        QUICK_TRIES = 1024,             /* that hit one of 256 sockets 98 times in a hundred */
         FIRST_PORT = 1000,              /* hyperdht lib/holepuncher.js randomPort() */
         KNOCKS_EVERY = 4,               /* of the many sockets one that sends probes meant to arrive */
         UNVERIFIED_EVERY = 4,           /* an address nobody vouches for gets a probe that seldom */
@@ -18,7 +19,8 @@ enum {
 #define GATE_US MSEC(250)               /* until the gate is tried again */
 #define LATER_US SECONDS(1)             /* until a peer is asked again that has others to punch with */
 #define GATED_US SECONDS(12)            /* that long a punch waits for others */
-#define RANDOM_PACE_US MSEC(5)          /* hyperdht 20 ms: the peer's sockets are hit in a quarter of the time */
+#define RANDOM_QUICK_US MSEC(2)         /* hyperdht 20 ms, always: the peer's sockets are hit in a tenth of the time */
+#define RANDOM_PACE_US MSEC(5)          /* and no longer so many when that was in vain */
 #define BIRTHDAY_PACE_US MSEC(20)
 #define BIRTHDAY_PAUSE_US MSEC(100)     /* after the burst that opens all sockets */
 
@@ -246,7 +248,7 @@ static void probe_random(struct nat_punch *punch, usec_t now_us)
 
         to.port = (uint16_t)(FIRST_PORT + random_below(punch->random, 65536 - FIRST_PORT));
         queue_probe(punch, punch->socket, &to, false);
-        punch->wake_us = now_us + RANDOM_PACE_US;
+        punch->wake_us = now_us + (++punch->tries < QUICK_TRIES ? RANDOM_QUICK_US : RANDOM_PACE_US);
 }
 
 /* Round and round; the first lap repeats the openers, which may have been lost. Later laps knock where the peer's NAT may let everybody
