@@ -77,11 +77,12 @@ table inet filter {{
 '''
 
 SILENCE = '''
-table inet silence {
-  chain everything {
-    type filter hook prerouting priority raw; policy drop
-  }
-}
+table inet silence {{
+  chain everything {{
+    type filter hook prerouting priority raw; policy {policy}
+    {rule}
+  }}
+}}
 '''
 
 MASQUERADE = 'oifname "wan" masquerade'
@@ -162,11 +163,11 @@ class Router:
         self.wan = wan or self.wan
         self.boot()
 
-    def silence(self, on=True):
-        """Nothing passes any more, and nobody is told; or all is as before."""
+    def silence(self, on=True, source=None):
+        """Nothing passes any more, or nothing from @source, and nobody is told; or all is as before."""
         with self.machine.inside():
             if on:
-                tool('nft', ['-f', '-'], SILENCE)
+                tool('nft', ['-f', '-'], SILENCE.format(policy='accept' if source else 'drop', rule=f'ip saddr {source} drop' if source else ''))
             else:
                 tool('nft', ['delete', 'table', 'inet', 'silence'])
 

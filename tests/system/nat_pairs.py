@@ -44,6 +44,27 @@ def start_dht(stack, lab, whose='ours'):
     return addresses[:3]
 
 
+THEIR_RELAY = """
+const { createRequire } = require('module'), DHT = require('hyperdht'), blindRelay = createRequire(require.resolve('hyperdht'))('blind-relay')
+const [host, port, ...bootstrap] = process.argv.slice(1), dht = new DHT({ bootstrap, host, port: Number(port), ephemeral: false, firewalled: false })
+const relay = new blindRelay.Server({ createStream: (opts) => dht.createRawStream({ ...opts, framed: true }) })
+const server = dht.createServer((socket) => {
+  socket.on('error', () => {})
+  relay.accept(socket, { id: socket.remotePublicKey }).on('error', () => {})
+})
+const keyPair = DHT.keyPair()
+server.listen(keyPair).then(() => console.log(keyPair.publicKey.toString('hex')))
+process.stdin.on('end', () => process.exit()).resume()
+"""
+
+
+def start_their_relay(stack, host, bootstrap):
+    """npm's blind-relay in a process at @host of the lab; yields it and its key."""
+    with host.inside():
+        process = node(stack, '-e', THEIR_RELAY, host.address, str(DHT_PORT), *bootstrap, stdout=subprocess.PIPE)
+    return process, process.stdout.readline().decode().strip()
+
+
 def serve_bulk(connection):
     """Whoever took all of it ends first: an end of an original's overtakes what is still on its way."""
     connection.sendall(BULK)
@@ -65,9 +86,11 @@ class Double:
 
 
 class NatPair:
-    """@provider, @gateway: (whose, host), whose: 'ours' or 'npm'. Both start at once; @ahead_s: the gateway so much sooner."""
+    """@provider, @gateway: (whose, host), whose: 'ours' or 'npm'. Both start at once; @ahead_s: the gateway so much sooner.
+    @relay: the key of one both know."""
 
-    def __init__(self, stack, lab, bootstrap, provider, gateway, serve=serve_bulk, secret=None, ahead_s=0):
+    def __init__(self, stack, lab, bootstrap, provider, gateway, serve=serve_bulk, secret=None, ahead_s=0, relay=None):
+        self.relay = relay
         self.name = ' - '.join(f'{whose} {host}' for whose, host in (provider, gateway))
         self.lab, self.there, self.here = lab, lab[provider[1]], lab[gateway[1]]
         secret = secret or new_secret()
@@ -81,7 +104,7 @@ class NatPair:
             time.sleep(ahead_s)
         self.began = time.monotonic()
         with self.there.inside():
-            self.provider = start(stack, 'provider', provider[0], secret, bootstrap, {'services': [entry]})
+            self.provider = start(stack, 'provider', provider[0], secret, bootstrap, {'services': [entry]}, relay)
         if not ahead_s:
             self.start_gateway(stack, gateway[0], secret, bootstrap)
 
@@ -91,7 +114,7 @@ class NatPair:
 
     def start_gateway(self, stack, whose, secret, bootstrap):
         with self.here.inside():
-            self.gateway = start(stack, 'gateway', whose, secret, bootstrap, {})
+            self.gateway = start(stack, 'gateway', whose, secret, bootstrap, {}, self.relay)
 
     def took(self, what):
         """From .began until that was so (Double.at) at the later of those that are not ours; 0: none is, or it was so before."""
@@ -131,8 +154,9 @@ def is_open(port):
         return any(line.split()[1].endswith(f':{port:04X}') and line.split()[3] == '0A' for line in file.readlines()[1:])
 
 
-def start(stack, role, whose, secret, bootstrap, more):
+def start(stack, role, whose, secret, bootstrap, more, relay=None):
     if whose == 'ours':
-        return start_instance(stack, role, secret, {'bootstrap': bootstrap, role: more or {'listen': '127.0.0.1'}})
+        return start_instance(stack, role, secret, {'bootstrap': bootstrap, role: more or {'listen': '127.0.0.1'},
+                                                    **({'relays': [relay]} if relay else {})})
     services = [{name: value for name, value in entry.items() if name != 'protocol'} for entry in more.get('services', [])]
-    return Double(stack, role, {'secret': secret, 'bootstrap': bootstrap, 'services': services})
+    return Double(stack, role, {'secret': secret, 'bootstrap': bootstrap, 'services': services, 'relayThrough': relay})

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A provider and a gateway behind NATs that give each remote another port, and who relays for them."""
 import os
+import re
 import signal
 import time
 
-from harness import MB, connect, eventually, how_it_ends, main, new_secret, serve_echo, start_instance, test
+from harness import MB, Process, connect, eventually, how_it_ends, main, new_secret, serve_echo, start_instance, test
 from nat_lab import Lab
-from nat_pairs import BULK_DIGEST, NatPair, start_dht
+from nat_pairs import BULK_DIGEST, NatPair, start_dht, start_their_relay
 from networks import with_networks
 
 
 class Scene:
-    def __init__(self, stack, hosts=('sym1', 'sym2'), **pair):
+    def __init__(self, stack, hosts=('sym1', 'sym2'), whose='ours', **pair):
         self.stack, self.lab, self.secret = stack, Lab(stack), new_secret()
         self.dht = start_dht(stack, self.lab)
         time.sleep(1)
-        self.pair = lambda: NatPair(stack, self.lab, self.dht, *(('ours', host) for host in hosts), secret=self.secret, **pair)
+        self.pair = lambda **more: NatPair(stack, self.lab, self.dht, *((whose, host) for host in hosts), secret=self.secret, **pair, **more)
 
     def third(self, host, **config):
         """Another one of the router, where strangers reach it."""
@@ -44,14 +45,21 @@ def unasked(stack):
     print(f'# open after {opened:.1f} s, {20 / took:.0f} MB/s', flush=True)
 
 
-@test
-def left(stack):
-    """where one NAT keeps its port they begin over the relay and leave it while they carry bytes, of which none is lost"""
-    scene = Scene(stack, hosts=('natA1', 'sym1'))
-    scene.third('pub1', relay=True)
-    pair = scene.pair()
-    pair.open(20)
-    pair.gateway.says('path relay')
+class Apart:
+    """Nothing passes between the routers of @hosts until .end(): whoever starts meanwhile begins over a relay."""
+
+    def __init__(self, scene, *sites):
+        self.routers = [scene.lab.routers[site] for site in sites]
+        for one, other in self.routers, self.routers[::-1]:
+            one.silence(source=other.wan)
+
+    def end(self):
+        for one in self.routers:
+            one.silence(False)
+
+
+def fetch_until_left(scene, pair):
+    """Takes the bulk again and again, each time whole, until the host pub1 has no part in it; it has at first."""
     relay, carried = scene.lab['pub1'], []
     while not carried or carried[-1] > MB:
         before = relay.received()
@@ -60,6 +68,70 @@ def left(stack):
         assert len(carried) < 60, 'still over the relay'
     print(f'# {len(carried) - 1} times 20 MB until the relay was left', flush=True)
     assert carried[0] > MB, f'{carried[0]} bytes went over the relay'
+
+
+@test
+def left(stack):
+    """where one NAT keeps its port they begin over the relay and leave it while they carry bytes, of which none is lost"""
+    scene = Scene(stack, hosts=('natA1', 'sym1'))
+    scene.third('pub1', relay=True)
+    apart = Apart(scene, 'A', 'S1')
+    pair = scene.pair()
+    pair.open(20)
+    apart.end()
+    pair.gateway.says('path relay')
+    fetch_until_left(scene, pair)
+    for one in pair.gateway, pair.provider:
+        one.says('has left the relay for a direct way to ')
+
+
+@test
+def left_by_originals(stack):
+    """two originals do the same with our relay, which serves strangers"""
+    scene = Scene(stack, hosts=('natA1', 'sym1'), whose='npm')
+    with scene.lab['pub1'].inside():
+        relay = Process(stack, 'relay', ['relay', '--open', '--listen', f'{scene.lab["pub1"].address}:49737', '--bootstrap', ','.join(scene.dht),
+                                         '--user', os.environ['HYPERGATE_USER']])
+    key = re.search('key ([0-9a-f]{64})', relay.says('relays for ')[0]).group(1)
+    apart = Apart(scene, 'A', 'S1')
+    pair = scene.pair(relay=key)
+    pair.open(40)
+    apart.end()
+    fetch_until_left(scene, pair)
+
+
+@test
+def left_theirs(stack):
+    """ours do the same with the original's relay, whose streams end with the pair"""
+    scene = Scene(stack, hosts=('natA1', 'sym1'))
+    _, key = start_their_relay(stack, scene.lab['pub1'], scene.dht)
+    apart = Apart(scene, 'A', 'S1')
+    pair = scene.pair(relay=key, ahead_s=3)        # and the gateway knows by then what its NAT is like
+    pair.open(20)
+    apart.end()
+    pair.gateway.says('path relay')
+    fetch_until_left(scene, pair)
+    for one in pair.gateway, pair.provider:
+        one.says('has left the relay for a direct way to ')
+
+
+@test
+def killed_theirs(stack):
+    """the original's relay, killed, breaks what it carried sooner than a path that dies would"""
+    scene = Scene(stack, serve=serve_echo)
+    relay, key = start_their_relay(stack, scene.lab['pub1'], scene.dht)
+    pair = scene.pair(relay=key)
+    pair.open(20)
+    with pair.here.inside():
+        carried = connect(pair.gate)
+    carried.sendall(b'x')
+    assert carried.recv(1) == b'x'
+    pair.gateway.says('path relay')
+    began = time.monotonic()
+    relay.kill()
+    assert how_it_ends(carried) == 'reset'
+    print(f'# broken after {time.monotonic() - began:.1f} s', flush=True)
+    assert time.monotonic() - began < 12
 
 
 @test

@@ -9,14 +9,14 @@ const { openService } = require('./datagrams')
 
 class Provider {
   // @services: [{ gatePort, servicePort, serviceHost, protocol (TCP), tags, stallMs }], a connect that stalls takes that long more.
-  // @dht: optional node to run on. @clockMs: how far the clock is ahead.
-  constructor ({ secret, services, bootstrap, dht, clockMs, advertiseMs = 5000 }) {
+  // @dht: optional node to run on. @relayThrough: key of a blind relay, in hex. @clockMs: how far the clock is ahead.
+  constructor ({ secret, services, bootstrap, dht, clockMs, advertiseMs = 5000, relayThrough }) {
     this.services = services
     this.router = router(secret)
     this.links = new Set()
     this.opens = []                 // fingerprints seen
     this.killed = 0                 // channels that waited for too much
-    this.swarm = new Hyperswarm({ bootstrap, dht })
+    this.swarm = new Hyperswarm({ bootstrap, dht, relayThrough: relayThrough && Buffer.from(relayThrough, 'hex') })
     this.swarm.on('connection', (stream, peer) => this.links.add(new Link(stream, this.router, false, {
       clockMs,
       maxBytes: PEER_MAX_BYTES,
