@@ -100,10 +100,11 @@ static void come_by_datagram(struct scene *scene)
 {
         static uint8_t bytes[SOCKET_DATAGRAM_MAX];
         int fd = sender(read_u8(&scene->input));
+        size_t len = (size_t)read_u8(&scene->input) * 257;
         struct sockaddr_in addr;
 
         datagram_socket(&addr);
-        (void)!sendto(fd, bytes, MIN((size_t)read_u8(&scene->input) * 257, sizeof(bytes)), 0, (struct sockaddr *)&addr, sizeof(addr));
+        (void)!sendto(fd, bytes, MIN(len, sizeof(bytes)), 0, (struct sockaddr *)&addr, sizeof(addr));
 }
 
 /* Nobody is left in the backlog for the next input. */

@@ -325,6 +325,21 @@ static void send_probes(struct peer_sim_node *node)
         }
 }
 
+static void give_sockets(struct peer_sim_node *node, const struct now *now)
+{
+        uint32_t socket;
+        size_t wanted;
+
+        while ((wanted = peer_sockets_wanted(node->set))) {
+                if (node->lacks_sockets)
+                        peer_no_sockets(node->set, now);
+                for (; wanted && !node->lacks_sockets; wanted--)
+                        peer_add_socket(node->set, PEER_SIM_SOCKETS + node->sockets++, now);
+        }
+        while (peer_socket_done(node->set, &socket, now))
+                assert(socket >= PEER_SIM_SOCKETS && socket < PEER_SIM_SOCKETS + node->sockets);
+}
+
 static bool drain(struct peer_sim_node *node, const struct now *now)
 {
         struct peer_event event;
@@ -359,6 +374,7 @@ static void settle(struct peer_sim_node *node)
         }
         while (drain(node, &now))
                 ;
+        give_sockets(node, &now);
         send_probes(node);
         while (udx_mux_transmit(node->mux, &out, now.mono_us))
                 send_run(node, &out);

@@ -13,6 +13,7 @@ enum {
         PEER_SIM_CONNS = 512,
         PEER_SIM_RELAYS = 4,
         PEER_SIM_HEADROOM = 16,
+        PEER_SIM_SOCKETS = 1000,        /* the first number of a socket that was given */
 };
 
 /* What a relay does with handshakes. */
@@ -63,6 +64,7 @@ struct peer_sim_node {
         struct addr seen;               /* as others see it: @addr, or something of a NAT before it that nobody passes */
         struct addr forward;            /* where it would pass on handshakes for whoever it dials; port 0: it would not */
         uint8_t sighted;                /* by so many nodes; at first by enough for it to know its NAT */
+        bool random_nat;                /* each of them sees it at another port */
         bool open;                      /* it knows that it is reachable */
         const uint8_t *relay_through;   /* its dials name this blind relay */
         uint64_t relay_rate_per_host;   /* of a relay */
@@ -84,6 +86,8 @@ struct peer_sim_node {
         peer_knock_id knock;
         bool admits;                    /* answers knocks at once with yes */
         bool trusts;                    /* connections as soon as they are there */
+        bool lacks_sockets;             /* there are no more when it wants some */
+        uint32_t sockets;               /* that it was given; what they send leaves from its address all the same */
         uint64_t udx_in, udx_out;
 };
 

@@ -43,7 +43,7 @@ struct dht {
         struct peer_sim_node *node;
         struct list letters, listeners, queries;
         uint8_t noise[DHT_NOISE_MAX];   /* of the event told last */
-        struct peer_sim_answer answer;
+        struct peer_sim_answer answer, round;
 };
 
 struct dht *peer_sim_dht_new(struct peer_sim_node *node)
@@ -411,8 +411,11 @@ void dht_handshake_reply(struct dht *dht, const struct dht_inbound *inbound, con
 /* Other nodes see everybody where all do. */
 size_t dht_sightings(const struct dht *dht, struct dht_sighting out[DHT_SIGHTINGS_MAX])
 {
-        for (uint8_t i = 0; i < dht->node->sighted; i++)
+        for (uint8_t i = 0; i < dht->node->sighted; i++) {
                 out[i] = (struct dht_sighting){ .witness = { .ip = { 198, 51, 98, i }, .port = 49737 }, .seen = dht->node->seen };
+                if (dht->node->random_nat)
+                        out[i].seen.port = (uint16_t)(out[i].seen.port + i);
+        }
         return dht->node->sighted;
 }
 
@@ -465,6 +468,8 @@ void dht_punch_reply(struct dht *dht, const struct dht_inbound *inbound, const v
         struct dht_handshake *handshake = dht->node->sim->handshakes;
         struct dht_event event = { .kind = DHT_PUNCH_ANSWERED, .server = dht->node->seen };
 
+        dht->round = (struct peer_sim_answer){ .len = len, .inbound = *inbound };
+        memcpy(dht->round.noise, payload, len);
         while (handshake && handshake->tid != inbound->tid)
                 handshake = handshake->next;
         if (!handshake || handshake->over)
@@ -492,7 +497,13 @@ void peer_sim_dht_punch(struct dht *dht, const struct dht_inbound *inbound, uint
         struct dht_event event = { .kind = DHT_PUNCH, .context = listener->context, .listener = listener, .inbound = *inbound,
                                    .punch_id = id };
 
+        dht->round.len = 0;
         post(dht, 0, &event, sealed, len);
+}
+
+const struct peer_sim_answer *peer_sim_dht_round(const struct dht *dht)
+{
+        return &dht->round;
 }
 
 const struct peer_sim_answer *peer_sim_dht_answer(const struct dht *dht)

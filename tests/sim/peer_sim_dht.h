@@ -23,4 +23,7 @@ struct peer_sim_answer {
 
 const struct peer_sim_answer *peer_sim_dht_answer(const struct dht *dht);
 
+/* The last that it said in a round of a punch, sealed; none since peer_sim_dht_punch(): len is 0. */
+const struct peer_sim_answer *peer_sim_dht_round(const struct dht *dht);
+
 #endif

@@ -381,7 +381,6 @@ void peer_session_opened(struct peer_session *session, const struct now *now);
 void peer_session_punching(struct peer_session *session, usec_t until_us);
 void peer_session_punch_failed(struct peer_session *session, const struct now *now);
 void peer_session_stop_punch(struct peer_session *session, const struct now *now);
-struct peer_session *peer_session_find(struct peer_set *set, peer_knock_id id);
 void peer_session_advance(struct peer_session *session, const struct now *now);
 void peer_session_tell(struct peer_session *session, struct peer_event *out);
 void peer_session_free(struct peer_session *session);

@@ -475,14 +475,6 @@ void peer_session_opened(struct peer_session *session, const struct now *now)
         become_done(session, now);
 }
 
-struct peer_session *peer_session_find(struct peer_set *set, peer_knock_id id)
-{
-        list_for_each(at, &set->sessions)
-                if (list_entry(at, struct peer_session, all)->id == id)
-                        return list_entry(at, struct peer_session, all);
-        return NULL;
-}
-
 /* The client has said: now. It has that long. */
 void peer_session_punching(struct peer_session *session, usec_t until_us)
 {
