@@ -129,9 +129,15 @@ static void send_datagrams(struct bench *b, struct tunnel_channel *ch, uint8_t a
         static uint8_t bytes[TUNNEL_DATAGRAM_MAX];
         struct iovec iov[4];
 
-        for (size_t i = 0; i < ARRAY_LEN(iov); i++)
+        for (size_t i = 0; i < ARRAY_LEN(iov); i++) {
+                uint8_t message[1200];
+                size_t len;
+
                 iov[i] = (struct iovec){ bytes, MIN((size_t)amount * amount * i, sizeof(bytes)) };
-        if (tunnel_writable(ch))
+                len = tunnel_unordered_message(ch, &iov[i], message, sizeof(message));
+                assert(!len || len == TUNNEL_UNORDERED_HEAD_BYTES + iov[i].iov_len);
+        }
+        if (tunnel_unordered(ch) || tunnel_writable(ch))
                 tunnel_send(ch, iov, amount % (ARRAY_LEN(iov) + 1), b->now_us);
 }
 
@@ -169,6 +175,21 @@ static void step_datagrams(struct bench *b, struct tunnel_channel **slot, uint8_
                 if (b->role == TUNNEL_PROVIDER)
                         tunnel_accept(*slot, NULL, b->now_us);
         }
+}
+
+/* Beside the stream: as it is, or as a datagram of one of the first channels. */
+static void receive_unordered(struct bench *b, struct reader *r, uint8_t argument)
+{
+        uint8_t message[TUNNEL_UNORDERED_HEAD_BYTES + 0x1f];
+        size_t len = MIN((size_t)(argument & 0x1f), reader_left(r));
+        const uint8_t *bytes = read_bytes(r, len);
+        struct writer w = writer_over(message, sizeof(message));
+
+        if (argument & 0x20)
+                tunnel_unordered_write(&w, argument >> 6);
+        if (len)
+                write_bytes(&w, bytes, len);
+        tunnel_receive_unordered(b->t, message, writer_len(&w), b->now_us);
 }
 
 static void receive_frame(struct bench *b, struct reader *r)
@@ -239,7 +260,10 @@ static void step(struct bench *b, struct reader *r)
                 tunnel_tell_relay(b->t, &(struct tunnel_relay){ .wanted = argument & 1, .offered = argument & 2, .key = { argument } });
                 return;
         case 9:
-                receive(b, NULL, 0);
+                if (argument)
+                        receive_unordered(b, r, argument);
+                else
+                        receive(b, NULL, 0);
                 return;
         case 15:
                 if (argument == 255)

@@ -29,6 +29,7 @@ enum node_sim_service {
         NODE_SIM_SILENT = 20,           /* never answers the open */
         NODE_SIM_DEAF = 21,             /* accepts, and reads nothing */
         NODE_SIM_DATAGRAMS = 53,        /* sends each datagram back */
+        NODE_SIM_GAME = 54,             /* and these are small */
 };
 
 struct node_sim;
@@ -42,6 +43,8 @@ enum node_sim_fate {
 };
 
 /* One end of a channel. What is sent is a pattern of the channel's own; what is received is hashed. */
+enum { NODE_SIM_DATAGRAMS_MAX = 16384 };        /* of a channel */
+
 struct node_sim_channel {
         struct list in_host;
         struct map_entry by_id;
@@ -56,8 +59,11 @@ struct node_sim_channel {
         bool end_after, ended, remote_ended;
         bool reads;
         bool datagrams;                 /* then @to_send, @sent and @received count them; */
-        bool lossy;                     /* of those that come some may be missing; */
-        uint64_t tag, next;             /* whose they are, and the number of the next */
+        bool game;                      /* none is empty, or too long to go beside the stream; */
+        usec_t every_us;                /* one is said; */
+        uint64_t tag;                   /* whose they are; */
+        uint8_t seen[NODE_SIM_DATAGRAMS_MAX / 8];       /* which of them came, by number; */
+        usec_t latest_us;               /* and the longest that an echo took */
         usec_t opened_us, over_us, remote_ended_us;
 };
 
@@ -170,8 +176,9 @@ size_t node_sim_ups(const struct node_sim_host *host);          /* peers that ar
 struct node_sim_channel *node_sim_open(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t bytes,
                                        bool end_after);
 
-/* The same for @count datagrams, which a provider of NODE_SIM_DATAGRAMS sends back; and its end. */
-struct node_sim_channel *node_sim_open_datagrams(struct node_sim_host *host, uint8_t provider, uint64_t count);
+/* The same for @count datagrams, one @every_us, which a provider of NODE_SIM_DATAGRAMS or NODE_SIM_GAME sends back; and its end. */
+struct node_sim_channel *node_sim_open_datagrams(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t count,
+                                                 usec_t every_us);
 void node_sim_close(struct node_sim_channel *channel);
 
 /* Opened, and over in order, with everything that was sent come back. */

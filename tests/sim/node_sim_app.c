@@ -168,12 +168,16 @@ struct node_sim_channel *node_sim_open(struct node_sim_host *host, uint8_t provi
         return channel;
 }
 
-struct node_sim_channel *node_sim_open_datagrams(struct node_sim_host *host, uint8_t provider, uint64_t count)
+struct node_sim_channel *node_sim_open_datagrams(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t count,
+                                                 usec_t every_us)
 {
-        struct node_sim_channel *channel = open_channel(host, provider, NODE_SIM_DATAGRAMS, NODE_UDP);
+        struct node_sim_channel *channel = open_channel(host, provider, service, NODE_UDP);
 
-        if (channel)
+        if (channel) {
                 channel->to_send = count;
+                channel->every_us = every_us;
+                channel->game = service == NODE_SIM_GAME;
+        }
         return channel;
 }
 
@@ -200,7 +204,7 @@ static void on_arrived(struct node_sim_host *host, const struct node_event *even
         static const char text[] = "Service not found";
         struct now now = node_sim_now(host->sim);
         struct node_sim_channel *channel;
-        bool datagrams = event->gate_port == NODE_SIM_DATAGRAMS;
+        bool datagrams = event->gate_port == NODE_SIM_DATAGRAMS || event->gate_port == NODE_SIM_GAME;
 
         if (datagrams != (event->protocol == NODE_UDP))
                 host->mistakes++;
@@ -211,6 +215,7 @@ static void on_arrived(struct node_sim_host *host, const struct node_event *even
         }
         channel = new_channel(host, event->channel, event->gate_port);
         channel->datagrams = datagrams;
+        channel->game = event->gate_port == NODE_SIM_GAME;
         if (event->gate_port == NODE_SIM_SILENT)
                 return;
         channel->fate = NODE_SIM_OPEN;

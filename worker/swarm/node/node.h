@@ -349,7 +349,7 @@ struct node_stats {
         uint32_t sockets;               /* added ones that are not done with */
         struct addr public_addr;        /* as others see us; port 0: unknown */
         uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;        /* of the sockets */
-        uint64_t channel_datagrams_dropped;     /* from peers, and nobody read those before them */
+        uint64_t channel_datagrams_dropped;     /* from peers, and nobody read those before them; to peers, and too many waited */
         uint32_t relayed;               /* of the peers, through a relay */
         bool relays;                    /* it is one: */
         uint32_t relay_connections;

@@ -108,7 +108,9 @@ size_t node_writable(const struct node *node, node_channel_id id)
         if (!channel || !channel->link->conn || channel->link->state != NODE_LINK_UP)
                 return 0;
         node_link_flush(channel->link);         /* control goes first */
-        return channel->link->state == NODE_LINK_UP ? tunnel_writable(channel->tunnel_channel) : 0;
+        if (channel->link->state != NODE_LINK_UP)
+                return 0;
+        return tunnel_unordered(channel->tunnel_channel) ? NODE_WRITE_MAX : tunnel_writable(channel->tunnel_channel);
 }
 
 void node_write(struct node *node, node_channel_id id, uint8_t *data, size_t len, const struct now *now)
@@ -127,13 +129,39 @@ void node_write(struct node *node, node_channel_id id, uint8_t *data, size_t len
                 list_push_back(&node->flying, &link->in_flying);
 }
 
+/* Beside the stream, if it may and fits; one that finds no place there is lost. */
+static bool send_unordered(struct node_channel *channel, const struct iovec *datagram)
+{
+        struct node_link *link = channel->link;
+        uint8_t message[CONN_UNORDERED_MAX];
+        size_t len = tunnel_unordered_message(channel->tunnel_channel, datagram, message, sizeof(message));
+
+        if (!len)
+                return false;
+        if (!conn_seal_unordered(link->conn, message, len))
+                link->node->channel_datagrams_dropped++;
+        return true;
+}
+
 void node_send(struct node *node, node_channel_id id, const struct iovec *datagrams, size_t count, const struct now *now)
 {
         struct node_channel *channel = find(node, id);
+        size_t rest = 0;
 
         assert(channel && channel->link->state == NODE_LINK_UP);
         node->now = *now;
-        tunnel_send(channel->tunnel_channel, datagrams, count, now->mono_us);
+        for (size_t i = 0; i < count; i++) {
+                if (!send_unordered(channel, &datagrams[i])) {
+                        rest++;
+                        continue;
+                }
+                if (rest)
+                        tunnel_send(channel->tunnel_channel, &datagrams[i - rest], rest, now->mono_us);
+                rest = 0;
+        }
+        if (!rest)
+                return;
+        tunnel_send(channel->tunnel_channel, &datagrams[count - rest], rest, now->mono_us);
         node_link_flush(channel->link);
 }
 

@@ -407,6 +407,7 @@ static void relieve(const struct node_link *link)
 /* Gives the tunnel what has come, as far as it takes it. */
 static void feed(struct node_link *link)
 {
+        uint8_t message[CONN_UNORDERED_BUFFER];
         size_t fed = 0, len, taken;
         const uint8_t *bytes;
 
@@ -415,6 +416,8 @@ static void feed(struct node_link *link)
                 conn_consume(link->conn, taken);
                 fed += taken;
         }
+        while (conn_receive_unordered(link->conn, message, &len))
+                tunnel_receive_unordered(link->tunnel, message, len, link->node->now.mono_us);
         if (tunnel_hungry_us(link->tunnel) != USEC_NEVER)
                 relieve(link);
         if (fed >= FEED_BYTES)

@@ -18,6 +18,7 @@ enum {
 
 static_assert((int)CONN_SEAL_BYTES == SECRET_SEAL_BYTES, "conn.h says what secret.h does");
 static_assert((int)CONN_KEY_BYTES == NOISE_KEY_BYTES, "conn.h says what noise.h does");
+static_assert((int)CONN_UNORDERED_MAX + SECRET_UNORDERED_BYTES == UDX_MESSAGE_MAX, "a message of ours passes any path");
 
 #define SOCKET_LINGER_US SECONDS(3)     /* a socket of its own stays that long, for its last packets: hyperdht's pool does so */
 
@@ -230,6 +231,30 @@ bool conn_seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us)
                 return false;
         conn->messages_out++;
         return true;
+}
+
+bool conn_seal_unordered(struct conn *conn, const void *bytes, size_t len)
+{
+        uint8_t message[UDX_MESSAGE_MAX];
+
+        assert(len <= CONN_UNORDERED_MAX);
+        if (conn->state != CONN_OPEN)
+                return false;
+        secret_seal_unordered(&conn->secret, message, bytes, len);
+        return udx_stream_send_message(conn->stream, message, len + SECRET_UNORDERED_BYTES);
+}
+
+/* Probes are among them, too short to be one. */
+bool conn_receive_unordered(struct conn *conn, uint8_t out[CONN_UNORDERED_BUFFER], size_t *len_out)
+{
+        size_t len;
+
+        while (!conn->broken && udx_stream_receive_message(conn->stream, out, &len))
+                if (secret_open_unordered(&conn->secret, out, out, len) == SECRET_MESSAGE) {
+                        *len_out = len - SECRET_UNORDERED_BYTES;
+                        return true;
+                }
+        return false;
 }
 
 void conn_ping(struct conn *conn, usec_t now_us)
@@ -479,8 +504,8 @@ void conn_udx_event(struct conn *conn, const struct udx_event *event, const stru
                 else
                         peer_detour_called(conn, &(struct peer_way){ .socket = event->socket, .remote = event->remote }, now);
                 break;
-        case UDX_MESSAGES:      /* nobody sends any over these connections but probes */
-                drop_messages(conn);
+        case UDX_MESSAGES:
+                peer_source_report(&conn->source, PEER_CONN_UNORDERED);
                 break;
         case UDX_REMOTE_ENDED:
                 conn->remote_ended = true;

@@ -21,6 +21,8 @@ enum {
         CONN_MESSAGE_MAX = UDX_RESERVE_MAX - CONN_SEAL_BYTES,   /* bytes of a message we send */
         CONN_OPEN_MAX = 1024 * 1024,                            /* of one we take: a peer that sends more is cut off */
         CONN_KEEP_OPEN_MAX = 16,
+        CONN_UNORDERED_BUFFER = UDX_MESSAGE_BUFFER,             /* holds any unordered one that comes */
+        CONN_UNORDERED_MAX = UDX_MESSAGE_MAX - 24,              /* bytes of one that we send */
 };
 
 #define CONN_KEEP_ALIVE_US SECONDS(5)           /* without a write: hyperdht's connectionKeepAlive */
@@ -83,6 +85,14 @@ size_t conn_unacked_bytes(const struct conn *conn);
 /* Sends one message of @len (1 .. CONN_MESSAGE_MAX) bytes: encrypted from where it lies straight into the send buffer. False, and
  * nothing happened: conn_room_bytes() is less than @len + CONN_SEAL_BYTES. */
 bool conn_seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us) __attribute__((warn_unused_result));
+
+/* Sends one unordered message of @len (.. CONN_UNORDERED_MAX) bytes: past all that waits, once; it may be lost, or come before or
+ * after others. False: that is sure already. */
+bool conn_seal_unordered(struct conn *conn, const void *bytes, size_t len);
+
+/* The next unordered message of the peer's, each at most once, into @out; false when there is none. PEER_CONN_UNORDERED says when to
+ * look; those nobody looks at are dropped when too many wait. */
+bool conn_receive_unordered(struct conn *conn, uint8_t out[CONN_UNORDERED_BUFFER], size_t *len_out);
 
 /* Sends a keep-alive now: provokes the failure of a connection whose peer is gone. */
 void conn_ping(struct conn *conn, usec_t now_us);

@@ -253,6 +253,7 @@ enum peer_event_kind {
         PEER_CONN_MOVED,        /* conn, context: the connection's, here and below. It has left its relay, which attempt's @path tells, for
                                  * @remote, or come back to it */
         PEER_CONN_READABLE,     /* conn_peek() has more, or conn_at_end() */
+        PEER_CONN_UNORDERED,    /* conn_receive_unordered() may have some */
         PEER_CONN_WRITABLE,     /* conn_room_bytes() has grown after it was little */
         PEER_CONN_ENDED,        /* what we sent and our conn_end() have arrived; the peer may go on */
         PEER_CONN_CLOSED,       /* reason; last event of it: conn_free() it. What arrived before stays readable until then */

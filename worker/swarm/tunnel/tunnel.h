@@ -14,7 +14,7 @@
  *      action 0x40 | 01 | channel 0 u32 | '0' | version u8 = 1 | flags u8 | features u32 | window u32      (big-endian)
  *
  *      flags       bit 0: I have received yours
- *      features    bit 0 order, bit 1 credit, bit 2 relay; unknown bits are ignored
+ *      features    bit 0 order, bit 1 credit, bit 2 relay, bit 3 unordered; unknown bits are ignored
  *      window      data bytes a channel may send to the author before it gets a credit
  *
  * An original ignores it silently in both roles: with errlen 1 it looks at no more of an unknown action than the JSON text
@@ -29,9 +29,14 @@
  *                  are beyond my reach, I could use a blind relay; bit 1: I am one, with this public key (0s without), for all
  *                  peers of this router (relay_token.h)
  *
+ *      unordered   datagrams of a channel may come as unordered messages of the secret stream: 01 | channel u32 | data. They have
+ *                  no number of their own: the secret stream takes each once
+ *
  * A channel of protocol UDP carries datagrams, each whole in one stream frame; there is no end, either side closes it. It has no
- * credit: what finds no room is dropped, here and there, first of the channel that has most of all unread. An empty datagram is a frame without a body, which only a peer of our
- * kind is sent. It has writable, send and datagrams in place of writable, write, end, peek and consume.
+ * credit: what finds no room is dropped, here and there, first of the channel that has most of all unread. An empty datagram is a
+ * frame without a body, which only a peer of our kind is sent. It has writable, send and datagrams in place of writable, write, end,
+ * peek and consume. An unordered one can always be sent to: what fits in a message goes at once or never, the rest when the stream
+ * has room.
  *
  * Toward a peer without them the sender waits for acknowledgements before an end, ends that may have overtaken data are held
  * back a moment, and a channel nobody reads stops the reading of the connection for a while, then is reset. */
@@ -204,8 +209,18 @@ size_t tunnel_writable(struct tunnel_channel *channel);
 /* The header for @len data bytes (0 < @len <= tunnel_writable()), which the caller seals right now, the data right behind it. */
 void tunnel_write(struct tunnel_channel *channel, size_t len, uint8_t header_out[TUNNEL_HEADER_BYTES], usec_t now_us);
 
+/* Datagrams may go to this channel's other end as unordered messages, now: */
+bool tunnel_unordered(const struct tunnel_channel *channel);
+
+/* The message of one, written to @out; its length, or 0: it would be longer than @max, or tunnel_unordered() is false. */
+size_t tunnel_unordered_message(struct tunnel_channel *channel, const struct iovec *datagram, uint8_t *out, size_t max);
+
+/* An unordered message from the peer. */
+void tunnel_receive_unordered(struct tunnel *tunnel, const void *bytes, size_t len, usec_t now_us);
+
 /* Datagrams, @count of them in one go, each at most TUNNEL_DATAGRAM_MAX bytes; copied. Only when tunnel_writable() is not 0, which
- * then need not cover them: what there is no room for leaves next, in front of all others. */
+ * then need not cover them: what there is no room for leaves next, in front of all others. Or when tunnel_unordered(): then they wait
+ * for room in the stream, which no TUNNEL_WRITABLE tells, and the newest are dropped when too many do. */
 void tunnel_send(struct tunnel_channel *channel, const struct iovec *datagrams, size_t count, usec_t now_us);
 
 /* No more data from us; never overtakes what was written. */
@@ -234,7 +249,7 @@ void tunnel_disconnect(struct tunnel *tunnel, usec_t now_us);
 struct tunnel_stats {
         uint32_t channels;              /* with those that only wait for the peer's last word */
         uint32_t frames_ignored;        /* unknown, malformed or out of place */
-        uint64_t datagrams_dropped;     /* received, and nobody read them or those before them */
+        uint64_t datagrams_dropped;     /* received, and nobody read them or those before them; to be sent, and too many waited */
         size_t queued_bytes;            /* received, not yet consumed */
         bool extended;                  /* the peer has sent HGX */
         int64_t skew_ms;                /* the peer's clock, as hello told it, minus ours: one that is behind may have told ours back */

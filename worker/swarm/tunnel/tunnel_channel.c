@@ -91,6 +91,7 @@ void tunnel_channel_unmap(struct tunnel_channel *ch)
 void tunnel_channel_free(struct tunnel_channel *ch)
 {
         drop_received(ch);
+        tunnel_late_drop(ch);
         tunnel_share_drop(ch);
         tunnel_channel_drop_out(ch);
         tunnel_channel_unmap(ch);
@@ -139,11 +140,10 @@ void tunnel_channel_features(struct tunnel_channel *ch, bool extended)
 {
         const struct tunnel *t = ch->tunnel;
 
-        ch->features = extended ? t->peer_hgx.features & (TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT) : 0;
+        ch->features = extended ? t->peer_hgx.features & (TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT | TUNNEL_FEATURE_UNORDERED) : 0;
         if (tunnel_channel_plain(ch))
-                ch->features = 0;       /* credit needs order */
-        if (ch->protocol == TUNNEL_UDP)
-                ch->features &= ~(uint32_t)TUNNEL_FEATURE_CREDIT;
+                ch->features = 0;       /* the others need order */
+        ch->features &= ~(uint32_t)(ch->protocol == TUNNEL_UDP ? TUNNEL_FEATURE_CREDIT : TUNNEL_FEATURE_UNORDERED);
         ch->credit = t->peer_hgx.window_bytes;
         ch->window_left = ch->window = t->config.window_bytes;
 }
@@ -162,6 +162,7 @@ void tunnel_channel_run(struct tunnel_channel *ch, usec_t now_us)
 static void stop_sending(struct tunnel_channel *ch)
 {
         list_remove(&ch->draining);
+        tunnel_late_drop(ch);
         tunnel_share_drop(ch);
         ch->send_due_us = USEC_NEVER;
 }

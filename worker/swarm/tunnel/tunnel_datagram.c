@@ -23,18 +23,14 @@ static bool has_room(const struct tunnel_channel *ch, size_t cost)
 
 static void count(struct tunnel_channel *ch, size_t more, size_t less)
 {
-        ch->datagrams.bytes += more - less;
         ch->tunnel->datagram_bytes += more - less;
         ch->tunnel->queued_bytes += more - less;
 }
 
 static void drop_first(struct tunnel_channel *ch)
 {
-        struct tunnel_datagram *first = ch->datagrams.first;
+        struct tunnel_datagram *first = tunnel_datagram_pop(&ch->datagrams);
 
-        ch->datagrams.first = first->next;
-        if (!first->next)
-                ch->datagrams.last = NULL;
         count(ch, 0, first->len + TUNNEL_DATAGRAM_COST);
         free(first);
         tunnel_hunger_retry(ch->tunnel);
@@ -95,14 +91,10 @@ void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, si
                 ch->tunnel->datagrams_dropped++;
                 return;
         }
-        *datagram = (struct tunnel_datagram){ .len = len };
+        datagram->len = len;
         if (len)
                 memcpy(datagram->bytes, bytes, len);
-        if (queue->last)
-                queue->last->next = datagram;
-        else
-                queue->first = datagram;
-        queue->last = datagram;
+        tunnel_datagram_push(queue, datagram);
         count(ch, cost, 0);
         if (queue->first == datagram && ch->phase == TUNNEL_RUNNING)
                 tunnel_channel_tell(ch, TUNNEL_NEWS_READABLE);
@@ -143,13 +135,13 @@ static bool is_sendable(const struct tunnel_channel *ch, size_t len)
         return len || !tunnel_channel_plain(ch);
 }
 
-void tunnel_send(struct tunnel_channel *ch, const struct iovec *datagrams, size_t datagram_count, usec_t now_us)
+void tunnel_datagram_depart(struct tunnel_channel *ch, const struct iovec *datagrams, size_t datagram_count, usec_t now_us)
 {
         struct tunnel *t = ch->tunnel;
         size_t all_len = 0, data_len = 0;
         struct writer w;
 
-        assert(ch->phase == TUNNEL_RUNNING && ch->protocol == TUNNEL_UDP && !t->leaving_len);
+        assert(!t->leaving_len);
         for (size_t i = 0; i < datagram_count; i++) {
                 if (!is_sendable(ch, datagrams[i].iov_len))
                         continue;
@@ -175,4 +167,16 @@ void tunnel_send(struct tunnel_channel *ch, const struct iovec *datagrams, size_
         t->leaving_len = all_len;
         ch->sent_bytes += data_len;
         tunnel_share_spend(ch, data_len, all_len, now_us);
+}
+
+void tunnel_send(struct tunnel_channel *ch, const struct iovec *datagrams, size_t datagram_count, usec_t now_us)
+{
+        assert(ch->phase == TUNNEL_RUNNING && ch->protocol == TUNNEL_UDP);
+        ch->tunnel->now_us = now_us;
+        if (tunnel_unordered(ch) && (ch->late.first || !tunnel_writable(ch))) {
+                for (size_t i = 0; i < datagram_count; i++)
+                        tunnel_late_keep(ch, &datagrams[i]);
+                return;
+        }
+        tunnel_datagram_depart(ch, datagrams, datagram_count, now_us);
 }

@@ -23,4 +23,27 @@ struct tunnel_datagram_queue {
         size_t bytes;                   /* costs included */
 };
 
+static inline void tunnel_datagram_push(struct tunnel_datagram_queue *queue, struct tunnel_datagram *datagram)
+{
+        datagram->next = NULL;
+        if (queue->last)
+                queue->last->next = datagram;
+        else
+                queue->first = datagram;
+        queue->last = datagram;
+        queue->bytes += datagram->len + TUNNEL_DATAGRAM_COST;
+}
+
+/* There must be one. */
+static inline struct tunnel_datagram *tunnel_datagram_pop(struct tunnel_datagram_queue *queue)
+{
+        struct tunnel_datagram *first = queue->first;
+
+        queue->first = first->next;
+        if (!first->next)
+                queue->last = NULL;
+        queue->bytes -= first->len + TUNNEL_DATAGRAM_COST;
+        return first;
+}
+
 #endif

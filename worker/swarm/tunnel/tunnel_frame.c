@@ -4,6 +4,7 @@
 #include "cleanup.h"
 
 #define PROTOCOL_MAX 1          /* 0 tcp, 1 udp */
+#define UNORDERED_MARK 1        /* of a datagram, among what else unordered messages may once carry */
 
 void tunnel_frame_write(struct writer *w, uint8_t action, uint8_t error_len, uint32_t channel, size_t body_len)
 {
@@ -153,4 +154,18 @@ bool tunnel_relay_read(struct reader *r, struct tunnel_relay *relay)
         if (!relay->offered)
                 memset(relay->key, 0, sizeof(relay->key));
         return !r->failed && mark == '0';
+}
+
+void tunnel_unordered_write(struct writer *w, uint32_t channel)
+{
+        write_u8(w, UNORDERED_MARK);
+        write_u32be(w, channel);
+}
+
+bool tunnel_unordered_read(struct reader *r, uint32_t *channel_out)
+{
+        uint8_t mark = read_u8(r);
+
+        *channel_out = read_u32be(r);
+        return !r->failed && mark == UNORDERED_MARK;
 }

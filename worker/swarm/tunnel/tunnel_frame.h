@@ -29,6 +29,7 @@ enum {
         TUNNEL_OPEN_BYTES = 5,                  /* gate port u32, protocol u8 */
         TUNNEL_ERROR_MAX = 255,                 /* JSON text */
         TUNNEL_HGX_VERSION = 1,
+        TUNNEL_UNORDERED_HEAD_BYTES = 5,        /* mark u8, channel u32 */
 };
 
 struct tunnel_frame {
@@ -64,6 +65,7 @@ enum {
         TUNNEL_FEATURE_ORDER = 1,       /* features */
         TUNNEL_FEATURE_CREDIT = 2,
         TUNNEL_FEATURE_RELAY = 4,
+        TUNNEL_FEATURE_UNORDERED = 8,
         TUNNEL_RELAY_WANTED = 1,        /* flags of relay */
         TUNNEL_RELAY_OFFERED = 2,
 };
@@ -72,6 +74,10 @@ enum {
 void tunnel_hgx_write(struct writer *w, const struct tunnel_hgx *hgx);
 void tunnel_credit_write(struct writer *w, uint32_t channel, uint32_t bytes);
 void tunnel_relay_write(struct writer *w, const struct tunnel_relay *relay);
+
+/* An unordered message's head, in front of the datagram; and false: none of ours. */
+void tunnel_unordered_write(struct writer *w, uint32_t channel);
+bool tunnel_unordered_read(struct reader *r, uint32_t *channel_out);
 
 /* Bodies, from the '0' on. False: not ours, of another version, or too short; longer ones are accepted. */
 bool tunnel_hgx_read(struct reader *r, struct tunnel_hgx *hgx);

@@ -111,6 +111,7 @@ struct tunnel_channel {
         uint64_t sent_bytes;            /* data */
         uint64_t drain_mark;            /* tunnel->sent_bytes after the last of it */
         usec_t asked_us;                /* when the open left */
+        struct tunnel_datagram_queue late;      /* datagrams too long to go beside the stream, while that has no room */
 
         /* From the peer. */
         struct tunnel_queue queue;
@@ -191,6 +192,7 @@ struct tunnel {
         uint64_t burst_bytes;           /* since there was a lull */
         size_t queued_bytes;            /* received and not consumed, all channels */
         size_t datagram_bytes;          /* of them, in datagrams */
+        size_t late_bytes;              /* to the peer, of all channels */
         uint64_t datagrams_dropped;
         usec_t sweep_us;                /* when channels may be looked through again for one with too many */
         uint64_t grown_bytes;           /* windows beyond their first size */
@@ -274,7 +276,13 @@ usec_t tunnel_stall_deadline(const struct tunnel *t);
 /* tunnel_datagram.c */
 void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, size_t len);
 void tunnel_datagram_drop(struct tunnel_channel *ch);   /* all that wait */
+void tunnel_datagram_depart(struct tunnel_channel *ch, const struct iovec *datagrams, size_t count, usec_t now_us);     /* now */
 void tunnel_datagram_forget(struct tunnel_channel *ch, size_t down_to_bytes);   /* the oldest; counted, and it may be over */
+
+/* tunnel_unordered.c: those too long for a message wait for room in the stream; there is some */
+void tunnel_late_keep(struct tunnel_channel *ch, const struct iovec *datagram);
+void tunnel_late_leave(struct tunnel_channel *ch, usec_t now_us);
+void tunnel_late_drop(struct tunnel_channel *ch);
 
 /* tunnel_transmit.c */
 bool tunnel_transmit_ready(const struct tunnel *t);     /* tunnel_transmit() would give a message */

@@ -72,7 +72,8 @@ static void write_hello(struct tunnel *t, struct writer *w)
 static void write_hgx(struct tunnel *t, struct writer *w)
 {
         struct tunnel_hgx hgx = { .flags = t->hgx_seen ? TUNNEL_HGX_SEEN : 0, .window_bytes = t->config.window_bytes,
-                                  .features = TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT | TUNNEL_FEATURE_RELAY };
+                                  .features = TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT | TUNNEL_FEATURE_RELAY |
+                                              TUNNEL_FEATURE_UNORDERED };
 
         t->hgx_sent = t->hgx_seen ? TUNNEL_HGX_LAST : TUNNEL_HGX_FIRST;
         tunnel_hgx_write(w, &hgx);

@@ -16,7 +16,6 @@
 
 enum {
         UDX_WAITING_MAX = 16,           /* packets held for a stream that is not connected */
-        UDX_MESSAGES_MAX = 64,          /* unordered messages that wait, each way */
         UDX_TIMEOUTS_MAX = 7,           /* libudx: the seventh in a row is the end, 13 * rto after the first sending */
 };
 

@@ -14,6 +14,7 @@
 #define UDX_BUFFER_MIN (256 * 1024)             /* a smaller limit is raised to this */
 #define UDX_BUFFER_MAX (4 * 1024 * 1024)        /* default of both limits; what JS always advertises */
 #define UDX_MESSAGE_MAX 1152                    /* bytes of an unordered message that pass any path */
+#define UDX_MESSAGES_MAX 512                    /* messages that wait, each way; further ones are dropped */
 #define UDX_MESSAGE_BUFFER 1472                 /* holds any that comes */
 
 struct udx_mux;
@@ -90,7 +91,8 @@ void udx_stream_consume(struct udx_stream *stream, size_t len);
 /* The peer has ended and everything it sent is consumed. */
 bool udx_stream_at_end(const struct udx_stream *stream);
 
-/* One unordered message: sent once, at the next drain, or never. @len <= UDX_MESSAGE_MAX. False: not connected, or too many wait. */
+/* One unordered message: sent once, at the next drain and ahead of all data, whatever congestion control says, or never. @len <=
+ * UDX_MESSAGE_MAX. False: not connected, or too many wait. */
 bool udx_stream_send_message(struct udx_stream *stream, const void *bytes, size_t len);
 
 /* An empty unordered message that leaves by @path, to where this stream is not connected: it opens what only opens from our side, and
