@@ -8,7 +8,7 @@
 #include "list.h"
 #include "map.h"
 
-enum { PPM = 1000000 };
+enum { PPM = 1000000, IP_UDP_BYTES = 28 };
 
 struct generator {
         struct list all;
@@ -278,6 +278,13 @@ void net_block(struct net *net, bool (*blocks)(void *context, const struct addr 
         net->blocks_context = context;
 }
 
+usec_t net_queue_us(const struct net *net, unsigned from)
+{
+        usec_t free_us = net->endpoints[from]->wire.free_us;
+
+        return free_us > net->now_us ? free_us - net->now_us : 0;
+}
+
 usec_t net_now(const struct net *net)
 {
         return net->now_us;
@@ -431,7 +438,7 @@ bool net_receive(struct net *net, struct net_packet *out)
 /* When the last bit leaves; USEC_NEVER when the queue before the wire is full. */
 static usec_t serialise(struct net *net, struct wire *wire, size_t len)
 {
-        uint64_t rate = wire->link.bits_per_s, bits = (uint64_t)(len + 28) * 8, scaled;
+        uint64_t rate = wire->link.bits_per_s, bits = (uint64_t)(len + IP_UDP_BYTES) * 8, scaled;
 
         if (!rate)
                 return net->now_us;
@@ -455,6 +462,8 @@ static bool is_dropped(struct net *net, struct wire *wire, const uint8_t *bytes,
         if (link->drop_nth && number >= link->drop_nth && number - link->drop_nth < drops)
                 return true;
         if (link->drops && link->drops(link->context, bytes, len))
+                return true;
+        if (link->mtu_bytes && len + IP_UDP_BYTES > link->mtu_bytes)
                 return true;
         return chance(net, link->loss_ppm);
 }

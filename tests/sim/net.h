@@ -27,6 +27,7 @@ struct net_link {
         uint32_t drop_nth, drop_count;  /* drops @drop_count (0 means 1) packets from the @drop_nth (from 1) on; 0: none */
         uint64_t bits_per_s;            /* 0: infinite */
         size_t queue_bytes;             /* what waits for the wire, beyond it packets are dropped; 0: infinite */
+        size_t mtu_bytes;               /* IP packets that are larger vanish: a black hole; 0: none are */
         bool (*drops)(void *context, const uint8_t *bytes, size_t len);         /* drops what it says; NULL: nothing */
         void (*changes)(void *context, uint8_t *bytes, size_t len);             /* as it likes; NULL: nothing */
         void *context;
@@ -70,6 +71,9 @@ void net_link_set_between(struct net *net, unsigned from, unsigned to, const str
 
 /* What @blocks says vanishes on its way through the public network; @from and @to as they are there. NULL: nothing. */
 void net_block(struct net *net, bool (*blocks)(void *context, const struct addr *from, const struct addr *to), void *context);
+
+/* How long what is sent from there now would wait for the wire. */
+usec_t net_queue_us(const struct net *net, unsigned from);
 
 usec_t net_now(const struct net *net);
 
