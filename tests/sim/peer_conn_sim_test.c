@@ -163,7 +163,7 @@ TEST(weakness_14_4_conn_holds_little_for_whom_it_does_not_trust)
         peer_sim_dial(&sim->node[0], &sim->node[1], 2);
         peer_sim_run(sim, MSEC(300));
         b->reads = false;
-        peer_sim_write(a, 20000000, true);
+        peer_sim_write(a, 60000000, true);
         peer_sim_run(sim, SECONDS(10));
         conn_stats(b->conn, &stats);
         check(stats.udx.readable_bytes > UDX_BUFFER_MIN / 2 && stats.udx.readable_bytes <= UDX_BUFFER_MIN + 4096);

@@ -7,7 +7,7 @@
 #include "net.h"
 #include "udx.h"
 
-enum { UDX_BULK_FLOWS = 4 };
+enum { UDX_BULK_FLOWS = 60 };
 
 struct udx_bulk_spec {
         uint64_t seed;

@@ -231,11 +231,12 @@ TEST(udx_gives_up_after_thirteen_seconds_of_silence)
         udx_sim_write(sim, A, 100);
         udx_sim_run(sim, SECONDS(12) + MSEC(990));
         check(!sim->end[A].closed);
-        check_equal(sim->end[A].packets, 7);    /* at 0, 1, 3, 5, 7, 9 and 11 s, as libudx: nobody was ever heard there */
-        udx_sim_run(sim, SECONDS(1));
+        check_equal(sim->end[A].packets, 7);    /* about at 0, 1, 3, 5, 7, 9 and 11 s, as libudx: nobody was ever heard there */
+        udx_sim_run(sim, SECONDS(2));
         check(sim->end[A].closed);
         check_equal(sim->end[A].reason, UDX_TIMEOUT);
-        check_equal(sim->end[A].closed_us - start_us, SECONDS(13));
+        check(sim->end[A].closed_us - start_us >= SECONDS(13));
+        check(sim->end[A].closed_us - start_us < SECONDS(14));  /* streams that lost their packets together try again apart */
         check(!sim->end[B].closed);
 }
 

@@ -1,144 +1,217 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Congestion control and RTT estimation by their RFCs' numbers. */
+/* Congestion control on a path that is an equation, and RTT estimation by its RFC's numbers. */
 #include "udx_congestion.h"
 
+#include "cleanup.h"
 #include "test.h"
 #include "udx_rtt.h"
 
 enum { FULL = UDX_FULL_BYTES };
 
-/* A round trip in which the window is kept full and is acknowledged packet by packet. */
-static void round_trip(struct udx_congestion *c, uint32_t *seq, usec_t rtt_us, usec_t *now_us)
+/* A path of @rate bytes/s and @rtt_us without a queue, over which a sender sends whatever it may, packet by packet. */
+struct path {
+        struct udx_congestion c;
+        struct udx_rate rate;
+        uint64_t bytes_per_s;
+        usec_t rtt_us, now_us;
+        uint32_t una;
+        unsigned loss;                  /* of a hundred packets */
+        unsigned sent;
+        enum udx_rate_limit limit;
+        size_t most;                    /* bytes in flight, by whom that is limited */
+};
+
+static void path_init(struct path *path, uint64_t bytes_per_s, usec_t rtt_us)
 {
-        *now_us += rtt_us;
-        for (size_t packets = c->cwnd / FULL; packets; packets--) {
-                uint32_t nxt = *seq + (uint32_t)(c->cwnd / FULL);
+        *path = (struct path){ .bytes_per_s = bytes_per_s, .rtt_us = rtt_us, .now_us = SECONDS(1), .most = SIZE_MAX };
+        udx_congestion_init(&path->c, 1);
+}
+
+/* One round trip: a window leaves, paced, and is acknowledged as fast as the path delivers; what is beyond it queues. */
+static void round_trip(struct path *path)
+{
+        size_t window = MIN(path->c.cwnd, path->most), paced = (size_t)(path->c.pacing_rate * path->rtt_us / 1000000);
+        unsigned packets = (unsigned)(MIN(window, paced ? MAX(paced, (size_t)FULL) : window) / FULL);
+        usec_t took_us = usec_max((usec_t)packets * FULL * 1000000 / path->bytes_per_s, 1);
+        uint64_t delivered = path->rate.delivered;
+        usec_t sent_us = path->now_us, queued_us = took_us > path->rtt_us ? took_us - path->rtt_us : 0;
+
+        for (unsigned i = 1; i <= packets; i++) {
+                usec_t at_us = sent_us + path->rtt_us + took_us * i / packets;
+                struct udx_rate_sample sample = { .any = true, .sent_us = sent_us };
                 struct udx_congestion_ack ack = {
-                        .delivered_bytes = FULL, .flying_bytes = c->cwnd - FULL, .una = ++*seq, .nxt = nxt,
-                        .rtt_us = rtt_us, .srtt_us = rtt_us, .progress = true, .limited = true, .now_us = *now_us,
+                        .rate = &path->rate, .sample = &sample, .delivered_bytes = FULL, .rtt_us = path->rtt_us + queued_us * i / packets,
+                        .flying_bytes = (packets - i) * (size_t)FULL, .una = ++path->una, .now_us = at_us,
                 };
 
-                udx_congestion_on_ack(c, &ack);
+                if (++path->sent % 100 < path->loss) {
+                        path->rate.lost += FULL;
+                        continue;
+                }
+                path->rate.delivered += FULL;
+                sample.mark = (struct udx_rate_mark){ .delivered = (uint32_t)delivered, .flying = packets * FULL, .limit = path->limit };
+                sample.send_us = took_us * i / packets;
+                sample.ack_us = took_us * i / packets + 1;
+                if (i == packets)
+                        sample.ack_us = usec_max(took_us, path->rtt_us);
+                else
+                        sample.any = false;     /* one sample a round, of all of it */
+                udx_congestion_on_ack(&path->c, &ack);
         }
+        path->now_us = sent_us + path->rtt_us + queued_us;
 }
 
-TEST(udx_congestion_doubles_each_round_trip_at_first)
+static void round_trips(struct path *path, unsigned count)
+{
+        while (count--)
+                round_trip(path);
+}
+
+TEST(udx_congestion_begins_with_ten_packets_at_once)
 {
         struct udx_congestion c;
-        uint32_t seq = 0;
-        usec_t now_us = SECONDS(1);
 
-        udx_congestion_init(&c);
-        check_equal(c.cwnd, 10 * FULL);
-        for (size_t expected = 20; expected <= 640; expected *= 2) {
-                round_trip(&c, &seq, 10000, &now_us);
-                check_equal(c.cwnd, expected * FULL);
+        udx_congestion_init(&c, 1);
+        check_equal(c.cwnd, 10 * FULL);         /* RFC 6928 */
+        check_equal(udx_congestion_rate(&c), 0);
+}
+
+TEST(udx_congestion_doubles_until_the_path_is_full)
+{
+        struct path path;
+
+        path_init(&path, 12500000, 40000);
+        for (unsigned i = 0; i < 5; i++) {
+                size_t before = path.c.cwnd;
+
+                check_equal(path.c.state, UDX_STARTUP);
+                round_trip(&path);
+                check(path.c.cwnd >= before + before / 2);
         }
+        round_trips(&path, 15);
+        check(path.c.full && path.c.state != UDX_STARTUP);
+        check(udx_max2(&path.c.bw) > 12500000 / 10 * 9 && udx_max2(&path.c.bw) < 12500000 / 10 * 11);
+        check(path.c.cwnd >= 500000 && path.c.cwnd < 1500000);          /* about twice what the path holds */
+        check_equal(path.c.min_rtt_us, 40000);
 }
 
-TEST(udx_congestion_does_not_grow_a_window_that_was_not_used)
+TEST(udx_congestion_probes_in_cycles)
 {
-        struct udx_congestion c;
-        struct udx_congestion_ack ack = { .delivered_bytes = FULL, .una = 1, .nxt = 1, .rtt_us = 10000, .srtt_us = 10000 };
+        unsigned seen[UDX_PROBE_RTT + 1] = { 0 };
+        struct path path;
 
-        udx_congestion_init(&c);
-        for (unsigned i = 0; i < 1000; i++)
-                udx_congestion_on_ack(&c, &ack);
-        check_equal(c.cwnd, 10 * FULL);
+        path_init(&path, 12500000, 40000);
+        round_trips(&path, 30);
+        for (unsigned i = 0; i < 100; i++) {
+                round_trip(&path);
+                seen[path.c.state]++;
+        }
+        check(seen[UDX_CRUISE] > seen[UDX_UP] && seen[UDX_UP] >= 5 && seen[UDX_DOWN] >= 5);
+        check_equal(seen[UDX_STARTUP], 0);
 }
 
-/* RFC 9406: a queue that builds up slows the growth, five such rounds end it. */
-TEST(udx_congestion_leaves_slow_start_when_delay_rises)
+TEST(udx_congestion_takes_the_paths_own_loss_for_no_congestion)
 {
-        struct udx_congestion c;
-        uint32_t seq = 0;
-        usec_t now_us = SECONDS(1);
+        struct path path;
+
+        path_init(&path, 12500000, 40000);
+        path.loss = 5;
+        round_trips(&path, 400);
+        check(udx_max2(&path.c.bw) > 12500000 / 10 * 8);
+        check(path.c.cwnd > 400000);
+}
+
+/* Nothing that was measured while the application had little to say makes the path slower. */
+TEST(udx_congestion_learns_no_slowness_from_an_application)
+{
+        struct path path;
+        uint64_t before;
+
+        path_init(&path, 12500000, 40000);
+        round_trips(&path, 30);
+        before = udx_max2(&path.c.bw);
+        path.limit = UDX_LIMIT_APP;
+        path.most = 3 * FULL;
+        round_trips(&path, 200);
+        check(udx_max2(&path.c.bw) > before / 100 * 95);       /* of a cycle that had begun before */
+        check(path.c.full);
+}
+
+TEST(udx_congestion_starts_again_when_the_peers_window_opens)
+{
+        struct path path;
+
+        path_init(&path, 12500000, 40000);
+        path.limit = UDX_LIMIT_PEER;
+        path.most = 20 * FULL;
+        round_trips(&path, 10);
+        check(path.c.full && path.c.full_by_peer);
+        path.limit = UDX_LIMIT_PATH;
+        path.most = SIZE_MAX;
+        round_trips(&path, 15);
+        check(udx_max2(&path.c.bw) > 12500000 / 10 * 9);
+}
+
+TEST(udx_congestion_follows_a_path_that_gets_slower)
+{
+        struct path path;
+
+        path_init(&path, 12500000, 40000);
+        round_trips(&path, 30);
+        path.bytes_per_s = 2500000;
+        round_trips(&path, 60);
+        check(udx_max2(&path.c.bw) < 3000000);
+        check(path.c.pacing_rate < 4000000);
+}
+
+TEST(udx_congestion_looks_for_the_least_round_trip_every_ten_seconds)
+{
+        struct path path;
+        bool seen = false;
+
+        path_init(&path, 12500000, 40000);
+        round_trips(&path, 30);
+        path.rtt_us = 60000;            /* longer, and it stays so */
+        for (unsigned i = 0; i < 400; i++) {
+                round_trip(&path);
+                if (path.c.state == UDX_PROBE_RTT && path.c.probe_rtt_end_us) {
+                        seen = true;
+                        check(path.c.cwnd < 400000);
+                }
+        }
+        check(seen);
+        check_equal(path.c.min_rtt_us, 60000);
+        check(path.c.cwnd > 500000);
+}
+
+TEST(udx_congestion_begins_carefully_after_a_timeout_and_is_back_when_all_was_acknowledged)
+{
+        struct path path;
         size_t before;
 
-        udx_congestion_init(&c);
-        for (unsigned i = 0; i < 3; i++)
-                round_trip(&c, &seq, 20000, &now_us);
-        check_equal(c.cwnd, 80 * FULL);
-        round_trip(&c, &seq, 26000, &now_us);
-        before = c.cwnd;
-        check(before < 160 * FULL);
-        for (unsigned i = 0; i < 4; i++)
-                round_trip(&c, &seq, 26000, &now_us);
-        check(c.cwnd < before * 3);             /* a quarter more each round: 1.25 to the fourth is 2.44 */
-        round_trip(&c, &seq, 26000, &now_us);
-        check(c.ssthresh != SIZE_MAX);          /* and that was enough */
+        path_init(&path, 12500000, 40000);
+        round_trips(&path, 30);
+        before = path.c.cwnd;
+        udx_congestion_on_timeout(&path.c, 0, path.una + 5);
+        check_equal(path.c.phase, UDX_CONGESTION_TIMED_OUT);
+        check_equal(path.c.cwnd, 2 * FULL);
+        udx_congestion_on_timeout(&path.c, 0, path.una + 5);
+        round_trips(&path, 5);
+        check_equal(path.c.phase, UDX_CONGESTION_OPEN);
+        check(path.c.cwnd >= before / 2);
 }
 
-TEST(udx_congestion_takes_a_delay_that_passes_for_no_queue)
+TEST(udx_congestion_counts_one_recovery_for_a_window)
 {
-        struct udx_congestion c;
-        uint32_t seq = 0;
-        usec_t now_us = SECONDS(1);
+        struct path path;
 
-        udx_congestion_init(&c);
-        for (unsigned i = 0; i < 3; i++)
-                round_trip(&c, &seq, 20000, &now_us);
-        round_trip(&c, &seq, 26000, &now_us);
-        round_trip(&c, &seq, 20000, &now_us);
-        check_equal(c.css_rounds, 0);
-        for (unsigned i = 0; i < 10; i++)
-                round_trip(&c, &seq, 20000, &now_us);
-        check_equal(c.ssthresh, SIZE_MAX);
-}
-
-/* RFC 9438 4.6 and 4.2: down to 0.7, back at the old window after K = cbrt(W_max * 0.3 / 0.4) seconds, growing beyond it later. */
-TEST(udx_congestion_comes_back_on_the_cubic)
-{
-        struct udx_congestion c;
-        uint32_t seq = 0;
-        usec_t now_us = SECONDS(1), lost_us;
-
-        udx_congestion_init(&c);
-        while (c.cwnd < 1000 * FULL)
-                round_trip(&c, &seq, 100000, &now_us);
-        c.cwnd = 1000 * FULL;
-        check(udx_congestion_on_loss(&c, 1000 * FULL, 999 * FULL, seq + 1000));
-        check_equal(c.ssthresh, 700 * FULL);
-        check(!udx_congestion_on_loss(&c, 999 * FULL, 900 * FULL, seq + 1000));         /* once per window */
-        seq += 1000;
-        lost_us = now_us;
-        round_trip(&c, &seq, 100000, &now_us);
-        check_equal(c.phase, UDX_CONGESTION_OPEN);
-        while (now_us < lost_us + MSEC(8500))
-                round_trip(&c, &seq, 100000, &now_us);
-        check(c.cwnd > 985 * FULL && c.cwnd < 1000 * FULL);     /* K is 9.09 s; the plateau is flat */
-        while (now_us < lost_us + SECONDS(15))
-                round_trip(&c, &seq, 100000, &now_us);
-        check(c.cwnd > 1050 * FULL);
-}
-
-TEST(udx_congestion_starts_slowly_after_a_timeout)
-{
-        struct udx_congestion c;
-        uint32_t seq = 0;
-        usec_t now_us = SECONDS(1);
-
-        udx_congestion_init(&c);
-        for (unsigned i = 0; i < 4; i++)
-                round_trip(&c, &seq, 10000, &now_us);
-        udx_congestion_on_timeout(&c, 0, seq + 160);
-        check_equal(c.cwnd, 2 * FULL);
-        check_equal(c.ssthresh, 112 * FULL);
-        udx_congestion_on_timeout(&c, 0, seq + 160);
-        check_equal(c.ssthresh, 112 * FULL);    /* not reduced twice for the same losses */
-        round_trip(&c, &seq, 10000, &now_us);
-        check_equal(c.cwnd, 4 * FULL);
-}
-
-TEST(udx_congestion_paces_at_more_than_the_window_per_round_trip)
-{
-        struct udx_congestion c;
-
-        udx_congestion_init(&c);
-        check_equal(udx_congestion_rate(&c, 0), 0);
-        check_equal(udx_congestion_rate(&c, 10000), 10 * FULL * 100 * 2);       /* slow start: twice */
-        c.ssthresh = c.cwnd;
-        check_equal(udx_congestion_rate(&c, 10000), 10 * FULL * 100 * 5 / 4);
+        path_init(&path, 12500000, 40000);
+        round_trips(&path, 10);
+        check(udx_congestion_on_loss(&path.c, path.una + 10));
+        check(!udx_congestion_on_loss(&path.c, path.una + 20));
+        round_trip(&path);
+        check_equal(path.c.phase, UDX_CONGESTION_OPEN);
+        check(udx_congestion_on_loss(&path.c, path.una + 10));
 }
 
 /* RFC 6298 2, with libudx's least timeout. */

@@ -37,7 +37,7 @@ static void bench_init_at(struct bench *b, uint32_t nxt, uint32_t next)
         *b = (struct bench){ .mux = udx_mux_new(&random), .now_us = SECONDS(1) };
         check(b->mux);
         check_equal(udx_stream_new(b->mux, LOCAL_ID, NULL, &b->stream), 0);
-        b->stream->recovery.una = b->stream->recovery.nxt = b->stream->congestion.round_end = nxt;
+        b->stream->recovery.una = b->stream->recovery.nxt = nxt;
         b->stream->assembly.next = next;
         b->stream->window_seq = next - 1;
         udx_stream_connect(b->stream, &path, b->now_us);

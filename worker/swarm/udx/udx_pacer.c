@@ -7,6 +7,7 @@
 #define MICRO 1000000
 #define BURST_MIN ((uint64_t)16 * UDX_FULL_BYTES)
 #define BURST_IDLE ((uint64_t)64 * UDX_FULL_BYTES)      /* what a peer's socket buffer of 208 KiB surely holds */
+#define LATE_US MSEC(10)
 #define RUN_BYTES ((uint64_t)55 * UDX_FULL_BYTES)
 
 void udx_pacer_init(struct udx_pacer *pacer)
@@ -14,13 +15,15 @@ void udx_pacer_init(struct udx_pacer *pacer)
         *pacer = (struct udx_pacer){ .level = (int64_t)BURST_MIN * MICRO };
 }
 
-void udx_pacer_fill(struct udx_pacer *pacer, uint64_t rate, bool idle, usec_t now_us)
+void udx_pacer_fill(struct udx_pacer *pacer, uint64_t rate, bool idle, usec_t due_us, usec_t now_us)
 {
+        uint64_t late_us = due_us < now_us ? usec_min(now_us - due_us, LATE_US) : 0;
         usec_t elapsed_us = usec_min(now_us - pacer->filled_us, SECONDS(1));
         uint64_t burst = MAX(rate / 1000, BURST_MIN);   /* timers are good for a millisecond */
 
         if (idle)
                 burst = MIN(burst, BURST_IDLE);
+        burst = MAX(burst, MIN(rate * late_us / 1000000, BURST_IDLE));
         pacer->filled_us = now_us;
         pacer->level += (int64_t)(MIN(rate, (uint64_t)1 << 40) * elapsed_us);
         pacer->level = MIN(pacer->level, (int64_t)(burst * MICRO));

@@ -98,7 +98,6 @@ struct udx_stream {
         uint32_t stray_end;             /* of what the peer says it has beyond all that we sent, */
         usec_t stray_us;                /* and since when; 0: nothing */
         bool write_short;               /* a writer waits for space */
-        bool limited;                   /* cwnd or pacing kept data from leaving at the last drain */
         bool probe_due, probed;         /* tail loss probe: to be sent; sent and nothing heard since */
         bool beat_due;                  /* HEARTBEAT to be sent: is the window still shut? */
 

@@ -188,16 +188,15 @@ static void take_ack(struct udx_stream *stream, const struct udx_packet *packet,
         if (!delivered.packets && !delivered.progress)
                 return;
 
+        udx_rate_settle(&recovery->rate);
         udx_stream_find_losses(stream, now_us);
         ack = (struct udx_congestion_ack){
+                .rate = &recovery->rate,
+                .sample = &delivered.sample,
                 .delivered_bytes = delivered.bytes,
                 .flying_bytes = recovery->flying_bytes,
                 .una = recovery->una,
-                .nxt = recovery->nxt,
                 .rtt_us = delivered.rtt_us,
-                .srtt_us = stream->rtt.srtt_us,
-                .progress = delivered.progress,
-                .limited = stream->limited,
                 .now_us = now_us,
         };
         udx_congestion_on_ack(&stream->congestion, &ack);

@@ -91,6 +91,7 @@ static void fly(struct udx_recovery *recovery, uint32_t seq, usec_t now_us)
 {
         struct udx_sent *sent = sent_at(recovery, seq);
 
+        udx_rate_mark(&recovery->rate, &sent->mark, recovery->flying_bytes, udx_sent_bytes(sent), now_us);
         sent->state = UDX_SENT_FLYING;
         sent->sent_us = now_us;
         list_append(recovery, &recovery->flying, seq);
@@ -162,6 +163,7 @@ static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct ud
         leave_list(recovery, seq);
         delivered->bytes += udx_sent_bytes(sent);
         delivered->packets++;
+        udx_rate_delivered(&recovery->rate, &delivered->sample, &sent->mark, udx_sent_bytes(sent), sent->sent_us, now_us);
         if (!sent->resent && (delivered->rtt_us == USEC_NEVER || sent->sent_us >= delivered->newest_sent_us)) {
                 delivered->newest_sent_us = sent->sent_us;
                 delivered->rtt_us = now_us - sent->sent_us;
@@ -221,6 +223,7 @@ void udx_recovery_sack(struct udx_recovery *recovery, const struct udx_sack *sac
 static void lose(struct udx_recovery *recovery, uint32_t seq)
 {
         leave_list(recovery, seq);
+        recovery->rate.lost += udx_sent_bytes(sent_at(recovery, seq));
         sent_at(recovery, seq)->state = UDX_SENT_LOST;
         list_append(recovery, &recovery->lost, seq);
 }

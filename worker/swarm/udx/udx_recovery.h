@@ -10,6 +10,7 @@
 
 #include "udx_packet.h"
 #include "udx_queue.h"
+#include "udx_rate.h"
 #include "udx_rtt.h"
 
 #define UDX_INFLIGHT_MAX 16384          /* packets; more than 4 MiB of full ones */
@@ -29,6 +30,7 @@ struct udx_sent {
         uint8_t type;                   /* UDX_DATA, UDX_END or both */
         uint8_t state : 4, resent : 1;
         uint32_t next, prev;            /* seqs, in the list the state names */
+        struct udx_rate_mark mark;
 };
 
 struct udx_sent_list {
@@ -44,6 +46,7 @@ struct udx_recovery {
         struct udx_sent_list lost;      /* by time found out */
         uint32_t sacked;
         size_t flying_bytes;            /* with headers */
+        struct udx_rate rate;
         uint32_t newest_delivered;      /* highest seq seen delivered, valid once @delivered_any */
         bool delivered_any, reordered;
         bool blind;                     /* the last SACK had no room to tell what arrived from @blind_from on */
@@ -59,6 +62,7 @@ struct udx_delivered {
         size_t released_bytes;          /* payload below the new una */
         uint32_t packets;
         bool progress;                  /* una moved */
+        struct udx_rate_sample sample;
         usec_t newest_sent_us, rtt_us;  /* of the last sent among them that was sent once; USEC_NEVER when none */
 };
 

@@ -9,8 +9,11 @@ static void init_path_state(struct udx_stream *stream)
 {
         udx_rtt_init(&stream->rtt);
         udx_pacer_init(&stream->pacer);
-        udx_congestion_init(&stream->congestion);
-        stream->congestion.round_end = stream->recovery.nxt;
+        udx_congestion_init(&stream->congestion, stream->endpoint.id ^ stream->path.remote.port);
+        stream->congestion.round_end = (uint32_t)stream->recovery.rate.delivered;
+        stream->congestion.round_delivered = (uint32_t)stream->recovery.rate.delivered;
+        stream->congestion.round_lost = (uint32_t)stream->recovery.rate.lost;
+        stream->recovery.rate.valid_us = stream->mux->now_us;
 }
 
 int udx_stream_new(struct udx_mux *mux, uint32_t local_id, void *context, struct udx_stream **stream_out)

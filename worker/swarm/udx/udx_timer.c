@@ -6,15 +6,22 @@
 #define TAIL_MIN_US MSEC(5)             /* and a busy machine is slower than its wire */
 #define SHUT_MAX_US SECONDS(60)         /* libudx would knock at a shut window for ever */
 
+/* Streams whose packets were lost together shall not come together again, and be lost again: up to an eighth, not the same for all. */
+static usec_t spread(const struct udx_stream *stream, usec_t rto_us)
+{
+        return rto_us * (stream->congestion.dice >> 16) >> 19;
+}
+
 /* After a timeout there is one attempt more half way to the next: where a third is lost, seven in a row (all that libudx makes in the
  * same time) fail once in a hundred times, thirteen once in several thousand. Whoever was never heard may not be there, or may not have
  * asked: it gets no more than libudx sends. */
 void udx_stream_restart_timeout(struct udx_stream *stream, usec_t now_us)
 {
         usec_t rto_us = stream->rtt.rto_us;
+        usec_t again_us = 2 * rto_us + spread(stream, rto_us);
         bool out = stream->recovery.una != stream->recovery.nxt, heard = stream->recovery.una || stream->bytes_in;
 
-        stream->timeout_us = !out ? USEC_NEVER : now_us + (stream->timeouts ? 2 : 1) * rto_us;
+        stream->timeout_us = !out ? USEC_NEVER : now_us + (stream->timeouts ? again_us : rto_us);
         stream->between_us = out && heard && stream->timeouts ? now_us + rto_us : USEC_NEVER;
 }
 
@@ -22,11 +29,10 @@ void udx_stream_find_losses(struct udx_stream *stream, usec_t now_us)
 {
         struct udx_recovery *recovery = &stream->recovery;
         bool recovering = stream->congestion.phase != UDX_CONGESTION_OPEN;
-        size_t before_bytes = recovery->flying_bytes;
         unsigned lost = udx_recovery_detect(recovery, &stream->rtt, recovering, now_us);
 
         stream->mux->counters.losses_by_rack += lost;
-        if (lost && udx_congestion_on_loss(&stream->congestion, before_bytes, recovery->flying_bytes, recovery->nxt))
+        if (lost && udx_congestion_on_loss(&stream->congestion, recovery->nxt))
                 stream->mux->counters.recoveries++;
 }
 

@@ -153,7 +153,6 @@ static void add_packet(struct filler *filler, uint32_t seq, const struct udx_sen
                 filler->full = true;
         run->bytes += bytes;
         udx_pacer_spend(&filler->stream->pacer, udx_sent_bytes(sent));
-        udx_congestion_on_sent(&filler->stream->congestion, udx_sent_bytes(sent));
 }
 
 static bool cwnd_allows(const struct udx_stream *stream, size_t payload_len)
@@ -282,34 +281,44 @@ static bool something_waits(const struct udx_stream *stream)
                stream->probe_due;
 }
 
-/* Between bursts of an application the window is not put to the test: forget part of it, and don't pace out old credit. */
 static void wake_up(struct udx_stream *stream, usec_t now_us)
 {
         if (!stream->recovery.flying.count && stream->sent_us && !stream->recovery.lost.count)
-                udx_congestion_on_idle(&stream->congestion, now_us - stream->sent_us, stream->rtt.rto_us);
+                udx_congestion_on_restart(&stream->congestion, now_us);
+}
+
+/* Neither the path nor our estimate of it kept anything from leaving. */
+static void note_pause(struct udx_stream *stream, enum udx_rate_limit limit)
+{
+        if (cwnd_allows(stream, 0))
+                udx_rate_pause(&stream->recovery.rate, limit, stream->recovery.flying_bytes);
 }
 
 static bool send_data(struct udx_stream *stream, struct udx_run *run, usec_t now_us)
 {
-        uint64_t rate = udx_congestion_rate(&stream->congestion, stream->rtt.srtt_us);
+        uint64_t rate = udx_congestion_rate(&stream->congestion);
+        usec_t due_us = stream->pace_us;
         struct filler filler;
 
         stream->pace_us = USEC_NEVER;
         if (!something_waits(stream)) {
-                stream->limited = false;
+                note_pause(stream, stream->write_short ? UDX_LIMIT_PEER : UDX_LIMIT_APP);
                 return false;
         }
         wake_up(stream, now_us);
         if (rate)
-                udx_pacer_fill(&stream->pacer, rate, !stream->recovery.flying.count, now_us);
+                udx_pacer_fill(&stream->pacer, rate, !stream->recovery.flying.count, due_us, now_us);
         else
                 udx_pacer_init(&stream->pacer);
         filler_init(&filler, stream, run, now_us);
         if (stream->probe_due)
                 send_probe(&filler);
-        stream->limited = !fill(&filler);
-        if (stream->limited && !udx_pacer_allows(&stream->pacer))
-                stream->pace_us = udx_pacer_ready_at(&stream->pacer, rate);
+        if (!fill(&filler)) {
+                if (!udx_pacer_allows(&stream->pacer))
+                        stream->pace_us = udx_pacer_ready_at(&stream->pacer, rate);
+        } else if (!run->segments) {
+                note_pause(stream, stream->queue.unsent_bytes || stream->write_short ? UDX_LIMIT_PEER : UDX_LIMIT_APP);
+        }
         if (!run->segments)
                 return false;
         stream->sent_us = now_us;
