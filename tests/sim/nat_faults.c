@@ -40,11 +40,16 @@ static unsigned sum_of(unsigned loss, bool chance, enum sum sum)
 
 static unsigned failures;
 
-static void fail_pair(enum street_kind provider, enum street_kind gateway, enum street_start start, const char *what)
+static void tell_pair(uint64_t seed, enum street_kind provider, enum street_kind gateway, enum street_start start, const char *what)
 {
         static const char *const starts[STREET_STARTS] = { "provider first", "gateway first", "at once" };
 
-        printf("# %s, %s, %s: %s\n", street_names[provider], street_names[gateway], starts[start], what);
+        printf("# pair %" PRIu64 ": %s, %s, %s: %s\n", seed, street_names[provider], street_names[gateway], starts[start], what);
+}
+
+static void fail_pair(uint64_t seed, enum street_kind provider, enum street_kind gateway, enum street_start start, const char *what)
+{
+        tell_pair(seed, provider, gateway, start, what);
         failures++;
 }
 
@@ -65,21 +70,21 @@ static void check_pair(uint64_t seed, enum street_kind provider, enum street_kin
 
         if (passable) {
                 count_meeting(&street, loss, chance, took_us);
-                if (!street_met(&street) && loss_percents[loss] < 10)
-                        fail_pair(provider, gateway, start, "not met");
+                if (!street_met(&street))
+                        (loss_percents[loss] < 10 ? fail_pair : tell_pair)(seed, provider, gateway, start, "not met");
                 node_sim_run(street.sim, SECONDS(4));   /* sockets that are not needed any more are gone */
                 if (street_met(&street) && !loss && !street_echoes(&street))
-                        fail_pair(provider, gateway, start, "met, but nothing gets through");
+                        fail_pair(seed, provider, gateway, start, "met, but nothing gets through");
         } else {
                 faults_add(sum_of(loss, chance, SUM_IMPOSSIBLE), 1);
                 faults_add(sum_of(loss, chance, SUM_KNOWN), street_knows_impossible(&street));
-                if (!street_knows_impossible(&street) && loss_percents[loss] < 10)
-                        fail_pair(provider, gateway, start, "they do not know that it is impossible");
+                if (!street_knows_impossible(&street))
+                        (loss_percents[loss] < 10 ? fail_pair : tell_pair)(seed, provider, gateway, start, "they do not know that it is impossible");
         }
         if (net_totals(street.sim->net)->sent > DATAGRAMS_MAX)
-                fail_pair(provider, gateway, start, "a flood");
+                fail_pair(seed, provider, gateway, start, "a flood");
         if (!street_is_clean(&street))
-                fail_pair(provider, gateway, start, "something stayed behind");
+                fail_pair(seed, provider, gateway, start, "something stayed behind");
         street_free(&street);
 }
 

@@ -496,7 +496,8 @@ static void send_packet(struct net *net, unsigned from_number, const struct addr
 {
         struct endpoint *from = net->endpoints[from_number];
         struct target target = { .endpoint = NULL };
-        bool found = from->up && route(net, from, to, &target);
+        bool lost_inside = from->nat && from->up && is_dropped(net, &from->wire, bytes, len);
+        bool found = from->up && !lost_inside && route(net, from, to, &target);
         unsigned to_number = found && target.endpoint ? target.endpoint->number : UINT32_MAX;
         struct pair *pair = found && target.endpoint ? find_pair(net, from_number, to_number) : NULL;
         struct wire *wire = pair ? &pair->wire : &from->wire;
@@ -507,11 +508,12 @@ static void send_packet(struct net *net, unsigned from_number, const struct addr
         note_number(net, net->now_us);
         note_number(net, (uint64_t)from_number << 32 | to_number);
         net_note(net, bytes, len);
-        if (!found || (short_lived && target.far)) {
+        if (!lost_inside && (!found || (short_lived && target.far))) {
                 net->totals.unreachable++;
                 return;
         }
-        if (is_dropped(net, wire, bytes, len) || (net->blocks && net->blocks(net->blocks_context, &target.from, to))) {
+        if (lost_inside || (!from->nat && is_dropped(net, wire, bytes, len)) ||
+            (net->blocks && net->blocks(net->blocks_context, &target.from, to))) {
                 net->totals.lost++;
                 return;
         }

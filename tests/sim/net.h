@@ -65,7 +65,8 @@ struct addr net_endpoint_addr(const struct net *net, unsigned endpoint);
 /* Takes an endpoint off the network, or puts it back: what is sent to it vanishes. */
 void net_endpoint_set_up(struct net *net, unsigned endpoint, bool up);
 
-/* The link for all that leaves @from, or only for what goes from @from to @to (which wins). What is on its way stays so. */
+/* The link for all that leaves @from, or only for what goes from @from to @to (which wins). What is on its way stays so. What an
+ * endpoint behind a NAT loses does not even open that. */
 void net_link_set(struct net *net, unsigned from, const struct net_link *link);
 void net_link_set_between(struct net *net, unsigned from, unsigned to, const struct net_link *link);
 
