@@ -91,6 +91,22 @@ TEST(a_peer_gets_no_third_in_and_none_late)
         check(nat_gate_enter(&gate, ann, SECONDS(1) + NAT_GATE_SECOND_US - 1));
 }
 
+/* The answer to its round was lost: it gave up, while we sent probes. */
+TEST(a_peer_that_was_cut_short_goes_on)
+{
+        struct nat_gate gate = { .inside = 0 };
+
+        check(nat_gate_enter(&gate, ann, SECONDS(1)));
+        nat_gate_probe(&gate, SECONDS(1));
+        nat_gate_leave(&gate, false, SECONDS(11));
+        check(!nat_gate_enter(&gate, bob, SECONDS(12)));
+        check(nat_gate_enter(&gate, ann, SECONDS(12)));
+        nat_gate_probe(&gate, SECONDS(12));
+        nat_gate_leave(&gate, false, SECONDS(17));
+        check(!nat_gate_enter(&gate, ann, SECONDS(17)));
+        check(nat_gate_enter(&gate, bob, SECONDS(22)));
+}
+
 /* One that always has somebody inside would shut out all others. */
 TEST(nobody_holds_it_for_good)
 {

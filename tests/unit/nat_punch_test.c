@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Two sides of a punch, without relays, streams or NATs: what each says is handed to the other. */
+#include "cleanup.h"
 #include "nat_punch.h"
 
 #include "test.h"
@@ -115,6 +116,26 @@ static void count_probes(struct side *side, const struct addr *to, unsigned *hos
                 *host_out += addr_host_equal(&probe.to, to);
                 *port_out += addr_equal(&probe.to, to);
         }
+}
+
+/* One that is lost leaves a door shut at which the peer knocks: some NATs are spoilt by that. */
+TEST(a_nat_is_opened_three_times_at_once)
+{
+        struct nat_probe probe;
+        unsigned openers = 0;
+        struct scene scene;
+
+        begin(&scene, NAT_CONSISTENT, NAT_CONSISTENT, NULL, NULL);
+        for (usec_t until_us = scene.now_us + MSEC(40); scene.now_us < until_us; scene.now_us += MSEC(5)) {
+                nat_punch_advance(&scene.server.punch, scene.now_us);
+                while (nat_punch_probe(&scene.server.punch, &probe)) {
+                        check(probe.short_lived && addr_equal(&probe.to, &scene.client.addr));
+                        openers++;
+                }
+        }
+        check_equal(openers, 3);
+        check_equal(nat_punch_deadline(&scene.server.punch), USEC_NEVER);
+        end(&scene);
 }
 
 TEST(two_consistent_ones_probe_after_a_round_and_a_second)
@@ -306,6 +327,48 @@ TEST(others_at_the_peer_are_waited_for)
         check(scene.rounds >= 3 && scene.client.gate.inside == 0);
         nat_gate_leave(&theirs, true, scene.now_us);
         pass(&scene, SECONDS(3));
+        check(both_probe(&scene));
+        end(&scene);
+}
+
+/* Two that wait for the same third would else come back together each time. */
+TEST(who_is_put_off_comes_back_at_a_time_of_its_own)
+{
+        struct nat_gate theirs = { .inside = 0 };
+        struct scene scenes[8];
+        usec_t first_us = USEC_NEVER, last_us = 0;
+
+        check(nat_gate_enter(&theirs, eve, SECONDS(100)));
+        for (size_t i = 0; i < ARRAY_LEN(scenes); i++) {
+                usec_t again_us;
+
+                begin(&scenes[i], NAT_RANDOM, NAT_CONSISTENT, NULL, &theirs);
+                scenes[i].client.seed = 100 + i;
+                pass(&scenes[i], MSEC(100));
+                check_equal(scenes[i].rounds, 2);
+                again_us = nat_punch_deadline(&scenes[i].client.punch);
+                first_us = usec_min(first_us, again_us);
+                last_us = usec_max(last_us, again_us);
+                end(&scenes[i]);
+        }
+        check(first_us >= SECONDS(100) + MSEC(750) && last_us <= SECONDS(100) + MSEC(1260));
+        check(last_us - first_us > MSEC(100));
+}
+
+/* It would not keep what it has of us otherwise. */
+TEST(a_peer_hears_of_who_waits_for_its_own_gate)
+{
+        struct nat_gate ours = { .inside = 0 };
+        struct scene scene;
+
+        check(nat_gate_enter(&ours, eve, SECONDS(100)));
+        begin(&scene, NAT_RANDOM, NAT_CONSISTENT, &ours, NULL);
+        pass(&scene, SECONDS(10));
+        check_equal(nat_punch_failure(&scene.client.punch), NAT_GOING);
+        check_equal(scene.rounds, 1 + 2);
+        check(!nat_punch_is_probing(&scene.server.punch));
+        nat_gate_leave(&ours, true, scene.now_us);
+        pass(&scene, SECONDS(1));
         check(both_probe(&scene));
         end(&scene);
 }

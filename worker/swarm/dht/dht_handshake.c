@@ -106,7 +106,7 @@ struct dht_handshake *dht_handshake_start(struct dht *dht, const struct rpc_requ
 
         if (!handshake)
                 return NULL;
-        full.retries = RPC_RETRIES;
+        full.retries = MAX(spec->retries, (unsigned)RPC_RETRIES);
         full.urgent = true;
         full.context = handshake;
         list_init(&handshake->entry);

@@ -17,10 +17,11 @@ enum {
         NAT_GATE_MAX = 2,               /* punches inside: of each one's dial to the other */
 };
 
-#define NAT_GATE_SECOND_US SECONDS(15)  /* the second follows the first within, so that nobody holds the gate for good */
+#define NAT_GATE_SECOND_US SECONDS(15)  /* the last follows the first within, so that nobody holds the gate for good */
 
 /* It is shut after a punch for as long as that has sent probes, as the router needs time to forget; at most so long, and not for long
- * after one that led somewhere. hyperdht: 20 s, always. */
+ * after one that led somewhere. hyperdht: 20 s, always. Not for the same peer, if it comes back as soon as a second may follow: it
+ * goes on with what it lost, and a punch that it had not lost would send as much. */
 #define NAT_GATE_FAILED_US SECONDS(10)
 #define NAT_GATE_MET_US SECONDS(1)
 
@@ -28,7 +29,7 @@ enum {
 struct nat_gate {
         unsigned inside;                /* punches, all of one peer: */
         uint8_t peer[NAT_PEER_BYTES];
-        usec_t since_us;                /* somebody has been inside all the time since */
+        usec_t since_us;                /* since when that peer has come and gone; 0: nobody has */
         bool met;                       /* one of them led somewhere */
         usec_t probing_us;              /* since when one of them has sent probes; 0: none has */
         usec_t open_us;                 /* while nobody is inside: from then on */
@@ -36,16 +37,18 @@ struct nat_gate {
 
 static inline bool nat_gate_lets_join(const struct nat_gate *gate, const uint8_t peer[NAT_PEER_BYTES], usec_t now_us)
 {
-        return gate->inside < NAT_GATE_MAX && now_us < gate->since_us + NAT_GATE_SECOND_US &&
+        return gate->inside < NAT_GATE_MAX && gate->since_us && now_us < gate->since_us + NAT_GATE_SECOND_US &&
                memcmp(gate->peer, peer, NAT_PEER_BYTES) == 0;
 }
 
 /* False: others are inside, or enough of this peer, or it is shut. Each that came in leaves, once. */
 static inline bool nat_gate_enter(struct nat_gate *gate, const uint8_t peer[NAT_PEER_BYTES], usec_t now_us)
 {
-        if (gate->inside ? !nat_gate_lets_join(gate, peer, now_us) : now_us < gate->open_us)
+        bool joins = nat_gate_lets_join(gate, peer, now_us);
+
+        if (!joins && (gate->inside || now_us < gate->open_us))
                 return false;
-        if (!gate->inside)
+        if (!joins)
                 gate->since_us = now_us;
         memcpy(gate->peer, peer, NAT_PEER_BYTES);
         gate->inside++;

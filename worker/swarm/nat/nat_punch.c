@@ -13,11 +13,15 @@ enum {
         FIRST_PORT = 1000,              /* hyperdht lib/holepuncher.js randomPort() */
         KNOCKS_EVERY = 4,               /* of the many sockets one that sends probes meant to arrive */
         UNVERIFIED_EVERY = 4,           /* an address nobody vouches for gets a probe that seldom */
+        OPENERS = 3,
 };
 
+#define OPENER_PAUSE_US MSEC(10)        /* after the first opener; twice as long after the second */
 #define UNDECIDED_US SECONDS(1)         /* until the peer is asked again what its NAT is */
 #define GATE_US MSEC(250)               /* until the gate is tried again */
-#define LATER_US SECONDS(1)             /* until a peer is asked again that has others to punch with */
+#define LATER_US MSEC(750)              /* until a peer is asked again that has others to punch with; and at random up to */
+#define LATER_JITTER_US MSEC(500)
+#define KEEP_US SECONDS(4)              /* a peer that waits for our gate hears of us that often: originals wait 10 s in all */
 #define GATED_US SECONDS(12)            /* that long a punch waits for others */
 #define RANDOM_QUICK_US MSEC(2)         /* hyperdht 20 ms, always: the peer's sockets are hit in a tenth of the time */
 #define RANDOM_PACE_US MSEC(5)          /* and no longer so many when that was in vain */
@@ -38,7 +42,7 @@ enum event {
 static const enum nat_state next_state[NAT_STATES][EVENTS] = {
         [NAT_ASKING] = { [DECIDED_NOT] = NAT_WAITING, [DECIDED] = NAT_COMMITTING, [DECIDED_BY_CHANCE] = NAT_GATED, [ENDED] = NAT_OVER },
         [NAT_WAITING] = { [DECIDED_NOT] = NAT_ASKING, [DECIDED] = NAT_COMMITTING, [DECIDED_BY_CHANCE] = NAT_GATED, [ENDED] = NAT_OVER },
-        [NAT_GATED] = { [LET_IN] = NAT_COMMITTING, [ENDED] = NAT_OVER },
+        [NAT_GATED] = { [DECIDED_NOT] = NAT_ASKING, [LET_IN] = NAT_COMMITTING, [ENDED] = NAT_OVER },
         [NAT_COMMITTING] = { [STARTED] = NAT_PROBING, [PUT_OFF] = NAT_GATED, [ENDED] = NAT_OVER },
         [NAT_LISTENING] = { [STARTED] = NAT_PROBING, [ENDED] = NAT_OVER },
         [NAT_PROBING] = { [ENDED] = NAT_OVER },
@@ -48,6 +52,24 @@ static void queue_probe(struct nat_punch *punch, uint32_t socket, const struct a
 {
         if (punch->probe_count < NAT_PROBES_QUEUED && !addr_is_unusable(to))
                 punch->probes[punch->probe_count++] = (struct nat_probe){ socket, *to, short_lived };
+}
+
+/* Our NAT lets @to in from now on, as far as it is one that can. Some NATs are spoilt for good by who knocks before: so a lost one is
+ * not the only one, and all have left before anybody who has heard of us by a relay can knock. hyperdht sends one. */
+static void begin_opening(struct nat_punch *punch, const struct addr *to, usec_t now_us)
+{
+        queue_probe(punch, punch->socket, to, true);
+        punch->opener = *to;
+        punch->openers = 1;
+        punch->opener_us = now_us + OPENER_PAUSE_US;
+}
+
+static void open_more(struct nat_punch *punch, usec_t now_us)
+{
+        if (now_us < punch->opener_us)
+                return;
+        queue_probe(punch, punch->socket, &punch->opener, true);
+        punch->opener_us = ++punch->openers == OPENERS ? USEC_NEVER : now_us + (OPENER_PAUSE_US << 1);
 }
 
 static bool enter(struct nat_punch *punch, usec_t now_us)
@@ -84,13 +106,17 @@ static void step(struct nat_punch *punch, enum event event, usec_t now_us)
         switch (next) {
         case NAT_ASKING:
         case NAT_COMMITTING:
+                punch->limit_us = USEC_NEVER;   /* a round ends by itself */
                 punch->round_wanted = true;
                 break;
         case NAT_WAITING:
                 punch->wake_us = now_us + UNDECIDED_US;
                 break;
         case NAT_GATED:
-                punch->wake_us = event == PUT_OFF ? now_us + LATER_US : now_us;
+                punch->wake_us = now_us;
+                punch->limit_us = punch->gated_until_us;
+                if (event == PUT_OFF)
+                        punch->wake_us += LATER_US + random_below(punch->random, LATER_JITTER_US + 1);
                 break;
         case NAT_PROBING:
                 punch->wake_us = now_us;
@@ -98,7 +124,7 @@ static void step(struct nat_punch *punch, enum event event, usec_t now_us)
                 break;
         case NAT_OVER:
                 punch->probe_count = punch->echoes.count = 0;
-                punch->limit_us = USEC_NEVER;
+                punch->limit_us = punch->opener_us = USEC_NEVER;
                 leave(punch, false, now_us);
                 break;
         case NAT_SAME:
@@ -128,11 +154,12 @@ void nat_punch_init(struct nat_punch *punch, const struct nat_punch_config *conf
                 .remote = config->remote,
                 .wake_us = USEC_NEVER,
                 .limit_us = USEC_NEVER,
+                .gated_until_us = USEC_NEVER,
         };
         memcpy(punch->peer, config->peer, sizeof(punch->peer));
         nat_secret(config->hash, punch->secret);
         random_fill(punch->random, punch->local_secret, sizeof(punch->local_secret));
-        queue_probe(punch, punch->socket, &punch->remote, true);
+        begin_opening(punch, &punch->remote, now_us);
         punch->round_wanted = config->role == NAT_INITIATOR;
 }
 
@@ -321,7 +348,7 @@ static void decide(struct nat_punch *punch, usec_t now_us)
         } else if (unknown || unproved) {
                 step(punch, DECIDED_NOT, now_us);
         } else if (nat_punch_is_random(punch)) {
-                punch->limit_us = now_us + GATED_US;
+                punch->gated_until_us = usec_min(punch->gated_until_us, now_us + GATED_US);
                 step(punch, DECIDED_BY_CHANCE, now_us);
         } else {
                 step(punch, DECIDED, now_us);
@@ -379,7 +406,7 @@ static void on_asked_answer(struct nat_punch *punch, const struct nat_payload *p
         take_token(punch, payload);
         if (server->port && !addr_equal(server, &punch->remote)) {      /* it has another socket now */
                 punch->remote = *server;
-                queue_probe(punch, punch->socket, server, true);
+                begin_opening(punch, server, now_us);
         }
         decide(punch, now_us);
 }
@@ -408,6 +435,7 @@ void nat_punch_answered(struct nat_punch *punch, const uint8_t *sealed, size_t l
 
         if (punch->state != NAT_ASKING && punch->state != NAT_COMMITTING)
                 return;
+        punch->answered_us = now_us;
         if (!nat_open(punch->secret, sealed, len, &payload))
                 nat_punch_unanswered(punch, now_us);
         else if (punch->state == NAT_ASKING)
@@ -519,6 +547,7 @@ void nat_punch_advance(struct nat_punch *punch, usec_t now_us)
                 return;
         }
         echo(punch, now_us);
+        open_more(punch, now_us);
         if (now_us < punch->wake_us)
                 return;
         if (punch->state == NAT_PROBING) {
@@ -528,6 +557,8 @@ void nat_punch_advance(struct nat_punch *punch, usec_t now_us)
         } else if (punch->state == NAT_GATED) {
                 if (enter(punch, now_us))
                         step(punch, LET_IN, now_us);
+                else if (now_us >= punch->answered_us + KEEP_US)
+                        step(punch, DECIDED_NOT, now_us);
                 else
                         punch->wake_us = now_us + GATE_US;
         }
@@ -535,5 +566,7 @@ void nat_punch_advance(struct nat_punch *punch, usec_t now_us)
 
 usec_t nat_punch_deadline(const struct nat_punch *punch)
 {
-        return usec_min(nat_echoes_deadline(&punch->echoes), usec_min(punch->wake_us, punch->limit_us));
+        usec_t probe_us = usec_min(nat_echoes_deadline(&punch->echoes), punch->opener_us);
+
+        return usec_min(probe_us, usec_min(punch->wake_us, punch->limit_us));
 }

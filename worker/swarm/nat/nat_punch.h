@@ -105,7 +105,12 @@ struct nat_punch {
         unsigned asked;
         unsigned rounds;                /* sent or received, for who wants to know */
         usec_t wake_us, limit_us;
+        usec_t gated_until_us;          /* initiator */
+        usec_t answered_us;             /* initiator: when the last answer came */
         struct nat_echoes echoes;       /* responder */
+        struct addr opener;             /* where our NAT is being opened to */
+        unsigned openers;               /* sent there */
+        usec_t opener_us;               /* the next one is due */
         enum nat_strategy strategy;
         struct addr target;             /* random, birthday */
         unsigned tries;

@@ -52,6 +52,8 @@ enum {
 
 #define PEER_HANDSHAKE_US SECONDS(10)           /* server: from the first handshake message to the client's header; a client that says
                                                  * it is open, and is not known here, has half of it */
+#define PEER_ROUNDS_US SECONDS(30)              /* server: the same, but since the last round of a client that waits to punch; at most
+                                                 * so long in all */
 #define PEER_REMEMBER_US SECONDS(10)            /* server: repeats of a finished handshake are known that long */
 #define PEER_REACH_US SECONDS(10)               /* client: from the server's answer to its header, whoever calls whom */
 

@@ -378,6 +378,7 @@ void peer_session_start(struct peer_listener *listener, const struct dht_event *
 void peer_session_called(struct peer_session *session, const struct peer_way *way, const struct now *now);
 void peer_session_relayed(struct peer_session *session, const struct peer_way *way, const struct now *now);
 void peer_session_opened(struct peer_session *session, const struct now *now);
+void peer_session_asked(struct peer_session *session, const struct now *now);
 void peer_session_punching(struct peer_session *session, usec_t until_us);
 void peer_session_punch_failed(struct peer_session *session, const struct now *now);
 void peer_session_stop_punch(struct peer_session *session, const struct now *now);

@@ -67,6 +67,7 @@ static struct peer_punch *punch_new(struct peer_set *set, const struct peer_punc
         punch->plan = *plan;
         nat_punch_init(&punch->nat, &config, now->mono_us);
         know(punch);
+        arm(punch);
         return punch;
 }
 
@@ -216,6 +217,8 @@ void peer_punch_asked(struct peer_punch *punch, const struct dht_event *event, c
         if (len) {
                 punch->heard_us = now->mono_us;
                 dht_punch_reply(set->dht, &event->inbound, answer, len);
+                if (punch->session)
+                        peer_session_asked(punch->session, now);
         }
         if (punch->session && nat_punch_is_probing(&punch->nat))
                 peer_session_punching(punch->session, nat_punch_deadline_last(&punch->nat));

@@ -11,11 +11,10 @@ enum {
 /* When the way to the client is opened once more, counted from the answer: its header frame is on its way by then. */
 static const usec_t probe_times_us[] = { MSEC(0), MSEC(300), MSEC(1000), MSEC(3000) };
 
-/* With a punch, whose probe opens our NAT and does not arrive: until the client has opened its own, an early knock would spoil it. */
-#define PUNCHED_PROBE_US MSEC(500)
 #define CALL_US MSEC(4500)
 #define AFTER_PUNCH_US SECONDS(3)       /* what is on its way when a punch is given up may still arrive */
 #define FOLLOW_US MSEC(2500)            /* for the client to settle on one of the ways that opened: the sockets are there for 3 s */
+#define DIALLED_ANEW_US SECONDS(3)      /* a client that dials again later has given the last time up */
 #define PUNCHING_US SECONDS(5)          /* from one round of a client that punches to the next, one of which may be lost */
 
 static bool is_half_open(const struct peer_session *session)
@@ -252,12 +251,6 @@ static void probe(struct peer_session *session)
         session->probe_us = more ? started_us + probe_times_us[session->probes] : USEC_NEVER;
 }
 
-static void probe_later(struct peer_session *session)
-{
-        session->probes = 1;
-        session->probe_us = session->conn->begun_us + PUNCHED_PROBE_US;
-}
-
 /* Whoever is called and has not proved itself may be the victim of who forged its address: then our header goes there three times (at
  * 0, 1 and 3 s, udx_rtt.h) and no more, which with the answer is less than three times what came (RFC 9000 8.1). */
 static usec_t patience(const struct peer_session *session, bool open)
@@ -266,7 +259,9 @@ static usec_t patience(const struct peer_session *session, bool open)
 }
 
 /* An open client waits for us to call. To any other we send what opens our own NAT for its packets, from the socket whose address
- * it gets to know, to where its own come from; but for one that asked us without a relay, whose packets pass already. */
+ * it gets to know, to where its own come from; but for one that asked us without a relay, whose packets pass already. With a punch its
+ * openers do that, which do not arrive: what does spoils the client's NAT, with some routers, until that has been opened, and that the
+ * client has had our answer, and so has opened it, only its rounds tell. */
 static void reach(struct peer_session *session, const struct now *now)
 {
         struct peer_set *set = session->source.set;
@@ -282,9 +277,7 @@ static void reach(struct peer_session *session, const struct now *now)
         conn_reach(session->conn, &way, now->mono_us);
         if (open)
                 conn_greet(session->conn);
-        else if (session->punch)
-                probe_later(session);
-        else if (relayed)
+        else if (!session->punch && relayed)
                 probe(session);
         arm(session);
 }
@@ -473,6 +466,29 @@ void peer_session_opened(struct peer_session *session, const struct now *now)
         session->conn->session = NULL;
         session->conn = NULL;
         become_done(session, now);
+}
+
+/* It has dialled anew, and waits for nothing that comes of the times before: what is left of them would hold the gate. */
+static void stop_older_punches(const struct peer_session *session, const struct now *now)
+{
+        list_for_each(at, &session->source.set->sessions) {
+                struct peer_session *other = list_entry(at, struct peer_session, all);
+
+                if (other->punch && other->listener == session->listener &&
+                    other->conn->begun_us + DIALLED_ANEW_US < session->conn->begun_us &&
+                    memcmp(conn_remote_key(other->conn), conn_remote_key(session->conn), PEER_KEY_BYTES) == 0)
+                        peer_session_stop_punch(other, now);
+        }
+}
+
+/* A round of the client's came, sealed: it is there, and may have to wait for others. */
+void peer_session_asked(struct peer_session *session, const struct now *now)
+{
+        usec_t last_us = session->conn->begun_us + PEER_ROUNDS_US;
+
+        session->limit_us = usec_max(session->limit_us, usec_min(now->mono_us + PEER_HANDSHAKE_US, last_us));
+        arm(session);
+        stop_older_punches(session, now);
 }
 
 /* The client has said: now. It has that long. */
