@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "gates.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -60,6 +61,18 @@ static bool may_tell(struct gates *gates)
         if (dropped)
                 log_notice(gates->log, "%u more lines about gates left out", dropped);
         return true;
+}
+
+void gates_look_at_addresses(const struct gates *gates)
+{
+        for (size_t i = 0; gates->conf->present && i < gates->conf->listen_count; i++) {
+                cleanup_fd int fd = -1;
+                int r = sockets_datagrams(gates->conf->listen[i].ip, 0, &fd);
+
+                if (r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT)
+                        log_warning(gates->log, "listen: %s: this machine has no such address now; gates open there once it has",
+                                    gates->conf->listen[i].text);
+        }
 }
 
 /* Said once for each reason, not for each try. */

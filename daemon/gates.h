@@ -57,6 +57,9 @@ void gates_init(struct gates *gates, struct ev_loop *loop, const struct log *log
                 void (*moved)(void *context, const struct gate *gate), void *context);
 void gates_fini(struct gates *gates);
 
+/* Says which of the configured addresses this machine lacks now: they may come, and gates are tried again until then. */
+void gates_look_at_addresses(const struct gates *gates);
+
 /* The router worker wants it open, or no longer. What may not be opened is refused and logged. */
 void gates_open(struct gates *gates, uint16_t port, uint16_t protocol);
 void gates_close(struct gates *gates, uint16_t port, uint16_t protocol);

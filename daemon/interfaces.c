@@ -105,6 +105,11 @@ void interfaces_init(struct interfaces *interfaces, struct ev_loop *loop, const 
         ev_io_start(loop, &interfaces->readable);
 }
 
+bool interfaces_has_ipv4(const struct interfaces *interfaces)
+{
+        return interfaces->ip[0][0] != 127 || interfaces->count > 1;
+}
+
 void interfaces_fini(struct interfaces *interfaces)
 {
         ev_timer_stop(interfaces->loop, &interfaces->look);

@@ -4,6 +4,7 @@
 #define HG_INTERFACES_H
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,8 @@ struct interfaces {
  * @changed is called when the list is a new one. */
 void interfaces_init(struct interfaces *interfaces, struct ev_loop *loop, const uint8_t bound[4], void (*changed)(void *context),
                      void *context);
+/* One that is not this machine's own alone: the DHT is IPv4. */
+bool interfaces_has_ipv4(const struct interfaces *interfaces);
 void interfaces_fini(struct interfaces *interfaces);
 
 #endif

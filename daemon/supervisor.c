@@ -207,11 +207,23 @@ static void on_name_wanted(void *context)
                 supervisor->resolve = children_add(&supervisor->children, IPC_RESOLVE, 1, NULL);
 }
 
+/* Silence would be all that is seen of it. */
+static void tell_lonely(const struct supervisor *supervisor)
+{
+        static const uint8_t any[4];
+
+        if (!interfaces_has_ipv4(&supervisor->interfaces) && memcmp(supervisor->conf->host, any, sizeof(any)) == 0)
+                log_warning(supervisor->log, "this machine has no IPv4 address but loopback: the HyperDHT and connections to peers are IPv4 alone, "
+                                             "so that nobody else is reached until it has one");
+}
+
 static void on_interfaces(void *context)
 {
         struct supervisor *supervisor = context;
         const struct interfaces *interfaces = &supervisor->interfaces;
         char first[INET_ADDRSTRLEN];
+
+        tell_lonely(supervisor);
 
         inet_ntop(AF_INET, interfaces->ip[0], first, sizeof(first));
         log_info(supervisor->log, "this machine has other addresses now (%s%s): announcing anew", first,
@@ -249,6 +261,8 @@ static int begin(struct supervisor *supervisor)
                 supervisor->router = children_add(&supervisor->children, IPC_ROUTER, 1, NULL);
                 on_name_wanted(supervisor);     /* a bare DHT node may never need it */
         }
+        tell_lonely(supervisor);
+        gates_look_at_addresses(&supervisor->gates);
         if (conf->gateway.present)
                 last_gates_open(&supervisor->last, &supervisor->gates);
         if (swarm_sockets_made(&supervisor->sockets))
