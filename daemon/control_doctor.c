@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "doctor": what this machine's network is like. A line "bootstrap" for each address of a bootstrap node: whether it answers, and how it
- * sees us; then, once enough nodes have told how they see us or the time is up, "self" and the end. */
+ * sees us, each of our two sockets; then, once enough nodes have told how they see us or the time is up, "self" and the end. */
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "control_conn.h"
+#include "ipc_fd.h"
 #include "ipc_words.h"
 #include "monotonic.h"
 #include "supervisor.h"
@@ -18,11 +21,19 @@ enum {
 
 struct doctor;
 
+enum { BY_CLIENT, BY_SERVER, SOCKETS };         /* the socket that requests leave by, the one that peers reach */
+
+struct ping {
+        struct pinged *pinged;
+        struct question *question;      /* NULL: over */
+        bool answered;
+        struct ipc_swarm_pong pong;
+};
+
 struct pinged {
         struct doctor *doctor;
-        struct question *question;      /* NULL: answered */
         struct seed_address address;
-        bool told;
+        struct ping by[SOCKETS];
 };
 
 struct doctor {
@@ -46,8 +57,9 @@ static void doctor_free(struct doctor *doctor)
         if (doctor->self)
                 question_cancel(doctor->self);
         for (size_t i = 0; i < doctor->count; i++)
-                if (doctor->pinged[i].question)
-                        question_cancel(doctor->pinged[i].question);
+                for (size_t by = 0; by < SOCKETS; by++)
+                        if (doctor->pinged[i].by[by].question)
+                                question_cancel(doctor->pinged[i].by[by].question);
         free(doctor);
 }
 
@@ -58,53 +70,92 @@ static void cancel(struct control_job *job)
 
 /* --- Bootstrap nodes --- */
 
-static void tell_pinged(struct pinged *pinged, const struct ipc_swarm_pong *pong)
+/* The largest packet that leaves whole for there, as far as the kernel knows; 0: there is no way. */
+static uint32_t path_mtu(const struct seed_address *address)
+{
+        struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(address->port) };
+        cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        int mtu = 0;
+        socklen_t len = sizeof(mtu);
+
+        memcpy(&to.sin_addr, address->ip, sizeof(address->ip));
+        if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 ||
+            getsockopt(fd, IPPROTO_IP, IP_MTU, &mtu, &len) < 0)
+                return 0;
+        return (uint32_t)mtu;
+}
+
+static void write_seen(struct json_line *out, const char *key, const struct ping *ping)
+{
+        if (ping->answered)
+                json_line_address(out, key, ping->pong.seen.ip, ping->pong.seen.port);
+        else
+                json_line_null(out, key);
+}
+
+static void tell_pinged(const struct pinged *pinged)
 {
         struct control_conn *conn = pinged->doctor->job.conn;
+        const struct ping *client = &pinged->by[BY_CLIENT], *server = &pinged->by[BY_SERVER], *first = client->answered ? client : server;
+        uint32_t mtu = path_mtu(&pinged->address);
 
-        pinged->told = true;
-        pinged->doctor->answering += pong != NULL;
+        pinged->doctor->answering += first->answered;
         json_line_begin(&conn->out, "bootstrap");
         json_line_address(&conn->out, "address", pinged->address.ip, pinged->address.port);
-        json_line_flag(&conn->out, "answers", pong);
-        if (pong) {
-                json_line_decimal(&conn->out, "tookMs", (double)pong->took_us / 1e3);
-                json_line_number(&conn->out, "sends", pong->sends);
-                json_line_address(&conn->out, "seesUsAt", pong->seen.ip, pong->seen.port);
+        json_line_flag(&conn->out, "answers", first->answered);
+        if (first->answered) {
+                json_line_decimal(&conn->out, "tookMs", (double)first->pong.took_us / 1e3);
+                json_line_number(&conn->out, "sends", first->pong.sends);
+                write_seen(&conn->out, "seesUsAt", client);
+                write_seen(&conn->out, "seesServerAt", server);
         }
+        if (mtu)
+                json_line_number(&conn->out, "pathMtuBytes", mtu);
+        else
+                json_line_null(&conn->out, "pathMtuBytes");
         json_line_end(&conn->out);
         control_flush(conn, false);
 }
 
 static void on_pinged(void *context, const struct ipc_received *message)
 {
-        struct pinged *pinged = context;
+        struct ping *ping = context;
+        struct pinged *pinged = ping->pinged;
 
-        if (message && message->type == IPC_SWARM_PONG && !pinged->told)
-                tell_pinged(pinged, IPC_PAYLOAD(message, struct ipc_swarm_pong));
+        if (message && message->type == IPC_SWARM_PONG) {
+                ping->answered = true;
+                ping->pong = *IPC_PAYLOAD(message, struct ipc_swarm_pong);
+        }
         if (message && message->type != IPC_SWARM_ANSWERED)
                 return;
-        if (!pinged->told)
-                tell_pinged(pinged, NULL);
-        pinged->question = NULL;
+        ping->question = NULL;
         pinged->doctor->waiting--;
+        if (!pinged->by[BY_CLIENT].question && !pinged->by[BY_SERVER].question)
+                tell_pinged(pinged);
+}
+
+static void ping(struct pinged *pinged, size_t by)
+{
+        struct supervisor *supervisor = supervisor_of(pinged->doctor);
+        struct ipc_swarm_ask ask = { .what = IPC_ASK_PING, .node.port = pinged->address.port, .by_server = by == BY_SERVER };
+        struct ping *one = &pinged->by[by];
+
+        memcpy(ask.node.ip, pinged->address.ip, sizeof(ask.node.ip));
+        one->pinged = pinged;
+        one->question = questions_ask(&supervisor->questions, supervisor->swarm, &ask, on_pinged, one);
+        pinged->doctor->waiting += one->question != NULL;
 }
 
 static void ping_all(struct doctor *doctor)
 {
-        struct supervisor *supervisor = supervisor_of(doctor);
         struct seed_address seeds[SEEDS_MAX];
 
         doctor->begun = true;
-        doctor->count = seeds_addresses(&supervisor->seeds, seeds, SEEDS_MAX);
+        doctor->count = seeds_addresses(&supervisor_of(doctor)->seeds, seeds, SEEDS_MAX);
         for (size_t i = 0; i < doctor->count; i++) {
-                struct pinged *pinged = &doctor->pinged[i];
-                struct ipc_swarm_ask ask = { .what = IPC_ASK_PING, .node.port = seeds[i].port };
-
-                memcpy(ask.node.ip, seeds[i].ip, sizeof(ask.node.ip));
-                *pinged = (struct pinged){ .doctor = doctor, .address = seeds[i] };
-                pinged->question = questions_ask(&supervisor->questions, supervisor->swarm, &ask, on_pinged, pinged);
-                doctor->waiting += pinged->question != NULL;
+                doctor->pinged[i] = (struct pinged){ .doctor = doctor, .address = seeds[i] };
+                for (size_t by = 0; by < SOCKETS; by++)
+                        ping(&doctor->pinged[i], by);
         }
 }
 
@@ -163,6 +214,7 @@ static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
                 json_line_address(out, "publicAddress", self->seen.ip, self->seen.port);
         else
                 json_line_null(out, "publicAddress");
+        json_line_flag(out, "ipv4", interfaces_has_ipv4(&supervisor->interfaces));
         write_sightings(out, self);
         write_sockets(out, supervisor);
         write_relays(out, "gatewayRelays", self, 0);

@@ -34,12 +34,30 @@ static void write_unreached(struct json_line *out, const struct ipc_swarm_peer *
         json_line_end(out);
 }
 
+/* Why it goes the way it goes. */
+static const char *reason_of(const struct ipc_swarm_peer *peer)
+{
+        static const char *const reasons[IPC_PATHS] = {
+                [IPC_PATH_NONE] = "unknown",
+                [IPC_PATH_DIRECT] = "one of the two is where strangers get through",
+                [IPC_PATH_NEAR] = "both are on one network or machine",
+                [IPC_PATH_PUNCHED] = "each NAT shows one address to all",
+                [IPC_PATH_CHANCE] = "one of the NATs gives each remote another port, which was hit by chance",
+                [IPC_PATH_RELAY] = "no direct way has opened yet",
+        };
+
+        if (peer->path == IPC_PATH_RELAY && peer->own_nat == IPC_NAT_RANDOM && peer->peer_nat == IPC_NAT_RANDOM)
+                return "both NATs give each remote another port";
+        return reasons[peer->path < IPC_PATHS ? peer->path : IPC_PATH_NONE];
+}
+
 static void write_peer(struct json_line *out, const struct ipc_swarm_peer *peer)
 {
         json_line_begin(out, "peer");
         json_line_hex(out, "key", peer->key, sizeof(peer->key));
         json_line_text(out, "role", peer->role == IPC_AS_PROVIDER ? "provider" : "gateway");
         json_line_text(out, "path", ipc_path_word(peer->path));
+        json_line_text(out, "why", reason_of(peer));
         json_line_address(out, "address", peer->at.ip, peer->at.port);
         json_line_text(out, "direction", peer->incoming ? "in" : "out");
         json_line_text(out, "ownNat", ipc_nat_word(peer->own_nat));

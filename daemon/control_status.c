@@ -75,6 +75,11 @@ void control_status(struct control_conn *conn, const char *words)
         json_line_open_object(out, "peers");
         json_line_number(out, "gateways", last->gateways);
         json_line_number(out, "providers", last->providers);
+        json_line_number(out, "relayed", last->relayed);
+        json_line_close_object(out);
+        json_line_open_object(out, "relay");
+        json_line_number(out, "connections", last->relays);
+        json_line_number(out, "bytes", last->relayed_bytes);
         json_line_close_object(out);
         write_gates(out, &supervisor->gates);
         json_line_number(out, "channels", last->channels);

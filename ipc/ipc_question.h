@@ -10,7 +10,7 @@
 
 enum ipc_question {
         IPC_ASK_SCAN,                   /* @key: who is announced there? FOUND for each, then ANSWERED */
-        IPC_ASK_PING,                   /* @node: is this DHT node there? PONG if it is, then ANSWERED */
+        IPC_ASK_PING,                   /* @node, @by_server: is this DHT node there? PONG if it is, then ANSWERED */
         IPC_ASK_SELF,                   /* how is the worker seen by others? SELF, then ANSWERED */
         IPC_ASK_PEERS,                  /* whom is the worker connected to, and whom has it failed to reach? PEER for each, then ANSWERED */
         IPC_QUESTIONS,
@@ -22,7 +22,8 @@ struct ipc_swarm_ask {
         uint32_t what;                  /* enum ipc_question */
         struct ipc_swarm_bootstrap node;
         uint8_t key[IPC_KEY_BYTES];
-        uint8_t pad[4];
+        uint8_t by_server;              /* ping: 1: by the socket that peers reach; 0: by the one that requests leave by */
+        uint8_t pad[3];
 };
 
 /* A key that is announced on the topic, and the DHT nodes through which it says that it is reached. */

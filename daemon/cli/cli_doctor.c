@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* hypergate doctor: what this machine's network is like for peers, by an instance that is there for that alone. */
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -8,8 +9,15 @@
 #include "cli_peers.h"
 #include "cli_talk.h"
 
+enum {
+        SKEWS_MAX = 256,
+        MTU_TOLD = 1500,                /* what is less is worth a word */
+};
+
 struct doctor {
         bool json, reached;
+        double skews_s[SKEWS_MAX];      /* of peers' clocks */
+        size_t skew_count;
 };
 
 /* What people want to know of it. */
@@ -23,14 +31,27 @@ static const struct {
         { "unknown", "unknown: too few DHT nodes have answered" },
 };
 
+static const char *said(const json_t *object, const char *key)
+{
+        const char *text = cli_talk_text(object, key);
+
+        return *text ? text : "an unknown address";
+}
+
 static void print_bootstrap(const json_t *object)
 {
+        long long mtu = cli_talk_number(object, "pathMtuBytes");
+
         printf("bootstrap  %s ", cli_talk_text(object, "address"));
         if (cli_talk_flag(object, "answers"))
-                printf("answers within %.0f ms, sees us at %s\n", json_number_value(json_object_get(object, "tookMs")),
-                       cli_talk_text(object, "seesUsAt"));
+                printf("answers within %.0f ms, sees us at %s%s%s", json_number_value(json_object_get(object, "tookMs")),
+                       said(object, "seesUsAt"), *cli_talk_text(object, "seesServerAt") ? ", and the port that peers reach at " : "",
+                       cli_talk_text(object, "seesServerAt"));
         else
-                printf("does not answer\n");
+                printf("does not answer");
+        if (mtu && mtu < MTU_TOLD)
+                printf("; packets to it have no more than %lld bytes", mtu);
+        puts("");
 }
 
 static void print_socket(const json_t *socket)
@@ -53,6 +74,8 @@ static void print_self(struct doctor *doctor, const json_t *object)
                         printf("NAT        %s\n", classes[i].verdict);
         printf("address    %s, as %zu node%s say\n", *address ? address : "unknown", json_array_size(json_object_get(object, "seenBy")),
                json_array_size(json_object_get(object, "seenBy")) == 1 ? "" : "s");
+        if (!cli_talk_flag(object, "ipv4"))
+                printf("IPv4       none but loopback: the DHT and all connections to peers are IPv4, so nobody else is reached\n");
         for (size_t i = 0; i < json_array_size(local); i++)
                 printf("local      %s\n", json_string_value(json_array_get(local, i)));
         for (size_t i = 0; i < json_array_size(sockets); i++)
@@ -77,7 +100,39 @@ static void take(void *context, const json_t *object, const char *line)
 
 static void take_peer(void *context, const char *instance, const json_t *object, const char *line)
 {
-        cli_peers_print(instance, object);
+        struct doctor *doctor = context;
+
+        if (doctor->json)
+                cli_peers_print_json(instance, object);
+        else
+                cli_peers_print(instance, object);
+        if (strcmp(cli_talk_text(object, "type"), "peer") == 0 && doctor->skew_count < SKEWS_MAX)
+                doctor->skews_s[doctor->skew_count++] = json_number_value(json_object_get(object, "clockSkewSeconds"));
+}
+
+static int compare(const void *a, const void *b)
+{
+        const double *one = a, *other = b;
+
+        return (*one > *other) - (*one < *other);
+}
+
+/* The DHT has no time: peers' hellos have. Of several the median counts, which one wrong clock does not move. */
+static void print_clock(struct doctor *doctor)
+{
+        double ahead_s;
+
+        qsort(doctor->skews_s, doctor->skew_count, sizeof(doctor->skews_s[0]), compare);
+        ahead_s = doctor->skew_count ? doctor->skews_s[(doctor->skew_count - 1) / 2] : 0;
+        if (doctor->json && doctor->skew_count)
+                printf("{\"type\":\"clock\",\"peers\":%zu,\"peersAheadSeconds\":%.3f}\n", doctor->skew_count, ahead_s);
+        else if (doctor->json)
+                printf("{\"type\":\"clock\",\"peers\":0,\"peersAheadSeconds\":null}\n");
+        else if (doctor->skew_count)
+                printf("clock      peers' clocks are %.1f s %s this one (median of %zu)\n", ahead_s < 0 ? -ahead_s : ahead_s,
+                       ahead_s < 0 ? "behind" : "ahead of", doctor->skew_count);
+        else
+                printf("clock      unknown: no instance here is connected to a peer, and the DHT has no time\n");
 }
 
 /* What the instances that run here know of their peers is told last. */
@@ -91,7 +146,7 @@ int cli_doctor_run(const struct cli_options *options)
                 return status;
         if (!cli_talk(&talk, "doctor\n", take, &doctor))
                 return EX_UNAVAILABLE;
-        if (!doctor.json)
-                cli_each_there(&(struct cli_each){ "peers\n", take_peer, NULL });
+        cli_each_there(&(struct cli_each){ "peers\n", take_peer, &doctor });
+        print_clock(&doctor);
         return doctor.reached ? EX_OK : CLI_EXIT_NOTHING;
 }

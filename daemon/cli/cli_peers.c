@@ -40,6 +40,8 @@ static void print_peer(const char *instance, const json_t *peer)
 
         printf("%s: %s %.8s... at %s, %s", instance, cli_talk_text(peer, "role"), cli_talk_text(peer, "key"),
                cli_talk_text(peer, "address"), path_text(cli_talk_text(peer, "path")));
+        if (strcmp(cli_talk_text(peer, "path"), "relay") == 0)
+                printf(" (%s)", cli_talk_text(peer, "why"));
         if (decimal(peer, "rttMs") > 0)
                 printf(", %.1f ms away", decimal(peer, "rttMs"));
         printf(", up for %.0f s, %lld bytes sent, %lld received", decimal(peer, "upSeconds"), cli_talk_number(peer, "sentBytes"),
@@ -61,7 +63,7 @@ void cli_peers_print(const char *instance, const json_t *object)
 }
 
 /* Whose peer it is stands in front. */
-static void print_json(const char *instance, const json_t *object)
+void cli_peers_print_json(const char *instance, const json_t *object)
 {
         json_t *whole = json_pack("{s:s}", "instance", instance);
 
@@ -76,7 +78,7 @@ static void take(void *context, const char *instance, const json_t *object, cons
         const bool *json = context;
 
         if (*json)
-                print_json(instance, object);
+                cli_peers_print_json(instance, object);
         else
                 cli_peers_print(instance, object);
         fflush(stdout);

@@ -21,7 +21,7 @@ static void print_gates(const json_t *gates)
 static void print_status(const json_t *status)
 {
         const json_t *dht = json_object_get(status, "dht"), *peers = json_object_get(status, "peers"),
-                     *gates = json_object_get(status, "gates");
+                     *gates = json_object_get(status, "gates"), *relay = json_object_get(status, "relay");
         bool provider = cli_talk_flag(status, "provider"), gateway = cli_talk_flag(status, "gateway");
 
         printf("%s: %s%s%s", cli_talk_text(status, "instance"), provider ? "provider" : "", provider && gateway ? " and " : "",
@@ -37,8 +37,11 @@ static void print_status(const json_t *status)
                cli_talk_number(dht, "nodes"), cli_talk_number(dht, "udpPort"),
                cli_talk_number(dht, "announced") || (!provider && !gateway) ? "" : ", not announced yet");
         if (provider || gateway)
-                printf("  peers     %lld providers, %lld gateways\n", cli_talk_number(peers, "providers"),
-                       cli_talk_number(peers, "gateways"));
+                printf("  peers     %lld providers, %lld gateways%s\n", cli_talk_number(peers, "providers"),
+                       cli_talk_number(peers, "gateways"), cli_talk_number(peers, "relayed") ? ", some through a relay: hypergate peers" : "");
+        if (cli_talk_number(relay, "connections") || cli_talk_number(relay, "bytes"))
+                printf("  relay     %lld connections of others now, %lld bytes in all\n", cli_talk_number(relay, "connections"),
+                       cli_talk_number(relay, "bytes"));
         if (gateway) {
                 printf("  gates     ");
                 print_gates(gates);

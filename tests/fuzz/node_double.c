@@ -373,7 +373,7 @@ int node_scan(struct node *node, uint64_t question, const uint8_t topic[NODE_KEY
         return 0;
 }
 
-int node_ping(struct node *node, uint64_t question, const struct addr *addr, const struct now *now)
+int node_ping(struct node *node, uint64_t question, const struct addr *addr, bool by_server, const struct now *now)
 {
         struct node_event event = { .kind = NODE_PONG, .question = question, .addr = *addr, .count = 1 };
 

@@ -21,8 +21,20 @@ def ask(*args, folder=None):
     return subprocess.run([binary(), *args], capture_output=True, text=True, timeout=60, env=env)
 
 
+def keys_of(value):
+    """All there are in it, of what it holds too."""
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
+
+
 def objects(done):
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    """What was said, each key of which stands in the manual."""
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man', 'hypergate.1'), encoding='utf-8') as page:
+        named = set(re.findall('[A-Za-z0-9]+', page.read().split('.Sh JSON')[1].split('.Sh EXAMPLES')[0]))
+    assert keys_of(said) <= named | {'type'}, f'not in hypergate(1): {keys_of(said) - named}'
+    return said
 
 
 def folder_for(stack):
@@ -68,9 +80,11 @@ def doctor_says_what_the_network_is_like(stack):
     dead = f'127.0.0.1:{free_ports(1, socket.SOCK_DGRAM)[0]}'
     done = ask('doctor', '--json', '--bootstrap', f'{dht},{dead}')
     lines = objects(done)
-    assert done.returncode == 0 and [one['type'] for one in lines] == ['bootstrap', 'bootstrap', 'self', 'end'], done
+    assert done.returncode == 0 and [one['type'] for one in lines] == ['bootstrap', 'bootstrap', 'self', 'end', 'clock'], done
     alive, gone, itself = {one['address']: one for one in lines[:2]}[dht], {one['address']: one for one in lines[:2]}[dead], lines[2]
     assert alive['answers'] and alive['seesUsAt'].startswith('127.0.0.1:') and alive['tookMs'] < 5000 and not gone['answers']
+    assert alive['seesServerAt'] == itself['publicAddress'] and alive['pathMtuBytes'] >= 1500, alive
+    assert lines[-1] == {'type': 'clock', 'peers': 0, 'peersAheadSeconds': None}, lines[-1]
     assert itself['dhtReached'] and itself['dhtNodes'] > 0 and itself['nat'] == 'open', itself
     assert [one['name'] for one in itself['sockets']] == ['server', 'client']
     assert itself['publicAddress'] == f'127.0.0.1:{itself["sockets"][0]["port"]}'
@@ -99,6 +113,7 @@ def status_of_what_runs(stack):
     assert seen['house']['provider'] and not seen['house']['gateway'] and seen['house']['gates'] == []
     assert seen['garden']['gates'] == [{'port': gate, 'protocol': 'tcp', 'addresses': 1, 'listening': 1}]
     assert seen['house']['router'] == seen['garden']['router'] and secret not in json.dumps(seen)
+    assert seen['garden']['relay'] == {'connections': 0, 'bytes': 0} and seen['garden']['peers']['relayed'] == 0
     assert seen['garden']['streamPacketsDropped'] == 0, 'a machine that keeps up with one question drops no packet of a stream'
     text = ask('status', 'garden', folder=folder)
     assert text.returncode == 0 and text.stdout.startswith('garden: gateway of router ') and f'{gate}/tcp' in text.stdout, text
@@ -160,12 +175,15 @@ def peers_and_how_they_were_reached(stack):
     found = {one['instance']: one for one in objects(ask('peers', '--json', folder=folder))}
     assert found['house']['role'] == 'gateway' and found['garden']['role'] == 'provider' and found['house']['key'] != found['garden']['key']
     for one in found.values():
-        assert one['type'] == 'peer' and one['path'] in ('near', 'direct') and one['address'].startswith('127.0.0.1:'), one
+        assert one['type'] == 'peer' and one['path'] in ('near', 'direct') and one['why'] and one['address'].startswith('127.0.0.1:'), one
         assert abs(one['clockSkewSeconds']) < 10 and one['receivedBytes'] > 0 and one['sentBytes'] > 0 and one['rttMs'] > 0, one
     assert {one['direction'] for one in found.values()} == {'in', 'out'}
     text = ask('peers', 'garden', folder=folder)
     assert text.returncode == 0 and text.stdout.startswith(f'garden: provider {found["garden"]["key"][:8]}... at 127.0.0.1:'), text
     assert f'garden: provider {found["garden"]["key"][:8]}' in ask('doctor', '--bootstrap', dht, folder=folder).stdout
+    told = objects(ask('doctor', '--json', '--bootstrap', dht, folder=folder))
+    assert [(one['instance'], one['key']) for one in told if one['type'] == 'peer'] == [(name, found[name]['key']) for name in ('garden', 'house')]
+    assert told[-1]['type'] == 'clock' and told[-1]['peers'] == 2 and abs(told[-1]['peersAheadSeconds']) < 10, told[-1]
     assert house.stop() == 0
     eventually(lambda: not ask('peers', '--json', 'garden', folder=folder).stdout.count('"peer"'), 20, 'it is gone')
 

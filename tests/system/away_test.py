@@ -2,12 +2,15 @@
 """A machine that goes elsewhere or sleeps: whatever is carried may break, and the service is back by itself.
 
 Each instance has a network of its own (a namespace) with one address in a network of private addresses; its DHT lives at the hub."""
+import contextlib
+import json
 import os
 import signal
+import subprocess
 import threading
 import time
 
-from harness import (Service, answers, eventually, free_ports, main, new_secret, serve_echo, start_dht, start_instance,
+from harness import (Service, answers, binary, eventually, free_ports, main, new_secret, serve_echo, start_dht, start_instance,
                      test)
 from networks import Network, ip, with_networks
 
@@ -115,6 +118,27 @@ def sleep(stack):
     away.back('both slept')
     time.sleep(1)
     assert away.provider.tree() + away.gateway.tree() == processes, 'a worker was replaced'
+
+
+@test
+def without_ipv4(stack):
+    """a machine with IPv6 alone is told that this reaches nobody, and which address it shall listen at and lacks, until that comes"""
+    place = Network(stack)
+    with place.inside():
+        ip('link', 'add', 'card', 'type', 'bridge')
+        ip('link', 'set', 'card', 'up')
+        with contextlib.suppress(AssertionError):       # a kernel without IPv6
+            ip('address', 'add', 'fd00::1/64', 'dev', 'card', 'nodad')
+        one = start_instance(stack, 'lonely', new_secret(), {'bootstrap': ['10.98.0.2:49737'],
+                                                             'gateway': {'listen': ['127.0.0.1', '10.98.0.1']}})
+        one.says('this machine has no IPv4 address but loopback')
+        one.says('listen: 10.98.0.1: this machine has no such address now')
+        assert 'listen: 127.0.0.1' not in one.log()
+        done = subprocess.run([binary(), 'doctor', '--json', '--bootstrap', '10.98.0.2:49737'], capture_output=True, text=True, timeout=60)
+        itself = [json.loads(line) for line in done.stdout.splitlines() if '"self"' in line]
+        assert done.returncode == 1 and not itself[0]['ipv4'] and 'no IPv4 address' in done.stderr, done
+        ip('address', 'add', '10.98.0.1/24', 'dev', 'card')
+    one.says('this machine has other addresses now (10.98.0.1')
 
 
 if __name__ == '__main__':

@@ -108,7 +108,7 @@ bool swarm_ask(struct swarm_process *swarm, const struct ipc_swarm_ask *ask)
         else if (ask->what == IPC_ASK_SCAN)
                 r = node_scan(swarm->node, ask->question, ask->key, &swarm->driver.now);
         else
-                r = node_ping(swarm->node, ask->question, &node, &swarm->driver.now);
+                r = node_ping(swarm->node, ask->question, &node, ask->by_server, &swarm->driver.now);
         if (r < 0)
                 answered(swarm, ask->question, 0, true);
         return true;

@@ -123,6 +123,12 @@ static void tell_heard_again(struct dht *dht)
                 dht_news_push(dht, news);
 }
 
+/* What it says about where we are is about the socket that peers reach alone. */
+static bool is_aside(const struct dht *dht, const struct rpc_event *event)
+{
+        return event->request_kind == DHT_ASK_PING && event->socket != rpc_socket(dht->rpc);
+}
+
 static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {
         bool ends_silence;
@@ -132,7 +138,7 @@ static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const s
                 return;
         }
         ends_silence = dht_upkeep_count(dht, event, now);
-        if (event->kind == RPC_RESPONSE) {
+        if (event->kind == RPC_RESPONSE && !is_aside(dht, event)) {
                 dht_sighting_note(dht, event);
                 dht_upkeep_heard(dht, event, now);
         }

@@ -189,9 +189,9 @@ void dht_punch_reply(struct dht *dht, const struct dht_inbound *inbound, const v
 
 /* --- Whether somebody is there --- */
 
-/* Asks one node (PING), by the socket requests leave by. Ends in one DHT_PONG or DHT_PING_FAILED, then the handle is gone;
+/* Asks one node (PING), by the server socket (@by_server) or by the one that requests leave by. Ends in one DHT_PONG or DHT_PING_FAILED, then the handle is gone;
  * dht_handshake_cancel() before. NULL: no memory. */
-struct dht_handshake *dht_ping(struct dht *dht, const struct addr *node, void *context, const struct now *now)
+struct dht_handshake *dht_ping(struct dht *dht, const struct addr *node, bool by_server, void *context, const struct now *now)
         __attribute__((warn_unused_result));
 
 /* --- Events --- */

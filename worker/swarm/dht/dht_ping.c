@@ -2,9 +2,9 @@
 /* PING of one node that somebody wants to know about: nothing of ours depends on the answer. RPC_PING. */
 #include "dht_private.h"
 
-struct dht_handshake *dht_ping(struct dht *dht, const struct addr *node, void *context, const struct now *now)
+struct dht_handshake *dht_ping(struct dht *dht, const struct addr *node, bool by_server, void *context, const struct now *now)
 {
-        struct rpc_request_spec spec = { .to = *node, .internal = true, .command = RPC_PING, .kind = DHT_ASK_PING };
+        struct rpc_request_spec spec = { .to = *node, .internal = true, .command = RPC_PING, .by_server = by_server, .kind = DHT_ASK_PING };
 
         return dht_handshake_start(dht, &spec, DHT_PING_FAILED, context, now);
 }

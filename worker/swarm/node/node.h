@@ -33,7 +33,7 @@ enum {
         NODE_SOCKETS_MAX = 512,         /* added ones there are at a time */
         NODE_DATAGRAM_MAX = 65507,      /* bytes of one that a channel carries */
         NODE_APPOINTED_MAX = 64,
-        NODE_QUESTIONS_MAX = 16,        /* open at a time */
+        NODE_QUESTIONS_MAX = 32,        /* open at a time */
         NODE_SIGHTINGS_MAX = 16,
         NODE_OWN_RELAYS_MAX = 3,
 };
@@ -306,8 +306,9 @@ void node_consume_end(struct node *node, node_channel_id channel, const struct n
  * are NODE_QUESTIONS_MAX) or -ENOMEM. */
 int node_scan(struct node *node, uint64_t question, const uint8_t topic[NODE_KEY_BYTES], const struct now *now);
 
-/* Whether the DHT node at @addr is there: NODE_PONG if it is, then NODE_ANSWERED, within seconds. As above. */
-int node_ping(struct node *node, uint64_t question, const struct addr *addr, const struct now *now);
+/* Whether the DHT node at @addr is there, asked by the server socket (@by_server) or by the one that requests leave by: NODE_PONG if it
+ * is, then NODE_ANSWERED, within seconds. As above. */
+int node_ping(struct node *node, uint64_t question, const struct addr *addr, bool by_server, const struct now *now);
 
 struct node_self {
         enum node_nat nat;

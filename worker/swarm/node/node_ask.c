@@ -70,7 +70,7 @@ int node_scan(struct node *node, uint64_t number, const uint8_t topic[NODE_KEY_B
         return 0;
 }
 
-int node_ping(struct node *node, uint64_t number, const struct addr *addr, const struct now *now)
+int node_ping(struct node *node, uint64_t number, const struct addr *addr, bool by_server, const struct now *now)
 {
         struct node_question *question;
 
@@ -80,7 +80,7 @@ int node_ping(struct node *node, uint64_t number, const struct addr *addr, const
         question = question_new(node, number);
         if (!question)
                 return -ENOMEM;
-        question->ping = dht_ping(node->dht, addr, question, now);
+        question->ping = dht_ping(node->dht, addr, by_server, question, now);
         if (!question->ping) {
                 question_free(question);
                 return -ENOMEM;

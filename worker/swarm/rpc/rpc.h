@@ -50,6 +50,7 @@ struct rpc_request_spec {
         size_t value_len;
         unsigned retries;               /* further sends after the first */
         bool urgent;                    /* past the congestion window */
+        bool by_server;                 /* it leaves by the server socket, whatever rpc_socket() is */
         bool far;                       /* who is asked asks another one: it takes twice as long */
         unsigned kind;                  /* handed back in the event: what @context is */
         void *context;

@@ -53,8 +53,9 @@ static uint16_t choose_tid(const struct rpc *rpc, const struct addr *to)
 
 static struct rpc_request *make(struct rpc *rpc, const struct rpc_request_spec *spec)
 {
+        uint32_t socket = spec->by_server ? rpc->server_socket : rpc_socket(rpc);
         struct rpc_message message = {
-                .type = RPC_TYPE_REQUEST, .tid = choose_tid(rpc, &spec->to), .to = spec->to, .id = rpc_id_for(rpc, rpc_socket(rpc)),
+                .type = RPC_TYPE_REQUEST, .tid = choose_tid(rpc, &spec->to), .to = spec->to, .id = rpc_id_for(rpc, socket),
                 .token = spec->token, .internal = spec->internal, .command = spec->command, .target = spec->target,
                 .value = spec->value, .value_len = spec->value_len,
         };
@@ -66,7 +67,7 @@ static struct rpc_request *make(struct rpc *rpc, const struct rpc_request_spec *
                 return NULL;
         *request = (struct rpc_request){
                 .tid = message.tid, .retries = spec->retries, .urgent = spec->urgent, .far = spec->far, .kind = spec->kind, .context = spec->context,
-                .datagram = { .socket = rpc_socket(rpc), .to = spec->to, .len = len, .bytes = request->bytes },
+                .datagram = { .socket = socket, .to = spec->to, .len = len, .bytes = request->bytes },
         };
         memcpy(request->bytes, bytes, len);
         list_init(&request->waiting);
