@@ -335,9 +335,9 @@ TEST(dht_listener_is_back_within_two_seconds_of_the_end_of_an_outage)
                 check_equal(world_count(w, DHT_HEARD_AGAIN), 0);
                 memset(them.silent, 0, sizeof(them.silent));
                 from = w->asked_count;
-                world_run(w, MSEC(1300));
+                world_run(w, MSEC(1600));
                 check_equal(told = world_count(w, DHT_HEARD_AGAIN), 1);
-                world_run(w, MSEC(700));
+                world_run(w, MSEC(400));
                 check(sent(w, from, ANNOUNCE) >= RELAYS || world_count(w, DHT_RELAYS_CHANGED) == 1);
                 check_equal(dht_listener_relays(world_last(w, DHT_RELAYS_CHANGED)->listener, found), RELAYS);
                 world_run(w, MINUTES(1));

@@ -126,6 +126,15 @@ void node_link_arm(struct node_link *link)
 
 /* --- Its beginning --- */
 
+/* The peer's own attempt is under way, and ours would bring nothing that it lacks: it could bring a relay. */
+static bool punches_alone(const struct node_join *join, const uint8_t key[NODE_KEY_BYTES])
+{
+        const struct node *node = join->node;
+
+        return peer_listener_punches(join->listener, key, &node->now) &&
+               !(peer_listener_struggles(join->listener, key, &node->now) && node_relay_helps(node, key));
+}
+
 void node_link_dial(struct node_join *join, const struct swarm_task *task)
 {
         struct node *node = join->node;
@@ -133,7 +142,7 @@ void node_link_dial(struct node_join *join, const struct swarm_task *task)
                                        .relay_count = task->addr_count };
         struct node_link *link;
 
-        if (join->listener && (peer_listener_punches(join->listener, task->key, &node->now) ||
+        if (join->listener && (punches_alone(join, task->key) ||
                                (peer_listener_awaits(join->listener, task->key, AWAITED_US, &node->now) &&
                                 swarm_yields(join->swarm, task->peer, false, node->now.mono_us)))) {
                 swarm_over(join->swarm, task->peer, SWARM_AWAITED, node->now.mono_us);
@@ -199,10 +208,10 @@ void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]
                 node_link_cut(link, SWARM_AWAITED, false);
 }
 
-/* What crosses with a dial of the peer's is answered by then. */
+/* What crosses with a dial of the peer's has led to it by then. */
 static bool dials_in_vain(const struct node_link *link)
 {
-        return link->dial && !peer_dial_is_answered(link->dial) && peer_dial_attempt(link->dial, &link->node->now).took_us >= AWAITED_US;
+        return link->dial && peer_dial_attempt(link->dial, &link->node->now).took_us >= AWAITED_US;
 }
 
 /* Somebody came in. There may be a connection to the same key already: the rule decides, the same on both sides. */

@@ -8,7 +8,10 @@
 
 _Static_assert((int)NODE_KEY_BYTES == (int)PEER_KEY_BYTES && (int)NODE_PROOF_BYTES == (int)PEER_PROOF_BYTES, "handed on as they are");
 
-enum { CANDIDATES_MAX = NODE_RELAYS_MAX + 8 };
+enum {
+        CANDIDATES_MAX = NODE_RELAYS_MAX + 8,
+        CALLED_BACK_MAX = 8,            /* in a second */
+};
 
 #define TROUBLE_US MINUTES(2)           /* after a peer was not reached, relays are named beside all direct ways for so long */
 #define RETRY_US SECONDS(10)            /* between two times that a new relay is a reason to dial all again who were not reached */
@@ -210,7 +213,7 @@ static void compare(struct node *node)
 
         peer_stats(node->peers, &stats);
         node->relays.turn += stats.detours_failed != node->relays.detours_failed;
-        if (stats.expired != node->relays.expired)
+        if (stats.expired != node->relays.expired || peer_struggles(node->peers, &node->now))
                 node->relays.trouble_until_us = usec_add(node->now.mono_us, TROUBLE_US);
         node->relays.detours_failed = stats.detours_failed;
         node->relays.expired = stats.expired;
@@ -235,6 +238,34 @@ static void tell_peers(struct node *node)
         }
 }
 
+/* Who punches in vain, as both sides are behind one NAT that leads nobody back in, would find out after 11 s. Whatever was begun
+ * without a relay begins again with one, beside which punching goes on. */
+static void begin_again(struct node *node)
+{
+        list_for_each(at, &node->links) {
+                struct node_link *link = list_entry(at, struct node_link, in_links);
+
+                if (link->dial && !link->named_relay && peer_dial_struggles(link->dial, &node->now) && choose(node, link->key))
+                        node_link_cut(link, SWARM_MOVED, false);
+        }
+}
+
+bool node_relay_helps(const struct node *node, const uint8_t key[NODE_KEY_BYTES])
+{
+        return is_in_trouble(node) && choose(node, key);
+}
+
+/* The peer has begun, and we have the relay: then we dial it, whether we had heard of it or not. */
+static void call_back(struct node_join *join)
+{
+        uint8_t keys[CALLED_BACK_MAX][PEER_KEY_BYTES];
+        size_t count = peer_listener_struggling(join->listener, keys, ARRAY_LEN(keys), &join->node->now);
+
+        for (size_t i = 0; i < count; i++)
+                if (node_relay_helps(join->node, keys[i]))
+                        swarm_listed(join->swarm, keys[i], NULL, 0, join->node->now.mono_us);
+}
+
 /* Whoever waits to be told of us need not wait for long. */
 void node_relay_look(struct node *node)
 {
@@ -245,9 +276,12 @@ void node_relay_look(struct node *node)
         if (shall_run(node) != node->relays.runs)
                 (void)settle(node);
         for (size_t role = 0; role < NODE_ROLES; role++)
-                if (node->joins[role].node && node->joins[role].listener)
+                if (node->joins[role].node && node->joins[role].listener) {
                         peer_listener_relay_through(node->joins[role].listener, choose(node, NULL), proof_of(node), is_in_trouble(node));
+                        call_back(&node->joins[role]);
+                }
         tell_peers(node);
+        begin_again(node);
         if (node->relays.retries)
                 retry(node);
 }

@@ -227,6 +227,7 @@ bool node_attempt_event(struct node *node, struct node_event *out);
 /* node_relay.c */
 void node_relay_prove(struct node *node, const uint8_t auth_key[NODE_AUTH_KEY_BYTES]);
 void node_relay_name(const struct node *node, struct peer_dial_spec *spec);     /* whom a dial names, if anybody */
+bool node_relay_helps(const struct node *node, const uint8_t key[NODE_KEY_BYTES]);      /* a dial of that peer would name one */
 void node_relay_failed(struct node_link *link, enum peer_failure failure);      /* its dial */
 void node_relay_lost(struct node *node, const uint8_t key[NODE_KEY_BYTES]);     /* and a peer with it */
 void node_relay_look(struct node *node);

@@ -123,6 +123,11 @@ bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t ke
 /* Such a client punches holes with us now, which it has proved: a dial of our own would do the same once more. */
 bool peer_listener_punches(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], const struct now *now);
 
+/* Such a client and we look for each other and no relay was named: nothing has come through for longer than where it is easy. And the
+ * keys of all such clients, at most @max; returns how many. */
+bool peer_listener_struggles(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], const struct now *now);
+size_t peer_listener_struggling(const struct peer_listener *listener, uint8_t (*out)[PEER_KEY_BYTES], size_t max, const struct now *now);
+
 /* --- Dialling --- */
 
 struct peer_dial_spec {
@@ -146,8 +151,11 @@ void peer_dial_again(struct peer_dial *dial, const struct now *now);
 /* Stops it: no event of it follows, the handle is gone. */
 void peer_dial_cancel(struct peer_dial *dial, const struct now *now);
 
-/* The peer has, and is being looked for where it says it is. */
-bool peer_dial_is_answered(const struct peer_dial *dial);
+/* The same for what we began. */
+bool peer_dial_struggles(const struct peer_dial *dial, const struct now *now);
+
+/* Or for anybody, on either side: a relay would be welcome. */
+bool peer_struggles(const struct peer_set *set, const struct now *now);
 
 /* What it has taken so far. */
 struct peer_attempt peer_dial_attempt(const struct peer_dial *dial, const struct now *now);

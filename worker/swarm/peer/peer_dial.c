@@ -326,9 +326,10 @@ void peer_dial_again(struct peer_dial *dial, const struct now *now)
         find(dial, now);
 }
 
-bool peer_dial_is_answered(const struct peer_dial *dial)
+bool peer_dial_struggles(const struct peer_dial *dial, const struct now *now)
 {
-        return dial->state != PEER_DIAL_FINDING;
+        return dial->state == PEER_DIAL_REACHING && dial->failure != PEER_UNREACHED && !dial->called && !dial->conn->detour &&
+               now->mono_us >= dial->begun_us + PEER_STRUGGLE_US;
 }
 
 /* Without its connection. */

@@ -89,6 +89,8 @@ struct conn {
         uint64_t bytes_in, bytes_out, messages_in, messages_out;
 };
 
+#define PEER_STRUGGLE_US SECONDS(1)     /* two that show one address to all meet in a tenth of that, if they do at once */
+
 /* A node asked to carry our handshake. */
 struct peer_dial_relay {
         struct addr addr;
@@ -384,6 +386,7 @@ void peer_session_punch_failed(struct peer_session *session, const struct now *n
 void peer_session_stop_punch(struct peer_session *session, const struct now *now);
 void peer_session_advance(struct peer_session *session, const struct now *now);
 void peer_session_tell(struct peer_session *session, struct peer_event *out);
+bool peer_session_struggles(const struct peer_session *session, const struct now *now);
 void peer_session_free(struct peer_session *session);
 
 /* peer_punch.c */

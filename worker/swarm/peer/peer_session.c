@@ -533,6 +533,37 @@ bool peer_listener_punches(const struct peer_listener *listener, const uint8_t k
         return false;
 }
 
+bool peer_session_struggles(const struct peer_session *session, const struct now *now)
+{
+        return session->state == PEER_SESSION_REACHING && session->punch && !session->conn->detour &&
+               now->mono_us >= session->conn->begun_us + PEER_STRUGGLE_US;
+}
+
+size_t peer_listener_struggling(const struct peer_listener *listener, uint8_t (*out)[PEER_KEY_BYTES], size_t max, const struct now *now)
+{
+        size_t count = 0;
+
+        list_for_each(at, &listener->source.set->sessions) {
+                const struct peer_session *session = list_entry(at, struct peer_session, all);
+
+                if (count < max && session->listener == listener && peer_session_struggles(session, now))
+                        memcpy(out[count++], conn_remote_key(session->conn), PEER_KEY_BYTES);
+        }
+        return count;
+}
+
+bool peer_listener_struggles(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], const struct now *now)
+{
+        list_for_each(at, &listener->source.set->sessions) {
+                const struct peer_session *session = list_entry(at, struct peer_session, all);
+
+                if (session->listener == listener && peer_session_struggles(session, now) &&
+                    memcmp(conn_remote_key(session->conn), key, PEER_KEY_BYTES) == 0)
+                        return true;
+        }
+        return false;
+}
+
 bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], usec_t within_us,
                           const struct now *now)
 {

@@ -277,6 +277,17 @@ bool peer_event(struct peer_set *set, struct peer_event *out, const struct now *
         return false;
 }
 
+bool peer_struggles(const struct peer_set *set, const struct now *now)
+{
+        list_for_each(at, &set->dials)
+                if (peer_dial_struggles(list_entry(at, struct peer_dial, all), now))
+                        return true;
+        list_for_each(at, &set->sessions)
+                if (peer_session_struggles(list_entry(at, struct peer_session, all), now))
+                        return true;
+        return false;
+}
+
 /* A timer that is set while there is no connection belongs to an attempt, or to a relay's life. */
 static size_t half_open(const struct peer_set *set)
 {

@@ -107,7 +107,7 @@ enum swarm_choice {
 };
 
 /* An incoming connection of @key while there may be one (a dial counts). @carried: the one there is has carried data both ways, or is a
- * dial that the peer has not answered. Both sides come to the same choice: swarm.md 5. */
+ * dial that has led nowhere for a while. Both sides come to the same choice: swarm.md 5. */
 enum swarm_choice swarm_choose(const struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], bool carried);
 
 /* @peer, whom we dial or are about to, has begun a handshake that we answered: is our dial to end (swarm_over(…, SWARM_AWAITED))?
