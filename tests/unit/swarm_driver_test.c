@@ -21,6 +21,8 @@ struct node {
         size_t turns;
         size_t streams_of_turn, strangers_of_turn;
         bool stream_after_stranger;     /* within any turn */
+        bool untold;                    /* a stream brought something, and nobody has asked */
+        bool told_late;                 /* more of a stream came before that */
 };
 
 static uint8_t bytes[STRANGER_BYTES];
@@ -30,6 +32,8 @@ void node_receive(struct node *node, const struct datagram *in, const struct now
 {
         if (in->len == STREAM_BYTES) {
                 node->streams++;
+                node->told_late = node->told_late || node->untold;
+                node->untold = true;
                 node->streams_of_turn++;
                 node->stream_after_stranger = node->stream_after_stranger || node->strangers_of_turn;
         } else {
@@ -58,7 +62,10 @@ usec_t node_deadline(const struct node *node)
 
 bool node_event(struct node *node, struct node_event *out, const struct now *now)
 {
-        return false;
+        bool any = node->untold;
+
+        node->untold = false;
+        return any;
 }
 
 bool udp_receive(struct udp *udp, unsigned number, struct datagram *out)
@@ -191,6 +198,16 @@ TEST(driver_reads_strangers_after_streams_and_lets_neither_starve)
         }
         check(!s.node.stream_after_stranger);
         check_equal(s.node.streams, s.node.turns * BATCHES * UDP_SOCKETS_OWN);
+}
+
+TEST(driver_has_each_batch_of_a_stream_passed_on_before_it_reads_the_next)
+{
+        cleanup_with(scene_end) struct scene s;
+
+        scene_begin(&s, UDP_SOCKETS_OWN, 0);
+        ev_run(s.loop, EVRUN_NOWAIT);
+        check_equal(s.node.streams, BATCHES * UDP_SOCKETS_OWN);
+        check(!s.node.told_late);
 }
 
 TEST(driver_saves_up_for_a_crowd_no_more_than_it_may_read_at_once)

@@ -36,6 +36,19 @@ void driver_tell_time(struct driver *driver)
                                     .wall_us = clock_us(CLOCK_REALTIME) };
 }
 
+static bool report(struct driver *driver)
+{
+        struct node_event event;
+        bool any = false;
+
+        while (node_event(driver->node, &event, &driver->now)) {
+                driver->event(driver->context, &event);
+                any = true;
+        }
+        return any;
+}
+
+/* What came is passed on while it is in the processor's caches, and before there is more of it than they hold. */
 static void on_receivable(struct ev_loop *loop, ev_io *watcher, int events)
 {
         struct driver *driver = watcher->data;
@@ -43,8 +56,10 @@ static void on_receivable(struct ev_loop *loop, ev_io *watcher, int events)
         struct datagram in;
 
         for (int i = 0; i < RECEIVE_BATCHES && udp_receive(driver->udp, number, &in); i++)
-                if (in.len)
+                if (in.len) {
                         node_receive(driver->node, &in, &driver->now);
+                        report(driver);
+                }
 }
 
 static void watch_strangers(struct driver *driver, bool watch)
@@ -139,18 +154,6 @@ static void transmit(struct driver *driver)
                         break;
                 }
         }
-}
-
-static bool report(struct driver *driver)
-{
-        struct node_event event;
-        bool any = false;
-
-        while (node_event(driver->node, &event, &driver->now)) {
-                driver->event(driver->context, &event);
-                any = true;
-        }
-        return any;
 }
 
 void driver_settle(struct driver *driver)
