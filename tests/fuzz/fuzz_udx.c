@@ -137,7 +137,7 @@ static void check_bounds(struct bench *b)
                         continue;
                 udx_stream_stats(b->sides[i].stream, &stats);
                 must(stats.readable_bytes <= 2 * RECEIVE_LIMIT);
-                must(stats.unacked_bytes <= UDX_BUFFER_MAX);
+                must(stats.unacked_bytes <= UDX_WINDOW_MAX);
                 must(stats.rto_us >= SECONDS(1) && stats.rto_us <= SECONDS(30));
         }
 }

@@ -169,7 +169,7 @@ TEST(weakness_14_4_conn_holds_little_for_whom_it_does_not_trust)
         check(stats.udx.readable_bytes > UDX_BUFFER_MIN / 2 && stats.udx.readable_bytes <= UDX_BUFFER_MIN + 4096);
         conn_trust(b->conn);
         b->reads = true;
-        peer_sim_run(sim, MSEC(500));
+        peer_sim_run(sim, MSEC(200));
         b->reads = false;
         peer_sim_run(sim, SECONDS(10));
         conn_stats(b->conn, &stats);

@@ -40,8 +40,11 @@ static void add_flow(struct udx_bulk *bulk, unsigned i)
                 if (udx_stream_new(bulk->muxes[side], FIRST_ID + i, flow, &flow->ends[side]) < 0)
                         abort();
                 udx_stream_set_receive_limit(flow->ends[side], bulk->spec.window_bytes ? bulk->spec.window_bytes : UDX_BUFFER_MAX);
+                if (!bulk->spec.window_bytes)
+                        udx_stream_let_window_grow(flow->ends[side]);
                 udx_stream_connect(flow->ends[side], &path, net_now(bulk->net));
         }
+        udx_stream_write(flow->ends[B], (const uint8_t[59]){ 0 }, 59);  /* secret-stream's header: so B knows the round trip */
         flow->start_us = net_now(bulk->net) + i * bulk->spec.stagger_us;
 }
 

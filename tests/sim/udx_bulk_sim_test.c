@@ -20,13 +20,13 @@ static struct udx_bulk_spec path(double mbit, double delay_ms, double queue_ms, 
         return spec;
 }
 
-/* Goodput in hundredths of the link, after a second in which it may find its rate. */
+/* Goodput in hundredths of the link, after two seconds in which it may find its rate. */
 static double filled(const struct udx_bulk_spec *spec, usec_t us)
 {
         BULK bulk = udx_bulk_new(spec);
         struct udx_bulk_figures figures;
 
-        udx_bulk_run(bulk, SECONDS(1));
+        udx_bulk_run(bulk, SECONDS(2));
         figures = udx_bulk_run(bulk, us);
         check(figures.timeouts == 0);
         check(figures.resent < figures.packets / 10);
@@ -42,6 +42,38 @@ TEST(udx_bulk_fills_a_path_whatever_it_loses)
 
                 check(filled(&spec, SECONDS(5)) > 80);
         }
+}
+
+/* The window grows to what the path takes: of a gigabit and 40 ms, 5 MB are under way, and four times as much while a hole is filled. */
+TEST(udx_bulk_fills_a_gigabit_that_loses_three_percent)
+{
+        struct udx_bulk_spec spec = path(1000, 20, 40, 3);
+
+        spec.batch_us = 50;
+        check(filled(&spec, SECONDS(2)) > 70);
+}
+
+TEST(udx_bulk_fills_a_gigabit_around_half_the_world)
+{
+        struct udx_bulk_spec spec = path(1000, 100, 100, 0.1);
+        BULK bulk = NULL;
+
+        spec.batch_us = 100;
+        bulk = udx_bulk_new(&spec);
+        udx_bulk_run(bulk, SECONDS(5));
+        check(udx_bulk_run(bulk, SECONDS(2)).bits_per_s > 0.8 * 1e9);
+}
+
+/* Whoever was not told that the window may grow keeps to it. */
+TEST(udx_bulk_keeps_to_a_window_that_does_not_grow)
+{
+        struct udx_bulk_spec spec = path(1000, 20, 40, 0);
+        BULK bulk = NULL;
+
+        spec.window_bytes = UDX_BUFFER_MIN;
+        bulk = udx_bulk_new(&spec);
+        udx_bulk_run(bulk, SECONDS(1));
+        check(udx_bulk_run(bulk, SECONDS(1)).read_sum < 26 * UDX_BUFFER_MIN);
 }
 
 TEST(udx_bulk_does_not_collapse_on_a_slow_path_that_loses_five_percent)

@@ -88,6 +88,7 @@ void conn_trust(struct conn *conn)
         const struct udx_path *path = udx_stream_path(conn->stream);
 
         udx_stream_set_receive_limit(conn->stream, conn->window_bytes);
+        udx_stream_let_window_grow(conn->stream);
         if (path && !conn_is_relayed(conn))
                 peer_guard_remember(conn->source.set, &path->remote, conn->source.set->now_us);
 }

@@ -11,7 +11,7 @@
 #include "udx_packet.h"
 #include "udx_pool.h"
 
-#define UDX_REORDER_MAX 16384           /* packets ahead of the first missing one that are looked at */
+#define UDX_REORDER_MAX 65536           /* packets ahead of the first missing one that are looked at */
 
 struct udx_held;
 

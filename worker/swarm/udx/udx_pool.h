@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #define UDX_POOL_SMALLEST 512
-#define UDX_POOL_CLASSES 16             /* 512 bytes .. 16 MiB */
+#define UDX_POOL_CLASSES 19             /* 512 bytes .. 128 MiB */
 #define UDX_POOL_RESERVE (128 * 1024)   /* a block for the longest message */
 
 enum udx_pool_use {
@@ -31,7 +31,7 @@ void udx_pool_fini(struct udx_pool *pool);      /* frees all of it; the pool sta
 /* Frees what is kept. What is put by stays; it costs no page before it is used. */
 void udx_pool_trim(struct udx_pool *pool);
 
-/* What @bytes become: the next power of two, at least UDX_POOL_SMALLEST. At most 16 MiB can be asked for. */
+/* What @bytes become: the next power of two, at least UDX_POOL_SMALLEST. At most 128 MiB can be asked for: a window of 64 MiB, see udx_assembly.c. */
 size_t udx_pool_round(size_t bytes);
 
 /* At least @bytes, uninitialised; NULL: no memory. */

@@ -81,6 +81,10 @@ struct udx_stream {
         enum udx_half remote_half;
         uint32_t remote_end;            /* seq of the peer's END, from UDX_HALF_ENDING on */
         struct udx_assembly assembly;
+        size_t window_first;            /* assembly.limit_bytes grows from here, */
+        bool window_grows;              /* if it may */
+        usec_t window_since_us, window_used_us;
+        size_t window_read;             /* bytes since then */
         uint32_t advertised_bytes;      /* the window as last told */
         bool ack_due;
         usec_t ack_late_us;             /* what came may wait that long for a packet of ours to acknowledge it; USEC_NEVER: nothing did */
@@ -137,6 +141,7 @@ struct udx_mux {
         size_t forward_bytes;                   /* that wait */
         struct udx_meter forward_meter;         /* of all */
         struct udx_pool pool;
+        size_t grown_bytes;                     /* of windows, beyond what each began with */
         struct udx_counters counters;
         usec_t now_us;
         struct udx_run run;
@@ -186,6 +191,10 @@ void udx_stream_find_losses(struct udx_stream *stream, usec_t now_us);
 void udx_stream_arm(struct udx_stream *stream);
 void udx_stream_fire(struct udx_stream *stream, usec_t now_us);
 void udx_stream_restart_timeout(struct udx_stream *stream, usec_t now_us);
+
+/* udx_window.c */
+void udx_window_set(struct udx_stream *stream, size_t first_bytes);
+void udx_window_read(struct udx_stream *stream, size_t len);
 
 /* udx_transmit.c */
 bool udx_stream_transmit(struct udx_stream *stream, struct udx_run *run, usec_t now_us);

@@ -13,7 +13,7 @@
 #include "udx_rate.h"
 #include "udx_rtt.h"
 
-#define UDX_INFLIGHT_MAX 16384          /* packets; more than 4 MiB of full ones */
+#define UDX_INFLIGHT_MAX 65536          /* packets; more than 64 MiB of full ones */
 #define UDX_WIRE_EXTRA 48               /* what libudx counts for the headers around a payload */
 
 enum udx_sent_state {

@@ -40,7 +40,8 @@ int udx_stream_new(struct udx_mux *mux, uint32_t local_id, void *context, struct
         udx_recovery_init(&stream->recovery, &mux->pool);
         init_path_state(stream);
         stream->advertised_bytes = UDX_BUFFER_MAX;
-        stream->send_limit_bytes = UDX_BUFFER_MAX;
+        stream->send_limit_bytes = UDX_WINDOW_MAX;
+        stream->window_first = UDX_BUFFER_MAX;
         stream->peer_window_bytes = UDX_BUFFER_MAX;
         stream->window_seq = UINT32_MAX;        /* before the first: any is news */
         stream->timeout_us = stream->between_us = stream->pace_us = stream->ack_late_us = USEC_NEVER;
@@ -104,6 +105,7 @@ void udx_stream_free(struct udx_stream *stream)
         if (!stream)
                 return;
         udx_stream_destroy(stream);
+        udx_window_set(stream, stream->window_first);
         list_remove(&stream->all);
         free(stream);
 }
@@ -282,6 +284,7 @@ void udx_stream_consume(struct udx_stream *stream, size_t len)
         size_t left = udx_assembly_readable(&stream->assembly) - len;
 
         udx_assembly_consume(&stream->assembly, len);
+        udx_window_read(stream, len);
         if (udx_assembly_readable(&stream->assembly) > left)
                 udx_stream_report(stream, UDX_READABLE);
         if (stream->state != UDX_OPEN || !opening_is_news(stream))
@@ -334,7 +337,13 @@ void udx_stream_set_send_limit(struct udx_stream *stream, size_t limit_bytes)
 
 void udx_stream_set_receive_limit(struct udx_stream *stream, size_t limit_bytes)
 {
-        stream->assembly.limit_bytes = MIN(MAX(limit_bytes, (size_t)UDX_BUFFER_MIN), (size_t)UDX_BUFFER_MAX);
+        udx_window_set(stream, MIN(MAX(limit_bytes, (size_t)UDX_BUFFER_MIN), (size_t)UDX_BUFFER_MAX));
+}
+
+void udx_stream_let_window_grow(struct udx_stream *stream)
+{
+        stream->window_grows = true;
+        stream->window_since_us = stream->window_used_us = stream->mux->now_us;
 }
 
 void udx_stream_stats(const struct udx_stream *stream, struct udx_stats *out)

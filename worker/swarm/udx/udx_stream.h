@@ -12,7 +12,8 @@
 
 #define UDX_RESERVE_MAX (64 * 1024)             /* bytes one reserve yields at most */
 #define UDX_BUFFER_MIN (256 * 1024)             /* a smaller limit is raised to this */
-#define UDX_BUFFER_MAX (4 * 1024 * 1024)        /* default of both limits; what JS always advertises */
+#define UDX_BUFFER_MAX (4 * 1024 * 1024)        /* default of the limit for reading; what JS always advertises */
+#define UDX_WINDOW_MAX (64 * 1024 * 1024)       /* of what may be on its way to a reader that keeps up, and is kept for sending */
 #define UDX_MESSAGE_MAX 1152                    /* bytes of an unordered message that pass any path */
 #define UDX_MESSAGES_MAX 512                    /* messages that wait, each way; further ones are dropped */
 #define UDX_MESSAGE_BUFFER 1472                 /* holds any that comes */
@@ -102,11 +103,15 @@ bool udx_stream_probe(struct udx_stream *stream, const struct udx_path *path);
 /* Copies the oldest message received to @out and returns true with its length, or false when none waits. */
 bool udx_stream_receive_message(struct udx_stream *stream, uint8_t out[UDX_MESSAGE_BUFFER], size_t *len_out);
 
-/* Bounds of what is kept for sending and for reading, in bytes: at least UDX_BUFFER_MIN, reading at most UDX_BUFFER_MAX. A frame
+/* Bounds of what is kept for sending and for reading, in bytes: at least UDX_BUFFER_MIN, reading at most UDX_BUFFER_MAX to begin with. A frame
  * that is to be peeked whole must be at most half of the second. Set before the stream is connected; may be raised later, which the
  * peer learns as it is read on. */
 void udx_stream_set_send_limit(struct udx_stream *stream, size_t limit_bytes);
 void udx_stream_set_receive_limit(struct udx_stream *stream, size_t limit_bytes);
+
+/* From now on the limit for reading grows while a reader keeps up, on paths whose round trip is longer than ten milliseconds: as many
+ * times as it is longer, up to UDX_WINDOW_MAX. What was set is to be what the socket holds for this stream. */
+void udx_stream_let_window_grow(struct udx_stream *stream);
 
 void udx_stream_stats(const struct udx_stream *stream, struct udx_stats *out);
 
