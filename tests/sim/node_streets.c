@@ -114,6 +114,30 @@ usec_t street_meet(struct street *street, usec_t limit_us)
         return street_meet_from(street, STREET_PROVIDER_FIRST, 0, limit_us);
 }
 
+static void begin_anew(struct node_sim_host *host, enum node_role role)
+{
+        node_sim_revive(host);
+        node_sim_join(host, role, 1);
+}
+
+usec_t street_meet_new(struct street *street, bool running, usec_t limit_us)
+{
+        struct node_sim *sim = street->sim;
+
+        node_sim_run(sim, SECONDS(5));
+        node_sim_kill(street->provider);
+        node_sim_kill(street->gateway);
+        node_sim_run(sim, SECONDS(5));
+        if (running) {
+                begin_anew(street->gateway, NODE_GATEWAY);
+                node_sim_run(sim, SECONDS(60) + random_below(net_random(sim->net), SECONDS(30)));
+        }
+        begin_anew(street->provider, NODE_PROVIDER);
+        if (!running)
+                begin_anew(street->gateway, NODE_GATEWAY);
+        return node_sim_run_until(sim, street_met, street, limit_us);
+}
+
 static bool found_impossible(const struct node_sim_host *host)
 {
         for (size_t i = 0; i < host->attempt_count; i++)

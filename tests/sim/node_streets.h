@@ -47,6 +47,10 @@ usec_t street_meet_from(struct street *street, enum street_start start, usec_t s
 
 /* The same with the provider first. */
 usec_t street_meet(struct street *street, usec_t limit_us);
+
+/* Both processes were started this moment, and know nothing but their bootstrap node; @running: the gateway's has been there for more
+ * than a minute. */
+usec_t street_meet_new(struct street *street, bool running, usec_t limit_us);
 bool street_met(void *street);
 
 /* 100 kB go from the gateway to the provider and back, whole. */
