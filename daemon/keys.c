@@ -21,13 +21,28 @@ struct keys *keys_new(void)
         if (!keys)
                 return NULL;
         randombytes_buf(keys, sizeof(*keys));
-        keys->has_router = false;
+        keys->has_router = keys->has_auth = false;
         return keys;
 }
 
 void keys_free(struct keys *keys)
 {
         sodium_free(keys);
+}
+
+void keys_of_router(struct keys *keys, const uint8_t *secret)
+{
+        uint8_t pair[crypto_sign_SECRETKEYBYTES];
+
+        crypto_sign_seed_keypair(keys->router_public, pair, secret);
+        sodium_memzero(pair, sizeof(pair));
+        keys->has_router = true;
+}
+
+void keys_take_auth(struct keys *keys, const uint8_t auth[KEYS_AUTH_BYTES])
+{
+        memcpy(keys->auth, auth, sizeof(keys->auth));
+        keys->has_auth = true;
 }
 
 int keys_derive(struct keys *keys, const uint8_t *secret)
@@ -41,7 +56,8 @@ int keys_derive(struct keys *keys, const uint8_t *secret)
                           crypto_pwhash_ALG_ARGON2ID13);
         sodium_memzero(pair, sizeof(pair));
         sodium_memzero(salt, sizeof(salt));
-        keys->has_router = r == 0;
+        keys->has_router = true;
+        keys->has_auth = r == 0;
         return r == 0 ? 0 : -ENOMEM;
 }
 

@@ -14,7 +14,7 @@ enum {
 };
 
 struct keys {
-        bool has_router;
+        bool has_router, has_auth;
         uint8_t router_public[KEYS_BYTES];      /* Ed25519, and the topic: hypergate.md 1.2 */
         uint8_t auth[KEYS_AUTH_BYTES];          /* what hello is keyed with: hypergate.md 3 */
         uint8_t seed[KEYS_ROLES][KEYS_BYTES];   /* of our identity in each role */
@@ -27,7 +27,13 @@ struct keys *keys_new(void);
 /* Wipes. NULL is fine. */
 void keys_free(struct keys *keys);
 
-/* Public key and auth key of that secret (KEYS_BYTES). Takes 0.1 s and 64 MiB for that long. 0 or -ENOMEM. */
+/* The public key of that secret (KEYS_BYTES), which takes no time. */
+void keys_of_router(struct keys *keys, const uint8_t *secret);
+
+/* Its auth key, derived elsewhere. */
+void keys_take_auth(struct keys *keys, const uint8_t auth[KEYS_AUTH_BYTES]);
+
+/* Both. Takes 0.1 s and 64 MiB for that long. 0 or -ENOMEM. */
 int keys_derive(struct keys *keys, const uint8_t *secret);
 
 enum keys_verdict {

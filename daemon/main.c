@@ -163,10 +163,12 @@ static int make_keys(struct start *start)
         int r = EX_OK;
 
         start->keys = keys_new();
-        if (!start->keys || (conf->has_secret && keys_derive(start->keys, conf->secret) < 0)) {
-                log_error(&start->log, "no memory for keys: 64 MiB are needed for a moment");
+        if (!start->keys) {
+                log_error(&start->log, "no memory for keys");
                 return EX_OSERR;
         }
+        if (conf->has_secret)
+                keys_of_router(start->keys, conf->secret);
         if (conf->has_secret && conf->state_directory && conf->gateway.present)
                 r = read_identity(start, "gateway", start->keys->seed[0]);
         if (r == EX_OK && conf->has_secret && conf->state_directory && conf->provider.present)

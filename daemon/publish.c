@@ -122,7 +122,7 @@ static void publish_swarm(const struct supervisor *supervisor, struct child *chi
         }
         if (supervisor->known.nodes.count > 0)
                 child_send(child, IPC_SWARM_KNOWN, &supervisor->known.nodes, NULL, 0);
-        if (supervisor->keys->has_router && has_role(supervisor->conf))
+        if (supervisor->keys->has_auth && has_role(supervisor->conf))
                 send_router(supervisor, child);
         appointed_publish(&supervisor->appointed, child);
         send_relays(supervisor, child);

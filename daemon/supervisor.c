@@ -85,16 +85,21 @@ static void say_ready(const struct supervisor *supervisor)
                 say_relay(supervisor);
 }
 
-static void on_ready(void *context, struct child *child)
+/* As soon as it is so. */
+static void be_ready(struct supervisor *supervisor)
 {
-        struct supervisor *supervisor = context;
-
-        if (supervisor->ready || supervisor->children.stopping || !supervisor->swarm || !all_up(&supervisor->children))
+        if (supervisor->ready || supervisor->children.stopping || !supervisor->swarm || !all_up(&supervisor->children) ||
+            ev_is_active(&supervisor->derive.readable))
                 return;
         supervisor->ready = true;
         say_ready(supervisor);
         notify_ready();
         control_begin(&supervisor->control);
+}
+
+static void on_ready(void *context, struct child *child)
+{
+        be_ready(context);
 }
 
 static void on_message(void *context, struct child *child, struct ipc_received *message)
@@ -109,6 +114,7 @@ static void on_message(void *context, struct child *child, struct ipc_received *
 static void release(struct supervisor *supervisor)
 {
         control_fini(&supervisor->control);
+        derive_fini(&supervisor->derive);
         gates_fini(&supervisor->gates);
         forwards_fini(&supervisor->forwards);
         services_fini(&supervisor->services);
@@ -128,6 +134,21 @@ static void stop(struct supervisor *supervisor, int exit_code)
         notify_stopping();
         release(supervisor);
         children_stop(&supervisor->children, SUPERVISOR_STOP_MS);
+}
+
+/* Without it no peer is one: a start that fails. */
+static void on_derived(void *context, bool good)
+{
+        struct supervisor *supervisor = context;
+
+        if (!good) {
+                log_error(supervisor->log, "no memory for keys: 64 MiB are needed for a moment");
+                stop(supervisor, EX_OSERR);
+                return;
+        }
+        if (supervisor->swarm)
+                supervisor->swarm->unconfigured = true;
+        be_ready(supervisor);
 }
 
 void supervisor_stop(struct supervisor *supervisor)
@@ -251,8 +272,13 @@ static void start_swarm(void *context)
 static int begin(struct supervisor *supervisor)
 {
         const struct conf *conf = supervisor->conf;
-        int r = seeds_init(&supervisor->seeds, &supervisor->names, conf);
+        bool has_role = conf->provider.present || conf->gateway.present || conf->relay.present;
+        int r = 0;
 
+        if (conf->has_secret && has_role)
+                r = derive_begin(&supervisor->derive, supervisor->loop, supervisor->keys, conf->secret, on_derived, supervisor);
+        if (r == 0)
+                r = seeds_init(&supervisor->seeds, &supervisor->names, conf);
         if (r == 0)
                 r = appointed_init(&supervisor->appointed, &supervisor->names, conf);
         status_init(&supervisor->status, supervisor->loop, supervisor->log, conf->gateway.present ? &supervisor->gates : NULL,

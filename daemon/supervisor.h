@@ -11,6 +11,7 @@
 #include "children.h"
 #include "conf.h"
 #include "control.h"
+#include "derive.h"
 #include "forwards.h"
 #include "gates.h"
 #include "interfaces.h"
@@ -30,7 +31,8 @@ struct supervisor {
         struct ev_loop *loop;
         const struct log *log;
         const struct conf *conf;
-        const struct keys *keys;
+        struct keys *keys;
+        struct derive derive;
         struct swarm_sockets sockets;
         struct children children;
         struct lost_links lost;
@@ -63,7 +65,7 @@ enum { SUPERVISOR_STOP_MS = 3000 };     /* what workers get for their goodbyes *
 struct supervisor_start {
         const struct log *log;
         const struct conf *conf;
-        const struct keys *keys;
+        struct keys *keys;              /* without the auth key */
         struct swarm_sockets *sockets;
         struct known *known;
         struct last_gates *last;

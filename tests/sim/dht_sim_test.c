@@ -176,6 +176,24 @@ TEST(dht_nodes_that_start_before_their_bootstrap_node_are_there_soon_after_it)
         }
 }
 
+/* As when a configuration is completed, or an interface comes. */
+TEST(dht_who_is_told_its_bootstrap_nodes_again_while_they_answer_does_not_ask_again)
+{
+        static const struct net_link still = { .delay_us = MSEC(20) };
+        SIM sim = network(1, &still, false, 4);
+        unsigned node = dht_sim_add(sim, false);
+        usec_t start_us = net_now(sim->net);
+        const struct dht_sim_event *event;
+        struct now now;
+
+        dht_sim_run(sim, MSEC(30));             /* their answers are on their way */
+        now = dht_sim_now(sim);
+        check_equal(dht_set_bootstrap(sim->nodes[node].dht, sim->bootstrap, sim->bootstrap_count, &now), 0);
+        dht_set_known(sim->nodes[node].dht, NULL, 0, &now);
+        event = dht_sim_wait(sim, node, DHT_BOOTSTRAPPED, 0, SECONDS(10));
+        check(event && event->at_us - start_us == MSEC(40));
+}
+
 TEST(dht_a_dead_bootstrap_node_costs_a_quarter_of_a_second)
 {
         SIM sim = network(4, &lan, true, 3);

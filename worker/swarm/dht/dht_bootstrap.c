@@ -18,6 +18,20 @@ bool dht_is_alone(const struct dht *dht, const struct now *now)
         return dht_table_count(dht->table) == 0 || dht_upkeep_cut_off(dht, now);
 }
 
+static bool same_addrs(const struct addr *a, size_t a_count, const struct addr *b, size_t b_count)
+{
+        for (size_t i = 0; i < a_count && a_count == b_count; i++)
+                if (!addr_equal(&a[i], &b[i]))
+                        return false;
+        return a_count == b_count;
+}
+
+/* Whoever is told again what it knew goes on with what it has just begun: answers may be on their way. */
+static bool has_just_begun(const struct dht_bootstrap *bootstrap)
+{
+        return bootstrap->walk && bootstrap->attempts == 1;
+}
+
 int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, const struct now *now)
 {
         struct dht_bootstrap *bootstrap = &dht->bootstrap;
@@ -33,6 +47,10 @@ int dht_set_bootstrap(struct dht *dht, const struct addr *addrs, size_t count, c
                 dht->private_network = dht->private_network || dht_is_bogon(&addrs[i]);
                 copy[kept++] = addrs[i];
         }
+        if (has_just_begun(bootstrap) && same_addrs(copy, kept, bootstrap->addrs, bootstrap->count)) {
+                free(copy);
+                return 0;
+        }
         free(bootstrap->addrs);
         bootstrap->addrs = copy;
         bootstrap->count = kept;
@@ -46,6 +64,8 @@ void dht_set_known(struct dht *dht, const struct addr *addrs, size_t count, cons
 {
         struct dht_bootstrap *bootstrap = &dht->bootstrap;
 
+        if (has_just_begun(bootstrap) && same_addrs(addrs, MIN(count, (size_t)DHT_KNOWN_MAX), bootstrap->known, bootstrap->known_count))
+                return;
         bootstrap->known_count = MIN(count, (size_t)DHT_KNOWN_MAX);
         if (bootstrap->known_count)
                 memcpy(bootstrap->known, addrs, bootstrap->known_count * sizeof(*addrs));
