@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -174,6 +175,49 @@ TEST(hostile_client_that_claims_to_be_open)
         out = net_totals(sim->net)->bytes_sent - before + peer_sim_dht_answer(sim->node[1].dht)->len + ANSWERING + 5 * HEADERS;
         check(out < 3 * (stranger.question_len + ASKING + HEADERS));
         check_equal(stats_of(&sim->node[1]).conns, 0);
+}
+
+/* A relay that carries a client's handshake says that it is from somebody else, and from another one each time it repeats it. The first of
+ * these gets what opens our NAT for it, or calls it: less than three times what came once, headers included. The others get nothing, and
+ * the relay itself what it has sent for. */
+TEST(hostile_relay_that_lies_about_a_client_brings_nobody_more_than_it_has_sent)
+{
+        enum { HEADERS = 28, ASKING = 46, VICTIMS = 40 };
+        static const uint64_t firewalls[] = { NOISE_FIREWALL_UNKNOWN, NOISE_FIREWALL_OPEN, NOISE_FIREWALL_CONSISTENT, NOISE_FIREWALL_RANDOM };
+
+        for (size_t i = 0; i < ARRAY_LEN(firewalls); i++) {
+                SIM sim = peer_sim_pair(8, &wan);
+                struct peer_sim_node *server = &sim->node[1];
+                const struct net_totals *totals = net_totals(sim->net);
+                struct net_totals before;
+                uint64_t first, out;
+                STRANGER stranger;
+
+                stranger_init(&stranger, sim, 1);
+                stranger.relay = server->entry.relays[0];
+                stranger.payload.firewall = firewalls[i];
+                stranger_prepare(&stranger, peer_sim_key(server));
+                before = *totals;
+                check(stranger_knock(&stranger, server));
+                for (uint8_t victim = 0; victim < VICTIMS; victim++) {
+                        struct dht_inbound inbound = { .socket = server->socket, .mode = stranger.mode, .from = stranger.relay,
+                                                       .client = { .ip = { 99, 0, victim, 1 }, .port = 99 }, .to = server->seen };
+
+                        peer_sim_dht_knock(server->dht, &inbound, stranger.question, stranger.question_len);
+                        peer_sim_settle(sim);
+                        check(addr_equal(&peer_sim_dht_answer(server->dht)->inbound.from, &stranger.relay));
+                        peer_sim_run(sim, MSEC(100));
+                }
+                check_equal(stats_of(server).handshakes, 1);
+                check_equal(stats_of(server).repeated, VICTIMS);
+                peer_sim_run(sim, SECONDS(60));
+                first = stranger.question_len + ASKING + HEADERS;
+                out = totals->bytes_sent - before.bytes_sent + (totals->sent - before.sent) * HEADERS;
+                printf("# firewall %d: %u bytes in %u packets for %u of the relay's\n", (int)firewalls[i], (unsigned)out,
+                       (unsigned)(totals->sent - before.sent), (unsigned)(first * (1 + VICTIMS)));
+                check(out < 3 * first);
+                check_equal(stats_of(server).sessions, 0);
+        }
 }
 
 TEST(hostile_flood_from_one_host_is_bounded)
