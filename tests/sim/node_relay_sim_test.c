@@ -257,7 +257,7 @@ TEST(relay_is_left_when_punching_has_succeeded)
                 printf("# %s, then %s: direct after %u ms\n", street_names[kinds[i][0]], street_names[kinds[i][1]],
                        (unsigned)(took_us / 1000));
                 check(is_direct(&street));
-                check(channel->received > 0 && channel->received < channel->to_send);
+                check(channel->sent > 0 && channel->received < channel->to_send);
                 channel->to_send = channel->sent + 1000000;
                 node_sim_run(street.sim, SECONDS(30));
                 check(node_sim_echoed(channel));
@@ -309,7 +309,7 @@ TEST(holes_are_punched_again_where_that_failed_at_first)
                 node_sim_run(street.sim, SECONDS(30));
                 check(street.gateway->moves[0] == 1 && street.provider->moves[0] == 1);
                 channel->to_send = channel->sent + 100000;
-                node_sim_run(street.sim, SECONDS(20));
+                node_sim_run_until(street.sim, is_closed, channel, SECONDS(120));       /* all that is on its way */
                 check(node_sim_echoed(channel));
                 check(street.gateway->socket_count <= 1 && street.provider->socket_count <= 1);
                 street_free(&street);
@@ -356,7 +356,7 @@ TEST(direct_way_that_dies_is_given_up_for_the_relay)
                 check_equal(channel->fate == NODE_SIM_CLOSED, !rows[i].lives);
                 check(street.gateway->moves[1] + street.provider->moves[1] == (rows[i].lives ? 2 : 0));
                 channel->to_send = channel->sent + 100000;
-                node_sim_run(street.sim, SECONDS(30));
+                node_sim_run_until(street.sim, is_closed, channel, SECONDS(120));
                 check(!rows[i].lives || node_sim_echoed(channel));
                 check(street_echoes(&street));
                 street_free(&street);
