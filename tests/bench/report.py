@@ -4,13 +4,15 @@
 
 A ratio is the median over the rounds of (this peer / reference peer in the same
 round), so that noise which hits neighbouring measurements alike cancels.
-The references are ssh -L (column x-ssh) and a direct TCP connection (x-direct).
+The references are ssh -L (column x-ssh), the least that could do the same (x-ceiling: ceiling.c) and a direct TCP connection (x-direct).
+
+After bulk: CPU of each process, for that it may be held against the ceiling's.
 """
 import json, sys
 from collections import defaultdict
 from statistics import median
 
-ORIG, CEIL = 'ssh', 'direct'
+REFERENCES = ['ssh', 'ceiling', 'direct']
 rows, bad = [], 0
 for f in sys.argv[1:]:
     for l in open(f):
@@ -47,10 +49,11 @@ def table(title, sel, cols, ratio=None, better='', note=''):
     print(f'\n### {title}\n')
     if note:
         print(note + '\n')
-    hdr = ['peer'] + [c[0] for c in cols] + (['x-ssh', 'x-direct'] if ratio else [])
+    references = [q for q in REFERENCES if q in order]
+    hdr = ['peer'] + [c[0] for c in cols] + (['x-' + q for q in references] if ratio else [])
     print('| ' + ' | '.join(hdr) + ' |')
     print('|' + '---|' * len(hdr))
-    ref = {p: {r['round']: ratio(r) for r in g.get(p, [])} for p in (ORIG, CEIL)} if ratio else {}
+    ref = {p: {r['round']: ratio(r) for r in g.get(p, [])} for p in references} if ratio else {}
     for p in order:
         if p not in g:
             continue
@@ -61,7 +64,7 @@ def table(title, sel, cols, ratio=None, better='', note=''):
             out.append(span(v) if how == 'span' else (num(median(v)) if v else '-') if how == 'med'
                        else str(sum(v)) if how == 'sum' else ' '.join(str(x) for x in v))
         if ratio:
-            for q in (ORIG, CEIL):
+            for q in references:
                 k = [ratio(r) / ref[q][r['round']] for r in g[p] if ref[q].get(r['round']) and ratio(r) is not None]
                 out.append(num(median(k)) if k else '-')
         print('| ' + ' | '.join(out) + ' |')
@@ -74,6 +77,23 @@ def get(k, s=1.0):
 def cpugb(r):
     b = r.get('bytes_total', 0)
     return (r['cpu_user'] + r['cpu_sys']) / (b / 1e9) if b > 5e6 and 'cpu_user' in r else None
+
+
+def processes(rows):
+    """Of each peer's processes: CPU seconds a GB, user and system, medians."""
+    found = defaultdict(list)
+    for r in rows:
+        for name, (user, system) in r.get('parts', {}).items():
+            if r['bytes_total'] > 5e6:
+                found[r['peer'], name].append((user / r['bytes_total'] * 1e9, system / r['bytes_total'] * 1e9))
+    lines = [(p, name, median(u for u, _ in v), median(s for _, s in v)) for (p, name), v in found.items()]
+    lines = [line for line in lines if line[2] + line[3] >= .02]
+    if lines:
+        print('\n| peer | process | user s/GB | system s/GB |\n|---|---|---|---|')
+    for p in order:
+        for line in lines:
+            if line[0] == p:
+                print(f'| {p} | {line[1]} | {num(line[2])} | {num(line[3])} |')
 
 
 def lat_ok(k):
@@ -93,6 +113,7 @@ for S, L in sets:
                   lambda r: here(r) and r.get('mode') == 'bulk' and r['dir'] == d and r['n'] == n,
                   [('MB/s', get('MBps'), 'span'), ('CPU s/GB', cpugb, 'span'), ('slowest/fastest conn', get('fair'), 'med'),
                    ('died', get('died', 1), 'sum'), ('corrupt', get('corrupt', 1), 'sum')], get('MBps'))
+            processes([r for r in rows if here(r) and r.get('mode') == 'bulk' and r['dir'] == d and r['n'] == n])
     for sz in sorted({r['size'] for r in rows if here(r) and r.get('mode') == 'lat' and not r['load']}):
         table(f'Latency, {sz}-byte ping-pong (µs)', lambda r: here(r) and r.get('mode') == 'lat' and not r['load'] and r['size'] == sz,
               [('p50', lat_ok('p50_us'), 'span'), ('p99', lat_ok('p99_us'), 'span'), ('p99.9', lat_ok('p999_us'), 'span'),

@@ -5,8 +5,8 @@
 #
 # Measures tunnels side by side: for every round and every single test, each
 # peer in turn. PEER is a driver peers/PEER.sh (see peers/lib.sh); without any:
-# direct hypergate ssh. Writes one JSON object a line and a table (report.py) to
-# standard output. With --link the provider's side lives in another network
+# direct ceiling hypergate ssh. Writes one JSON object a line and a table (report.py) to
+# standard output; with bulk, CPU by process, too. With --link the provider's side lives in another network
 # namespace behind tunlink, a link with one-way delay DELAY_MS and random loss
 # LOSS_PCT each way. Builds what it measures; needs root for --link.
 set -u
@@ -21,6 +21,10 @@ meson install -C "$WORK/bench" --only-changed >"$WORK/install.log" 2>&1 || { tai
 export HYPERGATE_BIN=${HYPERGATE_BIN:-$WORK/bench-install/bin/hypergate} BENCH_RUN=$WORK/bench-run
 mkdir -p "$BENCH_RUN"
 for t in loadgen tunlink; do [ "$BENCH_RUN/$t" -nt "$HERE/$t.c" ] || ${CC:-cc} -O2 -Wall -Wextra -o "$BENCH_RUN/$t" "$HERE/$t.c" || exit 1; done
+# What ours is measured by has the cipher of this very build.
+[ "$BENCH_RUN/ceiling" -nt "$HERE/ceiling.c" ] && [ "$BENCH_RUN/ceiling" -nt "$WORK/bench/worker/swarm/cipher/libhg-cipher.a" ] ||
+	${CC:-cc} -O2 -Wall -Wextra -D_GNU_SOURCE -I"$ROOT/worker/swarm/cipher" -o "$BENCH_RUN/ceiling" "$HERE/ceiling.c" \
+		"$WORK/bench/worker/swarm/cipher/libhg-cipher.a" -lsodium -Wl,--as-needed $(pkg-config --libs libcrypto 2>/dev/null) || exit 1
 MODES=start,bulk,lat,hol,conn,idle,half ROUNDS=3 SECS=2 JSON=out.json LINK='' SET='' IDLE=1000 PEERS=()
 BULK=${BENCH_BULK:-up:1 down:1 both:1 up:4 down:4 both:4}
 STALL=${BENCH_STALL:-20} SLOWMB=${BENCH_SLOWMB:-64}
@@ -33,7 +37,8 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ ${#PEERS[@]} -gt 0 ] || PEERS=(direct hypergate ssh)
+[ ${#PEERS[@]} -gt 0 ] || PEERS=(direct ceiling hypergate ssh)
+[ -z "$LINK" ] || PEERS=(${PEERS[@]/#ceiling})
 case " ${PEERS[*]} " in *" socat "*) need_packages socat ;; esac
 LG=$BENCH_RUN/loadgen
 case $JSON in /*) ;; *) JSON=$PWD/$JSON ;; esac
@@ -98,6 +103,27 @@ jget() { sed -n "s/.*\"$2\":\([-0-9.]*\).*/\1/p" <<<"$1"; }
 cpudiff() { # BEFORE AFTER -> "cpu_user":x,"cpu_sys":y
 	awk -v a="$(jget "$1" user_s)" -v b="$(jget "$2" user_s)" -v c="$(jget "$1" sys_s)" -v d="$(jget "$2" sys_s)" 'BEGIN{printf "\"cpu_user\":%.2f,\"cpu_sys\":%.2f", b-a, d-c}'
 }
+ptimes() { # PEER PROTO -> a process a line: PID USER SYSTEM ROLE PROGRAM, in ticks
+	local role pid p s name
+	while read -r role pid; do
+		for p in $(tree "$pid"); do
+			s=$(cat "/proc/$p/stat" 2>/dev/null) || continue
+			name=${s#*(}; name=${name%)*}
+			awk -v p="$p" -v n="$role ${name// /_}" '{ print p, $12, $13, n }' <<<"${s##*) }"
+		done
+	done < <(drv "$1" "$2" pids)
+}
+tree() { # pid and its descendants
+	local c
+	echo "$1"
+	for c in $(cat /proc/"$1"/task/*/children 2>/dev/null); do tree "$c"; done
+}
+parts() { # BEFORE AFTER, as ptimes says -> "parts":{"ROLE PROGRAM":[user, system]}, in seconds, of those that took any
+	awk -v hz="$(getconf CLK_TCK)" 'NR==FNR { u[$1] = $2; s[$1] = $3; next }
+		$1 in u && $2 + $3 > u[$1] + s[$1] { k = $4 " " $5; if (!(k in x)) o[++n] = k; x[k] += $2 - u[$1]; y[k] += $3 - s[$1] }
+		END { printf "\"parts\":{"; for (i = 1; i <= n; i++) printf "%s\"%s\":[%.2f,%.2f]", (i > 1 ? "," : ""), o[i], x[o[i]] / hz, y[o[i]] / hz; printf "}" }' \
+		<(echo "$1") <(echo "$2")
+}
 n=0
 startpeer() { # PEER PROTO ROUND
 	local k; k=$(inst "$1" "$2")
@@ -134,9 +160,10 @@ one() { # PEER ROUND TEST
 	case ${A[0]} in
 	bulk)
 		a=$(ptree "$peer" tcp)
+		local ta tb; ta=$(ptimes "$peer" tcp)
 		out=$(timeout 120 $LG bulk $to --dir "${A[1]%-gentle}" --gentle "$(case ${A[1]} in *-gentle) echo 1 ;; *) echo 0 ;; esac)" --n "${A[2]}" --secs $SECS 2>>"$ST/$k/loadgen.err")
-		sleep 0.3; b=$(ptree "$peer" tcp)
-		emit "$peer" "$r" "$(cpudiff "$a" "$b"),\"pss_kb\":$(jget "$b" pss_kb)" "$out" ;;
+		sleep 0.3; b=$(ptree "$peer" tcp); tb=$(ptimes "$peer" tcp)
+		emit "$peer" "$r" "$(cpudiff "$a" "$b"),$(parts "$ta" "$tb"),\"pss_kb\":$(jget "$b" pss_kb)" "$out" ;;
 	lat) emit "$peer" "$r" '' "$(timeout 120 $LG lat $to --size "${A[1]}" --secs $SECS)" ;;
 	hol) emit "$peer" "$r" '"test":"hol"' "$(timeout 120 $LG lat $to --size 1 --secs $SECS --loaddir "${A[1]}" --load "${A[2]}" 2>>"$ST/$k/loadgen.err")" ;;
 	conn) emit "$peer" "$r" '' "$(timeout 120 $LG conn $to --n "${A[1]}" --secs $SECS)" ;;
