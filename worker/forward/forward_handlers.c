@@ -150,7 +150,7 @@ static void on_arrived(void *context, struct worker_link *from, struct ipc_recei
 
         if (arrived->metadata_len > sizeof(arrived->metadata))
                 worker_disown(from);
-        else
+        else if (from == forward->clients.swarm)        /* not the last words of one that has been replaced */
                 arrivals_arrived(&forward->arrivals, arrived, now_read().mono_us);
 }
 
