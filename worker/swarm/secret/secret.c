@@ -124,7 +124,7 @@ enum secret_verdict secret_open(struct secret *secret, uint8_t *bytes, size_t le
         size_t taken = 0;
 
         while (verdict == SECRET_MESSAGE && opened.len == 0)
-                verdict = next_frame(secret, bytes + taken, len - taken, &taken, &opened);
+                verdict = next_frame(secret, taken ? bytes + taken : bytes, len - taken, &taken, &opened);        /* none: NULL */
         *taken_out = taken;
         if (verdict == SECRET_MESSAGE) {
                 *plain_out = opened.plain;
