@@ -34,6 +34,37 @@ static void check_meeting(enum street_kind provider, enum street_kind gateway)
         street_free(&street);
 }
 
+static enum node_nat own_nat(const struct node_sim_host *host)
+{
+        struct node_self self;
+
+        node_self(host->node, &self);
+        return self.nat;
+}
+
+/* Before anybody dials; and at once when the network is another one, of which nothing has been heard. */
+TEST(what_the_nat_is_like_is_known_before_it_matters)
+{
+        static const struct addr moved = { .ip = { 192, 168, 77, 77 }, .port = 49737 };
+
+        for (unsigned kind = STREET_FULL_CONE; kind < STREET_KINDS; kind++) {
+                struct street street = street_new(1, &wan, kind, STREET_OPEN);
+                enum node_nat nat = is_by_chance(kind) ? NODE_NAT_RANDOM : NODE_NAT_CONSISTENT;
+
+                node_sim_run(street.sim, SECONDS(5));
+                node_sim_kill(street.provider);
+                node_sim_revive(street.provider);
+                node_sim_run(street.sim, MSEC(150));
+                check_equal(own_nat(street.provider), nat);
+                node_sim_set_local(street.provider, &moved, 1);
+                node_sim_run(street.sim, MSEC(5));
+                check_equal(own_nat(street.provider), NODE_NAT_UNKNOWN);
+                node_sim_run(street.sim, MSEC(150));
+                check_equal(own_nat(street.provider), nat);
+                street_free(&street);
+        }
+}
+
 TEST(each_kind_of_street_leads_to_each_other_where_it_can)
 {
         for (unsigned provider = 0; provider < STREET_KINDS; provider++)

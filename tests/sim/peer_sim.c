@@ -64,7 +64,7 @@ struct peer_sim_node *peer_sim_add(struct peer_sim *sim, const struct addr *addr
         assert(sim->node_count < PEER_SIM_NODES);
         *node = (struct peer_sim_node){ .sim = sim, .index = sim->node_count++, .addr = *addr, .seen = *addr, .admits = true };
         node->trusts = true;
-        node->sighted = 2;
+        node->sighted = 3;
         node->socket = net_endpoint_add(sim->net, addr);
         node->mux = udx_mux_new(random);
         node->dht = peer_sim_dht_new(node);

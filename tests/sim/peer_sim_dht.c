@@ -409,6 +409,11 @@ void dht_handshake_reply(struct dht *dht, const struct dht_inbound *inbound, con
 /* --- Punches --- */
 
 /* Other nodes see everybody where all do. */
+bool dht_is_surveyed(const struct dht *dht)
+{
+        return dht->node->sighted >= 3;
+}
+
 size_t dht_sightings(const struct dht *dht, struct dht_sighting out[DHT_SIGHTINGS_MAX])
 {
         for (uint8_t i = 0; i < dht->node->sighted; i++) {

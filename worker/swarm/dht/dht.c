@@ -113,6 +113,7 @@ static void (*const answered[DHT_ASKS])(struct dht *dht, const struct rpc_event 
         [DHT_ASK_HANDSHAKE] = dht_handshake_answered,
         [DHT_ASK_PUNCH] = dht_punch_answered,
         [DHT_ASK_PING] = dht_ping_answered,
+        [DHT_ASK_SURVEY] = dht_survey_answered,
 };
 
 static void tell_heard_again(struct dht *dht)
@@ -139,7 +140,7 @@ static void on_rpc_event(struct dht *dht, const struct rpc_event *event, const s
         }
         ends_silence = dht_upkeep_count(dht, event, now);
         if (event->kind == RPC_RESPONSE && !is_aside(dht, event)) {
-                dht_sighting_note(dht, event);
+                dht_sighting_note(dht, event, now);
                 dht_upkeep_heard(dht, event, now);
         }
         assert(event->request_kind < DHT_ASKS);

@@ -261,6 +261,9 @@ struct dht_sighting {
         struct addr witness, seen;
 };
 
+/* As many hosts as a judgement needs have answered since that socket was another one, or there is nobody else to ask. */
+bool dht_is_surveyed(const struct dht *dht);
+
 /* The last ones, latest last, without what the same witness just said again; returns how many. */
 size_t dht_sightings(const struct dht *dht, struct dht_sighting out[DHT_SIGHTINGS_MAX]);
 

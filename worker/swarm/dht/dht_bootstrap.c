@@ -203,6 +203,7 @@ void dht_bootstrap_walked(struct dht *dht, struct dht_query *query, const struct
         if (query->successes == 0)
                 return;         /* its due asks again */
         dht_due_set(dht, &dht->bootstrap.due, USEC_NEVER);
+        dht_survey_walked(dht, now);
         if (dht->firewalled)
                 dht_probe_begin(dht, now);
 }

@@ -42,6 +42,7 @@ enum dht_ask {
         DHT_ASK_HANDSHAKE,      /* the handshake */
         DHT_ASK_PUNCH,          /* the handshake, too */
         DHT_ASK_PING,           /* and here */
+        DHT_ASK_SURVEY,
         DHT_ASKS
 };
 
@@ -338,8 +339,27 @@ struct dht_upkeep {
 };
 
 /* What others see of the socket in use, for whoever wants to judge the NAT in front of it. */
-void dht_sighting_note(struct dht *dht, const struct rpc_event *event);
+void dht_sighting_note(struct dht *dht, const struct rpc_event *event, const struct now *now);
 void dht_sighting_forget(struct dht *dht);      /* another socket, or another network */
+
+/* Whether that is enough to judge by. */
+enum {
+        DHT_WITNESSES = 4,              /* on different hosts: hyperdht lib/nat.js _minSamples */
+        DHT_SURVEYED_MAX = 12,
+};
+
+struct dht_survey {
+        bool begun;
+        struct addr heard[DHT_WITNESSES], asked[DHT_SURVEYED_MAX];      /* since it began */
+        size_t heard_count, asked_count, running;
+        usec_t again_us;
+};
+
+void dht_survey_begin(struct dht *dht, const struct now *now);          /* nothing that was said holds any more */
+void dht_survey_walked(struct dht *dht, const struct now *now);         /* everybody is known that will be soon */
+void dht_survey_contradicted(struct dht *dht, const struct addr *witness, const struct now *now);       /* it saw us elsewhere before */
+void dht_survey_hear(struct dht *dht, const struct addr *witness);
+void dht_survey_answered(struct dht *dht, const struct rpc_event *event, const struct now *now);
 
 void dht_upkeep_begin(struct dht *dht, const struct now *now);
 void dht_upkeep_due(struct dht *dht, struct dht_due *due, const struct now *now);
@@ -441,6 +461,7 @@ struct dht {
         size_t pong_count;
         struct dht_sighting sightings[DHT_SIGHTINGS_MAX];
         size_t sighting_count;
+        struct dht_survey survey;
         struct list news;
         size_t news_count;
         struct dht_news *told;          /* the last one drained: its noise is the caller's until the next call */

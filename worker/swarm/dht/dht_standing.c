@@ -59,7 +59,8 @@ void dht_standing_tick(struct dht *dht, const struct now *now)
         if (dht->appointed || !dht_public_addr(dht, &seen))
                 return;
         if (standing->addr.port && !addr_equal(&standing->addr, &seen)) {
-                dht_standing_lose(dht);         /* the probe comes when its next time is: twice in 20 minutes is no use */
+                dht_standing_lose(dht);
+                dht_survey_begin(dht, now);     /* the probe comes when its next time is: twice in 20 minutes is no use */
                 dht_listener_network(dht, now);
         } else if (!standing->addr.port && dht_open_addr(dht, &standing->addr)) {
                 standing->ticks = standing->patience;

@@ -86,7 +86,7 @@ void dht_upkeep_resample(struct dht *dht)
 /* A PING_NAT goes unanswered behind a firewall, a handshake where the server is gone, whoever relays it, and whoever is asked
  * out of curiosity need not be there. */
 static const bool needs_others[DHT_ASKS] = { [DHT_ASK_PROBE] = true, [DHT_ASK_HANDSHAKE] = true, [DHT_ASK_PUNCH] = true,
-                                                  [DHT_ASK_PING] = true };
+                                                  [DHT_ASK_PING] = true, [DHT_ASK_SURVEY] = true };
 
 bool dht_upkeep_count(struct dht *dht, const struct rpc_event *event, const struct now *now)
 {
@@ -413,6 +413,7 @@ static void find_again(struct dht *dht, const struct now *now)
 {
         if (!dht->bootstrapped)
                 return;
+        dht_survey_begin(dht, now);
         dht_probe_begin(dht, now);
         dht_listener_network(dht, now);
 }

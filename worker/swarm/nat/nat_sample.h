@@ -27,7 +27,7 @@ struct nat_samples {
 };
 
 /* @witness sees us as @seen. One that saw us elsewhere on that host before says that our mapping is another one now: what the
- * others said before that is forgotten. */
+ * others said before that is forgotten, unless each of them sees another port anyway. */
 void nat_samples_add(struct nat_samples *samples, const struct addr *witness, const struct addr *seen);
 
 /* What to tell peers of it. */
@@ -37,11 +37,13 @@ struct nat_view {
         size_t address_count;
 };
 
-/* Consistent: at least three quarters of the witnesses, and two at least, see one address, or all see two hosts with one address
- * each; random: three disagree; otherwise unknown. */
+/* Consistent: at least three quarters of the witnesses, and three at least, see one address, or all see two hosts with one address
+ * each, twice; random: three disagree; otherwise unknown. Two witnesses on one host that see the same are one: to them a NAT that has a
+ * mapping for each host is consistent. But for private addresses: in a test network many share one. */
 struct nat_view nat_samples_judge(const struct nat_samples *samples);
 
-/* The same, for who can't wait for more of them: one witness is right, and two that disagree are, too. Unknown only without any. */
+/* The same, for who can't wait for more of them: one witness is right, and two are, whether they agree or not. Unknown only without
+ * any. */
 struct nat_view nat_samples_guess(const struct nat_samples *samples);
 
 #endif

@@ -46,7 +46,7 @@ static void arm(struct peer_punch *punch)
 
 static void know(struct peer_punch *punch)
 {
-        struct nat_view own = view(punch->source.set, punch->nat.rounds >= PRESSED);
+        struct nat_view own = view(punch->source.set, punch->nat.rounds >= PRESSED || dht_is_surveyed(punch->source.set->dht));
 
         nat_punch_know(&punch->nat, &own);
 }
