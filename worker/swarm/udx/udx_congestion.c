@@ -426,13 +426,6 @@ bool udx_congestion_on_loss(struct udx_congestion *congestion, uint32_t nxt)
         return true;
 }
 
-void udx_congestion_undo(struct udx_congestion *congestion)
-{
-        if (congestion->phase == UDX_CONGESTION_TIMED_OUT)
-                congestion->cwnd = MAX(congestion->cwnd, congestion->cwnd_before);
-        congestion->phase = UDX_CONGESTION_OPEN;
-}
-
 void udx_congestion_on_timeout(struct udx_congestion *congestion, size_t flying_bytes, uint32_t nxt)
 {
         if (congestion->phase != UDX_CONGESTION_TIMED_OUT && congestion->state != UDX_PROBE_RTT)

@@ -94,9 +94,6 @@ void udx_congestion_on_ack(struct udx_congestion *congestion, const struct udx_c
 /* Packets were found lost. True when this begins a recovery, which lasts until @nxt is acknowledged. */
 bool udx_congestion_on_loss(struct udx_congestion *congestion, uint32_t nxt);
 
-/* What was found lost since the recovery began was not. */
-void udx_congestion_undo(struct udx_congestion *congestion);
-
 /* The retransmission timer fired; @flying_bytes are still thought to be in flight. */
 void udx_congestion_on_timeout(struct udx_congestion *congestion, size_t flying_bytes, uint32_t nxt);
 
