@@ -56,7 +56,7 @@ static void transmit(struct node_sim_host *host)
         struct now now = node_sim_now(host->sim);
         struct datagram out;
 
-        while (node_transmit(host->node, &out, &now))
+        while (host->node ? node_transmit(host->node, &out, &now) : host->guest.transmit(host->guest.self, &out, &now))
                 send_datagram(host, &out);
 }
 
@@ -73,11 +73,21 @@ static bool report(struct node_sim_host *host)
         return any;
 }
 
+static usec_t deadline(const struct node_sim_host *host)
+{
+        return host->node ? node_deadline(host->node) : host->guest.deadline(host->guest.self);
+}
+
 static void turn(struct node_sim_host *host)
 {
         struct now now = node_sim_now(host->sim);
         int rounds = 0;
 
+        if (!host->node) {
+                host->guest.turn(host->guest.self, &now);
+                transmit(host);
+                return;
+        }
         if (node_deadline(host->node) <= now.mono_us)
                 node_advance(host->node, &now);
         do {
@@ -95,15 +105,15 @@ static void settle(struct node_sim_host *host)
         do {
                 turn(host);
                 assert(++turns < TURNS_MAX);
-        } while (node_deadline(host->node) <= net_now(host->sim->net));
-        host->sim->due_us[host - host->sim->hosts] = usec_min(node_deadline(host->node), host->say_us);
+        } while (deadline(host) <= net_now(host->sim->net));
+        host->sim->due_us[host - host->sim->hosts] = usec_min(deadline(host), host->say_us);
 }
 
 /* --- The network --- */
 
 static bool runs(const struct node_sim_host *host)
 {
-        return host->node && !host->stopped;
+        return (host->node || host->guest.self) && !host->stopped;
 }
 
 /* Opens socket @number of @host at @port. */
@@ -172,7 +182,10 @@ static void feed(struct node_sim *sim, const struct net_packet *first, uint8_t *
 
         if (!runs(host))
                 return;
-        node_receive(host->node, &in, &now);
+        if (host->node)
+                node_receive(host->node, &in, &now);
+        else
+                host->guest.receive(host->guest.self, &in, &now);
         node_sim_touch(host);
 }
 
@@ -296,7 +309,7 @@ static struct addr next_addr(const struct node_sim *sim, struct net_nat *nat)
         return (struct addr){ .ip = { sim->first_octet, 77, number, 2 }, .port = FIRST_PORT };
 }
 
-struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *nat)
+static struct node_sim_host *add(struct node_sim *sim, struct net_nat *nat)
 {
         struct node_sim_host *host = &sim->hosts[sim->host_count];
 
@@ -312,7 +325,23 @@ struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *
         list_init(&host->channels);
         map_init(&host->by_id, (const uint8_t *)sim->map_key);
         host->say_us = USEC_NEVER;
+        return host;
+}
+
+struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *nat)
+{
+        struct node_sim_host *host = add(sim, nat);
+
         be_born(host);
+        return host;
+}
+
+struct node_sim_host *node_sim_add_guest(struct node_sim *sim, const struct node_sim_guest *guest)
+{
+        struct node_sim_host *host = add(sim, NULL);
+
+        host->guest = *guest;
+        node_sim_touch(host);
         return host;
 }
 
@@ -369,6 +398,8 @@ void node_sim_free(struct node_sim *sim)
                 return;
         for (size_t i = 0; i < sim->host_count; i++) {
                 node_free(sim->hosts[i].node);
+                if (sim->hosts[i].guest.self)
+                        sim->hosts[i].guest.free(sim->hosts[i].guest.self);
                 forget_channels(&sim->hosts[i]);
                 map_fini(&sim->hosts[i].by_id);
         }
@@ -382,7 +413,7 @@ void node_sim_freep(struct node_sim **sim)
         node_sim_free(*sim);
 }
 
-static void seed_of(enum node_role role, uint8_t identity, uint8_t seed[NODE_KEY_BYTES])
+void node_sim_seed(enum node_role role, uint8_t identity, uint8_t seed[NODE_KEY_BYTES])
 {
         memset(seed, 0, NODE_KEY_BYTES);
         seed[0] = identity;
@@ -393,7 +424,7 @@ void node_sim_key(enum node_role role, uint8_t identity, uint8_t key_out[NODE_KE
 {
         uint8_t seed[NODE_KEY_BYTES], secret[crypto_sign_SECRETKEYBYTES];
 
-        seed_of(role, identity, seed);
+        node_sim_seed(role, identity, seed);
         crypto_sign_seed_keypair(key_out, secret, seed);
 }
 
@@ -405,7 +436,7 @@ void node_sim_join(struct node_sim_host *host, enum node_role role, uint8_t iden
         char text[32];
         int len = snprintf(text, sizeof(text), "identity %u", identity);
 
-        seed_of(role, identity, seed);
+        node_sim_seed(role, identity, seed);
         if (node_join(host->node, role, sim->router_key, sim->auth_key, seed, &now) < 0 ||
             (role == NODE_PROVIDER && node_advertise(host->node, text, (size_t)len, &now) < 0))
                 abort();

@@ -82,9 +82,20 @@ struct node_sim_attempt {
         usec_t over_us;
 };
 
+/* What lives in a host in the place of a node of ours: the calls are those of node.h, its turn is node_advance() with all events. */
+struct node_sim_guest {
+        void (*receive)(void *self, const struct datagram *in, const struct now *now);
+        void (*turn)(void *self, const struct now *now);
+        bool (*transmit)(void *self, struct datagram *out, const struct now *now);
+        usec_t (*deadline)(const void *self);
+        void (*free)(void *self);
+        void *self;
+};
+
 struct node_sim_host {
         struct node_sim *sim;
-        struct node *node;              /* NULL: dead, or not born */
+        struct node *node;              /* NULL: dead, not born, or there is: */
+        struct node_sim_guest guest;
         struct addr addr;
         struct net_nat *nat;            /* in front of it; NULL: it is on the public network */
         unsigned endpoints[NODE_SIM_SOCKETS_MAX];       /* by socket; UINT_MAX: closed */
@@ -142,12 +153,17 @@ struct node_sim_host *node_sim_add(struct node_sim *sim);
 /* The same in the network behind @nat: 192.168/16, those of one NAT in one /24. */
 struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *nat);
 
+/* A host with @guest in it, which goes with the sim. */
+struct node_sim_host *node_sim_add_guest(struct node_sim *sim, const struct node_sim_guest *guest);
+
 /* Many plain DHT nodes. */
 void node_sim_add_dht(struct node_sim *sim, size_t count);
 
 /* Its node joins the router under an identity made from @identity. A provider advertises "identity N". */
 void node_sim_join(struct node_sim_host *host, enum node_role role, uint8_t identity);
+void node_sim_seed(enum node_role role, uint8_t identity, uint8_t seed_out[NODE_KEY_BYTES]);
 void node_sim_key(enum node_role role, uint8_t identity, uint8_t key_out[NODE_KEY_BYTES]);
+struct now node_sim_now(const struct node_sim *sim);
 
 /* Dies without a word; or is cut off from the network and put back. */
 void node_sim_kill(struct node_sim_host *host);

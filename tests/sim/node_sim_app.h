@@ -13,8 +13,7 @@ void node_sim_app_say(struct node_sim_channel *channel);
 
 struct node_sim_peer *node_sim_app_peer(struct node_sim_host *host, enum node_role role, const uint8_t key[NODE_KEY_BYTES]);
 
-/* Of the host around it: what time it is, and that its node was called and wants a turn. */
-struct now node_sim_now(const struct node_sim *sim);
+/* Of the host around it: its node was called and wants a turn. */
 void node_sim_touch(struct node_sim_host *host);
 
 /* What the supervisor does about sockets. */

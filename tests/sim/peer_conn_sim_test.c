@@ -64,7 +64,7 @@ TEST(conn_lives_while_idle)
         check(a->closed && b->closed);
 }
 
-/* One that was under way when the other opened is no news of a restart; one that began afterwards is. */
+/* One that was under way when the other was first used is no news of a restart; one that began afterwards is. */
 TEST(conn_that_crossed_another_is_told_from_one_that_came_later)
 {
         SIM sim = peer_sim_pair(25, &wan);
@@ -74,9 +74,15 @@ TEST(conn_that_crossed_another_is_told_from_one_that_came_later)
         peer_sim_dial(&sim->node[0], &sim->node[1], 2);
         peer_sim_run(sim, MSEC(300));
         check_equal(sim->node[1].accepted, 2);
+        for (unsigned i = 0; i < 2; i++) {
+                peer_sim_write(&sim->node[i].end[0], 10, false);
+                peer_sim_write(&sim->node[i].end[1], 10, false);
+        }
+        peer_sim_run(sim, MSEC(300));
         peer_sim_dial(&sim->node[0], &sim->node[1], 2);
         peer_sim_run(sim, MSEC(300));
         check_equal(sim->node[1].accepted, 3);
+        check(conn_is_used(end[0].conn) && conn_is_used(end[1].conn));
         check(conn_crossed(end[1].conn, end[0].conn));
         check(!conn_crossed(end[2].conn, end[0].conn) && !conn_crossed(end[2].conn, end[1].conn));
 }

@@ -50,9 +50,23 @@ void node_attempt_cancel(struct node_link *link, enum node_failure failure)
         report(link->node, NODE_ATTEMPT, link->key, &nowhere, &link->attempt);
 }
 
-void node_attempt_accept(struct node_link *link, const struct peer_event *event)
+void node_attempt_keep(struct node_link *link, const struct peer_event *event)
 {
-        link->attempt = attempt_of(&event->attempt, NODE_REACHED, true);
+        link->attempt = attempt_of(&event->attempt, NODE_REACHED, false);
+}
+
+void node_attempt_outdone(struct node_link *link)
+{
+        static const struct addr nowhere = { .port = 0 };
+
+        link->attempt.failure = NODE_CAME_FIRST;
+        link->attempt.path = NODE_PATH_NONE;
+        report(link->node, NODE_ATTEMPT, link->key, &nowhere, &link->attempt);
+}
+
+struct node_attempt node_attempt_of_peer(const struct peer_event *event)
+{
+        return attempt_of(&event->attempt, NODE_REACHED, true);
 }
 
 void node_attempt_proven(struct node_link *link)

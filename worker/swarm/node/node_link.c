@@ -28,7 +28,7 @@ void node_link_deal_windows(struct node *node)
         peer_set_receive_limit(node->peers, node->window_bytes);
 }
 
-static struct node_link *new_link(struct node_join *join, enum node_link_state state, const uint8_t key[NODE_KEY_BYTES])
+struct node_link *node_link_new(struct node_join *join, const uint8_t key[NODE_KEY_BYTES])
 {
         struct node_link *link = calloc(1, sizeof(*link));
 
@@ -36,8 +36,8 @@ static struct node_link *new_link(struct node_join *join, enum node_link_state s
                 return NULL;
         link->node = join->node;
         link->join = join;
-        link->state = state;
-        link->linger_us = link->relayed_us = link->watch.due_us = USEC_NEVER;
+        link->state = NODE_LINK_DIALLING;
+        link->linger_us = link->relayed_us = link->watch.due_us = link->suitor.until_us = USEC_NEVER;
         memcpy(link->key, key, NODE_KEY_BYTES);
         list_init(&link->in_active);
         list_init(&link->in_unflushed);
@@ -73,6 +73,7 @@ void node_link_free(struct node_link *link)
         if (link->dial)
                 peer_dial_cancel(link->dial, &link->node->now);
         conn_free(link->conn);
+        conn_free(link->suitor.conn);
         free_tunnel(link);
         list_remove(&link->in_links);
         list_remove(&link->in_active);
@@ -120,7 +121,7 @@ void node_link_arm(struct node_link *link)
                 due_us = link->linger_us;
         if (link->starved && node_link_lives(link))
                 due_us = usec_min(due_us, usec_add(link->node->now.mono_us, STARVED_US));
-        due_us = usec_min(due_us, node_link_hearing_deadline(link));
+        due_us = usec_min(due_us, usec_min(node_link_hearing_deadline(link), link->suitor.until_us));
         heap_set(&link->node->timers, &link->timer, due_us);
 }
 
@@ -148,7 +149,7 @@ void node_link_dial(struct node_join *join, const struct swarm_task *task)
                 swarm_over(join->swarm, task->peer, SWARM_AWAITED, node->now.mono_us);
                 return;
         }
-        link = new_link(join, NODE_LINK_DIALLING, task->key);
+        link = node_link_new(join, task->key);
         spec.context = link;
         node_relay_name(node, &spec);
         if (!link || peer_dial(node->peers, &spec, &link->dial, &node->now) < 0) {
@@ -163,7 +164,7 @@ void node_link_dial(struct node_join *join, const struct swarm_task *task)
 }
 
 /* There is a connection: both say hello. */
-static void greet(struct node_link *link, struct conn *conn, const struct addr *addr)
+void node_link_greet(struct node_link *link, struct conn *conn, const struct addr *addr)
 {
         struct node *node = link->node;
         struct node_join *join = link->join;
@@ -177,7 +178,6 @@ static void greet(struct node_link *link, struct conn *conn, const struct addr *
         memcpy(config.auth_key, join->auth_key, sizeof(config.auth_key));
         link->conn = conn;
         link->addr = *addr;
-        link->dial = NULL;
         conn_set_context(conn, link);
         swarm_peer_set_context(link->peer, link);
         link->state = NODE_LINK_GREETING;
@@ -190,57 +190,23 @@ static void greet(struct node_link *link, struct conn *conn, const struct addr *
         sodium_memzero(&config, sizeof(config));
 }
 
+void node_link_connected(struct node_link *link)
+{
+        struct addr addr = conn_remote_addr(link->conn);
+
+        link->peer = swarm_connected(link->join->swarm, link->key, &addr, false, link->node->now.mono_us);
+        node_link_greet(link, link->conn, &addr);
+}
+
 static void on_connected(struct node_link *link, const struct peer_event *event)
 {
+        if (link->suitor.conn && !node_link_outdoes_suitor(link, event))
+                return;
         node_attempt_dial(link, event);
-        link->peer = swarm_connected(link->join->swarm, link->key, &event->remote, false, link->node->now.mono_us);
+        link->dial = NULL;
+        link->conn = event->conn;
         swarm_peer_set_relays(link->peer, event->relays, event->relay_count);
-        greet(link, event->conn, &event->remote);
-}
-
-/* Somebody is welcome to come in, whom we may be dialling. */
-void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES])
-{
-        struct swarm_peer *peer = swarm_find(join->swarm, key);
-        struct node_link *link = peer ? swarm_peer_context(peer) : NULL;
-
-        if (link && link->state == NODE_LINK_DIALLING && swarm_yields(join->swarm, peer, true, join->node->now.mono_us))
-                node_link_cut(link, SWARM_AWAITED, false);
-}
-
-/* What crosses with a dial of the peer's has led to it by then. */
-static bool dials_in_vain(const struct node_link *link)
-{
-        return link->dial && peer_dial_attempt(link->dial, &link->node->now).took_us >= AWAITED_US;
-}
-
-/* Somebody came in. There may be a connection to the same key already: the rule decides, the same on both sides. */
-void node_link_accepted(struct node_join *join, const struct peer_event *event)
-{
-        struct swarm_peer *there = swarm_find(join->swarm, event->remote_key);
-        struct node_link *old = there ? swarm_peer_context(there) : NULL, *link;
-        /* What crossed with the one there is says nothing against it, though that may have carried something since. */
-        bool carried = old && old->conn && conn_is_used(old->conn) && !conn_crossed(event->conn, old->conn);
-
-        if (swarm_choose(join->swarm, event->remote_key, carried || (old && dials_in_vain(old))) == SWARM_KEEP_OLD) {
-                if (old->conn)
-                        conn_ping(old->conn, join->node->now.mono_us);
-                conn_free(event->conn);
-                return;
-        }
-        if (old)
-                node_link_cut(old, SWARM_REPLACED, false);
-        link = new_link(join, NODE_LINK_DIALLING, event->remote_key);
-        if (link)
-                link->peer = swarm_connected(join->swarm, link->key, &event->remote, true, join->node->now.mono_us);
-        if (!link || !link->peer) {
-                if (link)
-                        node_link_free(link);
-                conn_free(event->conn);
-                return;
-        }
-        node_attempt_accept(link, event);
-        greet(link, event->conn, &event->remote);
+        node_link_connected(link);
 }
 
 /* --- Its end --- */
@@ -332,6 +298,10 @@ void node_link_due(struct node_link *link)
 
         if (link->state == NODE_LINK_LINGERING) {
                 node_link_free(link);
+                return;
+        }
+        if (link->suitor.conn && now_us >= link->suitor.until_us) {
+                node_link_take_suitor(link);
                 return;
         }
         node_link_hear(link);
@@ -550,17 +520,26 @@ static void on_ended(struct node_link *link)
         node_link_arm(link);
 }
 
+static void on_dial_failed(struct node_link *link, const struct peer_event *event)
+{
+        if (link->suitor.conn && !node_link_outdoes_suitor(link, event))
+                return;
+        node_attempt_dial(link, event);
+        node_relay_failed(link, event->failure);
+        link->dial = NULL;
+        node_link_cut(link, SWARM_FAILED, false);
+}
+
 void node_link_peer_event(struct node_link *link, const struct peer_event *event)
 {
+        if (node_link_suitor_event(link, event))
+                return;
         switch (event->kind) {
         case PEER_CONNECTED:
                 on_connected(link, event);
                 break;
         case PEER_DIAL_FAILED:
-                node_attempt_dial(link, event);
-                node_relay_failed(link, event->failure);
-                link->dial = NULL;
-                node_link_cut(link, SWARM_FAILED, false);
+                on_dial_failed(link, event);
                 break;
         case PEER_CONN_MOVED:
                 node_attempt_moved(link, event);

@@ -35,13 +35,22 @@ struct node_watch {
         unsigned still;                 /* looks in a row without news */
 };
 
+/* A connection that the peer has begun while we dial it: open, and nothing is said in it. */
+struct node_suitor {
+        struct conn *conn;              /* NULL: none */
+        struct addr addr;
+        struct node_attempt attempt;
+        usec_t until_us;                /* it waits no longer for the dial */
+};
+
 /* One peer under one identity: a dial, then a connection with a tunnel in it. */
 struct node_link {
         struct node *node;
         struct node_join *join;
         struct swarm_peer *peer;        /* NULL from PARTING on */
         struct peer_dial *dial;         /* DIALLING */
-        struct conn *conn;              /* NULL: none, or none any more */
+        struct node_suitor suitor;      /* DIALLING */
+        struct conn *conn;              /* NULL: none, or none any more; DIALLING: open, beside a suitor */
         struct tunnel *tunnel;
         struct list in_links;           /* node->links, or node->parting */
         struct list in_active;          /* node->active: to be looked at */
@@ -191,12 +200,13 @@ void node_join_peer_event(struct node_join *join, const struct peer_event *event
 
 /* node_link.c */
 void node_link_deal_windows(struct node *node);
+struct node_link *node_link_new(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]);      /* DIALLING; NULL: no memory */
+void node_link_connected(struct node_link *link);       /* its dial led to its connection */
+void node_link_greet(struct node_link *link, struct conn *conn, const struct addr *addr);
 void node_link_dial(struct node_join *join, const struct swarm_task *task);
 uint64_t node_link_dropped(const struct node_link *link);       /* datagrams by its tunnel */
 void node_link_free(struct node_link *link);            /* says nothing to anybody but the peer */
 void node_link_peer_event(struct node_link *link, const struct peer_event *event);
-void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]);
-void node_link_accepted(struct node_join *join, const struct peer_event *event);
 void node_link_cut(struct node_link *link, enum swarm_end end, bool gently);
 void node_link_touch(struct node_link *link);
 void node_link_flush(struct node_link *link);
@@ -206,6 +216,13 @@ void node_link_due(struct node_link *link);
 struct node_link *node_link_find(const struct node *node, enum node_role own_role, const uint8_t key[NODE_KEY_BYTES]);
 void node_link_arm(struct node_link *link);
 bool node_link_lives(const struct node_link *link);     /* GREETING or UP */
+
+/* node_suitor.c */
+void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]);       /* it may come in, and we may be dialling it */
+void node_link_accepted(struct node_join *join, const struct peer_event *event);
+bool node_link_outdoes_suitor(struct node_link *link, const struct peer_event *event);  /* its dial ended; false: there is no more to do */
+void node_link_take_suitor(struct node_link *link);     /* in the place of its dial; @link is gone */
+bool node_link_suitor_event(struct node_link *link, const struct peer_event *event);    /* false: it is about none */
 
 /* node_hearing.c */
 void node_link_ping(struct node_link *link);
@@ -219,7 +236,9 @@ usec_t node_link_hearing_deadline(const struct node_link *link);
 /* node_attempt.c */
 void node_attempt_dial(struct node_link *link, const struct peer_event *event);         /* it is over */
 void node_attempt_cancel(struct node_link *link, enum node_failure failure);            /* or is not needed any more */
-void node_attempt_accept(struct node_link *link, const struct peer_event *event);
+void node_attempt_keep(struct node_link *link, const struct peer_event *event);         /* over, and whether it was needed is not told yet */
+void node_attempt_outdone(struct node_link *link);      /* it was not */
+struct node_attempt node_attempt_of_peer(const struct peer_event *event);               /* who was let in */
 void node_attempt_proven(struct node_link *link);       /* what it led to is a peer of ours: strangers are not told of */
 void node_attempt_moved(struct node_link *link, const struct peer_event *event);
 bool node_attempt_event(struct node *node, struct node_event *out);

@@ -134,6 +134,12 @@ static void break_off(struct conn *conn)
         close_with(conn, PEER_CONN_BROKEN);
 }
 
+static void note_use(struct conn *conn, usec_t now_us)
+{
+        if (!conn->used_us && conn_is_used(conn))
+                conn->used_us = now_us;
+}
+
 static void take(struct conn *conn, size_t len)
 {
         conn->bytes_in += len;
@@ -155,6 +161,7 @@ static enum secret_verdict open_next(struct conn *conn)
                 conn->plain_at = (size_t)(plain - bytes);
                 conn->plain_bytes = plain_len;
                 conn->messages_in++;
+                note_use(conn, conn->source.set->now_us);
         } else if (verdict == SECRET_MORE) {
                 take(conn, taken);
                 conn->partial = len > taken;
@@ -222,6 +229,7 @@ static bool seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us
         udx_stream_commit(conn->stream, frame_bytes);
         conn->bytes_out += frame_bytes;
         conn->written_us = now_us;
+        note_use(conn, now_us);
         return true;
 }
 
@@ -359,7 +367,7 @@ bool conn_is_used(const struct conn *conn)
 
 bool conn_crossed(const struct conn *conn, const struct conn *other)
 {
-        return conn->begun_us <= other->opened_us;
+        return !conn_is_used(other) || conn->begun_us <= other->used_us;
 }
 
 static void become_open(struct conn *conn, const struct now *now)

@@ -104,7 +104,7 @@ void conn_end(struct conn *conn);
  * the header frames do not). */
 bool conn_is_used(const struct conn *conn);
 
-/* The handshake of @conn, an incoming one, was under way before @other was open: they crossed, and neither is news of a restart. */
+/* The handshake of @conn, an incoming one, was under way before @other was used: they crossed, and neither is news of a restart. */
 bool conn_crossed(const struct conn *conn, const struct conn *other);
 
 struct conn_stats {

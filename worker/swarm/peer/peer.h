@@ -157,6 +157,11 @@ bool peer_dial_struggles(const struct peer_dial *dial, const struct now *now);
 /* Or for anybody, on either side: a relay would be welcome. */
 bool peer_struggles(const struct peer_set *set, const struct now *now);
 
+/* Its handshake has left, so that the peer may take it up at any time; and it is known to open nothing without a punch, which is not
+ * over. */
+bool peer_dial_is_asked(const struct peer_dial *dial);
+bool peer_dial_punches(const struct peer_dial *dial);
+
 /* What it has taken so far. */
 struct peer_attempt peer_dial_attempt(const struct peer_dial *dial, const struct now *now);
 

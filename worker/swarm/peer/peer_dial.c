@@ -350,6 +350,16 @@ void peer_dial_cancel(struct peer_dial *dial, const struct now *now)
         peer_dial_free(dial);
 }
 
+bool peer_dial_is_asked(const struct peer_dial *dial)
+{
+        return dial->asked > 0;
+}
+
+bool peer_dial_punches(const struct peer_dial *dial)
+{
+        return dial->punch != NULL;
+}
+
 /* It is over, one way or the other. */
 void peer_dial_tell(struct peer_dial *dial, struct peer_event *out)
 {

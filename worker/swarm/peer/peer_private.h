@@ -86,6 +86,7 @@ struct conn {
         usec_t follow_us;               /* incoming, by chance: until then the client may choose another hole that is open; 0: no more */
         usec_t written_us, opened_us;
         usec_t heard_us;                /* bytes came, and were acknowledged */
+        usec_t used_us;                 /* when it first was, conn_is_used() */
         uint64_t bytes_in, bytes_out, messages_in, messages_out;
 };
 

@@ -112,8 +112,8 @@ enum swarm_choice swarm_choose(const struct swarm *swarm, const uint8_t key[DHT_
 
 /* @peer, whom we dial or are about to, has begun a handshake that we answered: is our dial to end (swarm_over(…, SWARM_AWAITED))?
  * What two peers begin at once crosses; the sooner one of them is given up, the less there is to take for a restart (swarm.md 5).
- * @begun: something of our dial may have been sent, so it goes only where the rule ends it anyway. A peer's handshake may be an old
- * one that somebody repeats: that holds up no dial twice in a row. */
+ * @begun: something of our dial may have been sent, so it goes only where the rule ends it anyway, and only while nothing of it opens
+ * anything. A peer's handshake may be an old one that somebody repeats: that holds up no dial twice in a row. */
 bool swarm_yields(const struct swarm *swarm, const struct swarm_peer *peer, bool begun, usec_t now_us);
 
 /* The dial succeeded, or an incoming connection was chosen. NULL: it can't be taken (memory, limits), end it. */
