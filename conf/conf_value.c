@@ -81,7 +81,8 @@ static void complain_unknown(struct conf_read *read, const struct conf_node *nod
         size_t count = 0;
 
         for (; fields->key && count < NAMES_MAX - 1; fields++)
-                append(all, sizeof(all), names[count++] = fields->key);
+                if (!fields->unnamed)
+                        append(all, sizeof(all), names[count++] = fields->key);
         suggestion = conf_suggest(node->key, names);
         conf_quote(node->key, quoted, sizeof(quoted));
         if (read->file->json)

@@ -19,6 +19,7 @@ struct conf_read {
 struct conf_field {
         const char *key;
         void (*read)(struct conf_read *read, const struct conf_node *node, void *into);
+        bool unnamed;                   /* nobody is advised to write it */
 };
 
 /* Hands each member of @node to the field of its name (the list ends with an empty one). Unknown keys and what isn't a map

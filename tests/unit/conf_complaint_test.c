@@ -230,6 +230,10 @@ TEST(conf_services_in_the_configuration)
         RUN(wrong);
 }
 
+#define POLICY \
+        "ingressPolicy is not kept yet: the service would be open to whoever reaches a gate. Leave the service out, or the policy " \
+        "if that is meant\n"
+
 TEST(conf_service_files)
 {
         static const char main_text[] = KEY "provider:\n  services:\n    - s.json\n";
@@ -252,6 +256,10 @@ TEST(conf_service_files)
                   "s.json:3:2: warning: unknown key \"service_port\" is passed over; did you mean servicePort?\n"
                   "s.json:3:36: servicePort: " PORT_EXPECTED "\"1.5\"\n", "s.json",
                   "[{\n\"gatePort\":\"80\", \"serviceHost\": 1,\n \"service_port\": 1, \"servicePort\": 1.5}]" },
+                { main_text,
+                  "s.json:2:1: " POLICY "s.json:3:56: warning: unknown key \"x\" is passed over\ns.json:3:64: " POLICY, "s.json",
+                  "[{\"gatePort\": 1, \"serviceHost\": \"a\", \"servicePort\": 1,\n\"ingressPolicy\": {\"ips\": {}}},\n"
+                  " {\"gatePort\": 2, \"serviceHost\": \"a\", \"servicePort\": 1, \"x\": 1, \"ingressPolicy\": 1}]" },
                 { main_text, "s.json:1:18: \"services\" is here twice; the first one is on line 1\n", "s.json",
                   "{\"services\": [], \"services\": []}" },
                 { yaml_text, "s.yaml:1:3: unknown key \"gateport\"; did you mean gatePort?\n"

@@ -154,6 +154,15 @@ TEST(conf_takes_the_service_files_of_the_original)
         conf = load("secretFile: key\nprovider: {services: odd}\n", "odd:2:88: warning: unknown key \"comment\" is passed over\n");
         check_service(&conf->provider.services[0], 8080, "localhost", 80, "");
         conf_free(conf);
+
+        write_text("policy.json", "[{\"gatePort\":80,\"serviceHost\":\"a\",\"servicePort\":80,\"ingressPolicy\":{}},"
+                                  " {\"gatePort\":81,\"serviceHost\":\"a\",\"servicePort\":80,\"ingressPolicy\":null}]");
+        conf = load("secretFile: key\nprovider: {services: policy.json}\n", "");
+        check_equal(conf->provider.service_count, 2);
+        conf_free(conf);
+        conf = load("secretFile: key\ngateway: {services: [{gatePort: 80, ingressPolicy: {defaults: {allow: false}}}]}\n", "");
+        check_equal(conf->gateway.filter_count, 1);
+        conf_free(conf);
         folder_end(&folder);
 }
 
