@@ -19,17 +19,16 @@ static void on_gate(struct supervisor *supervisor, const struct ipc_received *me
 static void on_known(struct supervisor *supervisor, struct child *child, const struct ipc_swarm_known *nodes)
 {
         const struct conf *conf = supervisor->conf;
-        int before = supervisor->known.error, now;
+        const struct known *known = &supervisor->known;
 
         if (!known_take(&supervisor->known, nodes)) {
                 child_kill(child, "knows nodes that can't be");
                 return;
         }
-        now = supervisor->known.error;
-        if (now && !before)
+        if (known->news && known->error)
                 log_warning(supervisor->log, "%s/%s.nodes: %s: what was stored before stays; trying again within minutes",
-                            conf->state_directory, conf->name, strerror(now));
-        else if (!now && before)
+                            conf->state_directory, conf->name, strerror(known->error));
+        else if (known->news)
                 log_notice(supervisor->log, "%s/%s.nodes: stored again", conf->state_directory, conf->name);
 }
 

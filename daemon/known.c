@@ -91,6 +91,7 @@ static bool is_possible(const struct ipc_swarm_known *nodes)
 bool known_take(struct known *known, const struct ipc_swarm_known *nodes)
 {
         uint8_t body[BODY_BYTES];
+        bool failed = known->error;
 
         if (!is_possible(nodes))
                 return false;
@@ -98,5 +99,6 @@ bool known_take(struct known *known, const struct ipc_swarm_known *nodes)
         write_body(known, body);
         /* A full disk costs what this would have brought; there is another one in minutes. */
         known->error = -state_halves_write(&known->file, body);
+        known->news = failed != (known->error != 0);
         return true;
 }

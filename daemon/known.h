@@ -16,6 +16,7 @@ struct known {
         uint8_t network[16];            /* which bootstrap nodes they go with: others are another network */
         struct ipc_swarm_known nodes;   /* its @count is 0 when none are known */
         int error;                      /* of the last write; 0: they are stored */
+        bool news;                      /* that it failed, or that it no longer does */
 };
 
 /* Opens or makes the file at @path (NULL: none): 0600, of @uid:@gid, for this process alone, and reads it. What belongs to other

@@ -110,8 +110,10 @@ TEST(known_nodes_that_a_full_disk_does_not_take_leave_what_was_before_and_come_l
         for (rlim_t room = 0; room < 1024; room += 93) {
                 limit_files(room);
                 check(known_take(&known, &after));
-                check(known.error != 0);
+                check(known.error != 0 && known.news);
                 check_bytes(&known.nodes, &after, sizeof(after));       /* for the next swarm worker */
+                check(known_take(&known, &after));
+                check(known.error != 0 && !known.news);                 /* told once */
                 limit_files(RLIM_INFINITY);
                 known_fini(&known);
                 got = found(&place, &home);
@@ -119,7 +121,12 @@ TEST(known_nodes_that_a_full_disk_does_not_take_leave_what_was_before_and_come_l
                 start(&known, &place, &home);
         }
         check(known_take(&known, &after));
-        check_equal(known.error, 0);
+        check(known.error == 0 && !known.news);
+        limit_files(0);
+        check(known_take(&known, &after) && known.news);
+        limit_files(RLIM_INFINITY);
+        check(known_take(&known, &after) && known.news && !known.error);
+        check(known_take(&known, &after) && !known.news);
         known_fini(&known);
         got = found(&place, &home);
         check_bytes(&got, &after, sizeof(after));
