@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -278,6 +279,24 @@ TEST(node_delivers_every_byte_over_a_bad_path)
 }
 
 /* The send buffer follows the congestion window: what was writable before a loss may not be after it. */
+/* 200 ms there and back, 100 Mbit/s: 2.5 MB are under way, of the connection and of its one channel. Either direction. */
+TEST(node_fills_a_long_path_with_one_channel)
+{
+        static const struct net_link distant = { .delay_us = 100000, .bits_per_s = 100000000, .queue_bytes = 2 << 20 };
+        enum { BYTES = 60000000 };      /* 4.8 s of that link, and each way its own */
+
+        for (unsigned i = 0; i < 2; i++) {
+                cleanup_with(pair_free) struct pair pair = paired(190 + i, &distant);
+                struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, i ? NODE_SIM_LATE : NODE_SIM_SINK, i ? BYTES / 2 : BYTES, true);
+                usec_t took_us = node_sim_run_until(pair.sim, is_over, channel, SECONDS(120));
+
+                printf("# %s: %u ms\n", i ? "one way, then the other" : "one way", (unsigned)(took_us / 1000));
+                check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_DONE);
+                check(took_us < SECONDS(12));
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
 TEST(node_writes_no_more_than_a_shrinking_buffer_takes)
 {
         static const struct net_link fast = { .delay_us = 300, .loss_ppm = 300 };

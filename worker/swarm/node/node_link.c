@@ -321,6 +321,7 @@ static void tell_room(struct node_link *link)
 
         link->unacked_bytes = conn_unacked_bytes(link->conn);
         link->starved = !room_bytes && !link->unacked_bytes && !link->finished;
+        tunnel_distance(link->tunnel, conn_rtt_us(link->conn));
         tunnel_progress(link->tunnel, room_bytes, link->unacked_bytes, link->node->now.mono_us);
 }
 

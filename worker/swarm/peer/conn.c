@@ -213,6 +213,11 @@ size_t conn_room_bytes(struct conn *conn)
         return conn->state == CONN_OPEN ? udx_stream_writable_bytes(conn->stream) : 0;
 }
 
+usec_t conn_rtt_us(const struct conn *conn)
+{
+        return udx_stream_rtt_us(conn->stream);
+}
+
 size_t conn_unacked_bytes(const struct conn *conn)
 {
         return udx_stream_unacked_bytes(conn->stream);

@@ -79,6 +79,9 @@ bool conn_at_end(const struct conn *conn);
  * again after a while. What is told is there for one conn_seal(). */
 size_t conn_room_bytes(struct conn *conn);
 
+/* How long an answer takes, as udx_stream_rtt_us(). */
+usec_t conn_rtt_us(const struct conn *conn);
+
 /* Bytes in the send buffer that the peer has not acknowledged, sealing included. */
 size_t conn_unacked_bytes(const struct conn *conn);
 

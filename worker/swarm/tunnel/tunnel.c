@@ -16,7 +16,8 @@
 #define REFUSAL_DELAY_US SECONDS(1)     /* an original tries again at once: hypergate.md 14.14 */
 #define SERIAL_US SECONDS(2)            /* and answers one open after the other: 14.15 */
 #define WINDOW_LEAST_BYTES (64 * 1024)  /* a window shrinks to this */
-#define FAST_US MSEC(100)               /* half a window read in less: the window may be what limits */
+#define FAST_US MSEC(100)               /* half a window read in less: the window may be what limits; */
+#define FAST_RTTS 2                     /* and in less than so many round trips: it is, or nearly so */
 
 int tunnel_new(struct tunnel **tunnel_out, const struct tunnel_config *config, const struct now *now)
 {
@@ -91,6 +92,11 @@ void tunnel_progress(struct tunnel *t, size_t room_bytes, size_t unacked_bytes, 
         t->unacked_bytes = unacked_bytes;
         tunnel_share_expire(t);
         tunnel_channel_drained(t, now_us);
+}
+
+void tunnel_distance(struct tunnel *t, usec_t rtt_us)
+{
+        t->rtt_us = rtt_us;
 }
 
 void tunnel_advance(struct tunnel *t, usec_t now_us)
@@ -417,6 +423,17 @@ static void shrink(struct tunnel_channel *ch)
         ch->consumed -= less;
 }
 
+/* Half a window was read so soon that the peer may have waited for it to open. On a path that fills its window the halves come half
+ * a round trip apart. */
+static bool wants_more(const struct tunnel_channel *ch, usec_t now_us)
+{
+        const struct tunnel *t = ch->tunnel;
+        usec_t far_us = FAST_RTTS * t->rtt_us, soon_us = ch->window <= TUNNEL_WINDOW_MAX / 2 ? usec_max(FAST_US, far_us) : far_us;
+
+        return now_us >= t->pressed_us && now_us < usec_add(ch->granted_us, soon_us) && ch->window <= TUNNEL_WINDOW_LONG_MAX / 2 &&
+               t->grown_bytes + ch->window <= t->config.receive_limit_bytes / 4;
+}
+
 /* What was read may come again: told when half a window is due, so that neither credits nor data trickle. A window that is
  * emptied faster than a distant peer could refill it grows; without memory it shrinks. */
 static void regrant(struct tunnel_channel *ch, usec_t now_us)
@@ -433,8 +450,7 @@ static void regrant(struct tunnel_channel *ch, usec_t now_us)
         ch->grant += ch->consumed;
         ch->window_left += ch->consumed;
         ch->consumed = 0;
-        if (now_us >= t->pressed_us && now_us < usec_add(ch->granted_us, FAST_US) && ch->window <= TUNNEL_WINDOW_MAX / 2 &&
-            t->grown_bytes + ch->window <= t->config.receive_limit_bytes / 4) {
+        if (wants_more(ch, now_us)) {
                 uint32_t first = t->config.window_bytes;
 
                 ch->grant += ch->window;

@@ -122,6 +122,9 @@ void tunnel_cut_hog(struct tunnel *tunnel, usec_t hungry_us, usec_t now_us);
  * included, and bytes in it which the peer has not acknowledged. We count down @room_bytes ourselves until the next call. */
 void tunnel_progress(struct tunnel *tunnel, size_t room_bytes, size_t unacked_bytes, usec_t now_us);
 
+/* How long an answer takes over the connection below, as far as that is known: windows grow by it. */
+void tunnel_distance(struct tunnel *tunnel, usec_t rtt_us);
+
 /* About blind relays. */
 struct tunnel_relay {
         bool wanted;                            /* the sender could use one */

@@ -15,7 +15,8 @@
 enum {
         TUNNEL_PLAIN_DATA_MAX = 61440,          /* data bytes of a frame on a channel without order */
         TUNNEL_PLAIN_MAX = 4 * 1024 * 1024,     /* bytes of a channel without credit: unread here, or unacknowledged there */
-        TUNNEL_WINDOW_MAX = 4 * 1024 * 1024,    /* a window grows to this */
+        TUNNEL_WINDOW_MAX = 4 * 1024 * 1024,    /* a window grows to this; */
+        TUNNEL_WINDOW_LONG_MAX = 16 * 1024 * 1024,      /* and to this, where the path is so long that it takes more */
         TUNNEL_REPLIES_MAX = 64,
         TUNNEL_SMALL_MAX = 320,                 /* longest body but of an advertisement, an open and a stream */
         TUNNEL_LEAD_MS = 6 * 60 * 60 * 1000,    /* our hello is from the future, which an original takes; it bans for life whom its
@@ -220,6 +221,7 @@ struct tunnel {
         size_t room_bytes, unacked_bytes, reserved_bytes;
         uint64_t sent_bytes;            /* handed out to be sealed, sealing included */
         usec_t acked_us;                /* when the last acknowledgement of any came */
+        usec_t rtt_us;                  /* of the connection; 0: unknown */
 };
 
 /* tunnel.c: frees what the last event took leave of. */

@@ -246,6 +246,11 @@ size_t udx_stream_write(struct udx_stream *stream, const void *bytes, size_t len
         return written;
 }
 
+usec_t udx_stream_rtt_us(const struct udx_stream *stream)
+{
+        return stream->rtt.srtt_us;
+}
+
 size_t udx_stream_unacked_bytes(const struct udx_stream *stream)
 {
         return stream->queue.kept_bytes;

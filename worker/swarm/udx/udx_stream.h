@@ -73,6 +73,9 @@ size_t udx_stream_write(struct udx_stream *stream, const void *bytes, size_t len
 /* Space in the send buffer: it follows the congestion window, up to the limit. 0 once ended or closed. */
 size_t udx_stream_writable_bytes(struct udx_stream *stream);
 
+/* How long an acknowledgement takes, smoothed; 0: none has come yet. */
+usec_t udx_stream_rtt_us(const struct udx_stream *stream);
+
 /* Bytes written and not yet acknowledged. */
 size_t udx_stream_unacked_bytes(const struct udx_stream *stream);
 
