@@ -58,16 +58,21 @@ class Apart:
             one.silence(False)
 
 
-def fetch_until_left(scene, pair):
-    """Takes the bulk again and again, each time whole, until the host pub1 has no part in it; it has at first."""
-    relay, carried = scene.lab['pub1'], []
-    while not carried or carried[-1] > MB:
+def fetch_until_left(scene, pair, apart):
+    """Takes the bulk over the relay at the host pub1, then again and again, each time whole, until that has no part in it."""
+    relay = scene.lab['pub1']
+
+    def carried():
         before = relay.received()
         assert pair.fetch()[0] == BULK_DIGEST, 'other bytes came'
-        carried.append(relay.received() - before)
-        assert len(carried) < 60, 'still over the relay'
-    print(f'# {len(carried) - 1} times 20 MB until the relay was left', flush=True)
-    assert carried[0] > MB, f'{carried[0]} bytes went over the relay'
+        return relay.received() - before
+    assert carried() > MB, 'it went elsewhere'
+    apart.end()
+    times = 1
+    while carried() > MB:
+        times += 1
+        assert times < 60, 'still over the relay'
+    print(f'# {times} times 20 MB until the relay was left', flush=True)
 
 
 @test
@@ -78,9 +83,8 @@ def left(stack):
     apart = Apart(scene, 'A', 'S1')
     pair = scene.pair()
     pair.open(20)
-    apart.end()
     pair.gateway.says('path relay')
-    fetch_until_left(scene, pair)
+    fetch_until_left(scene, pair, apart)
     for one in pair.gateway, pair.provider:
         one.says('has left the relay for a direct way to ')
 
@@ -96,8 +100,7 @@ def left_by_originals(stack):
     apart = Apart(scene, 'A', 'S1')
     pair = scene.pair(relay=key)
     pair.open(40)
-    apart.end()
-    fetch_until_left(scene, pair)
+    fetch_until_left(scene, pair, apart)
 
 
 @test
@@ -108,9 +111,8 @@ def left_theirs(stack):
     apart = Apart(scene, 'A', 'S1')
     pair = scene.pair(relay=key, ahead_s=3)        # and the gateway knows by then what its NAT is like
     pair.open(20)
-    apart.end()
     pair.gateway.says('path relay')
-    fetch_until_left(scene, pair)
+    fetch_until_left(scene, pair, apart)
     for one in pair.gateway, pair.provider:
         one.says('has left the relay for a direct way to ')
 
