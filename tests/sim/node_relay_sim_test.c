@@ -44,6 +44,18 @@ static struct node_stats stats_of(const struct node_sim_host *host)
 
 enum who { BY_PROVIDER = 1, BY_GATEWAY = 2, BY_BOTH = 3 };
 
+/* One for strangers, which both sides of the street name. */
+static struct node_sim_host *add_used_relay(struct street *street)
+{
+        uint8_t key[NODE_KEY_BYTES];
+        struct node_sim_host *relay = add_relay(street->sim, 1, true, key);
+
+        node_sim_run(street->sim, SECONDS(3));
+        use(street->provider, key);
+        use(street->gateway, key);
+        return relay;
+}
+
 /* It is enough if one of them was told of it. */
 TEST(relay_that_one_of_them_names_leads_together_who_can_not_punch)
 {
@@ -241,14 +253,10 @@ TEST(relay_is_left_when_punching_has_succeeded)
                 struct net_link narrow = { .delay_us = MSEC(10), .jitter_us = MSEC(3), .bits_per_s = 10000000, .queue_bytes = 100000,
                                            .loss_ppm = i % 2 ? 1000 : 0 };
                 struct street street = street_new(i, &narrow, kinds[i][0], kinds[i][1]);
-                uint8_t key[NODE_KEY_BYTES];
-                struct node_sim_host *relay = add_relay(street.sim, 1, true, key);
+                struct node_sim_host *relay = add_used_relay(&street);
                 struct node_sim_channel *channel;
                 uint64_t relayed, took_us;
 
-                node_sim_run(street.sim, SECONDS(3));
-                use(street.provider, key);
-                use(street.gateway, key);
                 took_us = street_meet(&street, SECONDS(20));
                 check(took_us < SECONDS(1));
                 check_equal(stats_of(street.gateway).relayed, 1);
@@ -288,14 +296,10 @@ TEST(holes_are_punched_again_where_that_failed_at_first)
 
         for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
                 struct street street = street_new(i, &slow, kinds[i][0], kinds[i][1]);
-                uint8_t key[NODE_KEY_BYTES];
                 struct node_sim_channel *channel;
                 usec_t took_us;
 
-                add_relay(street.sim, 1, true, key);
-                node_sim_run(street.sim, SECONDS(3));
-                use(street.provider, key);
-                use(street.gateway, key);
+                add_used_relay(&street);
                 net_block(street.sim->net, is_between_streets, NULL);
                 street_meet(&street, SECONDS(20));
                 channel = node_sim_open(street.gateway, 1, NODE_SIM_ECHO, 1 << 30, true);
@@ -334,14 +338,10 @@ TEST(direct_way_that_dies_is_given_up_for_the_relay)
 
         for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
                 struct street street = street_new(i, &slow, rows[i].kinds[0], rows[i].kinds[1]);
-                uint8_t key[NODE_KEY_BYTES];
                 struct node_sim_channel *channel;
                 usec_t took_us;
 
-                add_relay(street.sim, 1, true, key);
-                node_sim_run(street.sim, SECONDS(3));
-                use(street.provider, key);
-                use(street.gateway, key);
+                add_used_relay(&street);
                 street_meet(&street, SECONDS(20));
                 channel = node_sim_open(street.gateway, 1, NODE_SIM_ECHO, 1 << 30, true);
                 node_sim_run_until(street.sim, is_direct, &street, SECONDS(40));

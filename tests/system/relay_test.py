@@ -75,6 +75,14 @@ def fetch_until_left(scene, pair, apart):
     print(f'# {times} times 20 MB until the relay was left', flush=True)
 
 
+def ours_leave(scene, pair, apart):
+    pair.open(20)
+    pair.gateway.says('path relay')
+    fetch_until_left(scene, pair, apart)
+    for one in pair.gateway, pair.provider:
+        one.says('has left the relay for a direct way to ')
+
+
 @test
 def left(stack):
     """where one NAT keeps its port they begin over the relay and leave it while they carry bytes, of which none is lost"""
@@ -82,11 +90,7 @@ def left(stack):
     scene.third('pub1', relay=True)
     apart = Apart(scene, 'A', 'S1')
     pair = scene.pair()
-    pair.open(20)
-    pair.gateway.says('path relay')
-    fetch_until_left(scene, pair, apart)
-    for one in pair.gateway, pair.provider:
-        one.says('has left the relay for a direct way to ')
+    ours_leave(scene, pair, apart)
 
 
 @test
@@ -110,11 +114,7 @@ def left_theirs(stack):
     _, key = start_their_relay(stack, scene.lab['pub1'], scene.dht)
     apart = Apart(scene, 'A', 'S1')
     pair = scene.pair(relay=key, ahead_s=3)        # and the gateway knows by then what its NAT is like
-    pair.open(20)
-    pair.gateway.says('path relay')
-    fetch_until_left(scene, pair, apart)
-    for one in pair.gateway, pair.provider:
-        one.says('has left the relay for a direct way to ')
+    ours_leave(scene, pair, apart)
 
 
 @test
