@@ -214,6 +214,43 @@ TEST(relay_is_returned_to_when_the_direct_way_is_none)
         check_exchanged(sim, 100 * 1000);
 }
 
+/* Its client's DHT node says that the address is another one now; then what fails seldom is tried more often. How often so far. */
+static unsigned moved_to_elsewhere(struct peer_sim *sim, enum dht_event_kind kind, usec_t us)
+{
+        struct now now = peer_sim_now(sim);
+        struct dht_event event = { .kind = kind };
+        struct peer_stats stats;
+
+        check(!peer_dht_event(sim->node[CLIENT].set, &event, &now));    /* others may want to know as well */
+        peer_sim_run(sim, us);
+        peer_stats(sim->node[CLIENT].set, &stats);
+        return (unsigned)stats.punched_again;
+}
+
+/* Soon, and not more than once a minute: others say so, who may lie. */
+TEST(holes_are_punched_again_when_our_address_has_changed)
+{
+        cleanup_with(peer_sim_freep) struct peer_sim *sim = world(1, &lan, BY_CLIENT);
+        struct peer_stats stats;
+        unsigned before;
+
+        peer_sim_dial(&sim->node[CLIENT], &sim->node[SERVER], 2);
+        peer_sim_run(sim, MINUTES(5));
+        check(conn_is_relayed(sim->node[CLIENT].end[0].conn));
+        peer_stats(sim->node[CLIENT].set, &stats);
+        before = (unsigned)stats.punched_again;
+        peer_sim_run(sim, SECONDS(20));
+        check_equal(moved_to_elsewhere(sim, DHT_HEARD_AGAIN, SECONDS(3)), before);      /* that is no news of it */
+        check_equal(moved_to_elsewhere(sim, DHT_ADDRESS_CHANGED, SECONDS(3)), before + 1);
+        for (unsigned i = 0; i < 10; i++)
+                check_equal(moved_to_elsewhere(sim, DHT_MOVED, SECONDS(5)), before + 1);
+        peer_sim_run(sim, SECONDS(40));         /* it begins anew with short pauses */
+        check_equal(moved_to_elsewhere(sim, DHT_HEARD_AGAIN, 0), before + 2);
+        check_equal(moved_to_elsewhere(sim, DHT_MOVED, SECONDS(3)), before + 3);
+        check_equal(sim->node[SERVER].accepted, 1);
+        check(conn_is_relayed(sim->node[CLIENT].end[0].conn));
+}
+
 TEST(relay_that_ends_breaks_what_went_over_it)
 {
         cleanup_with(peer_sim_freep) struct peer_sim *sim = world(1, &lan, BY_CLIENT);
