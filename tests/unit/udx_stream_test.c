@@ -17,6 +17,7 @@ struct bench {
         struct udx_stream *stream;
         usec_t now_us;
         unsigned sent;                  /* datagrams in the last drain, */
+        uint32_t first_seq;             /* the first one's, */
         struct udx_packet last;         /* and the last one of them; its payload is gone */
         struct udx_sack sacks[UDX_SACK_MAX];
         unsigned events;                /* all that were reported, as bits */
@@ -52,7 +53,8 @@ static void keep(struct bench *b, const uint8_t *bytes, size_t len)
         check_equal(udx_packet_read(bytes, len, &b->last), UDX_OK);
         for (unsigned i = 0; i < b->last.sack_count; i++)
                 b->sacks[i] = udx_packet_sack(&b->last, i);
-        b->sent++;
+        if (!b->sent++)
+                b->first_seq = b->last.seq;
 }
 
 static void drain(struct bench *b)
@@ -192,6 +194,36 @@ TEST(udx_sends_nothing_beyond_the_window_though_all_but_one_packet_is_sacked)
         check_equal(arrive_with(&b, 0, 0, b.stream->recovery.nxt, 100000, NULL, 0), UDX_OK);
         drain(&b);
         check(b.sent > 0 && b.last.type == UDX_DATA);
+}
+
+/* A peer that is short of memory drops what is far ahead, and may have dropped the packet that it waits for, too. Nothing moves before it
+ * gets that one, so it comes first each time, however long ago the others were lost. */
+TEST(udx_resends_first_what_the_peer_waits_for)
+{
+        BENCH(b);
+        const struct udx_sack held = { 1, 4 };
+
+        check(write_all(&b, 250000) == 250000);
+        drain(&b);
+        check_equal(b.sent, 10);
+        b.now_us += 1000;
+        check_equal(arrive(&b, UDX_SACK, 0, 0, &held, 0), UDX_OK);
+        drain(&b);
+        check_equal(b.first_seq, 0);
+        for (unsigned timeouts = 1; timeouts < 6; timeouts++) {
+                while (udx_mux_counters(b.mux)->timeouts < timeouts) {
+                        b.now_us = udx_mux_deadline(b.mux);
+                        drain(&b);
+                }
+                check(b.sent > 0);
+                check_equal(b.first_seq, 0);
+                check_equal(arrive(&b, UDX_SACK, 0, 0, &held, 0), UDX_OK);      /* the other one was dropped again */
+                drain(&b);
+        }
+        check_equal(arrive(&b, UDX_SACK, 0, 4, NULL, 0), UDX_OK);
+        drain(&b);
+        check_equal(b.first_seq, 4);
+        check(b.sent > 0);
 }
 
 /* The window counts from the ack it comes with. A packet sent again has an old seq and all the same the newest of both; taking one

@@ -124,6 +124,11 @@ static void leave_list(struct udx_recovery *recovery, uint32_t seq)
         }
 }
 
+uint32_t udx_recovery_next_lost(const struct udx_recovery *recovery)
+{
+        return sent_at(recovery, recovery->una)->state == UDX_SENT_LOST ? recovery->una : recovery->lost.head;
+}
+
 void udx_recovery_resent(struct udx_recovery *recovery, uint32_t seq, usec_t now_us)
 {
         struct udx_sent *sent = udx_recovery_find(recovery, seq);

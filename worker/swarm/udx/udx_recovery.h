@@ -77,6 +77,10 @@ void udx_recovery_sent(struct udx_recovery *recovery, uint8_t type, const struct
 
 struct udx_sent *udx_recovery_find(const struct udx_recovery *recovery, uint32_t seq);
 
+/* Which packet to resend next, of one or more that are lost: the oldest of all, for which the peer waits, if it is one of them, or else
+ * the one that was found out first. */
+uint32_t udx_recovery_next_lost(const struct udx_recovery *recovery);
+
 /* Notes that @seq, flying or lost, was sent again. */
 void udx_recovery_resent(struct udx_recovery *recovery, uint32_t seq, usec_t now_us);
 

@@ -258,10 +258,11 @@ static bool fill(struct filler *filler)
 
         for (;;) {
                 bool again = recovery->lost.count;
+                uint32_t seq = again ? udx_recovery_next_lost(recovery) : 0;
                 size_t len;
 
                 if (again)
-                        len = udx_recovery_find(recovery, recovery->lost.head)->len;
+                        len = udx_recovery_find(recovery, seq)->len;
                 else if (!next_new(stream, &len))
                         return true;
                 if (!run_takes(filler, len))
@@ -269,7 +270,7 @@ static bool fill(struct filler *filler)
                 if (!cwnd_allows(stream, len) || !udx_pacer_allows(&stream->pacer))
                         return false;
                 if (again)
-                        resend(filler, recovery->lost.head);
+                        resend(filler, seq);
                 else
                         send_new(filler, len);
         }
