@@ -161,7 +161,10 @@ static void begin_control(struct scene *scene, uint8_t flags)
 static void begin(struct scene *scene, uint8_t flags)
 {
         static const struct children_events events = { .message = on_message };
-        static const struct conf_bootstrap seeds[] = { { "192.0.2.1", "one.example", 49737 }, { "192.0.2.2", "192.0.2.2", 49738 } };
+        static const struct conf_bootstrap seeds[] = {
+                { "127.0.0.1", "one.example", 49737 },
+                { "255.255.255.255", "255.255.255.255", 49738 },        /* where there is no way to */
+        };
         static const uint8_t map_key[16];
         static struct conf conf;
         struct supervisor *supervisor = &scene->supervisor;
@@ -287,13 +290,13 @@ static void request(struct scene *scene, struct person *person, uint8_t which)
         (void)!send(person->fd, text, len, MSG_NOSIGNAL);
 }
 
-/* To the last question, or one of those before it. */
-static void answer(struct scene *scene, uint8_t which)
+/* To one of the last eight questions. */
+static void answer(struct scene *scene, uint8_t which, bool earlier)
 {
         static const enum ipc_type types[] = { IPC_SWARM_FOUND, IPC_SWARM_PONG, IPC_SWARM_SELF, IPC_SWARM_ANSWERED, IPC_SWARM_PEER };
         uint8_t payload[IPC_PAYLOAD_MAX] = { 0 };
         enum ipc_type type = types[which % 8 % ARRAY_LEN(types)];
-        uint64_t number = scene->supervisor.questions.last - which / 8;
+        uint64_t number = scene->supervisor.questions.last - which / 8 - (earlier ? 4 : 0);
         size_t given = (size_t)2 * read_u8(&scene->input);
 
         given = MIN(given, reader_left(&scene->input));
@@ -364,7 +367,7 @@ static void operate(struct scene *scene)
                 break;
         case 4:
         case 5:
-                answer(scene, operation / 8);
+                answer(scene, operation / 8, operation & 1);
                 break;
         default:
                 request(scene, person, read_u8(&scene->input));

@@ -152,6 +152,8 @@ static void interrupt(struct scene *scene, uint8_t how)
         if (!scene->dial || is_over(scene))
                 return;
         peer_dial_attempt(scene->dial, &now);
+        assert(!peer_dial_struggles(scene->dial, &now) || peer_struggles(scene->sim->node[CLIENT].set, &now));
+        assert(!peer_dial_punches(scene->dial) || peer_dial_is_asked(scene->dial));
         if (how & 1)
                 peer_dial_again(scene->dial, &now);
         if (how & 1)
@@ -196,6 +198,20 @@ static void cut_off(struct scene *scene, uint8_t what)
         end->conn = NULL;
 }
 
+/* Whom it punches with, and with whom it has been at it for long: one question and the list agree. */
+static void ask_of(const struct peer_listener *listener, const uint8_t *key, const struct now *now)
+{
+        uint8_t struggling[2 * PEER_SESSIONS_PER_HOST][PEER_KEY_BYTES];
+        size_t count = peer_listener_struggling(listener, struggling, ARRAY_LEN(struggling), now);
+        bool struggles = peer_listener_struggles(listener, key, now), listed = false;
+
+        for (size_t i = 0; i < count; i++)
+                listed |= memcmp(struggling[i], key, PEER_KEY_BYTES) == 0;
+        assert(listed == struggles || (struggles && count == ARRAY_LEN(struggling)));
+        assert(!struggles || peer_listener_awaits(listener, key, MINUTES(60), now));
+        peer_listener_punches(listener, key, now);
+}
+
 /* What the server is asked and told by its owner. */
 static void own(struct scene *scene, uint8_t what)
 {
@@ -212,7 +228,7 @@ static void own(struct scene *scene, uint8_t what)
                 break;
         case 2:
                 if (server->listener)
-                        peer_listener_punches(server->listener, key, &now);
+                        ask_of(server->listener, key, &now);
                 break;
         case 3:
                 if (server->listener)
