@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A listener and its relays: what goes stale and how it notices (dht.md 9.5, whose numbers the comments give). */
+/* A listener and its relays: what goes stale and how it notices (dht.md 9.5, whose numbers the comments give). (Linked with --wrap of
+ * rpc_request.) */
 #include <string.h>
 
 #include "dht_id.h"
@@ -7,6 +8,29 @@
 #include "dht_world.h"
 
 enum { FIND_PEER = 2, ANNOUNCE = 4, UNANNOUNCE = 5, NEAR = 6, ANY = 256, RELAYS = DHT_RELAYS_MAX };
+
+struct rpc_request *__real_rpc_request(struct rpc *rpc, const struct rpc_request_spec *spec, usec_t now_us);
+struct rpc_request *__wrap_rpc_request(struct rpc *rpc, const struct rpc_request_spec *spec, usec_t now_us);
+
+/* The next so many requests go out, then so many can't, and after them all can. */
+static size_t leave_next = SIZE_MAX, refuse_next;
+
+struct rpc_request *__wrap_rpc_request(struct rpc *rpc, const struct rpc_request_spec *spec, usec_t now_us)
+{
+        if (leave_next) {
+                leave_next--;
+        } else if (refuse_next) {
+                refuse_next--;
+                return NULL;
+        }
+        return __real_rpc_request(rpc, spec, now_us);
+}
+
+static void let_leave(size_t leave, size_t then_refuse)
+{
+        leave_next = leave;
+        refuse_next = then_refuse;
+}
 
 /* How the thirty nodes, and those that come later, treat us. */
 static struct {
@@ -16,7 +40,18 @@ static struct {
         uint64_t error;                 /* and all get that */
         struct addr near[NEAR];         /* nodes that come later, nearer than all others */
         size_t near_count;
+        unsigned count;                 /* 0: thirty */
 } them;
+
+/* Nobody names who came later. */
+static void name_some(struct world *w, const struct asked *asked, struct rpc_message *out)
+{
+        struct addr addrs[DHT_K];
+
+        for (unsigned i = 0; i < DHT_K; i++)
+                addrs[i] = world_addr((asked->to.ip[2] * 7 + i * 11 + (unsigned)w->asked_count) % them.count);
+        world_name(w, out, addrs, DHT_K);
+}
 
 static bool keeps_us(struct world *w, const struct asked *asked, struct rpc_message *out)
 {
@@ -27,6 +62,8 @@ static bool keeps_us(struct world *w, const struct asked *asked, struct rpc_mess
         if (them.silent[asked->to.ip[2]] || (claims && them.mute[asked->to.ip[2]]))
                 return false;
         world_honest(w, asked, out);
+        if (asked->message.target && them.count)
+                name_some(w, asked, out);
         if (asked->message.target && them.near_count) {
                 for (unsigned i = 0; i < 2; i++)
                         addrs[i] = them.near[(asked->to.ip[2] + i) % them.near_count];
@@ -242,14 +279,14 @@ TEST(dht_listener_withdraws_with_the_fresh_token_of_a_refusal)
 
 /* --- Relays that are others now --- */
 
-/* Nodes of one /24, or of as many, nearer to our target than the thirty: the network grows. */
+/* Nodes of one /24, or of as many, nearer to our target than all others: the network grows. */
 static void nodes_come(bool one_net, size_t count)
 {
         uint8_t secret_key[64], target[DHT_TARGET_BYTES], nearest[DHT_ID_BYTES];
 
         world_key(secret_key);
         dht_target(secret_key + 32, target);
-        for (unsigned i = 0; i < 30; i++) {
+        for (unsigned i = 0; i < MAX(them.count, 30U); i++) {
                 struct addr addr = world_addr(i);
                 uint8_t id[DHT_ID_BYTES];
 
@@ -368,6 +405,110 @@ TEST(dht_listener_does_not_wait_for_a_slow_relay_to_name_the_others)
         listen_here(w);
         world_run(w, MSEC(1200));
         check(is_relay(w, &them.near[0]) && is_relay(w, &them.near[2]) && !is_relay(w, &them.near[1]));
+}
+
+/* The same nodes stay nearest, whoever names them: an hour of cycles goes by them all, and leaves no record anywhere else. */
+TEST(dht_listener_trap_6_relays_are_the_same_in_each_cycle)
+{
+        cleanup_with(world_free) struct world *w = listening();
+        struct dht_relay old[RELAYS];
+        unsigned announced = 0;
+
+        check_equal(dht_listener_relays(world_last(w, DHT_RELAYS_CHANGED)->listener, old), RELAYS);
+        for (unsigned minute = 0; minute < 60; minute++) {
+                w->asked_count = w->answered_count = 0;
+                if (minute % 10 == 9)
+                        dht_look_around(w->dht, &w->now);       /* one before its time */
+                world_run(w, MINUTES(1));
+                for (unsigned i = 0; i < RELAYS; i++)
+                        announced += (unsigned)world_sent(w, 0, false, ANNOUNCE, &old[i].relay);
+                check_equal(sent(w, 0, UNANNOUNCE), 0);
+        }
+        check(announced >= 11 * RELAYS && announced <= 17 * RELAYS);
+        check_equal(world_count(w, DHT_RELAYS_CHANGED), 1);
+}
+
+/* Among so many our table, full of those that have long been there, has no room for them, and whoever named them does so no more: we
+ * alone know who the nearest are. */
+TEST(dht_listener_trap_6_begins_at_the_nearest_of_the_last_cycle)
+{
+        cleanup_with(world_free) struct world *w = world_of_relays();
+        size_t from;
+
+        them.count = 199;
+        for (unsigned minute = 0; minute < 90; minute++) {
+                w->asked_count = w->answered_count = 0;
+                world_run(w, MINUTES(1));
+        }
+        nodes_come(false, RELAYS);
+        listen_here(w);
+        world_run(w, SECONDS(2));
+        them.near_count = 0;
+        for (unsigned i = 0; i < RELAYS; i++)
+                check(is_relay(w, &them.near[i]));
+        from = w->asked_count;
+        dht_look_around(w->dht, &w->now);
+        world_run(w, SECONDS(5));
+        for (unsigned i = 0; i < RELAYS; i++)
+                check(world_sent(w, from, false, ANNOUNCE, &them.near[i]) == 1 && is_relay(w, &them.near[i]));
+        check_equal(world_count(w, DHT_RELAYS_CHANGED), 1);
+}
+
+static size_t relays_now(struct world *w)
+{
+        struct dht_relay relays[RELAYS];
+        const struct dht_event *event = world_last(w, DHT_RELAYS_CHANGED);
+
+        return event ? dht_listener_relays(event->listener, relays) : 0;
+}
+
+/* It keeps asking, and goes through a cycle when it shall. */
+static void check_not_stuck(struct world *w)
+{
+        size_t from = w->asked_count;
+
+        check_equal(relays_now(w), RELAYS);
+        world_run(w, SECONDS(3));
+        check(sent(w, from, FIND_PEER) >= RELAYS);
+        dht_look_around(w->dht, &w->now);
+        world_run(w, SECONDS(2));
+        check(sent(w, from, ANNOUNCE) >= RELAYS);
+}
+
+/* Whichever of its requests they are, of the walk or to relays. */
+TEST(dht_listener_trap_7_requests_that_can_not_leave_hold_up_no_cycle)
+{
+        static const size_t refusals[] = { 1, 2, 3, 30, 500 };
+
+        for (size_t leave = 0; leave < 70; leave++) {
+                cleanup_with(world_free) struct world *w = world_of_relays();
+
+                world_run(w, SECONDS(10));
+                let_leave(leave, refusals[leave % ARRAY_LEN(refusals)]);
+                listen_here(w);
+                world_run(w, MINUTES(1));
+                let_leave(SIZE_MAX, 0);
+                world_run(w, SECONDS(40));      /* the longest pause between two cycles */
+                check_not_stuck(w);
+        }
+}
+
+TEST(dht_listener_trap_7_not_even_when_none_can_leave_for_minutes)
+{
+        cleanup_with(world_free) struct world *w = listening();
+
+        let_leave(0, SIZE_MAX);
+        world_run(w, MINUTES(7));
+        check_equal(relays_now(w), RELAYS);             /* they may be there still */
+        let_leave(SIZE_MAX, 0);
+        world_run(w, SECONDS(40));
+        check_not_stuck(w);
+
+        let_leave(0, SIZE_MAX);
+        dht_unlisten(w->dht, world_last(w, DHT_RELAYS_CHANGED)->listener, false, &w->now);
+        world_run(w, SECONDS(1));
+        let_leave(SIZE_MAX, 0);
+        check_equal(world_count(w, DHT_UNLISTENED), 1);
 }
 
 /* (9) */
