@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "doctor": what this machine's network is like. A line "bootstrap" for each address of a bootstrap node: whether it answers, and how it
- * sees us, each of our two sockets; then, once enough nodes have told how they see us or the time is up, "self" and the end. */
+ * sees us, each of our two sockets; then, once enough nodes have told how they see us or the time is up, "self" and the end. Where the NAT
+ * keeps a socket at one address, the socket that peers reach asks itself there, once: does the router lead back in (hairpinning, RFC 4787
+ * REQ-9; the question is that of RFC 5780 4.4). */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@ enum {
         LOOK_MS = 250,
         ENOUGH_SIGHTINGS = 4,           /* of how many nodes see us: then the class of the NAT is no luck */
         LIMIT_S = 15,
+        LOOP_S = 2,                     /* there and back is our own network: a few sends of a PING */
 };
 
 struct doctor;
@@ -44,6 +47,11 @@ struct doctor {
         struct pinged pinged[SEEDS_MAX];
         size_t count, waiting, answering;
         bool begun;
+        struct {
+                struct question *question;      /* NULL: not asked yet, or over */
+                usec_t until_us;                /* 0: not asked */
+                bool back;                      /* we heard ourselves */
+        } loop;
 };
 
 static struct supervisor *supervisor_of(const struct doctor *doctor)
@@ -56,6 +64,8 @@ static void doctor_free(struct doctor *doctor)
         ev_timer_stop(supervisor_of(doctor)->loop, &doctor->look);
         if (doctor->self)
                 question_cancel(doctor->self);
+        if (doctor->loop.question)
+                question_cancel(doctor->loop.question);
         for (size_t i = 0; i < doctor->count; i++)
                 for (size_t by = 0; by < SOCKETS; by++)
                         if (doctor->pinged[i].by[by].question)
@@ -159,6 +169,55 @@ static void ping_all(struct doctor *doctor)
         }
 }
 
+/* --- Whether the router leads back in --- */
+
+static void on_looped(void *context, const struct ipc_received *message)
+{
+        struct doctor *doctor = context;
+
+        if (message && message->type == IPC_SWARM_PONG)
+                doctor->loop.back = true;
+        else
+                doctor->loop.question = NULL;
+}
+
+static bool is_ours(const struct interfaces *interfaces, const uint8_t ip[4])
+{
+        for (size_t i = 0; i < interfaces->count; i++)
+                if (memcmp(interfaces->ip[i], ip, sizeof(interfaces->ip[i])) == 0)
+                        return true;
+        return false;
+}
+
+/* Where others see the socket that peers reach, at a router's address; NULL: nobody has said, or there is no such router. */
+static const struct ipc_swarm_bootstrap *server_seen(const struct doctor *doctor)
+{
+        for (size_t i = 0; i < doctor->count; i++) {
+                const struct ping *ping = &doctor->pinged[i].by[BY_SERVER];
+
+                if (ping->answered)
+                        return is_ours(&supervisor_of(doctor)->interfaces, ping->pong.seen.ip) ? NULL : &ping->pong.seen;
+        }
+        return NULL;
+}
+
+/* Whether there is more to hear. A router that is open, or that maps to another port for each remote, tells nothing so. */
+static bool ask_loop(struct doctor *doctor, const struct ipc_swarm_self *self)
+{
+        struct supervisor *supervisor = supervisor_of(doctor);
+        const struct ipc_swarm_bootstrap *seen = server_seen(doctor);
+        struct ipc_swarm_ask ask = { .what = IPC_ASK_PING, .by_server = true };
+
+        if (doctor->loop.until_us)
+                return doctor->loop.question && monotonic_us() < doctor->loop.until_us;
+        if (self->nat != IPC_NAT_CONSISTENT || !seen)
+                return false;
+        ask.node = *seen;
+        doctor->loop.until_us = monotonic_us() + SECONDS(LOOP_S);
+        doctor->loop.question = questions_ask(&supervisor->questions, supervisor->swarm, &ask, on_looped, doctor);
+        return doctor->loop.question != NULL;
+}
+
 /* --- Ourselves --- */
 
 static void write_sockets(struct json_line *out, const struct supervisor *supervisor)
@@ -214,6 +273,10 @@ static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
                 json_line_address(out, "publicAddress", self->seen.ip, self->seen.port);
         else
                 json_line_null(out, "publicAddress");
+        if (self->nat == IPC_NAT_CONSISTENT && doctor->loop.until_us)
+                json_line_flag(out, "loopsBack", doctor->loop.back);
+        else
+                json_line_null(out, "loopsBack");
         json_line_flag(out, "ipv4", interfaces_has_ipv4(&supervisor->interfaces));
         write_sightings(out, self);
         write_sockets(out, supervisor);
@@ -238,12 +301,14 @@ static void end(struct doctor *doctor)
 }
 
 /* Where nobody has answered, nobody will. */
-static bool is_enough(const struct doctor *doctor, const struct ipc_swarm_self *self)
+static bool is_enough(struct doctor *doctor, const struct ipc_swarm_self *self)
 {
         bool judged = self->nat == IPC_NAT_OPEN || (self->nat != IPC_NAT_UNKNOWN && self->sighting_count >= ENOUGH_SIGHTINGS);
         bool alone = doctor->count > 0 && doctor->answering == 0 && supervisor_of(doctor)->status.last.nodes == 0;
 
-        return monotonic_us() >= doctor->until_us || (doctor->waiting == 0 && (judged || alone));
+        if (monotonic_us() >= doctor->until_us)
+                return true;
+        return doctor->waiting == 0 && (judged || alone) && !ask_loop(doctor, self);
 }
 
 static void look_again(struct doctor *doctor)

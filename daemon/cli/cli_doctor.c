@@ -65,6 +65,7 @@ static void print_socket(const json_t *socket)
 static void print_self(struct doctor *doctor, const json_t *object)
 {
         const json_t *sockets = json_object_get(object, "sockets"), *local = json_object_get(object, "localAddresses");
+        const json_t *loops = json_object_get(object, "loopsBack");
         const char *class = cli_talk_text(object, "nat"), *address = cli_talk_text(object, "publicAddress");
 
         printf("DHT        %s, %lld nodes known\n", doctor->reached ? "reached" : "not reached: is UDP let out?",
@@ -74,6 +75,10 @@ static void print_self(struct doctor *doctor, const json_t *object)
                         printf("NAT        %s\n", classes[i].verdict);
         printf("address    %s, as %zu node%s say\n", *address ? address : "unknown", json_array_size(json_object_get(object, "seenBy")),
                json_array_size(json_object_get(object, "seenBy")) == 1 ? "" : "s");
+        if (json_is_boolean(loops))
+                printf("loopback   the router %s\n", json_is_true(loops) ?
+                       "leads back in: peers behind it meet at its address, too" :
+                       "does not lead back in: peers behind it meet in its network, or over a relay");
         if (!cli_talk_flag(object, "ipv4"))
                 printf("IPv4       none but loopback: the DHT and all connections to peers are IPv4, so nobody else is reached\n");
         for (size_t i = 0; i < json_array_size(local); i++)

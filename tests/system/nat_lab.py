@@ -10,6 +10,7 @@ Public segment 203.0.113.0/24:
   sym1, sym2      a router each that maps to another random port for each destination
   cgn1, cgn2      a home router each, with the same addresses inside, behind one router of a carrier; all keep ports
   cgs1            a home router behind a carrier's router of the kind of sym1
+  loop1           a router as that of natB1, which leads back in who calls its own address from inside
   walled          a router that lets no UDP out
 The routers drop what nobody asked for. HOSTS says what a host sees of all this, and check() whether it is so.
 
@@ -34,6 +35,7 @@ HOSTS = {
     'cone1': (KEPT, 'open'), 'cone2': (KEPT, 'open'),
     'sym1': (RANDOM, 'closed'), 'sym2': (RANDOM, 'closed'),
     'cgn1': (KEPT, 'closed'), 'cgn2': (KEPT, 'closed'), 'cgs1': (RANDOM, 'closed'),
+    'loop1': (KEPT, 'closed'),
     'walled': (NONE, 'closed'),
 }
 
@@ -91,6 +93,8 @@ KINDS = {
     'random': {'post': 'oifname "wan" meta l4proto udp masquerade random,fully-random; ' + MASQUERADE},
     'cone': {'post': MASQUERADE, 'pre': 'iifname "wan" meta l4proto udp dnat to {first}',
              'forward': 'iifname "wan" meta l4proto udp accept'},
+    'loop': {'pre': 'iifname "lan" ip daddr {wan} meta l4proto udp dnat to {first}', 'forward': 'iifname "lan" oifname "lan" accept',
+             'post': 'ip saddr {first} oifname "lan" snat to {wan}; ' + MASQUERADE},
     'no-udp': {'post': MASQUERADE, 'forward': 'iifname "lan" meta l4proto udp drop'},
 }
 
@@ -155,7 +159,7 @@ class Router:
             write('/proc/sys/net/ipv4/ip_forward', '1')
             parts = {name: KINDS[self.kind].get(name, '') for name in ('pre', 'post', 'forward')}
             first = self.lan.rsplit('.', 1)[0] + '.11'
-            tool('nft', ['-f', '-'], ROUTER.format(**{name: text.format(first=first) for name, text in parts.items()}))
+            tool('nft', ['-f', '-'], ROUTER.format(**{name: text.format(first=first, wan=self.wan) for name, text in parts.items()}))
 
     def reboot(self, wan=None):
         """It forgets all mappings, and may have another address outside then."""
@@ -197,6 +201,7 @@ class Lab:
         self.site('D1', '100.65.0.11', 'keep', '10.6.0', 'cgs1', outside='D')
         self.site('F1', 107, 'cone', '10.7.0', 'cone1')
         self.site('F2', 109, 'cone', '10.9.0', 'cone2')
+        self.site('L', 110, 'loop', '10.10.0', 'loop1')
         self.site('W', 108, 'no-udp', '10.8.0', 'walled')
 
     def __getitem__(self, name):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Providers and gateways behind the NATs of the lab (nat_lab.py): whoever can meet, meets, and no byte goes through the DHT."""
+import json
+import subprocess
 import time
 
-from harness import MB, eventually, main, serve_echo, test
+from harness import MB, binary, eventually, main, serve_echo, test
 from nat_lab import Lab
 from nat_pairs import BULK_DIGEST, NatPair, start_dht
 from networks import with_networks
@@ -37,6 +39,26 @@ def ours(stack):
     meet(stack, [(('ours', provider), ('ours', gateway)) for provider, gateway in (
         ('pub1', 'pub2'), ('fw1', 'fw2'), ('natA1', 'natB1'), ('natA1', 'natA2'), ('natB1', 'sym1'), ('sym1', 'natB1'), ('cgn1', 'natA1'),
         ('sym1', 'pub1'), ('pub2', 'cgs1'), ('cone1', 'sym2'))])
+
+
+@test
+def doctor(stack):
+    """doctor: what kind of NAT a host is behind, and whether the router leads back in, where that can be told"""
+    lab = Lab(stack)
+    dht = start_dht(stack, lab)
+    wanted = {'pub1': ('open', None), 'fw1': ('consistent', None), 'natA1': ('consistent', False), 'loop1': ('consistent', True),
+              'sym1': ('random', None)}
+    asked = {}
+    for host in wanted:
+        with lab[host].inside():
+            asked[host] = subprocess.Popen([binary(), 'doctor', '--json', '--bootstrap', ','.join(dht)], stdout=subprocess.PIPE, text=True)
+            stack.callback(asked[host].kill)
+    said = {host: [json.loads(line) for line in one.communicate(timeout=60)[0].splitlines()] for host, one in asked.items()}
+    found = {host: next((one['nat'], one['loopsBack']) for one in lines if one['type'] == 'self') for host, lines in said.items()}
+    assert found == wanted, found
+    with lab['loop1'].inside():
+        text = subprocess.run([binary(), 'doctor', '--bootstrap', dht[0]], capture_output=True, text=True, timeout=60).stdout
+    assert '\nloopback   the router leads back in' in text, text
 
 
 @test
