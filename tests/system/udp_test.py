@@ -3,96 +3,14 @@
 import os
 import signal
 import socket
-import threading
 import time
 
-from harness import (answers, digest, eventually, free_ports, main, new_secret, pattern, serve_echo, Service, start_dht,
-                     start_instance, test)
+from harness import answers, digest, eventually, main, pattern, test
+from udp_scene import Echo, Scene, ask, has
 
 LARGEST = 65507
 CLIENTS = 24
 PASSERS_BY = 6000               # more than a gate keeps sessions
-
-
-def udp_socket(host):
-    return socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_DGRAM)
-
-
-def has(host):
-    """Whether this machine has that address: some have no IPv6."""
-    try:
-        with udp_socket(host) as probe:
-            probe.bind((host, 0))
-        return True
-    except OSError:
-        return False
-
-
-class Echo:
-    """A UDP service that sends back what comes; .seen is who asked."""
-
-    def __init__(self, stack, port=0, host='127.0.0.1'):
-        self.seen = set()
-        self.socket = udp_socket(host)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.socket.bind((host, port))
-        self.socket.settimeout(0.2)
-        self.port = self.socket.getsockname()[1]
-        self.closing = False
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-        stack.callback(self.close)
-
-    def run(self):
-        while not self.closing:
-            try:
-                data, client = self.socket.recvfrom(65536)
-                self.seen.add(client)
-                self.socket.sendto(data, client)
-            except TimeoutError:
-                pass
-        self.socket.close()
-
-    def close(self):
-        self.closing = True
-        self.thread.join()
-
-
-class Scene:
-    """A DHT, a provider of one UDP echo, at @host by the name @name, and, at the same gate port, a TCP echo; a gateway."""
-
-    def __init__(self, stack, host='127.0.0.1', name=None, listen='127.0.0.1', **options):
-        dht, secret = start_dht(stack), new_secret()
-        self.echo, tcp = Echo(stack, host=host), Service(stack, serve_echo)
-        self.port, = free_ports(1)
-        services = [{'gatePort': self.port, 'serviceHost': to, 'servicePort': port, 'protocol': protocol}
-                    for protocol, to, port in (('udp', name or host, self.echo.port), ('tcp', '127.0.0.1', tcp.port))]
-        self.provider = start_instance(stack, 'provider', secret,
-                                       {'bootstrap': [dht], 'provider': {'services': services, **options}})
-        self.gateway = start_instance(stack, 'gateway', secret,
-                                      {'bootstrap': [dht], 'gateway': {'listen': listen, **options}})
-        eventually(lambda: answers(self.port), 20, 'the gate is open')
-        eventually(self.echoes, 20, 'datagrams come back')
-
-    def client(self, host='127.0.0.1'):
-        """Connected: it hears what comes from there, and nothing else."""
-        client = udp_socket(host)
-        client.connect((host, self.port))
-        client.settimeout(0.5)
-        return client
-
-    def echoes(self):
-        with self.client() as client:
-            return ask(client, b'are you there?') == b'are you there?'
-
-
-def ask(client, data):
-    """What comes back, or None: a datagram may be lost."""
-    try:
-        client.send(data)
-        return client.recv(65536)
-    except OSError:
-        return None
 
 
 @test
@@ -153,22 +71,26 @@ def clients_are_kept_apart(stack):
         client.close()
 
 
+def descriptors(instance):
+    return sum(len(os.listdir(f'/proc/{pid}/fd')) for pid in instance.tree())
+
+
 @test
 def sessions_end_when_silent(stack):
     """a silent session ends after the configured time, at both sides; its client begins another one"""
-    scene = Scene(stack, udpSocketTimeoutMs=1000)
+    scene = Scene(stack, udpSocketTimeoutMs=3000)
     with scene.client() as client:
         before = set(scene.echo.seen)
-        for _ in range(5):
-            assert ask(client, b'one') == b'one'
+        for _ in range(12):
+            eventually(lambda: ask(client, b'one') == b'one', 5, 'it is served')
             time.sleep(0.3)             # less than the limit
         assert len(scene.echo.seen - before) == 1, 'a session that is used goes on'
-        time.sleep(3)
-        held = [len(os.listdir(f'/proc/{pid}/fd')) for pid in scene.provider.tree()]
+        busy = descriptors(scene.provider)
+        time.sleep(3.5)
+        eventually(lambda: descriptors(scene.provider) < busy, 20, 'it ends')
         eventually(lambda: ask(client, b'two') == b'two', 5, 'it is served again')
         assert len(scene.echo.seen - before) == 2, 'with a new session'
-        eventually(lambda: [len(os.listdir(f'/proc/{pid}/fd')) for pid in scene.provider.tree()] == held, 10,
-                   'no descriptor stays')
+        eventually(lambda: descriptors(scene.provider) < busy, 20, 'no descriptor stays')
 
 
 @test
