@@ -10,7 +10,9 @@
                                                  reaches the same edges
   campaign.py lines BUILD [TARGET...]            the lines of the decoders that no target's corpus reaches and README.md does not excuse,
                                                  each after the function it is in;
-                                                 BUILD counts lines: README.md says how it is made"""
+                                                 BUILD counts lines: README.md says how it is made
+  campaign.py late LINES BUILD [TARGET...]       the branches of a target's decoders that only inputs from the second half of its search in
+                                                 BUILD take, each after the function it is in; LINES counts lines"""
 import hashlib
 import json
 import os
@@ -43,9 +45,10 @@ class Campaign:
         self.failed.mkdir(exist_ok=True)
         self.notes = build / 'campaign' / f'{target}.json'
         built = hashlib.sha256(self.program.read_bytes()).hexdigest()
-        self.seen = {'built': built, 'inputs': 0, 'edges': 0, 'new_inputs': 0, 'seconds': 0, 'new_seconds': 0}
+        self.seen = {'built': built, 'inputs': 0, 'edges': 0, 'new_inputs': 0, 'seconds': 0, 'new_seconds': 0,
+                     'slices': []}                      # [when a search began, seconds]
         if self.notes.exists() and json.loads(self.notes.read_text())['built'] == built:
-            self.seen = json.loads(self.notes.read_text())
+            self.seen.update(json.loads(self.notes.read_text()))
 
     def unpack(self):
         """What earlier campaigns found: corpus/NAME/found, inputs one after another, each after its length, two bytes, little-endian."""
@@ -65,6 +68,7 @@ class Campaign:
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
         began, seen, inputs = time.monotonic(), self.seen, 0
         before, had = (seen['inputs'], seen['seconds']), seen['inputs'] > 0
+        seen['slices'].append([time.time(), 0])
         for line in process.stderr:
             found = LINE.match(line)
             if not found:
@@ -76,6 +80,7 @@ class Campaign:
                 seen['edges'] = edges
         good = process.wait() == 0
         seen['inputs'], seen['seconds'] = before[0] + inputs, round(before[1] + time.monotonic() - began)
+        seen['slices'][-1][1] = time.monotonic() - began
         self.notes.write_text(json.dumps(seen))
         return good
 
@@ -95,14 +100,11 @@ class Campaign:
             (self.corpus / 'found').write_bytes(b''.join(len(one).to_bytes(2, 'little') + one
                                                          for one in sorted(found, key=lambda one: (len(one), one))))
 
-    def counts(self, files):
-        """{(file, line number): how often the corpus gets there}"""
+    def measure(self, folders):
+        """What llvm-cov says of a run over the inputs in @folders: (file, its record), for each file of the tree."""
         with tempfile.TemporaryDirectory() as place:
-            inputs, raw, profile = (pathlib.Path(place) / name for name in ('inputs', 'raw', 'profile'))
-            inputs.mkdir()
-            self.folder = inputs
-            self.unpack()
-            subprocess.run([self.program, '-runs=0', '-close_fd_mask=3', inputs, self.corpus], check=True, stderr=subprocess.DEVNULL,
+            raw, profile = (pathlib.Path(place) / name for name in ('raw', 'profile'))
+            subprocess.run([self.program, '-runs=0', '-close_fd_mask=3', *folders], check=True, stderr=subprocess.DEVNULL,
                            env={**os.environ, 'LLVM_PROFILE_FILE': str(raw)})
             subprocess.run(['llvm-profdata', 'merge', '-sparse', raw, '-o', profile], check=True)
             told = subprocess.run(['llvm-cov', 'export', '-format=lcov', f'-instr-profile={profile}', self.program], check=True,
@@ -110,10 +112,32 @@ class Campaign:
         for record in told.split('end_of_record'):
             name = re.search(r'^SF:(.*)$', record, re.M)
             path = pathlib.Path(name[1]).resolve() if name else None
-            file = path.relative_to(TOP).as_posix() if path and path.is_relative_to(TOP) else None
-            if file in files:
-                for number, count in re.findall(r'^DA:(\d+),(\d+)$', record, re.M):
-                    yield (file, int(number)), int(count)
+            if path and path.is_relative_to(TOP):
+                yield path.relative_to(TOP).as_posix(), record
+
+    def counts(self, files):
+        """{(file, line number): how often the corpus gets there}"""
+        with tempfile.TemporaryDirectory() as inputs:
+            self.folder = pathlib.Path(inputs)
+            self.unpack()
+            for file, record in self.measure([inputs, self.corpus]):
+                if file in files:
+                    for number, count in re.findall(r'^DA:(\d+),(\d+)$', record, re.M):
+                        yield (file, int(number)), int(count)
+
+    def branches(self, files, folders):
+        """{(file, line number, which way)} that the inputs in @folders take"""
+        return {(file, int(number), which) for file, record in self.measure(folders) if file in files
+                for number, which, count in re.findall(r'^BRDA:(\d+),(\d+,\d+),(\d+)$', record, re.M) if count != '0'}
+
+    def half_time(self):
+        """When half of the time was over that was spent in the search."""
+        left = sum(seconds for _, seconds in self.seen['slices']) / 2
+        for began, seconds in self.seen['slices']:
+            if left <= seconds:
+                return began + left
+            left -= seconds
+        return 0
 
 
 def inside(code, number):
@@ -136,9 +160,7 @@ def covers(excuse, file, function, text):
 def lines(campaigns):
     """Prints what no corpus reaches; returns whether every such line has its reason, and every reason its line."""
     readme = (FUZZ / 'README.md').read_text()
-    table = readme.split('## What decodes what')[1].split('\n## ')[0]
-    decodes = {target: FILE.findall(files) for target, files in DECODES.findall(table)}
-    files = {file for campaign in campaigns for file in decodes[campaign.target]}
+    files = {file for campaign in campaigns for file in decoders()[campaign.target]}
     counts, good = {}, True
     for campaign in campaigns:
         for line, count in campaign.counts(files):
@@ -165,13 +187,43 @@ def lines(campaigns):
     return good
 
 
+def decoders():
+    """{target: the files that it decodes}"""
+    table = (FUZZ / 'README.md').read_text().split('## What decodes what')[1].split('\n## ')[0]
+    return {target: FILE.findall(files) for target, files in DECODES.findall(table)}
+
+
+def late(searched, counting):
+    """Prints what the second half of the search that @searched is of found in the decoders, as @counting, the same target, sees it;
+    returns whether it found nothing."""
+    files, half = set(decoders()[searched.target]), searched.half_time()
+    with tempfile.TemporaryDirectory() as first:
+        counting.folder = pathlib.Path(first)
+        counting.unpack()
+        for path in searched.folder.iterdir():
+            if path.stat().st_mtime < half:
+                shutil.copy(path, first)
+        before = counting.branches(files, [first, searched.corpus])
+        after = counting.branches(files, [first, searched.corpus, searched.folder])
+    news = sorted(after - before)
+    print(f"# {searched.target}: {len(after)} branches, {len(news)} of them found in the second half of {searched.seen['seconds']} s",
+          flush=True)
+    for file, number, _ in news:
+        code = (TOP / file).read_text().split('\n')
+        print(f'{file}:{number}: {inside(code, number)}: {code[number - 1].strip()}', flush=True)
+    return not news
+
+
 def main():
     what, build, rest = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3:]
+    searched = pathlib.Path(rest.pop(0)) if what == 'late' else None
     seconds = int(rest.pop(0)) if what == 'search' else 0
     campaigns = [Campaign(build, target) for target in rest or sorted(path.name for path in (FUZZ / 'corpus').iterdir())]
     good = True
     if what == 'lines':
         return 0 if lines(campaigns) else 1
+    if what == 'late':
+        return 0 if all([late(Campaign(searched, campaign.target), campaign) for campaign in campaigns]) else 1
     print(ROW.format('target', 'inputs', 'edges', 'last new', 'at s of'), flush=True)
     for campaign in campaigns:
         fine = campaign.search(seconds) if seconds else True
