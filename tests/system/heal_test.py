@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Killing any worker breaks only what it carried, visibly, and service returns by itself."""
+import json
 import os
 import signal
+import socket
+import struct
+import subprocess
+import tempfile
 import time
 
-from harness import (MB, Pair, Process, answers, connect, digest, eventually, free_ports, how_it_ends, listens, main, new_secret,
+from harness import (MB, Pair, Process, answers, binary, connect, digest, eventually, free_ports, how_it_ends, listens, main, new_secret,
                      pattern, program, read_all, sanitized, serve_bytes, serve_echo, start_dht, start_instance, status, test, Service)
 
 
@@ -169,23 +174,50 @@ def secrets_stay(stack):
         assert pair.secret not in instance.log()
 
 
+def announced(pair):
+    """Keys of those that are at the router, for whoever asks the DHT."""
+    with tempfile.NamedTemporaryFile('w') as file:
+        file.write(pair.secret + '\n')
+        file.flush()
+        done = subprocess.run([binary(), 'scan', '--json', '--secret-file', file.name, '--bootstrap', pair.dht], capture_output=True,
+                              text=True, timeout=60)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert said and said[-1]['type'] == 'end' and not said[-1]['timeUp'], done
+    return {one['key'] for one in said if one['type'] == 'peer'}
+
+
+def serve_as_told(connection):
+    """An echo; who says so is reset."""
+    while chunk := connection.recv(65536):
+        if chunk == b'reset':
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+            return
+        connection.sendall(chunk)
+    connection.shutdown(socket.SHUT_WR)
+
+
 @test
 def weakness_14_32_clients_stay_out_of_the_log(stack):
-    """nobody who was served is named in a log, not even by a stop, which waits until all of it is over"""
-    pair = Pair(stack, echo=serve_echo)
+    """nobody who was served is named in a log, not even by a stop, which waits until all of it is over: nothing of it is in the DHT then"""
+    pair = Pair(stack, echo=serve_as_told)
     instances = (pair.gateway, pair.provider)
     for instance in instances:
         instance.says('ready')
     assert answers(pair.gate['echo'])
-    staying, leaving = connect(pair.gate['echo']), connect(pair.gate['echo'])
-    names = [f'127.0.0.1:{client.getsockname()[1]}' for client in (staying, leaving)]
-    for client in (staying, leaving):
+    staying, done, reset, leaving = clients = [connect(pair.gate['echo']) for _ in range(4)]
+    names = [f'127.0.0.1:{client.getsockname()[1]}' for client in clients]
+    for client in clients:
         speaks(client, b'served')
+    done.shutdown(socket.SHUT_WR)
+    reset.sendall(b'reset')
+    assert (how_it_ends(done), how_it_ends(reset)) == ('end', 'reset')
+    eventually(lambda: len(announced(pair)) == 2, 20, 'both are announced')
     leaving.close()             # its end may still be under way when the gateway stops
     trees = [instance.tree() for instance in instances]
-    for instance, tree in zip(instances, trees):
+    for instance, tree, others in zip(instances, trees, (1, 0)):
         assert instance.stop() == 0
         assert not [pid for pid in tree if program(pid).startswith('hypergate')]
+        assert len(announced(pair)) == others, f'{instance.name} can still be found'
         named = [line for line in instance.log().splitlines() if any(name in line for name in names)]
         assert not named, f'{instance.name}: {named}'
     assert how_it_ends(staying) == 'reset'

@@ -163,6 +163,7 @@ def weakness_14_33_the_swarm_worker_is_told_what_it_needs(folder, started):
     check(told[2] != told[3], 'one identity for two roles')
     instance.from_start()
     instance.expect(r'ready: provider and gateway of router [0-9a-f]{8}')
+    check(len(instance.workers('swarm')) == 1, 'more than one node of the DHT')
 
 
 @test
