@@ -6,8 +6,9 @@ const { createRequire } = require('module')
 const DHT = require('hyperdht')
 const inHyperdht = createRequire(require.resolve('hyperdht'))
 const blindRelay = inHyperdht('blind-relay')
-const { assert, test, eventually } = require('./tap')
+const { assert, test, eventually, sleep } = require('./tap')
 const { sha256, bytesOf } = require('./net-tools')
+const { SECONDS, Changes, vectors } = require('./captures')
 const { stackpeer } = require('./stackpeer')
 const { sharedTestnet, openNode, firewalledNode } = require('./testnet')
 const { newSecret, start, startInstance } = require('./hypergate')
@@ -71,16 +72,22 @@ async function theirServer (after, net, opts = {}) {
   return { key: keyPair.publicKey, hex: keyPair.publicKey.toString('hex'), ports }
 }
 
-// Sends @bytes from a client of theirs, wants them back; resolves to the port it came from.
-async function exchange (after, net, key, opts) {
+// Sends @bytes from a client of theirs, wants them back; resolves to the port it came from. @meanwhile happens when half of it is there.
+async function exchange (after, net, key, opts, meanwhile = async () => {}) {
   const theirs = await node(after, net, firewalledNode)
   const bytes = bytesOf('relayed', BYTES)
   return new Promise((resolve, reject) => {
     const stream = theirs.connect(key, { localConnection: false, holepunch: () => false, ...opts })
     const hash = crypto.createHash('sha256')
+    const write = (from, to) => { for (let at = from; at < to; at += 50000) stream.write(bytes.subarray(at, at + 50000)) }
     let port
-    stream.on('open', () => { port = stream.rawStream.remotePort; for (let at = 0; at < BYTES; at += 60000) stream.write(bytes.subarray(at, at + 60000)); stream.end() })
-    stream.on('data', (chunk) => hash.update(chunk))
+    let got = 0
+    stream.on('open', () => { port = stream.rawStream.remotePort; write(0, BYTES / 2) })
+    stream.on('data', (chunk) => {
+      hash.update(chunk)
+      got += chunk.length
+      if (got === BYTES / 2) meanwhile().then(() => { write(BYTES / 2, BYTES); stream.end() }).catch(reject)
+    })
     stream.on('error', reject)
     stream.on('end', () => { try { assert.strictEqual(hash.digest('hex'), sha256(bytes)); resolve(port) } catch (error) { reject(error) } })
   })
@@ -169,4 +176,56 @@ test('a relay of a router does not serve strangers, who then do not meet', 60, a
   const relay = await relayProcess(after, net, () => startInstance({ bootstrap: [net.text], host: '127.0.0.1', relay: true }, newSecret()))
   const server = await theirServer(after, net, { relayThrough: relay.key })
   await assert.rejects(exchange(after, net, server.key, {}))
+})
+
+// What clients of a relay and the relay once said, by those who said it: the keys are of the seeds that the file tells.
+async function sayCaptures (net, after, relay, seconds) {
+  const changes = new Changes()
+  const theirs = await node(after, net, openNode)
+  const scenarios = vectors('relay.json').scenarios.map(({ events }) => events.filter((e) => e.kind === 'mux').map((e) => ({ by: e.node, bytes: Buffer.from(e.hex, 'hex') })))
+    .filter((said) => said.length)
+  const all = scenarios.flat()
+  const speakers = { 'server-node': DHT.keyPair(Buffer.alloc(32, 0x11)), 'client-node': DHT.keyPair(Buffer.alloc(32, 0x12)) }
+  const count = { connections: 0, frames: 0, back: 0 }
+  const until = Date.now() + seconds * 1000
+  const dial = async (keyPair) => {
+    const stream = theirs.connect(relay.key, { keyPair, localConnection: false })
+    stream.on('error', () => {}).on('data', () => count.back++)
+    await stream.opened
+    count.connections++
+    return stream
+  }
+  while (Date.now() < until) {
+    const said = changes.one(scenarios)
+    const streams = {}
+    for (const [name, keyPair] of Object.entries(speakers)) streams[name] = await dial(keyPair)
+    const say = (stream, bytes) => { if (!stream.destroyed) { stream.write(bytes); count.frames++ } }
+    for (const { by, bytes } of said) {
+      if (streams[by]) say(streams[by], changes.below(3) ? bytes : changes.of(bytes))
+    }
+    await sleep(30)             // they are paired by now, if so much was left as it was
+    for (let left = changes.below(60); left > 0; left--) {
+      const { bytes } = changes.one(all)
+      say(changes.one(Object.values(streams)), changes.below(4) ? changes.of(bytes) : bytes)
+      if (left % 10 === 0) await sleep(5)
+    }
+    for (const stream of Object.values(streams)) changes.below(2) ? stream.destroy() : stream.end()
+  }
+  return count
+}
+
+test('recorded frames, changed, at a relay of ours: whom it relays for goes on', 60 + SECONDS, async ({ after }) => {
+  const net = await dht()
+  const relay = await relayProcess(after, net, () => start(['relay', '--open', '--listen', '127.0.0.1:0', '--bootstrap', net.text]))
+  const server = await theirServer(after, net, { relayThrough: relay.key })
+  const before = relay.ours.log().length
+  let count
+  await exchange(after, net, server.key, {}, async () => { count = await sayCaptures(net, after, relay, SECONDS) })
+  await exchange(after, net, server.key, {})
+  const said = relay.ours.log().slice(before)
+  console.log(`# ${count.connections} connections, ${count.frames} frames, ${count.back} came back; ${said.length} characters said`)
+  assert.ok(count.connections > 4 && count.frames > 20 * SECONDS && count.back > count.connections / 2, JSON.stringify(count))
+  assert.ok(said.length < 2000, said)
+  assert.ok(!/worker .* (ended|killed)/.test(relay.ours.log()), relay.ours.log())
+  assert.deepStrictEqual(await relay.ours.stop(), { code: 0, signal: null })
 })
