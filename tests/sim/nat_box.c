@@ -9,6 +9,8 @@
 
 enum { FIRST_PORT = 1024 };
 
+#define KNOCK_US SECONDS(30)            /* a jealous one remembers who knocked in vain: nf_conntrack_udp_timeout of Linux */
+
 struct mapping {
         struct addr inner;
         struct addr remote;             /* for whom, as far as the kind looks at it */
@@ -98,7 +100,8 @@ static void forget_dead(struct nat_box *box, usec_t now_us)
         box->mapping_count = kept;
         kept = 0;
         for (size_t i = 0; i < box->contact_count; i++)
-                if (lives(box, box->contacts[i].used_us, now_us))
+                if (lives(box, box->contacts[i].used_us, now_us) &&
+                    !(box->contacts[i].knocked && now_us >= box->contacts[i].used_us + KNOCK_US))
                         box->contacts[kept++] = box->contacts[i];
         box->contact_count = kept;
 }

@@ -22,7 +22,9 @@ struct nat_box_kind {
         enum nat_scope mapping, filtering;
         bool random_ports;              /* otherwise the inner port is kept where it is free */
         bool hairpin;                   /* inner addresses reach each other by their outer ones */
-        bool jealous;                   /* who knocks unasked makes an entry: what we send him after that leaves by another port */
+        bool isolates;                  /* and not by their inner ones: a network for guests */
+        bool jealous;                   /* who knocks unasked makes an entry: what we send him after that leaves by another port, until
+                                         * he has been quiet for 30 s */
         bool udp_blocked;               /* nothing leaves */
         usec_t lifetime_us;             /* of a mapping without traffic out; 0: for ever */
 };

@@ -381,7 +381,7 @@ static bool route(struct net *net, const struct endpoint *from, const struct add
                 out->endpoint = find(net, to, inside);
                 out->nat = out->endpoint ? NULL : find_nat(net, to, inside);
                 if (out->endpoint || out->nat)
-                        return true;
+                        return !inside || !nat_box_kind(inside->box)->isolates;
                 if (!inside || !nat_box_leave(inside->box, &out->from, to, net->now_us, &out->from))
                         return false;
                 if (memcmp(nat_box_outer_ip(inside->box), to->ip, sizeof(to->ip)) == 0) {

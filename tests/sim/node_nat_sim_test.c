@@ -7,11 +7,6 @@
 
 static const struct net_link wan = { .delay_us = MSEC(10), .jitter_us = MSEC(3) };
 
-static bool is_by_chance(enum street_kind kind)
-{
-        return kind == STREET_SYMMETRIC || kind == STREET_CARRIER;
-}
-
 /* Only the winner's socket is kept, and goes back with its connection. */
 static void check_sockets(struct street *street)
 {
@@ -23,12 +18,11 @@ static void check_sockets(struct street *street)
 static void check_meeting(enum street_kind provider, enum street_kind gateway)
 {
         struct street street = street_new(1, &wan, provider, gateway);
-        bool chance = is_by_chance(provider) || is_by_chance(gateway);
         usec_t took_us = street_meet(&street, SECONDS(30));
 
         printf("# %s, then %s: %u ms\n", street_names[provider], street_names[gateway], (unsigned)(took_us / 1000));
         check(street_met(&street));
-        check(took_us < (chance ? SECONDS(30) : MSEC(500)));
+        check(took_us < (street.random ? SECONDS(30) : MSEC(500)));
         check(street_echoes(&street));
         check_sockets(&street);
         street_free(&street);
@@ -49,7 +43,7 @@ TEST(what_the_nat_is_like_is_known_before_it_matters)
 
         for (unsigned kind = STREET_FULL_CONE; kind < STREET_KINDS; kind++) {
                 struct street street = street_new(1, &wan, kind, STREET_OPEN);
-                enum node_nat nat = is_by_chance(kind) ? NODE_NAT_RANDOM : NODE_NAT_CONSISTENT;
+                enum node_nat nat = street_is_random(kind) ? NODE_NAT_RANDOM : NODE_NAT_CONSISTENT;
 
                 node_sim_run(street.sim, SECONDS(5));
                 node_sim_kill(street.provider);

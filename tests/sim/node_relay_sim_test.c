@@ -126,22 +126,11 @@ TEST(peer_that_strangers_reach_relays_for_its_router)
  * find out. */
 TEST(peer_relays_at_once_for_two_behind_one_carrier)
 {
-        static const struct nat_box_kind cone = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT };
-
         for (unsigned i = 0; i < 12; i++) {
-                struct street street = { .sim = node_sim_new_internet(i + 1, &wan) };
-                uint8_t outer_ip[4] = { 80, 1, 1, 1 }, first_ip[4] = { 100, 64, 101, 7 }, second_ip[4] = { 100, 64, 102, 7 };
-                struct net_nat *carrier;
-                struct node_sim_host *third;
+                struct street street = street_new_router(i + 1, &wan, STREET_ONE_CARRIER);
+                struct node_sim_host *third = node_sim_add(street.sim);
                 usec_t took_us;
 
-                street.sim->dht_persistent = true;
-                node_sim_add_dht(street.sim, 8);
-                street.sim->dht_persistent = false;
-                carrier = net_nat_add(street.sim->net, outer_ip, &cone, NULL);
-                street.provider = node_sim_add_behind(street.sim, net_nat_add(street.sim->net, first_ip, &cone, carrier));
-                street.gateway = node_sim_add_behind(street.sim, net_nat_add(street.sim->net, second_ip, &cone, carrier));
-                third = node_sim_add(street.sim);
                 node_sim_join(third, i & 1 ? NODE_PROVIDER : NODE_GATEWAY, 9);
                 node_sim_run(street.sim, SECONDS(5));
                 took_us = street_meet_from(&street, i / 2 % 3, SECONDS(1), SECONDS(40));

@@ -302,11 +302,13 @@ static void be_born(struct node_sim_host *host)
 static struct addr next_addr(const struct node_sim *sim, struct net_nat *nat)
 {
         const uint8_t *outer = nat ? nat_box_outer_ip(net_nat_box(nat)) : NULL;
-        uint8_t number = (uint8_t)sim->host_count;
+        uint8_t neighbours = 0;
 
-        if (outer)
-                return (struct addr){ .ip = { 192, 168, outer[2], (uint8_t)(2 + number) }, .port = FIRST_PORT };
-        return (struct addr){ .ip = { sim->first_octet, 77, number, 2 }, .port = FIRST_PORT };
+        if (!outer)
+                return (struct addr){ .ip = { sim->first_octet, 77, (uint8_t)sim->host_count, 2 }, .port = FIRST_PORT };
+        for (size_t i = 0; i < sim->host_count; i++)
+                neighbours += sim->hosts[i].nat == nat;
+        return (struct addr){ .ip = { 192, 168, outer[2], (uint8_t)(2 + neighbours) }, .port = FIRST_PORT };
 }
 
 static struct node_sim_host *add(struct node_sim *sim, struct net_nat *nat)

@@ -150,7 +150,7 @@ void node_sim_freep(struct node_sim **sim);
 /* A host with a node that knows the bootstrap node, at an address of its own. */
 struct node_sim_host *node_sim_add(struct node_sim *sim);
 
-/* The same in the network behind @nat: 192.168/16, those of one NAT in one /24. */
+/* The same in the network behind @nat: 192.168/16, those of one NAT in one /24, the first of any at .2. */
 struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *nat);
 
 /* A host with @guest in it, which goes with the sim. */

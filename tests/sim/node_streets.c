@@ -10,7 +10,14 @@ static const struct nat_box_kind
         jealous = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT, .jealous = true },
         scattered = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT, .random_ports = true },
         forgetful = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT, .lifetime_us = SECONDS(20) },
-        symmetric = { .mapping = NAT_BOX_SAME_PORT, .filtering = NAT_BOX_SAME_PORT, .random_ports = true };
+        by_host = { .mapping = NAT_BOX_SAME_HOST, .filtering = NAT_BOX_SAME_HOST, .random_ports = true },
+        symmetric = { .mapping = NAT_BOX_SAME_PORT, .filtering = NAT_BOX_SAME_PORT, .random_ports = true },
+        hairpin = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT, .hairpin = true },
+        guests = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT, .isolates = true },
+        hairpin_guests = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT, .hairpin = true, .isolates = true },
+        hairpin_full_cone = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_ANYBODY, .hairpin = true, .isolates = true },
+        symmetric_guests = { .mapping = NAT_BOX_SAME_PORT, .filtering = NAT_BOX_SAME_PORT, .random_ports = true, .hairpin = true,
+                             .isolates = true };
 
 static const struct {
         const struct nat_box_kind *outer, *inner;
@@ -22,8 +29,41 @@ static const struct {
         [STREET_SCATTERED] = { &scattered, NULL },
         [STREET_DOUBLE] = { &cone, &cone },
         [STREET_FORGETFUL] = { &forgetful, NULL },
+        [STREET_BY_HOST] = { &by_host, NULL },
         [STREET_SYMMETRIC] = { &symmetric, NULL },
         [STREET_CARRIER] = { &symmetric, &cone },
+};
+
+static const struct {
+        const struct nat_box_kind *outer, *inner;       /* of each of them, if any */
+        bool twins;
+        enum node_failure verdict;
+} routers[STREET_ROUTERS] = {
+        [STREET_HOME] = { &cone, NULL, false, NODE_REACHED },
+        [STREET_HAIRPIN_HOME] = { &hairpin, NULL, false, NODE_REACHED },
+        [STREET_SYMMETRIC_HOME] = { &symmetric, NULL, false, NODE_REACHED },
+        [STREET_GUESTS] = { &guests, NULL, false, NODE_PUNCH_SHUT },
+        [STREET_HAIRPIN_GUESTS] = { &hairpin_guests, NULL, false, NODE_REACHED },
+        [STREET_HAIRPIN_FULL_CONE] = { &hairpin_full_cone, NULL, false, NODE_REACHED },
+        [STREET_SYMMETRIC_GUESTS] = { &symmetric_guests, NULL, false, NODE_PUNCH_IMPOSSIBLE },
+        [STREET_ONE_CARRIER] = { &cone, &cone, false, NODE_PUNCH_SHUT },
+        [STREET_HAIRPIN_CARRIER] = { &hairpin, &cone, false, NODE_REACHED },
+        [STREET_TWINS] = { &hairpin, &cone, true, NODE_REACHED },
+        [STREET_SYMMETRIC_CARRIER] = { &symmetric_guests, &cone, false, NODE_PUNCH_IMPOSSIBLE },
+};
+
+const char *const street_router_names[STREET_ROUTERS] = {
+        [STREET_HOME] = "one home",
+        [STREET_HAIRPIN_HOME] = "one home with hairpin",
+        [STREET_SYMMETRIC_HOME] = "one symmetric home",
+        [STREET_GUESTS] = "guests",
+        [STREET_HAIRPIN_GUESTS] = "guests with hairpin",
+        [STREET_HAIRPIN_FULL_CONE] = "guests of a full cone with hairpin",
+        [STREET_SYMMETRIC_GUESTS] = "guests of a symmetric one",
+        [STREET_ONE_CARRIER] = "one carrier",
+        [STREET_HAIRPIN_CARRIER] = "one carrier with hairpin",
+        [STREET_TWINS] = "one carrier with hairpin, the same inner address",
+        [STREET_SYMMETRIC_CARRIER] = "one symmetric carrier",
 };
 
 const char *const street_names[STREET_KINDS] = {
@@ -35,18 +75,29 @@ const char *const street_names[STREET_KINDS] = {
         [STREET_SCATTERED] = "scattered cone",
         [STREET_DOUBLE] = "double cone",
         [STREET_FORGETFUL] = "forgetful cone",
+        [STREET_BY_HOST] = "by host",
         [STREET_SYMMETRIC] = "symmetric",
         [STREET_CARRIER] = "carrier",
 };
 
-static bool is_symmetric(enum street_kind kind)
+bool street_is_random(enum street_kind kind)
 {
-        return kind == STREET_SYMMETRIC || kind == STREET_CARRIER;
+        return kinds[kind].outer && kinds[kind].outer->mapping != NAT_BOX_ANYBODY;
 }
 
 bool street_is_passable(enum street_kind provider, enum street_kind gateway)
 {
-        return !is_symmetric(provider) || !is_symmetric(gateway);
+        return !street_is_random(provider) || !street_is_random(gateway);
+}
+
+static struct node_sim *new_internet(uint64_t seed, const struct net_link *link, size_t nodes)
+{
+        struct node_sim *sim = node_sim_new_internet(seed, link);
+
+        sim->dht_persistent = true;
+        node_sim_add_dht(sim, nodes);
+        sim->dht_persistent = false;
+        return sim;
 }
 
 /* @number tells the streets apart. */
@@ -70,13 +121,34 @@ struct street street_new(uint64_t seed, const struct net_link *link, enum street
 struct street street_new_sparse(uint64_t seed, const struct net_link *link, enum street_kind provider, enum street_kind gateway,
                                 size_t nodes)
 {
-        struct street street = { .sim = node_sim_new_internet(seed, link) };
+        struct street street = {
+                .sim = new_internet(seed, link, nodes),
+                .random = street_is_random(provider) || street_is_random(gateway),
+                .verdict = street_is_passable(provider, gateway) ? NODE_REACHED : NODE_PUNCH_IMPOSSIBLE,
+        };
 
-        street.sim->dht_persistent = true;
-        node_sim_add_dht(street.sim, nodes);
-        street.sim->dht_persistent = false;
         street.provider = move_in(street.sim, provider, 1);
         street.gateway = move_in(street.sim, gateway, 2);
+        return street;
+}
+
+struct street street_new_router(uint64_t seed, const struct net_link *link, enum street_router router)
+{
+        struct street street = {
+                .sim = new_internet(seed, link, DHT_NODES),
+                .random = routers[router].outer->mapping != NAT_BOX_ANYBODY,
+                .verdict = routers[router].verdict,
+        };
+        uint8_t outer_ip[4] = { 80, 1, 1, 1 };
+        struct net_nat *nat = net_nat_add(street.sim->net, outer_ip, routers[router].outer, NULL), *inner[2] = { nat, nat };
+
+        for (uint8_t i = 0; i < 2 && routers[router].inner; i++) {
+                uint8_t inner_ip[4] = { 100, 64, (uint8_t)(routers[router].twins ? 101 : 101 + i), (uint8_t)(7 + i) };
+
+                inner[i] = net_nat_add(street.sim->net, inner_ip, routers[router].inner, nat);
+        }
+        street.provider = node_sim_add_behind(street.sim, inner[0]);
+        street.gateway = node_sim_add_behind(street.sim, inner[1]);
         return street;
 }
 
@@ -106,6 +178,7 @@ usec_t street_meet_from(struct street *street, enum street_start start, usec_t s
                 node_sim_join(street->provider, NODE_PROVIDER, 1);
         else
                 node_sim_join(street->gateway, NODE_GATEWAY, 1);
+        street->both_us = net_now(street->sim->net);
         return node_sim_run_until(street->sim, street_met, street, limit_us);
 }
 
@@ -138,19 +211,19 @@ usec_t street_meet_new(struct street *street, bool running, usec_t limit_us)
         return node_sim_run_until(sim, street_met, street, limit_us);
 }
 
-static bool found_impossible(const struct node_sim_host *host)
+static usec_t found_out_us(const struct node_sim_host *host, enum node_failure verdict)
 {
         for (size_t i = 0; i < host->attempt_count; i++)
-                if (host->attempts[i].what.failure == NODE_PUNCH_IMPOSSIBLE)
-                        return true;
-        return false;
+                if (host->attempts[i].what.failure == verdict)
+                        return host->attempts[i].over_us;
+        return USEC_NEVER;
 }
 
-bool street_knows_impossible(void *context)
+usec_t street_known_us(const struct street *street)
 {
-        struct street *street = context;
+        usec_t first_us = usec_min(found_out_us(street->provider, street->verdict), found_out_us(street->gateway, street->verdict));
 
-        return found_impossible(street->provider) || found_impossible(street->gateway);
+        return first_us == USEC_NEVER ? USEC_NEVER : first_us - usec_min(first_us, street->both_us);
 }
 
 static bool is_clean(const struct node_sim_host *host)
