@@ -71,7 +71,8 @@ TEST(each_kind_of_street_leads_to_each_other_where_it_can)
  * 1849: all sockets of one side had knocked in vain at a jealous NAT. The others met, and were cut off: they had taken to different
  * holes of those that were open, or to a socket that the other punch of a crossed dial had found, and closed. With 10 % loss: the
  * client had not had the answer, or what should open a NAT was lost, and a knock at a jealous one spoilt it for good; or the round
- * that says "now" was answered in vain, and the server's punch had to end before the next could begin. */
+ * that says "now" was answered in vain, and the server's punch had to end before the next could begin. 887: both connections had gone
+ * by one socket, and that of the one that was given up was closed. */
 TEST(two_that_dial_each_other_through_nats_meet_and_stay_together)
 {
         static const struct {
@@ -95,6 +96,7 @@ TEST(two_that_dial_each_other_through_nats_meet_and_stay_together)
                 { 647, 10, STREET_JEALOUS, STREET_FORGETFUL, STREET_PROVIDER_FIRST },
                 { 2938, 10, STREET_CONE, STREET_SYMMETRIC, STREET_PROVIDER_FIRST },
                 { 847, 10, STREET_JEALOUS, STREET_FORGETFUL, STREET_AT_ONCE },
+                { 887, 0, STREET_BY_HOST, STREET_FORGETFUL, STREET_AT_ONCE },
         };
 
         for (size_t i = 0; i < ARRAY_LEN(stuck_once); i++) {

@@ -58,7 +58,7 @@ void conn_free(struct conn *conn)
         conn->source.set->conn_count--;
         udx_stream_free(conn->stream);
         if (conn->owns_socket)
-                peer_release_socket(conn->source.set, conn->socket, SOCKET_LINGER_US);
+                peer_release_socket(conn, SOCKET_LINGER_US);
         if (conn->keyed)
                 secret_fini(&conn->secret);
         sodium_memzero(conn->header, sizeof(conn->header));

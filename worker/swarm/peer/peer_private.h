@@ -402,7 +402,7 @@ bool peer_punch_again(struct peer_detour *detour, const struct now *now);
 struct peer_punch *peer_punch_find(struct peer_set *set, const struct peer_listener *listener, uint64_t id, const struct now *now);
 void peer_punch_free(struct peer_punch *punch, struct conn *met);      /* @met: the connection it led to, or NULL */
 void peer_punch_met(struct conn *conn, const struct now *now);          /* that connection is open: other punches with its peer end */
-void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us);
+void peer_release_socket(const struct conn *conn, usec_t linger_us);     /* it is freed: its own goes back, or to who goes by it, too */
 bool peer_change_socket(struct conn *conn, uint32_t socket);
 usec_t peer_socket_deadline(const struct peer_set *set);
 

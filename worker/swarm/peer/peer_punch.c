@@ -344,16 +344,44 @@ void peer_receive_probe(struct peer_set *set, uint32_t socket, const struct addr
 
 /* --- Sockets --- */
 
-void peer_release_socket(struct peer_set *set, uint32_t socket, usec_t linger_us)
+/* Two connections go by one socket where dials cross and both find the same hole: who stays has it. */
+static bool pass_on_socket(const struct conn *conn)
 {
-        release(set, socket, false, linger_us);
+        list_for_each(at, &conn->source.set->conns) {
+                struct conn *other = list_entry(at, struct conn, all);
+                const struct udx_path *path = other == conn ? NULL : udx_stream_path(other->stream);
+
+                if (!path || path->socket != conn->socket || other->owns_socket)
+                        continue;
+                other->owns_socket = true;
+                other->socket = conn->socket;
+                return true;
+        }
+        return false;
+}
+
+void peer_release_socket(const struct conn *conn, usec_t linger_us)
+{
+        if (!pass_on_socket(conn))
+                release(conn->source.set, conn->socket, false, linger_us);
+}
+
+static bool is_shared(const struct conn *conn, uint32_t socket)
+{
+        list_for_each(at, &conn->source.set->conns) {
+                const struct conn *other = list_entry(at, struct conn, all);
+
+                if (other != conn && other->owns_socket && other->socket == socket)
+                        return true;
+        }
+        return false;
 }
 
 /* An added socket that no connection has: left over, or in use by a punch, which need not be the one that it led somewhere for. */
 static bool take_socket(struct peer_set *set, uint32_t socket)
 {
         for (size_t i = 0; i < set->released_count; i++) {
-                if (!set->released[i].spare || set->released[i].socket != socket)
+                if (set->released[i].socket != socket)
                         continue;
                 set->released[i] = set->released[--set->released_count];
                 return true;
@@ -364,7 +392,8 @@ static bool take_socket(struct peer_set *set, uint32_t socket)
         return false;
 }
 
-/* The connection goes by @socket from now on: one of the node's own, or one that was added. False: it is neither. */
+/* The connection goes by @socket from now on: one of the node's own, or one that was added, and that another may go by. False: it is
+ * neither. */
 bool peer_change_socket(struct conn *conn, uint32_t socket)
 {
         struct peer_set *set = conn->source.set;
@@ -373,9 +402,9 @@ bool peer_change_socket(struct conn *conn, uint32_t socket)
         if (conn->owns_socket && conn->socket == socket)
                 return true;
         added = take_socket(set, socket);
-        if (!added && socket != dht_socket(set->dht) && socket != set->server_socket)
+        if (!added && socket != dht_socket(set->dht) && socket != set->server_socket && !is_shared(conn, socket))
                 return false;
-        if (conn->owns_socket)
+        if (conn->owns_socket && !pass_on_socket(conn))
                 spare_socket(set, conn->socket);
         conn->owns_socket = added;
         conn->socket = socket;
