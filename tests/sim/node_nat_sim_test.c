@@ -114,6 +114,37 @@ TEST(two_that_dial_each_other_through_nats_meet_and_stay_together)
         }
 }
 
+/* All four packets that should open a jealous router were lost, and its peer knocked. They meet once both have been quiet for as long as
+ * such a router remembers. */
+TEST(jealous_router_that_was_spoilt_is_passed_when_it_forgets)
+{
+        struct net_link link = { .delay_us = MSEC(10), .jitter_us = MSEC(5), .reorder = true, .loss_ppm = 100000 };
+        struct street street = street_new(21874, &link, STREET_FORGETFUL, STREET_JEALOUS);
+        usec_t took_us = street_meet(&street, MINUTES(5));
+
+        printf("# %u s\n", (unsigned)(took_us / 1000000));
+        check(street_met(&street) && street_echoes(&street));
+        check_sockets(&street);
+        street_free(&street);
+}
+
+/* By the inner address, or by the outer one where the router leads back. Where neither answers it takes a punch in vain to find out, whoever
+ * dials, and a dial of the other that comes when that is over does not hide it. */
+TEST(two_behind_one_router_meet_or_know_why_not)
+{
+        for (unsigned router = 0; router < STREET_ROUTERS; router++)
+                for (unsigned start = 0; start < STREET_STARTS; start++) {
+                        struct street street = street_new_router(6 + start, &wan, router);
+                        usec_t took_us = street_meet_from(&street, start, MSEC(500), SECONDS(15)), known_us = street_known_us(&street);
+
+                        printf("# %s: %u ms\n", street_router_names[router], (unsigned)(usec_min(took_us, known_us) / 1000));
+                        check_equal(street_met(&street), street.verdict == NODE_REACHED);
+                        check(street_met(&street) ? street_echoes(&street) : known_us < SECONDS(15));
+                        check_sockets(&street);
+                        street_free(&street);
+                }
+}
+
 /* A worker that was restarted a moment ago, or that has just punched with others: there are no sockets for some seconds. */
 TEST(a_punch_that_gets_no_sockets_gets_them_later)
 {

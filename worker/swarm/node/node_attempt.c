@@ -45,7 +45,10 @@ void node_attempt_cancel(struct node_link *link, enum node_failure failure)
 {
         static const struct addr nowhere = { .port = 0 };
         struct peer_attempt attempt = peer_dial_attempt(link->dial, &link->node->now);
+        enum peer_failure vain;
 
+        if (peer_dial_is_vain(link->dial, &vain))
+                failure = (enum node_failure)(vain + 1);        /* what ends it came after that */
         link->attempt = attempt_of(&attempt, failure, false);
         report(link->node, NODE_ATTEMPT, link->key, &nowhere, &link->attempt);
 }

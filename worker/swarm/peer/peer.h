@@ -183,6 +183,9 @@ enum peer_failure {
         PEER_FAILURES
 };
 
+/* Its punch is over and nothing came through, why: what it still waits for was on its way by then. */
+bool peer_dial_is_vain(const struct peer_dial *dial, enum peer_failure *failure_out);
+
 /* How a peer was reached. */
 enum peer_path {
         PEER_PATH_NONE,         /* not at all */

@@ -360,6 +360,12 @@ bool peer_dial_punches(const struct peer_dial *dial)
         return dial->punch != NULL;
 }
 
+bool peer_dial_is_vain(const struct peer_dial *dial, enum peer_failure *failure_out)
+{
+        *failure_out = dial->failure;
+        return dial->punch && dial->punch->failed;
+}
+
 /* It is over, one way or the other. */
 void peer_dial_tell(struct peer_dial *dial, struct peer_event *out)
 {

@@ -5,7 +5,8 @@
 
 #define WAY_US MSEC(150)                /* an address has that long before the next is tried */
 #define SLOW_WAY_US SECONDS(1)          /* once each was tried twice */
-#define AFTER_PUNCH_US SECONDS(3)       /* what is on its way when a punch is given up may still arrive */
+#define AFTER_PUNCH_US SECONDS(1)       /* what is on its way when a punch is given up may still arrive: its last probe left 2 s before */
+#define AFTER_CHANCE_US SECONDS(3)      /* and this one probed all the time */
 
 static void take_way(struct peer_dial *dial, const struct now *now)
 {
@@ -181,7 +182,9 @@ void peer_reach_punch_failed(struct peer_dial *dial, enum nat_failure failure, c
                 [NAT_SHUT] = PEER_PUNCH_SHUT,
         };
 
+        usec_t after_us = nat_punch_is_random(&dial->punch->nat) ? AFTER_CHANCE_US : AFTER_PUNCH_US;
+
         dial->failure = failures[failure];
-        dial->limit_us = usec_min(dial->limit_us, now->mono_us + (failure == NAT_BOTH_RANDOM ? 0 : AFTER_PUNCH_US));
+        dial->limit_us = usec_min(dial->limit_us, now->mono_us + (failure == NAT_BOTH_RANDOM ? 0 : after_us));
         peer_dial_arm(dial, now);
 }

@@ -456,8 +456,7 @@ void peer_session_opened(struct peer_session *session, const struct now *now)
         peer_attempt_meet(attempt, session->conn);
         attempt->took_us = now->mono_us - session->conn->begun_us;
         peer_punch_met(session->conn, now);
-        if (session->punch && nat_punch_is_probing(&session->punch->nat) && nat_punch_is_random(&session->punch->nat) &&
-            !peer_detour_is_used(session->conn))
+        if (attempt->path == PEER_PATH_CHANCE)
                 conn_follow(session->conn, now->mono_us + FOLLOW_US);
         if (!peer_detour_punch(session->conn, session->punch))
                 peer_punch_free(session->punch, session->conn);
@@ -494,7 +493,7 @@ void peer_session_asked(struct peer_session *session, const struct now *now)
 /* The client has said: now. It has that long. */
 void peer_session_punching(struct peer_session *session, usec_t until_us)
 {
-        session->limit_us = usec_max(session->limit_us, until_us);
+        session->limit_us = usec_max(session->limit_us, usec_add(until_us, AFTER_PUNCH_US));
         arm(session);
 }
 
@@ -507,18 +506,23 @@ void peer_session_punch_failed(struct peer_session *session, const struct now *n
 /* Nothing more is to come of it; but its client may not know that yet. */
 void peer_session_stop_punch(struct peer_session *session, const struct now *now)
 {
+        peer_attempt_punch(&session->conn->attempt, session->punch);    /* holes are open all the same */
         peer_punch_free(session->punch, NULL);
         session->punch = NULL;
         peer_session_punch_failed(session, now);
 }
 
-/* A round that it has sealed lately: no repeated old handshake has such. */
+/* A round that it has sealed lately: no repeated old handshake has such. What was in vain here is not over yet for the client, which has
+ * begun later, and whose attempt tells why it failed. */
 static bool is_punching(const struct peer_session *session, usec_t now_us)
 {
         const struct peer_punch *punch = session->punch;
 
-        return punch && !punch->failed && punch->heard_us &&
-               (nat_punch_is_probing(&punch->nat) || now_us < punch->heard_us + PUNCHING_US);
+        if (!punch || !punch->heard_us)
+                return false;
+        if (punch->failed)
+                return nat_punch_failure(&punch->nat) == NAT_SHUT;
+        return nat_punch_is_probing(&punch->nat) || now_us < punch->heard_us + PUNCHING_US;
 }
 
 bool peer_listener_punches(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], const struct now *now)
