@@ -60,6 +60,7 @@ enum ipc_reason {
         IPC_REASON_RESET_LOCAL,        /* the local connection failed or was reset */
         IPC_REASON_RESET_PEER,         /* the peer's side failed or was reset */
         IPC_REASON_PEER_LOST,          /* the connection to the peer is gone */
+        IPC_REASON_PEER_LEFT,          /* the same: it had said that it leaves */
         IPC_REASON_REFUSED,             /* the peer's service refused, or the peer knows no such service */
         IPC_REASON_TIMED_OUT,          /* no answer before the deadline */
         IPC_REASON_NO_PEER,            /* not connected to that peer */
@@ -379,7 +380,7 @@ struct ipc_gate {
         uint16_t protocol;
 };
 
-/* An authenticated peer came or went. All present ones are told again on a new link. */
+/* An authenticated peer came or went, or leaves: what runs with it goes on then, and nothing new begins. All present ones are told again on a new link. */
 struct ipc_peer {
         uint8_t peer[IPC_KEY_BYTES];
         uint32_t role;                  /* the peer's: enum ipc_instance_role */

@@ -199,7 +199,7 @@ static void receive_frame(struct bench *b, struct reader *r)
         struct writer w = writer_over(head, sizeof(head));
         size_t len = read_u8(r);
 
-        action = action == TUNNEL_ACTION_RELAY ? action : actions[action % 8];
+        action = action == TUNNEL_ACTION_RELAY || action == TUNNEL_ACTION_BYE ? action : actions[action % 8];
         len = MIN(len, reader_left(r));
         tunnel_frame_write(&w, action, error_len % 4 ? 0 : error_len / 4, channel % 16, len);
         if (action >= 0x40)
@@ -268,6 +268,8 @@ static void step(struct bench *b, struct reader *r)
         case 15:
                 if (argument == 255)
                         tunnel_disconnect(b->t, b->now_us);
+                else if (argument == 254)
+                        (void)tunnel_bye(b->t, b->now_us);
                 else if (argument >= 0xe0)
                         say_hello(b, argument);
                 return;

@@ -94,6 +94,13 @@ TEST(node_that_starts_again_is_served_within_a_second)
         }
 }
 
+static bool gateway_knows_it_leaves(void *context)
+{
+        const struct pair *pair = context;
+
+        return node_sim_peer(pair->gateway, NODE_PROVIDER, 1)->leaves;
+}
+
 TEST(node_says_goodbye_when_it_leaves)
 {
         cleanup_with(pair_free) struct pair pair = paired(82, NULL);
@@ -104,9 +111,12 @@ TEST(node_says_goodbye_when_it_leaves)
         node_sim_run(pair.sim, SECONDS(1));
         check(channel->fate == NODE_SIM_OPEN);
         node_sim_leave(pair.provider, SECONDS(2));
-        took_us = node_sim_run_until(pair.sim, gateway_is_down, &pair, SECONDS(10));
-        check(gateway_is_down(&pair) && took_us < MSEC(100));
-        check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_PEER_LOST);
+        took_us = node_sim_run_until(pair.sim, gateway_knows_it_leaves, &pair, SECONDS(10));
+        check(took_us < MSEC(100));
+        check(!node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 10, true));        /* nobody new is sent there */
+        took_us += node_sim_run_until(pair.sim, gateway_is_down, &pair, SECONDS(10));
+        check(gateway_is_down(&pair) && took_us >= MSEC(1400) && took_us < MSEC(1600));         /* it was waited for that channel */
+        check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_PEER_LEFT);
         node_sim_run(pair.sim, SECONDS(3));
         check(pair.provider->left_us && pair.provider->left_us - left_us <= SECONDS(2));
         check(node_sim_ups(pair.provider) == 0);
@@ -116,6 +126,45 @@ TEST(node_says_goodbye_when_it_leaves)
         node_sim_join(late, NODE_GATEWAY, 7);
         node_sim_run(pair.sim, SECONDS(10));
         check_equal(node_sim_ups(late), 0);
+        check_equal(mistakes(pair.sim), 0);
+}
+
+/* Either side: what runs is brought to its end, the peer hears why, and nobody waits for more than that. */
+TEST(node_that_leaves_lets_channels_finish)
+{
+        static const struct net_link wan = { .delay_us = 25000 };
+
+        for (int side = 0; side < 2; side++) {
+                cleanup_with(pair_free) struct pair pair = paired(821 + (unsigned)side, &wan);
+                struct node_sim_host *leaving = side ? pair.gateway : pair.provider, *other = side ? pair.provider : pair.gateway;
+                struct node_sim_channel *echo;
+                usec_t start_us, took_us;
+
+                node_sim_run(pair.sim, SECONDS(1));
+                echo = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 3000000, true);
+                node_sim_run(pair.sim, MSEC(300));
+                check(echo->fate == NODE_SIM_OPEN && echo->received < echo->to_send);
+                start_us = net_now(pair.sim->net);
+                node_sim_leave(leaving, SECONDS(20));
+                took_us = node_sim_run_until(pair.sim, is_over, echo, SECONDS(10));
+                check(node_sim_echoed(echo) && echo->reason == NODE_REASON_DONE);
+                node_sim_run(pair.sim, SECONDS(10));
+                check(leaving->left_us && leaving->left_us - start_us < took_us + SECONDS(4));
+                check(other->peers[0].downs == 1 && other->peers[0].left);
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
+TEST(node_without_channels_leaves_at_once)
+{
+        cleanup_with(pair_free) struct pair pair = paired(824, NULL);
+        usec_t took_us;
+
+        node_sim_run(pair.sim, SECONDS(1));
+        node_sim_leave(pair.provider, SECONDS(20));
+        took_us = node_sim_run_until(pair.sim, gateway_is_down, &pair, SECONDS(10));
+        check(gateway_is_down(&pair) && took_us < MSEC(100));
+        check(node_sim_peer(pair.gateway, NODE_PROVIDER, 1)->left);
         check_equal(mistakes(pair.sim), 0);
 }
 

@@ -70,7 +70,8 @@ struct node_sim_channel {
 struct node_sim_peer {
         uint8_t key[NODE_KEY_BYTES];
         enum node_role role;
-        bool up;
+        bool up, leaves;                /* and has said that it leaves */
+        bool left;                      /* as it went down last, it had */
         unsigned ups, downs, adverts;
         char advert[64];                /* the last one, as text */
 };

@@ -297,6 +297,13 @@ static void on_peer(struct node_sim_host *host, const struct node_event *event)
         case NODE_PEER_DOWN:
                 peer->up = false;
                 peer->downs++;
+                peer->left = event->reason == NODE_REASON_PEER_LEFT;
+                host->mistakes += peer->left != peer->leaves;
+                peer->leaves = false;
+                break;
+        case NODE_PEER_LEAVES:
+                host->mistakes += peer->leaves;
+                peer->leaves = true;
                 break;
         default:
                 peer->adverts++;
@@ -333,6 +340,7 @@ void node_sim_app_event(struct node_sim_host *host, const struct node_event *eve
         switch (event->kind) {
         case NODE_PEER_UP:
         case NODE_PEER_DOWN:
+        case NODE_PEER_LEAVES:
         case NODE_ADVERT:
                 on_peer(host, event);
                 break;

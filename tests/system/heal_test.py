@@ -123,6 +123,24 @@ def provider_restart(stack):
 
 
 @test
+def farewell(stack):
+    """who is stopped tells its peers, and they say of it that it has left, not that it was lost"""
+    pair = Pair(stack, echo=serve_echo)
+    client = connect(pair.gate['echo'])
+    speaks(client, b'before')
+    assert pair.provider.stop() == 0
+    pair.gateway.says('leaves, what runs may finish')       # there was a client
+    pair.gateway.says('has left')
+    client.close()
+    pair.provider = pair.start_provider()
+    eventually(lambda: answers(pair.gate['echo']), 10, 'after an orderly restart')
+    assert pair.gateway.stop() == 0                         # nobody is there
+    pair.provider.says('has left')
+    for instance in (pair.gateway, pair.provider):
+        assert 'connection is lost' not in instance.log(), instance.log()
+
+
+@test
 def nothing_left(stack):
     """an orderly stop ends all processes and closes the gates"""
     pair = Pair(stack, echo=serve_echo)

@@ -501,6 +501,30 @@ TEST(swarm_worker_tells_a_new_router_worker_everything_again)
         finish(&trio);
 }
 
+TEST(swarm_worker_that_is_stopped_lets_channels_finish)
+{
+        struct ipc_stop stop = { .deadline_ms = 20000 };
+        struct trio trio;
+        int client, service;
+
+        begin(&trio);
+        client = open_channel(&trio, 13, GATE);
+        service = accept_channel(&trio);
+        expect_opened(&trio, 13);
+        host_send(&trio.provider.host.worker, IPC_STOP, &stop, -1);
+        host_expect(&trio.gateway.host, &trio.gateway.router, IPC_PEER_DOWN, NULL);     /* nothing new, and that at once */
+        pour(client, service, 1000);
+        pour(service, client, 1000);
+        close(client);
+        close(service);
+        expect_closed(&trio.provider, IPC_REASON_DONE, 1000, 1000);
+        expect_closed(&trio.gateway, IPC_REASON_DONE, 1000, 1000);
+        check_equal(host_wait(&trio.provider.host), 0);         /* it was waiting for nothing else */
+        forget_instance(&trio.provider);
+        end_instance(&trio.gateway);
+        end_instance(&trio.first);
+}
+
 TEST(swarm_worker_says_goodbye_when_it_is_stopped)
 {
         struct trio trio;
@@ -511,12 +535,12 @@ TEST(swarm_worker_says_goodbye_when_it_is_stopped)
         service = accept_channel(&trio);
         expect_opened(&trio, 13);
         host_stop(&trio.provider.host);
+        host_expect(&trio.gateway.host, &trio.gateway.router, IPC_PEER_DOWN, NULL);
         socket_expect_reset(client);
         socket_expect_reset(service);
         expect_closed(&trio.provider, IPC_REASON_RESET_LOCAL, 0, 0);    /* who stops has lost nobody: no line in the log */
-        expect_closed(&trio.gateway, IPC_REASON_PEER_LOST, 0, 0);
+        expect_closed(&trio.gateway, IPC_REASON_PEER_LEFT, 0, 0);
         forget_instance(&trio.provider);
-        host_expect(&trio.gateway.host, &trio.gateway.router, IPC_PEER_DOWN, NULL);
         end_instance(&trio.gateway);
         end_instance(&trio.first);
 }

@@ -259,6 +259,9 @@ static void side_event(struct pair_side *side, const struct tunnel_event *event)
                 side->relays++;
                 side->relay = event->relay;
                 return;
+        case TUNNEL_BYE:
+                check(false);           /* nobody here leaves */
+                return;
         case TUNNEL_ADVERT:
                 side->adverts++;
                 side->advert_len = event->len;

@@ -15,6 +15,7 @@ const char *log_reason(enum ipc_reason reason)
                 [IPC_REASON_RESET_LOCAL] = "reset here",
                 [IPC_REASON_RESET_PEER] = "reset there",
                 [IPC_REASON_PEER_LOST] = "the connection to the peer is lost",
+                [IPC_REASON_PEER_LEFT] = "the peer has left",
                 [IPC_REASON_REFUSED] = "refused",
                 [IPC_REASON_TIMED_OUT] = "timed out",
                 [IPC_REASON_NO_PEER] = "not connected to the peer",

@@ -163,10 +163,33 @@ static void tell_attempt(struct attempts *attempts, struct worker *worker, const
                            attempts_failure(attempt->failure));
 }
 
+/* It goes, or the connection is over: whether it had said so is what tells a stop from a failure. */
+static void tell_parting(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
+{
+        bool lost = event->kind == NODE_PEER_DOWN && event->reason == NODE_REASON_PEER_LOST;
+        char peer[2 * NODE_KEY_BYTES + 1], fields[2][128];
+        const char *list[] = { fields[0], fields[1], NULL };
+        int level = sparing(attempts, now_us);
+
+        if (level > worker->log_level)
+                return;
+        peer_text(event, peer);
+        snprintf(fields[0], sizeof(fields[0]), "PEER=%s", peer);
+        snprintf(fields[1], sizeof(fields[1]), "REASON=%s", lost ? "lost" : event->kind == NODE_PEER_DOWN ? "left" : "leaves");
+        if (lost)
+                worker_log(worker, level, list, "peer %.8s: the connection is lost", peer);
+        else if (event->kind == NODE_PEER_DOWN)
+                worker_log(worker, level, list, "peer %.8s: has left", peer);
+        else
+                worker_log(worker, level, list, "peer %.8s: leaves, what runs may finish", peer);
+}
+
 void attempts_tell(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
 {
         if (event->kind == NODE_MOVED)
                 tell_moved(attempts, worker, event, now_us);
+        else if (event->kind == NODE_PEER_DOWN || event->kind == NODE_PEER_LEAVES)
+                tell_parting(attempts, worker, event, now_us);
         else
                 tell_attempt(attempts, worker, event, now_us);
 }

@@ -21,7 +21,7 @@ struct attempts {
 };
 
 /* What is as it was with that peer, and more failures than a few a minute (anybody may be listed as a peer), are told at debug level
- * only. @event: of NODE_ATTEMPT or NODE_MOVED. */
+ * only. @event: of NODE_ATTEMPT, NODE_MOVED, NODE_PEER_LEAVES or NODE_PEER_DOWN. */
 void attempts_tell(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us);
 
 /* In words: "the peer gave up", ... */

@@ -85,6 +85,7 @@ static enum ipc_reason ipc_reason_of(enum node_reason reason)
                 [NODE_REASON_DONE] = IPC_REASON_DONE,
                 [NODE_REASON_RESET] = IPC_REASON_RESET_PEER,
                 [NODE_REASON_PEER_LOST] = IPC_REASON_PEER_LOST,
+                [NODE_REASON_PEER_LEFT] = IPC_REASON_PEER_LEFT,
                 [NODE_REASON_REFUSED] = IPC_REASON_REFUSED,
                 [NODE_REASON_TIMED_OUT] = IPC_REASON_TIMED_OUT,
                 [NODE_REASON_NO_PEER] = IPC_REASON_NO_PEER,
@@ -96,7 +97,9 @@ static enum ipc_reason ipc_reason_of(enum node_reason reason)
 
 static enum ipc_reason reason_of(const struct channels *channels, const struct node_event *event)
 {
-        return channels->leaving && event->reason == NODE_REASON_PEER_LOST ? IPC_REASON_RESET_LOCAL : ipc_reason_of(event->reason);
+        bool lost = event->reason == NODE_REASON_PEER_LOST || event->reason == NODE_REASON_PEER_LEFT;
+
+        return channels->leaving && lost ? IPC_REASON_RESET_LOCAL : ipc_reason_of(event->reason);
 }
 
 /* A channel that ran is over; its connection is closed already. */

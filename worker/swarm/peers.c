@@ -106,7 +106,7 @@ void peers_event(struct peers *peers, const struct node_event *event)
 
         if (event->kind == NODE_PEER_UP && !peer) {
                 on_up(peers, event, role);
-        } else if (event->kind == NODE_PEER_DOWN && peer) {
+        } else if ((event->kind == NODE_PEER_DOWN || event->kind == NODE_PEER_LEAVES) && peer) {
                 tell(peers, IPC_PEER_DOWN, peer);
                 drop(peer);
         } else if (event->kind == NODE_ADVERT && peer && event->len) {

@@ -17,9 +17,14 @@ static void on_event(void *context, const struct node_event *event)
 
         switch (event->kind) {
         case NODE_PEER_UP:
-        case NODE_PEER_DOWN:
         case NODE_ADVERT:
                 peers_event(&swarm->peers, event);
+                break;
+        case NODE_PEER_DOWN:
+        case NODE_PEER_LEAVES:
+                peers_event(&swarm->peers, event);
+                if (!swarm->leaving)
+                        attempts_tell(&swarm->attempts, &swarm->worker, event, swarm->driver.now.mono_us);
                 break;
         case NODE_ATTEMPT:
         case NODE_MOVED:

@@ -280,6 +280,8 @@ int node_advertise(struct node *node, const void *bytes, size_t len, const struc
 
 void node_leave(struct node *node, usec_t limit_us, const struct now *now)
 {
+        usec_t drain_us = usec_add(now->mono_us, limit_us - limit_us / 4);      /* the rest is for the last bytes to arrive */
+
         node->now = *now;
         if (node->leaving != NODE_STAYS)
                 return;
@@ -293,7 +295,7 @@ void node_leave(struct node *node, usec_t limit_us, const struct now *now)
                 struct node_link *link = list_entry(at, struct node_link, in_links);
 
                 if (link->state != NODE_LINK_LINGERING)
-                        node_link_cut(link, SWARM_LOST, true);
+                        node_link_leave(link, drain_us);
         }
 }
 

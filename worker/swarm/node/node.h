@@ -101,7 +101,8 @@ int node_appoint(struct node *node, const struct node_appointed *peers, size_t c
 int node_join(struct node *node, enum node_role role, const uint8_t public_key[NODE_KEY_BYTES],
               const uint8_t auth_key[NODE_AUTH_KEY_BYTES], const uint8_t seed[NODE_KEY_BYTES], const struct now *now);
 
-/* Leaves all: unannounces, ends what it can in order. NODE_LEFT follows, at the latest after @limit_us. */
+/* Leaves all: unannounces, tells the peers, ends what it can in order. Channels with peers of our kind, which open no further ones then,
+ * may finish for most of @limit_us; the others are cut off at once. NODE_LEFT follows, at the latest after @limit_us. */
 void node_leave(struct node *node, usec_t limit_us, const struct now *now);
 
 /* What a provider tells every gateway peer, now and when it comes. Copied. 0 or -ENOMEM, -EMSGSIZE above 256 KiB. */
@@ -202,7 +203,8 @@ struct node_attempt {
 
 enum node_event_kind {
         NODE_PEER_UP,           /* one of the other role is authenticated; peer, role (theirs), addr */
-        NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role */
+        NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role; reason: NODE_REASON_PEER_LOST or _LEFT */
+        NODE_PEER_LEAVES,       /* it said so: nothing can be opened any more, and it advertises nothing; peer, role. Channels go on */
         NODE_ADVERT,            /* peer, bytes, len: valid until the next call; opaque here */
         NODE_CHANNEL_ARRIVED,   /* a gateway peer wants gate_port/protocol; bytes, len: its metadata; answer accept or refuse */
         NODE_CHANNEL_OPENED,    /* our node_open() was confirmed */
@@ -225,6 +227,7 @@ enum node_reason {
         NODE_REASON_DONE,       /* both directions ended in order and were acknowledged; datagrams: the peer closed it */
         NODE_REASON_RESET,      /* the peer aborted */
         NODE_REASON_PEER_LOST,
+        NODE_REASON_PEER_LEFT,          /* the same, and it had said that it leaves */
         NODE_REASON_REFUSED,
         NODE_REASON_TIMED_OUT,
         NODE_REASON_NO_PEER,

@@ -247,6 +247,11 @@ static const enum node_reason reasons[] = {
         [TUNNEL_LIMIT] = NODE_REASON_LIMIT,
 };
 
+static enum node_reason reason_of(const struct node_link *link, enum tunnel_reason reason)
+{
+        return reason == TUNNEL_LOST && link->leaves ? NODE_REASON_PEER_LEFT : reasons[reason];
+}
+
 static bool on_arrived(struct node_link *link, const struct tunnel_event *event, struct node_event *out)
 {
         static const char text[] = "out of memory";
@@ -272,7 +277,7 @@ static bool on_outcome(struct node_channel *channel, enum node_event_kind kind, 
                        struct node_event *out)
 {
         out->kind = kind;
-        out->reason = reasons[event->reason];
+        out->reason = reason_of(channel->link, event->reason);
         out->bytes = event->bytes;
         out->len = event->len;
         node_channel_free(channel);

@@ -37,7 +37,7 @@ struct node_link *node_link_new(struct node_join *join, const uint8_t key[NODE_K
         link->node = join->node;
         link->join = join;
         link->state = NODE_LINK_DIALLING;
-        link->linger_us = link->relayed_us = link->watch.due_us = link->suitor.until_us = USEC_NEVER;
+        link->drain_us = link->linger_us = link->relayed_us = link->watch.due_us = link->suitor.until_us = USEC_NEVER;
         memcpy(link->key, key, NODE_KEY_BYTES);
         list_init(&link->in_active);
         list_init(&link->in_unflushed);
@@ -119,6 +119,8 @@ void node_link_arm(struct node_link *link)
 
         if (link->state == NODE_LINK_LINGERING)
                 due_us = link->linger_us;
+        if (node_link_lives(link))
+                due_us = usec_min(due_us, link->drain_us);
         if (link->starved && node_link_lives(link))
                 due_us = usec_min(due_us, usec_add(link->node->now.mono_us, STARVED_US));
         due_us = usec_min(due_us, usec_min(node_link_hearing_deadline(link), link->suitor.until_us));
@@ -251,6 +253,19 @@ void node_link_cut(struct node_link *link, enum swarm_end end, bool gently)
         node_link_arm(link);
 }
 
+/* The peer hears that we go. One that can't, or has no channel, sees it by the end of the connection, now. */
+void node_link_leave(struct node_link *link, usec_t drain_us)
+{
+        bool drains = node_link_lives(link) && tunnel_bye(link->tunnel, link->node->now.mono_us) && !list_empty(&link->channels);
+
+        if (!drains) {
+                node_link_cut(link, SWARM_LOST, true);
+                return;
+        }
+        link->drain_us = drain_us;
+        node_link_touch(link);
+}
+
 /* Nobody wants what still comes; but taken it must be, for the end behind it. */
 static void drain(struct node_link *link)
 {
@@ -277,6 +292,7 @@ bool node_link_part(struct node_link *link, struct node_event *out)
                 link->told_up = false;
                 node->peer_counts[link->role]--;
                 out->kind = NODE_PEER_DOWN;
+                out->reason = link->leaves ? NODE_REASON_PEER_LEFT : NODE_REASON_PEER_LOST;
                 return true;
         }
         if (!link->conn) {
@@ -302,6 +318,10 @@ void node_link_due(struct node_link *link)
         }
         if (link->suitor.conn && now_us >= link->suitor.until_us) {
                 node_link_take_suitor(link);
+                return;
+        }
+        if (node_link_lives(link) && now_us >= link->drain_us) {
+                node_link_cut(link, SWARM_LOST, true);
                 return;
         }
         node_link_hear(link);
@@ -467,6 +487,10 @@ static bool tell(struct node_link *link, const struct tunnel_event *event, struc
         case TUNNEL_RELAY:
                 node_relay_told(link, &event->relay);
                 return false;
+        case TUNNEL_BYE:
+                link->leaves = true;
+                out->kind = NODE_PEER_LEAVES;
+                return link->told_up;
         case TUNNEL_ADVERT:
                 out->kind = NODE_ADVERT;
                 out->bytes = event->bytes;
@@ -492,7 +516,9 @@ bool node_link_event(struct node_link *link, struct node_event *out)
                         return false;
         }
         node_link_flush(link);
-        if (node_link_lives(link) && at_end(link))
+        if (node_link_lives(link) && link->drain_us != USEC_NEVER && list_empty(&link->channels))
+                node_link_cut(link, SWARM_LOST, true);
+        else if (node_link_lives(link) && at_end(link))
                 node_link_cut(link, SWARM_LOST, !link->finished);
         return false;
 }

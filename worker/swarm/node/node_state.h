@@ -66,6 +66,8 @@ struct node_link {
         bool finished;                  /* the connection is closed; what it still holds can be read */
         size_t unacked_bytes;           /* when last looked at */
         size_t window_bytes;            /* its share of what the sockets hold */
+        bool leaves;                    /* the peer said so */
+        usec_t drain_us;                /* we leave, and its channels may finish until then; USEC_NEVER: we stay */
         usec_t linger_us;               /* LINGERING, or on the way there: until then */
         struct node_proof proof;
         bool named_relay;               /* its dial did */
@@ -208,6 +210,7 @@ uint64_t node_link_dropped(const struct node_link *link);       /* datagrams by 
 void node_link_free(struct node_link *link);            /* says nothing to anybody but the peer */
 void node_link_peer_event(struct node_link *link, const struct peer_event *event);
 void node_link_cut(struct node_link *link, enum swarm_end end, bool gently);
+void node_link_leave(struct node_link *link, usec_t drain_us);  /* at the latest */
 void node_link_touch(struct node_link *link);
 void node_link_flush(struct node_link *link);
 bool node_link_event(struct node_link *link, struct node_event *out);           /* of an active one; it may be parting after */

@@ -120,12 +120,12 @@ static bool event_waits(const struct tunnel *t)
 {
         if (t->verdict != TUNNEL_FINE)
                 return !t->told_verdict;
-        return (t->up && !t->told_up) || t->advert_in || t->peer_relay_news || !list_empty(&t->newsworthy) || tunnel_share_next(t);
+        return (t->up && !t->told_up) || t->advert_in || t->peer_relay_news || (t->peer_leaves && !t->told_peer_leaves) ||
+               !list_empty(&t->newsworthy) || tunnel_share_next(t);
 }
 
 usec_t tunnel_deadline(const struct tunnel *t)
 {
-        bool advertises = t->up && t->advert && t->config.role == TUNNEL_PROVIDER && t->peer_role == TUNNEL_GATEWAY;
         usec_t due_us;
 
         if (event_waits(t) || tunnel_transmit_ready(t))
@@ -138,7 +138,7 @@ usec_t tunnel_deadline(const struct tunnel *t)
         if (t->hungry)
                 due_us = usec_min(due_us, t->retry_us);
         /* One that is due and waits for room comes with the room. */
-        return advertises && t->advert_due_us > t->now_us ? usec_min(due_us, t->advert_due_us) : due_us;
+        return tunnel_advertises(t) && t->advert_due_us > t->now_us ? usec_min(due_us, t->advert_due_us) : due_us;
 }
 
 static void tell_bytes(struct tunnel_event *out, const uint8_t *bytes, size_t len)
@@ -199,6 +199,11 @@ static bool tell_tunnel(struct tunnel *t, struct tunnel_event *out)
         if (t->up && !t->told_up) {
                 t->told_up = true;
                 out->kind = TUNNEL_UP;
+                return true;
+        }
+        if (t->peer_leaves && !t->told_peer_leaves) {
+                t->told_peer_leaves = true;
+                out->kind = TUNNEL_BYE;
                 return true;
         }
         if (t->peer_relay_news) {
@@ -279,7 +284,7 @@ int tunnel_open(struct tunnel *t, uint16_t gate_port, uint8_t protocol, const vo
         uint8_t *blob;
 
         if (!t->up || t->disconnected || t->verdict != TUNNEL_FINE || t->config.role != TUNNEL_GATEWAY ||
-            t->peer_role != TUNNEL_PROVIDER)
+            t->peer_role != TUNNEL_PROVIDER || t->leaves || t->peer_leaves)
                 return -ENOTCONN;
         if (len > TUNNEL_METADATA_MAX)
                 return -EMSGSIZE;

@@ -14,7 +14,7 @@
  *      action 0x40 | 01 | channel 0 u32 | '0' | version u8 = 1 | flags u8 | features u32 | window u32      (big-endian)
  *
  *      flags       bit 0: I have received yours
- *      features    bit 0 order, bit 1 credit, bit 2 relay, bit 3 unordered; unknown bits are ignored
+ *      features    bit 0 order, bit 1 credit, bit 2 relay, bit 3 unordered, bit 4 bye; unknown bits are ignored
  *      window      data bytes a channel may send to the author before it gets a credit
  *
  * An original ignores it silently in both roles: with errlen 1 it looks at no more of an unknown action than the JSON text
@@ -28,6 +28,9 @@
  *      relay       action 0x45 | 01 | channel 0 | '0' | flags u8 | key 32, once that is not all 0 and at each change. Flag bit 0: peers
  *                  are beyond my reach, I could use a blind relay; bit 1: I am one, with this public key (0s without), for all
  *                  peers of this router (relay_token.h)
+ *
+ *      bye         action 0x42 | 01 | channel 0 | '0', once: I am about to leave. The author neither opens nor accepts channels from
+ *                  here on, and advertises nothing; those that run go on for a while, and when they are done it ends the connection
  *
  *      unordered   datagrams of a channel may come as unordered messages of the secret stream: 01 | channel u32 | data. They have
  *                  no number of their own: the secret stream takes each once
@@ -135,6 +138,10 @@ struct tunnel_relay {
 /* What the peer shall know of us, as soon as it can and for as long as it can tell; an original never does. True: that is news. */
 bool tunnel_tell_relay(struct tunnel *tunnel, const struct tunnel_relay *relay);
 
+/* We leave: no channel is opened or accepted any more, what the peer asks for is refused. True: it can be told, and is as soon as there
+ * is room; so what runs may be let finish before the connection ends. An original can't, and would ask on. */
+bool tunnel_bye(struct tunnel *tunnel, usec_t now_us);
+
 struct tunnel_message {
         const uint8_t *bytes;           /* valid until the next call on the tunnel */
         size_t len;                     /* at most TUNNEL_MESSAGE_MAX; with TUNNEL_SEAL_BYTES it fits in the room */
@@ -154,6 +161,7 @@ enum tunnel_event_kind {
         TUNNEL_FAILED,          /* verdict; destroy the connection */
         TUNNEL_ADVERT,          /* bytes, len as received; only a gateway gets it, of several the newest */
         TUNNEL_RELAY,           /* relay: what it says of itself now */
+        TUNNEL_BYE,             /* the peer leaves: nothing can be opened any more, and it advertises nothing; channels go on */
         TUNNEL_ARRIVED,         /* a gateway asks for gate_port, protocol; bytes, len: its metadata; answer accept or refuse */
         TUNNEL_OPENED,          /* our tunnel_open() was confirmed */
         TUNNEL_REFUSED,         /* it was not: reason; bytes, len: the peer's text, as inside JSON quotes; the channel is gone */
@@ -192,7 +200,7 @@ bool tunnel_event(struct tunnel *tunnel, struct tunnel_event *out, usec_t now_us
 int tunnel_advertise(struct tunnel *tunnel, const void *bytes, size_t len, usec_t now_us);
 
 /* As gateway: asks for @gate_port of @protocol. @metadata (opaque, may be empty) is copied. Ends in TUNNEL_OPENED or TUNNEL_REFUSED, the
- * latter at @deadline_us at the latest. 0, or: -ENOTCONN no authenticated provider, -EBUSY the peer (an original, which answers
+ * latter at @deadline_us at the latest. 0, or: -ENOTCONN no authenticated provider, or one of us leaves, -EBUSY the peer (an original, which answers
  * one by one) owes an older answer for this port, -EMFILE channels_max, -EMSGSIZE metadata, -ENOMEM. */
 int tunnel_open(struct tunnel *tunnel, uint16_t gate_port, uint8_t protocol, const void *metadata, size_t len,
                 usec_t deadline_us, void *context, struct tunnel_channel **channel_out, usec_t now_us);

@@ -156,6 +156,16 @@ bool tunnel_relay_read(struct reader *r, struct tunnel_relay *relay)
         return !r->failed && mark == '0';
 }
 
+void tunnel_bye_write(struct writer *w)
+{
+        write_extension(w, TUNNEL_ACTION_BYE, 0, 0);
+}
+
+bool tunnel_bye_read(struct reader *r)
+{
+        return read_u8(r) == '0' && !r->failed;
+}
+
 void tunnel_unordered_write(struct writer *w, uint32_t channel)
 {
         write_u8(w, UNORDERED_MARK);

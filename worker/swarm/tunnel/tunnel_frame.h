@@ -19,6 +19,7 @@ enum tunnel_action {
         TUNNEL_ACTION_END = 5,
         TUNNEL_ACTION_HGX = 0x40,
         TUNNEL_ACTION_CREDIT = 0x41,
+        TUNNEL_ACTION_BYE = 0x42,
         TUNNEL_ACTION_RELAY = 0x45,
 };
 
@@ -66,6 +67,7 @@ enum {
         TUNNEL_FEATURE_CREDIT = 2,
         TUNNEL_FEATURE_RELAY = 4,
         TUNNEL_FEATURE_UNORDERED = 8,
+        TUNNEL_FEATURE_BYE = 16,
         TUNNEL_RELAY_WANTED = 1,        /* flags of relay */
         TUNNEL_RELAY_OFFERED = 2,
 };
@@ -74,6 +76,7 @@ enum {
 void tunnel_hgx_write(struct writer *w, const struct tunnel_hgx *hgx);
 void tunnel_credit_write(struct writer *w, uint32_t channel, uint32_t bytes);
 void tunnel_relay_write(struct writer *w, const struct tunnel_relay *relay);
+void tunnel_bye_write(struct writer *w);
 
 /* An unordered message's head, in front of the datagram; and false: none of ours. */
 void tunnel_unordered_write(struct writer *w, uint32_t channel);
@@ -83,5 +86,6 @@ bool tunnel_unordered_read(struct reader *r, uint32_t *channel_out);
 bool tunnel_hgx_read(struct reader *r, struct tunnel_hgx *hgx);
 bool tunnel_credit_read(struct reader *r, uint32_t *bytes_out);
 bool tunnel_relay_read(struct reader *r, struct tunnel_relay *relay);
+bool tunnel_bye_read(struct reader *r);
 
 #endif

@@ -97,6 +97,19 @@ static void on_relay(struct tunnel *t)
         t->peer_relay_news = true;
 }
 
+static void on_bye(struct tunnel *t)
+{
+        struct reader r = reader_over(t->input.small, t->input.small_len);
+
+        if (!tunnel_bye_read(&r)) {
+                ignore(t);
+                return;
+        }
+        t->peer_leaves = true;
+        free(t->advert_in);     /* it is true no more */
+        t->advert_in = NULL;
+}
+
 static void on_credit(struct tunnel *t)
 {
         struct reader r = reader_over(t->input.small, t->input.small_len);
@@ -136,8 +149,10 @@ static void replace(struct tunnel_channel *old)
         }
 }
 
-static const char *objection(uint32_t gate_port, size_t body_len)
+static const char *objection(const struct tunnel *t, uint32_t gate_port, size_t body_len)
 {
+        if (t->leaves)
+                return "Provider is leaving";
         if (!gate_port)
                 return "Gate port is required";
         if (gate_port > UINT16_MAX)
@@ -177,7 +192,7 @@ static void on_request(struct tunnel *t, usec_t now_us)
         ch->gate_port = (uint16_t)gate_port;
         ch->protocol = protocol;
         tunnel_channel_features(ch, t->hgx_seen == TUNNEL_HGX_LAST);
-        wrong = objection(gate_port, t->input.frame.length - TUNNEL_FRAME_HEAD_BYTES);
+        wrong = objection(t, gate_port, t->input.frame.length - TUNNEL_FRAME_HEAD_BYTES);
         if (wrong) {
                 tunnel_refuse(ch, wrong, strlen(wrong), now_us);
                 return;
@@ -268,6 +283,8 @@ static void on_close(struct tunnel *t, usec_t now_us)
 
 static void on_advert(struct tunnel *t)
 {
+        if (t->peer_leaves)
+                return;
         free(t->advert_in);
         t->advert_in = t->input.blob;
         t->advert_in_len = t->input.blob_len;
@@ -308,6 +325,9 @@ static void on_frame(struct tunnel *t, usec_t now_us)
         case TUNNEL_ACTION_RELAY:
                 on_relay(t);
                 return;
+        case TUNNEL_ACTION_BYE:
+                on_bye(t);
+                return;
         default:
                 return;
         }
@@ -323,6 +343,7 @@ static enum tunnel_sink sink_for(struct tunnel *t)
         case TUNNEL_ACTION_HGX:
         case TUNNEL_ACTION_CREDIT:
         case TUNNEL_ACTION_RELAY:
+        case TUNNEL_ACTION_BYE:
                 return in->frame.error_len == 1 ? TUNNEL_SMALL : TUNNEL_SKIP;
         case TUNNEL_ACTION_CLOSE:
         case TUNNEL_ACTION_END:

@@ -180,6 +180,8 @@ struct tunnel {
         struct tunnel_relay relay, relay_told;  /* ours, and what of it the peer knows */
         struct tunnel_relay peer_relay;
         bool peer_relay_news;           /* to be told */
+        bool leaves, bye_sent;          /* we leave; and the peer knows */
+        bool peer_leaves, told_peer_leaves;
 
         struct list all, controls, newsworthy, urgent, waiting, reservations, unanswered, draining;
         struct map by_id;
@@ -287,6 +289,7 @@ void tunnel_late_leave(struct tunnel_channel *ch, usec_t now_us);
 void tunnel_late_drop(struct tunnel_channel *ch);
 
 /* tunnel_transmit.c */
+bool tunnel_advertises(const struct tunnel *t);         /* now, or when it is due */
 bool tunnel_transmit_ready(const struct tunnel *t);     /* tunnel_transmit() would give a message */
 
 static inline bool tunnel_channel_plain(const struct tunnel_channel *ch)

@@ -11,10 +11,14 @@
 #define PIECE_MIN 256           /* of a longer frame; shorter ones go whole */
 #define US_PER_MS 1000
 
+bool tunnel_advertises(const struct tunnel *t)
+{
+        return t->up && t->advert && t->config.role == TUNNEL_PROVIDER && t->peer_role == TUNNEL_GATEWAY && !t->leaves;
+}
+
 static bool advert_due(const struct tunnel *t)
 {
-        return t->up && t->advert && t->config.role == TUNNEL_PROVIDER && t->peer_role == TUNNEL_GATEWAY &&
-               t->now_us >= t->advert_due_us;
+        return tunnel_advertises(t) && t->now_us >= t->advert_due_us;
 }
 
 static bool same(const struct tunnel_relay *a, const struct tunnel_relay *b)
@@ -35,11 +39,28 @@ bool tunnel_tell_relay(struct tunnel *t, const struct tunnel_relay *relay)
         return news;
 }
 
+static bool knows_bye(const struct tunnel *t)
+{
+        return t->hgx_seen && t->peer_hgx.features & TUNNEL_FEATURE_BYE;
+}
+
+static bool bye_due(const struct tunnel *t)
+{
+        return t->leaves && !t->bye_sent && knows_bye(t);
+}
+
+bool tunnel_bye(struct tunnel *t, usec_t now_us)
+{
+        t->now_us = now_us;
+        t->leaves = true;
+        return knows_bye(t);
+}
+
 static bool control_waits(const struct tunnel *t)
 {
         return !t->hello_sent ||
-               (t->up && (!t->hgx_sent || (t->hgx_seen && t->hgx_sent != TUNNEL_HGX_LAST) || advert_due(t) || relay_due(t) || t->reply_count ||
-                          !list_empty(&t->controls)));
+               (t->up && (!t->hgx_sent || (t->hgx_seen && t->hgx_sent != TUNNEL_HGX_LAST) || bye_due(t) || advert_due(t) || relay_due(t) ||
+                          t->reply_count || !list_empty(&t->controls)));
 }
 
 static size_t room(const struct tunnel *t)
@@ -73,7 +94,7 @@ static void write_hgx(struct tunnel *t, struct writer *w)
 {
         struct tunnel_hgx hgx = { .flags = t->hgx_seen ? TUNNEL_HGX_SEEN : 0, .window_bytes = t->config.window_bytes,
                                   .features = TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT | TUNNEL_FEATURE_RELAY |
-                                              TUNNEL_FEATURE_UNORDERED };
+                                              TUNNEL_FEATURE_UNORDERED | TUNNEL_FEATURE_BYE };
 
         t->hgx_sent = t->hgx_seen ? TUNNEL_HGX_LAST : TUNNEL_HGX_FIRST;
         tunnel_hgx_write(w, &hgx);
@@ -179,6 +200,9 @@ static void next_frame(struct tunnel *t)
                 write_hello(t, &w);
         } else if (!t->hgx_sent || (t->hgx_seen && t->hgx_sent != TUNNEL_HGX_LAST)) {
                 write_hgx(t, &w);
+        } else if (bye_due(t)) {
+                t->bye_sent = true;
+                tunnel_bye_write(&w);
         } else if (advert_due(t)) {
                 t->advert_due_us = usec_add(t->now_us, REFRESH_US);
                 t->advert_leaving = t->advert;
