@@ -136,6 +136,7 @@ struct conf_source {
         int secret_fd;                  /* the router secret, 64 hex characters (borrowed); goes before @router_secret */
         const char *router_secret;      /* $HYPERGATE_ROUTER */
         const char *credentials_directory;      /* $CREDENTIALS_DIRECTORY */
+        const char *notify_socket;      /* $NOTIFY_SOCKET: systemd started us, or somebody who speaks as it does */
         const char *state_directory;    /* $STATE_DIRECTORY; of several the first counts */
         const char *runtime_directory;  /* $RUNTIME_DIRECTORY; of several the first counts */
         bool verbose;                   /* log_level is debug, whatever the file says */

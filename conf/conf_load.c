@@ -473,6 +473,7 @@ void conf_source_environment(struct conf_source *source)
         const struct { const char *name, **value; } variables[] = {
                 { "HYPERGATE_ROUTER", &source->router_secret },
                 { "CREDENTIALS_DIRECTORY", &source->credentials_directory },
+                { "NOTIFY_SOCKET", &source->notify_socket },
                 { "STATE_DIRECTORY", &source->state_directory },
                 { "RUNTIME_DIRECTORY", &source->runtime_directory },
         };

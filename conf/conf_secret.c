@@ -32,6 +32,15 @@ static bool is_blank(char c)
         return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+static bool is_all_blank(const struct secret_text *text)
+{
+        size_t at = 0;
+
+        while (at < text->len && is_blank(text->bytes[at]))
+                at++;
+        return at == text->len;
+}
+
 static int digit_value(char c)
 {
         if (c >= '0' && c <= '9')
@@ -143,6 +152,8 @@ static void complain_unread(struct conf_read *read, const struct conf_node *node
 
         if (error == -ENOENT && !hint[0])
                 hint = "; \"hypergate new --output FILE\" makes one";
+        else if (error == -EACCES && read->source->notify_socket)
+                hint = "; systemd reads it for its services: leave secretFile out, and have LoadCredential=router.key:FILE in the unit";
         conf_error(&read->report, read->file, node->at, "secretFile: cannot read %s: %s%s",
                    conf_quote(name, quoted, sizeof(quoted)), conf_input_error(error), hint);
 }
@@ -178,26 +189,32 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, uint
         return good;
 }
 
-/* What systemd's LoadCredential= left for us is private already: by its folder, and by an ACL that shows as group bits. */
+/* What systemd's LoadCredential= left for us is private already: by its folder, and by an ACL that shows as group bits. A blank one is
+ * what a unit says where there is no file: SetCredential= needs something to say. */
 static bool from_credential(struct conf_read *read, bool *found, uint8_t out[CONF_SECRET_BYTES])
 {
         char path[CONF_PATH_MAX];
         const char *folder = read->source->credentials_directory;
         int len = folder ? snprintf(path, sizeof(path), "%s/%s", folder, credential_name) : -1;
-        int fd = len > 0 && len < CONF_PATH_MAX ? conf_input_open(path) : -ENOENT;
-        bool good;
+        int fd = len > 0 && len < CONF_PATH_MAX ? conf_input_open(path) : -ENOENT, error;
+        struct secret_text text = { .len = 0 };
+        struct conf_file file;
+        bool good = false;
 
         *found = fd != -ENOENT;
-        if (fd == -ENOENT)
+        if (!*found)
                 return false;
-        if (fd < 0) {
-                struct conf_file file = file_for(read, path);
-
-                conf_error(&read->report, &file, CONF_WHOLE_FILE, "cannot read the credential: %s", conf_input_error(fd));
-                return false;
-        }
-        good = from_fd(read, fd, path, true, out);
-        close(fd);
+        file = file_for(read, path);
+        error = fd < 0 ? fd : read_text(fd, &text);
+        if (error < 0)
+                conf_error(&read->report, &file, CONF_WHOLE_FILE, "cannot read the credential: %s", conf_input_error(error));
+        else if (is_all_blank(&text))
+                *found = false;
+        else
+                good = decode(read, &file, true, &text, out);
+        wipe(&text);
+        if (fd >= 0)
+                close(fd);
         return good;
 }
 
@@ -230,7 +247,9 @@ bool conf_secret_find(struct conf_read *read, const struct conf_file *file, cons
         if (read->source->router_secret && read->source->router_secret[0])
                 return from_variable(read, out);
         conf_error(&read->report, file, CONF_WHOLE_FILE,
-                   "no router secret: name its file with secretFile, or set HYPERGATE_ROUTER; "
-                   "\"hypergate new --output FILE\" makes one");
+                   "no router secret: %s; \"hypergate new --output FILE\" makes one",
+                   read->source->notify_socket ? "LoadCredential=router.key:FILE in the unit hands it over (as shipped, FILE is "
+                                                 "/etc/hypergate/NAME.key)"
+                                               : "name its file with secretFile, or set HYPERGATE_ROUTER");
         return false;
 }

@@ -19,6 +19,19 @@ void capabilities_drop_bounding(void)
                         break;
 }
 
+bool capabilities_any(void)
+{
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[SETS], none[SETS] = { 0 };
+
+        if (syscall(SYS_capget, &header, data) < 0)
+                return true;
+        for (int capability = 0; capability < 64; capability++)
+                if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0) == 1)
+                        return true;
+        return memcmp(data, none, sizeof(data)) != 0;
+}
+
 int capabilities_drop_all(void)
 {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -31,18 +44,6 @@ int capabilities_drop_all(void)
                                          SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                          SECBIT_NO_SETUID_FIXUP_LOCKED, 0, 0, 0);
         capabilities_drop_bounding();
-        return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
-}
-
-bool capabilities_any(void)
-{
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct data[SETS], none[SETS] = { 0 };
-
-        if (syscall(SYS_capget, &header, data) < 0)
-                return true;
-        for (int capability = 0; capability < 64; capability++)
-                if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0) == 1)
-                        return true;
-        return memcmp(data, none, sizeof(data)) != 0;
+        /* A service manager that gave us none may also have forbidden the call. */
+        return syscall(SYS_capset, &header, none) < 0 && capabilities_any() ? -EPERM : 0;
 }

@@ -201,7 +201,7 @@ int control_listen(const char *path, uid_t uid, gid_t gid, int *fd_out)
                 return -EADDRINUSE;
         if (is_socket(path) && unlink(path) < 0)
                 return -errno;
-        if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || lchown(path, uid, gid) < 0 ||
+        if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || (geteuid() == 0 && lchown(path, uid, gid) < 0) ||
             listen(fd, CONTROL_BACKLOG) < 0)
                 return -errno;
         *fd_out = take_fd(&fd);

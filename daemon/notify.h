@@ -3,8 +3,14 @@
 #ifndef HG_NOTIFY_H
 #define HG_NOTIFY_H
 
+#include <stdint.h>
+
 void notify_ready(void);
 void notify_stopping(void);
+
+/* How often notify_alive() must be said at least, in microseconds, or we are taken for dead; 0: nobody watches. */
+uint64_t notify_watchdog_us(void);
+void notify_alive(void);
 
 /* One line for `systemctl status`. */
 void notify_status(const char *text);

@@ -352,6 +352,7 @@ static int init(struct supervisor *supervisor, const char *libexec)
         questions_init(&supervisor->questions);
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         watch(supervisor);
+        watchdog_begin(&supervisor->watchdog, supervisor->loop);
         return children_init(&supervisor->children, supervisor->loop, supervisor->log, libexec, conf->name, &events, supervisor);
 }
 
@@ -360,6 +361,7 @@ static void fini(struct supervisor *supervisor)
         if (!supervisor->children.stopping)
                 release(supervisor);
         children_fini(&supervisor->children);
+        watchdog_end(&supervisor->watchdog, supervisor->loop);
         ev_loop_destroy(supervisor->loop);
 }
 

@@ -26,6 +26,7 @@
 #include "seeds.h"
 #include "status.h"
 #include "swarm_sockets.h"
+#include "watchdog.h"
 
 struct supervisor {
         struct ev_loop *loop;
@@ -47,6 +48,7 @@ struct supervisor {
         struct names names;
         struct interfaces interfaces;
         struct status status;
+        struct watchdog watchdog;
         struct questions questions;
         struct control control;
         const char *asked_as;           /* what people call the instance */

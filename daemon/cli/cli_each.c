@@ -39,13 +39,19 @@ static int ask_at(const struct cli_each *each, const char *path, const char *nam
         return cli_talk(&talk, each->request, take, &one) ? 0 : -EPROTO;
 }
 
+/* Those of a service manager have a folder each, of their name. */
 static int ask(const struct cli_each *each, const char *folder, const char *name)
 {
         char path[PATH_MAX];
+        int r;
 
         if (strchr(name, '/'))
                 return ask_at(each, name, name);
         snprintf(path, sizeof(path), "%s/%s" IPC_CONTROL_SUFFIX, folder, name);
+        r = ask_at(each, path, name);
+        if (r != -ENOENT)
+                return r;
+        snprintf(path, sizeof(path), "%s/%s/%s" IPC_CONTROL_SUFFIX, folder, name, name);
         return ask_at(each, path, name);
 }
 
@@ -87,18 +93,30 @@ static int is_control_socket(const struct dirent *entry)
         return len > suffix && strcmp(entry->d_name + len - suffix, IPC_CONTROL_SUFFIX) == 0;
 }
 
+/* A folder, or what leads to one. */
+static int may_be_folder(const struct dirent *entry)
+{
+        return entry->d_name[0] != '.' && entry->d_type != DT_SOCK && entry->d_type != DT_REG;
+}
+
 /* What a dead instance left is no instance. */
 static int ask_all(const struct cli_each *each, const char *folder)
 {
-        struct dirent **entries = NULL;
-        int count = scandir(folder, &entries, is_control_socket, alphasort), alive = 0;
+        int (*const kinds[])(const struct dirent *entry) = { is_control_socket, may_be_folder };
+        int alive = 0;
 
-        for (int i = 0; i < count; i++) {
-                entries[i]->d_name[strlen(entries[i]->d_name) - strlen(IPC_CONTROL_SUFFIX)] = '\0';
-                alive += ask(each, folder, entries[i]->d_name) == 0;
-                free(entries[i]);
+        for (size_t kind = 0; kind < 2; kind++) {
+                struct dirent **entries = NULL;
+                int count = scandir(folder, &entries, kinds[kind], alphasort);
+
+                for (int i = 0; i < count; i++) {
+                        if (kind == 0)
+                                entries[i]->d_name[strlen(entries[i]->d_name) - strlen(IPC_CONTROL_SUFFIX)] = '\0';
+                        alive += ask(each, folder, entries[i]->d_name) == 0;
+                        free(entries[i]);
+                }
+                free(entries);
         }
-        free(entries);
         return alive;
 }
 

@@ -319,6 +319,31 @@ TEST(conf_secret_comes_from_the_first_that_has_one)
         folder_end(&folder);
 }
 
+TEST(conf_takes_a_blank_credential_for_none_and_names_where_systemd_has_one)
+{
+        struct folder folder = folder_begin();
+        struct conf_source source = { .fd = -1, .secret_fd = -1, .credentials_directory = "credentials" };
+        struct conf *conf;
+
+        check(mkdir("credentials", 0700) == 0);
+        folder_write("credentials/router.key", "\n", 1, 0440);
+        write_text("x.yaml", "gateway:\n");
+        check(strstr(folder_load(source, &conf), "no router secret: name its file with secretFile"));
+        source.notify_socket = "/run/systemd/notify";
+        check(strstr(folder_load(source, &conf), "no router secret: LoadCredential=router.key:FILE"));
+        write_text("x.yaml", "dht: {persistent: true, public: \"192.0.2.1:1\"}\n");
+        check(strcmp(folder_load(source, &conf), "") == 0);
+        check(!conf->has_secret);
+        conf_free(conf);
+
+        write_text("x.yaml", "gateway:\n");
+        source.router_secret = FOLDER_SECRET;
+        check(strcmp(folder_load(source, &conf), "") == 0);
+        check_secret(conf);
+        conf_free(conf);
+        folder_end(&folder);
+}
+
 TEST(conf_environment_fills_what_is_not_set)
 {
         struct folder folder = folder_begin();
