@@ -3,15 +3,15 @@
 # Installs what is missing, builds, runs all tests. Ends with 'N passed, N failed'; exit code 1 on any failure.
 #
 #   tests/run.sh                     everything
-#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system; processes: the part of interop and
-#                                    system that runs with every process under sanitizers, too, and that system brings along)
+#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system systemd; processes: the part of interop
+#                                    and system that runs with every process under sanitizers, too, and that system brings along)
 #   tests/run.sh sanitized           all of interop and system, with every process under sanitizers
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/prepare.sh"
 
 make_work
 as_whom
-need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc binutils procps iproute2 nftables
+need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc binutils procps iproute2 nftables systemd-container
 need_command node nodejs        # before the build is configured, which looks for it
 need_command npm npm
 
@@ -19,7 +19,7 @@ fast=(unit vectors sim fuzz check)
 slow=(interop system)
 wanted=("$@")
 plain=1 sanitized=(processes)
-[ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}")
+[ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}" systemd)
 if [ "${wanted[*]}" = sanitized ]; then
 	plain='' sanitized=("${slow[@]}") wanted=("${slow[@]}")
 elif [[ " ${wanted[*]} " == *" system "* ]]; then
@@ -85,5 +85,5 @@ if [ -n "$(chosen unit vectors sim fuzz "${sanitized[@]}")" ]; then
 	unset ASAN_OPTIONS UBSAN_OPTIONS
 fi
 
-[ -z "$plain" ] || suites plain slow "${slow[@]}"
+[ -z "$plain" ] || suites plain slow "${slow[@]}" systemd
 python3 "$ROOT/tests/count.py" "${wanted[*]}" "${logs[@]}"

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The units as they are installed, under a real systemd. Usage: units_test.py BUILD UNITS [TEST...]; BUILD is installed into the
+machine, UNITS is where its units go."""
+import atexit
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / 'system')]
+from harness import main, test
+from machine import UNITS, Machine, wait_for
+
+BUILD, UNIT_DIR = sys.argv[1:3]
+sys.argv[1:3] = []
+FILES = tempfile.mkdtemp(prefix='hypergate-systemd-files.', dir='/var/tmp')
+SECRET = 'ab' * 32
+NODE = 'bootstrap: []\nhost: 127.0.0.1\nport: 41000\ndht: {persistent: true}\n'
+PROVIDER = '''bootstrap: ["127.0.0.1:41000"]
+host: 127.0.0.1
+provider:
+  services: [{gatePort: 8000, serviceHost: 127.0.0.1, servicePort: 8080, protocol: tcp}]
+'''
+ALL = ['hypergate@node', 'hypergate@r1', 'hypergate@r2']
+GATEWAY = 'bootstrap: ["127.0.0.1:41000"]\nhost: 127.0.0.1\ngateway:\n'
+
+
+def option(name):
+    found = json.loads(subprocess.run(['meson', 'introspect', '--buildoptions', BUILD], check=True, capture_output=True).stdout)
+    return next(each['value'] for each in found if each['name'] == name)
+
+
+def install(stack):
+    stack.callback(subprocess.run, ['rm', '-rf', FILES])
+    os.chmod(FILES, 0o755)
+    done = subprocess.run(['meson', 'install', '-C', BUILD, '--no-rebuild', '--destdir', FILES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    units = os.path.join(FILES, 'etc/systemd/system')
+    os.makedirs(units)
+    for name in os.listdir(FILES + UNIT_DIR) if UNIT_DIR not in UNITS else []:
+        os.symlink(os.path.join(UNIT_DIR, name), os.path.join(units, name))
+    for name, text, mode in [('node.yaml', NODE, 0o644), ('r1.yaml', PROVIDER, 0o644), ('r2.yaml', GATEWAY, 0o644),
+                             ('r1.key', SECRET, 0o600), ('r2.key', SECRET, 0o600)]:
+        path = pathlib.Path(FILES, 'etc/hypergate', name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+
+def drop_in(unit, name, text):
+    M.write(f'/etc/systemd/system/{unit}.service.d/{name}.conf', text)
+    M.ok('systemctl', 'daemon-reload')
+
+
+def drop_no_more(unit):
+    M.ok('rm', '-rf', f'/etc/systemd/system/{unit}.service.d')
+    M.ok('systemctl', 'daemon-reload')
+
+
+def state(unit):
+    return M.show(unit, 'ActiveState')
+
+
+def refused(unit):
+    """Starts what shall not start; returns its log."""
+    done = M.run('systemctl', 'start', unit)
+    assert done.returncode != 0, f'{unit} has started: {M.journal(unit)}'
+    wait_for(lambda: state(unit) == 'failed', lambda: f'{unit} is {state(unit)}')
+    return M.journal(unit)
+
+
+def said_of(unit, *words):
+    text = M.show(unit, 'StatusText')
+    return all(word in text for word in words)
+
+
+def processes(unit):
+    folder = '/sys/fs/cgroup' + M.show(unit, 'ControlGroup')
+    return [pid for pid in M.run('cat', f'{folder}/cgroup.procs').stdout.split()]
+
+
+def status_of(pid):
+    lines = M.ok('cat', f'/proc/{pid}/status').splitlines()
+    return {name: value.strip() for name, value in (line.split(':', 1) for line in lines)}
+
+
+def fetch(port):
+    return M.run('python3', '-c', f'import urllib.request as u; print(u.urlopen("http://127.0.0.1:{port}/page", timeout=30).read())').stdout
+
+
+def start_both():
+    M.ok('systemctl', 'start', *ALL)
+    wait_for(lambda: said_of('hypergate@r2', '1 provider,', '1 gate open'), lambda: M.journal())
+
+
+@test
+def units_are_good(stack):
+    """systemd finds nothing to complain of; exposure is at most 1.3, with the right to low ports 1.7"""
+    low = option('prefix') + '/' + option('datadir') + '/hypergate/low-ports.conf'
+    for name, most in [('shipped', '13'), ('low', '17')]:
+        folder = f'/var/tmp/{name}'
+        M.ok('mkdir', '-p', f'{folder}/hypergate@.service.d')
+        M.ok('cp', f'{UNIT_DIR}/hypergate@.service', f'{UNIT_DIR}/hypergate.target', folder)
+        if name == 'low':
+            M.ok('cp', low, f'{folder}/hypergate@.service.d')
+        M.ok('sh', '-ec', 'cd "$1"; systemd-analyze security --offline=true --threshold="$2" ./hypergate@.service', 'sh', folder, most)
+        complaints = M.run('systemd-analyze', 'verify', '--man=no', f'{folder}/hypergate@.service', f'{folder}/hypergate.target')
+        assert complaints.returncode == 0 and 'hypergate' not in complaints.stderr, complaints.stderr
+
+
+@test
+def starts_and_carries(stack):
+    """Ready when started; as nobody in particular, without a capability, behind a filter; a page through a gate; status"""
+    M.ok('mkdir', '-p', '/srv/web')
+    M.write('/srv/web/page', 'the page')
+    M.ok('systemd-run', '--quiet', '--unit=web', 'python3', '-m', 'http.server', '-d', '/srv/web', '-b', '127.0.0.1', '8080')
+    start_both()
+    assert state('hypergate@r1') == state('hypergate@r2') == 'active'
+    wait_for(lambda: said_of('hypergate@r1', '1 gateway,', 'channels'), lambda: M.show('hypergate@r1', 'StatusText'))
+    wait_for(lambda: 'the page' in fetch(8000), lambda: M.journal())
+    for unit in 'hypergate@r1', 'hypergate@r2':
+        pids = processes(unit)
+        assert len(pids) >= 5, pids
+        for pid in pids:
+            found = status_of(pid)
+            assert '0' not in found['Uid'].split() and found['Seccomp'] == '2' and found['NoNewPrivs'] == '1', found
+            assert not any(int(found[name], 16) for name in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')), found
+    command = option('prefix') + '/' + option('bindir') + '/hypergate'
+    told = [json.loads(line) for line in M.ok(command, 'status', '--json').splitlines()]
+    assert sorted(each['instance'] for each in told if each['type'] == 'status') == ['node', 'r1', 'r2'], told
+    assert '"r2"' in M.ok(command, 'status', '--json', 'r2')
+    fields = M.ok('journalctl', '-u', 'hypergate@r1', '-o', 'json', 'HYPERGATE_INSTANCE=r1')
+    assert 'ready: provider' in fields, fields
+    M.ok('test', '-s', '/var/lib/hypergate/r1/r1.provider.seed')
+
+
+@test
+def watched(stack):
+    """A supervisor that hangs is killed and started again; one that does not hang is not"""
+    drop_in('hypergate@r2', 'watchdog', '[Service]\nWatchdogSec=3\nRestartSec=100ms\n')
+    stack.callback(drop_no_more, 'hypergate@r2')
+    M.ok('systemctl', 'restart', 'hypergate@r2')
+    beats = {M.show('hypergate@r2', 'WatchdogTimestampMonotonic')}
+
+    def fed():
+        beats.add(M.show('hypergate@r2', 'WatchdogTimestampMonotonic'))
+        return len(beats) > 2
+    wait_for(fed, lambda: f'not fed: {beats}')
+    hung, before = M.show('hypergate@r2', 'MainPID'), int(M.show('hypergate@r2', 'NRestarts'))
+    others = [pid for pid in processes('hypergate@r2') if pid != hung]
+    M.ok('kill', '-s', 'STOP', hung)
+    wait_for(lambda: int(M.show('hypergate@r2', 'NRestarts')) > before and state('hypergate@r2') == 'active',
+             lambda: M.journal('hypergate@r2'))
+    assert 'Watchdog timeout' in M.journal('hypergate@r2')
+    assert M.show('hypergate@r2', 'MainPID') != hung
+    assert not set(others) & set(processes('hypergate@r2')), 'its workers have ended with it'
+
+
+@test
+def killed(stack):
+    """A supervisor that dies is started again, as the same peer"""
+    key = M.ok('sha256sum', '/var/lib/hypergate/r1/r1.provider.seed')
+    dead = M.show('hypergate@r1', 'MainPID')
+    M.ok('systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', 'hypergate@r1')
+    wait_for(lambda: M.show('hypergate@r1', 'MainPID') not in (dead, '0') and state('hypergate@r1') == 'active',
+             lambda: M.journal('hypergate@r1'))
+    assert M.ok('sha256sum', '/var/lib/hypergate/r1/r1.provider.seed') == key
+    wait_for(lambda: 'the page' in fetch(8000), lambda: M.journal())
+
+
+@test
+def all_together(stack):
+    """hypergate.target stops and starts all that are enabled; a stop is in order and leaves no process, no group and no socket"""
+    M.ok('systemctl', 'enable', *ALL)
+    stack.callback(M.ok, 'systemctl', 'disable', *ALL)
+    before = [M.show(unit, 'MainPID') for unit in ALL]
+    M.ok('systemctl', 'restart', 'hypergate.target')    # which nobody has started so far
+    assert not set(before) & {M.show(unit, 'MainPID') for unit in ALL}, M.journal()
+    groups = [M.show(unit, 'ControlGroup') for unit in ALL]
+    M.ok('systemctl', 'stop', 'hypergate.target')
+    for unit, group in zip(ALL, groups):
+        wait_for(lambda: state(unit) == 'inactive', lambda: f'{unit} is {state(unit)}')
+        assert M.show(unit, 'Result') == 'success' and M.show(unit, 'ExecMainStatus') == '0', M.journal(unit)
+        last = M.journal(unit).split('Started hypergate@')[-1]
+        assert 'stopping: Terminated' in last and 'was killed' not in last and 'Killing process' not in last, last
+        assert M.run('test', '-e', f'/sys/fs/cgroup{group}').returncode != 0, f'{group} is left'
+        assert M.run('test', '-e', f'/run/hypergate/{unit.split("@")[1]}').returncode != 0, 'its socket is left'
+    assert 'hypergate' not in M.ok('ps', '-eo', 'args')
+    M.ok('systemctl', 'start', 'hypergate.target')
+    for unit in ALL:
+        wait_for(lambda: state(unit) == 'active', lambda: M.journal(unit))
+
+
+@test
+def secrets(stack):
+    """An encrypted credential is as good as a file; who may not read a secret, or has none, is told of LoadCredential="""
+    M.ok('systemctl', 'stop', 'hypergate@r1')
+    M.ok('rm', '/etc/hypergate/r1.key')
+    stack.callback(M.write, '/etc/hypergate/r1.key', SECRET, '600')
+    text = refused('hypergate@r1')
+    assert 'LoadCredential=' in text and '/etc/hypergate/NAME.key' in text, text
+
+    M.write('/etc/hypergate/own.key', SECRET, '600')
+    M.write('/etc/hypergate/r3.yaml', 'secretFile: /etc/hypergate/own.key\n' + GATEWAY)
+    text = refused('hypergate@r3')
+    assert 'r3.yaml:1:13: secretFile: cannot read' in text and 'LoadCredential=' in text, text
+    assert M.show('hypergate@r3', 'ExecMainStatus') == '78' and M.show('hypergate@r3', 'NRestarts') == '0'
+    drop_in('hypergate@r3', 'secret', '[Service]\nUser=hypergate-r3\nLoadCredential=router.key:/etc/hypergate/own.key\n')
+    M.write('/etc/hypergate/r3.yaml', GATEWAY)
+    M.ok('systemctl', 'start', 'hypergate@r3')
+    users = [status_of(M.show(unit, 'MainPID'))['Uid'] for unit in ('hypergate@r2', 'hypergate@r3')]
+    assert users[0] != users[1], users
+    M.ok('systemctl', 'stop', 'hypergate@r3')
+
+    M.ok('systemd-creds', 'encrypt', '--quiet', '--with-key=host', '--name=router.key', '/etc/hypergate/own.key', '/etc/hypergate/r1.cred')
+    drop_in('hypergate@r1', 'secret', '[Service]\nLoadCredentialEncrypted=router.key:/etc/hypergate/r1.cred\n')
+    stack.callback(drop_no_more, 'hypergate@r1')
+    M.ok('systemctl', 'start', 'hypergate@r1')
+    assert SECRET not in M.ok('journalctl', '-o', 'export', '-a')
+
+
+@test
+def low_ports(stack):
+    """With its drop-in a gateway opens port 80, and its workers have no capability"""
+    text = M.ok('cat', option('prefix') + '/' + option('datadir') + '/hypergate/low-ports.conf')
+    drop_in('hypergate@r4', 'low-ports', text)
+    M.write('/etc/hypergate/r4.key', SECRET, '600')
+    M.write('/etc/hypergate/r4.yaml', GATEWAY + '  services: [{gatePort: 80}]\n')
+    M.write('/etc/hypergate/r1.yaml', PROVIDER.replace('gatePort: 8000', 'gatePort: 80'))
+    M.ok('systemctl', 'restart', 'hypergate@r1')
+    M.ok('systemctl', 'start', 'hypergate@r4')
+    wait_for(lambda: said_of('hypergate@r4', '1 gate open'), lambda: M.journal('hypergate@r4'))
+    wait_for(lambda: 'the page' in fetch(80), lambda: M.journal())
+    main_pid = M.show('hypergate@r4', 'MainPID')
+    for pid in processes('hypergate@r4'):
+        found = status_of(pid)
+        bind = 0x400 if pid == main_pid else 0
+        assert '0' not in found['Uid'].split() and int(found['CapEff'], 16) == bind, found
+        if not bind:
+            assert not any(int(found[name], 16) for name in ('CapInh', 'CapPrm', 'CapAmb')), found
+
+
+if __name__ == '__main__':
+    everything = contextlib.ExitStack()
+    atexit.register(everything.close)
+    install(everything)
+    M = Machine(everything, FILES)
+    main()
