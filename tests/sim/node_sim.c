@@ -422,12 +422,21 @@ void node_sim_seed(enum node_role role, uint8_t identity, uint8_t seed[NODE_KEY_
         seed[1] = (uint8_t)role;
 }
 
+/* Made once: it is asked for at every step of those who wait for a peer. */
 void node_sim_key(enum node_role role, uint8_t identity, uint8_t key_out[NODE_KEY_BYTES])
 {
+        static struct {
+                bool made;
+                uint8_t key[NODE_KEY_BYTES];
+        } keys[NODE_ROLES][UINT8_MAX + 1];
         uint8_t seed[NODE_KEY_BYTES], secret[crypto_sign_SECRETKEYBYTES];
 
-        node_sim_seed(role, identity, seed);
-        crypto_sign_seed_keypair(key_out, secret, seed);
+        if (!keys[role][identity].made) {
+                node_sim_seed(role, identity, seed);
+                crypto_sign_seed_keypair(keys[role][identity].key, secret, seed);
+                keys[role][identity].made = true;
+        }
+        memcpy(key_out, keys[role][identity].key, NODE_KEY_BYTES);
 }
 
 void node_sim_join(struct node_sim_host *host, enum node_role role, uint8_t identity)
