@@ -25,12 +25,13 @@ import tempfile
 import time
 
 FUZZ = pathlib.Path(__file__).resolve().parent
-TOP = FUZZ.parents[1]
+TOP, README = FUZZ.parents[1], FUZZ / 'README.md'
 LINE = re.compile(r'^#(\d+)\s+(INITED|NEW|REDUCE|RELOAD|pulse|DONE)\s+cov: (\d+) ft: (\d+)')
 ROW = '| {:15} | {:>11} | {:>6} | {:>11} | {:>11} |'
 DECODES = re.compile(r'^\| `(\w+)` \|(.*)\|.*\|$', re.M)
 EXCUSED = re.compile(r'^\| `([\w/.*]+)` \|(.*)\|[^|]+\|$', re.M)
 FILE = re.compile(r'`([\w/]+\.c)`')
+WORD = re.compile(r'"(?![^"]*\.h")([\w./:=-]{2,24})"')
 
 
 class Campaign:
@@ -59,11 +60,18 @@ class Campaign:
             one, rest = rest[2:size], rest[size:]
             (self.folder / hashlib.sha1(one).hexdigest()).write_bytes(one)
 
+    def dictionary(self):
+        """Arguments that give it what stands in quotes in the target's files, alone."""
+        words = {word for file in decoders()[self.target] for word in WORD.findall((TOP / file).read_text())}
+        file = self.folder.with_suffix('.words')
+        file.write_text(''.join(f'"{word}"\n' for word in sorted(words)))
+        return [f'-dict={file}'] if words else []
+
     def search(self, seconds):
         self.unpack()
         schedule = self.seen['seconds'] // max(seconds, 1) % 2          # in turn: what is rare first, and without that book-keeping
-        limits = [f'-max_total_time={seconds}', f'-entropic={schedule}', '-max_len=4096', '-timeout=30', '-rss_limit_mb=2048',
-                  '-close_fd_mask=3']
+        limits = [f'-max_total_time={seconds}', f'-entropic={schedule}', '-entropic_feature_frequency_threshold=16', '-max_len=4096',
+                  '-timeout=30', '-rss_limit_mb=2048', '-close_fd_mask=3', '-print_funcs=0', *self.dictionary()]
         process = subprocess.Popen([self.program, *limits, f'-artifact_prefix={self.failed}/{self.target}-', self.folder, self.corpus],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
         began, seen, inputs = time.monotonic(), self.seen, 0
@@ -140,6 +148,12 @@ class Campaign:
         return 0
 
 
+def decoders():
+    """{target: its files}"""
+    table = README.read_text().split('## What decodes what')[1].split('\n## ')[0]
+    return {target: FILE.findall(files) for target, files in DECODES.findall(table)}
+
+
 def inside(code, number):
     """The name of the function in which that line stands, with (): what begins at the left margin is the head of one."""
     heads = [line for line in code[:number] if re.match(r'[a-z_].*\(', line)]
@@ -159,7 +173,7 @@ def covers(excuse, file, function, text):
 
 def lines(campaigns):
     """Prints what no corpus reaches; returns whether every such line has its reason, and every reason its line."""
-    readme = (FUZZ / 'README.md').read_text()
+    readme = README.read_text()
     files = {file for campaign in campaigns for file in decoders()[campaign.target]}
     counts, good = {}, True
     for campaign in campaigns:
@@ -185,12 +199,6 @@ def lines(campaigns):
             good = False
             print(f'README.md: is reached, or not there: {file}: {text}')
     return good
-
-
-def decoders():
-    """{target: the files that it decodes}"""
-    table = (FUZZ / 'README.md').read_text().split('## What decodes what')[1].split('\n## ')[0]
-    return {target: FILE.findall(files) for target, files in DECODES.findall(table)}
 
 
 def late(searched, counting):

@@ -13,6 +13,16 @@ enum { BYTES = 70000, DATAGRAMS = 20 };
 
 static uint8_t bytes[BYTES];
 
+/* Nothing is sealed here, and to make an engine takes longer than most plays. */
+struct cipher *cipher_new(void)
+{
+        return NULL;
+}
+
+void cipher_free(struct cipher *cipher)
+{
+}
+
 static void must(bool condition)
 {
         if (!condition)

@@ -11,15 +11,27 @@ enum { STEPS_KNOWN_MAX = 512 };
 /* Of the input that ran last: step i is the bytes from at[i] to at[i + 1]. What is behind the last one was not read. */
 struct steps {
         const uint8_t *start;
+        uint64_t hash;                  /* of its bytes */
         size_t count, at[STEPS_KNOWN_MAX + 1];
 };
 
 extern struct steps steps;
 
+/* FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/. */
+static inline uint64_t steps_hash(const uint8_t *data, size_t len)
+{
+        uint64_t hash = UINT64_C(14695981039346656037);
+
+        for (size_t i = 0; i < len; i++)
+                hash = (hash ^ data[i]) * UINT64_C(1099511628211);
+        return hash;
+}
+
 /* A new input begins. */
 static inline struct reader steps_begin(const uint8_t *data, size_t len)
 {
         steps.start = data;
+        steps.hash = steps_hash(data, len);
         steps.count = 0;
         return reader_over(data, len);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Mutations that know steps, for libFuzzer (which looks these two functions up by name). The steps of an input are known once it has
- * run; most inputs that are changed are those that ran last, and the others are run once more. */
+ * run; those of inputs that ran lately are kept, and others are run once more. */
 #include <stdlib.h>
 
 #include "steps.h"
 
-enum { INPUT_MAX = 1 << 16 };
+enum { INPUT_MAX = 1 << 16, KEPT = 1 << 12 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t len, size_t max);
@@ -23,21 +23,45 @@ static size_t below(size_t bound)
         return bound ? (size_t)((state >> 16) % bound) : 0;
 }
 
+/* Where those of an input are kept. */
+static struct steps *place_of(uint64_t hash)
+{
+        static struct steps *kept;
+
+        if (!kept)
+                kept = calloc(KEPT, sizeof(*kept));
+        if (!kept)
+                abort();
+        return &kept[hash % KEPT];
+}
+
+/* Those of the input that ran last, which the next one to run forgets. */
+static void keep_last(void)
+{
+        if (steps.hash)
+                *place_of(steps.hash) = steps;
+}
+
 /* The steps of @data: a copy of an input of the same bytes is run, exactly its size. */
 static struct steps steps_of(const uint8_t *data, size_t len)
 {
-        static uint8_t last[INPUT_MAX];
-        static size_t last_len;
-        static struct steps known;
+        uint64_t hash = steps_hash(data, len);
+        const struct steps *place = place_of(hash);
+        uint8_t *copy;
 
-        if (len && len == last_len && memcmp(last, data, len) == 0)
-                return known;
         if (len == 0 || len > INPUT_MAX)
                 return (struct steps){ 0 };
-        memcpy(last, data, last_len = len);
-        LLVMFuzzerTestOneInput(last, len);
-        known = steps;
-        return known;
+        keep_last();
+        if (place->hash == hash && (place->count == 0 || place->at[place->count] == len))
+                return *place;
+        copy = malloc(len);
+        if (!copy)
+                abort();
+        memcpy(copy, data, len);
+        LLVMFuzzerTestOneInput(copy, len);
+        free(copy);
+        keep_last();
+        return *place;
 }
 
 /* A run of a few steps of @all: the bytes [*from, *to). */
