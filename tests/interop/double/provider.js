@@ -9,14 +9,14 @@ const { openService } = require('./datagrams')
 
 class Provider {
   // @services: [{ gatePort, servicePort, serviceHost, protocol (TCP), tags, stallMs }], a connect that stalls takes that long more.
-  // @dht: optional node to run on. @relayThrough: key of a blind relay, in hex. @clockMs: how far the clock is ahead.
-  constructor ({ secret, services, bootstrap, dht, clockMs, advertiseMs = 5000, relayThrough }) {
+  // @dht: optional node to run on. @keyPair: who it is. @quiet: it looks for nobody. @relayThrough: key of a blind relay, in hex. @clockMs: how far the clock is ahead.
+  constructor ({ secret, services, bootstrap, dht, keyPair, quiet, clockMs, advertiseMs = 5000, relayThrough }) {
     this.services = services
     this.router = router(secret)
     this.links = new Set()
     this.opens = []                 // fingerprints seen
     this.killed = 0                 // channels that waited for too much
-    this.swarm = new Hyperswarm({ bootstrap, dht, relayThrough: relayThrough && Buffer.from(relayThrough, 'hex') })
+    this.swarm = new Hyperswarm({ bootstrap, dht, keyPair, relayThrough: relayThrough && Buffer.from(relayThrough, 'hex') })
     this.swarm.on('connection', (stream, peer) => this.links.add(new Link(stream, this.router, false, {
       clockMs,
       maxBytes: PEER_MAX_BYTES,
@@ -25,7 +25,7 @@ class Provider {
       onframe: (link, message) => this.handle(link, message),
       onclose: (link) => { this.links.delete(link); this.closeAll(link) }
     })))
-    this.discovery = this.swarm.join(this.router.topic)
+    this.discovery = this.swarm.join(this.router.topic, { client: !quiet })
     this.timer = setInterval(() => this.refresh(), advertiseMs)
     this.refreshed = this.discovery.flushed().then(() => this.refresh())
   }
