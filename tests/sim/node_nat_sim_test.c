@@ -145,6 +145,18 @@ TEST(two_behind_one_router_meet_or_know_why_not)
                 }
 }
 
+/* Each round that is lost costs time of the same 15 s. */
+TEST(loss_hides_not_for_long_that_a_punch_is_in_vain)
+{
+        struct net_link link = { .delay_us = MSEC(10), .jitter_us = MSEC(5), .reorder = true, .loss_ppm = 100000 };
+        struct street street = street_new_router(3160, &link, STREET_GUESTS);
+
+        street_meet_from(&street, STREET_GATEWAY_FIRST, 0, SECONDS(15));
+        printf("# %u ms\n", (unsigned)(street_known_us(&street) / 1000));
+        check(street_known_us(&street) < SECONDS(15));
+        street_free(&street);
+}
+
 /* A worker that was restarted a moment ago, or that has just punched with others: there are no sockets for some seconds. */
 TEST(a_punch_that_gets_no_sockets_gets_them_later)
 {

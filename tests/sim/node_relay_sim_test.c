@@ -122,7 +122,7 @@ TEST(peer_that_strangers_reach_relays_for_its_router)
         }
 }
 
-/* Both keep their ports, and the router of the carrier in front of both does not lead back in: that their punch is in vain takes 11 s to
+/* Both keep their ports, and the router of the carrier in front of both does not lead back in: that their punch is in vain takes 10 s to
  * find out. */
 TEST(peer_relays_at_once_for_two_behind_one_carrier)
 {

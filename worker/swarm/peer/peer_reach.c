@@ -5,7 +5,7 @@
 
 #define WAY_US MSEC(150)                /* an address has that long before the next is tried */
 #define SLOW_WAY_US SECONDS(1)          /* once each was tried twice */
-#define AFTER_PUNCH_US SECONDS(1)       /* what is on its way when a punch is given up may still arrive: its last probe left 2 s before */
+#define AFTER_PUNCH_US SECONDS(1)       /* what is on its way when a punch is given up may still arrive: its last probe left 1 s before */
 #define AFTER_CHANCE_US SECONDS(3)      /* and this one probed all the time */
 
 static void take_way(struct peer_dial *dial, const struct now *now)
