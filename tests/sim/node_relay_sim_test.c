@@ -122,6 +122,26 @@ TEST(peer_that_strangers_reach_relays_for_its_router)
         }
 }
 
+/* Their dials cross, and both find out at once that it is impossible: neither waits for the other's handshake, of which nothing comes any
+ * more, before it dials with the relay. */
+TEST(two_that_began_at_once_take_the_relay_as_soon_as_both_have_failed)
+{
+        for (unsigned i = 0; i < 16; i++) {
+                static const struct net_link far = { .delay_us = MSEC(20), .jitter_us = MSEC(1) };
+                struct street street = street_new(i + 1, &far, STREET_SYMMETRIC, STREET_SYMMETRIC);
+                struct node_sim_host *third = node_sim_add(street.sim);
+                usec_t took_us;
+
+                node_sim_join(third, NODE_GATEWAY, 9);
+                node_sim_run(street.sim, SECONDS(3));
+                took_us = street_meet_new(&street, false, SECONDS(20));
+                printf("# over the relay after %u ms\n", (unsigned)(took_us / 1000));
+                check(street_met(&street) && stats_of(street.gateway).relayed == 1);
+                check(took_us < SECONDS(1) + MSEC(200));
+                street_free(&street);
+        }
+}
+
 /* Both keep their ports, and the router of the carrier in front of both does not lead back in: that their punch is in vain takes 10 s to
  * find out. */
 TEST(peer_relays_at_once_for_two_behind_one_carrier)

@@ -90,7 +90,7 @@ bool nat_punch_is_random(const struct nat_punch *punch)
         return punch->own.class == NAT_RANDOM || punch->remote_class == NAT_RANDOM;
 }
 
-static bool is_possible(const struct nat_punch *punch)
+bool nat_punch_is_possible(const struct nat_punch *punch)
 {
         return punch->own.class != NAT_RANDOM || punch->remote_class != NAT_RANDOM;
 }
@@ -237,7 +237,7 @@ static bool start(struct nat_punch *punch, usec_t now_us)
 {
         const struct addr *verified = verified_address(punch);
 
-        if (!is_possible(punch))
+        if (!nat_punch_is_possible(punch))
                 return false;
         if (!nat_punch_is_random(punch)) {
                 punch->strategy = NAT_STRATEGY_CONSISTENT;
@@ -339,7 +339,7 @@ static void decide(struct nat_punch *punch, usec_t now_us)
         bool unknown = punch->own.class == NAT_UNKNOWN || punch->remote_class == NAT_UNKNOWN;
         bool unproved = !punch->has_remote_token && punch->asked < UNPROVED_MAX;
 
-        if (!is_possible(punch)) {
+        if (!nat_punch_is_possible(punch)) {
                 punch->aborting = punch->round_wanted = true;
                 fail(punch, NAT_BOTH_RANDOM, now_us);
         } else if (unknown && punch->asked >= ASKED_MAX) {
@@ -465,7 +465,7 @@ static enum nat_error commit(struct nat_punch *punch, usec_t now_us)
 {
         if (punch->state == NAT_PROBING)
                 return NAT_ERROR_NONE;
-        if (nat_punch_is_random(punch) && is_possible(punch) && verified_address(punch) && !enter(punch, now_us))
+        if (nat_punch_is_random(punch) && nat_punch_is_possible(punch) && verified_address(punch) && !enter(punch, now_us))
                 return NAT_ERROR_TRY_LATER;
         return start(punch, now_us) ? NAT_ERROR_NONE : NAT_ERROR_ABORTED;
 }

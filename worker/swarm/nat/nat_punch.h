@@ -166,6 +166,9 @@ static inline enum nat_failure nat_punch_failure(const struct nat_punch *punch)
 /* One of the NATs gives each remote another port, as far as is known. */
 bool nat_punch_is_random(const struct nat_punch *punch);
 
+/* Not both do. */
+bool nat_punch_is_possible(const struct nat_punch *punch);
+
 /* Both have said: now. It ends at nat_punch_deadline_last(), if nobody ends it. */
 static inline bool nat_punch_is_probing(const struct nat_punch *punch)
 {

@@ -116,7 +116,8 @@ void peer_listener_relay_through(struct peer_listener *listener, const uint8_t *
  * hears nothing. */
 void peer_admit(struct peer_set *set, peer_knock_id knock, bool welcome, const struct now *now);
 
-/* A client with @key has been answered within the last @within_us and is not here yet. */
+/* A client with @key has been answered within the last @within_us, is not here yet, and may still come: not both NATs give each remote
+ * another port. */
 bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], usec_t within_us,
                           const struct now *now);
 

@@ -518,7 +518,7 @@ static bool is_punching(const struct peer_session *session, usec_t now_us)
 {
         const struct peer_punch *punch = session->punch;
 
-        if (!punch || !punch->heard_us)
+        if (!punch || !punch->heard_us || !nat_punch_is_possible(&punch->nat))
                 return false;
         if (punch->failed)
                 return nat_punch_failure(&punch->nat) == NAT_SHUT;
@@ -568,6 +568,12 @@ bool peer_listener_struggles(const struct peer_listener *listener, const uint8_t
         return false;
 }
 
+/* All that the client can still do is begin again, and we can do that, too. */
+static bool is_in_vain(const struct peer_session *session)
+{
+        return session->punch && !session->conn->detour && !nat_punch_is_possible(&session->punch->nat);
+}
+
 bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t key[PEER_KEY_BYTES], usec_t within_us,
                           const struct now *now)
 {
@@ -575,7 +581,7 @@ bool peer_listener_awaits(const struct peer_listener *listener, const uint8_t ke
                 const struct peer_session *session = list_entry(at, struct peer_session, all);
 
                 if (session->listener == listener && session->state == PEER_SESSION_REACHING &&
-                    now->mono_us < session->conn->begun_us + within_us &&
+                    now->mono_us < session->conn->begun_us + within_us && !is_in_vain(session) &&
                     memcmp(conn_remote_key(session->conn), key, PEER_KEY_BYTES) == 0)
                         return true;
         }
