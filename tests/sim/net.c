@@ -454,7 +454,23 @@ static usec_t serialise(struct net *net, struct wire *wire, size_t len)
         return wire->free_us;
 }
 
-static bool is_dropped(struct net *net, struct wire *wire, const uint8_t *bytes, size_t len)
+/* Too long for @wire, and not to be cut. */
+static bool is_too_long(struct net *net, const struct net_link *link, size_t len, bool pieces)
+{
+        if (!link->mtu_bytes || len + IP_UDP_BYTES <= link->mtu_bytes)
+                return false;
+        if (!pieces || link->whole) {
+                net->totals.too_long++;
+                return true;
+        }
+        net->totals.cut++;
+        for (size_t left = len; left > link->mtu_bytes - IP_UDP_BYTES; left -= link->mtu_bytes - IP_UDP_BYTES)
+                if (chance(net, link->loss_ppm))
+                        return true;
+        return false;
+}
+
+static bool is_dropped(struct net *net, struct wire *wire, const uint8_t *bytes, size_t len, bool pieces)
 {
         const struct net_link *link = &wire->link;
         uint32_t number = ++wire->count, drops = link->drop_count ? link->drop_count : 1;
@@ -463,7 +479,7 @@ static bool is_dropped(struct net *net, struct wire *wire, const uint8_t *bytes,
                 return true;
         if (link->drops && link->drops(link->context, bytes, len))
                 return true;
-        if (link->mtu_bytes && len + IP_UDP_BYTES > link->mtu_bytes)
+        if (is_too_long(net, link, len, pieces))
                 return true;
         return chance(net, link->loss_ppm);
 }
@@ -491,12 +507,17 @@ static void depart(struct net *net, struct wire *wire, const struct target *targ
         queue_push(net, transit);
 }
 
-static void send_packet(struct net *net, unsigned from_number, const struct addr *to, bool short_lived, const void *bytes,
-                        size_t len)
+enum how {
+        USUAL,
+        SHORT_LIVED,
+        IN_PIECES,
+};
+
+static void send_packet(struct net *net, unsigned from_number, const struct addr *to, enum how how, const void *bytes, size_t len)
 {
         struct endpoint *from = net->endpoints[from_number];
         struct target target = { .endpoint = NULL };
-        bool lost_inside = from->nat && from->up && is_dropped(net, &from->wire, bytes, len);
+        bool lost_inside = from->nat && from->up && is_dropped(net, &from->wire, bytes, len, how == IN_PIECES);
         bool found = from->up && !lost_inside && route(net, from, to, &target);
         unsigned to_number = found && target.endpoint ? target.endpoint->number : UINT32_MAX;
         struct pair *pair = found && target.endpoint ? find_pair(net, from_number, to_number) : NULL;
@@ -508,11 +529,11 @@ static void send_packet(struct net *net, unsigned from_number, const struct addr
         note_number(net, net->now_us);
         note_number(net, (uint64_t)from_number << 32 | to_number);
         net_note(net, bytes, len);
-        if (!lost_inside && (!found || (short_lived && target.far))) {
+        if (!lost_inside && (!found || (how == SHORT_LIVED && target.far))) {
                 net->totals.unreachable++;
                 return;
         }
-        if (lost_inside || (!from->nat && is_dropped(net, wire, bytes, len)) ||
+        if (lost_inside || (!from->nat && is_dropped(net, wire, bytes, len, how == IN_PIECES)) ||
             (net->blocks && net->blocks(net->blocks_context, &target.from, to))) {
                 net->totals.lost++;
                 return;
@@ -531,12 +552,17 @@ static void send_packet(struct net *net, unsigned from_number, const struct addr
 
 void net_send(struct net *net, unsigned from, const struct addr *to, const void *bytes, size_t len)
 {
-        send_packet(net, from, to, false, bytes, len);
+        send_packet(net, from, to, USUAL, bytes, len);
 }
 
 void net_send_short(struct net *net, unsigned from, const struct addr *to, const void *bytes, size_t len)
 {
-        send_packet(net, from, to, true, bytes, len);
+        send_packet(net, from, to, SHORT_LIVED, bytes, len);
+}
+
+void net_send_pieces(struct net *net, unsigned from, const struct addr *to, const void *bytes, size_t len)
+{
+        send_packet(net, from, to, IN_PIECES, bytes, len);
 }
 
 const struct random *net_random(struct net *net)

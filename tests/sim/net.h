@@ -27,7 +27,8 @@ struct net_link {
         uint32_t drop_nth, drop_count;  /* drops @drop_count (0 means 1) packets from the @drop_nth (from 1) on; 0: none */
         uint64_t bits_per_s;            /* 0: infinite */
         size_t queue_bytes;             /* what waits for the wire, beyond it packets are dropped; 0: infinite */
-        size_t mtu_bytes;               /* IP packets that are larger vanish: a black hole; 0: none are */
+        size_t mtu_bytes;               /* IP packets that are larger vanish, but those that may be cut: a black hole; 0: none are */
+        bool whole;                     /* those too */
         bool (*drops)(void *context, const uint8_t *bytes, size_t len);         /* drops what it says; NULL: nothing */
         void (*changes)(void *context, uint8_t *bytes, size_t len);             /* as it likes; NULL: nothing */
         void *context;
@@ -43,6 +44,7 @@ struct net_packet {
 struct net_totals {
         uint64_t sent, delivered, lost, duplicated, queue_drops, unreachable, filtered;
         uint64_t bytes_sent;
+        uint64_t too_long, cut;         /* for a link's MTU: vanished (and lost), went on in fragments */
 };
 
 struct net *net_new(uint64_t seed);
@@ -91,6 +93,9 @@ void net_send(struct net *net, unsigned from, const struct addr *to, const void 
 
 /* The same with so few hops to live that it opens the NATs before the sender, and never gets through the public network. */
 void net_send_short(struct net *net, unsigned from, const struct addr *to, const void *bytes, size_t len);
+
+/* The same without DF: what is too long for a link goes on in fragments, each of which can be lost. */
+void net_send_pieces(struct net *net, unsigned from, const struct addr *to, const void *bytes, size_t len);
 
 /* Seeded: one per purpose, so that what one node draws does not disturb another. Lives as long as the network. */
 const struct random *net_random(struct net *net);
