@@ -58,6 +58,7 @@ static void open_side(struct bench *b, unsigned index, bool connected)
                 return;                 /* the id is still remembered */
         *side = (struct side){ .stream = stream, .id = 100 + index, .remote = path.remote };
         udx_stream_set_receive_limit(side->stream, RECEIVE_LIMIT);
+        udx_stream_let_datagrams_grow(side->stream, true);
         if (connected)
                 udx_stream_connect(side->stream, &path, b->now_us);
 }
@@ -102,7 +103,7 @@ static void check_datagram(struct bench *b, const uint8_t *bytes, size_t len)
 
 static void drain(struct bench *b)
 {
-        static uint8_t flat[UDX_RUN_SEGMENTS * UDX_PACKET_MAX + UDX_DATAGRAM_MAX];
+        static uint8_t flat[UDX_RUN_BYTES + UDX_DATAGRAM_MAX];
         struct udx_event event;
         struct udx_send out;
 
@@ -259,6 +260,8 @@ static void step_stream(struct bench *b, struct side *side, enum verb verb, uint
                 udx_stream_allow_moves(side->stream, argument & 1);
                 if (argument & 2)
                         udx_stream_connect(side->stream, &path, b->now_us);
+                if (argument & 4)
+                        udx_mux_refused(b->mux, SOCKET, &path.remote, UDX_PACKET_BASE + argument);
         }
 }
 

@@ -310,7 +310,7 @@ static void send_run(struct peer_sim_node *node, const struct udx_send *out)
         note_sent(node, &out->remote);
         for (size_t at = 0, piece; at < len; at += piece) {
                 piece = MIN(len - at, (size_t)out->segment_bytes);
-                net_send(node->sim->net, node->socket, &out->remote, flat + at, piece);
+                (out->pieces ? net_send_pieces : net_send)(node->sim->net, node->socket, &out->remote, flat + at, piece);
         }
         node->udx_out += out->segments;
 }

@@ -42,6 +42,7 @@ static void add_flow(struct udx_bulk *bulk, unsigned i)
                 udx_stream_set_receive_limit(flow->ends[side], bulk->spec.window_bytes ? bulk->spec.window_bytes : UDX_BUFFER_MAX);
                 if (!bulk->spec.window_bytes)
                         udx_stream_let_window_grow(flow->ends[side]);
+                udx_stream_let_datagrams_grow(flow->ends[side], bulk->spec.datagrams_grow);
                 udx_stream_connect(flow->ends[side], &path, net_now(bulk->net));
         }
         udx_stream_write(flow->ends[B], (const uint8_t[59]){ 0 }, 59);  /* secret-stream's header: so B knows the round trip */
@@ -129,7 +130,8 @@ static void transmit(struct udx_bulk *bulk, unsigned side)
                 for (unsigned i = 0; i < out.iov_len; len += out.iov[i++].iov_len)
                         memcpy(flat + len, out.iov[i].iov_base, out.iov[i].iov_len);
                 for (size_t at = 0; at < len; at += out.segment_bytes)
-                        net_send(bulk->net, out.socket, &out.remote, flat + at, MIN(out.segment_bytes, len - at));
+                        (out.pieces ? net_send_pieces : net_send)(bulk->net, out.socket, &out.remote, flat + at,
+                                                                  MIN(out.segment_bytes, len - at));
                 bulk->packets += side == A ? out.segments : 0;
         }
 }

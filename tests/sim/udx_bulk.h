@@ -16,6 +16,7 @@ struct udx_bulk_spec {
         usec_t stagger_us;              /* each starts that long after the one before */
         usec_t batch_us;                /* what arrives waits that long for more to come along, as in a busy machine; 0: not at all */
         size_t window_bytes;            /* the receiver's, for good; 0: begins with what UDX takes at most, and may grow */
+        bool datagrams_grow;            /* to what the path carries */
         uint64_t app_bytes_per_s;       /* the applications write no faster; 0: as fast as it goes */
 };
 

@@ -7,6 +7,35 @@
 
 enum { LIMIT_S = 900 };
 
+/* Half of the paths carry more than the least, as wide as it happens each way, and one in three of those narrows later: then what is
+ * under way goes on in fragments. */
+struct widths {
+        bool grow;
+        size_t mtu[2], mtu_later[2];
+        usec_t later_us;                /* USEC_NEVER: it stays as it is */
+};
+
+static void draw_widths(struct widths *widths, const struct random *random)
+{
+        *widths = (struct widths){ .grow = random_below(random, 2), .later_us = USEC_NEVER };
+        for (unsigned side = 0; side < 2; side++) {
+                widths->mtu[side] = 1200 + random_below(random, 301);
+                widths->mtu_later[side] = 1200 + random_below(random, 301);
+        }
+        if (!random_below(random, 3))
+                widths->later_us = random_below(random, (uint32_t)SECONDS(3));
+}
+
+static void set_widths(struct udx_sim *sim, const struct faults *faults, const size_t mtu[2])
+{
+        for (unsigned side = 0; side < 2; side++) {
+                struct net_link link = faults->link[side];
+
+                link.mtu_bytes = mtu[side];
+                udx_sim_set_link(sim, (enum udx_sim_side)side, &link);
+        }
+}
+
 static void check_ends(const struct udx_sim *sim, const struct faults *faults)
 {
         for (int side = 0; side < 2; side++) {
@@ -28,18 +57,24 @@ void faults_story(uint64_t seed)
         usec_t start_us = net_now(sim->net);
         uint64_t bytes = 0;
         struct faults faults;
+        struct widths widths;
         unsigned dying = random_below(random, 2);
 
         faults_draw(&faults, random, SECONDS(5));
+        draw_widths(&widths, net_random(sim->net));
+        set_widths(sim, &faults, widths.mtu);
+        if (widths.grow)
+                udx_sim_let_datagrams_grow(sim);
         for (unsigned side = 0; side < 2; side++) {
                 uint64_t part = random_below(random, 4) ? random_below(random, 100000) : random_below(random, 100);
 
-                udx_sim_set_link(sim, (enum udx_sim_side)side, &faults.link[side]);
                 udx_sim_write(sim, (enum udx_sim_side)side, part);
                 udx_sim_end(sim, (enum udx_sim_side)side);
                 bytes += part;
         }
         for (usec_t gone_us = 0; gone_us < SECONDS(LIMIT_S) && !(sim->end[A].closed && sim->end[B].closed);) {
+                if (gone_us >= widths.later_us)
+                        set_widths(sim, &faults, widths.mtu_later);
                 for (unsigned side = 0; side < 2; side++) {
                         bool up = !(faults.mortal && side == dying && gone_us >= faults.death_us);
 

@@ -123,7 +123,7 @@ static void on_event(struct many *m, unsigned side, const struct udx_event *even
 
 static void transmit(struct many *m, unsigned side)
 {
-        static uint8_t flat[UDX_RUN_SEGMENTS * UDX_PACKET_MAX];
+        static uint8_t flat[UDX_RUN_BYTES];
         struct udx_send out;
 
         while (udx_mux_transmit(m->muxes[side], &out, net_now(m->net))) {

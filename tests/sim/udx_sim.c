@@ -58,6 +58,20 @@ struct udx_sim *udx_sim_new(uint64_t seed, const struct net_link *link)
         return sim;
 }
 
+void udx_sim_let_datagrams_grow(struct udx_sim *sim)
+{
+        for (unsigned side = A; side <= B; side++)
+                udx_stream_let_datagrams_grow(sim->end[side].stream, true);
+}
+
+size_t udx_sim_datagram_bytes(const struct udx_sim *sim, enum udx_sim_side side)
+{
+        struct udx_stats stats;
+
+        udx_stream_stats(sim->end[side].stream, &stats);
+        return stats.datagram_bytes;
+}
+
 void udx_sim_free(struct udx_sim *sim)
 {
         if (!sim)
@@ -170,10 +184,10 @@ static unsigned send_run(struct udx_sim *sim, const struct udx_send *out)
                 memcpy(flat + len, out->iov[i].iov_base, out->iov[i].iov_len);
                 len += out->iov[i].iov_len;
         }
-        assert(len == out->bytes && len < 65000 && out->segments <= UDX_RUN_SEGMENTS && out->segment_bytes <= UDX_PACKET_MAX);
+        assert(len == out->bytes && len <= UDX_RUN_BYTES && out->segments <= UDX_RUN_SEGMENTS && out->segment_bytes <= UDX_DATAGRAM_MAX);
         for (size_t at = 0, piece; at < len; at += piece, count++) {
                 piece = len - at < out->segment_bytes ? len - at : out->segment_bytes;
-                net_send(sim->net, out->socket, &out->remote, flat + at, piece);
+                (out->pieces ? net_send_pieces : net_send)(sim->net, out->socket, &out->remote, flat + at, piece);
         }
         assert(count == out->segments);
         return count;

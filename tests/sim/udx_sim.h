@@ -37,6 +37,10 @@ struct udx_sim *udx_sim_new(uint64_t seed, const struct net_link *link);
 /* The same, but nobody is connected yet. */
 struct udx_sim *udx_sim_new_apart(uint64_t seed, const struct net_link *link);
 void udx_sim_connect(struct udx_sim *sim, enum udx_sim_side side);
+
+/* Both ends may find out what the path carries; and what @side has found it to carry. */
+void udx_sim_let_datagrams_grow(struct udx_sim *sim);
+size_t udx_sim_datagram_bytes(const struct udx_sim *sim, enum udx_sim_side side);
 void udx_sim_free(struct udx_sim *sim);
 void udx_sim_freep(struct udx_sim **sim);
 

@@ -224,6 +224,39 @@ TEST(udp_sends_a_packet_with_few_hops_to_live_and_the_next_with_many)
         pair_fini(&pair);
 }
 
+static int mtu_mode(int fd)
+{
+        int mode = -1;
+        socklen_t len = sizeof(mode);
+
+        check_equal(getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &mode, &len), 0);
+        return mode;
+}
+
+/* DF is the socket's, and so is not there or there again for each datagram; a run is sent packet by packet then. */
+TEST(udp_sends_what_may_be_cut_without_df_and_the_next_with_it)
+{
+        static const uint8_t bytes[3 * SEGMENT - 100];
+        struct iovec iov = { (void *)(uintptr_t)bytes, sizeof(bytes) };
+        cleanup_with(pair_fini) struct pair pair;
+        struct datagram run = { .iov = &iov, .iov_len = 1, .len = sizeof(bytes), .segment_bytes = SEGMENT };
+        uint8_t in[2 * SEGMENT];
+
+        pair_init(&pair, true);
+        run.remote = pair.other_addr;
+        check_equal(setsockopt(pair.udp.sockets[0].fd, IPPROTO_IP, IP_MTU_DISCOVER, &(int){ IP_PMTUDISC_PROBE }, sizeof(int)), 0);
+        for (unsigned i = 0; i < 4; i++) {
+                run.pieces = i % 2;
+                check_equal(udp_send(&pair.udp, &run), UDP_SENT);
+                check_equal(mtu_mode(pair.udp.sockets[0].fd), run.pieces ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE);
+                for (unsigned n = 0; n < 3; n++) {
+                        wait_readable(pair.other);
+                        check_equal(recv(pair.other, in, sizeof(in), 0), n < 2 ? SEGMENT : SEGMENT - 100);
+                }
+        }
+        check(pair.udp.sockets[0].gso);
+}
+
 TEST(udp_takes_sockets_until_there_are_too_many_and_closes_them)
 {
         struct pair pair;

@@ -135,7 +135,7 @@ static void keep_segment(struct player *p, const uint8_t *bytes, size_t len)
 
 static void drain(struct player *p)
 {
-        static uint8_t flat[UDX_RUN_SEGMENTS * UDX_PACKET_MAX];
+        static uint8_t flat[UDX_RUN_BYTES];
         struct udx_send out;
 
         while (udx_mux_transmit(p->mux, &out, p->now_us)) {

@@ -59,7 +59,7 @@ static void keep(struct bench *b, const uint8_t *bytes, size_t len)
 
 static void drain(struct bench *b)
 {
-        static uint8_t flat[UDX_RUN_SEGMENTS * UDX_PACKET_MAX];
+        static uint8_t flat[UDX_RUN_BYTES];
         struct udx_send out;
         struct udx_event event;
 
@@ -189,8 +189,8 @@ TEST(udx_sends_nothing_beyond_the_window_though_all_but_one_packet_is_sacked)
                 check_equal(arrive_with(&b, UDX_SACK, 0, 0, 100000, &rest, 0), UDX_OK);
                 drain(&b);
         }
-        check(b.stream->recovery.nxt * UDX_PAYLOAD_MAX <= 100000);
-        check(b.stream->recovery.nxt * UDX_PAYLOAD_MAX > 100000 - UDX_PAYLOAD_MAX);
+        check(b.stream->recovery.nxt * UDX_PAYLOAD_BASE <= 100000);
+        check(b.stream->recovery.nxt * UDX_PAYLOAD_BASE > 100000 - UDX_PAYLOAD_BASE);
         check_equal(arrive_with(&b, 0, 0, b.stream->recovery.nxt, 100000, NULL, 0), UDX_OK);
         drain(&b);
         check(b.sent > 0 && b.last.type == UDX_DATA);
@@ -268,7 +268,7 @@ TEST(udx_tells_of_an_opened_window_though_a_drain_before_had_nothing_to_say)
         check(write_all(&b, 100000) == 100000);
         drain(&b);                              /* ten packets are out; the rest waits for the congestion window */
         check_equal(b.sent, 10);
-        while (arrive(&b, UDX_DATA, seq, 0, NULL, UDX_PAYLOAD_MAX) == UDX_OK)
+        while (arrive(&b, UDX_DATA, seq, 0, NULL, UDX_PAYLOAD_BASE) == UDX_OK)
                 seq++;
         drain(&b);
         check(b.last.window_bytes == 0);
@@ -292,7 +292,7 @@ TEST(udx_numbers_wrap_in_both_directions)
         uint8_t *span;
 
         bench_init_at(&b, ours, theirs);
-        check(write_all(&b, 10 * UDX_PAYLOAD_MAX) == 10 * UDX_PAYLOAD_MAX);
+        check(write_all(&b, 10 * UDX_PAYLOAD_BASE) == 10 * UDX_PAYLOAD_BASE);
         drain(&b);
         check_equal(b.sent, 10);
         check_equal(b.last.seq, 3);
@@ -362,11 +362,11 @@ TEST(udx_acknowledges_all_but_a_lone_unfilled_packet_at_once)
         static const struct { uint8_t type; uint32_t seq, ack; size_t payload; bool waits; } rows[] = {
                 { UDX_DATA, 0, 1, 100, true },
                 { UDX_DATA, 1, 2, 100, false },
-                { UDX_DATA, 2, 3, UDX_PAYLOAD_MAX, false },
+                { UDX_DATA, 2, 3, UDX_PAYLOAD_BASE, false },
                 { UDX_DATA, 2, 3, 100, false },
                 { UDX_DATA, 4, 3, 100, false },
                 { UDX_DATA, 3, 5, 100, false },
-                { UDX_DATA, 5, 6, UDX_PAYLOAD_MAX - 1, true },
+                { UDX_DATA, 5, 6, UDX_PAYLOAD_BASE - 1, true },
                 { UDX_DATA | UDX_END, 6, 7, 100, false },
         };
         BENCH(b);
@@ -406,7 +406,7 @@ TEST(udx_ignores_sacks_that_make_no_sense)
         };
         BENCH(b);
 
-        check(write_all(&b, 10 * UDX_PAYLOAD_MAX) == 10 * UDX_PAYLOAD_MAX);
+        check(write_all(&b, 10 * UDX_PAYLOAD_BASE) == 10 * UDX_PAYLOAD_BASE);
         drain(&b);
         for (size_t i = 0; i < ARRAY_LEN(senseless); i++) {
                 check_equal(arrive(&b, UDX_SACK, 0, 0, &senseless[i], 0), UDX_OK);
@@ -430,7 +430,7 @@ TEST(udx_breaks_when_its_peer_keeps_what_was_never_sent)
 {
         BENCH(b);
 
-        write_all(&b, 3 * UDX_PAYLOAD_MAX);
+        write_all(&b, 3 * UDX_PAYLOAD_BASE);
         drain(&b);
         check_equal(b.stream->recovery.nxt, 3);
         tell_of_a_stray(&b, MSEC(20), 10);
@@ -449,10 +449,10 @@ TEST(udx_goes_on_when_its_peer_seemed_once_to_have_what_was_never_sent)
 {
         BENCH(b);
 
-        write_all(&b, 3 * UDX_PAYLOAD_MAX);
+        write_all(&b, 3 * UDX_PAYLOAD_BASE);
         drain(&b);
         tell_of_a_stray(&b, MSEC(20), 10);
-        write_all(&b, 7 * UDX_PAYLOAD_MAX);
+        write_all(&b, 7 * UDX_PAYLOAD_BASE);
         b.now_us += MSEC(20);
         drain(&b);
         check_equal(b.stream->recovery.nxt, 10);
@@ -481,7 +481,7 @@ TEST(udx_memory_is_given_back_whenever_it_is_asked_for)
         BENCH(b);
 
         for (uint32_t round = 0; round < 3; round++) {
-                check_equal(write_all(&b, 9 * UDX_PAYLOAD_MAX), 9 * UDX_PAYLOAD_MAX);
+                check_equal(write_all(&b, 9 * UDX_PAYLOAD_BASE), 9 * UDX_PAYLOAD_BASE);
                 drain(&b);
                 check_equal(arrive(&b, UDX_DATA, 2 * round, 9 * round + 4, NULL, 1000), UDX_OK);
                 check_equal(arrive(&b, UDX_DATA, 2 * round + 1, 9 * round + 8, NULL, 1000), UDX_OK);

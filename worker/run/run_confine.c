@@ -201,6 +201,8 @@ static int allow_options(scmp_filter_ctx filter, const struct run_confinement *c
                 r = allow_option(filter, SOL_SOCKET, SO_SNDBUF);
         if (r == 0 && confinement->sets_buffers)
                 r = allow_option(filter, SOL_SOCKET, SO_RCVBUF);
+        if (r == 0 && confinement->sets_fragments)
+                r = allow_option(filter, IPPROTO_IP, IP_MTU_DISCOVER);
         return r;
 }
 

@@ -18,6 +18,7 @@ struct run_confinement {
         unsigned sets_linger : 1;       /* setsockopt(SOL_SOCKET, SO_LINGER) */
         unsigned sets_tcp : 1;          /* setsockopt on TCP sockets: linger, no delay, keep-alive */
         unsigned sets_buffers : 1;      /* setsockopt(SOL_SOCKET, SO_SNDBUF and SO_RCVBUF) */
+        unsigned sets_fragments : 1;    /* setsockopt(IPPROTO_IP, IP_MTU_DISCOVER) */
         unsigned batches : 1;           /* recvmmsg and sendmmsg */
         unsigned pairs : 1;             /* socketpair(AF_UNIX, SOCK_SEQPACKET): such a socket sends to nobody but its other end */
 };

@@ -25,7 +25,7 @@ int main(void)
         /* Sockets come by message; what it makes itself are sealed memory files for advertisements. */
         static const int syscalls[] = { SYS_timerfd_settime, SYS_shutdown, SYS_memfd_create };
         static const struct run_confinement confinement = { .syscalls = syscalls, .syscall_count = ARRAY_LEN(syscalls),
-                                                            .sets_linger = true, .batches = true };
+                                                            .sets_linger = true, .sets_fragments = true, .batches = true };
         static struct swarm_process swarm;
         int code;
 

@@ -278,6 +278,16 @@ static int send_singly(const struct udp_socket *socket, const struct datagram *d
         return 0;
 }
 
+/* The supervisor's setting and back: with or without DF, and cut here already where the way out demands it (IP_MTU_DISCOVER, ip(7)).
+ * Where that is refused, what is too long is lost. */
+static void allow_pieces(struct udp_socket *socket, bool pieces)
+{
+        int mode = pieces ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE;
+
+        if (pieces != socket->pieces && setsockopt(socket->fd, IPPROTO_IP, IP_MTU_DISCOVER, &mode, sizeof(mode)) == 0)
+                socket->pieces = pieces;
+}
+
 static int send_datagram(struct udp_socket *socket, const struct datagram *datagram)
 {
         bool run = datagram->segment_bytes && datagram->len > datagram->segment_bytes;
@@ -286,9 +296,10 @@ static int send_datagram(struct udp_socket *socket, const struct datagram *datag
         assert(datagram->iov_len <= SEND_IOV_MAX);
         if (socket->fd < 0)
                 return -EBADF;          /* of a connection that is over */
+        allow_pieces(socket, datagram->pieces);
         if (!run)
                 return send_run(socket, datagram, datagram->iov, datagram->iov_len, 0);
-        if (!socket->gso)
+        if (!socket->gso || datagram->pieces)           /* segments are not cut */
                 return send_singly(socket, datagram);
         r = send_run(socket, datagram, datagram->iov, datagram->iov_len, datagram->segment_bytes);
         /* EINVAL, EIO: no UDP_SEGMENT here or no checksum offload on the way out (udp(7)). EMSGSIZE also comes from

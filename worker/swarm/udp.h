@@ -20,6 +20,7 @@ enum {
 struct udp_socket {
         int fd;                         /* -1: none */
         int strangers_fd;               /* what came to the same port for no stream of ours; -1: that comes by @fd */
+        bool pieces;                    /* it is set to send what may be cut on its way: udp_send() */
         bool gso;                       /* the kernel and the path take UDP_SEGMENT, as far as we know */
         uint32_t drops, strangers_drops;        /* by the kernel, as it said last (SO_RXQ_OVFL, socket(7)) */
 };
@@ -72,6 +73,7 @@ enum udp_sent {
         UDP_HELD,       /* the socket is full: a copy is kept, udp_resume() sends it; give nothing more until then */
 };
 
+/* Sockets come with DF set and path MTU left to us (IP_PMTUDISC_PROBE); a datagram that may be cut into fragments leaves without. */
 enum udp_sent udp_send(struct udp *udp, const struct datagram *datagram);
 
 /* The socket whose fullness we wait for, or -1. */

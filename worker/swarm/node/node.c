@@ -528,7 +528,8 @@ bool node_transmit(struct node *node, struct datagram *out, const struct now *no
         if (!udx_mux_transmit(node->mux, &send, now->mono_us))
                 return false;
         *out = (struct datagram){ .socket = send.socket, .remote = send.remote, .iov = send.iov, .iov_len = send.iov_len,
-                                  .len = send.bytes, .segment_bytes = send.segments > 1 ? send.segment_bytes : 0 };
+                                  .len = send.bytes, .segment_bytes = send.segments > 1 ? send.segment_bytes : 0,
+                                  .pieces = send.pieces };
         node->datagrams_out += send.segments;
         return true;
 }
@@ -536,6 +537,8 @@ bool node_transmit(struct node *node, struct datagram *out, const struct now *no
 void node_unsent(struct node *node, const struct datagram *out, int error)
 {
         node->unsent += out->segment_bytes ? (out->len + out->segment_bytes - 1) / out->segment_bytes : 1;
+        if (error == EMSGSIZE && !out->pieces)
+                udx_mux_refused(node->mux, out->socket, &out->remote, out->segment_bytes ? out->segment_bytes : out->len);
 }
 
 void node_trim(struct node *node)

@@ -71,6 +71,7 @@ struct datagram {
         size_t len;                     /* of all iov together */
         uint16_t segment_bytes;         /* 0 or >= len: a single packet */
         uint8_t ttl;                    /* out: hops it may live; 0: as many as usual */
+        bool pieces;                    /* out: it may be cut into IP fragments on its way */
 };
 
 /* 0 or -ENOMEM. @now: the node starts to act at its first node_advance(). */
@@ -143,7 +144,8 @@ bool node_transmit(struct node *node, struct datagram *out, const struct now *no
 void node_add_socket(struct node *node, uint32_t socket, const struct now *now);
 void node_no_sockets(struct node *node, const struct now *now);
 
-/* The wire refused the last datagram: too large (EMSGSIZE) or gone. Loss recovery does the rest; counted. */
+/* The wire refused the last datagram: too large (EMSGSIZE: shorter ones are sent from now on) or gone. Loss recovery does the rest;
+ * counted. */
 void node_unsent(struct node *node, const struct datagram *out, int error);
 
 /* Frees the memory that is kept for what comes next: for a caller who sees that all is quiet. */

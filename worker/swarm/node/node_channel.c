@@ -11,7 +11,7 @@ _Static_assert((int)NODE_WRITE_MAX == (int)TUNNEL_DATA_MAX && (int)NODE_HEADROOM
                (int)NODE_TEXT_MAX == (int)TUNNEL_TEXT_MAX && (int)TUNNEL_MESSAGE_MAX <= (int)CONN_MESSAGE_MAX &&
                (int)TUNNEL_SEAL_BYTES == (int)CONN_SEAL_BYTES && (int)NODE_DATAGRAM_MAX == (int)TUNNEL_DATAGRAM_MAX &&
                (int)NODE_TCP == (int)TUNNEL_TCP && (int)NODE_UDP == (int)TUNNEL_UDP, "what is written here passes there");
-_Static_assert(TUNNEL_MESSAGE_MAX + TUNNEL_SEAL_BYTES == UDX_RUN_SEGMENTS * UDX_PAYLOAD_MAX, "a full write leaves as one full run");
+_Static_assert(TUNNEL_MESSAGE_MAX + TUNNEL_SEAL_BYTES == UDX_RUN_SEGMENTS * UDX_PAYLOAD_BASE, "a full write leaves as one full run");
 
 static uint64_t id_hash(const struct node *node, node_channel_id id)
 {

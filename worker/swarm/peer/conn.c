@@ -98,6 +98,7 @@ void conn_reach(struct conn *conn, const struct peer_way *way, usec_t now_us)
         struct udx_path path = { .socket = way->socket, .remote_id = peer_detour_remote_id(conn, way), .remote = way->remote };
 
         udx_stream_connect(conn->stream, &path, now_us);
+        udx_stream_let_datagrams_grow(conn->stream, !conn_is_relayed(conn));
 }
 
 /* The least that shows the peer where we are and opens what only opens from our side: an empty unordered message. The peer's

@@ -22,7 +22,8 @@
 #include "udx_stream.h"
 #include "usec.h"
 
-#define UDX_RUN_SEGMENTS 55     /* a run fits one UDP_SEGMENT send: under 64 segments, under 65,000 bytes */
+#define UDX_RUN_SEGMENTS 55     /* a run fits one UDP_SEGMENT send: under 64 segments, */
+#define UDX_RUN_BYTES 65000     /* and no more bytes than an IP packet holds */
 
 struct udx_mux;
 
@@ -36,6 +37,7 @@ struct udx_send {
         uint16_t segment_bytes; /* size of each datagram but the last */
         unsigned segments;
         size_t bytes;           /* in all */
+        bool pieces;            /* each may be cut into IP fragments: its size was fine when it was first sent, and can't be changed */
 };
 
 enum udx_event_type {
@@ -69,6 +71,7 @@ struct udx_counters {
         uint64_t duplicates;                    /* DATA packets that were here before */
         uint64_t packets_sent, acks_sent, packets_resent, probes_sent;
         uint64_t losses_by_rack, losses_by_timeout, recoveries, timeouts;
+        uint64_t mtu_probes_sent, black_holes;
 };
 
 /* @random is borrowed for the mux's life: it chooses stream ids, which is all an off-path attacker has to guess. NULL: no memory. */
@@ -99,6 +102,9 @@ void udx_mux_advance(struct udx_mux *mux, usec_t now_us);
 
 /* The next run to send; false when there is none for now. Streams take turns, a run each. */
 bool udx_mux_transmit(struct udx_mux *mux, struct udx_send *out, usec_t now_us);
+
+/* What was transmitted by @socket to @remote is too long for the way out, all of it: it was @bytes, or a run of as many each. */
+void udx_mux_refused(struct udx_mux *mux, unsigned socket, const struct addr *remote, size_t bytes);
 
 /* The next event; false when there is none. A stream may be freed while its events are being handled: the rest vanish. */
 bool udx_mux_event(struct udx_mux *mux, struct udx_event *out);

@@ -240,7 +240,7 @@ static bool is_filled(struct udx_congestion *congestion, const struct udx_conges
                         return true;
                 congestion->full_bw = bw;
         }
-        return before >= bdp(congestion, UP_PACING) || before + UDX_FULL_BYTES > congestion->cwnd;
+        return before >= bdp(congestion, UP_PACING) || before + UDX_FULL_BYTES_MAX > congestion->cwnd;
 }
 
 static void step(struct udx_congestion *congestion, const struct udx_congestion_ack *ack, bool excess)
@@ -432,7 +432,7 @@ void udx_congestion_on_timeout(struct udx_congestion *congestion, size_t flying_
                 congestion->cwnd_before = congestion->cwnd;
         congestion->phase = UDX_CONGESTION_TIMED_OUT;
         congestion->recovery_end = nxt;
-        congestion->cwnd = clamp_cwnd(flying_bytes + UDX_FULL_BYTES);
+        congestion->cwnd = clamp_cwnd(flying_bytes + UDX_FULL_BYTES_MAX);
 }
 
 void udx_congestion_on_restart(struct udx_congestion *congestion, usec_t now_us)

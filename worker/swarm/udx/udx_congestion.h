@@ -18,6 +18,7 @@
 #include "usec.h"
 
 #define UDX_FULL_BYTES 1200
+#define UDX_FULL_BYTES_MAX 1500         /* where the path carries more */
 #define UDX_CWND_MAX (64 * 1024 * 1024)
 
 enum udx_congestion_phase {

@@ -8,7 +8,6 @@
 
 enum {
         ID_AT = 4,                      /* offset in a header */
-        RUN_BYTES_MAX = 65000,          /* udx.h: a run is one UDP_SEGMENT send, and strangers' packets may be the largest there are */
         BURST_MIN = 64 * 1024,          /* a rate is kept to on average: so much may come at once, or a tenth of a second's */
 };
 
@@ -185,7 +184,7 @@ static bool goes_along(const struct udx_run *run, const struct side *side)
         const struct udx_note *next = side->queue.count ? side->queue.first : NULL;
 
         return next && run->segments < UDX_RUN_SEGMENTS && next->len <= run->first_bytes &&
-               run->bytes + next->len <= RUN_BYTES_MAX &&
+               run->bytes + next->len <= UDX_RUN_BYTES &&
                run->bytes == run->first_bytes * run->segments;
 }
 

@@ -193,6 +193,7 @@ static void hand_out(const struct udx_run *run, const struct udx_path *path, str
                 .segment_bytes = (uint16_t)run->first_bytes,
                 .segments = run->segments,
                 .bytes = run->bytes,
+                .pieces = run->pieces,
         };
 }
 
@@ -221,6 +222,17 @@ bool udx_mux_transmit(struct udx_mux *mux, struct udx_send *out, usec_t now_us)
                 udx_stream_arm(stream);
         }
         return false;
+}
+
+void udx_mux_refused(struct udx_mux *mux, unsigned socket, const struct addr *remote, size_t bytes)
+{
+        list_for_each(at, &mux->streams) {
+                struct udx_stream *stream = list_entry(at, struct udx_stream, all);
+
+                if (stream->state != UDX_OPEN || stream->path.socket != socket || !addr_equal(&stream->path.remote, remote))
+                        continue;
+                udx_mtu_refused(&stream->mtu, bytes, mux->now_us);
+        }
 }
 
 bool udx_mux_event(struct udx_mux *mux, struct udx_event *out)

@@ -14,9 +14,11 @@
 #define UDX_HEADER_BYTES 20
 #define UDX_SACK_BYTES 8
 #define UDX_SACK_MAX 50                 /* blocks libudx sends at most, and we read at most */
-#define UDX_PAYLOAD_MAX 1152            /* what fits an IPv4 packet of 1,200 bytes as libudx counts it: 48 bytes apart */
-#define UDX_PACKET_MAX (UDX_HEADER_BYTES + UDX_PAYLOAD_MAX)
+#define UDX_PAYLOAD_BASE 1152           /* what fits an IPv4 packet of 1,200 bytes as libudx counts it: 48 bytes apart */
+#define UDX_PACKET_BASE (UDX_HEADER_BYTES + UDX_PAYLOAD_BASE)   /* passes any path */
 #define UDX_DATAGRAM_MAX 1472           /* nobody sends a longer one: libudx cuts what it receives at 2,048 */
+#define UDX_PAYLOAD_MAX (UDX_DATAGRAM_MAX - UDX_HEADER_BYTES)
+#define UDX_PADDING_MAX 255             /* zeros between header and payload: the data offset is one byte */
 
 enum udx_type {                         /* bits; none: a pure ACK */
         UDX_DATA = 0x01,

@@ -9,6 +9,7 @@
 #include "udx.h"
 #include "udx_assembly.h"
 #include "udx_congestion.h"
+#include "udx_mtu.h"
 #include "udx_pacer.h"
 #include "udx_queue.h"
 #include "udx_recovery.h"
@@ -96,6 +97,7 @@ struct udx_stream {
         struct udx_congestion congestion;
         struct udx_rtt rtt;
         struct udx_pacer pacer;
+        struct udx_mtu mtu;
         size_t send_limit_bytes;
         uint32_t peer_window_bytes;
         uint32_t window_seq;            /* newest seq that brought one: RFC 9293 SND.WL1; what came with it acknowledged up to una */
@@ -103,6 +105,7 @@ struct udx_stream {
         usec_t stray_us;                /* and since when; 0: nothing */
         bool write_short;               /* a writer waits for space */
         bool probe_due, probed;         /* tail loss probe: to be sent; sent and nothing heard since */
+        bool asked;                     /* a long packet has gone ahead of it, to see whether such still get through */
         bool beat_due;                  /* HEARTBEAT to be sent: is the window still shut? */
 
         unsigned timeouts;              /* in a row */
@@ -118,11 +121,12 @@ struct udx_stream {
 /* A run under construction; its memory is handed out by udx_mux_transmit(). */
 struct udx_run {
         uint8_t headers[UDX_RUN_SEGMENTS * UDX_HEADER_BYTES + UDX_SACK_MAX * UDX_SACK_BYTES];
-        struct iovec iov[UDX_RUN_SEGMENTS * 3];
+        struct iovec iov[UDX_RUN_SEGMENTS * 3 + 1];
         unsigned iov_len, segments;
         size_t first_bytes, bytes;
         struct udx_note *message;       /* being sent; freed at the next call */
         struct udx_note *forwarded;     /* likewise, linked */
+        bool pieces;                    /* all of it may be cut on its way; else none */
         bool elsewhere;                 /* it goes by @path, not by its stream's */
         struct udx_path path;
 };
@@ -188,6 +192,7 @@ void udx_stream_take_waiting(struct udx_stream *stream);
 
 /* udx_timer.c */
 void udx_stream_find_losses(struct udx_stream *stream, usec_t now_us);
+void udx_stream_note_probe(struct udx_stream *stream, usec_t now_us);
 void udx_stream_arm(struct udx_stream *stream);
 void udx_stream_fire(struct udx_stream *stream, usec_t now_us);
 void udx_stream_restart_timeout(struct udx_stream *stream, usec_t now_us);

@@ -85,7 +85,7 @@ static void reach_end(struct udx_stream *stream)
  * (RFC 9000 13.2.1, but much sooner: UDX doesn't tell how long an acknowledgement has waited, so all of it counts as round trip.) */
 static bool ack_can_wait(const struct udx_stream *stream, const struct udx_packet *packet)
 {
-        return packet->type == UDX_DATA && packet->payload_len < UDX_PAYLOAD_MAX && packet->seq == stream->assembly.next &&
+        return packet->type == UDX_DATA && packet->payload_len < UDX_PAYLOAD_BASE && packet->seq == stream->assembly.next &&
                !stream->assembly.range_count && !stream->ack_due && stream->ack_late_us == USEC_NEVER;
 }
 
@@ -164,6 +164,15 @@ static void take_progress(struct udx_stream *stream, const struct udx_delivered 
         udx_stream_report(stream, UDX_ENDED);
 }
 
+/* A probe of the MTU arrived. What was lost of longer packets before says no more. */
+static void take_probe(struct udx_stream *stream, uint32_t seq, usec_t now_us)
+{
+        udx_mtu_passed(&stream->mtu, seq, now_us);
+        stream->recovery.large_us = now_us;
+        stream->recovery.large_doubts = 0;
+        stream->recovery.hole = false;
+}
+
 static void take_ack(struct udx_stream *stream, const struct udx_packet *packet, usec_t now_us)
 {
         struct udx_recovery *recovery = &stream->recovery;
@@ -187,6 +196,8 @@ static void take_ack(struct udx_stream *stream, const struct udx_packet *packet,
                 take_progress(stream, &delivered, now_us);
         if (!delivered.packets && !delivered.progress)
                 return;
+        if (delivered.probe)
+                take_probe(stream, delivered.probe_seq, now_us);
 
         udx_rate_settle(&recovery->rate);
         udx_stream_find_losses(stream, now_us);

@@ -107,7 +107,7 @@ void udx_recovery_sent(struct udx_recovery *recovery, uint8_t type, const struct
         sent->offset = slice->offset;
         sent->len = slice->len;
         sent->type = type;
-        sent->resent = 0;
+        sent->resent = sent->probe = sent->pieces = sent->asks = 0;
         fly(recovery, seq, now_us);
 }
 
@@ -129,12 +129,27 @@ uint32_t udx_recovery_next_lost(const struct udx_recovery *recovery)
         return sent_at(recovery, recovery->una)->state == UDX_SENT_LOST ? recovery->una : recovery->lost.head;
 }
 
+/* What it carries goes out again without padding, and will be acknowledged for that. */
+static bool fail_probe(struct udx_recovery *recovery, uint32_t seq)
+{
+        struct udx_sent *sent = sent_at(recovery, seq);
+
+        if (!sent->probe)
+                return false;
+        sent->probe = 0;
+        recovery->probe_lost = true;
+        recovery->probe_lost_seq = seq;
+        return true;
+}
+
 void udx_recovery_resent(struct udx_recovery *recovery, uint32_t seq, usec_t now_us)
 {
         struct udx_sent *sent = udx_recovery_find(recovery, seq);
 
         assert(sent->state != UDX_SENT_SACKED);
         leave_list(recovery, seq);
+        fail_probe(recovery, seq);
+        sent->asks = 0;
         sent->resent = 1;
         fly(recovery, seq, now_us);
 }
@@ -160,6 +175,16 @@ static void rack_update(struct udx_recovery *recovery, const struct udx_sent *se
         recovery->delivered_any = true;
 }
 
+/* What was resent may have arrived the first time, cut on its way or not: only a whole round trip tells. */
+static void note_large(struct udx_recovery *recovery, const struct udx_sent *sent, const struct udx_rtt *rtt, usec_t now_us)
+{
+        if (!udx_sent_large(sent) || (sent->resent && now_us - sent->sent_us < udx_rtt_min(rtt)))
+                return;
+        recovery->large_us = usec_max(recovery->large_us, sent->sent_us);
+        recovery->large_doubts = 0;
+        recovery->hole = false;
+}
+
 static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct udx_rtt *rtt, usec_t now_us,
                     struct udx_delivered *delivered)
 {
@@ -173,6 +198,11 @@ static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct ud
                 delivered->newest_sent_us = sent->sent_us;
                 delivered->rtt_us = now_us - sent->sent_us;
         }
+        if (sent->probe) {
+                delivered->probe = true;
+                delivered->probe_seq = seq;
+        }
+        note_large(recovery, sent, rtt, now_us);
         rack_update(recovery, sent, seq, rtt, now_us);
 }
 
@@ -225,12 +255,20 @@ void udx_recovery_sack(struct udx_recovery *recovery, const struct udx_sack *sac
         }
 }
 
-static void lose(struct udx_recovery *recovery, uint32_t seq)
+/* False: it was a probe of the MTU. */
+static bool lose(struct udx_recovery *recovery, uint32_t seq)
 {
+        struct udx_sent *sent = sent_at(recovery, seq);
+        bool probe = fail_probe(recovery, seq);
+
         leave_list(recovery, seq);
-        recovery->rate.lost += udx_sent_bytes(sent_at(recovery, seq));
-        sent_at(recovery, seq)->state = UDX_SENT_LOST;
+        if (!probe)
+                recovery->rate.lost += udx_sent_bytes(sent);
+        if (sent->asks && sent->sent_us > recovery->large_us)
+                recovery->hole = true;
+        sent->state = UDX_SENT_LOST;
         list_append(recovery, &recovery->lost, seq);
+        return !probe;
 }
 
 /* RFC 8985 6.2 step 4. */
@@ -264,8 +302,7 @@ unsigned udx_recovery_detect(struct udx_recovery *recovery, const struct udx_rtt
                         recovery->reorder_deadline_us = sent->sent_us + patience_us;
                         break;
                 }
-                lose(recovery, seq);
-                found++;
+                found += lose(recovery, seq);
         }
         return found;
 }
@@ -279,8 +316,7 @@ unsigned udx_recovery_time_out(struct udx_recovery *recovery, const struct udx_r
         recovery->reorder_deadline_us = USEC_NEVER;
         if (recovery->una != recovery->nxt && sent_at(recovery, recovery->una)->state == UDX_SENT_FLYING &&
             seq != recovery->una) {
-                lose(recovery, recovery->una);
-                found++;
+                found += lose(recovery, recovery->una);
                 left--;
         }
         for (uint32_t next; left; seq = next, left--) {
@@ -289,8 +325,7 @@ unsigned udx_recovery_time_out(struct udx_recovery *recovery, const struct udx_r
                 next = sent->next;
                 if (seq != recovery->una && sent->sent_us + patience_us > now_us)
                         break;
-                lose(recovery, seq);
-                found++;
+                found += lose(recovery, seq);
         }
         return found;
 }

@@ -29,6 +29,9 @@ struct udx_sent {
         uint16_t len;
         uint8_t type;                   /* UDX_DATA, UDX_END or both */
         uint8_t state : 4, resent : 1;
+        uint8_t probe : 1;              /* of the MTU: it went out with padding */
+        uint8_t pieces : 1;             /* it may be cut into IP fragments on its way */
+        uint8_t asks : 1;               /* beside a shorter one: do long ones still get through? */
         uint32_t next, prev;            /* seqs, in the list the state names */
         struct udx_rate_mark mark;
 };
@@ -54,6 +57,11 @@ struct udx_recovery {
         uint32_t rack_seq;              /* the packet delivered that was sent last, */
         usec_t rack_sent_us, rack_rtt_us;       /* when, and how long it took */
         usec_t reorder_deadline_us;     /* look for losses again then */
+        uint32_t probe_lost_seq;        /* a probe of the MTU that was lost since */
+        bool probe_lost;                /* somebody looked */
+        usec_t large_us;                /* of packets longer than pass any path: when the last that arrived was sent, */
+        unsigned large_doubts;          /* and how many were sent again in pieces since, to be sure */
+        bool hole;                      /* one that asked was lost since */
 };
 
 /* What an acknowledgement brought. */
@@ -62,6 +70,8 @@ struct udx_delivered {
         size_t released_bytes;          /* payload below the new una */
         uint32_t packets;
         bool progress;                  /* una moved */
+        bool probe;                     /* of the MTU, @probe_seq */
+        uint32_t probe_seq;
         struct udx_rate_sample sample;
         usec_t newest_sent_us, rtt_us;  /* of the last sent among them that was sent once; USEC_NEVER when none */
 };
@@ -91,11 +101,18 @@ void udx_recovery_ack(struct udx_recovery *recovery, uint32_t ack, const struct 
 void udx_recovery_sack(struct udx_recovery *recovery, const struct udx_sack *sack, const struct udx_rtt *rtt, usec_t now_us,
                        struct udx_delivered *delivered);
 
-/* Moves what RACK holds for lost to the lost list and returns how many; sets the deadline to look again. */
+/* Moves what RACK holds for lost to the lost list and returns how many, without a probe of the MTU: its loss says nothing of the
+ * path's load (RFC 8899 3, 4.4). Sets the deadline to look again. */
 unsigned udx_recovery_detect(struct udx_recovery *recovery, const struct udx_rtt *rtt, bool recovering, usec_t now_us);
 
-/* The timeout: the oldest packet is lost, and all that are older than a round trip. Returns how many. */
+/* The timeout: the oldest packet is lost, and all that are older than a round trip. Returns how many, likewise. */
 unsigned udx_recovery_time_out(struct udx_recovery *recovery, const struct udx_rtt *rtt, usec_t now_us);
+
+/* Longer than passes any path, and not to be cut on its way. */
+static inline bool udx_sent_large(const struct udx_sent *sent)
+{
+        return sent->len > UDX_PAYLOAD_BASE && !sent->pieces;
+}
 
 static inline size_t udx_sent_bytes(const struct udx_sent *sent)
 {

@@ -14,6 +14,10 @@ static void init_path_state(struct udx_stream *stream)
         stream->congestion.round_delivered = (uint32_t)stream->recovery.rate.delivered;
         stream->congestion.round_lost = (uint32_t)stream->recovery.rate.lost;
         stream->recovery.rate.valid_us = stream->mux->now_us;
+        stream->recovery.large_us = stream->mux->now_us;
+        stream->recovery.large_doubts = 0;
+        stream->recovery.hole = false;
+        udx_mtu_init(&stream->mtu, stream->mtu.grows);
 }
 
 int udx_stream_new(struct udx_mux *mux, uint32_t local_id, void *context, struct udx_stream **stream_out)
@@ -351,6 +355,12 @@ void udx_stream_let_window_grow(struct udx_stream *stream)
         stream->window_since_us = stream->window_used_us = stream->mux->now_us;
 }
 
+void udx_stream_let_datagrams_grow(struct udx_stream *stream, bool may)
+{
+        if (may != stream->mtu.grows)
+                udx_mtu_init(&stream->mtu, may);
+}
+
 void udx_stream_stats(const struct udx_stream *stream, struct udx_stats *out)
 {
         *out = (struct udx_stats){
@@ -362,6 +372,7 @@ void udx_stream_stats(const struct udx_stream *stream, struct udx_stats *out)
                 .unacked_bytes = stream->queue.kept_bytes,
                 .readable_bytes = udx_assembly_readable(&stream->assembly),
                 .peer_window_bytes = stream->peer_window_bytes,
+                .datagram_bytes = stream->mtu.bytes,
                 .bytes_in = stream->bytes_in,
                 .bytes_out = stream->bytes_out,
                 .packets_resent = stream->packets_resent,

@@ -32,6 +32,7 @@ struct udx_stats {
         usec_t srtt_us, rto_us, min_rtt_us;     /* 0 before the first sample */
         size_t cwnd_bytes, inflight_bytes, unacked_bytes, readable_bytes;
         uint32_t peer_window_bytes;
+        size_t datagram_bytes;                  /* the longest that is known to pass */
         uint64_t bytes_in, bytes_out;           /* payload, each byte once */
         uint64_t packets_resent;
 };
@@ -115,6 +116,10 @@ void udx_stream_set_receive_limit(struct udx_stream *stream, size_t limit_bytes)
 /* From now on the limit for reading grows while a reader keeps up, on paths whose round trip is longer than ten milliseconds: as many
  * times as it is longer, up to UDX_WINDOW_MAX. What was set is to be what the socket holds for this stream. */
 void udx_stream_let_window_grow(struct udx_stream *stream);
+
+/* From now on datagrams grow to what the path is found to carry, up to UDX_DATAGRAM_MAX; or not, and they are as short as at first. Where
+ * others pass on what we send (a relay), those that were sent long can't be cut into fragments if they turn out to be too long. */
+void udx_stream_let_datagrams_grow(struct udx_stream *stream, bool may);
 
 void udx_stream_stats(const struct udx_stream *stream, struct udx_stats *out);
 

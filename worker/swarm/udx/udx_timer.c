@@ -6,6 +6,10 @@
 #define TAIL_MIN_US MSEC(5)             /* and a busy machine is slower than its wire */
 #define SHUT_MAX_US SECONDS(60)         /* libudx would knock at a shut window for ever */
 
+enum {
+        LARGE_DOUBTS_MAX = 3,           /* long packets in a row that arrived in pieces, or the second time */
+};
+
 /* Streams whose packets were lost together shall not come together again, and be lost again: up to an eighth, not the same for all. */
 static usec_t spread(const struct udx_stream *stream, usec_t rto_us)
 {
@@ -25,6 +29,29 @@ void udx_stream_restart_timeout(struct udx_stream *stream, usec_t now_us)
         stream->between_us = out && heard && stream->timeouts ? now_us + rto_us : USEC_NEVER;
 }
 
+/* The fate of a probe of the MTU that is no more. */
+void udx_stream_note_probe(struct udx_stream *stream, usec_t now_us)
+{
+        if (!stream->recovery.probe_lost)
+                return;
+        stream->recovery.probe_lost = false;
+        udx_mtu_lost(&stream->mtu, stream->recovery.probe_lost_seq, now_us);
+}
+
+/* A long packet was lost while a shorter one that left with it arrived, or a few arrived in pieces only, or nothing is heard: a black
+ * hole, or as good as one. What was sent long keeps its number, and so its length, but goes out from now on as what may be cut. */
+static void find_black_hole(struct udx_stream *stream, usec_t now_us)
+{
+        struct udx_recovery *recovery = &stream->recovery;
+
+        if ((!recovery->hole && recovery->large_doubts < LARGE_DOUBTS_MAX) || stream->mtu.bytes <= UDX_PACKET_BASE)
+                return;
+        recovery->hole = false;
+        recovery->large_doubts = 0;
+        stream->mux->counters.black_holes++;
+        udx_mtu_fall(&stream->mtu, 0, now_us);
+}
+
 void udx_stream_find_losses(struct udx_stream *stream, usec_t now_us)
 {
         struct udx_recovery *recovery = &stream->recovery;
@@ -32,6 +59,8 @@ void udx_stream_find_losses(struct udx_stream *stream, usec_t now_us)
         unsigned lost = udx_recovery_detect(recovery, &stream->rtt, recovering, now_us);
 
         stream->mux->counters.losses_by_rack += lost;
+        udx_stream_note_probe(stream, now_us);
+        find_black_hole(stream, now_us);
         if (lost && udx_congestion_on_loss(&stream->congestion, recovery->nxt))
                 stream->mux->counters.recoveries++;
 }
@@ -85,9 +114,12 @@ static void time_out(struct udx_stream *stream, usec_t now_us)
                 return;
         }
         stream->mux->counters.losses_by_timeout += udx_recovery_time_out(recovery, &stream->rtt, now_us);
+        udx_stream_note_probe(stream, now_us);
+        recovery->hole = recovery->una != recovery->nxt && udx_sent_large(udx_recovery_find(recovery, recovery->una));
+        find_black_hole(stream, now_us);
         udx_congestion_on_timeout(&stream->congestion, recovery->flying_bytes, recovery->nxt);
         stream->pacer.level = 0;
-        stream->probe_due = false;
+        stream->probe_due = stream->asked = false;
         udx_stream_restart_timeout(stream, now_us);
 }
 

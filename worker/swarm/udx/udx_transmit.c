@@ -4,7 +4,9 @@
 
 #include "udx_private.h"
 
-enum { SEQ_AT = 12, TYPE_AT = 2 };      /* offsets in a header */
+enum { SEQ_AT = 12, OFFSET_AT = 3, TYPE_AT = 2 };       /* offsets in a header */
+
+#define PROBE_RATE_MIN ((uint64_t)100 * UDX_FULL_BYTES) /* bytes/s */
 
 void udx_run_reset(struct udx_mux *mux, struct udx_run *run)
 {
@@ -16,7 +18,7 @@ void udx_run_reset(struct udx_mux *mux, struct udx_run *run)
                 run->forwarded = note->next;
                 udx_note_free(mux, note);
         }
-        run->elsewhere = false;
+        run->elsewhere = run->pieces = false;
         run->iov_len = run->segments = 0;
         run->first_bytes = run->bytes = 0;
 }
@@ -123,25 +125,31 @@ static void filler_init(struct filler *filler, struct udx_stream *stream, struct
         udx_header_write(&w, &header);
 }
 
-static bool run_takes(const struct filler *filler, size_t payload_len)
+static bool run_takes(const struct filler *filler, size_t payload_len, bool pieces)
 {
         const struct udx_run *run = filler->run;
 
         return !filler->full && run->segments < UDX_RUN_SEGMENTS &&
-               (!run->segments || payload_len + UDX_HEADER_BYTES <= run->first_bytes);
+               (!run->segments || (pieces == run->pieces && payload_len + UDX_HEADER_BYTES <= run->first_bytes &&
+                                   run->bytes + payload_len + UDX_HEADER_BYTES <= UDX_RUN_BYTES));
 }
 
-static void add_packet(struct filler *filler, uint32_t seq, const struct udx_sent *sent)
+/* @padding: zeros that make a packet longer than it is, as a probe of the MTU. */
+static void add_packet(struct filler *filler, uint32_t seq, const struct udx_sent *sent, size_t padding)
 {
+        static const uint8_t zeros[UDX_PADDING_MAX];
         struct udx_run *run = filler->run;
         uint8_t *at = run->headers + (size_t)run->segments * UDX_HEADER_BYTES;
         struct writer w = writer_over(at + SEQ_AT, 4);
-        size_t bytes = UDX_HEADER_BYTES + (size_t)sent->len;
+        size_t bytes = UDX_HEADER_BYTES + padding + (size_t)sent->len;
 
         memcpy(at, filler->header, UDX_HEADER_BYTES);
         at[TYPE_AT] = sent->type;
+        at[OFFSET_AT] = (uint8_t)padding;
         write_u32le(&w, seq);
         run->iov[run->iov_len++] = (struct iovec){ .iov_base = at, .iov_len = UDX_HEADER_BYTES };
+        if (padding)
+                run->iov[run->iov_len++] = (struct iovec){ .iov_base = (uint8_t *)(uintptr_t)zeros, .iov_len = padding };
         if (sent->len) {
                 struct udx_slice slice = { .block = sent->block, .offset = sent->offset, .len = sent->len };
 
@@ -152,7 +160,8 @@ static void add_packet(struct filler *filler, uint32_t seq, const struct udx_sen
         else if (bytes < run->first_bytes)
                 filler->full = true;
         run->bytes += bytes;
-        udx_pacer_spend(&filler->stream->pacer, udx_sent_bytes(sent));
+        run->pieces = sent->pieces;
+        udx_pacer_spend(&filler->stream->pacer, udx_sent_bytes(sent) + padding);
 }
 
 static bool cwnd_allows(const struct udx_stream *stream, size_t payload_len)
@@ -176,19 +185,28 @@ static bool end_waits(const struct udx_stream *stream)
         return stream->local_half == UDX_HALF_ENDING && !stream->queue.unsent_bytes;
 }
 
-static void resend(struct filler *filler, uint32_t seq)
+/* Longer than what passes, as far as we know: it did when it was cut. */
+static bool needs_pieces(const struct udx_stream *stream, size_t payload_len)
+{
+        return payload_len + UDX_HEADER_BYTES > stream->mtu.bytes;
+}
+
+static void resend(struct filler *filler, uint32_t seq, bool pieces)
 {
         struct udx_stream *stream = filler->stream;
+        struct udx_sent *sent = udx_recovery_find(&stream->recovery, seq);
 
         udx_recovery_resent(&stream->recovery, seq, filler->now_us);
-        add_packet(filler, seq, udx_recovery_find(&stream->recovery, seq));
+        udx_stream_note_probe(stream, filler->now_us);
+        sent->pieces = pieces;
+        add_packet(filler, seq, sent, 0);
         stream->packets_resent++;
         stream->mux->counters.packets_resent++;
         if (seq == stream->recovery.una)
                 udx_stream_restart_timeout(stream, filler->now_us);
 }
 
-static void send_new(struct filler *filler, size_t payload_len)
+static void send_new(struct filler *filler, size_t payload_len, size_t padding)
 {
         struct udx_stream *stream = filler->stream;
         struct udx_slice slice = { .len = 0 };
@@ -207,13 +225,14 @@ static void send_new(struct filler *filler, size_t payload_len)
         if (stream->timeout_us == USEC_NEVER)
                 udx_stream_restart_timeout(stream, filler->now_us);
         stream->tail_since_us = filler->now_us;
-        add_packet(filler, seq, udx_recovery_find(&stream->recovery, seq));
+        udx_recovery_find(&stream->recovery, seq)->probe = padding > 0;
+        add_packet(filler, seq, udx_recovery_find(&stream->recovery, seq), padding);
 }
 
-/* Something new to send, the peer's window permitting: its payload's length in @len_out. */
-static bool next_new(struct udx_stream *stream, size_t *len_out)
+/* Something new to send, the peer's window permitting, in a packet of @max payload bytes: how many it will have in @len_out. */
+static bool next_new(struct udx_stream *stream, size_t max, size_t *len_out)
 {
-        *len_out = udx_queue_next_cut(&stream->queue, UDX_PAYLOAD_MAX);
+        *len_out = udx_queue_next_cut(&stream->queue, max);
         return (*len_out || end_waits(stream)) && window_allows(stream, *len_out) && udx_recovery_reserve(&stream->recovery);
 }
 
@@ -225,18 +244,54 @@ static void send_oldest(struct filler *filler)
 
         if (udx_recovery_find(&stream->recovery, stream->recovery.una)->state != UDX_SENT_FLYING)
                 return;
-        resend(filler, stream->recovery.una);
+        resend(filler, stream->recovery.una, needs_pieces(stream, udx_recovery_find(&stream->recovery, stream->recovery.una)->len));
         stream->timeout_us = timeout_us;
         stream->between_us = USEC_NEVER;
 }
 
-/* One packet beyond what the window allows, new if there is any (RFC 8985 7.3): its answer shows whether the tail was lost. */
+/* Ahead of a tail loss probe that passes any path: the oldest packet once more if it is a long one. If it is lost and the probe is not,
+ * long ones vanish; if neither is, there was an outage. */
+static bool ask(struct filler *filler)
+{
+        struct udx_stream *stream = filler->stream;
+        struct udx_recovery *recovery = &stream->recovery;
+        struct udx_sent *oldest = udx_recovery_find(recovery, recovery->una);
+
+        if (stream->asked || stream->timeouts || oldest->state != UDX_SENT_FLYING || !udx_sent_large(oldest) ||
+            needs_pieces(stream, oldest->len) || (recovery->flying.count < 2 && !stream->queue.unsent_bytes))
+                return false;
+        resend(filler, recovery->una, false);
+        oldest->asks = 1;
+        filler->full = true;
+        stream->asked = true;
+        return true;
+}
+
+/* The packet sent last, but for one that went ahead of the probe. One that is long may be cut on its way. */
+static void resend_tail(struct filler *filler)
+{
+        struct udx_recovery *recovery = &filler->stream->recovery;
+        uint32_t seq = recovery->flying.tail;
+        const struct udx_sent *sent = udx_recovery_find(recovery, seq);
+        bool large;
+
+        if (sent->asks && recovery->flying.count > 1)
+                sent = udx_recovery_find(recovery, seq = sent->prev);
+        large = sent->len > UDX_PAYLOAD_BASE;
+        recovery->large_doubts += large && udx_sent_large(sent);
+        resend(filler, seq, large);
+}
+
+/* One packet beyond what the window allows, new if there is any (RFC 8985 7.3): its answer shows whether the tail was lost. It is one that
+ * passes any path: what is silent may be a black hole. */
 static void send_probe(struct filler *filler)
 {
         struct udx_stream *stream = filler->stream;
         size_t len;
 
-        stream->probe_due = false;
+        if (stream->recovery.flying.count && ask(filler))
+                return;
+        stream->asked = stream->probe_due = false;
         stream->probed = true;
         stream->between_us = USEC_NEVER;
         if (!stream->recovery.flying.count)
@@ -244,10 +299,35 @@ static void send_probe(struct filler *filler)
         stream->mux->counters.probes_sent++;
         if (stream->timeouts)
                 send_oldest(filler);
-        else if (next_new(stream, &len))
-                send_new(filler, len);
+        else if (next_new(stream, UDX_PAYLOAD_BASE, &len))
+                send_new(filler, len, 0);
         else
-                resend(filler, stream->recovery.flying.tail);
+                resend_tail(filler);
+}
+
+/* On a path that takes ten milliseconds for a packet, longer ones gain little and hold up the others. */
+static bool is_fast(const struct udx_stream *stream)
+{
+        return udx_max2(&stream->congestion.bw) >= PROBE_RATE_MIN;
+}
+
+/* Does the path carry more? A packet among others, and not the last: what comes after it tells soon whether it was lost. */
+static bool send_mtu_probe(struct filler *filler)
+{
+        struct udx_stream *stream = filler->stream;
+        size_t bytes = udx_mtu_wanted(&stream->mtu, filler->now_us), len, padding;
+
+        if (!bytes || filler->run->segments || stream->recovery.lost.count || stream->congestion.phase != UDX_CONGESTION_OPEN ||
+            !is_fast(stream) || !next_new(stream, stream->mtu.bytes - UDX_HEADER_BYTES, &len) ||
+            stream->queue.unsent_bytes < len + UDX_PAYLOAD_BASE)
+                return false;
+        padding = bytes - UDX_HEADER_BYTES - len;
+        if (padding > UDX_PADDING_MAX || !cwnd_allows(stream, len + padding + UDX_PACKET_BASE) || !udx_pacer_allows(&stream->pacer))
+                return false;
+        udx_mtu_probed(&stream->mtu, stream->recovery.nxt, bytes);
+        stream->mux->counters.mtu_probes_sent++;
+        send_new(filler, len, padding);
+        return true;
 }
 
 /* Fills the run. Returns false when something that could go had to stay for cwnd's or pacing's sake. */
@@ -256,23 +336,26 @@ static bool fill(struct filler *filler)
         struct udx_stream *stream = filler->stream;
         struct udx_recovery *recovery = &stream->recovery;
 
+        if (send_mtu_probe(filler))
+                return true;
         for (;;) {
-                bool again = recovery->lost.count;
+                bool again = recovery->lost.count, pieces;
                 uint32_t seq = again ? udx_recovery_next_lost(recovery) : 0;
                 size_t len;
 
                 if (again)
                         len = udx_recovery_find(recovery, seq)->len;
-                else if (!next_new(stream, &len))
+                else if (!next_new(stream, stream->mtu.bytes - UDX_HEADER_BYTES, &len))
                         return true;
-                if (!run_takes(filler, len))
+                pieces = needs_pieces(stream, len);
+                if (!run_takes(filler, len, pieces))
                         return true;
                 if (!cwnd_allows(stream, len) || !udx_pacer_allows(&stream->pacer))
                         return false;
                 if (again)
-                        resend(filler, seq);
+                        resend(filler, seq, pieces);
                 else
-                        send_new(filler, len);
+                        send_new(filler, len, 0);
         }
 }
 
