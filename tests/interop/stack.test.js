@@ -29,7 +29,7 @@ function exchange (node, key, bytes) {
     let length = 0
     stream.on('data', (chunk) => { hash.update(chunk); length += chunk.length })
     stream.on('error', reject)
-    stream.on('end', () => resolve({ length, digest: hash.digest('hex') }))
+    stream.on('end', () => resolve({ length, digest: hash.digest('hex'), mtu: stream.rawStream.mtu }))
     stream.on('open', async () => {
       for (let at = 0; at < bytes.length; at += 60000) {
         if (!stream.write(bytes.subarray(at, at + 60000))) await new Promise((resolve) => stream.once('drain', resolve))
@@ -39,11 +39,16 @@ function exchange (node, key, bytes) {
   })
 }
 
+// Returns how long their IP packets were in the end, as they count.
 async function echoes (node, key, seed, length) {
   const bytes = bytesOf(seed, length)
-  const { digest, length: got } = await exchange(node, key, bytes)
+  const { digest, length: got, mtu } = await exchange(node, key, bytes)
   assert.strictEqual(digest, sha256(bytes), `${got} of ${length} bytes`)
+  return mtu
 }
+
+// Each direction looks for what the path carries, and a loopback carries the longest there are: 1,472 bytes as we count them.
+const longest = (ours) => ours.events.find((e) => e.event === 'closed' && e.bytes === 50 * MB)
 
 for (const kind of Object.keys(nodes)) {
   test(`their client (${kind}) reaches our server, found by topic and by key`, 90, async ({ after }) => {
@@ -57,11 +62,12 @@ for (const kind of Object.keys(nodes)) {
     for await (const { peers } of theirs.lookup(topic)) for (const peer of peers) listed.push(peer.publicKey.toString('hex'))
     assert.ok(listed.includes(key))
 
-    await echoes(theirs, key, 'large', 50 * MB)
+    assert.strictEqual(await echoes(theirs, key, 'large', 50 * MB), 1500)
     for (let i = 0; i < 200; i++) await echoes(theirs, key, 'one by one ' + i, 1000)
     await Promise.all(Array.from({ length: 50 }, (_, i) => echoes(theirs, key, 'at once ' + i, 100000)))
     await eventually(() => ours.events.filter((e) => e.event === 'closed').length === 251, 10, 'all connections are over')
     assert.ok(ours.events.every((e) => e.event !== 'closed' || e.good), 'each one closed in order')
+    assert.strictEqual(longest(ours).datagram, 1472)
     assert.strictEqual(await ours.stop(), 0)
   })
 
@@ -88,6 +94,7 @@ for (const kind of Object.keys(nodes)) {
       const ours = stackpeer(after, net, 'dial', key, count, parallel, bytes)
       assert.deepStrictEqual(await ours.said('dialled', 60), { event: 'dialled', count, failed: 0 }, JSON.stringify(ours.events.slice(-3)))
       assert.strictEqual(await ours.ended, 0)
+      if (bytes === 50 * MB) assert.strictEqual(longest(ours).datagram, 1472)
     }
     assert.strictEqual(broken, 0)
   })

@@ -64,6 +64,7 @@ struct program {
         uint8_t secret_key[crypto_sign_SECRETKEYBYTES], key[32], topic[32];
         bool has_topic, announcing, finished;
         bool relay_through;
+        size_t longest;                 /* datagram of UDX that was sent */
         uint8_t relay_key[32];
         uint16_t relay_port, ports[SOCKETS];    /* 0: any port is reached */
         uint64_t bytes;
@@ -179,6 +180,7 @@ static void transmit(struct program *p)
                         memcpy(run + len, send.iov[i].iov_base, send.iov[i].iov_len);
                         len += send.iov[i].iov_len;
                 }
+                p->longest = MAX(p->longest, (size_t)send.segment_bytes);
                 for (size_t at = 0; at < len; at += send.segment_bytes)
                         send_datagram(p, send.socket, &send.remote, run + at, MIN(send.segment_bytes, len - at));
         }
@@ -288,8 +290,9 @@ static void session_over(struct program *p, struct session *s, enum peer_reason 
 
         session_pump(p, s);
         good = reason == PEER_CONN_DONE && !s->wrong && (!s->dialled || s->received_bytes == p->bytes);
-        printf("{\"event\":\"closed\",\"dialled\":%s,\"good\":%s,\"reason\":%d,\"bytes\":%llu}\n", s->dialled ? "true" : "false",
-               good ? "true" : "false", reason, (unsigned long long)s->received_bytes);
+        printf("{\"event\":\"closed\",\"dialled\":%s,\"good\":%s,\"reason\":%d,\"bytes\":%llu,\"datagram\":%zu}\n",
+               s->dialled ? "true" : "false", good ? "true" : "false", reason, (unsigned long long)s->received_bytes,
+               p->longest);
         p->done += s->dialled;
         p->failed += s->dialled && !good;
         list_remove(&s->in_sessions);
