@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ipc_service.h"
+
 enum { SEED_ADDRESSES_MAX = 64 };
 
 _Static_assert((int)CONF_TCP == (int)IPC_TCP && (int)CONF_UDP == (int)IPC_UDP, "both are the protocol's numbers");
@@ -194,6 +196,16 @@ static void send_listeners(const struct supervisor *supervisor, struct child *ch
         }
 }
 
+/* By what the router worker advertises of it. */
+static uint64_t service_name(const struct conf_service *service)
+{
+        char host[IPC_NAME_MAX], tags[IPC_TAGS_MAX];
+
+        snprintf(host, sizeof(host), "%s", service->host);
+        snprintf(tags, sizeof(tags), "%s", service->tags);
+        return ipc_service_name(host, service->service_port, tags);
+}
+
 static void publish_forward(const struct supervisor *supervisor, struct child *child)
 {
         const struct forward *forward = forward_of(child);
@@ -211,6 +223,7 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                         continue;
                 memcpy(service.address, from->name->address, sizeof(service.address));
                 snprintf(service.host, sizeof(service.host), "%s", from->conf->host);
+                service.service = service_name(from->conf);
                 child_send(child, IPC_FORWARD_SERVICE, &service, NULL, 0);
         }
 }

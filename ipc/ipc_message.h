@@ -397,11 +397,14 @@ struct ipc_advertise {
         uint32_t len;
 };
 
-/* @peer offers @gate_port. Between ROUTES_BEGIN and ROUTES_END: the complete table; else one change. */
+/* @peer offers @gate_port. Between ROUTES_BEGIN and ROUTES_END: the complete table; else one change. Set again with another @service, it
+ * is that from now on. */
 struct ipc_route {
         uint8_t peer[IPC_KEY_BYTES];
+        uint64_t service;               /* the one that is wanted of those it has there (ipc_service.h); 0: any */
         uint16_t gate_port;
         uint16_t protocol;
+        uint32_t pad;
 };
 
 /* (conf) A listening socket, or with IPC_UDP a bound one that tells where each datagram was sent to. Clients for whom no provider is
@@ -420,6 +423,7 @@ struct ipc_forward_status {
 
 /* (conf) A service to connect to; @count addresses to try in order (0: the name is not resolved (yet)). */
 struct ipc_forward_service {
+        uint64_t service;               /* its name: ipc_service.h */
         uint16_t gate_port;
         uint16_t protocol;
         uint16_t service_port;
@@ -427,7 +431,7 @@ struct ipc_forward_service {
         uint32_t idle_ms;               /* IPC_UDP: a session that is silent for so long ends */
         uint8_t address[IPC_ADDRESSES_MAX][16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
         char host[IPC_NAME_MAX];        /* as configured, for messages */
-        uint8_t pad[2];
+        uint8_t pad[6];
 };
 
 /* Channels that arrive for this gate port and protocol may come over this link, until SERVICE_LEFT. From the supervisor (conf): some
@@ -445,6 +449,7 @@ struct ipc_service_held {
  * then one datagram, so that an empty datagram is no end. Whoever closes its end has ended the session. */
 struct ipc_channel_open {
         uint64_t channel;               /* sender's choice, unique on this link */
+        uint64_t service;               /* the one that is meant, if the peer can be told; 0: any */
         uint8_t peer[IPC_KEY_BYTES];
         uint16_t gate_port;
         uint16_t protocol;
@@ -475,6 +480,7 @@ struct ipc_channel_refused {
  * socket (of TCP, SO_LINGER{1,0} set, or of UDP) or CHANNEL_REFUSE; CHANNEL_GONE before that: no longer wanted. */
 struct ipc_channel_arrived {
         uint64_t channel;
+        uint64_t service;               /* the one that is meant, 0: any behind that port */
         uint8_t peer[IPC_KEY_BYTES];
         uint16_t gate_port;
         uint16_t protocol;

@@ -36,7 +36,8 @@ static size_t find_heard(const struct scene *scene, const struct ipc_route *rout
 {
         size_t i = 0;
 
-        while (i < scene->heard_count && memcmp(&scene->heard[i], route, sizeof(*route)) != 0)
+        while (i < scene->heard_count && (memcmp(scene->heard[i].peer, route->peer, sizeof(route->peer)) != 0 ||
+                                          scene->heard[i].gate_port != route->gate_port || scene->heard[i].protocol != route->protocol))
                 i++;
         return i;
 }
@@ -52,6 +53,11 @@ static void hear(struct scene *scene, const struct ipc_received *message)
         if (message->type != IPC_ROUTE_SET && message->type != IPC_ROUTE_DROP)
                 return;
         i = find_heard(scene, route);
+        if (message->type == IPC_ROUTE_SET && i < scene->heard_count) {
+                must(scene->heard[i].service != route->service);        /* else it is no news */
+                scene->heard[i] = *route;
+                return;
+        }
         must((i == scene->heard_count) == (message->type == IPC_ROUTE_SET));
         if (message->type == IPC_ROUTE_DROP)
                 scene->heard[i] = scene->heard[--scene->heard_count];

@@ -199,7 +199,7 @@ static void receive_frame(struct bench *b, struct reader *r)
         struct writer w = writer_over(head, sizeof(head));
         size_t len = read_u8(r);
 
-        action = action == TUNNEL_ACTION_RELAY || action == TUNNEL_ACTION_BYE ? action : actions[action % 8];
+        action = action >= TUNNEL_ACTION_BYE && action <= TUNNEL_ACTION_SERVICE ? action : actions[action % 8];
         len = MIN(len, reader_left(r));
         tunnel_frame_write(&w, action, error_len % 4 ? 0 : error_len / 4, channel % 16, len);
         if (action >= 0x40)
@@ -253,6 +253,7 @@ static void step(struct bench *b, struct reader *r)
                 if (*slot || tunnel_open(b->t, argument, argument & 1, &argument, 1, b->now_us + SECONDS(5), NULL, slot, b->now_us) < 0)
                         return;
                 assert(b->role == TUNNEL_GATEWAY);
+                tunnel_name_service(*slot, argument / 2);
                 b->datagrams[slot - b->channels] = argument & 1;
                 return;
         case 8:

@@ -239,6 +239,10 @@ bool node_event(struct node *node, struct node_event *out, const struct now *now
         return true;
 }
 
+void node_name_service(struct node *node, node_channel_id channel, uint64_t service)
+{
+}
+
 int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t gate_port, uint16_t protocol, const void *metadata,
               size_t len, usec_t limit_us, node_channel_id *channel_out, const struct now *now)
 {

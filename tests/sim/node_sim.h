@@ -51,6 +51,7 @@ struct node_sim_channel {
         struct node_sim_host *host;
         node_channel_id id;
         unsigned service;
+        uint64_t named;                 /* at a provider: which of several services the gateway means */
         enum node_sim_fate fate;
         enum node_reason reason;
         char text[NODE_TEXT_MAX + 1];

@@ -215,6 +215,7 @@ static void on_arrived(struct node_sim_host *host, const struct node_event *even
         }
         channel = new_channel(host, event->channel, event->gate_port);
         channel->datagrams = datagrams;
+        channel->named = event->service;
         channel->game = event->gate_port == NODE_SIM_GAME;
         if (event->gate_port == NODE_SIM_SILENT)
                 return;

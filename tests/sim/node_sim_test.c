@@ -419,3 +419,22 @@ TEST(node_takes_an_advertisement_in_one_message_from_each_of_many_providers)
                 wide += windows.bytes[i] / 2 >= 256 * 1024 + 10 + 20;
         check(wide >= 6);
 }
+
+/* Once both know that they are of one kind; the next one means any again. */
+TEST(node_tells_which_service_is_meant)
+{
+        static const uint64_t names[] = { 0x123456789abcdef, 7, 0 };
+        cleanup_with(pair_free) struct pair pair = paired(19, NULL);
+        struct node_sim_channel *channel, *asked;
+
+        node_sim_run(pair.sim, SECONDS(1));
+        for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+                channel = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 10, true);
+                node_name_service(pair.gateway->node, channel->id, names[i]);
+                node_sim_run_until(pair.sim, is_over, channel, SECONDS(10));
+                asked = list_entry(pair.provider->channels.prev, struct node_sim_channel, in_host);
+                check(asked->named == names[i]);
+                check(node_sim_echoed(channel));
+        }
+        check_equal(mistakes(pair.sim), 0);
+}

@@ -141,6 +141,21 @@ def farewell(stack):
 
 
 @test
+def one_of_several(stack):
+    """of services that share a gate port, those that the gateway's filter leaves out are not reached"""
+    other, wanted = Service(stack, lambda connection: connection.sendall(b'other')), Service(stack, lambda connection: connection.sendall(b'wanted'))
+    secret, dht, gate = new_secret(), start_dht(stack), free_ports(1)[0]
+    services = [{'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service.port, 'protocol': 'tcp', 'tags': tags}
+                for service, tags in ((other, 'one'), (wanted, 'two'))]
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': services}})
+    start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1', 'services': [{'tags': 'two'}]}})
+    eventually(lambda: listens(gate), 20, 'the gate')
+    for _ in range(6):
+        with connect(gate, 20) as client:
+            assert client.recv(16) == b'wanted'
+
+
+@test
 def nothing_left(stack):
     """an orderly stop ends all processes and closes the gates"""
     pair = Pair(stack, echo=serve_echo)

@@ -188,3 +188,18 @@ TEST(routes_are_bounded)
         check_equal(choose_set(&choose, peer('Z'), GATE, IPC_TCP), -28);
         choose_fini(&choose);
 }
+
+TEST(which_service_is_meant_is_kept_with_the_route)
+{
+        begin("AB");
+        check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 0);
+        choose_name(&choose, peer('A'), GATE, IPC_TCP, 7);
+        choose_name(&choose, peer('C'), GATE, IPC_TCP, 8);      /* there is no such route */
+        check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 7);
+        check_equal(choose_service(&choose, peer('B'), GATE, IPC_TCP), 0);
+        check_equal(choose_service(&choose, peer('C'), GATE, IPC_TCP), 0);
+        choose_drop(&choose, peer('A'), GATE, IPC_TCP);
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP), 0);
+        check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 0);
+        choose_fini(&choose);
+}

@@ -100,3 +100,24 @@ TEST(each_service_has_its_own_news)
         check(!services_note(&services, &other, false));        /* not configured any more */
         services_fini(&services);
 }
+
+TEST(one_of_several_can_be_named)
+{
+        struct ipc_forward_service a = service(1, 11), b = service(1, 12);
+        const struct ipc_forward_service *named;
+
+        services_init(&services, &random_source);
+        a.service = 7;
+        b.service = 8;
+        check_equal(services_add(&services, &a), 0);
+        check_equal(services_add(&services, &b), 0);
+        services_end(&services);
+        for (unsigned i = 0; i < 3; i++) {
+                named = services_named(&services, 1, IPC_TCP, 8);
+                check(named && named->service_port == 12);
+        }
+        check_equal(pick(1), 11);               /* it was nobody's turn */
+        check(!services_named(&services, 1, IPC_TCP, 9) && !services_named(&services, 1, IPC_UDP, 8) &&
+              !services_named(&services, 2, IPC_TCP, 8));
+        services_fini(&services);
+}

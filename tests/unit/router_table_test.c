@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_service.h"
 #include "test.h"
 
 static const uint8_t map_key[16] = { 1 }, peer_a[32] = { 'A' }, peer_b[32] = { 'B' };
@@ -540,5 +541,53 @@ TEST(shares_add_up_whatever_happens)
         route_table_advance(&table, now_us + ROUTE_EXPIRY_US);
         route_table_advance(&table, now_us + ROUTE_EXPIRY_US + ROUTE_GATE_LINGER_US);
         check_equal(table.wanted, 0);
+        finish();
+}
+
+/* The service that was told with the next event, which must be an offer. */
+static uint64_t told_service(void)
+{
+        struct route_event event;
+
+        check(route_table_event(&table, &event) && event.kind == ROUTE_OFFERED);
+        return event.service;
+}
+
+static void nothing_told(void)
+{
+        struct route_event event;
+
+        check(!route_table_event(&table, &event));
+}
+
+TEST(a_service_is_named_where_filters_keep_its_neighbours_out)
+{
+        struct ipc_router_filter filter = { .fields = IPC_FILTER_TAGS, .tags = "web" };
+        uint64_t web = ipc_service_name("h", 80, "web"), next = ipc_service_name("i", 80, "web");
+
+        check(ipc_service_name("127.0.0.1", 8080, "web public") == UINT64_C(0x4bc3e8d0c5ddd866));       /* what peers of other builds say */
+        check(web != next && web != ipc_service_name("h", 81, "web") && web != ipc_service_name("h", 80, ""));
+        begin();
+        offer(8080, "h", "db");
+        offer(8080, "h", "web");
+        offer(8080, "i", "web");
+        say(peer_a, 0);
+        check_equal(told_service(), 0);         /* any will do */
+        told();
+        check_equal(route_table_filter(&table, &filter, 1, 0), 0);
+        check_equal(told_service(), web);
+        nothing_told();
+        offer(8080, "h", "db");
+        offer(8080, "i", "web");
+        say(peer_a, 1);
+        check_equal(told_service(), next);      /* the first is gone */
+        nothing_told();
+        offer(8080, "i", "web");
+        say(peer_a, 2);
+        check_equal(told_service(), 0);         /* it is alone there */
+        nothing_told();
+        offer(8080, "h", "db");
+        say(peer_a, 3);
+        check_told("-A8080");
         finish();
 }

@@ -349,9 +349,16 @@ static bool has_room(const struct arrivals *arrivals, const uint8_t peer[IPC_KEY
         return own < (ARRIVALS_PENDING_MAX - (arrivals->pending - own) + 1) / 2;
 }
 
+static const struct ipc_forward_service *service_for(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived)
+{
+        if (arrived->service)
+                return services_named(&arrivals->services, arrived->gate_port, arrived->protocol, arrived->service);
+        return services_pick(&arrivals->services, arrived->gate_port, arrived->protocol);
+}
+
 void arrivals_arrived(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived, usec_t now_us)
 {
-        const struct ipc_forward_service *service = services_pick(&arrivals->services, arrived->gate_port, arrived->protocol);
+        const struct ipc_forward_service *service = service_for(arrivals, arrived);
         struct arrival *arrival;
         char text[64];
 

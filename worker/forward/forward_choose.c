@@ -7,6 +7,7 @@
 
 struct route {
         uint8_t peer[IPC_KEY_BYTES];
+        uint64_t service;               /* that is meant; 0: any */
         usec_t rests_until_us;          /* 0: fit */
         unsigned failures;              /* in a row */
         bool probing;                   /* its rest ended and a client was sent: the answer counts */
@@ -112,6 +113,21 @@ int choose_set(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_
         memcpy(route->peer, peer, IPC_KEY_BYTES);
         choose->routes++;
         return 0;
+}
+
+void choose_name(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol, uint64_t service)
+{
+        struct route *route = route_find(gate_find(choose, gate_port, protocol), peer);
+
+        if (route)
+                route->service = service;
+}
+
+uint64_t choose_service(const struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol)
+{
+        const struct route *route = route_find(gate_find(choose, gate_port, protocol), peer);
+
+        return route ? route->service : 0;
 }
 
 void choose_drop(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol)

@@ -300,6 +300,7 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 return ATTEMPT_LATER;
         if (!choose_pick(&clients->choose, client->gate_port, client->protocol, client->attempts == 0, now->mono_us, open.peer))
                 return ATTEMPT_NOBODY;
+        open.service = choose_service(&clients->choose, open.peer, client->gate_port, client->protocol);
         fill_metadata(client, &open);
         client->number = open.channel;
         if (map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number)) < 0)

@@ -133,6 +133,18 @@ const struct ipc_forward_service *services_pick(struct services *services, uint1
         return &list_entry(first, struct service, in_list)->what;
 }
 
+const struct ipc_forward_service *services_named(const struct services *services, uint16_t gate_port, uint16_t protocol, uint64_t name)
+{
+        struct service_group *group = find(services, gate_port, protocol);
+
+        if (!group)
+                return NULL;
+        list_for_each(at, &group->services)
+                if (list_entry(at, struct service, in_list)->what.service == name)
+                        return &list_entry(at, struct service, in_list)->what;
+        return NULL;
+}
+
 static bool same_address(const uint8_t a[16], const uint8_t b[16])
 {
         return memcmp(a, b, 16) == 0;

@@ -35,6 +35,9 @@ int services_add(struct services *services, const struct ipc_forward_service *se
 /* Whose turn it is, or NULL. Valid until services_end(). */
 const struct ipc_forward_service *services_pick(struct services *services, uint16_t gate_port, uint16_t protocol);
 
+/* The one of that name (ipc_service.h); NULL: it is not there (any more). */
+const struct ipc_forward_service *services_named(const struct services *services, uint16_t gate_port, uint16_t protocol, uint64_t name);
+
 /* Notes whether a connection to @service could be made; true when that is news. One that is not configured any more is none. */
 bool services_note(struct services *services, const struct ipc_forward_service *service, bool works);
 

@@ -50,7 +50,7 @@ static void pass_offer(struct router *router, const struct route_event *event)
 
         if (gate && gate->forward)
                 router_tell_route(router, gate->forward, event->peer, event->gate_port, event->protocol,
-                                  event->kind == ROUTE_OFFERED);
+                                  event->kind == ROUTE_OFFERED, event->service);
 }
 
 static void pass_gate(struct router *router, const struct route_event *event)

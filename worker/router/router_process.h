@@ -44,7 +44,7 @@ void router_tell_advert(struct router *router);
 void router_tell_gate(struct router *router, uint16_t gate_port, uint16_t protocol, bool open);
 void router_tell_gates(struct router *router);
 void router_tell_route(struct router *router, uint32_t forward, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port,
-                       uint16_t protocol, bool offered);
+                       uint16_t protocol, bool offered, uint64_t service);
 /* All offers of a gate that just got this holder (@offered), or just lost it. */
 void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered);
 /* The whole table, for a new link. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_service.h"
+
 void route_table_init(struct route_table *table, const uint8_t map_key[16])
 {
         memset(table, 0, sizeof(*table));
@@ -137,7 +139,7 @@ void route_offer_count(struct route_table *table, struct route_offer *offer, int
                 gate_count(table, offer->gate, is ? 1 : -1, offer->owner, now_us);
         }
         list_remove(&offer->dirty);
-        if (is != offer->told)
+        if (is != offer->told || (is && offer->service != offer->told_service))
                 list_push_back(&table->dirty_offers, &offer->dirty);
         else if (!is)
                 offer_free(table, offer);
@@ -321,6 +323,41 @@ static void peer_free(struct route_table *table, struct route_peer *peer, usec_t
         free(peer);
 }
 
+/* A provider takes any of its services for a gate, also one that the filters keep out: then the one that is wanted must be named. */
+static uint64_t offer_service(const struct route_peer *peer, const struct route_offer *offer)
+{
+        const struct route *first = NULL;
+        bool others = false;
+
+        list_for_each (at, &peer->routes) {
+                const struct route *route = container_of(at, struct route, of_peer);
+
+                if (route->gate_port != offer->gate->port || route->protocol != offer->gate->protocol)
+                        continue;
+                if (route->offer != offer)
+                        others = true;
+                else if (!first)
+                        first = route;
+        }
+        return first && others ? ipc_service_name(first->host, first->service_port, first->tags) : 0;
+}
+
+static void name_services(struct route_table *table, struct route_peer *peer)
+{
+        list_for_each (at, &peer->offers) {
+                struct route_offer *offer = container_of(at, struct route_offer, of_peer);
+                uint64_t service = offer->routes > 0 ? offer_service(peer, offer) : offer->service;
+
+                if (service == offer->service)
+                        continue;
+                offer->service = service;
+                if (offer->told && service == offer->told_service)
+                        list_remove(&offer->dirty);
+                else if (list_empty(&offer->dirty))
+                        list_push_back(&table->dirty_offers, &offer->dirty);
+        }
+}
+
 static int peer_settle(struct route_table *table, struct route_peer *peer, usec_t now_us)
 {
         int result = 0;
@@ -330,6 +367,7 @@ static int peer_settle(struct route_table *table, struct route_peer *peer, usec_
 
                 result = r < 0 ? r : result;
         }
+        name_services(table, peer);
         return result;
 }
 
@@ -448,10 +486,12 @@ static bool low_port_event(struct route_table *table, struct route_event *out)
 static void offer_event(struct route_table *table, struct route_offer *offer, struct route_event *out)
 {
         offer->told = offer->routes > 0;
+        offer->told_service = offer->service;
         *out = (struct route_event){
                 .kind = offer->told ? ROUTE_OFFERED : ROUTE_WITHDRAWN,
                 .gate_port = offer->gate->port,
                 .protocol = offer->gate->protocol,
+                .service = offer->told ? offer->service : 0,
         };
         memcpy(out->peer, offer->peer, sizeof(out->peer));
         list_remove(&offer->dirty);

@@ -33,7 +33,7 @@ enum {
 };
 
 enum route_event_kind {
-        ROUTE_OFFERED,          /* @peer serves the gate */
+        ROUTE_OFFERED,          /* @peer serves the gate, by @service; again when that is another one */
         ROUTE_WITHDRAWN,        /* no longer */
         ROUTE_GATE_WANTED,      /* the gate shall be open */
         ROUTE_GATE_DONE,        /* no longer */
@@ -44,6 +44,7 @@ struct route_event {
         enum route_event_kind kind;
         uint16_t gate_port, protocol;
         uint8_t peer[IPC_KEY_BYTES];
+        uint64_t service;               /* see struct route_offer */
 };
 
 struct route_gate;
@@ -56,6 +57,7 @@ struct route_offer {
         struct route_peer *owner;       /* NULL: gone, and that is still to be told */
         uint8_t peer[IPC_KEY_BYTES];
         unsigned routes;        /* that pass the filters; 0: going */
+        uint64_t service, told_service; /* the first one's name (ipc_service.h) if others of this peer at the gate do not pass; 0: any will do */
         bool told;              /* the last event said it is there */
 };
 

@@ -39,21 +39,21 @@ void router_tell_gates(struct router *router)
 }
 
 static void tell_route(struct worker_link *forward, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol,
-                       bool offered)
+                       bool offered, uint64_t service)
 {
-        struct ipc_route route = { .gate_port = gate_port, .protocol = protocol };
+        struct ipc_route route = { .gate_port = gate_port, .protocol = protocol, .service = offered ? service : 0 };
 
         memcpy(route.peer, peer, sizeof(route.peer));
         worker_send(forward, offered ? IPC_ROUTE_SET : IPC_ROUTE_DROP, &route, NULL, 0);
 }
 
 void router_tell_route(struct router *router, uint32_t forward, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port,
-                       uint16_t protocol, bool offered)
+                       uint16_t protocol, bool offered, uint64_t service)
 {
         struct worker_link *link = worker_find(&router->worker, IPC_FORWARD, forward);
 
         if (link)
-                tell_route(link, peer, gate_port, protocol, offered);
+                tell_route(link, peer, gate_port, protocol, offered, service);
 }
 
 static void tell_routes(struct router *router, struct worker_link *link, uint16_t gate_port, uint16_t protocol, bool offered)
@@ -61,7 +61,7 @@ static void tell_routes(struct router *router, struct worker_link *link, uint16_
         const struct route_offer *offer = NULL;
 
         while ((offer = route_table_next(&router->table, gate_port, protocol, offer)))
-                tell_route(link, offer->peer, gate_port, protocol, offered);
+                tell_route(link, offer->peer, gate_port, protocol, offered, offer->told_service);
 }
 
 void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered)

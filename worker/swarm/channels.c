@@ -298,6 +298,8 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
         int r = node_open(channels->node, open->peer, open->gate_port, open->protocol, open->metadata, open->metadata_len,
                           open->deadline_ms ? MSEC(open->deadline_ms) : USEC_NEVER, &id, channels->room.now);
 
+        if (r == 0)
+                node_name_service(channels->node, id, open->service);
         if (r < 0) {
                 give_back(link, open->channel, r == -ENOTCONN ? IPC_REASON_NO_PEER : IPC_REASON_LIMIT, NULL, 0, fd);
         } else if (!new_channel(channels, CHANNEL_OPENING, id, open->protocol, from, open->channel, fd)) {
@@ -407,7 +409,7 @@ void channels_forget(struct channels *channels, uint32_t forward)
 static void on_arrived(struct channels *channels, const struct node_event *event)
 {
         struct holding *holding = find_holding(channels, 0, event->gate_port, event->protocol);
-        struct ipc_channel_arrived arrived = { .channel = event->channel, .gate_port = event->gate_port,
+        struct ipc_channel_arrived arrived = { .channel = event->channel, .service = event->service, .gate_port = event->gate_port,
                                                .protocol = event->protocol };
         struct channel *channel;
 

@@ -208,7 +208,7 @@ enum node_event_kind {
         NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role; reason: NODE_REASON_PEER_LOST or _LEFT */
         NODE_PEER_LEAVES,       /* it said so: nothing can be opened any more, and it advertises nothing; peer, role. Channels go on */
         NODE_ADVERT,            /* peer, bytes, len: valid until the next call; opaque here */
-        NODE_CHANNEL_ARRIVED,   /* a gateway peer wants gate_port/protocol; bytes, len: its metadata; answer accept or refuse */
+        NODE_CHANNEL_ARRIVED,   /* a gateway peer wants gate_port/protocol, service; bytes, len: its metadata; answer accept or refuse */
         NODE_CHANNEL_OPENED,    /* our node_open() was confirmed */
         NODE_CHANNEL_REFUSED,   /* it was refused or timed out: reason, bytes, len: text; the channel id is gone */
         NODE_CHANNEL_READABLE,  /* node_peek() has more, or the peer's end; node_datagrams() has some */
@@ -243,6 +243,7 @@ struct node_event {
         enum node_role role;
         enum node_reason reason;
         uint16_t gate_port, protocol;
+        uint64_t service;               /* CHANNEL_ARRIVED: its name, 0: any behind that port */
         node_channel_id channel;
         uint8_t peer[NODE_KEY_BYTES];
         struct addr addr;
@@ -265,6 +266,10 @@ bool node_event(struct node *node, struct node_event *out, const struct now *now
  * when it has too much unanswered, -EPROTONOSUPPORT, -EMSGSIZE (of the metadata), -ENOMEM. */
 int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t gate_port, uint16_t protocol,
               const void *metadata, size_t len, usec_t limit_us, node_channel_id *channel_out, const struct now *now);
+
+/* Right after node_open(): which of the services is meant that the peer has behind that port, 0: any. For a peer of our kind; an original
+ * chooses itself. */
+void node_name_service(struct node *node, node_channel_id channel, uint64_t service);
 
 /* As provider: answers NODE_CHANNEL_ARRIVED. The id of a channel that is gone meanwhile is ignored. */
 void node_accept(struct node *node, node_channel_id channel, const struct now *now);

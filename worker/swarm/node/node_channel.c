@@ -78,6 +78,14 @@ int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t ga
         return 0;
 }
 
+void node_name_service(struct node *node, node_channel_id id, uint64_t service)
+{
+        struct node_channel *channel = find(node, id);
+
+        if (channel)
+                tunnel_name_service(channel->tunnel_channel, service);
+}
+
 void node_accept(struct node *node, node_channel_id id, const struct now *now)
 {
         struct node_channel *channel = find(node, id);
@@ -267,6 +275,7 @@ static bool on_arrived(struct node_link *link, const struct tunnel_event *event,
         out->channel = channel->id;
         out->gate_port = event->gate_port;
         out->protocol = event->protocol;
+        out->service = event->service;
         out->bytes = event->bytes;
         out->len = event->len;
         return true;

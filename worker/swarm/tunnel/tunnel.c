@@ -173,6 +173,7 @@ static void tell_channel(struct tunnel_channel *ch, struct tunnel_event *out)
         switch (news) {
         case TUNNEL_NEWS_ARRIVED:
                 out->kind = TUNNEL_ARRIVED;
+                out->service = ch->service;
                 tell_bytes(out, ch->blob, ch->blob_len);
                 return;
         case TUNNEL_NEWS_OPENED:
@@ -311,6 +312,11 @@ int tunnel_open(struct tunnel *t, uint16_t gate_port, uint8_t protocol, const vo
         tunnel_channel_owe(ch, TUNNEL_OUT_OPEN);
         *channel_out = ch;
         return 0;
+}
+
+void tunnel_name_service(struct tunnel_channel *ch, uint64_t service)
+{
+        ch->service = service;
 }
 
 void tunnel_accept(struct tunnel_channel *ch, void *context, usec_t now_us)

@@ -14,7 +14,7 @@
  *      action 0x40 | 01 | channel 0 u32 | '0' | version u8 = 1 | flags u8 | features u32 | window u32      (big-endian)
  *
  *      flags       bit 0: I have received yours
- *      features    bit 0 order, bit 1 credit, bit 2 relay, bit 3 unordered, bit 4 bye; unknown bits are ignored
+ *      features    bit 0 order, bit 1 credit, bit 2 relay, bit 3 unordered, bit 4 bye, bit 5 service; unknown bits are ignored
  *      window      data bytes a channel may send to the author before it gets a credit
  *
  * An original ignores it silently in both roles: with errlen 1 it looks at no more of an unknown action than the JSON text
@@ -31,6 +31,9 @@
  *
  *      bye         action 0x42 | 01 | channel 0 | '0', once: I am about to leave. The author neither opens nor accepts channels from
  *                  here on, and advertises nothing; those that run go on for a while, and when they are done it ends the connection
+ *
+ *      service     action 0x46 | 01 | channel u32 | '0' | name u64, right ahead of the open of that channel: which of the services is meant
+ *                  that the provider has behind the gate port, by a name that both make from its advertisement (ipc_service.h)
  *
  *      unordered   datagrams of a channel may come as unordered messages of the secret stream: 01 | channel u32 | data. They have
  *                  no number of their own: the secret stream takes each once
@@ -162,7 +165,7 @@ enum tunnel_event_kind {
         TUNNEL_ADVERT,          /* bytes, len as received; only a gateway gets it, of several the newest */
         TUNNEL_RELAY,           /* relay: what it says of itself now */
         TUNNEL_BYE,             /* the peer leaves: nothing can be opened any more, and it advertises nothing; channels go on */
-        TUNNEL_ARRIVED,         /* a gateway asks for gate_port, protocol; bytes, len: its metadata; answer accept or refuse */
+        TUNNEL_ARRIVED,         /* a gateway asks for gate_port, protocol, service; bytes, len: its metadata; answer accept or refuse */
         TUNNEL_OPENED,          /* our tunnel_open() was confirmed */
         TUNNEL_REFUSED,         /* it was not: reason; bytes, len: the peer's text, as inside JSON quotes; the channel is gone */
         TUNNEL_READABLE,        /* tunnel_peek() has bytes, or the end, or tunnel_datagrams() some, after it had none */
@@ -186,6 +189,7 @@ struct tunnel_event {
         enum tunnel_reason reason;
         uint16_t gate_port;
         uint8_t protocol;
+        uint64_t service;                       /* ARRIVED: its name, 0: any */
         struct tunnel_channel *channel;         /* when "gone": a name for what was, valid until the next call */
         void *context;                          /* the channel's */
         const uint8_t *bytes;                   /* valid until the next call on the tunnel */
@@ -204,6 +208,9 @@ int tunnel_advertise(struct tunnel *tunnel, const void *bytes, size_t len, usec_
  * one by one) owes an older answer for this port, -EMFILE channels_max, -EMSGSIZE metadata, -ENOMEM. */
 int tunnel_open(struct tunnel *tunnel, uint16_t gate_port, uint8_t protocol, const void *metadata, size_t len,
                 usec_t deadline_us, void *context, struct tunnel_channel **channel_out, usec_t now_us);
+
+/* Right after tunnel_open(): which of the peer's services is meant, 0: any. For a peer that understands it; another one chooses itself. */
+void tunnel_name_service(struct tunnel_channel *channel, uint64_t service);
 
 /* As provider: the answer to TUNNEL_ARRIVED, once. @text: UTF-8, cut to fit; after a refusal the channel is gone. */
 void tunnel_accept(struct tunnel_channel *channel, void *context, usec_t now_us);

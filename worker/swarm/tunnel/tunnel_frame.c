@@ -166,6 +166,20 @@ bool tunnel_bye_read(struct reader *r)
         return read_u8(r) == '0' && !r->failed;
 }
 
+void tunnel_service_write(struct writer *w, uint32_t channel, uint64_t service)
+{
+        write_extension(w, TUNNEL_ACTION_SERVICE, channel, 8);
+        write_u64be(w, service);
+}
+
+bool tunnel_service_read(struct reader *r, uint64_t *service_out)
+{
+        uint8_t mark = read_u8(r);
+
+        *service_out = read_u64be(r);
+        return !r->failed && mark == '0';
+}
+
 void tunnel_unordered_write(struct writer *w, uint32_t channel)
 {
         write_u8(w, UNORDERED_MARK);

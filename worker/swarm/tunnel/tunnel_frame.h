@@ -21,6 +21,7 @@ enum tunnel_action {
         TUNNEL_ACTION_CREDIT = 0x41,
         TUNNEL_ACTION_BYE = 0x42,
         TUNNEL_ACTION_RELAY = 0x45,
+        TUNNEL_ACTION_SERVICE = 0x46,
 };
 
 enum {
@@ -28,6 +29,7 @@ enum {
         TUNNEL_FRAME_HEAD_BYTES = 6,            /* what the length counts ahead of the body */
         TUNNEL_FRAME_MAX = 10 * 1024 * 1024,    /* a larger length ends the connection, as in the original */
         TUNNEL_OPEN_BYTES = 5,                  /* gate port u32, protocol u8 */
+        TUNNEL_SERVICE_FRAME_BYTES = TUNNEL_HEADER_BYTES + 1 + 8,
         TUNNEL_ERROR_MAX = 255,                 /* JSON text */
         TUNNEL_HGX_VERSION = 1,
         TUNNEL_UNORDERED_HEAD_BYTES = 5,        /* mark u8, channel u32 */
@@ -68,6 +70,7 @@ enum {
         TUNNEL_FEATURE_RELAY = 4,
         TUNNEL_FEATURE_UNORDERED = 8,
         TUNNEL_FEATURE_BYE = 16,
+        TUNNEL_FEATURE_SERVICE = 32,
         TUNNEL_RELAY_WANTED = 1,        /* flags of relay */
         TUNNEL_RELAY_OFFERED = 2,
 };
@@ -77,6 +80,7 @@ void tunnel_hgx_write(struct writer *w, const struct tunnel_hgx *hgx);
 void tunnel_credit_write(struct writer *w, uint32_t channel, uint32_t bytes);
 void tunnel_relay_write(struct writer *w, const struct tunnel_relay *relay);
 void tunnel_bye_write(struct writer *w);
+void tunnel_service_write(struct writer *w, uint32_t channel, uint64_t service);
 
 /* An unordered message's head, in front of the datagram; and false: none of ours. */
 void tunnel_unordered_write(struct writer *w, uint32_t channel);
@@ -87,5 +91,6 @@ bool tunnel_hgx_read(struct reader *r, struct tunnel_hgx *hgx);
 bool tunnel_credit_read(struct reader *r, uint32_t *bytes_out);
 bool tunnel_relay_read(struct reader *r, struct tunnel_relay *relay);
 bool tunnel_bye_read(struct reader *r);
+bool tunnel_service_read(struct reader *r, uint64_t *service_out);
 
 #endif

@@ -110,6 +110,18 @@ static void on_bye(struct tunnel *t)
         t->advert_in = NULL;
 }
 
+static void on_service(struct tunnel *t)
+{
+        struct reader r = reader_over(t->input.small, t->input.small_len);
+
+        t->named_channel = 0;
+        if (!tunnel_service_read(&r, &t->named_service)) {
+                ignore(t);
+                return;
+        }
+        t->named_channel = t->input.frame.channel;
+}
+
 static void on_credit(struct tunnel *t)
 {
         struct reader r = reader_over(t->input.small, t->input.small_len);
@@ -191,6 +203,8 @@ static void on_request(struct tunnel *t, usec_t now_us)
         }
         ch->gate_port = (uint16_t)gate_port;
         ch->protocol = protocol;
+        ch->service = id == t->named_channel ? t->named_service : 0;
+        t->named_channel = 0;
         tunnel_channel_features(ch, t->hgx_seen == TUNNEL_HGX_LAST);
         wrong = objection(t, gate_port, t->input.frame.length - TUNNEL_FRAME_HEAD_BYTES);
         if (wrong) {
@@ -328,6 +342,9 @@ static void on_frame(struct tunnel *t, usec_t now_us)
         case TUNNEL_ACTION_BYE:
                 on_bye(t);
                 return;
+        case TUNNEL_ACTION_SERVICE:
+                on_service(t);
+                return;
         default:
                 return;
         }
@@ -345,6 +362,8 @@ static enum tunnel_sink sink_for(struct tunnel *t)
         case TUNNEL_ACTION_RELAY:
         case TUNNEL_ACTION_BYE:
                 return in->frame.error_len == 1 ? TUNNEL_SMALL : TUNNEL_SKIP;
+        case TUNNEL_ACTION_SERVICE:
+                return in->frame.error_len == 1 && served && t->config.role == TUNNEL_PROVIDER ? TUNNEL_SMALL : TUNNEL_SKIP;
         case TUNNEL_ACTION_CLOSE:
         case TUNNEL_ACTION_END:
                 return served ? TUNNEL_SMALL : TUNNEL_SKIP;

@@ -21,7 +21,7 @@ enum {
         TUNNEL_SMALL_MAX = 320,                 /* longest body but of an advertisement, an open and a stream */
         TUNNEL_LEAD_MS = 6 * 60 * 60 * 1000,    /* our hello is from the future, which an original takes; it bans for life whom its
                                                    clock leads by 15 minutes: hypergate.md 14.5 */
-        TUNNEL_SCRATCH_MAX = TUNNEL_HEADER_BYTES + TUNNEL_OPEN_BYTES + TUNNEL_METADATA_MAX,
+        TUNNEL_SCRATCH_MAX = TUNNEL_SERVICE_FRAME_BYTES + TUNNEL_HEADER_BYTES + TUNNEL_OPEN_BYTES + TUNNEL_METADATA_MAX,
 };
 
 /* What the caller knows of a channel. */
@@ -96,6 +96,7 @@ struct tunnel_channel {
         enum tunnel_reason reason;      /* in TUNNEL_OVER */
         uint32_t id;
         uint32_t features;              /* both sides have, decided by the open */
+        uint64_t service;               /* which of those behind the gate port; 0: any */
         uint16_t gate_port;
         uint8_t protocol;
         uint8_t out, news;
@@ -182,6 +183,8 @@ struct tunnel {
         bool peer_relay_news;           /* to be told */
         bool leaves, bye_sent;          /* we leave; and the peer knows */
         bool peer_leaves, told_peer_leaves;
+        uint32_t named_channel;         /* the peer has named a service for this one, which is to be asked for next; 0: none */
+        uint64_t named_service;
 
         struct list all, controls, newsworthy, urgent, waiting, reservations, unanswered, draining;
         struct map by_id;

@@ -94,7 +94,7 @@ static void write_hgx(struct tunnel *t, struct writer *w)
 {
         struct tunnel_hgx hgx = { .flags = t->hgx_seen ? TUNNEL_HGX_SEEN : 0, .window_bytes = t->config.window_bytes,
                                   .features = TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT | TUNNEL_FEATURE_RELAY |
-                                              TUNNEL_FEATURE_UNORDERED | TUNNEL_FEATURE_BYE };
+                                              TUNNEL_FEATURE_UNORDERED | TUNNEL_FEATURE_BYE | TUNNEL_FEATURE_SERVICE };
 
         t->hgx_sent = t->hgx_seen ? TUNNEL_HGX_LAST : TUNNEL_HGX_FIRST;
         tunnel_hgx_write(w, &hgx);
@@ -118,6 +118,8 @@ static void write_open(struct tunnel_channel *ch, struct writer *w)
 {
         struct tunnel *t = ch->tunnel;
 
+        if (ch->service && t->hgx_seen && t->peer_hgx.features & TUNNEL_FEATURE_SERVICE)
+                tunnel_service_write(w, ch->id, ch->service);
         tunnel_frame_write(w, TUNNEL_ACTION_OPEN, 0, ch->id, TUNNEL_OPEN_BYTES + ch->blob_len);
         tunnel_open_write(w, ch->gate_port, ch->protocol);
         write_bytes(w, ch->blob, ch->blob_len);
