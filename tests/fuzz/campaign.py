@@ -13,6 +13,7 @@
                                                  BUILD counts lines: README.md says how it is made
   campaign.py late LINES BUILD [TARGET...]       the branches of a target's decoders that only inputs from the second half of its search in
                                                  BUILD take, each after the function it is in; LINES counts lines"""
+import contextlib
 import hashlib
 import json
 import os
@@ -99,8 +100,10 @@ class Campaign:
 
     def keep(self):
         with tempfile.TemporaryDirectory() as smallest, tempfile.TemporaryDirectory() as place:
-            folder = shutil.copytree(self.folder, place, dirs_exist_ok=True)       # a search may go on meanwhile
-            subprocess.run([self.program, '-set_cover_merge=1', '-use_counters=0', '-close_fd_mask=3', smallest, self.corpus, folder],
+            for path in self.folder.iterdir():
+                with contextlib.suppress(FileNotFoundError):            # a search may go on meanwhile, and find smaller ones
+                    shutil.copy(path, place)
+            subprocess.run([self.program, '-set_cover_merge=1', '-use_counters=0', '-close_fd_mask=3', smallest, self.corpus, place],
                            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             there = {path.read_bytes() for path in self.corpus.iterdir()}
             found = {path.read_bytes() for path in pathlib.Path(smallest).iterdir()} - there - {b''}
