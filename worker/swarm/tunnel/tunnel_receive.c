@@ -525,6 +525,8 @@ static size_t take_stream(struct tunnel *t, const uint8_t *bytes, size_t len, us
 {
         struct tunnel_channel *ch = t->input.channel;
 
+        if (ch && ch->receiving > TUNNEL_HELD)
+                ch = NULL;              /* its end was held for this, but not for so long */
         if (ch)
                 len = store(t, ch, bytes, len, now_us);
         note_stream(t, len, now_us);
