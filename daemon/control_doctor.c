@@ -177,7 +177,7 @@ static void on_looped(void *context, const struct ipc_received *message)
 
         if (message && message->type == IPC_SWARM_PONG)
                 doctor->loop.back = true;
-        else
+        if (!message || message->type == IPC_SWARM_ANSWERED)
                 doctor->loop.question = NULL;
 }
 
