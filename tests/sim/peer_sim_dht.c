@@ -451,9 +451,9 @@ struct dht_handshake *dht_punch_send(struct dht *dht, const struct dht_punch_spe
         sim->handshakes = handshake;
         if (listener)
                 choose_relay(handshake, listener->dht->node);
+        post(dht, SECONDS(4), &failed, NULL, 0);                /* unless there is an answer before */
         if (!listener || handshake->behaviour == PEER_SIM_DEAD) {
                 handshake->over = true;
-                post(dht, SECONDS(4), &failed, NULL, 0);
                 return handshake;
         }
         handshake->server = listener->dht;
@@ -480,6 +480,7 @@ void dht_punch_reply(struct dht *dht, const struct dht_inbound *inbound, const v
         if (!handshake || handshake->over)
                 return;
         handshake->over = true;
+        drop_letters(handshake->client, NULL, handshake);
         event.context = handshake->context;
         event.handshake = handshake;
         event.from = handshake->relay;
