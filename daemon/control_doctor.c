@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "doctor": what this machine's network is like. A line "bootstrap" for each address of a bootstrap node: whether it answers, and how it
- * sees us, each of our two sockets; then, once enough nodes have told how they see us or the time is up, "self" and the end. Where the NAT
- * keeps a socket at one address, the socket that peers reach asks itself there, once: does the router lead back in (hairpinning, RFC 4787
- * REQ-9; the question is that of RFC 5780 4.4). */
+ * sees us, each of our two sockets; then, once enough nodes have told how they see us or the time is up, "self" and the end. The socket that
+ * peers reach asks nobody before it is known whether strangers get through to it, as it would let them in. Where the NAT keeps a socket at
+ * one address, that one asks itself there, once: does the router lead back in (hairpinning, RFC 4787 REQ-9; the question is that of
+ * RFC 5780 4.4). */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,13 @@ enum {
         LOOK_MS = 250,
         ENOUGH_SIGHTINGS = 4,           /* of how many nodes see us: then the class of the NAT is no luck */
         LIMIT_S = 15,
+        STRANGERS_S = 6,                /* by then it is known: PING_NATs are sent for 4 s */
         LOOP_S = 2,                     /* there and back is our own network: a few sends of a PING */
 };
 
 struct doctor;
 
-enum { BY_CLIENT, BY_SERVER, SOCKETS };         /* the socket that requests leave by, the one that peers reach */
+enum by { BY_CLIENT, BY_SERVER, SOCKETS };      /* the socket that requests leave by, the one that peers reach */
 
 struct ping {
         struct pinged *pinged;
@@ -37,16 +39,17 @@ struct pinged {
         struct doctor *doctor;
         struct seed_address address;
         struct ping by[SOCKETS];
+        bool told;
 };
 
 struct doctor {
         struct control_job job;
         ev_timer look;                  /* at ourselves, again and again */
-        usec_t until_us;
+        usec_t strangers_us, until_us;
         struct question *self;
         struct pinged pinged[SEEDS_MAX];
-        size_t count, waiting, answering;
-        bool begun;
+        size_t count, waiting;
+        bool begun, by_server;          /* that they were asked, by the one socket and by both */
         struct {
                 struct question *question;      /* NULL: not asked yet, or over */
                 usec_t until_us;                /* 0: not asked */
@@ -103,13 +106,13 @@ static void write_seen(struct json_line *out, const char *key, const struct ping
                 json_line_null(out, key);
 }
 
-static void tell_pinged(const struct pinged *pinged)
+static void tell_pinged(struct pinged *pinged)
 {
         struct control_conn *conn = pinged->doctor->job.conn;
         const struct ping *client = &pinged->by[BY_CLIENT], *server = &pinged->by[BY_SERVER], *first = client->answered ? client : server;
         uint32_t mtu = path_mtu(&pinged->address);
 
-        pinged->doctor->answering += first->answered;
+        pinged->told = true;
         json_line_begin(&conn->out, "bootstrap");
         json_line_address(&conn->out, "address", pinged->address.ip, pinged->address.port);
         json_line_flag(&conn->out, "answers", first->answered);
@@ -140,11 +143,11 @@ static void on_pinged(void *context, const struct ipc_received *message)
                 return;
         ping->question = NULL;
         pinged->doctor->waiting--;
-        if (!pinged->by[BY_CLIENT].question && !pinged->by[BY_SERVER].question)
+        if (pinged->doctor->by_server && !pinged->by[BY_CLIENT].question && !pinged->by[BY_SERVER].question)
                 tell_pinged(pinged);
 }
 
-static void ping(struct pinged *pinged, size_t by)
+static void ping(struct pinged *pinged, enum by by)
 {
         struct supervisor *supervisor = supervisor_of(pinged->doctor);
         struct ipc_swarm_ask ask = { .what = IPC_ASK_PING, .node.port = pinged->address.port, .by_server = by == BY_SERVER };
@@ -164,9 +167,30 @@ static void ping_all(struct doctor *doctor)
         doctor->count = seeds_addresses(&supervisor_of(doctor)->seeds, seeds, SEEDS_MAX);
         for (size_t i = 0; i < doctor->count; i++) {
                 doctor->pinged[i] = (struct pinged){ .doctor = doctor, .address = seeds[i] };
-                for (size_t by = 0; by < SOCKETS; by++)
-                        ping(&doctor->pinged[i], by);
+                ping(&doctor->pinged[i], BY_CLIENT);
         }
+}
+
+static void ping_all_by_server(struct doctor *doctor)
+{
+        doctor->by_server = true;
+        for (size_t i = 0; i < doctor->count; i++)
+                ping(&doctor->pinged[i], BY_SERVER);
+}
+
+static void tell_the_rest(struct doctor *doctor)
+{
+        for (size_t i = 0; i < doctor->count; i++)
+                if (!doctor->pinged[i].told)
+                        tell_pinged(&doctor->pinged[i]);
+}
+
+static bool any_answers(const struct doctor *doctor)
+{
+        for (size_t i = 0; i < doctor->count; i++)
+                if (doctor->pinged[i].by[BY_CLIENT].answered || doctor->pinged[i].by[BY_SERVER].answered)
+                        return true;
+        return false;
 }
 
 /* --- Whether the router leads back in --- */
@@ -265,6 +289,7 @@ static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
         struct json_line *out = &doctor->job.conn->out;
         static const uint8_t nobody[4];
 
+        tell_the_rest(doctor);
         json_line_begin(out, "self");
         json_line_flag(out, "dhtReached", status->bootstrapped && status->nodes > 0);
         json_line_number(out, "dhtNodes", status->nodes);
@@ -293,6 +318,7 @@ static void end(struct doctor *doctor)
 {
         struct control_conn *conn = doctor->job.conn;
 
+        tell_the_rest(doctor);
         json_line_begin(&conn->out, "end");
         json_line_flag(&conn->out, "timeUp", monotonic_us() >= doctor->until_us);
         json_line_end(&conn->out);
@@ -303,11 +329,15 @@ static void end(struct doctor *doctor)
 /* Where nobody has answered, nobody will. */
 static bool is_enough(struct doctor *doctor, const struct ipc_swarm_self *self)
 {
-        bool judged = self->nat == IPC_NAT_OPEN || (self->nat != IPC_NAT_UNKNOWN && self->sighting_count >= ENOUGH_SIGHTINGS);
-        bool alone = doctor->count > 0 && doctor->answering == 0 && supervisor_of(doctor)->status.last.nodes == 0;
+        bool late = monotonic_us() >= doctor->strangers_us;     /* there may be no more nodes than that */
+        bool judged = self->nat == IPC_NAT_OPEN ||
+                      (self->nat != IPC_NAT_UNKNOWN && (late || self->sighting_count >= ENOUGH_SIGHTINGS));
+        bool alone = doctor->count > 0 && !any_answers(doctor) && supervisor_of(doctor)->status.last.nodes == 0;
 
         if (monotonic_us() >= doctor->until_us)
                 return true;
+        if ((judged || late) && !doctor->by_server)
+                ping_all_by_server(doctor);
         return doctor->waiting == 0 && (judged || alone) && !ask_loop(doctor, self);
 }
 
@@ -358,6 +388,7 @@ void control_doctor(struct control_conn *conn, const char *words)
                 return;
         }
         doctor->job = (struct control_job){ .conn = conn, .cancel = cancel };
+        doctor->strangers_us = monotonic_us() + SECONDS(STRANGERS_S);
         doctor->until_us = monotonic_us() + SECONDS(LIMIT_S);
         conn->job = &doctor->job;
         ev_init(&doctor->look, on_look);

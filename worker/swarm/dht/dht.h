@@ -264,6 +264,9 @@ struct dht_sighting {
 /* As many hosts as a judgement needs have answered since that socket was another one, or there is nobody else to ask. */
 bool dht_is_surveyed(const struct dht *dht);
 
+/* Whether strangers reach the server socket has been tried out. What leaves by that socket before spoils it: who is sent to gets in. */
+bool dht_is_probed(const struct dht *dht);
+
 /* The last ones, latest last, without what the same witness just said again; returns how many. */
 size_t dht_sightings(const struct dht *dht, struct dht_sighting out[DHT_SIGHTINGS_MAX]);
 

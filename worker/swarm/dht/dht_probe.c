@@ -80,6 +80,11 @@ void dht_probe_answered(struct dht *dht, const struct rpc_event *event, const st
                 open_up(dht, now);
 }
 
+bool dht_is_probed(const struct dht *dht)
+{
+        return !dht->firewalled || (dht->probe.again_us && !dht->probe.running);
+}
+
 /* What we know about our address may have come after the answers: a node that woke has forgotten it. */
 void dht_probe_tick(struct dht *dht, const struct now *now)
 {
