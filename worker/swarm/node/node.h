@@ -321,7 +321,8 @@ int node_scan(struct node *node, uint64_t question, const uint8_t topic[NODE_KEY
 int node_ping(struct node *node, uint64_t question, const struct addr *addr, bool by_server, const struct now *now);
 
 struct node_self {
-        enum node_nat nat;              /* unknown until strangers have tried to reach us, too */
+        enum node_nat nat;
+        bool probed;                    /* it is known whether strangers reach us */
         bool persistent;                /* serves the DHT */
         struct addr public_addr;        /* as others see us; port 0: they see different ones; all zero: unknown */
         struct {

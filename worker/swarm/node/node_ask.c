@@ -209,9 +209,8 @@ void node_self(const struct node *node, struct node_self *out)
         struct dht_stats stats;
 
         dht_stats(node->dht, &stats);
-        *out = (struct node_self){ .nat = (enum node_nat)peer_nat(node->peers), .persistent = stats.persistent };
-        if (!dht_is_probed(node->dht))
-                out->nat = NODE_NAT_UNKNOWN;
+        *out = (struct node_self){ .nat = (enum node_nat)peer_nat(node->peers), .persistent = stats.persistent,
+                                  .probed = dht_is_probed(node->dht) };
         if (!dht_public_addr(node->dht, &out->public_addr))
                 out->public_addr = (struct addr){ .port = 0 };
         out->sighting_count = dht_sightings(node->dht, sightings);
