@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "doctor": what this machine's network is like. A line "bootstrap" for each address of a bootstrap node: whether it answers, and how it
- * sees us, each of our two sockets; then, once enough nodes have told how they see us or the time is up, "self" and the end. The socket that
- * peers reach asks nobody before it is known whether strangers get through to it, as it would let them in. Where the NAT keeps a socket at
- * one address, that one asks itself there, once: does the router lead back in (hairpinning, RFC 4787 REQ-9; the question is that of
- * RFC 5780 4.4). */
+ * sees us, each of our two sockets; then, once enough nodes have told how they see us or the time is up, "self" and the end. The socket
+ * that peers reach asks nobody before it is known whether strangers get through to it, as it would let them in. Where the NAT keeps a
+ * socket at one address, that one asks itself there, once: does the router lead back in (hairpinning, RFC 4787 REQ-9; the question is that
+ * of RFC 5780 4.4). */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>

@@ -380,7 +380,8 @@ struct ipc_gate {
         uint16_t protocol;
 };
 
-/* An authenticated peer came or went, or leaves: what runs with it goes on then, and nothing new begins. All present ones are told again on a new link. */
+/* An authenticated peer came or went, or leaves: what runs with it goes on then, and nothing new begins. All present ones are told again on
+ * a new link. */
 struct ipc_peer {
         uint8_t peer[IPC_KEY_BYTES];
         uint32_t role;                  /* the peer's: enum ipc_instance_role */

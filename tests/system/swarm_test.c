@@ -231,6 +231,14 @@ static void expect_opened(struct trio *trio, uint64_t number)
         check_equal(opened.channel, number);
 }
 
+/* A channel that runs: the client's end and the service's. */
+static void open_both_ways(struct trio *trio, uint64_t channel, int *client_out, int *service_out)
+{
+        *client_out = open_channel(trio, channel, GATE);
+        *service_out = accept_channel(trio);
+        expect_opened(trio, channel);
+}
+
 static uint8_t pattern(size_t at)
 {
         return (uint8_t)(at * 31 + at / 251 + at / 65539);
@@ -294,9 +302,7 @@ TEST(swarm_workers_find_each_other_and_carry_a_connection)
         int client, service;
 
         begin(&trio);
-        client = open_channel(&trio, 7, GATE);
-        service = accept_channel(&trio);
-        expect_opened(&trio, 7);
+        open_both_ways(&trio, 7, &client, &service);
         pour(client, service, BULK_BYTES);
         pour(service, client, BULK_BYTES);
         expect_closed(&trio.gateway, IPC_REASON_DONE, BULK_BYTES, BULK_BYTES);
@@ -371,9 +377,7 @@ TEST(swarm_worker_passes_a_reset_on_in_both_directions)
         int client, service;
 
         begin(&trio);
-        client = open_channel(&trio, 9, GATE);
-        service = accept_channel(&trio);
-        expect_opened(&trio, 9);
+        open_both_ways(&trio, 9, &client, &service);
         socket_write(client, "hello");
         socket_expect(service, "hello");
         socket_abort(client);
@@ -381,9 +385,7 @@ TEST(swarm_worker_passes_a_reset_on_in_both_directions)
         expect_closed(&trio.gateway, IPC_REASON_RESET_LOCAL, 5, 0);
         expect_closed(&trio.provider, IPC_REASON_RESET_PEER, 0, 5);
 
-        client = open_channel(&trio, 10, GATE);
-        service = accept_channel(&trio);
-        expect_opened(&trio, 10);
+        open_both_ways(&trio, 10, &client, &service);
         socket_write(service, "bye");
         socket_expect(client, "bye");
         socket_abort(service);
@@ -449,9 +451,7 @@ TEST(swarm_worker_survives_that_somebody_else_still_holds_a_closed_connection)
                 socket_write(client, "does anybody read this?");
                 close(client);
         }
-        client = open_channel(&trio, 22, GATE);
-        service = accept_channel(&trio);
-        expect_opened(&trio, 22);
+        open_both_ways(&trio, 22, &client, &service);
         pour(client, service, 1000);
         pour(service, client, 1000);
         close(client);
@@ -467,9 +467,7 @@ TEST(swarm_worker_that_was_killed_is_replaced_at_once)
         int client, service;
 
         begin(&trio);
-        client = open_channel(&trio, 11, GATE);
-        service = accept_channel(&trio);
-        expect_opened(&trio, 11);
+        open_both_ways(&trio, 11, &client, &service);
         check_equal(kill(trio.provider.host.pid, SIGKILL), 0);
         check(WIFSIGNALED(host_wait(&trio.provider.host)));
         end_links(&trio.provider);
@@ -480,9 +478,7 @@ TEST(swarm_worker_that_was_killed_is_replaced_at_once)
         expect_provider(&trio);
         expect_closed(&trio.gateway, IPC_REASON_PEER_LOST, 0, 0);
 
-        client = open_channel(&trio, 12, GATE);
-        service = accept_channel(&trio);
-        expect_opened(&trio, 12);
+        open_both_ways(&trio, 12, &client, &service);
         pour(client, service, 1000);
         pour(service, client, 1000);
         close(client);
@@ -508,9 +504,7 @@ TEST(swarm_worker_that_is_stopped_lets_channels_finish)
         int client, service;
 
         begin(&trio);
-        client = open_channel(&trio, 13, GATE);
-        service = accept_channel(&trio);
-        expect_opened(&trio, 13);
+        open_both_ways(&trio, 13, &client, &service);
         host_send(&trio.provider.host.worker, IPC_STOP, &stop, -1);
         host_expect(&trio.gateway.host, &trio.gateway.router, IPC_PEER_DOWN, NULL);     /* nothing new, and that at once */
         pour(client, service, 1000);
@@ -531,9 +525,7 @@ TEST(swarm_worker_says_goodbye_when_it_is_stopped)
         int client, service;
 
         begin(&trio);
-        client = open_channel(&trio, 13, GATE);
-        service = accept_channel(&trio);
-        expect_opened(&trio, 13);
+        open_both_ways(&trio, 13, &client, &service);
         host_stop(&trio.provider.host);
         host_expect(&trio.gateway.host, &trio.gateway.router, IPC_PEER_DOWN, NULL);
         socket_expect_reset(client);
