@@ -23,7 +23,7 @@ static void begin(const char *names)
 {
         choose_init(&choose, map_key);
         for (; *names; names++)
-                check_equal(choose_set(&choose, peer(*names), GATE, IPC_TCP), 0);
+                check_equal(choose_set(&choose, peer(*names), GATE, IPC_TCP, 0), 0);
 }
 
 /* The provider picked, or '-'. */
@@ -58,7 +58,7 @@ TEST(turns_survive_comings_and_goings)
         check_equal(pick(false, 0), 'B');
         choose_drop(&choose, peer('A'), GATE, IPC_TCP);
         check_equal(pick(false, 0), 'C');
-        check_equal(choose_set(&choose, peer('E'), GATE, IPC_TCP), 0);
+        check_equal(choose_set(&choose, peer('E'), GATE, IPC_TCP, 0), 0);
         check_equal(pick(false, 0), 'D');
         check_equal(pick(false, 0), 'E');
         choose_drop(&choose, peer('B'), GATE, IPC_TCP);
@@ -156,12 +156,12 @@ TEST(a_new_table_replaces_the_old_at_its_end_and_keeps_histories)
         begin("AB");
         failed('B', 0);
         choose_begin(&choose);
-        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP), 0);
-        check_equal(choose_set(&choose, peer('C'), GATE + 1, IPC_TCP), 0);
+        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0), 0);
+        check_equal(choose_set(&choose, peer('C'), GATE + 1, IPC_TCP, 0), 0);
         check_equal(pick(false, 0), 'A');
         choose_begin(&choose);          /* the router died and another one starts over */
         check_equal(pick(false, 0), 'A');
-        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP), 0);
+        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0), 0);
         choose_end(&choose);
         check_equal(pick(false, 0), '-');
         check_equal(choose_ready_us(&choose, GATE, IPC_TCP), SECONDS(1));
@@ -183,9 +183,9 @@ TEST(routes_are_bounded)
         begin("");
         for (unsigned i = 0; i < CHOOSE_ROUTES_MAX; i++) {
                 memcpy(key, &(unsigned){ i / 16384 }, sizeof(unsigned));
-                check_equal(choose_set(&choose, key, (uint16_t)(i % 16384), IPC_TCP), 0);
+                check_equal(choose_set(&choose, key, (uint16_t)(i % 16384), IPC_TCP, 0), 0);
         }
-        check_equal(choose_set(&choose, peer('Z'), GATE, IPC_TCP), -28);
+        check_equal(choose_set(&choose, peer('Z'), GATE, IPC_TCP, 0), -28);
         choose_fini(&choose);
 }
 
@@ -193,13 +193,12 @@ TEST(which_service_is_meant_is_kept_with_the_route)
 {
         begin("AB");
         check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 0);
-        choose_name(&choose, peer('A'), GATE, IPC_TCP, 7);
-        choose_name(&choose, peer('C'), GATE, IPC_TCP, 8);      /* there is no such route */
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 7), 0);
         check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 7);
         check_equal(choose_service(&choose, peer('B'), GATE, IPC_TCP), 0);
         check_equal(choose_service(&choose, peer('C'), GATE, IPC_TCP), 0);
         choose_drop(&choose, peer('A'), GATE, IPC_TCP);
-        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP), 0);
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 0), 0);
         check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 0);
         choose_fini(&choose);
 }

@@ -86,12 +86,13 @@ static void route_remove(struct choose *choose, struct gate *gate, size_t at)
                 gate->turn--;
 }
 
-int choose_set(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol)
+int choose_set(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol, uint64_t service)
 {
         struct gate *gate = gate_get(choose, gate_port, protocol);
         struct route *route = route_find(gate, peer);
 
         if (route) {
+                route->service = service;
                 route->repeated = true;
                 return 0;
         }
@@ -109,18 +110,10 @@ int choose_set(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_
                 gate->room = room;
         }
         route = &gate->routes[gate->count++];
-        *route = (struct route){ .repeated = true };
+        *route = (struct route){ .service = service, .repeated = true };
         memcpy(route->peer, peer, IPC_KEY_BYTES);
         choose->routes++;
         return 0;
-}
-
-void choose_name(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol, uint64_t service)
-{
-        struct route *route = route_find(gate_find(choose, gate_port, protocol), peer);
-
-        if (route)
-                route->service = service;
 }
 
 uint64_t choose_service(const struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol)

@@ -34,11 +34,8 @@ void choose_fini(struct choose *choose);
 void choose_begin(struct choose *choose);
 void choose_end(struct choose *choose);
 
-/* 0, -ENOSPC or -ENOMEM. A route that is there keeps its history. */
-int choose_set(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol);
-
-/* Which of the services is meant that the peer has behind the gate; 0, as of a new route: any. */
-void choose_name(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol, uint64_t service);
+/* @service: which of the peer's behind the gate is meant; 0: any. 0, -ENOSPC or -ENOMEM. A route that is there keeps its history. */
+int choose_set(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol, uint64_t service);
 uint64_t choose_service(const struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol);
 
 void choose_drop(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol);

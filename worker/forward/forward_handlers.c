@@ -105,11 +105,10 @@ static void on_route_set(void *context, struct worker_link *from, struct ipc_rec
         struct forward *forward = context;
         struct now now = now_read();
 
-        if (choose_set(&forward->clients.choose, route->peer, route->gate_port, route->protocol) < 0) {
+        if (choose_set(&forward->clients.choose, route->peer, route->gate_port, route->protocol, route->service) < 0) {
                 worker_log(&forward->worker, LOG_WARNING, NULL, "gate %u: a provider is left out: no room", route->gate_port);
                 return;
         }
-        choose_name(&forward->clients.choose, route->peer, route->gate_port, route->protocol, route->service);
         clients_serve(&forward->clients, route->gate_port, route->protocol, &now);
 }
 
