@@ -103,6 +103,13 @@ static void write_extension(struct writer *w, uint8_t action, uint32_t channel, 
         write_u8(w, '0');
 }
 
+/* A body without that mark is none of ours. */
+static void read_extension(struct reader *r)
+{
+        if (read_u8(r) != '0')
+                read_fail(r);
+}
+
 void tunnel_hgx_write(struct writer *w, const struct tunnel_hgx *hgx)
 {
         write_extension(w, TUNNEL_ACTION_HGX, 0, 10);
@@ -114,12 +121,14 @@ void tunnel_hgx_write(struct writer *w, const struct tunnel_hgx *hgx)
 
 bool tunnel_hgx_read(struct reader *r, struct tunnel_hgx *hgx)
 {
-        uint8_t mark = read_u8(r), version = read_u8(r);
+        uint8_t version;
 
+        read_extension(r);
+        version = read_u8(r);
         hgx->flags = read_u8(r);
         hgx->features = read_u32be(r);
         hgx->window_bytes = read_u32be(r);
-        return !r->failed && mark == '0' && version == TUNNEL_HGX_VERSION;
+        return !r->failed && version == TUNNEL_HGX_VERSION;
 }
 
 void tunnel_credit_write(struct writer *w, uint32_t channel, uint32_t bytes)
@@ -130,10 +139,9 @@ void tunnel_credit_write(struct writer *w, uint32_t channel, uint32_t bytes)
 
 bool tunnel_credit_read(struct reader *r, uint32_t *bytes_out)
 {
-        uint8_t mark = read_u8(r);
-
+        read_extension(r);
         *bytes_out = read_u32be(r);
-        return !r->failed && mark == '0';
+        return !r->failed;
 }
 
 void tunnel_relay_write(struct writer *w, const struct tunnel_relay *relay)
@@ -147,13 +155,15 @@ void tunnel_relay_write(struct writer *w, const struct tunnel_relay *relay)
 
 bool tunnel_relay_read(struct reader *r, struct tunnel_relay *relay)
 {
-        uint8_t mark = read_u8(r), flags = read_u8(r);
+        uint8_t flags;
 
+        read_extension(r);
+        flags = read_u8(r);
         *relay = (struct tunnel_relay){ .wanted = flags & TUNNEL_RELAY_WANTED, .offered = flags & TUNNEL_RELAY_OFFERED };
         read_copy(r, relay->key, sizeof(relay->key));
         if (!relay->offered)
                 memset(relay->key, 0, sizeof(relay->key));
-        return !r->failed && mark == '0';
+        return !r->failed;
 }
 
 void tunnel_bye_write(struct writer *w)
@@ -163,7 +173,8 @@ void tunnel_bye_write(struct writer *w)
 
 bool tunnel_bye_read(struct reader *r)
 {
-        return read_u8(r) == '0' && !r->failed;
+        read_extension(r);
+        return !r->failed;
 }
 
 void tunnel_service_write(struct writer *w, uint32_t channel, uint64_t service)
@@ -174,10 +185,9 @@ void tunnel_service_write(struct writer *w, uint32_t channel, uint64_t service)
 
 bool tunnel_service_read(struct reader *r, uint64_t *service_out)
 {
-        uint8_t mark = read_u8(r);
-
+        read_extension(r);
         *service_out = read_u64be(r);
-        return !r->failed && mark == '0';
+        return !r->failed;
 }
 
 void tunnel_unordered_write(struct writer *w, uint32_t channel)
