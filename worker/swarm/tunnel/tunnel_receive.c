@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Bytes from the peer: frames found in any cut, data streamed through to its channel, the rest collected and then acted on.
  * Nothing but a hello is looked at before the peer has proved that it knows the router's secret. */
-#include <sodium.h>
 #include <stdlib.h>
 
 #include "tunnel_state.h"
 
-#define SKEW_MAX_MS (INT64_C(24) * 60 * 60 * 1000)      /* hypergate.md 14.5 */
-#define US_PER_MS 1000
-#define CREDIT_MAX (UINT64_C(1) << 40)
 #define BLOB_MIN 4096
 
 void tunnel_fail(struct tunnel *t, enum tunnel_verdict verdict)
@@ -17,7 +13,7 @@ void tunnel_fail(struct tunnel *t, enum tunnel_verdict verdict)
                 t->verdict = verdict;
 }
 
-static void ignore(struct tunnel *t)
+void tunnel_ignore(struct tunnel *t)
 {
         t->frames_ignored++;
 }
@@ -35,108 +31,6 @@ bool tunnel_paused(const struct tunnel *t)
                 return false;
         return t->hungry || tunnel_stall_exists(t) ||
                (t->config.role == TUNNEL_PROVIDER && !t->input.head_len && t->reply_count == TUNNEL_REPLIES_MAX);
-}
-
-/* hello: who is it, and may it speak. */
-static void on_hello(struct tunnel *t, usec_t now_us)
-{
-        struct tunnel_hello_keys keys = { .sender = t->config.peer_key, .receiver = t->config.key,
-                                          .router = t->config.router_key, .auth = t->config.auth_key };
-        int64_t own_ms = ((int64_t)now_us + t->wall_offset_us) / US_PER_MS, time_ms;
-        enum tunnel_role role = t->input.frame.channel == 1 ? TUNNEL_GATEWAY : TUNNEL_PROVIDER;
-
-        if (!tunnel_hello_check(t->input.small, &keys, &time_ms)) {
-                tunnel_fail(t, TUNNEL_BAD_AUTH);
-                return;
-        }
-        if (time_ms < own_ms - SKEW_MAX_MS || time_ms > own_ms + SKEW_MAX_MS + TUNNEL_LEAD_MS) {
-                tunnel_fail(t, TUNNEL_SKEW);
-                return;
-        }
-        t->skew_ms = time_ms - own_ms;
-        t->peer_time_ms = time_ms;
-        t->peer_role = role;
-        if (role == TUNNEL_PROVIDER && t->config.role == TUNNEL_PROVIDER) {
-                tunnel_fail(t, TUNNEL_SAME_ROLE);
-                return;
-        }
-        t->up = true;
-        t->hello_due_us = USEC_NEVER;
-        t->advert_due_us = now_us;
-        if (t->hello_sent)
-                sodium_memzero(t->config.auth_key, sizeof(t->config.auth_key));
-}
-
-static void on_hgx(struct tunnel *t)
-{
-        struct reader r = reader_over(t->input.small, t->input.small_len);
-        struct tunnel_hgx hgx;
-
-        if (!tunnel_hgx_read(&r, &hgx)) {
-                ignore(t);
-                return;
-        }
-        if (!t->hgx_seen) {
-                t->peer_hgx = hgx;
-                t->hgx_seen = TUNNEL_HGX_FIRST;
-        }
-        if (hgx.flags & TUNNEL_HGX_SEEN && t->hgx_sent)
-                t->hgx_seen = TUNNEL_HGX_LAST;
-}
-
-static void on_relay(struct tunnel *t)
-{
-        struct reader r = reader_over(t->input.small, t->input.small_len);
-        struct tunnel_relay relay;
-
-        if (!tunnel_relay_read(&r, &relay)) {
-                ignore(t);
-                return;
-        }
-        t->peer_relay = relay;
-        t->peer_relay_news = true;
-}
-
-static void on_bye(struct tunnel *t)
-{
-        struct reader r = reader_over(t->input.small, t->input.small_len);
-
-        if (!tunnel_bye_read(&r)) {
-                ignore(t);
-                return;
-        }
-        t->peer_leaves = true;
-        free(t->advert_in);     /* it is true no more */
-        t->advert_in = NULL;
-}
-
-static void on_service(struct tunnel *t)
-{
-        struct reader r = reader_over(t->input.small, t->input.small_len);
-
-        t->named_channel = 0;
-        if (!tunnel_service_read(&r, &t->named_service)) {
-                ignore(t);
-                return;
-        }
-        t->named_channel = t->input.frame.channel;
-}
-
-static void on_credit(struct tunnel *t)
-{
-        struct reader r = reader_over(t->input.small, t->input.small_len);
-        struct tunnel_channel *ch = tunnel_channel_find(t, t->input.frame.channel);
-        uint32_t bytes;
-
-        if (!tunnel_credit_read(&r, &bytes)) {
-                ignore(t);
-                return;
-        }
-        if (!ch || !tunnel_channel_credited(ch))
-                return;
-        ch->credit = MIN(ch->credit + bytes, CREDIT_MAX);
-        if (ch->asked)
-                tunnel_share_wait(ch);
 }
 
 /* The same id again: an original starts its next try with it. What was there before is over, unmentioned. */
@@ -190,7 +84,7 @@ static void on_request(struct tunnel *t, usec_t now_us)
         uint8_t protocol;
 
         if (!id || !tunnel_open_read(&r, &gate_port, &protocol)) {
-                ignore(t);
+                tunnel_ignore(t);
                 return;
         }
         ch = tunnel_channel_find(t, id);
@@ -263,7 +157,7 @@ static void on_answer(struct tunnel *t, usec_t now_us)
                 return;
         }
         if (list_empty(&ch->unanswered)) {
-                ignore(t);
+                tunnel_ignore(t);
                 return;
         }
         fail_older(t, ch);
@@ -310,9 +204,6 @@ static void on_frame(struct tunnel *t, usec_t now_us)
         struct tunnel_channel *ch;
 
         switch (t->input.frame.action) {
-        case TUNNEL_ACTION_HELLO:
-                on_hello(t, now_us);
-                return;
         case TUNNEL_ACTION_OPEN:
                 if (t->config.role == TUNNEL_PROVIDER)
                         on_request(t, now_us);
@@ -330,22 +221,8 @@ static void on_frame(struct tunnel *t, usec_t now_us)
                 if (ch)
                         tunnel_channel_ended(ch, now_us);
                 return;
-        case TUNNEL_ACTION_HGX:
-                on_hgx(t);
-                return;
-        case TUNNEL_ACTION_CREDIT:
-                on_credit(t);
-                return;
-        case TUNNEL_ACTION_RELAY:
-                on_relay(t);
-                return;
-        case TUNNEL_ACTION_BYE:
-                on_bye(t);
-                return;
-        case TUNNEL_ACTION_SERVICE:
-                on_service(t);
-                return;
         default:
+                tunnel_said(t, now_us);
                 return;
         }
 }
@@ -428,7 +305,7 @@ static void begin_frame(struct tunnel *t)
         else
                 in->sink = in->frame.action == TUNNEL_ACTION_HELLO ? TUNNEL_SMALL : TUNNEL_SKIP;
         if (in->sink == TUNNEL_SKIP && in->frame.action != TUNNEL_ACTION_STREAM)        /* late data is no surprise */
-                ignore(t);
+                tunnel_ignore(t);
         if (in->sink == TUNNEL_STREAM)
                 begin_stream(t);
 }
@@ -553,7 +430,7 @@ static void collect_blob(struct tunnel *t, const uint8_t *bytes, size_t len)
                 if (in->frame.action == TUNNEL_ACTION_OPEN)
                         tunnel_reply(t, in->frame.channel, TUNNEL_ACTION_OPEN);
                 in->sink = TUNNEL_SKIP;
-                ignore(t);
+                tunnel_ignore(t);
                 return;
         }
         memcpy(in->blob + in->blob_len, bytes, len);

@@ -268,6 +268,10 @@ void tunnel_share_spend(struct tunnel_channel *ch, size_t data_len, size_t seale
 /* tunnel_receive.c */
 void tunnel_fail(struct tunnel *t, enum tunnel_verdict verdict);
 void tunnel_reply(struct tunnel *t, uint32_t id, uint8_t action);
+void tunnel_ignore(struct tunnel *t);                   /* the frame is counted, and means nothing */
+
+/* tunnel_said.c: the frame is one of these, and here whole */
+void tunnel_said(struct tunnel *t, usec_t now_us);
 
 /* tunnel_hunger.c: there is no memory */
 void tunnel_hunger_begin(struct tunnel *t);
