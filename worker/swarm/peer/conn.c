@@ -8,14 +8,6 @@
 
 #include "peer_private.h"
 
-enum {
-        WAIT_TURNS = 3,                 /* and not only time: what was stopped for a while has not read meanwhile */
-        WAIT_RTOS = 14,                 /* a peer that still has the rest gives up after 13: UDX_TIMEOUTS_MAX */
-        WAIT_PROGRESS = 4096,           /* of a peer that has the rest; keep-alives are 60 bytes in that time */
-};
-
-#define WAIT_US SECONDS(15)
-
 static_assert((int)CONN_SEAL_BYTES == SECRET_SEAL_BYTES, "conn.h says what secret.h does");
 static_assert((int)CONN_KEY_BYTES == NOISE_KEY_BYTES, "conn.h says what noise.h does");
 static_assert((int)CONN_UNORDERED_MAX + SECRET_UNORDERED_BYTES == UDX_MESSAGE_MAX, "a message of ours passes any path");
@@ -127,7 +119,7 @@ static void close_with(struct conn *conn, enum peer_reason reason)
 }
 
 /* Nothing can be trusted from here on; what is unread is lost. */
-static void break_off(struct conn *conn)
+void conn_break_off(struct conn *conn)
 {
         udx_stream_destroy(conn->stream);
         conn->broken = true;
@@ -172,12 +164,12 @@ static enum secret_verdict open_next(struct conn *conn)
         return verdict;
 }
 
-static void open_or_break(struct conn *conn)
+void conn_open_or_break(struct conn *conn)
 {
         enum secret_verdict verdict = open_next(conn);
 
         if (verdict != SECRET_MESSAGE && verdict != SECRET_MORE)
-                break_off(conn);
+                conn_break_off(conn);
 }
 
 size_t conn_peek(struct conn *conn, const uint8_t **bytes_out)
@@ -185,7 +177,7 @@ size_t conn_peek(struct conn *conn, const uint8_t **bytes_out)
         uint8_t *bytes;
 
         if (!conn->plain_bytes && !conn->broken)
-                open_or_break(conn);
+                conn_open_or_break(conn);
         if (!conn->plain_bytes)
                 return 0;
         (void)udx_stream_peek(conn->stream, &bytes);
@@ -285,52 +277,6 @@ void conn_end(struct conn *conn)
         heap_set(&conn->source.set->timers, &conn->source.timer, USEC_NEVER);
 }
 
-/* Who sends a frame has all of it, so its rest comes as fast as the path lets it, or the stream times out. If it only trickles, the
- * length is a lie: nothing authenticates it, and what is taken for its rest are the frames behind it. */
-static bool waits_in_vain(struct conn *conn, usec_t now_us)
-{
-        struct conn_wait *wait = &conn->wait;
-        struct udx_stats udx;
-        uint64_t received;
-
-        if (!conn->partial) {
-                wait->turns = 0;
-                return false;
-        }
-        udx_stream_stats(conn->stream, &udx);
-        received = conn->bytes_in + udx.readable_bytes;
-        if (!wait->turns || wait->frame_at != conn->bytes_in || received - wait->received >= WAIT_PROGRESS) {
-                *wait = (struct conn_wait){ .since_us = now_us, .turns = 1, .frame_at = conn->bytes_in, .received = received };
-                return false;
-        }
-        return ++wait->turns > WAIT_TURNS && now_us - wait->since_us >= usec_max(WAIT_US, WAIT_RTOS * udx.rto_us);
-}
-
-/* Strangers do not get in to us, and the peer is out there. */
-static bool has_to_keep_open(const struct conn *conn)
-{
-        const struct peer_set *set = conn->source.set;
-        const struct udx_path *path = udx_stream_path(conn->stream);
-        struct addr open;
-
-        return set->conn_count <= CONN_KEEP_OPEN_MAX && path && !addr_is_private(&path->remote) && !dht_open_addr(set->dht, &open);
-}
-
-static usec_t ping_us(const struct conn *conn)
-{
-        usec_t due_us = conn->written_us + CONN_KEEP_ALIVE_US, sent_us = usec_max(conn->written_us, conn->heard_us);
-        usec_t pause_us = conn->initiator ? CONN_KEEP_OPEN_US : CONN_KEEP_OPEN_LATER_US;
-
-        return has_to_keep_open(conn) ? usec_min(due_us, sent_us + pause_us) : due_us;
-}
-
-static void set_timer(struct conn *conn)
-{
-        usec_t due_us = ping_us(conn);
-
-        heap_set(&conn->source.set->timers, &conn->source.timer, conn->follow_us ? usec_min(due_us, conn->follow_us) : due_us);
-}
-
 /* Two holes may be open when the first frames pass: which one is used is the client's choice, which may reach us after we have taken
  * to the other. Its packets come there, and ours would not be taken from another. */
 void conn_follow(struct conn *conn, usec_t until_us)
@@ -346,24 +292,6 @@ static void follow(struct conn *conn, const struct peer_way *way, usec_t now_us)
         if (now_us < conn->follow_us && addr_host_equal(&way->remote, &path->remote) && !addr_is_unusable(&way->remote) &&
             peer_change_socket(conn, way->socket))
                 conn_reach(conn, way, now_us);
-}
-
-/* Keep-alive, and the rest of a frame. Writes don't touch the timer, it looks for itself whether it is too early. */
-void conn_advance(struct conn *conn, usec_t now_us)
-{
-        if (conn->partial)
-                open_or_break(conn);    /* nobody may have looked since more came */
-        if (waits_in_vain(conn, now_us))
-                break_off(conn);
-        if (conn->state != CONN_OPEN)
-                return;
-        if (now_us >= ping_us(conn)) {
-                conn_ping(conn, now_us);
-                conn->written_us = now_us;
-        }
-        if (conn->follow_us && now_us >= conn->follow_us)
-                conn_follow(conn, 0);
-        set_timer(conn);
 }
 
 bool conn_is_used(const struct conn *conn)
@@ -389,7 +317,7 @@ static void become_open(struct conn *conn, const struct now *now)
                 peer_session_opened(conn->session, now);
                 peer_source_report(&conn->source, PEER_ACCEPTED);
         }
-        set_timer(conn);
+        conn_arm(conn);
         peer_detour_opened(conn);
 }
 

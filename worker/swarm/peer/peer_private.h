@@ -336,11 +336,16 @@ void conn_reach(struct conn *conn, const struct peer_way *way, usec_t now_us);
 void conn_probe(struct conn *conn);
 void conn_lose(struct conn *conn);
 void conn_greet(struct conn *conn);
-void conn_advance(struct conn *conn, usec_t now_us);
+void conn_break_off(struct conn *conn);
+void conn_open_or_break(struct conn *conn);     /* the next message, when there is one */
 void conn_udx_event(struct conn *conn, const struct udx_event *event, const struct now *now);
 void conn_take_waiting(struct conn *conn, const struct now *now);
 void conn_follow(struct conn *conn, usec_t until_us);
 void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *out);
+
+/* conn_clock.c */
+void conn_arm(struct conn *conn);
+void conn_advance(struct conn *conn, usec_t now_us);
 
 /* peer_dial.c: what its connection, the DHT and time have to tell it */
 void peer_dial_arm(struct peer_dial *dial, const struct now *now);
@@ -387,8 +392,10 @@ void peer_session_punch_failed(struct peer_session *session, const struct now *n
 void peer_session_stop_punch(struct peer_session *session, const struct now *now);
 void peer_session_advance(struct peer_session *session, const struct now *now);
 void peer_session_tell(struct peer_session *session, struct peer_event *out);
-bool peer_session_struggles(const struct peer_session *session, const struct now *now);
 void peer_session_free(struct peer_session *session);
+
+/* peer_progress.c */
+bool peer_session_struggles(const struct peer_session *session, const struct now *now);
 
 /* peer_punch.c */
 enum nat_class peer_own_class(const struct peer_set *set);
