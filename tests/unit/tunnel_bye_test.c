@@ -12,13 +12,6 @@
 #define BYE "42010000000030"
 #define OPEN "0100000000050000005000"
 
-static bool is_silent(struct tunnel *t)
-{
-        struct tunnel_message message;
-
-        return !tunnel_transmit(t, &message, NOW);
-}
-
 static struct tunnel *up_with(enum tunnel_role role, const char *hgx)
 {
         struct tunnel *t = peer_tunnel_up(role);
@@ -43,7 +36,7 @@ TEST(bye_is_said_once_and_then_nothing_is_opened_or_advertised)
         peer_expect(t, BYE, NOW);
         check(tunnel_bye(t, NOW));
         check_equal(tunnel_advertise(t, "{}", 2, NOW), 0);
-        check(is_silent(t));
+        check(peer_is_silent(t, NOW));
         check_equal(tunnel_deadline(t), USEC_NEVER);
 
         peer_feed(t, "0100000000060000005000", NOW);    /* it did not know yet */
@@ -63,7 +56,7 @@ TEST(a_gateway_that_leaves_opens_nothing)
         check(tunnel_bye(t, NOW));
         check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &ch, NOW), -ENOTCONN);
         peer_expect(t, BYE, NOW);
-        check(is_silent(t));
+        check(peer_is_silent(t, NOW));
         tunnel_free(t);
 }
 
@@ -73,8 +66,8 @@ TEST(who_does_not_know_bye_is_told_none)
         for (int role = TUNNEL_GATEWAY; role <= TUNNEL_PROVIDER; role++) {
                 struct tunnel *original = peer_tunnel_up(role), *old = up_with(role, OLD);
 
-                check(!tunnel_bye(original, NOW) && is_silent(original));
-                check(!tunnel_bye(old, NOW) && is_silent(old));
+                check(!tunnel_bye(original, NOW) && peer_is_silent(original, NOW));
+                check(!tunnel_bye(old, NOW) && peer_is_silent(old, NOW));
                 tunnel_free(original);
                 tunnel_free(old);
         }

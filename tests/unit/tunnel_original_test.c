@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* With an original on the other end: the recorded session of two of its processes (tests/vectors/hypergate-session.json)
- * replayed into ours, and each of its habits that would lose bytes or time. */
+/* With an original on the other end: what its hellos, opens and answers mean, and each of its habits that would lose bytes or time. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,492 +9,7 @@
 #include "tunnel_frame.h"
 #include "tunnel_peer.h"
 
-/* The recorded session: what arrived at one end goes into a tunnel of ours in that role. */
-struct replay {
-        struct tunnel *t;
-        enum tunnel_role role;
-        unsigned arrived, readable, adverts, closed, opened, refused, frames;
-        size_t data_bytes;
-        char datagrams[64];             /* each in brackets */
-};
-
-enum { RECORDED_UDP_PORT = 28253 };
-
-static void replay_datagrams(struct replay *replay, struct tunnel_channel *ch, usec_t now_us)
-{
-        struct iovec iov;
-
-        while (tunnel_datagrams(ch, &iov, 1)) {
-                size_t len = strlen(replay->datagrams);
-
-                snprintf(replay->datagrams + len, sizeof(replay->datagrams) - len, "[%.*s]", (int)iov.iov_len,
-                         (const char *)iov.iov_base);
-                tunnel_datagrams_done(ch, 1, now_us);
-        }
-}
-
-static void replay_event(struct replay *replay, const struct tunnel_event *event, usec_t now_us)
-{
-        const uint8_t *bytes;
-        bool ended;
-        size_t len;
-
-        switch (event->kind) {
-        case TUNNEL_ARRIVED:
-                replay->arrived++;
-                check(event->gate_port == 28280 || event->gate_port == 28281 || event->gate_port == RECORDED_UDP_PORT);
-                check_equal(event->protocol, event->gate_port == RECORDED_UDP_PORT ? TUNNEL_UDP : TUNNEL_TCP);
-                if (event->gate_port != 28281)
-                        tunnel_accept(event->channel, replay, now_us);
-                else
-                        tunnel_refuse(event->channel, "no", 2, now_us);
-                return;
-        case TUNNEL_READABLE:
-                replay->readable++;
-                replay_datagrams(replay, event->channel, now_us);
-                while ((len = tunnel_peek(event->channel, &bytes, &ended)) > 0) {
-                        replay->data_bytes += len;
-                        tunnel_consume(event->channel, len, now_us);
-                }
-                if (!ended)
-                        return;
-                tunnel_consume_end(event->channel, now_us);
-                tunnel_end(event->channel, now_us);
-                return;
-        case TUNNEL_ADVERT:
-                replay->adverts++;
-                check_equal(event->len, 432);
-                return;
-        case TUNNEL_OPENED:
-                replay->opened++;
-                return;
-        case TUNNEL_REFUSED:
-                replay->refused++;
-                return;
-        case TUNNEL_CLOSED:
-                replay->closed++;
-                return;
-        case TUNNEL_UP:
-        case TUNNEL_FAILED:
-        case TUNNEL_BYE:
-        case TUNNEL_RELAY:
-        case TUNNEL_WRITABLE:
-                return;
-        }
-}
-
-static void replay_settle(struct replay *replay, usec_t now_us)
-{
-        struct tunnel_message message;
-        struct tunnel_event event;
-
-        tunnel_progress(replay->t, 1 << 20, 0, now_us);
-        while (tunnel_deadline(replay->t) <= now_us && tunnel_deadline(replay->t))
-                tunnel_advance(replay->t, now_us);
-        while (tunnel_event(replay->t, &event, now_us))
-                replay_event(replay, &event, now_us);
-        while (tunnel_transmit(replay->t, &message, now_us))
-                replay->frames++;
-}
-
-/* The gateway's own opens, so that the provider's answers find them. */
-static void replay_open(struct replay *replay, const json_t *frame, usec_t now_us)
-{
-        bool udp = peer_number(frame, "channel") == 2;
-        struct tunnel_channel *ch;
-
-        if (replay->role == TUNNEL_GATEWAY && strcmp(peer_text(frame, "action"), "open") == 0)
-                check_equal(tunnel_open(replay->t, udp ? RECORDED_UDP_PORT : 28280, udp ? TUNNEL_UDP : TUNNEL_TCP, NULL, 0, USEC_NEVER,
-                                        NULL, &ch, now_us), 0);
-        replay_settle(replay, now_us);
-}
-
-static void replay_run(struct replay *replay, const char *at, unsigned until_ms)
-{
-        json_t *root = peer_vectors("hypergate-session.json");
-        const json_t *frames = json_object_get(root, "frames"), *frame;
-        size_t i;
-
-        replay->t = peer_tunnel_up(replay->role);
-        json_array_foreach(frames, i, frame) {
-                usec_t now_us = SECONDS(1) + MSEC(peer_number(frame, "t_ms"));
-
-                if (json_object_get(frame, "step") || strcmp(peer_text(frame, "at"), at) != 0)
-                        continue;
-                if (peer_number(frame, "t_ms") > until_ms)
-                        break;
-                if (strcmp(peer_text(frame, "dir"), "out") == 0) {
-                        replay_open(replay, frame, now_us);
-                        continue;
-                }
-                replay_settle(replay, now_us);
-                peer_feed(replay->t, peer_text(frame, "frame_hex"), now_us);
-                replay_settle(replay, now_us);
-        }
-        replay_settle(replay, MINUTES(10));
-        json_decref(root);
-}
-
-TEST(a_recorded_gateway_finds_a_provider_in_us)
-{
-        struct replay replay = { .role = TUNNEL_PROVIDER };
-        struct tunnel_stats stats;
-
-        replay_run(&replay, "provider (1st process)", 60000);
-        check_equal(replay.arrived, 7);                 /* channels 1 to 4 and three tries of 5 */
-        check_equal(replay.data_bytes, 89 + 5 + 5);
-        check(strcmp(replay.datagrams, "[ping1][ping2]") == 0);
-        check_equal(replay.closed, 3);                  /* 1 and 4 both ended, 3 was reset */
-        tunnel_stats(replay.t, &stats);
-        check_equal(stats.channels, 1);                 /* UDP's lasts an hour */
-        tunnel_free(replay.t);
-}
-
-TEST(a_recorded_provider_finds_a_gateway_in_us)
-{
-        struct replay replay = { .role = TUNNEL_GATEWAY };
-
-        replay_run(&replay, "gateway (1st process)", 30000);
-        check_equal(replay.adverts, 5);
-        check_equal(replay.opened, 4);
-        check_equal(replay.refused, 1);                 /* 5, by an error for channel 0 */
-        check_equal(replay.data_bytes, 185 + 19 + 10 + 19 - 10);
-        check(strcmp(replay.datagrams, "[echo:ping1][echo:ping2]") == 0);
-        tunnel_free(replay.t);
-}
-
 static const usec_t start_us = SECONDS(1);
-
-static void settle(struct tunnel *t, usec_t now_us)
-{
-        tunnel_progress(t, 1 << 20, 0, now_us);
-        tunnel_advance(t, now_us);
-}
-
-static bool no_message(struct tunnel *t, usec_t now_us)
-{
-        struct tunnel_message message;
-
-        return !tunnel_transmit(t, &message, now_us);
-}
-
-/* The next event is @kind, for @ch. */
-static void expect_event(struct tunnel *t, enum tunnel_event_kind kind, const struct tunnel_channel *ch,
-                         enum tunnel_reason reason, usec_t now_us)
-{
-        struct tunnel_event event;
-
-        check(tunnel_event(t, &event, now_us));
-        check_equal(event.kind, kind);
-        check(event.channel == ch);
-        check(event.reason == reason || (kind != TUNNEL_CLOSED && kind != TUNNEL_REFUSED));
-}
-
-static void no_event(struct tunnel *t, usec_t now_us)
-{
-        struct tunnel_event event;
-
-        check(!tunnel_event(t, &event, now_us));
-}
-
-/* All that can be read now is @text, and whether it ends there. */
-static void expect_read(struct tunnel_channel *ch, const char *text, bool ends, usec_t now_us)
-{
-        const uint8_t *bytes;
-        bool ended;
-        size_t len = tunnel_peek(ch, &bytes, &ended);
-
-        check_equal(len, strlen(text));
-        check(!len || memcmp(bytes, text, len) == 0);
-        check_equal(ended, ends);
-        tunnel_consume(ch, len, now_us);
-}
-
-/* A gateway with channel 1 open to an original provider. */
-static struct tunnel *gateway_open(struct tunnel_channel **ch_out)
-{
-        struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
-
-        check_equal(tunnel_open(t, 8080, TUNNEL_TCP, NULL, 0, SECONDS(16), NULL, ch_out, start_us), 0);
-        peer_expect(t, "01000000000100001f9000", start_us);
-        peer_feed(t, "01000000000100001f9000", start_us);
-        expect_event(t, TUNNEL_OPENED, *ch_out, 0, start_us);
-        return t;
-}
-
-/* Data for nobody, as others' would come. */
-static void feed_bulk(struct tunnel *t, size_t len, usec_t now_us)
-{
-        static uint8_t frame[TUNNEL_MESSAGE_MAX];
-        struct writer w = writer_over(frame, sizeof(frame));
-
-        tunnel_frame_write(&w, TUNNEL_ACTION_STREAM, 0, 255, len);
-        check_equal(tunnel_receive(t, frame, TUNNEL_HEADER_BYTES + len, now_us), TUNNEL_HEADER_BYTES + len);
-}
-
-/* After a burst in which the original's queue may have filled. */
-TEST(weakness_14_17_data_that_an_end_has_overtaken_is_delivered_before_it)
-{
-        struct tunnel_channel *ch;
-        struct tunnel *t = gateway_open(&ch);
-        usec_t now_us = start_us;
-
-        feed_bulk(t, 16383, now_us);
-        peer_feed(t, "02000000000161", now_us);
-        peer_feed(t, "050000000001", now_us);
-        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-        expect_read(ch, "a", false, now_us);
-        now_us += MSEC(90);
-        settle(t, now_us);
-        peer_feed(t, "02000000000162", now_us);
-        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-        expect_read(ch, "b", false, now_us);
-        now_us += MSEC(99);
-        settle(t, now_us);
-        no_event(t, now_us);
-        now_us += MSEC(1);
-        settle(t, now_us);
-        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-        expect_read(ch, "", true, now_us);
-        peer_feed(t, "02000000000163", now_us); /* too late for anyone */
-        expect_read(ch, "", true, now_us);
-        tunnel_free(t);
-}
-
-/* A close does so, too. */
-TEST(weakness_14_17_data_that_a_close_has_overtaken_is_delivered_before_the_reset)
-{
-        struct tunnel_channel *ch;
-        struct tunnel *t = gateway_open(&ch);
-        usec_t now_us = start_us;
-
-        feed_bulk(t, 16383, now_us);
-        peer_feed(t, "02000000000161", now_us);
-        peer_feed(t, "030000000001", now_us);
-        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-        expect_read(ch, "a", false, now_us);
-        now_us += MSEC(90);
-        settle(t, now_us);
-        peer_feed(t, "02000000000162", now_us);
-        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-        expect_read(ch, "b", false, now_us);
-        now_us += MSEC(99);
-        settle(t, now_us);
-        no_event(t, now_us);
-        now_us += MSEC(1);
-        settle(t, now_us);
-        expect_event(t, TUNNEL_CLOSED, ch, TUNNEL_RESET, now_us);
-        tunnel_free(t);
-}
-
-/* It had nothing to queue: less than a stream takes at once has come since the last lull. */
-TEST(an_end_after_little_is_held_back_a_moment)
-{
-        struct tunnel_channel *ch;
-        struct tunnel *t = gateway_open(&ch);
-        usec_t now_us = start_us;
-
-        feed_bulk(t, 61440, now_us);
-        now_us += MSEC(50);
-        feed_bulk(t, 16383, now_us);
-        peer_feed(t, "050000000001", now_us);
-        check_equal(tunnel_deadline(t), now_us + MSEC(5));
-        settle(t, now_us + MSEC(5));
-        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-        expect_read(ch, "", true, now_us);
-        tunnel_free(t);
-}
-
-/* And still something comes after it: whoever overtakes once may have overtaken more. */
-TEST(an_end_seen_to_overtake_is_held_back_longer)
-{
-        struct tunnel_channel *ch;
-        struct tunnel *t = gateway_open(&ch);
-        usec_t now_us = start_us;
-
-        peer_feed(t, "050000000001", now_us);
-        now_us += MSEC(4);
-        settle(t, now_us);
-        peer_feed(t, "02000000000161", now_us);
-        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-        expect_read(ch, "a", false, now_us);
-        settle(t, now_us + MSEC(99));
-        no_event(t, now_us + MSEC(99));
-        settle(t, now_us + MSEC(100));
-        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-        expect_read(ch, "", true, now_us);
-        tunnel_free(t);
-}
-
-/* How long an end is held back while @len bytes for others come each @every_us. */
-static usec_t hold_time(size_t len, usec_t every_us)
-{
-        struct tunnel_channel *ch;
-        struct tunnel *t = gateway_open(&ch);
-        usec_t now_us = start_us;
-        struct tunnel_event event;
-        const uint8_t *bytes;
-        bool ended = false;
-
-        feed_bulk(t, 61440, now_us);
-        peer_feed(t, "050000000001", now_us);
-        while (!ended && now_us < start_us + SECONDS(9)) {
-                now_us += every_us;
-                feed_bulk(t, len, now_us);
-                settle(t, now_us);
-                (void)tunnel_event(t, &event, now_us);
-                (void)tunnel_peek(ch, &bytes, &ended);
-        }
-        tunnel_free(t);
-        return now_us - start_us;
-}
-
-/* While others' data flows the overtaken may still be queued at the peer; a trickle is no queue, and no queue is endless. */
-TEST(an_end_waits_longer_beside_bulk_than_beside_a_trickle)
-{
-        usec_t trickle_us = hold_time(100, MSEC(10)), slow_us = hold_time(10000, MSEC(20)), fast_us = hold_time(61440, MSEC(4));
-
-        check(trickle_us >= MSEC(300) && trickle_us <= MSEC(330));      /* 10 KB/s */
-        check(slow_us >= SECONDS(2) && slow_us <= SECONDS(2) + MSEC(40));       /* 500 KB/s */
-        check(fast_us >= MSEC(140) && fast_us <= MSEC(180));            /* 15 MB/s: 2 MiB have come */
-}
-
-/* Their service died: what it said before is delivered, then the client sees a reset, not an end. */
-TEST(a_close_without_an_end_is_a_reset_behind_the_data)
-{
-        struct tunnel_channel *ch;
-        struct tunnel *t = gateway_open(&ch);
-        usec_t now_us = start_us;
-
-        peer_feed(t, "02000000000161", now_us);
-        peer_feed(t, "030000000001", now_us);
-        peer_feed(t, "02000000000162", now_us);         /* it overtakes as an end does */
-        expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-        check_equal(tunnel_writable(ch), 0);
-        now_us += MSEC(100);
-        settle(t, now_us);
-        no_event(t, now_us);                            /* not before it is read */
-        expect_read(ch, "ab", false, now_us);
-        expect_event(t, TUNNEL_CLOSED, ch, TUNNEL_RESET, now_us);
-        check(no_message(t, now_us));
-        tunnel_free(t);
-}
-
-TEST(close_zero_closes_all)
-{
-        struct tunnel_channel *open, *opening, *unsent;
-        struct tunnel *t = gateway_open(&open);
-
-        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &opening, start_us), 0);
-        peer_expect(t, "0100000000020000005000", start_us);
-        check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &unsent, start_us), 0);
-        peer_feed(t, "030000000000", start_us);
-        expect_event(t, TUNNEL_REFUSED, opening, TUNNEL_RESET, start_us);
-        settle(t, start_us + MSEC(100));
-        expect_event(t, TUNNEL_CLOSED, open, TUNNEL_RESET, start_us + MSEC(100));
-        peer_expect(t, "0100000000030000005000", start_us + MSEC(100));         /* it could not mean this one */
-        no_event(t, start_us);
-        tunnel_free(t);
-}
-
-/* A gateway that has sent @len bytes on channel 1. */
-static struct tunnel *gateway_sent(size_t len, struct tunnel_channel **ch_out)
-{
-        uint8_t header[TUNNEL_HEADER_BYTES];
-        struct tunnel *t = gateway_open(ch_out);
-
-        check(tunnel_writable(*ch_out) >= len);
-        tunnel_write(*ch_out, len, header, start_us);
-        return t;
-}
-
-/* An original ends its socket the moment an end comes: so the data must be through, and 100 ms more. */
-TEST(weakness_14_16_an_end_waits_for_acknowledgements)
-{
-        struct tunnel_channel *ch;
-        struct tunnel *t = gateway_sent(16384, &ch);
-        usec_t now_us = start_us;
-
-        tunnel_end(ch, now_us);
-        now_us += SECONDS(5);
-        tunnel_progress(t, 1 << 20, 1, now_us);
-        tunnel_advance(t, now_us);
-        check(no_message(t, now_us));
-        settle(t, now_us);              /* all acknowledged */
-        check_equal(tunnel_deadline(t), now_us + MSEC(100));
-        settle(t, now_us + MSEC(99));
-        check(no_message(t, now_us + MSEC(99)));
-        settle(t, now_us + MSEC(100));
-        peer_expect(t, "050000000001", now_us + MSEC(100));
-        tunnel_free(t);
-}
-
-/* What its socket takes at once is handed on when it is acknowledged. */
-TEST(an_end_after_little_waits_for_acknowledgements_alone)
-{
-        struct tunnel_channel *ch;
-        struct tunnel *t = gateway_sent(16383, &ch);
-        usec_t now_us = start_us + SECONDS(5);
-
-        tunnel_end(ch, start_us);
-        tunnel_progress(t, 1 << 20, 1, now_us);
-        check(no_message(t, now_us));
-        settle(t, now_us);
-        peer_expect(t, "050000000001", now_us);
-        tunnel_free(t);
-}
-
-/* The wait is over before it begins when the last acknowledgement is older than that. */
-TEST(an_end_long_after_the_last_acknowledgement_waits_for_nothing)
-{
-        struct tunnel_channel *ch;
-        struct tunnel *t = gateway_sent(20000, &ch);
-        usec_t now_us = start_us + MSEC(50);
-
-        settle(t, now_us);
-        settle(t, now_us + MSEC(60));
-        tunnel_end(ch, now_us + MSEC(60));
-        check(no_message(t, now_us + MSEC(60)));
-        check_equal(tunnel_deadline(t), now_us + MSEC(100));
-        tunnel_free(t);
-
-        t = gateway_sent(20000, &ch);
-        settle(t, now_us);
-        tunnel_end(ch, now_us + MSEC(100));
-        peer_expect(t, "050000000001", now_us + MSEC(100));
-        tunnel_free(t);
-}
-
-/* The usual end: theirs, ours, their close. Without their close ours goes after 10 s. */
-TEST(both_ends_and_a_close_are_done)
-{
-        for (int closes = 0; closes < 2; closes++) {
-                struct tunnel_channel *ch;
-                struct tunnel *t = gateway_open(&ch);
-                usec_t now_us = start_us;
-
-                tunnel_end(ch, now_us); /* nothing was sent: at once */
-                peer_expect(t, "050000000001", now_us);
-                peer_feed(t, "050000000001", now_us);
-                if (closes)
-                        peer_feed(t, "030000000001", now_us);
-                now_us += MSEC(100);
-                settle(t, now_us);
-                expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-                expect_read(ch, "", true, now_us);
-                tunnel_consume_end(ch, now_us);
-                if (!closes) {
-                        no_event(t, now_us);
-                        check_equal(tunnel_deadline(t), now_us + SECONDS(10));
-                        now_us += SECONDS(10);
-                        settle(t, now_us);
-                        peer_expect(t, "030000000001", now_us);
-                }
-                expect_event(t, TUNNEL_CLOSED, ch, TUNNEL_DONE, now_us);
-                check(no_message(t, now_us));
-                tunnel_free(t);
-        }
-}
 
 /* Its open errors name no channel: each belongs to the oldest open without an answer, timed out or not. */
 TEST(an_error_for_channel_zero_belongs_to_the_oldest_open)
@@ -511,17 +25,17 @@ TEST(an_error_for_channel_zero_belongs_to_the_oldest_open)
         peer_expect(t, "0100000000020000005100", now_us);
         peer_expect(t, "0100000000030000005200", now_us);
         now_us += SECONDS(1);
-        settle(t, now_us);
-        expect_event(t, TUNNEL_REFUSED, first, TUNNEL_TIMED_OUT, now_us);
+        peer_settle(t, now_us);
+        peer_expect_event(t, TUNNEL_REFUSED, first, TUNNEL_TIMED_OUT, now_us);
         peer_expect(t, "030000000001", now_us);
         peer_feed(t, "010400000000226e6f22", now_us);   /* the first's, though nobody waits for it any more */
-        no_event(t, now_us);
+        peer_expect_no_event(t, now_us);
         peer_feed(t, "010400000000226e6f22", now_us);
-        expect_event(t, TUNNEL_REFUSED, second, TUNNEL_DECLINED, now_us);
+        peer_expect_event(t, TUNNEL_REFUSED, second, TUNNEL_DECLINED, now_us);
         peer_feed(t, "0100000000030000005200", now_us);
-        expect_event(t, TUNNEL_OPENED, third, 0, now_us);
+        peer_expect_event(t, TUNNEL_OPENED, third, 0, now_us);
         peer_feed(t, "010400000000226e6f22", now_us);   /* nobody's */
-        no_event(t, now_us);
+        peer_expect_no_event(t, now_us);
         tunnel_free(t);
 }
 
@@ -535,8 +49,8 @@ TEST(a_confirm_means_that_older_opens_have_failed)
         peer_expect(t, "0100000000010000005000", start_us);
         peer_expect(t, "0100000000020000005100", start_us);
         peer_feed(t, "0100000000020000005100", start_us);
-        expect_event(t, TUNNEL_REFUSED, first, TUNNEL_DECLINED, start_us);
-        expect_event(t, TUNNEL_OPENED, second, 0, start_us);
+        peer_expect_event(t, TUNNEL_REFUSED, first, TUNNEL_DECLINED, start_us);
+        peer_expect_event(t, TUNNEL_OPENED, second, 0, start_us);
         tunnel_free(t);
 }
 
@@ -554,8 +68,8 @@ TEST(weakness_14_21_a_confirm_that_nobody_waits_for_is_answered_with_a_close)
         peer_expect(t, "030000000001", start_us);
         peer_feed(t, "0100000000090000005000", start_us);
         peer_expect(t, "030000000009", start_us);
-        check(no_message(t, start_us));
-        no_event(t, start_us);
+        check(peer_is_silent(t, start_us));
+        peer_expect_no_event(t, start_us);
         tunnel_free(t);
 }
 
@@ -571,9 +85,9 @@ TEST(weakness_14_22_an_open_for_a_known_id_replaces_the_channel)
         old = event.channel;
         tunnel_accept(old, NULL, start_us);
         peer_feed(t, "0100000000050000005000", start_us);
-        expect_event(t, TUNNEL_CLOSED, old, TUNNEL_RESET, start_us);
+        peer_expect_event(t, TUNNEL_CLOSED, old, TUNNEL_RESET, start_us);
         check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
-        check(no_message(t, start_us));                 /* no close: it would hit the new one */
+        check(peer_is_silent(t, start_us));                 /* no close: it would hit the new one */
         tunnel_accept(event.channel, NULL, start_us);
         peer_expect(t, "0100000000050000005000", start_us);
         tunnel_free(t);
@@ -590,10 +104,10 @@ TEST(weakness_14_14_a_refusal_names_the_channel_and_comes_a_second_later)
         peer_feed(t, "01000000000601000035", start_us);         /* 16,777,269, in the old format */
         peer_feed(t, "0100000000070000000000", start_us);       /* gate port 0 */
         peer_feed(t, "0100000000080001000000", start_us);       /* 65,536 */
-        no_event(t, start_us);
-        check(no_message(t, start_us));
+        peer_expect_no_event(t, start_us);
+        check(peer_is_silent(t, start_us));
         check_equal(tunnel_deadline(t), start_us + SECONDS(1));
-        settle(t, start_us + SECONDS(1));
+        peer_settle(t, start_us + SECONDS(1));
         for (unsigned i = 0; i < 4; i++) {
                 struct tunnel_message message;
 
@@ -601,7 +115,7 @@ TEST(weakness_14_14_a_refusal_names_the_channel_and_comes_a_second_later)
                 check(message.bytes[4] == TUNNEL_ACTION_OPEN && message.bytes[5] == message.len - TUNNEL_HEADER_BYTES);
                 check(message.bytes[9] >= 5 && message.bytes[9] <= 8);
         }
-        check(no_message(t, start_us + SECONDS(1)));
+        check(peer_is_silent(t, start_us + SECONDS(1)));
         tunnel_free(t);
 }
 
@@ -679,7 +193,7 @@ TEST(a_channel_has_the_features_its_open_came_behind)
                 peer_feed(t, opens[i], start_us);
                 check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
                 tunnel_refuse(event.channel, "no", 2, start_us);
-                check_equal(no_message(t, start_us), i == 0);   /* the second is answered at once */
+                check_equal(peer_is_silent(t, start_us), i == 0);   /* the second is answered at once */
         }
         tunnel_free(t);
 }
@@ -696,9 +210,9 @@ TEST(an_open_ahead_of_the_second_hgx_is_plain_for_the_gateway_too)
         peer_expect(t, "4001000000003001010000003f00040000", start_us);
         peer_expect(t, "0100000000020000005000", start_us);
         peer_feed(t, "0100000000020000005000", start_us);       /* it does not answer in order */
-        expect_event(t, TUNNEL_OPENED, extended, 0, start_us);
+        peer_expect_event(t, TUNNEL_OPENED, extended, 0, start_us);
         peer_feed(t, "0100000000010000005000", start_us);
-        expect_event(t, TUNNEL_OPENED, plain, 0, start_us);
+        peer_expect_event(t, TUNNEL_OPENED, plain, 0, start_us);
         check_equal(tunnel_writable(plain), 61440);
         check_equal(tunnel_writable(extended), 255);            /* the window it was given */
         tunnel_free(t);
@@ -719,9 +233,9 @@ TEST(who_overruns_a_window_loses_the_channel)
         peer_expect(t, "0100000000010000005000", start_us);
         check_equal(tunnel_writable(event.channel), TUNNEL_DATA_MAX);
         check_equal(tunnel_receive(t, frame, sizeof(frame) - 1, start_us), sizeof(frame) - 1);  /* exactly the window */
-        expect_event(t, TUNNEL_READABLE, event.channel, 0, start_us);
+        peer_expect_event(t, TUNNEL_READABLE, event.channel, 0, start_us);
         peer_feed(t, "02000000000100", start_us);
-        expect_event(t, TUNNEL_CLOSED, event.channel, TUNNEL_LIMIT, start_us);
+        peer_expect_event(t, TUNNEL_CLOSED, event.channel, TUNNEL_LIMIT, start_us);
         peer_expect(t, "030000000001", start_us);
         tunnel_free(t);
 }
@@ -747,14 +261,14 @@ TEST(calls_on_a_channel_that_is_over_do_nothing)
                         tunnel_consume(event.channel, 0, start_us);
                         tunnel_consume_end(event.channel, start_us);
                         tunnel_end(event.channel, start_us);
-                        expect_event(t, TUNNEL_CLOSED, event.channel, TUNNEL_RESET, start_us);
+                        peer_expect_event(t, TUNNEL_CLOSED, event.channel, TUNNEL_RESET, start_us);
                 } else if (how == 1) {
                         tunnel_refuse(event.channel, "no", 2, start_us);
                 } else {
                         tunnel_abort(event.channel, start_us);
                 }
-                no_event(t, start_us);
-                check(no_message(t, start_us));
+                peer_expect_no_event(t, start_us);
+                check(peer_is_silent(t, start_us));
                 tunnel_stats(t, &stats);
                 check_equal(stats.channels, 0);
         }
@@ -770,7 +284,7 @@ TEST(an_open_that_is_closed_unseen_is_never_told)
         peer_feed(t, "0100000000050000005000", start_us);
         peer_feed(t, "02000000000561", start_us);
         peer_feed(t, "030000000005", start_us);
-        no_event(t, start_us);
+        peer_expect_no_event(t, start_us);
         tunnel_stats(t, &stats);
         check(stats.channels == 0 && stats.queued_bytes == 0);
         tunnel_free(t);
@@ -789,8 +303,8 @@ TEST(a_refusal_that_is_overtaken_is_not_sent)
                 peer_feed(t, again ? "0100000000050000005000" : "030000000005", start_us);
         }
         check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
-        settle(t, start_us + SECONDS(2));
-        check(no_message(t, start_us + SECONDS(2)));
+        peer_settle(t, start_us + SECONDS(2));
+        check(peer_is_silent(t, start_us + SECONDS(2)));
         tunnel_accept(event.channel, NULL, start_us + SECONDS(2));
         peer_expect(t, "0100000000050000005000", start_us + SECONDS(2));
         tunnel_free(t);
@@ -807,11 +321,11 @@ TEST(what_came_before_the_answer_is_read_after_it)
         check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
         peer_feed(t, "02000000000561", start_us);
         peer_feed(t, "050000000005", start_us);
-        settle(t, now_us);
-        no_event(t, now_us);
+        peer_settle(t, now_us);
+        peer_expect_no_event(t, now_us);
         tunnel_accept(event.channel, NULL, now_us);
-        expect_event(t, TUNNEL_READABLE, event.channel, 0, now_us);
-        expect_read(event.channel, "a", true, now_us);
+        peer_expect_event(t, TUNNEL_READABLE, event.channel, 0, now_us);
+        peer_expect_read(event.channel, "a", true, now_us);
         tunnel_free(t);
 }
 
@@ -821,25 +335,25 @@ TEST(an_abort_waits_for_the_reader_but_not_for_ever)
 {
         for (unsigned reads = 0; reads < 2; reads++) {
                 struct tunnel_channel *ch;
-                struct tunnel *t = gateway_open(&ch);
+                struct tunnel *t = peer_gateway_open(&ch);
                 usec_t now_us = start_us + MSEC(100);
 
                 peer_feed(t, "02000000000161", start_us);
                 peer_feed(t, "030000000001", start_us);
-                settle(t, now_us);
-                expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
-                no_event(t, now_us);
+                peer_settle(t, now_us);
+                peer_expect_event(t, TUNNEL_READABLE, ch, 0, now_us);
+                peer_expect_no_event(t, now_us);
                 check_equal(tunnel_deadline(t), now_us + SECONDS(30));
-                settle(t, now_us + SECONDS(30) - 1);
-                no_event(t, now_us);
+                peer_settle(t, now_us + SECONDS(30) - 1);
+                peer_expect_no_event(t, now_us);
                 if (reads) {
                         tunnel_abort(ch, now_us);
                 } else {
-                        settle(t, now_us + SECONDS(30));
-                        expect_event(t, TUNNEL_CLOSED, ch, TUNNEL_RESET, now_us);
+                        peer_settle(t, now_us + SECONDS(30));
+                        peer_expect_event(t, TUNNEL_CLOSED, ch, TUNNEL_RESET, now_us);
                 }
-                no_event(t, now_us);
-                check(no_message(t, now_us));
+                peer_expect_no_event(t, now_us);
+                check(peer_is_silent(t, now_us));
                 tunnel_free(t);
         }
 }
@@ -858,7 +372,7 @@ TEST(odd_extension_frames_change_nothing)
         tunnel_stats(t, &stats);
         check(!stats.extended);
         check_equal(stats.frames_ignored, 4);
-        check(no_message(t, start_us));
+        check(peer_is_silent(t, start_us));
         tunnel_free(t);
 }
 

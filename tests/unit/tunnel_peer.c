@@ -138,3 +138,57 @@ void peer_expect(struct tunnel *t, const char *hex, usec_t now_us)
         check_equal(message.len, frame.len);
         check_bytes(message.bytes, frame.at, frame.len);
 }
+
+void peer_settle(struct tunnel *t, usec_t now_us)
+{
+        tunnel_progress(t, 1 << 20, 0, now_us);
+        tunnel_advance(t, now_us);
+}
+
+bool peer_is_silent(struct tunnel *t, usec_t now_us)
+{
+        struct tunnel_message message;
+
+        return !tunnel_transmit(t, &message, now_us);
+}
+
+void peer_expect_event(struct tunnel *t, enum tunnel_event_kind kind, const struct tunnel_channel *ch, enum tunnel_reason reason,
+                       usec_t now_us)
+{
+        struct tunnel_event event;
+
+        check(tunnel_event(t, &event, now_us));
+        check_equal(event.kind, kind);
+        check(event.channel == ch);
+        check(event.reason == reason || (kind != TUNNEL_CLOSED && kind != TUNNEL_REFUSED));
+}
+
+void peer_expect_no_event(struct tunnel *t, usec_t now_us)
+{
+        struct tunnel_event event;
+
+        check(!tunnel_event(t, &event, now_us));
+}
+
+void peer_expect_read(struct tunnel_channel *ch, const char *text, bool ends, usec_t now_us)
+{
+        const uint8_t *bytes;
+        bool ended;
+        size_t len = tunnel_peek(ch, &bytes, &ended);
+
+        check_equal(len, strlen(text));
+        check(!len || memcmp(bytes, text, len) == 0);
+        check_equal(ended, ends);
+        tunnel_consume(ch, len, now_us);
+}
+
+struct tunnel *peer_gateway_open(struct tunnel_channel **ch_out)
+{
+        struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
+
+        check_equal(tunnel_open(t, 8080, TUNNEL_TCP, NULL, 0, SECONDS(16), NULL, ch_out, SECONDS(1)), 0);
+        peer_expect(t, "01000000000100001f9000", SECONDS(1));
+        peer_feed(t, "01000000000100001f9000", SECONDS(1));
+        peer_expect_event(t, TUNNEL_OPENED, *ch_out, 0, SECONDS(1));
+        return t;
+}

@@ -45,5 +45,20 @@ void peer_feed(struct tunnel *t, const char *hex, usec_t now_us);
 
 /* The next message out must be this frame. */
 void peer_expect(struct tunnel *t, const char *hex, usec_t now_us);
+bool peer_is_silent(struct tunnel *t, usec_t now_us);   /* there is none */
+
+/* There is room, and time has come. */
+void peer_settle(struct tunnel *t, usec_t now_us);
+
+/* The next event is @kind, for @ch; or there is none. */
+void peer_expect_event(struct tunnel *t, enum tunnel_event_kind kind, const struct tunnel_channel *ch, enum tunnel_reason reason,
+                       usec_t now_us);
+void peer_expect_no_event(struct tunnel *t, usec_t now_us);
+
+/* All that can be read now is @text, and whether it ends there. */
+void peer_expect_read(struct tunnel_channel *ch, const char *text, bool ends, usec_t now_us);
+
+/* A gateway that is up, as above, with channel 1 open; it is second 1. */
+struct tunnel *peer_gateway_open(struct tunnel_channel **ch_out);
 
 #endif

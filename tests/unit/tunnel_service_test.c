@@ -19,13 +19,6 @@ static void open_named(struct tunnel *t, uint64_t name)
         tunnel_name_service(ch, name);
 }
 
-static bool is_silent(struct tunnel *t)
-{
-        struct tunnel_message message;
-
-        return !tunnel_transmit(t, &message, NOW);
-}
-
 /* Both frames leave as one message. */
 TEST(a_name_goes_right_ahead_of_its_open)
 {
@@ -51,12 +44,12 @@ TEST(who_does_not_know_names_is_sent_none)
 
         open_named(original, NAME);
         peer_expect(original, OPEN, NOW);
-        check(is_silent(original));
+        check(peer_is_silent(original, NOW));
         peer_feed(old, OLD, NOW);
         peer_expect(old, OURS, NOW);
         open_named(old, NAME);
         peer_expect(old, OPEN, NOW);
-        check(is_silent(old));
+        check(peer_is_silent(old, NOW));
         tunnel_free(original);
         tunnel_free(old);
 }
