@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "doctor": what this machine's network is like. A line "bootstrap" for each address of a bootstrap node: whether it answers, and how it
- * sees us, each of our two sockets; then, once enough nodes have told how they see us or the time is up, "self" and the end. The socket
- * that peers reach asks nobody before it is known whether strangers get through to it, as it would let them in. Where the NAT keeps a
- * socket at one address, that one asks itself there, once: does the router lead back in (hairpinning, RFC 4787 REQ-9; the question is that
- * of RFC 5780 4.4). */
+ * sees us, each of our two sockets, the one that peers reach once no more will be known of our NAT; then "self" and the end. Where the NAT
+ * keeps a socket at one address, that one asks itself there, once: does the router lead back in (hairpinning, RFC 4787 REQ-9; the question
+ * is that of RFC 5780 4.4). */
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +17,7 @@
 enum {
         SEEDS_MAX = 8,                  /* bootstrap nodes that are asked */
         LOOK_MS = 250,
-        ENOUGH_SIGHTINGS = 4,           /* of how many nodes see us: then the class of the NAT is no luck */
         LIMIT_S = 15,
-        STRANGERS_S = 6,                /* by then it is known: PING_NATs are sent for 4 s */
         LOOP_S = 2,                     /* there and back is our own network: a few sends of a PING */
 };
 
@@ -45,7 +42,7 @@ struct pinged {
 struct doctor {
         struct control_job job;
         ev_timer look;                  /* at ourselves, again and again */
-        usec_t strangers_us, until_us;
+        usec_t until_us;
         struct question *self;
         struct pinged pinged[SEEDS_MAX];
         size_t count, waiting;
@@ -293,7 +290,7 @@ static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
         json_line_begin(out, "self");
         json_line_flag(out, "dhtReached", status->bootstrapped && status->nodes > 0);
         json_line_number(out, "dhtNodes", status->nodes);
-        json_line_text(out, "nat", ipc_nat_word(self->nat));
+        json_line_text(out, "nat", ipc_nat_word(self->settled ? self->nat : IPC_NAT_UNKNOWN));
         if (memcmp(self->seen.ip, nobody, sizeof(nobody)) != 0)
                 json_line_address(out, "publicAddress", self->seen.ip, self->seen.port);
         else
@@ -329,16 +326,13 @@ static void end(struct doctor *doctor)
 /* Where nobody has answered, nobody will. */
 static bool is_enough(struct doctor *doctor, const struct ipc_swarm_self *self)
 {
-        bool late = monotonic_us() >= doctor->strangers_us;     /* there may be no more nodes than that */
-        bool judged = self->nat == IPC_NAT_OPEN ||
-                      (self->nat != IPC_NAT_UNKNOWN && (late || self->sighting_count >= ENOUGH_SIGHTINGS));
         bool alone = doctor->count > 0 && !any_answers(doctor) && supervisor_of(doctor)->status.last.nodes == 0;
 
         if (monotonic_us() >= doctor->until_us)
                 return true;
-        if ((judged || late) && !doctor->by_server)
+        if (self->settled && !doctor->by_server)
                 ping_all_by_server(doctor);
-        return doctor->waiting == 0 && (judged || alone) && !ask_loop(doctor, self);
+        return doctor->waiting == 0 && (self->settled || alone) && !ask_loop(doctor, self);
 }
 
 static void look_again(struct doctor *doctor)
@@ -388,7 +382,6 @@ void control_doctor(struct control_conn *conn, const char *words)
                 return;
         }
         doctor->job = (struct control_job){ .conn = conn, .cancel = cancel };
-        doctor->strangers_us = monotonic_us() + SECONDS(STRANGERS_S);
         doctor->until_us = monotonic_us() + SECONDS(LIMIT_S);
         conn->job = &doctor->job;
         ev_init(&doctor->look, on_look);

@@ -54,13 +54,13 @@ enum ipc_nat {
 struct ipc_swarm_self {
         uint64_t question;
         uint32_t nat;                   /* enum ipc_nat */
+        uint32_t settled;               /* 0 or 1: @nat is all that will be known; a PING by the socket that peers reach is refused before */
         uint32_t persistent;            /* 0 or 1 */
         struct ipc_swarm_bootstrap seen;        /* all zero: unknown; port 0: others see different ones */
         uint32_t sighting_count;
         struct ipc_swarm_bootstrap witness[IPC_SIGHTINGS_MAX], sighting[IPC_SIGHTINGS_MAX];
         uint32_t relay_count[2];        /* of the gateway, of the provider */
         struct ipc_swarm_bootstrap relay[2][IPC_OWN_RELAYS_MAX];
-        uint8_t pad[4];
 };
 
 enum ipc_path {

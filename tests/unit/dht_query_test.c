@@ -426,6 +426,34 @@ TEST(dht_probe_believes_only_answers_at_the_server_socket)
         check_equal(dht_socket(open_world->dht), SERVER);
 }
 
+static bool no_stranger_gets_in(struct world *w, const struct asked *asked, struct rpc_message *out)
+{
+        return !(asked->message.internal && asked->message.command == RPC_PING_NAT) && world_honest(w, asked, out);
+}
+
+TEST(dht_says_when_strangers_have_tried)
+{
+        WORLD(closed, no_stranger_gets_in, world_boot());
+        WORLD(open, world_honest, world_boot());
+        size_t asked;
+
+        open->pongs_by = SERVER;
+        check(!dht_is_probed(closed->dht) && !dht_is_probed(open->dht));
+        world_run(open, MSEC(100));
+        check(world_sent(open, 0, true, RPC_PING_NAT, NULL) > 0 && dht_is_probed(open->dht));
+        world_run(closed, SECONDS(1));
+        check(world_sent(closed, 0, true, RPC_PING_NAT, NULL) > 0 && !dht_is_probed(closed->dht));
+        world_run(closed, SECONDS(9));
+        check(dht_is_probed(closed->dht));
+
+        asked = closed->asked_count;
+        while (world_sent(closed, asked, true, RPC_PING_NAT, NULL) == 0 && closed->now.mono_us < MINUTES(30))
+                world_run(closed, SECONDS(1));
+        check(!dht_is_probed(closed->dht));             /* the next try */
+        world_run(closed, SECONDS(10));
+        check(dht_is_probed(closed->dht));
+}
+
 /* Helpers that lie about the port can't open what is closed: neither of the two is enough alone. */
 TEST(dht_probe_needs_the_right_socket_and_the_right_port)
 {

@@ -32,7 +32,8 @@ static void tell_self(struct swarm_process *swarm, uint64_t question)
         struct node_self self;
 
         node_self(swarm->node, &self);
-        out.nat = self.probed ? self.nat : NODE_NAT_UNKNOWN;    /* the first word on it counts */
+        out.nat = self.nat;
+        out.settled = self.settled;
         out.persistent = self.persistent;
         out.seen = told(&self.public_addr);
         out.sighting_count = (uint32_t)self.sighting_count;

@@ -317,12 +317,13 @@ void node_consume_end(struct node *node, node_channel_id channel, const struct n
 int node_scan(struct node *node, uint64_t question, const uint8_t topic[NODE_KEY_BYTES], const struct now *now);
 
 /* Whether the DHT node at @addr is there, asked by the server socket (@by_server) or by the one that requests leave by: NODE_PONG if it
- * is, then NODE_ANSWERED, within seconds. As above. */
+ * is, then NODE_ANSWERED, within seconds. As above, or -EAGAIN: by the server socket nobody is asked before it is known whether strangers
+ * reach it, as who is sent to gets in. */
 int node_ping(struct node *node, uint64_t question, const struct addr *addr, bool by_server, const struct now *now);
 
 struct node_self {
         enum node_nat nat;
-        bool probed;                    /* it is known whether strangers reach us */
+        bool settled;                   /* that is all that will be known of it: strangers have tried to reach us, enough nodes have told */
         bool persistent;                /* serves the DHT */
         struct addr public_addr;        /* as others see us; port 0: they see different ones; all zero: unknown */
         struct {

@@ -75,6 +75,8 @@ int node_ping(struct node *node, uint64_t number, const struct addr *addr, bool 
         struct node_question *question;
 
         node->now = *now;
+        if (by_server && !dht_is_probed(node->dht))
+                return -EAGAIN;
         if (is_full(node))
                 return -EBUSY;
         question = question_new(node, number);
@@ -210,7 +212,7 @@ void node_self(const struct node *node, struct node_self *out)
 
         dht_stats(node->dht, &stats);
         *out = (struct node_self){ .nat = (enum node_nat)peer_nat(node->peers), .persistent = stats.persistent,
-                                  .probed = dht_is_probed(node->dht) };
+                                  .settled = dht_is_probed(node->dht) && dht_is_surveyed(node->dht) };
         if (!dht_public_addr(node->dht, &out->public_addr))
                 out->public_addr = (struct addr){ .port = 0 };
         out->sighting_count = dht_sightings(node->dht, sightings);
