@@ -78,6 +78,26 @@ TEST(node_settles_on_one_connection_when_both_dial_at_once)
         }
 }
 
+/* Nobody else is there to hold what it announces. */
+TEST(node_that_is_all_of_its_network_is_found_by_who_begins_there)
+{
+        for (int side = 0; side < 2; side++) {
+                cleanup_with(node_sim_freep) struct node_sim *sim = node_sim_new(1700, &wan);
+                struct node_sim_host *first = sim->hosts, *second;
+                struct pair pair = { .sim = sim };
+
+                node_sim_join(first, side ? NODE_GATEWAY : NODE_PROVIDER, 1);
+                node_sim_run(sim, MINUTES(30));
+                second = node_sim_add(sim);
+                node_sim_join(second, side ? NODE_PROVIDER : NODE_GATEWAY, 1);
+                pair.provider = side ? second : first;
+                pair.gateway = side ? first : second;
+                node_sim_run_until(sim, gateway_knows, &pair, SECONDS(5));
+                check(gateway_knows(&pair));
+                check_equal(mistakes(sim), 0);
+        }
+}
+
 TEST(node_waits_for_a_network_that_is_down)
 {
         cleanup_with(pair_free) struct pair pair = pair_new(17, NULL);

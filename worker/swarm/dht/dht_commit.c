@@ -4,13 +4,27 @@
 
 #include <assert.h>
 
+enum { RELAYS_BYTES = DHT_PEER_RELAYS_MAX * WIRE_ADDR_BYTES };
+
+/* Into @bytes, and the record leads there. */
+static struct dht_record record_of(const uint8_t secret_key[DHT_SECRET_KEY_BYTES], const struct addr *relays, size_t count,
+                                   uint8_t bytes[RELAYS_BYTES])
+{
+        struct writer w = writer_over(bytes, RELAYS_BYTES);
+
+        for (size_t i = 0; i < count; i++)
+                wire_write_addr(&w, &relays[i]);
+        assert(!w.failed);
+        return (struct dht_record){ secret_key + DHT_SECRET_KEY_BYTES - DHT_KEY_BYTES, bytes, count };
+}
+
 struct rpc_request *dht_claim_send(struct dht *dht, const struct dht_claim_spec *spec, const struct now *now)
 {
-        uint8_t relays[DHT_PEER_RELAYS_MAX * WIRE_ADDR_BYTES], signature[DHT_SIGNATURE_BYTES], value[DHT_ANNOUNCE_MAX];
-        struct writer relays_w = writer_over(relays, sizeof(relays)), w = writer_over(value, sizeof(value));
+        uint8_t relays[RELAYS_BYTES], signature[DHT_SIGNATURE_BYTES], value[DHT_ANNOUNCE_MAX];
+        struct writer w = writer_over(value, sizeof(value));
         struct dht_announce announce = {
                 .has_record = true,
-                .record = { spec->secret_key + DHT_SECRET_KEY_BYTES - DHT_KEY_BYTES, relays, spec->relay_count },
+                .record = record_of(spec->secret_key, spec->relays, spec->relay_count, relays),
                 .signature = signature,
         };
         struct dht_scope scope = { spec->target, spec->node_id, spec->token };
@@ -21,11 +35,9 @@ struct rpc_request *dht_claim_send(struct dht *dht, const struct dht_claim_spec 
                 .context = spec->context,
         };
 
-        for (size_t i = 0; i < spec->relay_count; i++)
-                wire_write_addr(&relays_w, &spec->relays[i]);
         dht_claim_sign(spec->claim, &scope, &announce, spec->secret_key, signature);
         dht_announce_write(&w, &announce);
-        assert(!w.failed && !relays_w.failed);
+        assert(!w.failed);
         request.value_len = writer_len(&w);
         return rpc_request(dht->rpc, &request, now->mono_us);
 }
@@ -65,8 +77,29 @@ static void finish_if_settled(struct dht *dht, struct dht_query *query, const st
                 dht_query_finish(dht, query, now);
 }
 
+static bool is_among_nearest(const struct dht *dht, const struct dht_query *query)
+{
+        return query->closest_count < DHT_K ||
+               dht_id_compare(query->target, dht->id, query->visits[query->closest[DHT_K - 1]].id) < 0;
+}
+
+/* Nobody asks itself, but others may ask us. HyperDHT withdraws from its own store, too (index.js lookupAndUnannounce()), but never
+ * announces there: who was all of a network would not be found in it. */
+static void commit_here(struct dht *dht, struct dht_query *query, const struct now *now)
+{
+        uint8_t relays[RELAYS_BYTES];
+        struct dht_record record = record_of(query->secret_key, query->relays, query->relay_count, relays);
+
+        if (query->operation == DHT_UNANNOUNCE)
+                dht_store_remove(dht->store, query->target, record.public_key);
+        else if (query->operation == DHT_ANNOUNCE && is_among_nearest(dht, query))
+                query->accepted += dht_store_add(dht->store, query->target, &record, &dht->public_addr, now->mono_us);
+}
+
 void dht_commit_begin(struct dht *dht, struct dht_query *query, const struct now *now)
 {
+        if (dht->persistent)
+                commit_here(dht, query, now);
         for (size_t i = 0; query->operation == DHT_ANNOUNCE && i < query->closest_count; i++) {
                 struct dht_visit *visit = &query->visits[query->closest[i]];
 

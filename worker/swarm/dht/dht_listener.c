@@ -40,24 +40,41 @@ static bool same_relays(const struct dht_listener *listener, const struct dht_re
         return count == listener->published_count;
 }
 
-/* None at all is no news: those that were are still the best anybody can try. */
-static void publish(struct dht *dht, struct dht_listener *listener)
+static void tell_relays(struct dht *dht, struct dht_listener *listener, const struct dht_relay *relays, size_t count)
 {
-        struct dht_relay relays[DHT_RELAYS_MAX];
-        size_t count = confirmed(listener, relays);
         struct dht_news *news;
 
-        if (count == 0 || same_relays(listener, relays, count))
-                return;
-        memcpy(listener->published, relays, sizeof(relays));
+        memcpy(listener->published, relays, count * sizeof(*relays));
         listener->published_count = count;
-        for (size_t i = 0; i < count; i++)
-                listener->vouching[0][i] = relays[i].relay;
         news = dht_news_new(DHT_RELAYS_CHANGED, listener->context, NULL, 0);
         if (!news)
                 return;
         news->event.listener = listener;
         dht_news_push(dht, news);
+}
+
+/* None at all is no news: those that were are still the best anybody can try. */
+static void publish(struct dht *dht, struct dht_listener *listener)
+{
+        struct dht_relay relays[DHT_RELAYS_MAX];
+        size_t count = confirmed(listener, relays);
+
+        if (count == 0 || same_relays(listener, relays, count))
+                return;
+        for (size_t i = 0; i < count; i++)
+                listener->vouching[0][i] = relays[i].relay;
+        tell_relays(dht, listener, relays, count);
+}
+
+/* There was never anybody to announce at. Whoever comes begins at a node that serves the network, and is answered for its servers there. */
+static void publish_ourselves(struct dht *dht, struct dht_listener *listener)
+{
+        struct dht_relay ourselves;
+
+        if (listener->published_count > 0 || !dht->persistent || !dht_open_addr(dht, &ourselves.relay))
+                return;
+        ourselves.peer = ourselves.relay;
+        tell_relays(dht, listener, &ourselves, 1);
 }
 
 size_t dht_listener_relays(const struct dht_listener *listener, struct dht_relay out[DHT_RELAYS_MAX])
@@ -130,6 +147,7 @@ static void cycle_end(struct dht *dht, struct dht_listener *listener, const stru
                 dht_slot_withdraw(dht, listener, slot, now);
         }
         publish(dht, listener);
+        publish_ourselves(dht, listener);
         listener->failures = kept >= DHT_RELAYS_MAX ? 0 : listener->failures + 1;
         after_us = listener->failures ? backoff(listener) : CYCLE_US;
         keep_from(dht, listener, listener->outdated ? 0 : after_us, now);
