@@ -29,7 +29,8 @@ enum node_sim_service {
         NODE_SIM_SILENT = 20,           /* never answers the open */
         NODE_SIM_DEAF = 21,             /* accepts, and reads nothing */
         NODE_SIM_DATAGRAMS = 53,        /* sends each datagram back */
-        NODE_SIM_GAME = 54,             /* and these are small */
+        NODE_SIM_GAME = 54,             /* and these are small; */
+        NODE_SIM_VIDEO = 55,            /* or 1,200 and 1,400 bytes long */
 };
 
 struct node_sim;
@@ -60,7 +61,8 @@ struct node_sim_channel {
         bool end_after, ended, remote_ended;
         bool reads;
         bool datagrams;                 /* then @to_send, @sent and @received count them; */
-        bool game;                      /* none is empty, or too long to go beside the stream; */
+        bool game;                      /* none is empty, or too long to go beside the stream, */
+        bool video;                     /* but on some paths; */
         usec_t every_us;                /* one is said; */
         uint64_t tag;                   /* whose they are; */
         uint8_t seen[NODE_SIM_DATAGRAMS_MAX / 8];       /* which of them came, by number; */
@@ -194,7 +196,7 @@ size_t node_sim_ups(const struct node_sim_host *host);          /* peers that ar
 struct node_sim_channel *node_sim_open(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t bytes,
                                        bool end_after);
 
-/* The same for @count datagrams, one @every_us, which a provider of NODE_SIM_DATAGRAMS or NODE_SIM_GAME sends back; and its end. */
+/* The same for @count datagrams, one @every_us, which a provider of NODE_SIM_DATAGRAMS, _GAME or _VIDEO sends back; and its end. */
 struct node_sim_channel *node_sim_open_datagrams(struct node_sim_host *host, uint8_t provider, unsigned service, uint64_t count,
                                                  usec_t every_us);
 void node_sim_close(struct node_sim_channel *channel);

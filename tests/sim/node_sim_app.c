@@ -138,6 +138,12 @@ static void hear(struct node_sim_channel *channel)
                 hear_bytes(channel);
 }
 
+static void set_kind(struct node_sim_channel *channel, unsigned service)
+{
+        channel->game = service == NODE_SIM_GAME || service == NODE_SIM_VIDEO;
+        channel->video = service == NODE_SIM_VIDEO;
+}
+
 static struct node_sim_channel *open_channel(struct node_sim_host *host, uint8_t provider, unsigned service, uint16_t protocol)
 {
         static const char metadata[] = "{\"protocol\":\"tcp\"}";         /* opaque here */
@@ -176,7 +182,7 @@ struct node_sim_channel *node_sim_open_datagrams(struct node_sim_host *host, uin
         if (channel) {
                 channel->to_send = count;
                 channel->every_us = every_us;
-                channel->game = service == NODE_SIM_GAME;
+                set_kind(channel, service);
         }
         return channel;
 }
@@ -204,7 +210,7 @@ static void on_arrived(struct node_sim_host *host, const struct node_event *even
         static const char text[] = "Service not found";
         struct now now = node_sim_now(host->sim);
         struct node_sim_channel *channel;
-        bool datagrams = event->gate_port == NODE_SIM_DATAGRAMS || event->gate_port == NODE_SIM_GAME;
+        bool datagrams = event->gate_port >= NODE_SIM_DATAGRAMS && event->gate_port <= NODE_SIM_VIDEO;
 
         if (datagrams != (event->protocol == NODE_UDP))
                 host->mistakes++;
@@ -216,7 +222,7 @@ static void on_arrived(struct node_sim_host *host, const struct node_event *even
         channel = new_channel(host, event->channel, event->gate_port);
         channel->datagrams = datagrams;
         channel->named = event->service;
-        channel->game = event->gate_port == NODE_SIM_GAME;
+        set_kind(channel, event->gate_port);
         if (event->gate_port == NODE_SIM_SILENT)
                 return;
         channel->fate = NODE_SIM_OPEN;

@@ -21,6 +21,8 @@ static size_t length_of(const struct node_sim_channel *channel, uint64_t number)
 {
         size_t any = (number * 0x9e3779b97f4a7c15 >> 40) % 1400;
 
+        if (channel->video)
+                return number % 3 ? 1200 : 1400;
         if (channel->game)
                 return HEAD_BYTES + any % 300;
         if (number % 17 == 16)

@@ -267,16 +267,16 @@ TEST(conn_yields_each_unordered_message_once_or_never)
 
         net_link_set(sim->net, sim->node[0].socket, &odd);
         for (unsigned i = 0; i < COUNT; i++) {
-                memset(message, (int)(i % 251), CONN_UNORDERED_MAX);
+                memset(message, (int)(i % 251), CONN_UNORDERED_BASE);
                 memcpy(message, &i, sizeof(i));
-                check(conn_seal_unordered(a, message, sizeof(i) + i % (CONN_UNORDERED_MAX - sizeof(i) + 1)));
+                check(conn_seal_unordered(a, message, sizeof(i) + i % (CONN_UNORDERED_BASE - sizeof(i) + 1)));
                 peer_sim_run(sim, PAUSE_US);
                 while (conn_receive_unordered(b, message, &len)) {
                         unsigned k;
 
                         memcpy(&k, message, sizeof(k));
                         check(k < COUNT && !seen[k]++);
-                        check_equal(len, sizeof(k) + k % (CONN_UNORDERED_MAX - sizeof(k) + 1));
+                        check_equal(len, sizeof(k) + k % (CONN_UNORDERED_BASE - sizeof(k) + 1));
                         for (size_t at = sizeof(k); at < len; at++)
                                 check_equal(message[at], k % 251);
                         came++;

@@ -499,7 +499,7 @@ TEST(udx_messages_go_beside_the_stream)
 
         check(udx_stream_send_message(sim->end[A].stream, "hello", 5));
         check(udx_stream_send_message(sim->end[A].stream, NULL, 0));
-        check(!udx_stream_send_message(sim->end[A].stream, buffer, UDX_MESSAGE_MAX + 1));
+        check(!udx_stream_send_message(sim->end[A].stream, buffer, UDX_MESSAGE_BASE + 1));
         udx_sim_run(sim, SECONDS(1));
         check(sim->end[B].message_events >= 1);
         check(udx_stream_receive_message(sim->end[B].stream, buffer, &len));

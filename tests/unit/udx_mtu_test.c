@@ -146,6 +146,89 @@ TEST(udx_mtu_believes_a_refusal_at_once)
         check_equal(mtu.bytes, 1372);
 }
 
+/* --- messages --- */
+
+TEST(udx_mtu_is_asked_for_no_more_than_messages_take)
+{
+        static const struct { size_t message, probes[3]; } rows[] = {
+                { 1172, { 0 } },
+                { 1173, { 1252 } },
+                { 1252, { 1252 } },
+                { 1253, { 1292 } },
+                { 1449, { 1422, 1452 } },       /* as far as the padding goes, and then */
+                { 1472, { 1422, 1472 } },
+                { 1473, { 0 } },
+        };
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+                struct udx_mtu mtu;
+
+                udx_mtu_init(&mtu, true);
+                check_equal(udx_mtu_asked(&mtu, SECONDS(1)), 0);
+                check_equal(udx_mtu_takes_message(&mtu, rows[i].message, MSEC(40), SECONDS(1)), rows[i].message <= UDX_PACKET_BASE);
+                for (uint32_t seq = 0; seq < 3; seq++) {
+                        size_t bytes = udx_mtu_asked(&mtu, SECONDS(1));
+
+                        check_equal(bytes, rows[i].probes[seq]);
+                        if (!bytes)
+                                break;
+                        udx_mtu_probed(&mtu, seq, bytes);
+                        udx_mtu_passed(&mtu, seq, SECONDS(1));
+                }
+                check_equal(udx_mtu_takes_message(&mtu, rows[i].message, MSEC(40), SECONDS(1)), rows[i].message <= UDX_DATAGRAM_MAX);
+        }
+}
+
+/* A message that never passes does not keep shorter ones from being asked for. */
+TEST(udx_mtu_asks_for_what_may_still_pass)
+{
+        struct udx_mtu mtu;
+
+        udx_mtu_init(&mtu, true);
+        check(!udx_mtu_takes_message(&mtu, 1449, MSEC(40), SECONDS(1)));
+        check(!udx_mtu_takes_message(&mtu, 9000, MSEC(40), SECONDS(1)));
+        check_equal(udx_mtu_asked(&mtu, SECONDS(1)), 1422);
+        search(&mtu, 1300, SECONDS(1));
+        check_equal(mtu.bytes, 1292);
+        check_equal(udx_mtu_asked(&mtu, SECONDS(1)), 0);
+        udx_mtu_fall(&mtu, 1292, SECONDS(1));
+        check(!udx_mtu_takes_message(&mtu, 1449, MSEC(40), SECONDS(1)));
+        check(!udx_mtu_takes_message(&mtu, 1249, MSEC(40), SECONDS(1)));
+        check_equal(udx_mtu_asked(&mtu, SECONDS(5)), 0);
+        check_equal(udx_mtu_asked(&mtu, SECONDS(6)), 1252);
+}
+
+/* Nobody acknowledges a message: twice a second one as long goes as data, and without that none does as a message after a second. */
+TEST(udx_mtu_wants_proof_for_messages)
+{
+        struct udx_mtu mtu;
+        usec_t now_us = SECONDS(1);
+
+        udx_mtu_init(&mtu, true);
+        search(&mtu, 1472, now_us);
+        check(udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us));
+        check(udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us + MSEC(500) - 1));
+        now_us += MSEC(500);
+        check(udx_mtu_takes_message(&mtu, 1249, MSEC(40), now_us));     /* too short to prove anything for the other */
+        check(!udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us));
+        check(udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us));
+        udx_mtu_proved(&mtu, 1450, now_us);
+        check(udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us + MSEC(499)));
+        check(!udx_mtu_takes_message(&mtu, 1451, MSEC(40), now_us + MSEC(499)));
+        udx_mtu_proved(&mtu, 1250, now_us + MSEC(499));                 /* less than what goes beside: no news */
+        check(!udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us + MSEC(500)));
+        check(!udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us + MSEC(1000)));
+        check(udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us + MSEC(1079)));
+        check(!udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us + MSEC(1080)));
+        check(udx_mtu_takes_message(&mtu, UDX_PACKET_BASE, MSEC(40), now_us + MSEC(1080)));
+        udx_mtu_proved(&mtu, 1250, now_us + MSEC(1080));
+        check(udx_mtu_takes_message(&mtu, 1249, MSEC(40), now_us + MSEC(1081)));
+        check(!udx_mtu_takes_message(&mtu, 1449, MSEC(40), now_us + MSEC(1081)));
+        udx_mtu_fall(&mtu, 0, now_us + MSEC(1082));
+        check(!udx_mtu_takes_message(&mtu, 1249, MSEC(40), now_us + MSEC(1082)));
+        check(udx_mtu_takes_message(&mtu, UDX_PACKET_BASE, MSEC(40), now_us + MSEC(1082)));
+}
+
 /* --- in a stream --- */
 
 struct sent {
@@ -378,6 +461,33 @@ TEST(udx_stream_sends_again_in_pieces_what_is_too_long_now)
                 pieces += b.sent[i].pieces;
         }
         check(pieces >= 2);
+}
+
+/* A message is as long as the path is known to carry, and what waits as that becomes less may be cut. */
+TEST(udx_stream_takes_messages_as_long_as_packets)
+{
+        static const uint8_t bytes[UDX_MESSAGE_MAX + 1];
+        BENCH(b);
+        unsigned count;
+
+        check(udx_stream_takes_message(b.stream, UDX_MESSAGE_BASE, b.now_us));
+        check(!udx_stream_takes_message(b.stream, UDX_MESSAGE_BASE + 1, b.now_us));
+        check(!udx_stream_send_message(b.stream, bytes, UDX_MESSAGE_BASE + 1));
+        acknowledge(&b, b.probe + 1, NULL);
+        acknowledge(&b, find_probe(&b, b.probe_at + 1)->packet.seq + 1, NULL);
+        check(udx_stream_takes_message(b.stream, UDX_MESSAGE_MAX, b.now_us));
+        check(!udx_stream_takes_message(b.stream, UDX_MESSAGE_MAX + 1, b.now_us));
+        check(!udx_stream_send_message(b.stream, bytes, UDX_MESSAGE_MAX + 1));
+        count = b.count;
+        check(udx_stream_send_message(b.stream, bytes, UDX_MESSAGE_MAX));
+        drain(&b);
+        check(b.sent[count].packet.type == UDX_MESSAGE && b.sent[count].len == UDX_DATAGRAM_MAX && !b.sent[count].pieces);
+        count = b.count;
+        check(udx_stream_send_message(b.stream, bytes, UDX_MESSAGE_MAX));
+        udx_mux_refused(b.mux, SOCKET, &remote, UDX_DATAGRAM_MAX);
+        check(!udx_stream_takes_message(b.stream, UDX_MESSAGE_BASE + 1, b.now_us));
+        drain(&b);
+        check(b.sent[count].packet.type == UDX_MESSAGE && b.sent[count].len == UDX_DATAGRAM_MAX && b.sent[count].pieces);
 }
 
 TEST(udx_stream_does_not_probe_when_it_may_not)

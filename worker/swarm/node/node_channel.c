@@ -142,10 +142,12 @@ static bool send_unordered(struct node_channel *channel, const struct iovec *dat
 {
         struct node_link *link = channel->link;
         uint8_t message[CONN_UNORDERED_MAX];
-        size_t len = tunnel_unordered_message(channel->tunnel_channel, datagram, message, sizeof(message));
+        size_t len;
 
-        if (!len)
+        if (!tunnel_unordered(channel->tunnel_channel) ||
+            !conn_takes_unordered(link->conn, TUNNEL_UNORDERED_HEAD_BYTES + datagram->iov_len, link->node->now.mono_us))
                 return false;
+        len = tunnel_unordered_message(channel->tunnel_channel, datagram, message, sizeof(message));
         if (!conn_seal_unordered(link->conn, message, len))
                 link->node->channel_datagrams_dropped++;
         return true;

@@ -10,7 +10,7 @@
 
 static_assert((int)CONN_SEAL_BYTES == SECRET_SEAL_BYTES, "conn.h says what secret.h does");
 static_assert((int)CONN_KEY_BYTES == NOISE_KEY_BYTES, "conn.h says what noise.h does");
-static_assert((int)CONN_UNORDERED_MAX + SECRET_UNORDERED_BYTES == UDX_MESSAGE_MAX, "a message of ours passes any path");
+static_assert((int)CONN_UNORDERED_MAX + SECRET_UNORDERED_BYTES == UDX_MESSAGE_MAX, "a message of ours is one of UDX's");
 
 #define SOCKET_LINGER_US SECONDS(3)     /* a socket of its own stays that long, for its last packets: hyperdht's pool does so */
 
@@ -238,6 +238,11 @@ bool conn_seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us)
                 return false;
         conn->messages_out++;
         return true;
+}
+
+bool conn_takes_unordered(struct conn *conn, size_t len, usec_t now_us)
+{
+        return conn->state == CONN_OPEN && udx_stream_takes_message(conn->stream, len + SECRET_UNORDERED_BYTES, now_us);
 }
 
 bool conn_seal_unordered(struct conn *conn, const void *bytes, size_t len)

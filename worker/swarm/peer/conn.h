@@ -22,7 +22,8 @@ enum {
         CONN_OPEN_MAX = 1024 * 1024,                            /* of one we take: a peer that sends more is cut off */
         CONN_KEEP_OPEN_MAX = 16,
         CONN_UNORDERED_BUFFER = UDX_MESSAGE_BUFFER,             /* holds any unordered one that comes */
-        CONN_UNORDERED_MAX = UDX_MESSAGE_MAX - 24,              /* bytes of one that we send */
+        CONN_UNORDERED_BASE = UDX_MESSAGE_BASE - 24,            /* bytes of one that passes any path, */
+        CONN_UNORDERED_MAX = UDX_MESSAGE_MAX - 24,              /* and of the longest, where the path takes it */
 };
 
 #define CONN_KEEP_ALIVE_US SECONDS(5)           /* without a write: hyperdht's connectionKeepAlive */
@@ -88,6 +89,10 @@ size_t conn_unacked_bytes(const struct conn *conn);
 /* Sends one message of @len (1 .. CONN_MESSAGE_MAX) bytes: encrypted from where it lies straight into the send buffer. False, and
  * nothing happened: conn_room_bytes() is less than @len + CONN_SEAL_BYTES. */
 bool conn_seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us) __attribute__((warn_unused_result));
+
+/* An unordered message of @len bytes gets through now, as far as is known. False: conn_seal() would get it there, and for longer ones
+ * finds out whether the next ones would, see udx_stream_takes_message(). */
+bool conn_takes_unordered(struct conn *conn, size_t len, usec_t now_us);
 
 /* Sends one unordered message of @len (.. CONN_UNORDERED_MAX) bytes: past all that waits, once; it may be lost, or come before or
  * after others. False: that is sure already. */

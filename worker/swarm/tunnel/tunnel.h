@@ -64,6 +64,7 @@ enum {
         TUNNEL_KEY_BYTES = 32,
         TUNNEL_AUTH_KEY_BYTES = 64,
         TUNNEL_HEADER_BYTES = 10,               /* length, action, error length, channel */
+        TUNNEL_UNORDERED_HEAD_BYTES = 5,        /* of a message that is a datagram: mark, channel */
         TUNNEL_DATA_MAX = 63330,                /* data bytes of a frame we send: sealed, a full run of UDX packets */
         TUNNEL_MESSAGE_MAX = TUNNEL_HEADER_BYTES + TUNNEL_DATA_MAX,
         TUNNEL_SEAL_BYTES = 20,                 /* what sealing adds to a message: length 3, tag 1, MAC 16 */

@@ -32,7 +32,6 @@ enum {
         TUNNEL_SERVICE_FRAME_BYTES = TUNNEL_HEADER_BYTES + 1 + 8,
         TUNNEL_ERROR_MAX = 255,                 /* JSON text */
         TUNNEL_HGX_VERSION = 1,
-        TUNNEL_UNORDERED_HEAD_BYTES = 5,        /* mark u8, channel u32 */
 };
 
 struct tunnel_frame {

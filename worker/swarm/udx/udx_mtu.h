@@ -26,6 +26,12 @@ struct udx_mtu {
         usec_t ready_us;                /* after a fall: no probe before */
         usec_t pause_us;                /* the last one; 0: there was none */
         usec_t found_us;                /* when @bytes was found to pass */
+
+        uint16_t asked_bytes;           /* the longest message that did not fit */
+        uint16_t proved_bytes;          /* a packet so long arrived, */
+        usec_t proved_us;               /* and was sent then */
+        uint16_t beside_bytes;          /* the longest message let through since then */
+        usec_t renew_us;                /* the next one as long shall be data, for another proof */
 };
 
 /* Nothing is known of the path. */
@@ -46,5 +52,17 @@ void udx_mtu_fall(struct udx_mtu *mtu, size_t refused_bytes, usec_t now_us);
 
 /* The way out takes none of @bytes, as the system says. */
 void udx_mtu_refused(struct udx_mtu *mtu, size_t bytes, usec_t now_us);
+
+/* --- Messages: nobody acknowledges them, so data must show that the path still carries what is as long --- */
+
+/* A packet of data of @bytes, more than pass any path, and sent at @sent_us, has arrived whole. */
+void udx_mtu_proved(struct udx_mtu *mtu, size_t bytes, usec_t sent_us);
+
+/* A message in a datagram of @bytes gets through now, as far as anybody knows. False: what it says should go as data, which finds out for
+ * those that follow; where it is more than is known to pass, that is what udx_mtu_asked() is for. */
+bool udx_mtu_takes_message(struct udx_mtu *mtu, size_t bytes, usec_t rtt_us, usec_t now_us);
+
+/* How long a probe is wanted for messages' sake: no longer than it takes, as there may be little that can be lost with it; 0: none. */
+size_t udx_mtu_asked(struct udx_mtu *mtu, usec_t now_us);
 
 #endif

@@ -198,6 +198,8 @@ static void take_ack(struct udx_stream *stream, const struct udx_packet *packet,
                 return;
         if (delivered.probe)
                 take_probe(stream, delivered.probe_seq, now_us);
+        if (delivered.large_bytes)
+                udx_mtu_proved(&stream->mtu, delivered.large_bytes, delivered.large_us);
 
         udx_rate_settle(&recovery->rate);
         udx_stream_find_losses(stream, now_us);

@@ -176,13 +176,18 @@ static void rack_update(struct udx_recovery *recovery, const struct udx_sent *se
 }
 
 /* What was resent may have arrived the first time, cut on its way or not: only a whole round trip tells. */
-static void note_large(struct udx_recovery *recovery, const struct udx_sent *sent, const struct udx_rtt *rtt, usec_t now_us)
+static void note_large(struct udx_recovery *recovery, const struct udx_sent *sent, const struct udx_rtt *rtt, usec_t now_us,
+                       struct udx_delivered *delivered)
 {
         if (!udx_sent_large(sent) || (sent->resent && now_us - sent->sent_us < udx_rtt_min(rtt)))
                 return;
         recovery->large_us = usec_max(recovery->large_us, sent->sent_us);
         recovery->large_doubts = 0;
         recovery->hole = false;
+        if (sent->len + (size_t)UDX_HEADER_BYTES > delivered->large_bytes) {
+                delivered->large_bytes = sent->len + (size_t)UDX_HEADER_BYTES;
+                delivered->large_us = sent->sent_us;
+        }
 }
 
 static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct udx_rtt *rtt, usec_t now_us,
@@ -202,7 +207,7 @@ static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct ud
                 delivered->probe = true;
                 delivered->probe_seq = seq;
         }
-        note_large(recovery, sent, rtt, now_us);
+        note_large(recovery, sent, rtt, now_us, delivered);
         rack_update(recovery, sent, seq, rtt, now_us);
 }
 

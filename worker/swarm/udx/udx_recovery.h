@@ -72,6 +72,8 @@ struct udx_delivered {
         bool progress;                  /* una moved */
         bool probe;                     /* of the MTU, @probe_seq */
         uint32_t probe_seq;
+        size_t large_bytes;             /* the longest of those that are longer than pass any path; 0: there was none */
+        usec_t large_us;                /* when it was sent */
         struct udx_rate_sample sample;
         usec_t newest_sent_us, rtt_us;  /* of the last sent among them that was sent once; USEC_NEVER when none */
 };

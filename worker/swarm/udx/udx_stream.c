@@ -307,9 +307,14 @@ bool udx_stream_at_end(const struct udx_stream *stream)
         return stream->remote_half == UDX_HALF_ENDED && !udx_assembly_readable(&stream->assembly);
 }
 
+bool udx_stream_takes_message(struct udx_stream *stream, size_t len, usec_t now_us)
+{
+        return stream->state == UDX_OPEN && udx_mtu_takes_message(&stream->mtu, len + UDX_HEADER_BYTES, stream->rtt.srtt_us, now_us);
+}
+
 bool udx_stream_send_message(struct udx_stream *stream, const void *bytes, size_t len)
 {
-        if (stream->state != UDX_OPEN || len > UDX_MESSAGE_MAX || stream->messages_out.count >= UDX_MESSAGES_MAX ||
+        if (stream->state != UDX_OPEN || len + UDX_HEADER_BYTES > stream->mtu.bytes || stream->messages_out.count >= UDX_MESSAGES_MAX ||
             !udx_note_add(stream->mux, &stream->messages_out, bytes, len))
                 return false;
         udx_stream_want(stream);

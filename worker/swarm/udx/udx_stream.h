@@ -14,7 +14,8 @@
 #define UDX_BUFFER_MIN (256 * 1024)             /* a smaller limit is raised to this */
 #define UDX_BUFFER_MAX (4 * 1024 * 1024)        /* default of the limit for reading; what JS always advertises */
 #define UDX_WINDOW_MAX (64 * 1024 * 1024)       /* of what may be on its way to a reader that keeps up, and is kept for sending */
-#define UDX_MESSAGE_MAX 1152                    /* bytes of an unordered message that pass any path */
+#define UDX_MESSAGE_BASE 1152                   /* bytes of an unordered message that pass any path */
+#define UDX_MESSAGE_MAX 1452                    /* and that pass where more do */
 #define UDX_MESSAGES_MAX 512                    /* messages that wait, each way; further ones are dropped */
 #define UDX_MESSAGE_BUFFER 1472                 /* holds any that comes */
 
@@ -96,8 +97,12 @@ void udx_stream_consume(struct udx_stream *stream, size_t len);
 /* The peer has ended and everything it sent is consumed. */
 bool udx_stream_at_end(const struct udx_stream *stream);
 
-/* One unordered message: sent once, at the next drain and ahead of all data, whatever congestion control says, or never. @len <=
- * UDX_MESSAGE_MAX. False: not connected, or too many wait. */
+/* An unordered message of @len bytes gets through now, as far as is known. False: it should be written, if it is to arrive: above
+ * UDX_MESSAGE_BASE data asks the path what it carries, for those that come after it, and again from time to time. */
+bool udx_stream_takes_message(struct udx_stream *stream, size_t len, usec_t now_us);
+
+/* One unordered message: sent once, at the next drain and ahead of all data, whatever congestion control says, or never. False: longer
+ * than gets through, not connected, or too many wait. */
 bool udx_stream_send_message(struct udx_stream *stream, const void *bytes, size_t len);
 
 /* An empty unordered message that leaves by @path, to where this stream is not connected: it opens what only opens from our side, and

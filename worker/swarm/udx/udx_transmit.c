@@ -101,6 +101,7 @@ static bool send_message(struct udx_stream *stream, struct udx_run *run)
                 run->iov[run->iov_len++] = (struct iovec){ .iov_base = note->bytes, .iov_len = note->len };
         run->bytes += note->len;
         run->first_bytes = run->bytes;
+        run->pieces = run->bytes > stream->mtu.bytes;   /* it has become too long while it waited */
         return true;
 }
 
@@ -311,15 +312,26 @@ static bool is_fast(const struct udx_stream *stream)
         return udx_max2(&stream->congestion.bw) >= PROBE_RATE_MIN;
 }
 
-/* Does the path carry more? A packet among others, and not the last: what comes after it tells soon whether it was lost. */
+/* A probe is a packet among others, and not the last: what comes after it tells soon whether it was lost. Where it is for messages, what
+ * did not fit into one is in two, of which it is the first. */
+static size_t probe_bytes(struct udx_stream *stream, size_t len, usec_t now_us)
+{
+        if (is_fast(stream) && stream->queue.unsent_bytes >= len + UDX_PAYLOAD_BASE)
+                return udx_mtu_wanted(&stream->mtu, now_us);
+        return stream->queue.unsent_bytes > len ? udx_mtu_asked(&stream->mtu, now_us) : 0;
+}
+
+/* Does the path carry more? */
 static bool send_mtu_probe(struct filler *filler)
 {
         struct udx_stream *stream = filler->stream;
-        size_t bytes = udx_mtu_wanted(&stream->mtu, filler->now_us), len, padding;
+        size_t bytes, len, padding;
 
-        if (!bytes || filler->run->segments || stream->recovery.lost.count || stream->congestion.phase != UDX_CONGESTION_OPEN ||
-            !is_fast(stream) || !next_new(stream, stream->mtu.bytes - UDX_HEADER_BYTES, &len) ||
-            stream->queue.unsent_bytes < len + UDX_PAYLOAD_BASE)
+        if (filler->run->segments || stream->recovery.lost.count || stream->congestion.phase != UDX_CONGESTION_OPEN ||
+            !next_new(stream, stream->mtu.bytes - UDX_HEADER_BYTES, &len))
+                return false;
+        bytes = probe_bytes(stream, len, filler->now_us);
+        if (!bytes)
                 return false;
         padding = bytes - UDX_HEADER_BYTES - len;
         if (padding > UDX_PADDING_MAX || !cwnd_allows(stream, len + padding + UDX_PACKET_BASE) || !udx_pacer_allows(&stream->pacer))
