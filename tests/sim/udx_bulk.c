@@ -7,12 +7,16 @@
 
 #include "cleanup.h"
 
-enum { A, B, SIDES, FIRST_ID = 100, WRITE_BYTES = 32768, SAMPLES_MAX = 1 << 17 };
+enum { A, B, SIDES, FIRST_ID = 100, WRITE_BYTES = 32768, SAMPLES_MAX = 1 << 17, ANSWERS_MAX = 1 << 16 };
+
+#define ANSWER_PAUSE_US MSEC(100)       /* on average, the same again at most */
 
 struct bulk_flow {
         struct udx_stream *ends[SIDES];
         usec_t start_us;
         uint64_t read, read_before, written;
+        uint64_t asked;                 /* for so much, all answers together, */
+        usec_t asked_us;                /* lately then */
 };
 
 struct udx_bulk {
@@ -27,6 +31,9 @@ struct udx_bulk {
         uint32_t *samples;              /* of the queue, one each millisecond */
         size_t sample_count;
         usec_t sample_us;
+        uint32_t *answers;              /* what each took */
+        size_t answer_count;
+        const struct random *random;
 };
 
 static void add_flow(struct udx_bulk *bulk, unsigned i)
@@ -58,7 +65,8 @@ struct udx_bulk *udx_bulk_new(const struct udx_bulk_spec *spec)
         bulk->spec.flows = MAX(spec->flows, 1u);
         assert(bulk->spec.flows <= UDX_BULK_FLOWS);
         bulk->samples = calloc(SAMPLES_MAX, sizeof(*bulk->samples));
-        assert(bulk->samples);
+        bulk->answers = calloc(ANSWERS_MAX, sizeof(*bulk->answers));
+        assert(bulk->samples && bulk->answers);
         bulk->net = net_new(spec->seed);
         for (unsigned side = 0; side < SIDES; side++) {
                 struct addr addr = { { 10, 0, 0, (uint8_t)(1 + side) }, 5000 };
@@ -71,6 +79,7 @@ struct udx_bulk *udx_bulk_new(const struct udx_bulk_spec *spec)
         for (unsigned i = 0; i < bulk->spec.flows; i++)
                 add_flow(bulk, i);
         bulk->app_since_us = bulk->sample_us = net_now(bulk->net);
+        bulk->random = net_random(bulk->net);
         return bulk;
 }
 
@@ -82,14 +91,26 @@ void udx_bulk_freep(struct udx_bulk **bulk)
         udx_mux_free((*bulk)->muxes[B]);
         net_free((*bulk)->net);
         free((*bulk)->samples);
+        free((*bulk)->answers);
         free(*bulk);
 }
 
-static uint64_t allowed(const struct udx_bulk *bulk)
+static uint64_t allowed(const struct udx_bulk *bulk, const struct bulk_flow *flow)
 {
+        if (bulk->spec.answer_bytes)
+                return flow->asked;
         if (!bulk->spec.app_bytes_per_s)
                 return UINT64_MAX;
         return bulk->app_base + (net_now(bulk->net) - bulk->app_since_us) * bulk->spec.app_bytes_per_s / 1000000;
+}
+
+/* The next answer is asked for when the pause after the last one is over. */
+static void flow_ask(struct udx_bulk *bulk, struct bulk_flow *flow)
+{
+        if (!bulk->spec.answer_bytes || flow->read < flow->asked || net_now(bulk->net) < flow->asked_us)
+                return;
+        flow->asked += bulk->spec.answer_bytes;
+        flow->asked_us = net_now(bulk->net);
 }
 
 static void flow_write(struct udx_bulk *bulk, struct bulk_flow *flow)
@@ -98,8 +119,9 @@ static void flow_write(struct udx_bulk *bulk, struct bulk_flow *flow)
 
         if (net_now(bulk->net) < flow->start_us)
                 return;
-        while (flow->written < allowed(bulk)) {
-                size_t len = (size_t)MIN((uint64_t)WRITE_BYTES, allowed(bulk) - flow->written);
+        flow_ask(bulk, flow);
+        while (flow->written < allowed(bulk, flow)) {
+                size_t len = (size_t)MIN((uint64_t)WRITE_BYTES, allowed(bulk, flow) - flow->written);
 
                 room = udx_stream_reserve(flow->ends[A], len);
                 if (!room)
@@ -110,13 +132,18 @@ static void flow_write(struct udx_bulk *bulk, struct bulk_flow *flow)
         }
 }
 
-static void flow_read(struct bulk_flow *flow)
+static void flow_read(struct udx_bulk *bulk, struct bulk_flow *flow)
 {
         uint8_t *span;
         size_t len = udx_stream_peek(flow->ends[B], &span);
 
         flow->read += len;
         udx_stream_consume(flow->ends[B], len);
+        if (!bulk->spec.answer_bytes || flow->read < flow->asked || flow->asked_us > net_now(bulk->net))
+                return;
+        if (bulk->answer_count < ANSWERS_MAX)
+                bulk->answers[bulk->answer_count++] = (uint32_t)(net_now(bulk->net) - flow->asked_us);
+        flow->asked_us = net_now(bulk->net) + random_below(bulk->random, 2 * (uint32_t)ANSWER_PAUSE_US);
 }
 
 static void transmit(struct udx_bulk *bulk, unsigned side)
@@ -145,7 +172,7 @@ static void settle(struct udx_bulk *bulk)
                 while (udx_mux_event(bulk->muxes[side], &event)) {
                         assert(event.type != UDX_CLOSED);
                         if (event.type == UDX_READABLE)
-                                flow_read(event.context);
+                                flow_read(bulk, event.context);
                 }
                 for (unsigned i = 0; side == A && i < bulk->spec.flows; i++)
                         flow_write(bulk, &bulk->flows[i]);
@@ -202,6 +229,22 @@ static void sum_up_queue(struct udx_bulk *bulk, struct udx_bulk_figures *figures
         figures->queue_p95_us = bulk->samples[bulk->sample_count * 95 / 100];
 }
 
+static void sum_up_answers(struct udx_bulk *bulk, struct udx_bulk_figures *figures)
+{
+        size_t count = bulk->answer_count;
+        uint64_t sum = 0;
+
+        figures->answers = (unsigned)count;
+        if (!count)
+                return;
+        qsort(bulk->answers, count, sizeof(*bulk->answers), by_size);
+        for (size_t i = 0; i < count; i++)
+                sum += bulk->answers[i];
+        figures->answer_mean_us = sum / count;
+        figures->answer_p99_us = bulk->answers[count * 99 / 100];
+        figures->answer_max_us = bulk->answers[count - 1];
+}
+
 /* Jain's index: (sum of x)^2 / (n * sum of x^2). */
 static void sum_up_flows(const struct udx_bulk *bulk, struct udx_bulk_figures *figures)
 {
@@ -228,7 +271,7 @@ struct udx_bulk_figures udx_bulk_run(struct udx_bulk *bulk, usec_t us)
         };
         usec_t until_us = net_now(bulk->net) + us, due_us;
 
-        bulk->sample_count = 0;
+        bulk->sample_count = bulk->answer_count = 0;
         for (unsigned i = 0; i < bulk->spec.flows; i++)
                 bulk->flows[i].read_before = bulk->flows[i].read;
         settle(bulk);
@@ -241,6 +284,7 @@ struct udx_bulk_figures udx_bulk_run(struct udx_bulk *bulk, usec_t us)
         figures.timeouts += sender->timeouts;
         figures.queue_drops += net_totals(bulk->net)->queue_drops;
         sum_up_queue(bulk, &figures);
+        sum_up_answers(bulk, &figures);
         sum_up_flows(bulk, &figures);
         return figures;
 }

@@ -18,6 +18,7 @@ struct udx_bulk_spec {
         size_t window_bytes;            /* the receiver's, for good; 0: begins with what UDX takes at most, and may grow */
         bool datagrams_grow;            /* to what the path carries */
         uint64_t app_bytes_per_s;       /* the applications write no faster; 0: as fast as it goes */
+        uint64_t answer_bytes;          /* they write so much, and as much again a while after it has arrived; 0: without an end */
 };
 
 /* Of one stretch of time. */
@@ -26,6 +27,8 @@ struct udx_bulk_figures {
         uint64_t read[UDX_BULK_FLOWS], read_sum;
         double bits_per_s, jain;        /* of what was read; 1: all flows alike */
         usec_t queue_mean_us, queue_p95_us;
+        unsigned answers;               /* that arrived, */
+        usec_t answer_mean_us, answer_p99_us, answer_max_us;  /* and what that took */
         uint64_t packets, resent, duplicates, timeouts, queue_drops;
 };
 

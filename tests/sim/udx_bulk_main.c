@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* udx-bulk [-s SEED] [WORD…]: a row of figures for each path whose name has one of the words in it; all without. */
+/* udx-bulk [-s SEED] [WORD…]: a row of figures for each path whose name has one of the words in it; all without. Those of answers
+ * are of many short transfers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,8 +46,18 @@ static const struct path paths[] = {
         { "aggregate-100", 100, 5, 20, 0, { .batch_us = 8000 }, 2, 10 },
         { "lan-1000", 1000, 0.1, 2, 0, { .batch_us = 20 }, 1, 2 },
         { "lan-1000-loss-0.1", 1000, 0.1, 2, 0.1, { .batch_us = 20 }, 1, 2 },
+        { "answers-100-loss-1", 100, 20, 40, 1, { .flows = 16, .answer_bytes = 30000 }, 2, 100 },
+        { "answers-100-loss-5", 100, 20, 40, 5, { .flows = 16, .answer_bytes = 30000 }, 2, 100 },
         { "loopback-8000", 8000, 0.025, 0.213, 0, { .batch_us = 20 }, 1, 1 },
 };
+
+/* Many short transfers, each with nothing behind it. */
+static void run_answers(const struct path *path, const struct udx_bulk_figures *figures)
+{
+        printf("%-20s | %u answers of %.0f kB: %.1f ms on average, 99 of 100 %.1f ms, most %.1f ms; %llu timeouts\n", path->name,
+               figures->answers, (double)path->spec.answer_bytes / 1000, (double)figures->answer_mean_us / 1000,
+               (double)figures->answer_p99_us / 1000, (double)figures->answer_max_us / 1000, (unsigned long long)figures->timeouts);
+}
 
 static void run(const struct path *path, uint64_t seed)
 {
@@ -62,6 +73,10 @@ static void run(const struct path *path, uint64_t seed)
         bulk = udx_bulk_new(&spec);
         udx_bulk_run(bulk, SECONDS(path->warm_s));
         figures = udx_bulk_run(bulk, SECONDS(path->run_s));
+        if (spec.answer_bytes) {
+                run_answers(path, &figures);
+                return;
+        }
         printf("%-20s | %8.2f | %5.1f | %7.1f | %7.1f | %5.3f | %5.2f | %5.2f | %3llu\n", path->name, figures.bits_per_s / 1e6,
                figures.bits_per_s / path->mbit / 1e4, (double)figures.queue_mean_us / 1000, (double)figures.queue_p95_us / 1000,
                figures.jain, 100.0 * (double)figures.resent / (double)figures.packets,

@@ -104,14 +104,15 @@ struct udx_stream {
         uint32_t stray_end;             /* of what the peer says it has beyond all that we sent, */
         usec_t stray_us;                /* and since when; 0: nothing */
         bool write_short;               /* a writer waits for space */
-        bool probe_due, probed;         /* tail loss probe: to be sent; sent and nothing heard since */
+        bool probe_due;                 /* tail loss probe: to be sent; */
+        unsigned probes;                /* sent, with nothing heard since */
         bool asked;                     /* a long packet has gone ahead of it, to see whether such still get through */
         bool beat_due;                  /* HEARTBEAT to be sent: is the window still shut? */
 
         unsigned timeouts;              /* in a row */
         usec_t timeout_us;              /* retransmission; USEC_NEVER while nothing is out */
         usec_t between_us;              /* the oldest packet once more, between two timeouts; USEC_NEVER: not now */
-        usec_t tail_since_us;           /* last new packet or progress: tail loss is measured from here */
+        usec_t tail_since_us;           /* last packet sent, or heard of: tail loss is measured from here */
         usec_t sent_us;                 /* last data sent */
         usec_t pace_us;                 /* the pacer lets more go; USEC_NEVER: not waiting for it */
         usec_t shut_since_us, shut_probe_us;    /* peer's window is 0 and nothing is in flight; 0: it is not so */

@@ -155,8 +155,6 @@ static void take_progress(struct udx_stream *stream, const struct udx_delivered 
 {
         udx_queue_release(&stream->queue, delivered->released_bytes);
         stream->timeouts = 0;
-        stream->probed = false;
-        stream->tail_since_us = now_us;
         udx_stream_restart_timeout(stream, now_us);
         if (stream->local_half != UDX_HALF_END_SENT || stream->recovery.una != stream->recovery.nxt)
                 return;
@@ -196,6 +194,8 @@ static void take_ack(struct udx_stream *stream, const struct udx_packet *packet,
                 take_progress(stream, &delivered, now_us);
         if (!delivered.packets && !delivered.progress)
                 return;
+        stream->probes = 0;
+        stream->tail_since_us = now_us;
         if (delivered.probe)
                 take_probe(stream, delivered.probe_seq, now_us);
         if (delivered.large_bytes)

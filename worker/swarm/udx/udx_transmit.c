@@ -198,6 +198,7 @@ static void resend(struct filler *filler, uint32_t seq, bool pieces)
         struct udx_sent *sent = udx_recovery_find(&stream->recovery, seq);
 
         udx_recovery_resent(&stream->recovery, seq, filler->now_us);
+        stream->tail_since_us = filler->now_us;
         udx_stream_note_probe(stream, filler->now_us);
         sent->pieces = pieces;
         add_packet(filler, seq, sent, 0);
@@ -268,19 +269,33 @@ static bool ask(struct filler *filler)
         return true;
 }
 
-/* The packet sent last, but for one that went ahead of the probe. One that is long may be cut on its way. */
+/* One that is long may be cut on its way. */
+static void resend_one(struct filler *filler, uint32_t seq)
+{
+        struct udx_recovery *recovery = &filler->stream->recovery;
+        const struct udx_sent *sent = udx_recovery_find(recovery, seq);
+        bool large = sent->len > UDX_PAYLOAD_BASE;
+
+        recovery->large_doubts += large && udx_sent_large(sent);
+        resend(filler, seq, large);
+}
+
+/* The packet sent last, but for one that went ahead of the probe. */
 static void resend_tail(struct filler *filler)
 {
         struct udx_recovery *recovery = &filler->stream->recovery;
-        uint32_t seq = recovery->flying.tail;
-        const struct udx_sent *sent = udx_recovery_find(recovery, seq);
-        bool large;
+        const struct udx_sent *sent = udx_recovery_find(recovery, recovery->flying.tail);
 
-        if (sent->asks && recovery->flying.count > 1)
-                sent = udx_recovery_find(recovery, seq = sent->prev);
-        large = sent->len > UDX_PAYLOAD_BASE;
-        recovery->large_doubts += large && udx_sent_large(sent);
-        resend(filler, seq, large);
+        resend_one(filler, sent->asks && recovery->flying.count > 1 ? sent->prev : recovery->flying.tail);
+}
+
+/* More is here than what comes before the oldest one: that is what all wait for. */
+static bool is_awaited(const struct udx_stream *stream)
+{
+        const struct udx_sent *oldest = udx_recovery_find(&stream->recovery, stream->recovery.una);
+
+        return (stream->recovery.sacked || stream->congestion.phase != UDX_CONGESTION_OPEN) && oldest->state == UDX_SENT_FLYING &&
+               !oldest->asks;
 }
 
 /* One packet beyond what the window allows, new if there is any (RFC 8985 7.3): its answer shows whether the tail was lost. It is one that
@@ -293,13 +308,15 @@ static void send_probe(struct filler *filler)
         if (stream->recovery.flying.count && ask(filler))
                 return;
         stream->asked = stream->probe_due = false;
-        stream->probed = true;
+        stream->probes++;
         stream->between_us = USEC_NEVER;
         if (!stream->recovery.flying.count)
                 return;
         stream->mux->counters.probes_sent++;
         if (stream->timeouts)
                 send_oldest(filler);
+        else if (is_awaited(stream))
+                resend_one(filler, stream->recovery.una);
         else if (next_new(stream, UDX_PAYLOAD_BASE, &len))
                 send_new(filler, len, 0);
         else
