@@ -141,6 +141,8 @@ struct conf_source {
         const char *runtime_directory;  /* $RUNTIME_DIRECTORY; of several the first counts */
         bool verbose;                   /* log_level is debug, whatever the file says */
         bool without_role;              /* the instance is there to answer a question: it need have no role */
+        const struct conf *running;     /* what an instance runs with that reads anew: what can't change meanwhile stays as it is there, with
+                                         * a warning; a secret that can't be had any more is that one */
         const char *const *flags;       /* flags[n] said line n + 1 of @fd: complaints then name it in place of a position */
         size_t flag_count;
 };
@@ -192,6 +194,30 @@ const char *conf_suggest(const char *word, const char *const *names);
 /* Where the control sockets of this user's instances are, unless they are told otherwise: /run/hypergate for root, else
  * $XDG_RUNTIME_DIR/hypergate. NULL: nowhere, or longer than @size. Returns @out. */
 const char *conf_runtime_directory(char *out, size_t size);
+
+/* The order of services: by gate port and protocol, then by all else. 0: they are the same. */
+int conf_service_compare(const struct conf_service *a, const struct conf_service *b);
+
+/* Parts in which two configurations may differ while the instance runs. */
+enum conf_part {
+        CONF_PART_SERVICES = 1,
+        CONF_PART_SERVICE_TIMES = 2,    /* how long their sessions may be silent */
+        CONF_PART_FILTERS = 4,
+        CONF_PART_LISTEN = 8,
+        CONF_PART_GATE_TIMES = 16,
+        CONF_PART_PEERS = 32,
+        CONF_PART_RELAY = 64,           /* limits of ours */
+        CONF_PART_RELAYS = 128,
+        CONF_PART_LOG_LEVEL = 256,
+};
+
+struct conf_difference {
+        unsigned parts;                 /* or of enum conf_part */
+        size_t added, removed;          /* services; one that was changed is both */
+};
+
+/* From @before to @after. 0 or -ENOMEM. */
+int conf_compare(const struct conf *before, const struct conf *after, struct conf_difference *out);
 
 /* How hypergate(1) starts hypergated(8) in the foreground for a configuration given on its own command line:
  *

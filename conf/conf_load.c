@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "conf_document.h"
 #include "conf_host.h"
+#include "conf_keep.h"
 #include "conf_path.h"
 #include "conf_peers.h"
 #include "conf_relay.h"
@@ -43,6 +44,7 @@ struct draft {
         struct conf *conf;
         struct conf_file file;
         struct conf_position dht_at;
+        struct conf_places places;
         bool seen, secret_given, public_given, address_bad;
 };
 
@@ -311,7 +313,10 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { NULL, NULL },
         };
 
-        ((struct draft *)context)->seen = root->kind == CONF_MAP;
+        struct draft *draft = context;
+
+        draft->seen = root->kind == CONF_MAP;
+        conf_places_note(&draft->places, root);
         conf_value_map(read, root, "the configuration", fields, context);
 }
 
@@ -391,6 +396,8 @@ static void finish(struct conf_read *read, struct draft *draft)
                            "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");
         if (!draft->secret_given)
                 conf->has_secret = conf_secret_find(read, &draft->file, NULL, has_role, conf->secret);
+        if (read->source->running && read->report.error_count == 0)
+                conf_keep(read, &draft->file, &draft->places, conf);
 }
 
 static void load_all(struct conf_read *read, struct conf *conf)

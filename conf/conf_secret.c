@@ -158,6 +158,17 @@ static void complain_unread(struct conf_read *read, const struct conf_node *node
                    conf_quote(name, quoted, sizeof(quoted)), conf_input_error(error), hint);
 }
 
+/* As it runs, the instance may not be who it was at its start. */
+static bool from_running(const struct conf_read *read, uint8_t out[CONF_SECRET_BYTES])
+{
+        const struct conf *running = read->source->running;
+
+        if (!running || !running->has_secret)
+                return false;
+        memcpy(out, running->secret, CONF_SECRET_BYTES);
+        return true;
+}
+
 static bool from_file(struct conf_read *read, const struct conf_node *node, uint8_t out[CONF_SECRET_BYTES])
 {
         char path[CONF_PATH_MAX], quoted[CONF_QUOTE_MAX];
@@ -176,6 +187,11 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, uint
         }
         conf_quote(name, quoted, sizeof(quoted));
         fd = conf_input_open(path);
+        if (fd == -EACCES && from_running(read, out)) {
+                conf_warning(&read->report, read->file, node->at,
+                             "secretFile: this user may not read %s: the secret stays as it was at the start; to change it, restart", quoted);
+                return true;
+        }
         if (fd < 0)
                 complain_unread(read, node, name, fd);
         else if (!is_private(fd, &mode))
@@ -246,6 +262,8 @@ bool conf_secret_find(struct conf_read *read, const struct conf_file *file, cons
                 return good;
         if (read->source->router_secret && read->source->router_secret[0])
                 return from_variable(read, out);
+        if (from_running(read, out))
+                return true;            /* the variable has been wiped since */
         conf_error(&read->report, file, CONF_WHOLE_FILE,
                    "no router secret: %s; \"hypergate new --output FILE\" makes one",
                    read->source->notify_socket ? "LoadCredential=router.key:FILE in the unit hands it over (as shipped, FILE is "

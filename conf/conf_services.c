@@ -293,25 +293,11 @@ static void read_listing(struct conf_read *read, const struct conf_node *node, s
         }
 }
 
-static int compare_services(const struct conf_service *a, const struct conf_service *b)
-{
-        int hosts;
-
-        if (a->gate_port != b->gate_port)
-                return a->gate_port < b->gate_port ? -1 : 1;
-        if (a->service_port != b->service_port)
-                return a->service_port < b->service_port ? -1 : 1;
-        if (a->protocol != b->protocol)
-                return a->protocol < b->protocol ? -1 : 1;
-        hosts = strcmp(a->host, b->host);
-        return hosts ? hosts : strcmp(a->tags, b->tags);
-}
-
 /* Equal ones in their order. */
 static int compare_pointers(const void *a, const void *b)
 {
         const struct conf_service *const *x = a, *const *y = b;
-        int order = compare_services(*x, *y);
+        int order = conf_service_compare(*x, *y);
 
         return order ? order : *x < *y ? -1 : *x > *y;
 }
@@ -328,7 +314,7 @@ static void drop_duplicates(struct conf_services *services)
                 sorted[i] = &services->list[i];
         qsort(sorted, services->count, sizeof(*sorted), compare_pointers);
         for (size_t i = services->count; i > 1; i--)
-                if (compare_services(sorted[i - 2], sorted[i - 1]) == 0)
+                if (conf_service_compare(sorted[i - 2], sorted[i - 1]) == 0)
                         sorted[i - 1]->gate_port = 0;
         for (size_t i = 0; i < services->count; i++)
                 if (services->list[i].gate_port)

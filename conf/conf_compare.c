@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+
+int conf_service_compare(const struct conf_service *a, const struct conf_service *b)
+{
+        int hosts;
+
+        if (a->gate_port != b->gate_port)
+                return a->gate_port < b->gate_port ? -1 : 1;
+        if (a->protocol != b->protocol)
+                return a->protocol < b->protocol ? -1 : 1;
+        if (a->service_port != b->service_port)
+                return a->service_port < b->service_port ? -1 : 1;
+        hosts = strcmp(a->host, b->host);
+        return hosts ? hosts : strcmp(a->tags, b->tags);
+}
+
+static int compare_pointers(const void *a, const void *b)
+{
+        return conf_service_compare(*(const struct conf_service *const *)a, *(const struct conf_service *const *)b);
+}
+
+/* NULL: no memory. */
+static const struct conf_service **sort(const struct conf_provider *provider)
+{
+        const struct conf_service **sorted = calloc(provider->service_count + 1, sizeof(*sorted));
+
+        if (!sorted)
+                return NULL;
+        for (size_t i = 0; i < provider->service_count; i++)
+                sorted[i] = &provider->services[i];
+        qsort(sorted, provider->service_count, sizeof(*sorted), compare_pointers);
+        return sorted;
+}
+
+/* Each occurs once in its own list. */
+static void count(const struct conf_service *const *before, size_t before_count, const struct conf_service *const *after,
+                  size_t after_count, struct conf_difference *out)
+{
+        size_t i = 0, j = 0;
+
+        while (i < before_count || j < after_count) {
+                int order = i == before_count ? 1 : j == after_count ? -1 : conf_service_compare(before[i], after[j]);
+
+                out->removed += order < 0;
+                out->added += order > 0;
+                i += order <= 0;
+                j += order >= 0;
+        }
+}
+
+static int compare_services(const struct conf_provider *before, const struct conf_provider *after, struct conf_difference *out)
+{
+        const struct conf_service **x = sort(before), **y = sort(after);
+        int r = x && y ? 0 : -ENOMEM;
+
+        if (r == 0)
+                count(x, before->service_count, y, after->service_count, out);
+        free(x);
+        free(y);
+        return r;
+}
+
+static bool same_filter(const struct conf_filter *a, const struct conf_filter *b)
+{
+        return a->fields == b->fields && a->gate_port == b->gate_port && a->service_port == b->service_port &&
+               a->protocol == b->protocol && strcmp(a->host, b->host) == 0 && strcmp(a->tags, b->tags) == 0;
+}
+
+static bool same_filters(const struct conf_gateway *a, const struct conf_gateway *b)
+{
+        if (a->filter_count != b->filter_count)
+                return false;
+        for (size_t i = 0; i < a->filter_count; i++)
+                if (!same_filter(&a->filters[i], &b->filters[i]))
+                        return false;
+        return true;
+}
+
+static bool same_listen(const struct conf_gateway *a, const struct conf_gateway *b)
+{
+        if (a->listen_count != b->listen_count)
+                return false;
+        for (size_t i = 0; i < a->listen_count; i++)
+                if (memcmp(a->listen[i].ip, b->listen[i].ip, sizeof(a->listen[i].ip)) != 0)
+                        return false;
+        return true;
+}
+
+static bool same_peers(const struct conf *a, const struct conf *b)
+{
+        if (a->peer_count != b->peer_count)
+                return false;
+        for (size_t i = 0; i < a->peer_count; i++)
+                if (memcmp(a->peers[i].key, b->peers[i].key, CONF_KEY_BYTES) != 0 || a->peers[i].port != b->peers[i].port ||
+                    strcmp(a->peers[i].host, b->peers[i].host) != 0)
+                        return false;
+        return true;
+}
+
+static bool same_relay(const struct conf_relay *a, const struct conf_relay *b)
+{
+        return a->present == b->present && a->never == b->never && a->anybody == b->anybody && a->connections == b->connections &&
+               a->connections_per_client == b->connections_per_client && a->bytes_per_second == b->bytes_per_second &&
+               a->bytes_per_second_per_client == b->bytes_per_second_per_client;
+}
+
+static bool same_relays(const struct conf *a, const struct conf *b)
+{
+        return a->relay_count == b->relay_count && memcmp(a->relays, b->relays, a->relay_count * sizeof(a->relays[0])) == 0;
+}
+
+int conf_compare(const struct conf *before, const struct conf *after, struct conf_difference *out)
+{
+        const struct conf_gateway *a = &before->gateway, *b = &after->gateway;
+        struct conf_difference found = { 0 };
+        int r = compare_services(&before->provider, &after->provider, &found);
+        const struct { bool same; enum conf_part part; } parts[] = {
+                { found.added + found.removed == 0, CONF_PART_SERVICES },
+                { before->provider.udp_timeout_ms == after->provider.udp_timeout_ms, CONF_PART_SERVICE_TIMES },
+                { same_filters(a, b), CONF_PART_FILTERS },
+                { same_listen(a, b), CONF_PART_LISTEN },
+                { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms,
+                  CONF_PART_GATE_TIMES },
+                { same_peers(before, after), CONF_PART_PEERS },
+                { same_relay(&before->relay, &after->relay), CONF_PART_RELAY },
+                { same_relays(before, after), CONF_PART_RELAYS },
+                { before->log_level == after->log_level, CONF_PART_LOG_LEVEL },
+        };
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+                found.parts |= parts[i].same ? 0 : (unsigned)parts[i].part;
+        *out = found;
+        return 0;
+}
