@@ -188,6 +188,43 @@ int child_send(struct child *child, enum ipc_type type, const void *payload, con
         return r;
 }
 
+void child_conf_begin(struct child *child)
+{
+        struct ipc_generation generation = { .generation = ++child->children->generation };
+
+        child->told = generation.generation;
+        child_send(child, IPC_CONF_BEGIN, &generation, NULL, 0);
+}
+
+void child_conf_end(struct child *child)
+{
+        struct ipc_generation generation = { .generation = child->told };
+
+        child_send(child, IPC_CONF_END, &generation, NULL, 0);
+}
+
+/* Each in its turn, and once. */
+static void on_confirmed(struct child *child, const struct ipc_generation *done)
+{
+        if (done->generation > child->confirmed && done->generation <= child->told)
+                child->confirmed = done->generation;
+        else
+                child_kill(child, "has taken over what it was not told");
+}
+
+void children_log_level(struct children *children, int level)
+{
+        struct ipc_log_level said = { .level = (uint32_t)level };
+
+        list_for_each(at, &children->all) {
+                struct child *child = list_entry(at, struct child, in_all);
+
+                child->begin.log_level = said.level;
+                if (child_alive(child))
+                        child_send(child, IPC_LOG_LEVEL, &said, NULL, 0);
+        }
+}
+
 void children_ping(struct children *children)
 {
         struct ipc_ping ping = { .number = ++children->pings };
@@ -225,6 +262,9 @@ void child_hear(struct child *child, struct ipc_received *message)
                 break;
         case IPC_LOG:
                 child_log(child, IPC_PAYLOAD(message, struct ipc_log));
+                break;
+        case IPC_CONF_DONE:
+                on_confirmed(child, IPC_PAYLOAD(message, struct ipc_generation));
                 break;
         case IPC_DENIED:
                 child->denied.set = true;
@@ -410,6 +450,7 @@ static void start(struct child *child)
         child->started_us = monotonic_us();
         child->denied.set = child->struck = false;
         child->unconfigured = child->unintroduced = true;
+        child->told = child->confirmed = 0;
         child->links_before = children->links;
         child->quarrels = child->doubts = 0;
         r = launch(child);

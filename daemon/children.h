@@ -44,6 +44,7 @@ struct child {
         void *context;                  /* whoever asked for it */
         struct ipc_begin begin;         /* how each of its lives begins */
         bool unconfigured, unintroduced;        /* in this life: the owner's marks */
+        uint64_t told, confirmed;       /* this life: the generations of configuration that it was told, and has taken over; 0: none */
         uint64_t links_before;          /* this life: links up to that number were not its own */
         unsigned quarrels;              /* lost_links.c */
         usec_t quarrels_since_us;
@@ -88,6 +89,7 @@ struct children {
         uint64_t pings;
         struct list all;
         uint64_t links;                 /* made between them so far */
+        uint64_t generation;            /* of configuration, the last that one of them was told */
         bool stopping;
         const struct children_events *events;
         void *context;
@@ -118,6 +120,19 @@ bool child_alive(const struct child *child);
 /* Sends or queues. A child that doesn't take its words any more is killed and starts again, knowing nothing: no need to look
  * at what this returns (as ipc_link_send()), except to save work. */
 int child_send(struct child *child, enum ipc_type type, const void *payload, const int *fds, size_t fd_count);
+
+/* What is sent between the two is its complete configuration. */
+void child_conf_begin(struct child *child);
+void child_conf_end(struct child *child);
+
+/* Whether it does by now what it was told last. */
+static inline bool child_confirmed(const struct child *child)
+{
+        return child->confirmed == child->told;
+}
+
+/* Less urgent lines than of @level (syslog) are not needed from now on, and in further lives. */
+void children_log_level(struct children *children, int level);
 
 /* What came over its link: what it says of itself is heard here, the rest is for events->message(). */
 void child_hear(struct child *child, struct ipc_received *message);

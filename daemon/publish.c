@@ -239,20 +239,18 @@ static bool swarm_may_start(const struct supervisor *supervisor)
 
 bool publish(struct supervisor *supervisor, struct child *child)
 {
-        struct ipc_generation generation = { .generation = ++supervisor->generation };
-
         if (child->role == IPC_RESOLVE)
                 return true;            /* is asked, not configured */
         if (child->role == IPC_SWARM && !swarm_may_start(supervisor))
                 return false;
-        child_send(child, IPC_CONF_BEGIN, &generation, NULL, 0);
+        child_conf_begin(child);
         if (child->role == IPC_SWARM)
                 publish_swarm(supervisor, child);
         else if (child->role == IPC_ROUTER)
                 publish_router(supervisor, child);
         else if (child->role == IPC_FORWARD)
                 publish_forward(supervisor, child);
-        child_send(child, IPC_CONF_END, &generation, NULL, 0);
+        child_conf_end(child);
         return true;
 }
 

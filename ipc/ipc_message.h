@@ -80,10 +80,12 @@ enum ipc_reason {
         X(LINK,             IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_introduction,       1)    \
         X(CONF_BEGIN,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_generation,         0)    \
         X(CONF_END,         IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_generation,         0)    \
+        X(CONF_DONE,        IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_generation,         0)    \
         X(STOP,             IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_stop,               0)    \
         X(PING,             IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_ping,               0)    \
         X(LINK_LOST,        IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_link_lost,          0)    \
         X(LOG,              IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_log,                0)    \
+        X(LOG_LEVEL,        IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_WORKERS,                    struct ipc_log_level,          0)    \
         X(DENIED,           IPC_WORKERS,                    IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_denied,             0)    \
         /* Swarm. */                                                                                                             \
         X(SWARM_NODE,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_node,         0)    \
@@ -199,6 +201,7 @@ struct ipc_link_lost {
         uint32_t pad;
 };
 
+/* Of a configuration, counts up; CONF_DONE: what came with that one is what the worker does from now on. */
 struct ipc_generation {
         uint64_t generation;
 };
@@ -213,6 +216,11 @@ struct ipc_log {
         uint32_t level;                 /* syslog number, 0..7 */
         uint32_t text_len;
         char text[IPC_LOG_MAX];
+};
+
+/* In place of what BEGIN said. */
+struct ipc_log_level {
+        uint32_t level;                 /* syslog number, 0..7 */
 };
 
 /* Sent by the SIGSYS handler, right before the worker ends. */

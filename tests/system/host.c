@@ -141,8 +141,11 @@ static void keep_lost(struct host *host, const struct ipc_link_lost *lost)
                  why[lost->why]);
 }
 
+/* That it has a configuration shows in what it does. */
 static bool kept(struct host *host, const struct ipc_received *message)
 {
+        if (message->type == IPC_CONF_DONE)
+                return true;
         if (message->type == IPC_LOG)
                 keep_log(host, IPC_PAYLOAD(message, struct ipc_log));
         else if (message->type == IPC_LINK_LOST)
@@ -152,7 +155,7 @@ static bool kept(struct host *host, const struct ipc_received *message)
         return true;
 }
 
-/* The next message but log lines and lost links, which are kept. False: none within @patience_ms. */
+/* The next message but confirmations, log lines and lost links; these two are kept. False: none within @patience_ms. */
 static bool next_message(struct host *host, struct ipc_link *link, int patience_ms, struct ipc_received *message)
 {
         for (;;) {

@@ -208,6 +208,64 @@ TEST(after_a_time_in_which_nobody_ran_nobody_is_killed_for_it)
         world_end(&world);
 }
 
+static void say_done(struct world *world, uint64_t generation)
+{
+        struct ipc_received said = { .type = IPC_CONF_DONE };
+
+        memcpy(said.payload.bytes, &generation, sizeof(generation));
+        child_hear(&world->child, &said);
+}
+
+TEST(a_child_confirms_what_it_was_told_and_nothing_else)
+{
+        struct ipc_received message;
+        struct world world;
+
+        world_begin(&world, IPC_ROUTER);
+        give_process(&world);
+        check(child_confirmed(&world.child));           /* it was told nothing */
+        for (uint64_t generation = 1; generation <= 3; generation++) {
+                child_conf_begin(&world.child);
+                child_conf_end(&world.child);
+                check_equal(world_told(&world, &message), IPC_CONF_BEGIN);
+                check_equal(IPC_PAYLOAD(&message, struct ipc_generation)->generation, generation);
+                check_equal(world_told(&world, &message), IPC_CONF_END);
+                check_equal(IPC_PAYLOAD(&message, struct ipc_generation)->generation, generation);
+        }
+        say_done(&world, 1);
+        check(!child_confirmed(&world.child));
+        say_done(&world, 3);                            /* the second was never waited for */
+        check(child_confirmed(&world.child));
+        check(*world_logged(&world) == '\0');
+        say_done(&world, 3);
+        check(was_killed(&world));
+        check(strstr(world_logged(&world), "has taken over what it was not told: killed"));
+        world_end(&world);
+
+        world_begin(&world, IPC_ROUTER);
+        give_process(&world);
+        child_conf_begin(&world.child);
+        say_done(&world, 2);
+        check(was_killed(&world));
+        world_end(&world);
+}
+
+TEST(all_children_hear_of_another_log_level_also_in_their_next_life)
+{
+        struct ipc_received message;
+        struct world world;
+
+        world_begin(&world, IPC_ROUTER);
+        children_log_level(&world.children, LOG_WARNING);
+        check_equal(world_told(&world, &message), IPC_LOG_LEVEL);
+        check_equal(IPC_PAYLOAD(&message, struct ipc_log_level)->level, LOG_WARNING);
+        check_equal(world.child.begin.log_level, LOG_WARNING);
+        world.child.state = CHILD_STOPPING;
+        children_log_level(&world.children, LOG_DEBUG);
+        check_equal(world_told(&world, &message), IPC_NOTHING);
+        world_end(&world);
+}
+
 static struct child child_of(enum ipc_role role, struct forward *forward)
 {
         return (struct child){ .role = role, .context = forward };

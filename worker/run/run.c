@@ -157,7 +157,23 @@ static void on_stop(struct worker *worker, const struct ipc_stop *stop)
                 worker_stop(worker, EXIT_SUCCESS);
 }
 
-/* False: nobody here handles it. */
+/* False: no level. */
+static bool on_log_level(struct worker *worker, const struct ipc_log_level *said)
+{
+        if (said->level > LOG_DEBUG)
+                return false;
+        worker->log_level = (int)said->level;
+        return true;
+}
+
+/* The handler may have found it to be wrong, or stopped: then the link is over, or the rest is of no interest. */
+static void confirm(struct worker *worker, const struct ipc_generation *conf)
+{
+        if (worker->supervisor.ipc.fd >= 0)
+                worker_send(&worker->supervisor, IPC_CONF_DONE, conf, NULL, 0);
+}
+
+/* False: nobody here handles it, or it says what can't be. */
 static bool dispatch(struct worker_link *link, struct ipc_received *message)
 {
         struct worker *worker = link->worker;
@@ -169,10 +185,14 @@ static bool dispatch(struct worker_link *link, struct ipc_received *message)
                 on_stop(worker, IPC_PAYLOAD(message, struct ipc_stop));
         else if (message->type == IPC_PING)
                 return true;            /* to have read it is the answer */
+        else if (message->type == IPC_LOG_LEVEL)
+                return on_log_level(worker, IPC_PAYLOAD(message, struct ipc_log_level));
         else if (handler)
                 handler(worker->context, link, message);
         else
                 return false;
+        if (message->type == IPC_CONF_END)
+                confirm(worker, IPC_PAYLOAD(message, struct ipc_generation));
         return true;
 }
 
