@@ -21,6 +21,12 @@ int appointed_init(struct appointed *appointed, struct names *names, const struc
         return 0;
 }
 
+void appointed_fini(struct appointed *appointed)
+{
+        for (size_t i = 0; i < appointed->conf->peer_count; i++)
+                names_drop(appointed->names[i]);
+}
+
 void appointed_publish(const struct appointed *appointed, struct child *swarm)
 {
         static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };

@@ -14,8 +14,11 @@ struct appointed {
         struct name *names[CONF_PEERS_MAX];
 };
 
-/* @conf is borrowed. 0 or -ENOMEM. */
+/* @conf is borrowed. 0 or -ENOMEM; to be ended in any case. */
 int appointed_init(struct appointed *appointed, struct names *names, const struct conf *conf);
+
+/* Lets go of their names. */
+void appointed_fini(struct appointed *appointed);
 
 /* Tells @swarm, within its configuration, of each whose address is known. */
 void appointed_publish(const struct appointed *appointed, struct child *swarm);

@@ -23,8 +23,10 @@ void forwards_fini(struct forwards *forwards)
                 drop(list_entry(at, struct forward, in_all));
 }
 
-/* *@count_out: how many there are of that duty. */
-static struct forward *least_laden(struct forwards *forwards, enum ipc_duty duty, unsigned *count_out)
+/* Among those that @fits lets through (NULL: all). *@count_out: how many there are of that duty. */
+static struct forward *least_laden(struct forwards *forwards, enum ipc_duty duty,
+                                   bool (*fits)(const struct forward *forward, const void *group), const void *group,
+                                   unsigned *count_out)
 {
         struct forward *least = NULL;
 
@@ -35,7 +37,7 @@ static struct forward *least_laden(struct forwards *forwards, enum ipc_duty duty
                 if (forward->duty != duty)
                         continue;
                 ++*count_out;
-                if (!least || forward->held < least->held)
+                if ((!least || forward->held < least->held) && (!fits || fits(forward, group)))
                         least = forward;
         }
         return least;
@@ -55,12 +57,31 @@ static struct forward *add(struct forwards *forwards, enum ipc_duty duty)
 struct forward *forwards_hold(struct forwards *forwards, enum ipc_duty duty)
 {
         unsigned count;
-        struct forward *forward = least_laden(forwards, duty, &count);
+        struct forward *forward = least_laden(forwards, duty, NULL, NULL, &count);
 
         if (count < forwards->max)
                 forward = add(forwards, duty);
         if (forward)
                 forward->held++;
+        return forward;
+}
+
+struct forward *forwards_hold_services(struct forwards *forwards, bool (*fits)(const struct forward *forward, const void *group),
+                                       const void *group)
+{
+        unsigned count;
+        struct forward *forward = least_laden(forwards, IPC_DUTY_SERVICES, fits, group, &count);
+        bool open = count >= forwards->max && !forward;
+
+        if (count < forwards->max || open)
+                forward = add(forwards, IPC_DUTY_SERVICES);
+        if (!forward)
+                return NULL;
+        forward->held++;
+        if (open) {                     /* so that it will do for all that come after it */
+                forward->any_port = true;
+                forward->protocols = 1U << IPC_TCP | 1U << IPC_UDP;
+        }
         return forward;
 }
 
@@ -75,6 +96,15 @@ void forward_add_port(struct forward *forward, uint16_t protocol, uint16_t port)
                 forward->ports[forward->port_count++] = port;
         else
                 forward->any_port = true;
+}
+
+bool forward_reaches(const struct forward *forward, uint16_t protocol, uint16_t port)
+{
+        bool found = !forward->child || forward->any_port;
+
+        for (size_t i = 0; i < forward->port_count && !found; i++)
+                found = forward->ports[i] == port;
+        return found && (!forward->child || forward->protocols & 1U << protocol);
 }
 
 int forwards_start(struct forwards *forwards)

@@ -8,7 +8,8 @@
 #include "list.h"
 
 enum {
-        FORWARDS_MAX = 64,              /* processes of an instance, half of them for each duty when it has both */
+        FORWARDS_MAX = 64,              /* processes of an instance, half of them for each duty when it has both; and one more for services
+                                         * that come when all of them run */
         FORWARDS_STOP_MS = 2000,        /* what a worker that holds nothing any more gets for its goodbye */
 };
 
@@ -36,8 +37,16 @@ void forwards_fini(struct forwards *forwards);
 /* One to hold one thing more: a new one, or the one that holds least. NULL: no memory. */
 struct forward *forwards_hold(struct forwards *forwards, enum ipc_duty duty);
 
+/* One to hold a group of services more, among those that @fits lets through when there are enough; if none of these does, a new one that
+ * may connect to any port. NULL: no memory. */
+struct forward *forwards_hold_services(struct forwards *forwards, bool (*fits)(const struct forward *forward, const void *group),
+                                       const void *group);
+
 /* It will connect to that port. Before it is started: afterwards nothing opens its wall. */
 void forward_add_port(struct forward *forward, uint16_t protocol, uint16_t port);
+
+/* Whether its wall lets it connect there, or is not built yet. */
+bool forward_reaches(const struct forward *forward, uint16_t protocol, uint16_t port);
 
 /* Starts those that aren't. 0 or -ENOMEM. */
 int forwards_start(struct forwards *forwards);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "backoff.h"
@@ -141,7 +142,8 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
                 serve(listener->gate);
 }
 
-static struct gate *gate_new(struct gates *gates, uint16_t port, uint16_t protocol)
+/* Not among the others yet. */
+static struct gate *gate_make(struct gates *gates, uint16_t port, uint16_t protocol)
 {
         size_t count = gates->conf->listen_count;
         struct gate *gate = calloc(1, sizeof(*gate) + count * sizeof(gate->listeners[0]));
@@ -159,6 +161,15 @@ static struct gate *gate_new(struct gates *gates, uint16_t port, uint16_t protoc
                 ev_init(&listener->retry, on_retry);
                 listener->retry.data = listener;
         }
+        return gate;
+}
+
+static struct gate *gate_new(struct gates *gates, uint16_t port, uint16_t protocol)
+{
+        struct gate *gate = gate_make(gates, port, protocol);
+
+        if (!gate)
+                return NULL;
         list_push_back(&gates->all, &gate->in_all);
         gates->count++;
         return gate;
@@ -215,23 +226,88 @@ void gates_open(struct gates *gates, uint16_t port, uint16_t protocol)
                 serve(gate);
 }
 
-void gates_close(struct gates *gates, uint16_t port, uint16_t protocol)
+static void close_gate(struct gate *gate, const char *why)
 {
-        struct gate *gate = find(gates, port, protocol);
-        struct forward *forward;
-        const char *kind;
+        struct gates *gates = gate->gates;
+        struct forward *forward = gate->forward;
 
-        if (!gate)
-                return;
-        kind = suffix(gate);
-        forward = gate->forward;
+        if (may_tell(gates))
+                log_notice(gates->log, "gate %u%s closed: %s", gate->port, suffix(gate), why);
         gate->forward = NULL;
         gates->moved(gates->context, gate);
         gate_free(gate);
-        if (may_tell(gates))
-                log_notice(gates->log, "gate %u%s closed: nobody offers it any more", port, kind);
         if (forward && forwards_release(gates->forwards, forward))
                 forward->child->unconfigured = true;
+}
+
+void gates_close(struct gates *gates, uint16_t port, uint16_t protocol)
+{
+        struct gate *gate = find(gates, port, protocol);
+
+        if (gate)
+                close_gate(gate, "nobody offers it any more");
+}
+
+static bool same_addresses(const struct gate *gate, const struct conf_gateway *conf)
+{
+        if (gate->listener_count != conf->listen_count)
+                return false;
+        for (size_t i = 0; i < conf->listen_count; i++)
+                if (memcmp(gate->listeners[i].address->ip, conf->listen[i].ip, sizeof(conf->listen[i].ip)) != 0)
+                        return false;
+        return true;
+}
+
+/* What is bound where @to shall listen, too, stays bound. */
+static void move_listeners(struct gate *to, struct gate *from)
+{
+        for (size_t i = 0; i < to->listener_count; i++)
+                for (size_t j = 0; j < from->listener_count; j++)
+                        if (memcmp(to->listeners[i].address->ip, from->listeners[j].address->ip,
+                                   sizeof(to->listeners[i].address->ip)) == 0)
+                                to->listeners[i].fd = take_fd(&from->listeners[j].fd);
+}
+
+/* Another gate takes its place, with the same forward worker. What is gone is closed before what is new is opened: one may be in the
+ * other's way. */
+static void relisten(struct gate *gate)
+{
+        struct gates *gates = gate->gates;
+        struct gate *next = gate_make(gates, gate->port, gate->protocol);
+
+        if (!next) {
+                close_gate(gate, "no memory for its addresses");
+                return;
+        }
+        move_listeners(next, gate);
+        next->forward = gate->forward;
+        list_insert_before(&gate->in_all, &next->in_all);
+        gates->count++;
+        gate_free(gate);
+        for (size_t i = 0; i < next->listener_count; i++)
+                if (next->listeners[i].fd < 0)
+                        bind_listener(&next->listeners[i]);
+        for (size_t i = 0; i < next->listener_count; i++)
+                if (next->forward || next->listeners[i].fd >= 0) {
+                        serve(next);
+                        break;
+                }
+}
+
+void gates_reload(struct gates *gates, const struct conf_gateway *conf)
+{
+        gates->conf = conf;
+        list_for_each(at, &gates->all) {
+                struct gate *gate = list_entry(at, struct gate, in_all);
+
+                if (!gates_allowed(conf, gate->port, gate->protocol))
+                        close_gate(gate, "the configuration does not allow it any more");
+                else if (!same_addresses(gate, conf))
+                        relisten(gate);
+                else
+                        for (size_t i = 0; i < gate->listener_count; i++)
+                                gate->listeners[i].address = &conf->listen[i];
+        }
 }
 
 unsigned gates_open_count(const struct gates *gates)

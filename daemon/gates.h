@@ -57,6 +57,10 @@ void gates_init(struct gates *gates, struct ev_loop *loop, const struct log *log
                 void (*moved)(void *context, const struct gate *gate), void *context);
 void gates_fini(struct gates *gates);
 
+/* @conf from now on; what was before is not borrowed any more. Gates that it does not allow are closed, the others are opened at addresses
+ * that are new and closed at those that are gone; where they stay nobody notices. */
+void gates_reload(struct gates *gates, const struct conf_gateway *conf);
+
 /* Says which of the configured addresses this machine lacks now: they may come, and gates are tried again until then. */
 void gates_look_at_addresses(const struct gates *gates);
 

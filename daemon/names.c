@@ -134,18 +134,35 @@ void names_init(struct names *names, struct ev_loop *loop, const struct log *log
         list_init(&names->asked);
 }
 
+static void name_free(struct name *name)
+{
+        struct names *names = name->names;
+
+        map_remove(&names->all, &name->entry);
+        ev_timer_stop(names->loop, &name->due);
+        list_remove(&name->in_queue);
+        names->asked_count -= name->state == NAME_ASKED;
+        free(name);
+}
+
 void names_fini(struct names *names)
 {
         struct map_entry *entry;
 
-        while ((entry = map_walk(&names->all, NULL))) {
-                struct name *name = container_of(entry, struct name, entry);
-
-                map_remove(&names->all, entry);
-                ev_timer_stop(names->loop, &name->due);
-                free(name);
-        }
+        while ((entry = map_walk(&names->all, NULL)))
+                name_free(container_of(entry, struct name, entry));
         map_fini(&names->all);
+}
+
+/* The answer to its question, if there is one under way, is one to nobody. */
+void names_drop(struct name *name)
+{
+        struct names *names = name ? name->names : NULL;
+
+        if (!name || --name->users > 0)
+                return;
+        name_free(name);
+        ask_queued(names);
 }
 
 struct name *names_add(struct names *names, const char *host, bool ipv4_only, const char *what)
@@ -155,8 +172,10 @@ struct name *names_add(struct names *names, const char *host, bool ipv4_only, co
 
         for (struct map_entry *at = map_first(&names->all, hash); at; at = map_next(at)) {
                 name = container_of(at, struct name, entry);
-                if (name->ipv4_only == ipv4_only && strcmp(name->host, host) == 0)
+                if (name->ipv4_only == ipv4_only && strcmp(name->host, host) == 0) {
+                        name->users++;
                         return name;
+                }
         }
         name = calloc(1, sizeof(*name));
         if (!name || map_insert(&names->all, &name->entry, hash) < 0) {
@@ -164,7 +183,8 @@ struct name *names_add(struct names *names, const char *host, bool ipv4_only, co
                 return NULL;
         }
         name->names = names;
-        name->host = host;
+        name->users = 1;
+        snprintf(name->host, sizeof(name->host), "%s", host);
         name->ipv4_only = ipv4_only;
         snprintf(name->what, sizeof(name->what), "%s", what);
         list_init(&name->in_queue);

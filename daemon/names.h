@@ -34,7 +34,8 @@ struct name {
         struct map_entry entry;
         struct list in_queue;           /* while NAME_QUEUED or NAME_ASKED */
         struct names *names;
-        const char *host;               /* borrowed */
+        char host[IPC_NAME_MAX];
+        unsigned users;
         char what[64];                  /* "service 8000": what can't work without it, for the log */
         bool ipv4_only;
         enum name_state state;
@@ -64,8 +65,11 @@ void names_init(struct names *names, struct ev_loop *loop, const struct log *log
                 void (*changed)(void *context, const struct name *name), void (*wanted)(void *context), void *context);
 void names_fini(struct names *names);
 
-/* The name @host (borrowed: it must outlive @names), the same for all who ask for it. NULL: no memory. */
+/* The name @host, the same for all who ask for it. NULL: no memory. */
 struct name *names_add(struct names *names, const char *host, bool ipv4_only, const char *what);
+
+/* One of those who asked for it does not need it any more; with the last one it is gone. NULL is fine. */
+void names_drop(struct name *name);
 
 /* A worker that can be asked, in a new life; NULL: it is gone. */
 void names_worker(struct names *names, struct child *worker);

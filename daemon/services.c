@@ -5,52 +5,213 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What stands behind one gate port: neighbours in the list. */
+struct group {
+        struct service *list;
+        size_t count;
+};
+
 static int compare(const void *a, const void *b)
 {
-        const struct conf_service *x = ((const struct service *)a)->conf, *y = ((const struct service *)b)->conf;
+        return conf_service_compare(((const struct service *)a)->conf, ((const struct service *)b)->conf);
+}
 
-        if (x->gate_port != y->gate_port)
-                return x->gate_port < y->gate_port ? -1 : 1;
-        return (x->protocol > y->protocol) - (x->protocol < y->protocol);
+static int compare_gates(const struct conf_service *a, const struct conf_service *b)
+{
+        if (a->gate_port != b->gate_port)
+                return a->gate_port < b->gate_port ? -1 : 1;
+        return (a->protocol > b->protocol) - (a->protocol < b->protocol);
+}
+
+/* The one that begins @from the list's start; of nobody at its end. */
+static struct group group_at(const struct services *services, size_t from)
+{
+        size_t to = from;
+
+        while (to < services->count && compare_gates(services->list[to].conf, services->list[from].conf) == 0)
+                to++;
+        return (struct group){ services->list + from, to - from };
+}
+
+/* The one behind the same gate port as @other. */
+static struct group group_like(const struct services *services, const struct group *other)
+{
+        size_t low = 0, high = services->count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (compare_gates(services->list[middle].conf, other->list->conf) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        if (low == services->count || compare_gates(services->list[low].conf, other->list->conf) != 0)
+                return (struct group){ NULL, 0 };
+        return group_at(services, low);
+}
+
+static bool same(const struct group *a, const struct group *b)
+{
+        if (a->count != b->count)
+                return false;
+        for (size_t i = 0; i < a->count; i++)
+                if (conf_service_compare(a->list[i].conf, b->list[i].conf) != 0)
+                        return false;
+        return true;
+}
+
+static bool fits(const struct forward *forward, const void *what)
+{
+        const struct group *group = what;
+
+        for (size_t i = 0; i < group->count; i++)
+                if (!forward_reaches(forward, (uint16_t)group->list[i].conf->protocol, group->list[i].conf->service_port))
+                        return false;
+        return true;
+}
+
+static void must_hear(struct forward *forward)
+{
+        if (forward->child)
+                forward->child->unconfigured = true;
+}
+
+/* Its forward worker: that of @before, of which there may be none, or another one. 0 or -ENOMEM. */
+static int hold(const struct group *group, const struct group *before, struct forwards *forwards)
+{
+        bool stays = before->count > 0 && fits(before->list->forward, group);
+        struct forward *forward = stays ? before->list->forward : forwards_hold_services(forwards, fits, group);
+
+        if (!forward)
+                return -ENOMEM;
+        for (size_t i = 0; i < group->count; i++) {
+                group->list[i].forward = forward;
+                if (!forward->child)
+                        forward_add_port(forward, (uint16_t)group->list[i].conf->protocol, group->list[i].conf->service_port);
+        }
+        return 0;
+}
+
+/* Who is stopped hears first that it serves nothing, and so ends the sessions that would have no end. */
+static void let_go(struct forward *forward, struct forwards *forwards)
+{
+        if (forward->held == 1 && forward->child) {
+                child_conf_begin(forward->child);
+                child_conf_end(forward->child);
+        }
+        if (forwards_release(forwards, forward))
+                must_hear(forward);
+}
+
+/* Of each group of @services, what the same one of @others does not hold as well. */
+static void release(const struct services *services, const struct services *others, struct forwards *forwards)
+{
+        struct group group;
+
+        for (size_t at = 0; at < services->count; at += group.count) {
+                struct group other;
+
+                group = group_at(services, at);
+                other = group_like(others, &group);
+                if (group.list->forward && (!other.count || other.list->forward != group.list->forward))
+                        let_go(group.list->forward, forwards);
+        }
+}
+
+/* Whoever has something new. */
+static void announce(const struct services *services, const struct services *before)
+{
+        struct group group;
+
+        for (size_t at = 0; at < services->count; at += group.count) {
+                struct group other;
+
+                group = group_at(services, at);
+                other = group_like(before, &group);
+                if (!other.count || other.list->forward != group.list->forward || !same(&group, &other))
+                        must_hear(group.list->forward);
+        }
 }
 
 /* 0 or -ENOMEM. */
-static int begin(struct service *service, const struct service *before, struct names *names, struct forwards *forwards)
+static int fill(struct services *services, const struct conf_provider *conf, struct names *names)
 {
-        char what[sizeof(service->name->what)];
-
-        snprintf(what, sizeof(what), "service %u", service->conf->gate_port);
-        service->name = names_add(names, service->conf->host, false, what);
-        service->forward = before && compare(before, service) == 0 ? before->forward : forwards_hold(forwards, IPC_DUTY_SERVICES);
-        if (!service->name || !service->forward)
+        services->list = calloc(conf->service_count + 1, sizeof(*services->list));
+        if (!services->list)
                 return -ENOMEM;
-        forward_add_port(service->forward, (uint16_t)service->conf->protocol, service->conf->service_port);
+        for (; services->count < conf->service_count; services->count++) {
+                struct service *service = &services->list[services->count];
+                char what[sizeof(service->name->what)];
+
+                service->conf = &conf->services[services->count];
+                snprintf(what, sizeof(what), "service %u", service->conf->gate_port);
+                service->name = names_add(names, service->conf->host, false, what);
+                if (!service->name)
+                        return -ENOMEM;
+        }
+        qsort(services->list, services->count, sizeof(*services->list), compare);
+        return 0;
+}
+
+static int hold_all(struct services *services, const struct services *before, struct forwards *forwards)
+{
+        struct group group;
+        int r = 0;
+
+        for (size_t at = 0; at < services->count && r == 0; at += group.count) {
+                struct group other;
+
+                group = group_at(services, at);
+                other = group_like(before, &group);
+                r = hold(&group, &other, forwards);
+        }
+        return r;
+}
+
+static void forget(struct services *services)
+{
+        for (size_t i = 0; i < services->count; i++)
+                names_drop(services->list[i].name);
+        free(services->list);
+}
+
+int services_reload(struct services *services, const struct conf_provider *conf, struct names *names, struct forwards *forwards)
+{
+        struct services next = { 0 };
+        int r = fill(&next, conf, names);
+
+        if (r == 0)
+                r = hold_all(&next, services, forwards);
+        if (r == 0)
+                r = forwards_start(forwards);
+        if (r < 0) {
+                release(&next, services, forwards);
+                forget(&next);
+                return r;
+        }
+        announce(&next, services);
+        release(services, &next, forwards);
+        forget(services);
+        *services = next;
         return 0;
 }
 
 int services_init(struct services *services, const struct conf_provider *conf, struct names *names, struct forwards *forwards)
 {
-        int r = 0;
-
-        *services = (struct services){ .list = calloc(conf->service_count + 1, sizeof(*services->list)) };
-        if (!services->list)
-                return -ENOMEM;
-        for (; services->count < conf->service_count; services->count++)
-                services->list[services->count].conf = &conf->services[services->count];
-        qsort(services->list, services->count, sizeof(*services->list), compare);
-        for (size_t i = 0; i < services->count && r == 0; i++)
-                r = begin(&services->list[i], i ? &services->list[i - 1] : NULL, names, forwards);
-        return r < 0 ? r : forwards_start(forwards);
+        *services = (struct services){ 0 };
+        return services_reload(services, conf, names, forwards);
 }
 
 void services_fini(struct services *services)
 {
         free(services->list);
+        *services = (struct services){ 0 };
 }
 
 void services_renamed(struct services *services, const struct name *name)
 {
         for (size_t i = 0; i < services->count; i++)
-                if (services->list[i].name == name && services->list[i].forward->child)
-                        services->list[i].forward->child->unconfigured = true;
+                if (services->list[i].name == name)
+                        must_hear(services->list[i].forward);
 }

@@ -17,13 +17,18 @@ struct service {
 };
 
 struct services {
-        struct service *list;           /* by gate port */
+        struct service *list;           /* in the order of conf_service_compare() */
         size_t count;
 };
 
 /* Starts the forward workers. Strings of @conf are borrowed. 0 or -ENOMEM. */
 int services_init(struct services *services, const struct conf_provider *conf, struct names *names, struct forwards *forwards);
 void services_fini(struct services *services);
+
+/* Those of @conf from now on, in place of those of before, which are not borrowed any more. Behind one gate port that has services as
+ * before stays the same forward worker, if its wall lets it connect to all of these; one for which something is different must hear
+ * of it, and one that holds nothing any more is stopped. 0, or -ENOMEM: nothing has changed. */
+int services_reload(struct services *services, const struct conf_provider *conf, struct names *names, struct forwards *forwards);
 
 /* The forward workers that connect to @name must hear of its new addresses. */
 void services_renamed(struct services *services, const struct name *name);

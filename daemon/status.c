@@ -177,6 +177,12 @@ void status_init(struct status *status, struct ev_loop *loop, const struct log *
         status->unreachable.data = status->line.data = status;
 }
 
+void status_reload(struct status *status, const struct conf *conf)
+{
+        status->conf = conf;
+        status_touch(status);
+}
+
 void status_fini(struct status *status)
 {
         ev_timer_stop(status->loop, &status->unreachable);

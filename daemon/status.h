@@ -28,10 +28,13 @@ struct status {
         void *context;
 };
 
-/* @conf is borrowed for good. @gates: NULL without a gateway. */
+/* @conf is borrowed. @gates: NULL without a gateway. */
 void status_init(struct status *status, struct ev_loop *loop, const struct log *log, const struct gates *gates,
                  const struct conf *conf, void (*lost)(void *context), void *context);
 void status_fini(struct status *status);
+
+/* @conf in its place. */
+void status_reload(struct status *status, const struct conf *conf);
 
 /* The swarm worker starts from nothing, now. */
 void status_begin(struct status *status);

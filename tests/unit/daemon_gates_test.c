@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "gates.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon_world.h"
+#include "sockets.h"
 #include "test.h"
 
 TEST(without_a_gateway_nothing_opens)
@@ -60,4 +69,128 @@ TEST(a_filter_that_names_no_port_leaves_it_to_the_router)
         struct conf_gateway conf = { .present = true, .filters = filters, .filter_count = 1 };
 
         check(gates_allowed(&conf, 8000, CONF_TCP));
+}
+
+/* Gates whose workers' program is nowhere. */
+struct story {
+        struct world world;
+        struct forwards forwards;
+        struct gates gates;
+        unsigned served, moved;
+        char libexec[PATH_MAX + 1];
+};
+
+static void on_served(void *context, const struct gate *gate)
+{
+        ((struct story *)context)->served++;
+}
+
+static void on_moved(void *context, const struct gate *gate)
+{
+        ((struct story *)context)->moved++;
+}
+
+static void begin(struct story *story, const struct conf_gateway *conf)
+{
+        memset(story, 0, sizeof(*story));
+        memset(story->libexec, 'x', sizeof(story->libexec) - 1);
+        world_begin(&story->world, IPC_ROUTER);
+        story->world.children.libexec = story->libexec;
+        story->world.children.instance = "test";
+        forwards_init(&story->forwards, &story->world.children, 8);
+        gates_init(&story->gates, story->world.loop, &story->world.log, conf, &story->forwards, on_served, on_moved, story);
+}
+
+static void end(struct story *story)
+{
+        while (!list_empty(&story->gates.all)) {
+                const struct gate *gate = list_entry(list_first(&story->gates.all), struct gate, in_all);
+
+                gates_close(&story->gates, gate->port, gate->protocol);
+        }
+        check(list_empty(&story->forwards.all));
+        forwards_fini(&story->forwards);
+        gates_fini(&story->gates);
+        world_end(&story->world);
+}
+
+static const struct conf_address ones[] = {
+        { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 }, "127.0.0.1" }, { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 2 }, "127.0.0.2" },
+        { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 3 }, "127.0.0.3" }, { { [10] = 0xff, [11] = 0xff }, "0.0.0.0" },
+};
+
+/* A port of the first three addresses that nobody has now. */
+static uint16_t free_port(void)
+{
+        struct udp_made made;
+        uint8_t any[4] = { 0 };
+
+        check_equal(sockets_udp(any, 0, NULL, &made), 0);
+        close(made.fd);
+        return made.port;
+}
+
+static ino_t inode_of(int fd)
+{
+        struct stat about;
+
+        check(fstat(fd, &about) == 0);
+        return about.st_ino;
+}
+
+static struct gate *the_gate(struct story *story)
+{
+        check_equal(story->gates.count, 1);
+        return list_entry(list_first(&story->gates.all), struct gate, in_all);
+}
+
+TEST(where_a_gate_listens_changes_and_what_stays_is_the_same_socket)
+{
+        struct conf_gateway before = { .present = true, .listen = ones, .listen_count = 2 };
+        struct conf_gateway after = { .present = true, .listen = ones + 1, .listen_count = 2 };
+        struct conf_gateway any = { .present = true, .listen = ones + 3, .listen_count = 1 };
+
+        for (uint16_t protocol = CONF_TCP; protocol <= CONF_UDP; protocol++) {
+                uint16_t port = free_port();
+                struct story story;
+                ino_t stays;
+                int fd;
+
+                begin(&story, &before);
+                gates_open(&story.gates, port, protocol);
+                check(story.served == 1 && story.moved == 1 && gates_open_count(&story.gates) == 1);
+                stays = inode_of(the_gate(&story)->listeners[1].fd);
+                gates_reload(&story.gates, &before);
+                check_equal(story.served, 1);
+                gates_reload(&story.gates, &after);
+                check(story.served == 2 && story.moved == 1);
+                check(inode_of(the_gate(&story)->listeners[0].fd) == stays);
+                check(the_gate(&story)->listeners[0].address == &ones[1] && the_gate(&story)->listeners[1].fd >= 0);
+                check_equal(sockets_listener(ones[0].ip, port, &fd), 0);        /* it is free again */
+                close(fd);
+                check(strstr(world_logged(&story.world), "open on 127.0.0.3"));
+                gates_reload(&story.gates, &any);                       /* which would be in the way of the others */
+                check(story.served == 3 && the_gate(&story)->listener_count == 1 && the_gate(&story)->listeners[0].fd >= 0);
+                end(&story);
+        }
+}
+
+TEST(gates_that_are_not_allowed_any_more_are_closed_at_once)
+{
+        static const struct conf_filter filters[] = { { .fields = CONF_FILTER_PROTOCOL, .protocol = CONF_UDP } };
+        struct conf_gateway before = { .present = true, .listen = ones, .listen_count = 1 };
+        struct conf_gateway after = { .present = true, .listen = ones, .listen_count = 1, .filters = filters, .filter_count = 1 };
+        uint16_t port = free_port();
+        struct story story;
+
+        begin(&story, &before);
+        gates_open(&story.gates, port, CONF_TCP);
+        gates_open(&story.gates, port, CONF_UDP);
+        check_equal(story.gates.count, 2);
+        world_logged(&story.world);
+        gates_reload(&story.gates, &after);
+        check_equal(the_gate(&story)->protocol, CONF_UDP);
+        check_equal(story.moved, 3);
+        check(strstr(world_logged(&story.world), "closed: the configuration does not allow it any more"));
+        end(&story);
 }

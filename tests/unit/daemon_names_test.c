@@ -218,6 +218,33 @@ TEST(an_answer_that_says_too_much_is_a_failure)
         end(&story);
 }
 
+TEST(a_name_that_nobody_needs_is_forgotten)
+{
+        struct story story;
+        struct name *name;
+        uint64_t question;
+
+        begin(&story);
+        names_worker(&story.names, &story.world.child);
+        name = names_add(&story.names, "db.example", false, "service 1");
+        check(names_add(&story.names, "db.example", false, "service 2") == name);
+        question = asked(&story, "db.example");
+        names_drop(name);
+        check(story.names.all.count == 1 && story.names.asked_count == 1);
+        names_drop(name);
+        names_drop(NULL);
+        check(story.names.all.count == 0 && story.names.asked_count == 0);
+        answer(&story, question, 1);
+        check_equal(story.changes, 0);
+
+        name = names_add(&story.names, "db.example", false, "service 3");       /* not the one of before */
+        answer(&story, asked(&story, "db.example"), 2);
+        check(story.changes == 1 && name->count == 1);
+        names_drop(name);
+        check_equal(story.names.all.count, 0);
+        end(&story);
+}
+
 TEST(seeds_are_all_addresses_once_and_hints_spare_the_look_up)
 {
         static const struct conf_bootstrap nodes[] = {
