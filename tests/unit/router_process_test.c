@@ -169,3 +169,69 @@ TEST(gates_that_a_configuration_does_not_list_are_held_by_nobody)
         check_equal(router_gates_find(&router.gates, GATE, IPC_TCP)->forward, 0);
         finish();
 }
+
+static void configure_filtered(uint16_t port)
+{
+        struct ipc_router_filter filter = { .fields = IPC_FILTER_GATE_PORT, .gate_port = port };
+
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &generation, -1);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_ROUTER_ROLES, &(struct ipc_router_roles){ IPC_AS_GATEWAY }, -1);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_ROUTER_FILTER, &filter, -1);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_END, &generation, -1);
+        turn();
+}
+
+TEST(a_gate_that_filters_forbid_does_not_linger_and_one_they_allow_again_opens)
+{
+        begin(NULL);
+        offer('A');
+        check(strcmp(told(), "open") == 0);
+        configure_filtered(GATE);
+        check(strcmp(told(), "open") == 0);     /* said again, for whoever has closed it */
+        configure_filtered(GATE + 1);
+        check(strcmp(told(), "close") == 0);    /* and nothing after it */
+        configure(IPC_AS_GATEWAY, NULL);
+        check(strcmp(told(), "open") == 0);
+        finish();
+}
+
+/* Which generation the worker says that it has taken over; 0: none. */
+static uint64_t confirmed(void)
+{
+        struct ipc_received message;
+        uint64_t last = 0;
+
+        while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
+                if (message.type == IPC_CONF_DONE)
+                        last = IPC_PAYLOAD(&message, struct ipc_generation)->generation;
+                ipc_received_fini(&message);
+        }
+        return last;
+}
+
+TEST(a_worker_says_when_it_has_a_configuration)
+{
+        struct ipc_generation other = { .generation = 7 };
+
+        begin(NULL);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &other, -1);
+        turn();
+        check_equal(confirmed(), 0);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_END, &other, -1);
+        turn();
+        check_equal(confirmed(), 7);
+        finish();
+}
+
+TEST(a_worker_takes_another_log_level_and_none_that_is_no_level)
+{
+        begin(NULL);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_LOG_LEVEL, &(struct ipc_log_level){ .level = LOG_ERR }, -1);
+        turn();
+        check_equal(router.worker.log_level, LOG_ERR);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_LOG_LEVEL, &(struct ipc_log_level){ .level = LOG_DEBUG + 1 }, -1);
+        turn();
+        check_equal(router.worker.log_level, LOG_ERR);
+        check_equal(router.worker.supervisor.ipc.fd, -1);       /* whoever says that is not believed any more */
+        finish();
+}

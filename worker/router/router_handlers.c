@@ -89,7 +89,8 @@ static void adopt(struct router *router, const struct ipc_router_gate *gate, use
                 worker_log(&router->worker, LOG_ERR, NULL, "gate port %u: out of memory", gate->gate_port);
 }
 
-/* What is open and we don't know of was wanted by the router worker before us; what is not listed is held by nobody. */
+/* What is open at our start was wanted by the router worker before us; later, what we don't want is about to be closed. What is not listed
+ * is held by nobody. */
 static void apply_gates(struct router *router, const struct router_conf *conf, usec_t now)
 {
         struct router_gate *gate = NULL, *next;
@@ -101,7 +102,7 @@ static void apply_gates(struct router *router, const struct router_conf *conf, u
                 gate = router_gates_find(&router->gates, conf->gates[i].gate_port, conf->gates[i].protocol);
                 if (gate)
                         gate->listed = true;
-                if (conf->roles & IPC_AS_GATEWAY)
+                if ((conf->roles & IPC_AS_GATEWAY) && !router->configured)
                         adopt(router, &conf->gates[i], now);
         }
         for (gate = router_gates_next(&router->gates, NULL); gate; gate = next) {
@@ -155,9 +156,11 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 route_table_drop_all(&router->table, now);
         if (route_table_filter(&router->table, conf->filters, conf->filter_count, now) < 0)
                 complain(router, from, "a filter", -ENOMEM);
+        router_settle(router, now);     /* what closes is told before what is open is told again */
         apply_services(router, conf);
         router_tell_gates(router);      /* those that are not in this configuration, too */
         apply_gates(router, conf, now);
+        router->configured = true;
         router_conf_fini(conf);
         router_settle(router, now);
 }

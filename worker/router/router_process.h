@@ -19,6 +19,7 @@ struct router {
         struct worker worker;
         struct worker_link *swarm;      /* NULL: none */
         struct router_conf conf;
+        bool configured;                /* once, at least */
         uint32_t roles;
         char *advert;                   /* what we offer, NULL: never a provider */
         size_t advert_len;

@@ -403,6 +403,31 @@ int route_table_merge(struct route_table *table, const uint8_t key[IPC_KEY_BYTES
         return settled < 0 ? settled : result;
 }
 
+/* Whether a filter lets through anything at all there, as the supervisor asks as well. */
+static bool may_be_open(const struct route_table *table, const struct route_gate *gate)
+{
+        for (size_t i = 0; i < table->filter_count; i++) {
+                const struct ipc_router_filter *filter = &table->filters[i];
+
+                if ((!(filter->fields & IPC_FILTER_GATE_PORT) || filter->gate_port == gate->port) &&
+                    (!(filter->fields & IPC_FILTER_PROTOCOL) || filter->protocol == gate->protocol))
+                        return true;
+        }
+        return table->filter_count == 0;
+}
+
+/* Their provider has not gone for a moment: they are not wanted. */
+static void close_forbidden(struct route_table *table)
+{
+        for (struct map_entry *at = map_walk(&table->gates, NULL), *next; at; at = next) {
+                struct route_gate *gate = container_of(at, struct route_gate, by_port);
+
+                next = map_walk(&table->gates, at);
+                if (gate->wanted && gate->offered == 0 && !may_be_open(table, gate))
+                        route_gate_close(table, gate);
+        }
+}
+
 int route_table_filter(struct route_table *table, const struct ipc_router_filter *filters, size_t count, usec_t now_us)
 {
         struct ipc_router_filter *copy = calloc(count ? count : 1, sizeof(*copy));
@@ -420,6 +445,7 @@ int route_table_filter(struct route_table *table, const struct ipc_router_filter
         for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at))
                 if (peer_settle(table, container_of(at, struct route_peer, by_key), now_us) == -ENOMEM)
                         result = -ENOMEM;
+        close_forbidden(table);
         return result;
 }
 

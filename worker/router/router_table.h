@@ -76,7 +76,8 @@ struct route_table {
 void route_table_init(struct route_table *table, const uint8_t map_key[16]);
 void route_table_fini(struct route_table *table);
 
-/* Replaces the filters by @count copied ones and looks at every route again. 0 or -ENOMEM (nothing changed). */
+/* Replaces the filters by @count copied ones and looks at every route again; gates whose port none of them lets through don't linger. 0 or
+ * -ENOMEM. */
 int route_table_filter(struct route_table *table, const struct ipc_router_filter *filters, size_t count, usec_t now_us);
 
 /* @peer's complete list, from now on for ROUTE_EXPIRY_US. 0, -ENOSPC or -ENOMEM: some routes did not fit, or found no gate. */
