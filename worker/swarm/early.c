@@ -73,7 +73,10 @@ void early_services_add(struct early_services *services, uint16_t gate_port, uin
 
 void early_expect(struct early *early, const struct early_services *services)
 {
+        if (memcmp(&early->expected, services, sizeof(*services)) == 0)
+                return;
         early->expected = *services;
+        early_begin(early);
 }
 
 bool early_keep(struct early *early, const struct node_event *event)

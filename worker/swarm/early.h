@@ -40,7 +40,8 @@ void early_fini(struct early *early);
 /* A protocol that is none has no services. */
 void early_services_add(struct early_services *services, uint16_t gate_port, uint16_t protocol);
 
-/* What workers will ever serve, in place of what was said before: none but these are waited for. */
+/* What workers will ever serve, in place of what was said before: none but these are waited for. If that is something else, some are about
+ * to say so. */
 void early_expect(struct early *early, const struct early_services *services);
 
 /* Workers are about to say what they serve: patience begins, again if need be. */
