@@ -22,6 +22,7 @@ static const struct request {
         { "doctor", control_doctor },
         { "peers", control_peers },
         { "status", control_status },
+        { "reload", control_reload },
 };
 
 /* --- A connection --- */

@@ -39,6 +39,7 @@ void control_refuse(struct control_conn *conn, const char *error);
 void control_scan(struct control_conn *conn, const char *words);
 void control_doctor(struct control_conn *conn, const char *words);
 void control_peers(struct control_conn *conn, const char *words);
+void control_reload(struct control_conn *conn, const char *words);
 void control_status(struct control_conn *conn, const char *words);
 
 #endif

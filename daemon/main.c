@@ -14,6 +14,7 @@
 
 #include "args.h"
 #include "cleanup.h"
+#include "complaints.h"
 #include "conf.h"
 #include "control.h"
 #include "ipc_control.h"
@@ -30,6 +31,7 @@ struct start {
         struct args args;
         struct log log;
         struct privileges privileges;
+        struct conf_source source;
         struct conf *conf;
         struct keys *keys;
         struct swarm_sockets sockets;
@@ -85,21 +87,6 @@ static int plan_privileges(struct start *start)
         return verdict == PRIVILEGES_NO_USER ? EX_NOUSER : EX_NOPERM;
 }
 
-static void say_complaints(const struct conf_complaints *complaints, bool journal, const struct log *log)
-{
-        char text[CONF_COMPLAINT_TEXT_MAX];
-
-        for (size_t i = 0; i < complaints->count; i++) {
-                conf_complaint_text(&complaints->list[i], text, sizeof(text));
-                if (journal)
-                        log_write(log, complaints->list[i].warning ? LOG_WARNING : LOG_ERR, NULL, "%s", text);
-                else
-                        fprintf(stderr, "%s\n", text);  /* file:line:column first, as editors and people expect it */
-        }
-        if (complaints->omitted_count)
-                log_error(log, "%zu more complaints", complaints->omitted_count);
-}
-
 /* It has been read: nobody who looks at our environment shall find it there. */
 static void wipe_environment(void)
 {
@@ -112,20 +99,22 @@ static void wipe_environment(void)
 
 static int load(struct start *start)
 {
-        struct conf_source source = CONF_SOURCE_INIT;
+        struct conf_source *source = &start->source;
         struct conf_complaints complaints;
         enum conf_verdict verdict;
 
-        source.path = start->args.file ? start->args.file : "command line";
-        source.fd = start->args.conf_fd;
-        source.secret_fd = start->args.secret_fd;
-        source.verbose = start->args.verbose;
-        source.without_role = start->args.control_fd >= 0;
-        conf_source_environment(&source);
-        verdict = conf_load(&source, &start->conf, &complaints);
-        say_complaints(&complaints, start->log.journal, &start->log);
+        *source = (struct conf_source)CONF_SOURCE_INIT;
+        source->path = start->args.file ? start->args.file : "command line";
+        source->fd = start->args.conf_fd;
+        source->secret_fd = start->args.secret_fd;
+        source->verbose = start->args.verbose;
+        source->without_role = start->args.control_fd >= 0;
+        conf_source_environment(source);
+        verdict = conf_load(source, &start->conf, &complaints);
+        complaints_say(&complaints, &start->log);
         conf_complaints_fini(&complaints);
         wipe_environment();
+        source->router_secret = NULL;
         if (verdict != CONF_GOOD)
                 return EX_CONFIG;
         log_instance(&start->log, start->conf->name, start->conf->log_level);
@@ -336,9 +325,9 @@ int main(int argc, char *argv[])
         code = prepare(&start);
         if (code == EX_OK)
                 code = supervisor_run(&supervisor, &(struct supervisor_start){
-                        .log = &start.log, .conf = start.conf, .keys = start.keys, .sockets = &start.sockets, .known = &start.known,
-                        .last = &start.last, .control_listener = start.control, .control_conn = start.args.control_fd, .asked_as = start.asked_as,
-                        .libexec = start.libexec,
+                        .log = &start.log, .conf = start.conf, .source = &start.source, .keys = start.keys, .sockets = &start.sockets,
+                        .known = &start.known, .last = &start.last, .control_listener = start.control,
+                        .control_conn = start.args.control_fd, .asked_as = start.asked_as, .libexec = start.libexec,
                 });
         keys_free(start.keys);
         conf_free(start.conf);

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "notify.h"
 
+#include <inttypes.h>
 #include <systemd/sd-daemon.h>
+
+#include "monotonic.h"
 
 void notify_ready(void)
 {
         sd_notify(0, "READY=1");
+}
+
+/* With the time: sd_notify(3), MONOTONIC_USEC=. */
+void notify_reloading(void)
+{
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)monotonic_us());
 }
 
 void notify_stopping(void)

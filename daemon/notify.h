@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 void notify_ready(void);
+void notify_reloading(void);             /* until READY is said again */
 void notify_stopping(void);
 
 /* How often notify_alive() must be said at least, in microseconds, or we are taken for dead; 0: nobody watches. */

@@ -29,6 +29,7 @@ static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
                 if (child->unconfigured && child_alive(child))
                         child->unconfigured = !publish(supervisor, child);
         }
+        reload_look(&supervisor->reload);
         introduce_new(&supervisor->children);
         if (supervisor->gates_changed)
                 last_gates_take(&supervisor->last, &supervisor->gates);
@@ -95,6 +96,7 @@ static void be_ready(struct supervisor *supervisor)
         say_ready(supervisor);
         notify_ready();
         control_begin(&supervisor->control);
+        reload_begin(&supervisor->reload);
 }
 
 static void on_ready(void *context, struct child *child)
@@ -114,6 +116,7 @@ static void on_message(void *context, struct child *child, struct ipc_received *
 static void release(struct supervisor *supervisor)
 {
         control_fini(&supervisor->control);
+        reload_stop(&supervisor->reload);
         derive_fini(&supervisor->derive);
         gates_fini(&supervisor->gates);
         forwards_fini(&supervisor->forwards);
@@ -196,9 +199,10 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
 {
-        const struct supervisor *supervisor = signal->data;
+        struct supervisor *supervisor = signal->data;
 
-        log_notice(supervisor->log, "the configuration is read at start alone: restart to change it");
+        if (!supervisor->children.stopping)
+                reload_run(&supervisor->reload, NULL);
 }
 
 static void on_served(void *context, const struct gate *gate)
@@ -361,6 +365,7 @@ static void fini(struct supervisor *supervisor)
         if (!supervisor->children.stopping)
                 release(supervisor);
         children_fini(&supervisor->children);
+        reload_fini(&supervisor->reload);
         watchdog_end(&supervisor->watchdog, supervisor->loop);
         ev_loop_destroy(supervisor->loop);
 }
@@ -376,6 +381,7 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
                 log_error(start->log, "no event loop: %s", strerror(errno));
                 return EX_OSERR;
         }
+        reload_init(&supervisor->reload, supervisor, start->source);
         control_init(&supervisor->control, supervisor, start->control_listener, start->control_conn);
         supervisor->asked_as = start->asked_as;
         r = init(supervisor, start->libexec);

@@ -22,6 +22,7 @@
 #include "lost_links.h"
 #include "names.h"
 #include "questions.h"
+#include "reload.h"
 #include "services.h"
 #include "seeds.h"
 #include "status.h"
@@ -30,8 +31,8 @@
 
 struct supervisor {
         struct ev_loop *loop;
-        const struct log *log;
-        const struct conf *conf;
+        struct log *log;
+        const struct conf *conf;        /* as it is now */
         struct keys *keys;
         struct derive derive;
         struct swarm_sockets sockets;
@@ -51,11 +52,11 @@ struct supervisor {
         struct watchdog watchdog;
         struct questions questions;
         struct control control;
+        struct reload reload;
         const char *asked_as;           /* what people call the instance */
         usec_t began_us;
         ev_prepare settle;              /* before each wait: tells what has become untrue in this turn, once */
         ev_signal terminate, interrupt, hangup;
-        uint64_t generation;
         bool gates_changed;             /* since they were stored */
         bool ready;                     /* all have been up together */
         int exit_code;
@@ -65,8 +66,9 @@ enum { SUPERVISOR_STOP_MS = 3000 };     /* what workers get for their goodbyes *
 
 /* What was had before privileges were given up, all taken over. */
 struct supervisor_start {
-        const struct log *log;
+        struct log *log;
         const struct conf *conf;
+        const struct conf_source *source;       /* where it came from, and comes from when it is read anew */
         struct keys *keys;              /* without the auth key */
         struct swarm_sockets *sockets;
         struct known *known;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hypergate scan, doctor, peers and status: each asks an instance and shows what it says, for people or, with --json, as it came. Return an exit
- * status. */
+/* hypergate scan, doctor, peers, status and reload: each asks an instance and shows what it says, for people or, with --json, as it came.
+ * Return an exit status. */
 #ifndef HG_CLI_ASK_H
 #define HG_CLI_ASK_H
 
@@ -12,5 +12,6 @@ int cli_scan_run(const struct cli_options *options);
 int cli_doctor_run(const struct cli_options *options);
 int cli_peers_run(const struct cli_options *options);
 int cli_status_run(const struct cli_options *options);
+int cli_reload_run(const struct cli_options *options);
 
 #endif

@@ -19,6 +19,7 @@ const char cli_usage[] =
         "       hypergate doctor [--json] [--bootstrap HOST:PORT,...]\n"
         "       hypergate status [--json] [NAME...]\n"
         "       hypergate peers [--json] [NAME...]\n"
+        "       hypergate reload [NAME...]\n"
         "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
         "\n"
@@ -31,6 +32,7 @@ const char cli_usage[] =
         "  doctor                    what this machine's network is like, and whether peers will get through\n"
         "  status [NAME...]          how the instances on this machine fare, or only these\n"
         "  peers [NAME...]           whom they are connected to, and how, and whom they can't reach\n"
+        "  reload [NAME...]          let them read their configuration anew, while all goes on\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
         "  --provider SERVICES       offer these: a service file, see hypergate-services(5), or JSON\n"
@@ -98,6 +100,7 @@ static const struct command {
         [CLI_DOCTOR] = { "doctor", 0, 0 },
         [CLI_STATUS] = { "status", 0, SIZE_MAX },
         [CLI_PEERS] = { "peers", 0, SIZE_MAX },
+        [CLI_RELOAD] = { "reload", 0, SIZE_MAX },
         [CLI_HELP] = { "help", 0, SIZE_MAX },
         [CLI_VERSION] = { "version", 0, SIZE_MAX },
 };

@@ -17,6 +17,7 @@ enum cli_command {
         CLI_DOCTOR,
         CLI_STATUS,
         CLI_PEERS,
+        CLI_RELOAD,
         CLI_HELP,
         CLI_VERSION,
         CLI_COMMANDS,

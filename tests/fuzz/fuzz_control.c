@@ -7,6 +7,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -22,7 +23,7 @@
 #include "steps.h"
 #include "supervisor.h"
 
-enum { OPERATIONS_MAX = 64, PEOPLE = CONTROL_CONNS_MAX + 2 };
+enum { OPERATIONS_MAX = 64, PEOPLE = CONTROL_CONNS_MAX + 2, REQUEST_RELOAD = 240 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -33,6 +34,7 @@ enum {
         ALONE = 4,                      /* one person, whose connection we were started with */
         AFTER_DEAD = 8,                 /* who was here before has left its socket */
         TWICE = 16,                     /* another would have the same path */
+        WRONG = 32,                     /* the configuration is, by now */
 };
 
 struct person {
@@ -63,6 +65,7 @@ struct scene {
         struct person people[PEOPLE];
         struct reader input;
         char path[64];
+        int conf_fd;                    /* what is read when somebody asks for that */
 };
 
 static void must(bool condition)
@@ -158,6 +161,20 @@ static void begin_control(struct scene *scene, uint8_t flags)
         control_begin(&supervisor->control);
 }
 
+static void begin_reload(struct scene *scene, bool wrong)
+{
+        static const char good[] = "gateway: {listen: 127.0.0.2}\nlogLevel: error\n", bad[] = "gateway: {listen: \"\x7f\"}\nwhat: is this?\n";
+        struct conf_source source = CONF_SOURCE_INIT;
+        const char *text = wrong ? bad : good;
+
+        scene->conf_fd = memfd_create("fuzz", MFD_CLOEXEC);
+        must(scene->conf_fd >= 0 && write(scene->conf_fd, text, strlen(text)) == (ssize_t)strlen(text));
+        source.path = "fuzz.yaml";
+        source.fd = scene->conf_fd;
+        reload_init(&scene->supervisor.reload, &scene->supervisor, &source);
+        reload_begin(&scene->supervisor.reload);
+}
+
 static void begin(struct scene *scene, uint8_t flags)
 {
         static const struct children_events events = { .message = on_message };
@@ -170,7 +187,7 @@ static void begin(struct scene *scene, uint8_t flags)
         struct supervisor *supervisor = &scene->supervisor;
 
         conf = (struct conf){ .name = "fuzz \"1\"\n", .bootstrap = seeds, .bootstrap_count = flags & WITH_SEEDS ? 2 : 0 };
-        conf.gateway.present = true;
+        conf.gateway.present = conf.has_secret = true;
         supervisor->loop = ev_default_loop(EVFLAG_AUTO);
         log_init(&scene->log, NULL);
         log_instance(&scene->log, "fuzz", LOG_ERR);
@@ -187,6 +204,9 @@ static void begin(struct scene *scene, uint8_t flags)
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf.gateway, NULL, on_no_gate, on_no_gate, NULL);
         status_init(&supervisor->status, supervisor->loop, supervisor->log, &supervisor->gates, &conf, on_context, NULL);
         must(seeds_init(&supervisor->seeds, &supervisor->names, &conf) == 0);
+        must(appointed_init(&supervisor->appointed, &supervisor->names, &conf) == 0);
+        forwards_init(&supervisor->forwards, &supervisor->children, FORWARDS_MAX);
+        begin_reload(scene, flags & WRONG);
         begin_swarm(scene);
         supervisor->interfaces.count = 1;
         begin_control(scene, flags);
@@ -228,6 +248,8 @@ static void end(struct scene *scene)
         struct supervisor *supervisor = &scene->supervisor;
 
         control_fini(&supervisor->control);
+        must(list_empty(&supervisor->reload.waiters));
+        reload_stop(&supervisor->reload);
         must(list_empty(&supervisor->questions.all) && supervisor->control.count == 0);
         for (unsigned i = 0; i < PEOPLE; i++)
                 leave(&scene->people[i]);
@@ -241,6 +263,9 @@ static void end(struct scene *scene)
         names_fini(&supervisor->names);
         gates_fini(&supervisor->gates);
         status_fini(&supervisor->status);
+        services_fini(&supervisor->services);
+        reload_fini(&supervisor->reload);
+        close(scene->conf_fd);
 }
 
 /* Who is there already stops reading, or begins again; and there is room for little between us. */
@@ -279,6 +304,10 @@ static void request(struct scene *scene, struct person *person, uint8_t which)
 
         if (person->fd < 0)
                 return;
+        if (which >= REQUEST_RELOAD) {
+                (void)!send(person->fd, "reload\n", 7, MSG_NOSIGNAL);
+                return;
+        }
         which %= ARRAY_LEN(requests) + 1;
         if (which < ARRAY_LEN(requests)) {
                 len = MIN(len < 128 ? strlen(requests[which]) : (size_t)len - 128, strlen(requests[which]));
@@ -329,6 +358,8 @@ static void turn(struct scene *scene)
 
         for (unsigned i = 0; i < 4; i++)
                 ev_run(scene->supervisor.loop, EVRUN_NOWAIT);
+        reload_look(&scene->supervisor.reload);
+        ev_run(scene->supervisor.loop, EVRUN_NOWAIT);
         while (ipc_link_receive(&scene->swarm.link, &message) > 0) {
                 child_hear(&scene->swarm, &message);
                 ipc_received_fini(&message);

@@ -355,15 +355,18 @@ def start_dht(stack, count=3, host='127.0.0.1'):
 
 
 def start_instance(stack, name, secret, config, under=(), env=None):
-    """Runs @config (a dictionary: JSON is YAML) with the secret in a file of its own."""
+    """Runs @config (a dictionary: JSON is YAML) with the secret in a file of its own, which is its owner's alone."""
     folder = tempfile.mkdtemp(prefix='hypergate-test-')
+    os.chmod(folder, 0o755)
     stack.callback(shutil.rmtree, folder)
     key, path = os.path.join(folder, 'router.key'), os.path.join(folder, f'{name}.yaml')
     with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), 'w') as file:
         file.write(secret + '\n')
     with open(path, 'w') as file:
         json.dump({'secretFile': key, **config}, file)
-    return Process(stack, name, ['run', path], env, under)
+    instance = Process(stack, name, ['run', path], env, under)
+    instance.conf, instance.key = path, key
+    return instance
 
 
 class Pair:

@@ -139,6 +139,26 @@ def starts_and_carries(stack):
 
 
 @test
+def reloaded(stack):
+    """systemctl reload: what is new takes effect, in the same processes; what is wrong fails it, with its place, and changes nothing"""
+    unit, before = 'hypergate@r1', processes('hypergate@r1')
+    stack.callback(M.write, '/etc/hypergate/r1.yaml', PROVIDER)
+    M.write('/etc/hypergate/r1.yaml', PROVIDER.replace('gatePort: 8000', 'gatePort: 8001') + 'logLevel: debug\n')
+    M.ok('systemctl', 'reload', unit)
+    assert state(unit) == 'active' and 'services: 1 more, 1 gone, logLevel' in M.journal(unit), M.journal(unit)
+    wait_for(lambda: 'the page' in fetch(8001), lambda: M.journal())
+    M.write('/etc/hypergate/r1.yaml', PROVIDER + 'what: is this?\n')
+    assert M.run('systemctl', 'reload', unit).returncode != 0
+    assert state(unit) == 'active' and '/etc/hypergate/r1.yaml:5:1: ' in M.journal(unit), M.journal(unit)
+    assert 'the page' in fetch(8001)
+    M.write('/etc/hypergate/r1.yaml', PROVIDER)
+    M.ok('systemctl', 'kill', '--kill-whom=main', '-s', 'HUP', unit)
+    wait_for(lambda: M.journal(unit).count('reloaded in') == 2 and state(unit) == 'active', lambda: M.journal(unit))
+    wait_for(lambda: 'the page' in fetch(8000), lambda: M.journal())
+    assert len(set(before) & set(processes(unit))) == len(before) - 1, 'more have begun anew than who connects to the service'
+
+
+@test
 def watched(stack):
     """A supervisor that hangs is killed and started again; one that does not hang is not"""
     drop_in('hypergate@r2', 'watchdog', '[Service]\nWatchdogSec=3\nRestartSec=100ms\n')

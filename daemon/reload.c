@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "reload.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "complaints.h"
+#include "monotonic.h"
+#include "notify.h"
+#include "supervisor.h"
+
+/* --- What is different --- */
+
+static size_t add_text(char *out, size_t len, size_t size, const char *text)
+{
+        int wrote = snprintf(out + len, size - len, "%s%s", len ? ", " : "", text);
+
+        return MIN(len + (size_t)MAX(wrote, 0), size - 1);
+}
+
+/* By the keys that say so. */
+static void describe(const struct conf_difference *difference, char *out, size_t size)
+{
+        static const struct { enum conf_part part; const char *key; } parts[] = {
+                { CONF_PART_SERVICE_TIMES, "provider.udpSocketTimeoutMs" },
+                { CONF_PART_FILTERS, "gateway.services" },
+                { CONF_PART_LISTEN, "gateway.listen" },
+                { CONF_PART_GATE_TIMES, "timeouts of gateway" },
+                { CONF_PART_PEERS, "peers" },
+                { CONF_PART_RELAY, "relay" },
+                { CONF_PART_RELAYS, "relays" },
+                { CONF_PART_LOG_LEVEL, "logLevel" },
+        };
+        char services[64];
+        size_t len = 0;
+
+        *out = '\0';
+        snprintf(services, sizeof(services), "services: %zu more, %zu gone", difference->added, difference->removed);
+        if (difference->parts & CONF_PART_SERVICES)
+                len = add_text(out, len, size, services);
+        for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+                if (difference->parts & parts[i].part)
+                        len = add_text(out, len, size, parts[i].key);
+        if (len == 0)
+                add_text(out, 0, size, "nothing is different");
+}
+
+/* --- Putting it into effect --- */
+
+static void must_hear(struct child *child)
+{
+        if (child)
+                child->unconfigured = true;
+}
+
+static void forwards_must_hear(struct supervisor *supervisor, enum ipc_duty duty)
+{
+        list_for_each(at, &supervisor->children.all) {
+                struct child *child = list_entry(at, struct child, in_all);
+                const struct forward *forward = forward_of(child);
+
+                if (forward && forward->duty == duty)
+                        must_hear(child);
+        }
+}
+
+/* Those beside gates and services, who look after their own. */
+static void tell_workers(struct supervisor *supervisor, unsigned parts)
+{
+        if (parts & (CONF_PART_SERVICES | CONF_PART_FILTERS))
+                must_hear(supervisor->router);
+        if (parts & (CONF_PART_SERVICES | CONF_PART_PEERS | CONF_PART_RELAY | CONF_PART_RELAYS))
+                must_hear(supervisor->swarm);
+        if (parts & CONF_PART_SERVICE_TIMES)
+                forwards_must_hear(supervisor, IPC_DUTY_SERVICES);
+        if (parts & CONF_PART_GATE_TIMES)
+                forwards_must_hear(supervisor, IPC_DUTY_GATES);
+        if (parts & CONF_PART_LOG_LEVEL) {
+                supervisor->log->level = supervisor->conf->log_level;
+                children_log_level(&supervisor->children, supervisor->conf->log_level);
+        }
+}
+
+/* What can fail comes first. 0 or -ENOMEM: nothing has changed. */
+static int apply(struct supervisor *supervisor, const struct conf *conf, struct conf_difference *difference_out)
+{
+        struct appointed appointed;
+        int r = conf_compare(supervisor->conf, conf, difference_out);
+
+        if (r < 0)
+                return r;
+        r = appointed_init(&appointed, &supervisor->names, conf);
+        if (r == 0)
+                r = services_reload(&supervisor->services, &conf->provider, &supervisor->names, &supervisor->forwards);
+        if (r < 0) {
+                appointed_fini(&appointed);
+                return r;
+        }
+        appointed_fini(&supervisor->appointed);
+        supervisor->appointed = appointed;
+        supervisor->conf = conf;
+        gates_reload(&supervisor->gates, &conf->gateway);
+        status_reload(&supervisor->status, conf);
+        supervisor->gates_changed = true;
+        tell_workers(supervisor, difference_out->parts);
+        return 0;
+}
+
+/* --- One time --- */
+
+static void finish(struct reload *reload, bool confirmed)
+{
+        struct supervisor *supervisor = reload->supervisor;
+        double took_ms = (double)(monotonic_us() - reload->began_us) / 1e3;
+        char what[256];
+
+        describe(&reload->difference, what, sizeof(what));
+        reload->difference = (struct conf_difference){ 0 };
+        ev_timer_stop(supervisor->loop, &reload->patience);
+        if (confirmed)
+                log_notice(supervisor->log, "reloaded in %.1f ms: %s", took_ms, what);
+        else
+                log_warning(supervisor->log, "reloaded: %s; not all workers have said within %d s that they have it", what,
+                            RELOAD_PATIENCE_S);
+        notify_ready();
+        while (!list_empty(&reload->waiters)) {
+                struct reload_waiter *waiter = list_entry(list_first(&reload->waiters), struct reload_waiter, in_reload);
+
+                list_remove(&waiter->in_reload);
+                waiter->done(waiter->context, confirmed);
+        }
+}
+
+static void on_impatience(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        finish(timer->data, false);
+}
+
+/* Who is not there hears all of it when it starts. */
+static bool all_confirmed(const struct children *children)
+{
+        list_for_each(at, &children->all) {
+                const struct child *child = list_entry(at, struct child, in_all);
+
+                if (child->state == CHILD_STARTING || (child_alive(child) && !child_confirmed(child)))
+                        return false;
+        }
+        return true;
+}
+
+void reload_look(struct reload *reload)
+{
+        if (ev_is_active(&reload->patience) && all_confirmed(&reload->supervisor->children))
+                finish(reload, true);
+}
+
+static void wait_for_workers(struct reload *reload)
+{
+        ev_timer_stop(reload->supervisor->loop, &reload->patience);
+        ev_timer_set(&reload->patience, RELOAD_PATIENCE_S, 0);
+        ev_timer_start(reload->supervisor->loop, &reload->patience);
+}
+
+/* What runs is @conf from now on; what ran before is borrowed by nobody, but for that of the start. */
+static bool take(struct reload *reload, struct conf *conf, struct conf_difference *difference)
+{
+        struct supervisor *supervisor = reload->supervisor;
+
+        if (apply(supervisor, conf, difference) < 0) {
+                log_error(supervisor->log, "reload: no memory: what runs stays as it is");
+                conf_free(conf);
+                return false;
+        }
+        conf_free(reload->conf);
+        reload->conf = conf;
+        reload->difference.parts |= difference->parts;
+        reload->difference.added += difference->added;
+        reload->difference.removed += difference->removed;
+        wait_for_workers(reload);
+        return true;
+}
+
+void reload_run(struct reload *reload, struct reload_told *told_out)
+{
+        struct supervisor *supervisor = reload->supervisor;
+        struct reload_told told = { .good = false };
+        struct conf *conf;
+
+        if (!reload->begun) {
+                assert(!told_out);      /* nobody can ask before */
+                reload->wanted = true;
+                return;
+        }
+        if (!ev_is_active(&reload->patience))
+                reload->began_us = monotonic_us();
+        reload->source.running = supervisor->conf;
+        notify_reloading();
+        if (conf_load(&reload->source, &conf, &told.complaints) == CONF_GOOD) {
+                complaints_say(&told.complaints, supervisor->log);
+                told.good = take(reload, conf, &told.difference);
+        } else {
+                complaints_say(&told.complaints, supervisor->log);
+                log_error(supervisor->log, "reload: the configuration is wrong: what runs stays as it is");
+        }
+        if (!told.good && !ev_is_active(&reload->patience))
+                notify_ready();
+        if (told_out)
+                *told_out = told;
+        else
+                conf_complaints_fini(&told.complaints);
+}
+
+void reload_wait(struct reload *reload, struct reload_waiter *waiter)
+{
+        list_push_back(&reload->waiters, &waiter->in_reload);
+}
+
+void reload_cancel(struct reload_waiter *waiter)
+{
+        list_remove(&waiter->in_reload);
+}
+
+void reload_init(struct reload *reload, struct supervisor *supervisor, const struct conf_source *source)
+{
+        *reload = (struct reload){ .supervisor = supervisor, .source = *source };
+        list_init(&reload->waiters);
+        ev_timer_init(&reload->patience, on_impatience, 0, 0);
+        reload->patience.data = reload;
+}
+
+void reload_begin(struct reload *reload)
+{
+        reload->begun = true;
+        if (reload->wanted)
+                reload_run(reload, NULL);
+        reload->wanted = false;
+}
+
+void reload_stop(struct reload *reload)
+{
+        ev_timer_stop(reload->supervisor->loop, &reload->patience);
+}
+
+void reload_fini(struct reload *reload)
+{
+        conf_free(reload->conf);
+}

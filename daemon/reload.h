@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The configuration read anew while everything runs, because of SIGHUP or of somebody at the control socket. If anything is wrong with it,
+ * all of the old one stays. Otherwise each worker for which something is different is told its complete configuration, as at its start,
+ * and nobody else hears of it. */
+#ifndef HG_RELOAD_H
+#define HG_RELOAD_H
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "conf.h"
+#include "list.h"
+#include "usec.h"
+
+struct supervisor;
+
+enum { RELOAD_PATIENCE_S = 10 };        /* with workers, to take over what they are told */
+
+/* Who wants to know when all workers do as the new configuration says. */
+struct reload_waiter {
+        struct list in_reload;
+        void (*done)(void *context, bool confirmed);    /* once; not @confirmed: some have not said so within RELOAD_PATIENCE_S */
+        void *context;
+};
+
+struct reload {
+        struct supervisor *supervisor;
+        struct conf_source source;
+        struct conf *conf;              /* the last one that was read; NULL: that of the start, which others borrow from for good */
+        struct list waiters;
+        ev_timer patience;              /* runs while workers are waited for */
+        usec_t began_us;                /* and this is what they are told, since then: */
+        struct conf_difference difference;
+        bool begun, wanted;             /* all have been up together; SIGHUP came before */
+};
+
+/* What came of it. */
+struct reload_told {
+        bool good;                      /* the new one runs */
+        struct conf_complaints complaints;      /* to be ended */
+        struct conf_difference difference;
+};
+
+/* @source is copied, and its texts are borrowed. */
+void reload_init(struct reload *reload, struct supervisor *supervisor, const struct conf_source *source);
+
+/* All workers are up; from now on it works. */
+void reload_begin(struct reload *reload);
+
+/* Nobody waits any more. */
+void reload_stop(struct reload *reload);
+
+/* Nobody uses the configuration any more. */
+void reload_fini(struct reload *reload);
+
+/* Reads it, and puts it into effect if it is good. Everything is logged; @told_out: NULL, or what to tell whoever asked. */
+void reload_run(struct reload *reload, struct reload_told *told_out);
+
+/* After reload_run(): @waiter is called soon, and not from here. To be cancelled, or not at all. */
+void reload_wait(struct reload *reload, struct reload_waiter *waiter);
+void reload_cancel(struct reload_waiter *waiter);
+
+/* In each turn, when all was sent: have all taken it over? */
+void reload_look(struct reload *reload);
+
+#endif
