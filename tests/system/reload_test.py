@@ -68,9 +68,9 @@ def serve_stream(connection):
 
 
 def stream_digest():
-    hashed = hashlib.sha256()
+    hashed, block = hashlib.sha256(), pattern(7, MB)
     for _ in range(SIZE // MB):
-        hashed.update(pattern(7, MB))
+        hashed.update(block)
     return hashed.hexdigest()
 
 
