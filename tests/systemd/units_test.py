@@ -153,7 +153,7 @@ def reloaded(stack):
     assert 'the page' in fetch(8001)
     M.write('/etc/hypergate/r1.yaml', PROVIDER)
     M.ok('systemctl', 'kill', '--kill-whom=main', '-s', 'HUP', unit)
-    wait_for(lambda: M.journal(unit).count('reloaded in') == 2 and state(unit) == 'active', lambda: M.journal(unit))
+    wait_for(lambda: M.journal(unit).count('\nreloaded in') == 2 and state(unit) == 'active', lambda: M.journal(unit))
     wait_for(lambda: 'the page' in fetch(8000), lambda: M.journal())
     assert len(set(before) & set(processes(unit))) == len(before) - 1, 'more have begun anew than who connects to the service'
 
