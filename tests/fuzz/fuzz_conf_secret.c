@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is said to be a router secret: 64 hexadecimal digits and blanks around them, or a complaint that shows none of it. */
+/* What is said to be a router secret, on the command line or by systemd: 64 hexadecimal digits and blanks around them, or a complaint that
+ * shows none of it. */
 #include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -50,18 +53,17 @@ static void check_secret(const struct conf *conf, const uint8_t *digits)
                 demand(hex[conf->secret[i / 2] >> (i % 2 ? 0 : 4) & 15] == tolower(digits[i]));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static bool load(struct conf_source *source, const uint8_t *data, size_t len)
 {
         static const char text[] = "gateway: {}\n";
-        struct conf_source source = { .path = "fuzz.yaml" };
         const uint8_t *digits = len < SECRET_MAX ? digits_of(data, len) : NULL;
         struct conf_complaints complaints;
         struct conf *conf = NULL;
         enum conf_verdict verdict;
 
-        source.fd = file_of(text, sizeof(text) - 1);
-        source.secret_fd = file_of(data, len);
-        verdict = conf_load(&source, &conf, &complaints);
+        source->path = "fuzz.yaml";
+        source->fd = file_of(text, sizeof(text) - 1);
+        verdict = conf_load(source, &conf, &complaints);
         demand((verdict == CONF_GOOD) == (conf != NULL) && (!conf || len >= SECRET_MAX || digits) && (!digits || conf));
         if (digits)
                 check_secret(conf, digits);
@@ -69,7 +71,40 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
                 demand(conf || complaints.error_count == 1);
         conf_free(conf);
         conf_complaints_fini(&complaints);
-        close(source.fd);
+        close(source->fd);
+        return verdict == CONF_GOOD;
+}
+
+static char folder[] = "/tmp/hypergate-fuzz-XXXXXX", credential[sizeof(folder) + sizeof("/router.key")];
+
+static void remove_folder(void)
+{
+        unlink(credential);
+        rmdir(folder);
+}
+
+/* As the credential that systemd leaves in a folder: one that is there for as long as this program runs. */
+static bool load_credential(const uint8_t *data, size_t len)
+{
+        struct conf_source source = { .secret_fd = -1, .credentials_directory = folder };
+        int fd;
+
+        if (!credential[0]) {
+                demand(mkdtemp(folder) != NULL && atexit(remove_folder) == 0);
+                snprintf(credential, sizeof(credential), "%s/router.key", folder);
+        }
+        fd = open(credential, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        demand(fd >= 0 && write(fd, data, len) == (ssize_t)len);
+        close(fd);
+        return load(&source, data, len);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+        struct conf_source source = { .secret_fd = file_of(data, len) };
+        bool good = load(&source, data, len);
+
+        demand(load_credential(data, len) == good);     /* a blank one is none: bad, too */
         close(source.secret_fd);
         return 0;
 }

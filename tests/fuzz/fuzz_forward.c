@@ -244,11 +244,14 @@ static void configure(struct scene *scene, uint8_t what)
                 return;
         inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTES_BEGIN, &generation, sizeof(generation), NULL, 0);
         for (uint16_t protocol = IPC_TCP; protocol <= IPC_UDP; protocol++) {
-                struct ipc_route route = { { 1 }, 1 + (what & 4), protocol };
+                struct ipc_route route = { .peer = { 1 }, .gate_port = 1 + (what & 4), .protocol = protocol };
 
                 inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTE_SET, &route, sizeof(route), NULL, 0);
         }
         inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTES_END, &generation, sizeof(generation), NULL, 0);
+        worker_turn(&scene->forward.worker, &forward_handlers, &scene->forward);
+        must(scene->forward.worker.supervisor.ipc.fd < 0 ||
+             choose_ready_us(&scene->forward.clients.choose, 1 + (what & 4), IPC_UDP) != USEC_NEVER);
 }
 
 /* The swarm worker keeps the connections that it is given. */

@@ -188,6 +188,7 @@ bool node_transmit(struct node *node, struct datagram *out, const struct now *no
         *out = (struct datagram){ .socket = node->sends % 2, .ttl = node->sends / 4 % 2, .remote = node->to, .iov = iov, .iov_len = 2 };
         out->len = iov[0].iov_len + iov[1].iov_len;
         out->segment_bytes = node->sends % 4 < 3 ? 700 : 0;
+        out->pieces = node->sends == 5;
         return true;
 }
 
