@@ -32,7 +32,15 @@ chosen() { # those of the arguments that are wanted, as meson options
 }
 
 logs=()
-# suites BUILD NAME SUITE...: runs them in that build; its log is counted at the end.
+# tests DIR NAME OPTION...: those that these options of meson leave.
+tests() {
+	local dir=$1 name=$2
+	shift 2
+	meson test -C "$dir" --no-rebuild --timeout-multiplier "${SLOWER:-1}" --logbase "$name" --print-errorlogs "$@" >&2 || true
+}
+
+# suites BUILD NAME SUITE...: runs them in that build; its log is counted at the end. Of whole instances, each test in a network of its own,
+# those that keep a processor busy run one after the other, and beside them three at a time of those that mostly wait.
 suites() {
 	local dir=$WORK/$1 name=$2 options began
 	shift 2
@@ -40,10 +48,20 @@ suites() {
 	[ ${#options[@]} -gt 0 ] || return 0
 	say "$name: ${options[*]//--suite/}"
 	began=$(date +%s)
-	rm -f "$dir/meson-logs/$name.json"
-	meson test -C "$dir" --no-rebuild --timeout-multiplier "${SLOWER:-1}" --logbase "$name" --print-errorlogs "${options[@]}" >&2 || true
+	rm -f "$dir/meson-logs/$name"*.json
+	case " ${options[*]} " in
+	*" interop "* | *" system "* | *" processes "*)
+		tests "$dir" "$name-busy" "${options[@]}" --no-suite waits --num-processes 1 &
+		tests "$dir" "$name-waits" "${options[@]}" --no-suite busy --num-processes 3
+		wait
+		logs+=("$dir/meson-logs/$name-busy.json" "$dir/meson-logs/$name-waits.json")
+		;;
+	*)
+		tests "$dir" "$name" "${options[@]}"
+		logs+=("$dir/meson-logs/$name.json")
+		;;
+	esac
 	tell "$(( $(date +%s) - began )) s"
-	logs+=("$dir/meson-logs/$name.json")
 }
 
 # The JavaScript peers, at the versions of the lock file.
@@ -86,5 +104,5 @@ if [ -n "$(chosen unit vectors sim fuzz "${sanitized[@]}")" ]; then
 	unset ASAN_OPTIONS UBSAN_OPTIONS
 fi
 
-[ -z "$plain" ] || suites plain slow "${slow[@]}" systemd
+[ -z "$plain" ] || { suites plain slow "${slow[@]}"; suites plain systemd systemd; }
 python3 "$ROOT/tests/count.py" "${wanted[*]}" "${logs[@]}"

@@ -76,9 +76,9 @@ def scan_finds_who_is_there(stack):
 @test
 def doctor_says_what_the_network_is_like(stack):
     """doctor: which bootstrap nodes answer, how others see this machine, its sockets; exit 1 without a network"""
-    dht = start_dht(stack, 5)
+    dht, folder = start_dht(stack, 5), folder_for(stack)        # where no other instance runs
     dead = f'127.0.0.1:{free_ports(1, socket.SOCK_DGRAM)[0]}'
-    done = ask('doctor', '--json', '--bootstrap', f'{dht},{dead}')
+    done = ask('doctor', '--json', '--bootstrap', f'{dht},{dead}', folder=folder)
     lines = objects(done)
     assert done.returncode == 0 and [one['type'] for one in lines] == ['bootstrap', 'bootstrap', 'self', 'end', 'clock'], done
     alive, gone, itself = {one['address']: one for one in lines[:2]}[dht], {one['address']: one for one in lines[:2]}[dead], lines[2]
@@ -88,9 +88,9 @@ def doctor_says_what_the_network_is_like(stack):
     assert itself['dhtReached'] and itself['dhtNodes'] > 0 and itself['nat'] == 'open', itself
     assert [one['name'] for one in itself['sockets']] == ['server', 'client']
     assert itself['publicAddress'] == f'127.0.0.1:{itself["sockets"][0]["port"]}'
-    text = ask('doctor', '--bootstrap', dht)
+    text = ask('doctor', '--bootstrap', dht, folder=folder)
     assert text.returncode == 0 and f'bootstrap  {dht} answers within ' in text.stdout and 'open: ' in text.stdout, text
-    lost = ask('doctor', '--bootstrap', dead)
+    lost = ask('doctor', '--bootstrap', dead, folder=folder)
     assert lost.returncode == 1 and 'does not answer' in lost.stdout and 'not reached' in lost.stdout, lost
 
 

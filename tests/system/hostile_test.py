@@ -269,6 +269,8 @@ def check_descriptors_run_out(stack, side):
     eventually(lambda: answers(pair.gate['echo']), 20, 'service with few descriptors')
     tree = instance.tree()
     steady = connect(pair.gate['echo'], 10)
+    steady.sendall(b'x')
+    assert steady.recv(1) == b'x'
     crowd = [steady]
     for n in range(2 * DESCRIPTORS):
         with contextlib.suppress(ConnectionError):      # one too many is reset, at once or a moment later

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Providers and gateways behind the NATs of the lab (nat_lab.py): whoever can meet, meets, and no byte goes through the DHT."""
 import json
+import os
+import shutil
 import subprocess
+import tempfile
 import time
 
 from harness import MB, binary, eventually, main, serve_echo, test
@@ -49,9 +52,11 @@ def doctor(stack):
     wanted = {'pub1': ('open', None), 'fw1': ('consistent', None), 'natA1': ('consistent', False), 'sym1': ('random', None)}
     asked = {}
     for host in [*wanted, 'loop1']:
+        alone = tempfile.mkdtemp(prefix='hypergate-test-')      # where no other instance runs that would be asked, too
+        stack.callback(shutil.rmtree, alone)
         with lab[host].inside():
             asked[host] = subprocess.Popen([binary(), 'doctor', *(['--json'] if host in wanted else []), '--bootstrap', ','.join(dht)],
-                                           stdout=subprocess.PIPE, text=True)
+                                           stdout=subprocess.PIPE, text=True, env={**os.environ, 'RUNTIME_DIRECTORY': alone})
             stack.callback(asked[host].kill)
     said = {host: one.communicate(timeout=60)[0] for host, one in asked.items()}
     lines = {host: [json.loads(line) for line in said[host].splitlines()] for host in wanted}

@@ -414,8 +414,8 @@ def the_router_worker_gets_open_what_is_allowed_and_closed_what_it_gives_up(fold
     for port in ports:
         fetch_until(port, HELLO)
     for port in ports:
-        check('the router worker wants gate %d/tcp open: refused' % (port + 1) in instance.text(), 'port %d' % (port + 1))
-        check('the router worker wants gate %d/udp open: refused' % port in instance.text(), 'port %d' % port)
+        for gate in '%d/tcp' % (port + 1), '%d/udp' % port:
+            wait_for(lambda gate=gate: 'the router worker wants gate %s open: refused' % gate in instance.text(), gate)
         check('gate %d open' % (port + 1) not in instance.text(), 'port %d' % (port + 1))
     forwards = instance.workers('forward')
     os.kill(instance.worker('router'), signal.SIGWINCH)
