@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Two peers start at about the same time and dial each other: whichever connection they settle on, a client that comes at the first
  * moment at which there is a route keeps its channel. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,12 +101,12 @@ static bool have_met(void *context)
 }
 
 /* An identity whose key is above or below that of another one. */
-static uint8_t identity_beside(const uint8_t key[NODE_KEY_BYTES], bool above)
+static uint8_t identity_beside(enum node_role role, const uint8_t key[NODE_KEY_BYTES], bool above)
 {
         uint8_t own[NODE_KEY_BYTES];
 
         for (uint8_t identity = 1; identity; identity++) {
-                node_sim_key(NODE_GATEWAY, identity, own);
+                node_sim_key(role, identity, own);
                 if ((memcmp(own, key, NODE_KEY_BYTES) > 0) == above)
                         return identity;
         }
@@ -121,11 +122,11 @@ static struct meeting meeting_new(uint64_t seed, bool ours_is_larger)
         uint8_t own_key[NODE_KEY_BYTES], identity;
 
         node_sim_key(NODE_PROVIDER, 1, meeting.key);
-        identity = identity_beside(meeting.key, ours_is_larger);
+        identity = identity_beside(NODE_GATEWAY, meeting.key, ours_is_larger);
         node_sim_key(NODE_GATEWAY, identity, own_key);
         node_sim_add_dht(meeting.sim, 4);
         meeting.ours = node_sim_add(meeting.sim);
-        meeting.original = original_new(meeting.sim, NODE_PROVIDER, 1, own_key);
+        meeting.original = original_new(meeting.sim, NULL, NODE_PROVIDER, 1, own_key);
         mix_ways(meeting.sim, scale_us);
         original_set_busy(meeting.original, random_below(random, usec_min(scale_us * 8, BUSY_MAX_US)));
         node_sim_run(meeting.sim, SECONDS(10));
@@ -160,4 +161,54 @@ TEST(node_meets_an_original_whoever_dials_whom)
                 for (int larger = 0; larger < 2; larger++)
                         crossed[larger] += check_meeting(seed, larger);
         check(crossed[0] > STARTS / 10 && crossed[1] > STARTS / 10);
+}
+
+/* --- With an original, by chance --- */
+
+enum { BETS = 20 };
+
+#define FOUND_US SECONDS(4)             /* it looks every 5 s */
+
+/* Ours, behind a router that gives each remote another port, dials; the original, behind one that keeps them, finds it meanwhile. */
+static struct meeting bet_new(uint64_t seed, bool ours_is_larger)
+{
+        static const struct nat_box_kind symmetric = { .mapping = NAT_BOX_SAME_PORT, .filtering = NAT_BOX_SAME_PORT, .random_ports = true },
+                                         cone = { .mapping = NAT_BOX_ANYBODY, .filtering = NAT_BOX_SAME_PORT };
+        static const uint8_t our_ip[4] = { 80, 1, 1, 1 }, their_ip[4] = { 80, 1, 2, 1 };
+        static const struct net_link link = { .delay_us = MSEC(20), .jitter_us = MSEC(3) };
+        struct meeting meeting = { .sim = node_sim_new_internet(seed, &link) };
+        uint8_t own_key[NODE_KEY_BYTES], identity;
+
+        node_sim_key(NODE_GATEWAY, 1, meeting.key);
+        identity = identity_beside(NODE_PROVIDER, meeting.key, ours_is_larger);
+        node_sim_key(NODE_PROVIDER, identity, own_key);
+        meeting.sim->dht_persistent = true;
+        node_sim_add_dht(meeting.sim, 8);
+        meeting.sim->dht_persistent = false;
+        meeting.ours = node_sim_add_behind(meeting.sim, net_nat_add(meeting.sim->net, our_ip, &symmetric, NULL));
+        meeting.original = original_new(meeting.sim, net_nat_add(meeting.sim->net, their_ip, &cone, NULL), NODE_GATEWAY, 1, own_key);
+        node_sim_run(meeting.sim, SECONDS(10));
+        node_sim_join(meeting.ours, NODE_PROVIDER, identity);
+        node_sim_run(meeting.sim, random_below(net_random(meeting.sim->net), FOUND_US));
+        original_discover(meeting.original);
+        return meeting;
+}
+
+/* Its dial came while ours punched, was let in and ours given up for it: then the original punched alone, and for 55 s it had no room for
+ * any other. */
+TEST(node_goes_on_punching_by_chance_while_an_original_dials)
+{
+        unsigned shut_out = 0;
+
+        for (uint64_t seed = 1; seed <= BETS; seed++)
+                for (int larger = 0; larger < 2; larger++) {
+                        struct meeting meeting = bet_new(seed, larger);
+                        cleanup_with(node_sim_freep) struct node_sim *sim = meeting.sim;
+                        usec_t took_us = node_sim_run_until(sim, have_met, &meeting, SECONDS(35));
+
+                        printf("# %llu, ours is %s: %u ms\n", (unsigned long long)seed, larger ? "larger" : "smaller", (unsigned)(took_us / 1000));
+                        check(have_met(&meeting));
+                        shut_out += original_stats(meeting.original).shut_out;
+                }
+        check(shut_out > BETS / 2);
 }

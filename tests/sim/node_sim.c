@@ -338,9 +338,9 @@ struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *
         return host;
 }
 
-struct node_sim_host *node_sim_add_guest(struct node_sim *sim, const struct node_sim_guest *guest)
+struct node_sim_host *node_sim_add_guest(struct node_sim *sim, struct net_nat *nat, const struct node_sim_guest *guest)
 {
-        struct node_sim_host *host = add(sim, NULL);
+        struct node_sim_host *host = add(sim, nat);
 
         host->guest = *guest;
         node_sim_touch(host);

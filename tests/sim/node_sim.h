@@ -157,8 +157,8 @@ struct node_sim_host *node_sim_add(struct node_sim *sim);
 /* The same in the network behind @nat: 192.168/16, those of one NAT in one /24, the first of any at .2. */
 struct node_sim_host *node_sim_add_behind(struct node_sim *sim, struct net_nat *nat);
 
-/* A host with @guest in it, which goes with the sim. */
-struct node_sim_host *node_sim_add_guest(struct node_sim *sim, const struct node_sim_guest *guest);
+/* A host with @guest in it, which goes with the sim, behind @nat or (NULL) none. */
+struct node_sim_host *node_sim_add_guest(struct node_sim *sim, struct net_nat *nat, const struct node_sim_guest *guest);
 
 /* Many plain DHT nodes. */
 void node_sim_add_dht(struct node_sim *sim, size_t count);

@@ -12,10 +12,15 @@
 #include "tunnel.h"
 #include "udx.h"
 
-enum { KNOCKS_MAX = 8 };
+enum {
+        KNOCKS_MAX = 8,
+        FEW = 8,                        /* probes of a punch without chance */
+};
 
 #define RETRY_PROVEN_US SECONDS(1)      /* swarm.md 4 */
 #define RETRY_US SECONDS(5)             /* and how often Hypergate looks for peers */
+#define PACE_US MSEC(20)                /* of what it sends by chance: ours has the same probes every 2 ms */
+#define SHUT_US SECONDS(20)             /* after it has punched by chance: connect.md 5.4 */
 #define ABANDONED_US SECONDS(10)        /* until a stream gives up whose other end never speaks */
 
 /* What there is for the key of its peer: _allConnections. */
@@ -47,6 +52,10 @@ struct original {
         bool incoming, proven;
         usec_t abandoned_us;            /* TAKEN: gives up then */
         usec_t dial_us;
+        bool bets;                      /* the dial punches by chance */
+        unsigned probes;
+        usec_t probe_us;                /* the next one leaves then, and what comes sooner does not */
+        usec_t shut_us;                 /* until then another one may not */
         usec_t busy_us;
         struct knock knocks[KNOCKS_MAX];
         size_t knock_count;
@@ -73,6 +82,7 @@ static void become_nothing(struct original *o, const struct now *now)
         lose_tunnel(o);
         o->dial_us = now->mono_us + (!o->incoming && o->proven ? RETRY_PROVEN_US : RETRY_US);
         o->dial = NULL;
+        o->bets = false;
         o->conn = NULL;
         o->existing = NOTHING;
         o->abandoned_us = USEC_NEVER;
@@ -99,10 +109,8 @@ static bool keeps_new(const struct original *o)
         return outdated || !expected_initiator;
 }
 
-/* The client is answered in any case; one that is not wanted is cut off as soon as it comes. */
-static void take_knock(struct original *o, peer_knock_id id, const struct now *now)
+static void choose(struct original *o, const struct now *now)
 {
-        peer_admit(o->peers, id, true, now);
         o->stats.crossed += o->existing != NOTHING;
         if (o->existing != NOTHING && !keeps_new(o)) {
                 if (o->conn)
@@ -114,6 +122,25 @@ static void take_knock(struct original *o, peer_knock_id id, const struct now *n
         o->existing = TAKEN;
         o->incoming = true;
         o->abandoned_us = now->mono_us + ABANDONED_US;
+}
+
+/* The client is answered in any case; one that is not wanted is cut off as soon as it comes. */
+static void take_knock(struct original *o, peer_knock_id id, const struct now *now)
+{
+        peer_admit(o->peers, id, true, now);
+        if (!o->host->nat)
+                choose(o, now);
+}
+
+/* It does not wait. */
+static void look_at_gate(struct original *o, const struct now *now)
+{
+        if (!o->dial || o->bets || !peer_dial_bets(o->dial))
+                return;
+        o->bets = now->mono_us >= o->shut_us;
+        o->stats.shut_out += !o->bets;
+        if (!o->bets)
+                become_nothing(o, now);
 }
 
 static void greet(struct original *o, struct conn *conn, const struct now *now)
@@ -153,6 +180,8 @@ static void on_peer_event(struct original *o, const struct peer_event *event, co
                 become_nothing(o, now);
                 break;
         case PEER_ACCEPTED:
+                if (o->host->nat)
+                        choose(o, now);
                 if (o->existing == TAKEN)
                         greet(o, event->conn, now);
                 else
@@ -240,6 +269,7 @@ static void turn(void *self, const struct now *now)
                 }
         } while (any);
         work_on_handshakes(o, now);
+        look_at_gate(o, now);
         if (now->mono_us >= o->abandoned_us)
                 become_nothing(o, now);
         if (now->mono_us >= o->dial_us)
@@ -281,6 +311,23 @@ static void receive(void *self, const struct datagram *in, const struct now *now
         }
 }
 
+/* The next probe that it sends, too. */
+static bool next_probe(struct original *o, struct peer_probe *out, const struct now *now)
+{
+        while (peer_transmit(o->peers, out)) {
+                if (out->short_lived)
+                        return true;
+                o->probes++;
+                if (o->probes > FEW)
+                        o->shut_us = now->mono_us + SHUT_US;
+                if (o->probes > FEW && now->mono_us < o->probe_us)
+                        continue;
+                o->probe_us = now->mono_us + PACE_US;
+                return true;
+        }
+        return false;
+}
+
 static bool transmit(void *self, struct datagram *out, const struct now *now)
 {
         static uint8_t zero;
@@ -289,7 +336,7 @@ static bool transmit(void *self, struct datagram *out, const struct now *now)
         struct rpc_send rpc;
         struct udx_send udx;
 
-        if (peer_transmit(o->peers, &probe)) {
+        if (next_probe(o, &probe, now)) {
                 o->iov = (struct iovec){ &zero, 1 };
                 *out = (struct datagram){ .socket = probe.socket, .remote = probe.to, .iov = &o->iov, .iov_len = 1, .len = 1,
                                           .ttl = probe.short_lived ? PEER_SHORT_TTL : 0 };
@@ -340,7 +387,7 @@ static void make_stack(struct original *o, const struct now *now)
         assert(peer_listen(o->peers, &listen, &o->listener, now) == 0);
 }
 
-struct original *original_new(struct node_sim *sim, enum node_role role, uint8_t identity, const uint8_t remote_key[NODE_KEY_BYTES])
+struct original *original_new(struct node_sim *sim, struct net_nat *nat, enum node_role role, uint8_t identity, const uint8_t remote_key[NODE_KEY_BYTES])
 {
         struct original *o = calloc(1, sizeof(*o));
         struct node_sim_guest guest = { receive, turn, transmit, deadline, free_original, o };
@@ -353,7 +400,7 @@ struct original *original_new(struct node_sim *sim, enum node_role role, uint8_t
         memcpy(o->remote_key, remote_key, sizeof(o->remote_key));
         o->role = role;
         o->abandoned_us = o->dial_us = USEC_NEVER;
-        o->host = node_sim_add_guest(sim, &guest);
+        o->host = node_sim_add_guest(sim, nat, &guest);
         make_stack(o, &now);
         return o;
 }

@@ -169,6 +169,12 @@ bool nat_punch_is_random(const struct nat_punch *punch);
 /* Not both do. */
 bool nat_punch_is_possible(const struct nat_punch *punch);
 
+/* We have said: now. The peer has, too, or may have already. */
+static inline bool nat_punch_is_committed(const struct nat_punch *punch)
+{
+        return punch->state == NAT_COMMITTING || punch->state == NAT_PROBING;
+}
+
 /* Both have said: now. It ends at nat_punch_deadline_last(), if nobody ends it. */
 static inline bool nat_punch_is_probing(const struct nat_punch *punch)
 {

@@ -14,6 +14,12 @@
 #define LOSER_US SECONDS(5)             /* the same for what the rule would not keep: if it is needed at all, then since our dial is lost */
 #define VAIN_US SECONDS(1)              /* from the beginning of a dial to its connection, on any sane path */
 
+/* Nothing arrives of it any more when it is given up, and nothing is lost with it. */
+static bool may_give_up(const struct peer_dial *dial)
+{
+        return !peer_dial_is_asked(dial) || (peer_dial_punches(dial) && !peer_dial_bets(dial));
+}
+
 /* Somebody is welcome to come in, whom we may be dialling. The sooner a dial is given up of which nothing can arrive any more, the
  * less there is to cross. */
 void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES])
@@ -21,7 +27,7 @@ void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]
         struct swarm_peer *peer = swarm_find(join->swarm, key);
         struct node_link *link = peer ? swarm_peer_context(peer) : NULL;
 
-        if (!link || link->state != NODE_LINK_DIALLING || !link->dial || (peer_dial_is_asked(link->dial) && !peer_dial_punches(link->dial)))
+        if (!link || link->state != NODE_LINK_DIALLING || !link->dial || !may_give_up(link->dial))
                 return;
         if (swarm_yields(join->swarm, peer, peer_dial_is_asked(link->dial), join->node->now.mono_us))
                 node_link_cut(link, SWARM_AWAITED, false);

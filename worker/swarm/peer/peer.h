@@ -163,6 +163,10 @@ bool peer_struggles(const struct peer_set *set, const struct now *now);
 bool peer_dial_is_asked(const struct peer_dial *dial);
 bool peer_dial_punches(const struct peer_dial *dial);
 
+/* And one of the NATs gives each remote another port. An original punches so with one at a time, for 35 s if nothing comes through, and
+ * with nobody in the 20 s after that: whether we still do or not. */
+bool peer_dial_bets(const struct peer_dial *dial);
+
 /* What it has taken so far. */
 struct peer_attempt peer_dial_attempt(const struct peer_dial *dial, const struct now *now);
 

@@ -360,6 +360,11 @@ bool peer_dial_punches(const struct peer_dial *dial)
         return dial->punch != NULL;
 }
 
+bool peer_dial_bets(const struct peer_dial *dial)
+{
+        return dial->punch && nat_punch_is_random(&dial->punch->nat) && nat_punch_is_committed(&dial->punch->nat);
+}
+
 bool peer_dial_is_vain(const struct peer_dial *dial, enum peer_failure *failure_out)
 {
         *failure_out = dial->failure;
