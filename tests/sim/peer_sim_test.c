@@ -8,6 +8,7 @@
 #include "test.h"
 
 #define SIM cleanup_with(peer_sim_freep) struct peer_sim *
+#define STRANGER cleanup_with(stranger_fini) struct stranger
 
 static const struct net_link wan = { .delay_us = 20000 };
 static const struct net_link lossy = { .delay_us = 20000, .loss_ppm = 50000, .jitter_us = 3000, .reorder = true };
@@ -192,6 +193,29 @@ TEST(peer_offers_to_punch_unless_it_is_open)
                 check_equal(stranger.answer.relay_count, which != 3 ? 2 : 0);
                 check(addr_equal(&stranger.answer.addresses[which == 3], &server->addr));
                 stranger_fini(&stranger);
+        }
+}
+
+/* Two homes of one carrier whose machines have the same address, or the bridges of containers, which have one everywhere: a client of
+ * another make found itself there. */
+TEST(peer_is_not_told_to_look_where_it_is_itself)
+{
+        for (unsigned which = 0; which < 2; which++) {
+                SIM sim = neighbours(880 + which);
+                struct peer_sim_node *server = &sim->node[1];
+                struct addr both[] = { { .ip = { 172, 17, 0, 1 } }, { .ip = { 192, 168, 7, 11 } } };
+                STRANGER stranger;
+
+                peer_set_local_addresses(server->set, both, 2);
+                stranger_init(&stranger, sim, 1);
+                stranger.addr = (struct addr){ .ip = { 5, 5, 5, 5 }, .port = 4711 };
+                stranger.payload.address_count = 1;
+                stranger.payload.addresses[0] = both[0];
+                stranger.payload.addresses[0].port = (uint16_t)(server->addr.port + which);     /* 1: no, that is another one there */
+                stranger_prepare(&stranger, peer_sim_key(server));
+                check(stranger_knock(&stranger, server));
+                check_equal(stranger.answer.address_count, 1 + which);
+                check(addr_host_equal(&stranger.answer.addresses[which], &both[1]));
         }
 }
 

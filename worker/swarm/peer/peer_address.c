@@ -50,6 +50,14 @@ bool peer_is_own_host(const struct peer_set *set, const struct addr *addr)
         return false;
 }
 
+bool peer_is_among(const struct addr *addr, const struct addr *addrs, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                if (addr_equal(&addrs[i], addr))
+                        return true;
+        return false;
+}
+
 static unsigned shared_octets(const struct addr *a, const struct addr *b)
 {
         unsigned n = 0;

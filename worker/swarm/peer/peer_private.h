@@ -326,6 +326,7 @@ void peer_guard_spend(struct peer_set *set, enum peer_trust trust);
 /* peer_address.c */
 size_t peer_own_addresses(const struct peer_set *set, struct addr out[PEER_OWN_MAX]);
 bool peer_is_own_host(const struct peer_set *set, const struct addr *addr);
+bool peer_is_among(const struct addr *addr, const struct addr *addrs, size_t count);
 const struct addr *peer_match_address(const struct addr *mine, size_t mine_count, const struct addr *theirs, size_t theirs_count);
 const struct addr *peer_first_public(const struct addr *addrs, size_t count);
 

@@ -52,8 +52,8 @@ static void add_way(struct peer_dial *dial, uint32_t socket, const struct addr *
         dial->ways[dial->way_count++] = (struct peer_way){ .socket = socket, .remote = *remote };
 }
 
-/* Addresses of one who is behind the same public address as we are, the likeliest first. From our server socket, as hyperdht
- * does. */
+/* Addresses of one who is behind the same public address as we are, the likeliest first; none where we are ourselves. From our server
+ * socket, as hyperdht does. */
 static void add_near_ways(struct peer_dial *dial, const struct noise_payload *payload)
 {
         struct peer_set *set = dial->source.set;
@@ -62,7 +62,7 @@ static void add_near_ways(struct peer_dial *dial, const struct noise_payload *pa
         const struct addr *match;
 
         for (size_t i = 0; i < payload->address_count; i++)
-                if (!addr_is_reserved(&payload->addresses[i]))
+                if (!addr_is_reserved(&payload->addresses[i]) && !peer_is_among(&payload->addresses[i], mine, mine_count))
                         theirs[count++] = payload->addresses[i];
         match = peer_match_address(mine, mine_count, theirs, count);
         if (match)

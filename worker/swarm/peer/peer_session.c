@@ -179,10 +179,22 @@ static void start_detour(struct peer_session *session, const struct now *now)
         peer_detour_remember(session->conn, &way, 1);
 }
 
+/* Ours, but for what the client has as well: there it would find itself. hyperdht does, takes that for its peer, and nothing else is
+ * let in until the stream to itself has timed out. */
+static size_t own_addresses(const struct peer_session *session, struct addr out[PEER_OWN_MAX])
+{
+        size_t count = peer_own_addresses(session->source.set, out), kept = 0;
+
+        for (size_t i = 0; i < count; i++)
+                if (!peer_is_among(&out[i], session->payload.addresses, session->payload.address_count))
+                        out[kept++] = out[i];
+        return kept;
+}
+
 static size_t write_payload(const struct peer_session *session, enum noise_error error, uint8_t out[NOISE_PAYLOAD_MAX])
 {
         struct addr own[PEER_OWN_MAX], open_addr;
-        size_t own_count = peer_own_addresses(session->source.set, own);
+        size_t own_count = own_addresses(session, own);
         bool open = dht_open_addr(session->source.set->dht, &open_addr);
         struct noise_payload payload = {
                 .version = NOISE_PAYLOAD_VERSION,
