@@ -11,6 +11,7 @@ enum {
         CONSISTENT_TRIES = 12,
         QUICK_TRIES = 1024,             /* that hit one of 256 sockets 98 times in a hundred */
         FIRST_PORT = 1000,              /* hyperdht lib/holepuncher.js randomPort() */
+        POOL_TRIES = 50,                /* after which more sockets are opened: a second */
         KNOCKS_EVERY = 4,               /* of the many sockets one that sends probes meant to arrive */
         UNVERIFIED_EVERY = 4,           /* an address nobody vouches for gets a probe that seldom */
         OPENERS = 3,
@@ -293,9 +294,14 @@ static void probe_birthday(struct nat_punch *punch, usec_t now_us)
         punch->tries++;
 }
 
+/* Of two punches with one peer each has its half. */
 size_t nat_punch_wants_sockets(const struct nat_punch *punch)
 {
-        return punch->state == NAT_PROBING && punch->strategy == NAT_STRATEGY_BIRTHDAY ? NAT_POOL_MAX - punch->socket_count : 0;
+        size_t most = punch->tries < POOL_TRIES || punch->gate->inside > 1 ? NAT_POOL : NAT_POOL_MAX;
+
+        if (punch->state != NAT_PROBING || punch->strategy != NAT_STRATEGY_BIRTHDAY)
+                return 0;
+        return most - MIN(most, punch->socket_count);
 }
 
 void nat_punch_give_socket(struct nat_punch *punch, uint32_t socket)

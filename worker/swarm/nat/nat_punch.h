@@ -4,7 +4,7 @@
  * then both send probes of one byte until one gets through.
  *
  *      both consistent         each knows where to send
- *      one is random           it opens many sockets towards the other, which tries many ports: 256 of 64,000 are hit soon
+ *      one is random           it opens many sockets towards the other, which tries many ports: 256 of 64,000 are hit soon, 512 sooner
  *      both random             nobody can know anything
  *
  * It knows neither relays nor streams. Its rounds go out and come in by its caller, probes are drained, and what they lead to is
@@ -18,7 +18,8 @@
 #include "nat_sample.h"
 
 enum {
-        NAT_POOL_MAX = 256,             /* sockets of a random one: hyperdht BIRTHDAY_SOCKETS */
+        NAT_POOL = 256,                 /* sockets of a random one: hyperdht BIRTHDAY_SOCKETS */
+        NAT_POOL_MAX = 512,             /* once these have been there for a second in vain: an original tries a port each 20 ms */
         NAT_PROBES_QUEUED = 16,
 };
 
