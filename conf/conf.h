@@ -8,7 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* "error", that of syslog(3) with the number CONF_LOG_LEVEL_FIRST, to "debug", NULL at the end. */
+extern const char *const conf_log_levels[];
+
 enum {
+        CONF_LOG_LEVEL_FIRST = 3,
         CONF_SECRET_BYTES = 32,
         CONF_KEY_BYTES = 32,
         CONF_RELAYS_MAX = 8,
@@ -127,6 +131,7 @@ struct conf {
         uint8_t relays[CONF_RELAYS_MAX][CONF_KEY_BYTES];        /* public keys of relays to use */
         size_t relay_count;
         int log_level;                  /* syslog number: 3 error, 4 warning, 5 notice, 6 info, 7 debug */
+        bool log_channels;              /* how each channel ended, at info, not only those that failed */
 };
 
 /* Where to read from. Zero and NULL mean nothing special, but both fds must then be -1: start from CONF_SOURCE_INIT. */

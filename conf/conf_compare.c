@@ -129,7 +129,7 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                 { same_peers(before, after), CONF_PART_PEERS },
                 { same_relay(&before->relay, &after->relay), CONF_PART_RELAY },
                 { same_relays(before, after), CONF_PART_RELAYS },
-                { before->log_level == after->log_level, CONF_PART_LOG_LEVEL },
+                { before->log_level == after->log_level && before->log_channels == after->log_channels, CONF_PART_LOG_LEVEL },
         };
 
         if (r < 0)

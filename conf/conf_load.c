@@ -120,15 +120,22 @@ static void read_bootstrap(struct conf_read *read, const struct conf_node *node,
         draft->conf->bootstrap_count = kept;
 }
 
+const char *const conf_log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
+
 static void read_log_level(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        static const char *const names[] = { "error", "warning", "notice", "info", "debug", NULL };
-        static const int first_level = 3;       /* syslog(3) */
         struct draft *draft = into;
         unsigned index;
 
-        if (conf_value_choice(read, node, names, &index))
-                draft->conf->log_level = first_level + (int)index;
+        if (conf_value_choice(read, node, conf_log_levels, &index))
+                draft->conf->log_level = CONF_LOG_LEVEL_FIRST + (int)index;
+}
+
+static void read_log_channels(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+
+        conf_value_bool(read, node, &draft->conf->log_channels);
 }
 
 static void read_provider_services(struct conf_read *read, const struct conf_node *node, void *into)
@@ -310,6 +317,7 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "port", read_port },
                 { "stateDirectory", read_state_directory },
                 { "logLevel", read_log_level },
+                { "logChannels", read_log_channels },
                 { NULL, NULL },
         };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ipc_event.h"
 #include "ipc_table.h"
 #include "monotonic.h"
 
@@ -26,16 +27,26 @@ static void speaker_of(struct speaker *speaker, const struct child *child)
         speaker->count = 2;
 }
 
+/* How channels ended has a limit of its own, a large one where that is wanted: the rest of what a worker says is not drowned. */
+static struct log_limit *limit_of(struct child *child, uint32_t event)
+{
+        bool channel = event == IPC_EVENT_CHANNEL_CLOSED || event == IPC_EVENT_CHANNEL_FAILED;
+
+        child->channels_limit.times = child->begin.log.channels ? LOG_CHANNELS_TIMES : 1;
+        return channel ? &child->channels_limit : &child->limit;
+}
+
 /* False: it has said too much lately. What was left out is counted and said with the next line. */
-static bool may_speak(struct child *child)
+static bool may_speak(struct child *child, uint32_t event, const struct speaker *speaker)
 {
         char name[CHILD_NAME_MAX];
         unsigned dropped = 0;
 
-        if (!log_limit_take(&child->limit, monotonic_us(), &dropped))
+        if (!log_limit_take(limit_of(child, event), monotonic_us(), &dropped))
                 return false;
         if (dropped)
-                log_warning(child->children->log, "%s: %u more lines left out", child_name(child, name, sizeof(name)), dropped);
+                log_event(child->children->log, IPC_EVENT_LINES_LEFT_OUT, LOG_WARNING, speaker->fields, "%s: %u more lines left out",
+                          child_name(child, name, sizeof(name)), dropped);
         return true;
 }
 
@@ -56,15 +67,15 @@ void child_log(struct child *child, const struct ipc_log *log)
         struct speaker speaker;
 
         if (log->level > LOG_DEBUG || log->text_len == 0 || log->text_len > sizeof(log->text) ||
-            log->text[log->text_len - 1] != '\0') {
+            log->text[log->text_len - 1] != '\0' || !ipc_event_is_of(log->event, child->role)) {
                 child_kill(child, "sent a log line that is none");
                 return;
         }
-        if (!may_speak(child))
-                return;
         speaker_of(&speaker, child);
+        if (!may_speak(child, log->event, &speaker))
+                return;
         take_fields(&speaker, log);
-        log_write(child->children->log, (int)log->level, speaker.fields, "%s: %s", child_name(child, name, sizeof(name)),
+        log_event(child->children->log, (enum ipc_event)log->event, (int)log->level, speaker.fields, "%s: %s", child_name(child, name, sizeof(name)),
                   log->text);
 }
 
@@ -73,8 +84,8 @@ void child_log_words(struct child *child, const char *line)
         char name[CHILD_NAME_MAX];
         struct speaker speaker;
 
-        if (!may_speak(child))
-                return;
         speaker_of(&speaker, child);
-        log_write(child->children->log, LOG_WARNING, speaker.fields, "%s wrote: %s", child_name(child, name, sizeof(name)), line);
+        if (!may_speak(child, IPC_EVENT_NONE, &speaker))
+                return;
+        log_event(child->children->log, IPC_EVENT_NONE, LOG_WARNING, speaker.fields, "%s wrote: %s", child_name(child, name, sizeof(name)), line);
 }

@@ -76,6 +76,7 @@ static void strike(struct child *child)
 
 void child_kill(struct child *child, const char *why)
 {
+        struct ipc_fields fields = IPC_FIELDS_INIT;
         char name[CHILD_NAME_MAX];
 
         if (child->pid <= 0)
@@ -84,8 +85,10 @@ void child_kill(struct child *child, const char *why)
         if (child->struck)
                 return;
         child->struck = true;
-        log_error(child->children->log, "%s (pid %d): %s: killed%s", child_name(child, name, sizeof(name)), child->pid, why,
-                  child->state == CHILD_STOPPING ? "" : ", starting it again");
+        ipc_fields_text(&fields, "WORKER", ipc_role_name(child->role));
+        ipc_fields_text(&fields, "REASON", why);
+        log_event(child->children->log, IPC_EVENT_WORKER_KILLED, LOG_ERR, fields.list, "%s (pid %d): %s: killed%s",
+                  child_name(child, name, sizeof(name)), child->pid, why, child->state == CHILD_STOPPING ? "" : ", starting it again");
 }
 
 /* What @state has been waiting for did not come. */
@@ -214,12 +217,12 @@ static void on_confirmed(struct child *child, const struct ipc_generation *done)
 
 void children_log_level(struct children *children, int level)
 {
-        struct ipc_log_level said = { .level = (uint32_t)level };
+        struct ipc_log_level said = { .level = (uint32_t)level, .channels = children->log_channels };
 
         list_for_each(at, &children->all) {
                 struct child *child = list_entry(at, struct child, in_all);
 
-                child->begin.log_level = said.level;
+                child->begin.log = said;
                 if (child_alive(child))
                         child_send(child, IPC_LOG_LEVEL, &said, NULL, 0);
         }
@@ -322,16 +325,20 @@ static const char *how_it_ended(const struct child *child, int status, char *out
 /* @then: what happens next; empty: nothing that child_kill() has not said. */
 static void log_death(const struct child *child, int status, const char *then)
 {
-        char name[CHILD_NAME_MAX], how[128], worker[48], syscall[48];
         bool orderly = !child->denied.set && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-        const char *fields[] = { worker, child->denied.set ? syscall : NULL, NULL };
+        enum ipc_event event = child->denied.set ? IPC_EVENT_WORKER_DENIED : IPC_EVENT_WORKER_ENDED;
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+        char name[CHILD_NAME_MAX], how[128];
 
         if ((orderly && child->state == CHILD_STOPPING) || (child->struck && !*then))
                 return;
-        snprintf(worker, sizeof(worker), "HYPERGATE_WORKER=%s", ipc_role_name(child->role));
-        snprintf(syscall, sizeof(syscall), "HYPERGATE_SYSCALL=%s", syscall_name(child->denied.syscall, child->denied.arch));
-        log_write(child->children->log, orderly ? LOG_INFO : LOG_WARNING, fields, "%s (pid %d) %s; %s",
-                  child_name(child, name, sizeof(name)), child->exited.rpid, how_it_ended(child, status, how, sizeof(how)), then);
+        how_it_ended(child, status, how, sizeof(how));
+        ipc_fields_text(&fields, "WORKER", ipc_role_name(child->role));
+        ipc_fields_text(&fields, "REASON", how);
+        if (child->denied.set)
+                ipc_fields_text(&fields, "SYSCALL", syscall_name(child->denied.syscall, child->denied.arch));
+        log_event(child->children->log, event, orderly ? LOG_INFO : LOG_WARNING, fields.list, "%s (pid %d) %s; %s",
+                  child_name(child, name, sizeof(name)), child->exited.rpid, how, then);
 }
 
 /* Its next life: at once the first time, later each time it dies young. */
@@ -479,7 +486,7 @@ static struct child *child_new(struct children *children, enum ipc_role role, ui
         child->role = role;
         child->id = id;
         child->begin.id = id;
-        child->begin.log_level = (uint32_t)children->log->level;
+        child->begin.log = (struct ipc_log_level){ .level = (uint32_t)children->log->level, .channels = children->log_channels };
         ipc_build_id(child->begin.build_id);
         child->context = context;
         child->link.fd = child->words.fd = -1;

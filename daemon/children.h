@@ -63,7 +63,7 @@ struct child {
         unsigned doubts;
         bool struck;                    /* killed by us, which has been said */
         struct words words;
-        struct log_limit limit;
+        struct log_limit limit, channels_limit;
         struct {
                 bool set;
                 uint32_t syscall, arch;
@@ -87,6 +87,7 @@ struct children {
         int null_fd;
         ev_timer ping;
         uint64_t pings;
+        bool log_channels;              /* workers tell how each channel ended */
         struct list all;
         uint64_t links;                 /* made between them so far */
         uint64_t generation;            /* of configuration, the last that one of them was told */

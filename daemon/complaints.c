@@ -10,7 +10,7 @@ void complaints_say(const struct conf_complaints *complaints, const struct log *
         for (size_t i = 0; i < complaints->count; i++) {
                 conf_complaint_text(&complaints->list[i], text, sizeof(text));
                 if (log->journal)
-                        log_write(log, complaints->list[i].warning ? LOG_WARNING : LOG_ERR, NULL, "%s", text);
+                        log_event(log, IPC_EVENT_CONFIG_WRONG, complaints->list[i].warning ? LOG_WARNING : LOG_ERR, NULL, "%s", text);
                 else
                         fprintf(stderr, "%s\n", text);
         }

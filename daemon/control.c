@@ -20,6 +20,7 @@ static const struct request {
 } requests[] = {
         { "scan", control_scan },
         { "doctor", control_doctor },
+        { "log-level", control_log_level },
         { "peers", control_peers },
         { "status", control_status },
         { "reload", control_reload },

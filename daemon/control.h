@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The control socket: people ask, with hypergate(1), and are answered. A connection is one request: a line of words; the answer is
  * lines of JSON, of which the last has the type "end", then the connection is closed. All that can be changed by it is that the
- * configuration is read anew, by root and by who the instance runs as. */
+ * configuration is read anew, and the level of the log, by root and by who the instance runs as. */
 #ifndef HG_CONTROL_H
 #define HG_CONTROL_H
 

@@ -38,6 +38,7 @@ void control_refuse(struct control_conn *conn, const char *error);
 /* The requests. @words: what follows the first one. Each answers at once or leaves a job. */
 void control_scan(struct control_conn *conn, const char *words);
 void control_doctor(struct control_conn *conn, const char *words);
+void control_log_level(struct control_conn *conn, const char *words);
 void control_peers(struct control_conn *conn, const char *words);
 void control_reload(struct control_conn *conn, const char *words);
 void control_status(struct control_conn *conn, const char *words);

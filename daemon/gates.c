@@ -60,7 +60,7 @@ static bool may_tell(struct gates *gates)
         if (!log_limit_take(&gates->told, monotonic_us(), &dropped))
                 return false;
         if (dropped)
-                log_notice(gates->log, "%u more lines about gates left out", dropped);
+                log_event(gates->log, IPC_EVENT_LINES_LEFT_OUT, LOG_NOTICE, NULL, "%u more lines about gates left out", dropped);
         return true;
 }
 
@@ -71,9 +71,47 @@ void gates_look_at_addresses(const struct gates *gates)
                 int r = sockets_datagrams(gates->conf->listen[i].ip, 0, &fd);
 
                 if (r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT)
-                        log_warning(gates->log, "listen: %s: this machine has no such address now; gates open there once it has",
-                                    gates->conf->listen[i].text);
+                        log_event(gates->log, IPC_EVENT_ADDRESSES_MISSING, LOG_WARNING, NULL,
+                                  "listen: %s: this machine has no such address now; gates open there once it has",
+                                  gates->conf->listen[i].text);
         }
+}
+
+static void fill(struct ipc_fields *fields, const struct gate_listener *listener)
+{
+        ipc_fields_gate(fields, listener->gate->port, listener->gate->protocol);
+        ipc_fields_text(fields, "LISTEN", listener->address->text);
+}
+
+static void tell_unavailable(const struct gate_listener *listener, int error, usec_t wait_us)
+{
+        const struct gate *gate = listener->gate;
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        fill(&fields, listener);
+        ipc_fields_text(&fields, "REASON", sockets_refusal(error));
+        log_event(gate->gates->log, IPC_EVENT_GATE_UNAVAILABLE, LOG_WARNING, fields.list,
+                  "gate %u%s: can't listen on %s: %s; trying again in %.0f s, then at least every %d s", gate->port, suffix(gate),
+                  listener->address->text, sockets_refusal(error), to_seconds(wait_us), GATE_RETRY_LONGEST_S);
+}
+
+static void tell_open(const struct gate_listener *listener)
+{
+        const struct gate *gate = listener->gate;
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        fill(&fields, listener);
+        log_event(gate->gates->log, IPC_EVENT_GATE_OPEN, LOG_NOTICE, fields.list, "gate %u%s open on %s", gate->port, suffix(gate),
+                  listener->address->text);
+}
+
+static void tell_closed(const struct gate *gate, const char *why)
+{
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        ipc_fields_gate(&fields, gate->port, gate->protocol);
+        ipc_fields_text(&fields, "REASON", why);
+        log_event(gate->gates->log, IPC_EVENT_GATE_CLOSED, LOG_NOTICE, fields.list, "gate %u%s closed: %s", gate->port, suffix(gate), why);
 }
 
 /* Said once for each reason, not for each try. */
@@ -83,9 +121,7 @@ static void on_refused(struct gate_listener *listener, int error)
         usec_t wait_us = backoff_us(++listener->failures, SECONDS(GATE_RETRY_FIRST_S), SECONDS(GATE_RETRY_LONGEST_S));
 
         if (listener->error != error && may_tell(gate->gates))
-                log_warning(gate->gates->log, "gate %u%s: can't listen on %s: %s; trying again in %.0f s, then at least every %d s",
-                            gate->port, suffix(gate), listener->address->text, sockets_refusal(error), to_seconds(wait_us),
-                            GATE_RETRY_LONGEST_S);
+                tell_unavailable(listener, error, wait_us);
         listener->error = error;
         ev_timer_stop(gate->gates->loop, &listener->retry);
         ev_timer_set(&listener->retry, to_seconds(wait_us), 0);
@@ -103,7 +139,7 @@ static bool bind_listener(struct gate_listener *listener)
                 return false;
         }
         if (may_tell(gate->gates))
-                log_notice(gate->gates->log, "gate %u%s open on %s", gate->port, suffix(gate), listener->address->text);
+                tell_open(listener);
         return true;
 }
 
@@ -197,11 +233,15 @@ static void gate_free(struct gate *gate)
 
 static void refuse(struct gates *gates, uint16_t port, uint16_t protocol, const char *why)
 {
+        struct ipc_fields fields = IPC_FIELDS_INIT;
         unsigned dropped;
 
-        if (log_limit_take(&gates->refusals, monotonic_us(), &dropped))
-                log_warning(gates->log, "the router worker wants gate %u/%s open: refused, %s", port,
-                            protocol == CONF_TCP ? "tcp" : protocol == CONF_UDP ? "udp" : "?", why);
+        if (!log_limit_take(&gates->refusals, monotonic_us(), &dropped))
+                return;
+        ipc_fields_number(&fields, "GATE_PORT", port);
+        ipc_fields_text(&fields, "REASON", why);
+        log_event(gates->log, IPC_EVENT_GATE_REFUSED, LOG_WARNING, fields.list, "the router worker wants gate %u/%s open: refused, %s", port,
+                  protocol == CONF_TCP ? "tcp" : protocol == CONF_UDP ? "udp" : "?", why);
 }
 
 void gates_open(struct gates *gates, uint16_t port, uint16_t protocol)
@@ -232,7 +272,7 @@ static void close_gate(struct gate *gate, const char *why)
         struct forward *forward = gate->forward;
 
         if (may_tell(gates))
-                log_notice(gates->log, "gate %u%s closed: %s", gate->port, suffix(gate), why);
+                tell_closed(gate, why);
         gate->forward = NULL;
         gates->moved(gates->context, gate);
         gate_free(gate);

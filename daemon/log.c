@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -16,7 +17,8 @@
 
 enum {
         TEXT_MAX = 2048,
-        FIELDS_MAX = 24,
+        FIELDS_MAX = 28,
+        FIELDS_BYTES = 4 * IPC_LOG_MAX, /* each byte of a worker's may become four */
 };
 
 void log_init(struct log *log, const char *journal_stream)
@@ -27,12 +29,19 @@ void log_init(struct log *log, const char *journal_stream)
         *log = (struct log){ .level = LOG_INFO };
         log->journal = journal_stream && sscanf(journal_stream, "%llu:%llu", &device, &inode) == 2 &&
                        fstat(STDERR_FILENO, &out) == 0 && out.st_dev == (dev_t)device && out.st_ino == (ino_t)inode;
+        log->terminal = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
 }
 
 void log_instance(struct log *log, const char *name, int level)
 {
-        log_escape(log->instance, sizeof(log->instance), name, strlen(name));
+        snprintf(log->instance, sizeof(log->instance), "%s", name);
         log->level = level;
+}
+
+void log_router(struct log *log, const uint8_t public_key[IPC_KEY_BYTES])
+{
+        for (size_t i = 0; i < IPC_KEY_BYTES; i++)
+                snprintf(log->router + 2 * i, 3, "%02x", public_key[i]);
 }
 
 size_t log_escape(char *out, size_t size, const char *text, size_t len)
@@ -67,7 +76,8 @@ size_t log_escape(char *out, size_t size, const char *text, size_t len)
 bool log_field_allowed(const char *field)
 {
         static const char *const ours[] = { "MESSAGE=", "MESSAGE_ID=", "PRIORITY=", "ERRNO=", "HYPERGATE_INSTANCE=",
-                                            "HYPERGATE_WORKER=", "HYPERGATE_WORKER_ID=" };
+                                            "HYPERGATE_ROUTER=", "HYPERGATE_EVENT=", "HYPERGATE_WORKER=",
+                                            "HYPERGATE_WORKER_ID=" };
         static const char *const families[] = { "SYSLOG_", "CODE_", "OBJECT_", "COREDUMP_", "UNIT=", "USER_" };
         size_t len = strspn(field, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 
@@ -82,28 +92,56 @@ bool log_field_allowed(const char *field)
         return true;
 }
 
-static void add(struct iovec *iov, int *count, const char *text)
+/* A line of the journal. */
+struct entry {
+        struct iovec iov[FIELDS_MAX];
+        int count;
+        char text[512 + FIELDS_BYTES];
+        size_t len;
+};
+
+/* What is not printable of @value is made so; what finds no room is cut. */
+static void add(struct entry *entry, const char *name, size_t name_len, const char *value)
 {
-        if (*count < FIELDS_MAX)
-                iov[(*count)++] = (struct iovec){ (void *)(uintptr_t)text, strlen(text) };
+        char *text = entry->text + entry->len;
+        size_t room = sizeof(entry->text) - entry->len;
+
+        if (entry->count == FIELDS_MAX || name_len + 2 > room)
+                return;
+        memcpy(text, name, name_len);
+        text[name_len++] = '=';
+        name_len += log_escape(text + name_len, room - name_len, value, strlen(value));
+        entry->iov[entry->count++] = (struct iovec){ text, name_len };
+        entry->len += name_len;
 }
 
-static void write_journal(const struct log *log, int level, const char *const *fields, const char *text)
+static void add_named(struct entry *entry, const char *name, const char *value)
 {
-        char message[TEXT_MAX + 16], priority[16], instance[sizeof(log->instance) + 24];
-        struct iovec iov[FIELDS_MAX];
-        int count = 0;
+        if (value && *value)
+                add(entry, name, strlen(name), value);
+}
+
+static void write_journal(const struct log *log, enum ipc_event event, int level, const char *const *fields, const char *text)
+{
+        char message[TEXT_MAX + 16], priority[16];
+        struct entry entry = { .count = 1 };
 
         snprintf(message, sizeof(message), "MESSAGE=%s", text);
-        snprintf(priority, sizeof(priority), "PRIORITY=%d", level);
-        snprintf(instance, sizeof(instance), "HYPERGATE_INSTANCE=%s", log->instance);
-        add(iov, &count, message);
-        add(iov, &count, priority);
-        add(iov, &count, "SYSLOG_IDENTIFIER=hypergated");
-        add(iov, &count, instance);
-        for (; fields && *fields; fields++)
-                add(iov, &count, *fields);
-        sd_journal_sendv(iov, count);
+        entry.iov[0] = (struct iovec){ message, strlen(message) };
+        snprintf(priority, sizeof(priority), "%d", level);
+        add_named(&entry, "PRIORITY", priority);
+        add_named(&entry, "SYSLOG_IDENTIFIER", "hypergated");
+        add_named(&entry, "HYPERGATE_INSTANCE", log->instance);
+        add_named(&entry, "HYPERGATE_ROUTER", log->router);
+        add_named(&entry, "HYPERGATE_EVENT", ipc_event_word(event));
+        add_named(&entry, "MESSAGE_ID", ipc_event_id(event));
+        for (; fields && *fields; fields++) {
+                size_t name = strcspn(*fields, "=");
+
+                if ((*fields)[name])
+                        add(&entry, *fields, name, *fields + name + 1);
+        }
+        sd_journal_sendv(entry.iov, entry.count);
 }
 
 static const char *level_word(int level)
@@ -111,17 +149,23 @@ static const char *level_word(int level)
         return level <= LOG_ERR ? "error: " : level == LOG_WARNING ? "warning: " : level == LOG_DEBUG ? "debug: " : "";
 }
 
-/* One write a line: those of several instances on one terminal don't mix. */
-static void write_line(int level, const char *text)
+static const char *level_colour(int level)
 {
-        char line[TEXT_MAX + 32];
-        int len = snprintf(line, sizeof(line), "hypergated: %s%s\n", level_word(level), text);
+        return level <= LOG_ERR ? "\033[31m" : level == LOG_WARNING ? "\033[33m" : level == LOG_DEBUG ? "\033[2m" : "";
+}
+
+/* One write a line: those of several instances on one terminal don't mix. */
+static void write_line(const struct log *log, int level, const char *text)
+{
+        const char *colour = log->terminal ? level_colour(level) : "";
+        char line[TEXT_MAX + 48];
+        int len = snprintf(line, sizeof(line), "hypergated: %s%s%s%s\n", colour, level_word(level), text, *colour ? "\033[0m" : "");
 
         if (write(STDERR_FILENO, line, (size_t)len) < 0)
                 return;         /* nobody reads it, and there is nowhere else to say so */
 }
 
-void log_write(const struct log *log, int level, const char *const *fields, const char *format, ...)
+void log_event(const struct log *log, enum ipc_event event, int level, const char *const *fields, const char *format, ...)
 {
         char text[TEXT_MAX], printable[TEXT_MAX];
         va_list args;
@@ -133,20 +177,21 @@ void log_write(const struct log *log, int level, const char *const *fields, cons
         va_end(args);
         log_escape(printable, sizeof(printable), text, strlen(text));
         if (log->journal)
-                write_journal(log, level, fields, printable);
+                write_journal(log, event, level, fields, printable);
         else
-                write_line(level, printable);
+                write_line(log, level, printable);
 }
 
 bool log_limit_take(struct log_limit *limit, usec_t now_us, unsigned *dropped_out)
 {
-        usec_t back = (now_us - limit->since_us) * LOG_PER_SECOND / SECONDS(1);
+        unsigned times = limit->times ? limit->times : 1;
+        usec_t back = (now_us - limit->since_us) * LOG_PER_SECOND * times / SECONDS(1);
 
         if (back > 0) {
                 limit->spent -= back < limit->spent ? (unsigned)back : limit->spent;
                 limit->since_us = now_us;
         }
-        if (limit->spent >= LOG_BURST) {
+        if (limit->spent >= LOG_BURST * times) {
                 limit->dropped++;
                 return false;
         }

@@ -156,8 +156,10 @@ static int make_keys(struct start *start)
                 log_error(&start->log, "no memory for keys");
                 return EX_OSERR;
         }
-        if (conf->has_secret)
+        if (conf->has_secret) {
                 keys_of_router(start->keys, conf->secret);
+                log_router(&start->log, start->keys->router_public);
+        }
         if (conf->has_secret && conf->state_directory && conf->gateway.present)
                 r = read_identity(start, "gateway", start->keys->seed[0]);
         if (r == EX_OK && conf->has_secret && conf->state_directory && conf->provider.present)

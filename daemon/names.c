@@ -66,15 +66,32 @@ static void rest(struct name *name, usec_t us)
 }
 
 /* Said when it begins to fail, not each time it still does. */
+static void tell_failure(const struct name *name, const char *reason, usec_t wait_us)
+{
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        ipc_fields_text(&fields, "HOST", name->host);
+        ipc_fields_text(&fields, "REASON", reason);
+        log_event(name->names->log, IPC_EVENT_NAME_UNRESOLVED, LOG_WARNING, fields.list,
+                  "%s: can't resolve \"%s\": %s; %s, next try in %.0f s, then at least every %d s", name->what, name->host, reason,
+                  name->count ? "its last addresses stay in use" : "unreachable until then", to_seconds(wait_us),
+                  NAMES_RETRY_LONGEST_S);
+}
+
+static void tell_success(const struct name *name)
+{
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        ipc_fields_text(&fields, "HOST", name->host);
+        log_event(name->names->log, IPC_EVENT_NAME_RESOLVED, LOG_NOTICE, fields.list, "%s: \"%s\" is resolved", name->what, name->host);
+}
+
 static void on_failure(struct name *name, const char *reason)
 {
         usec_t wait_us = backoff_us(++name->failures, SECONDS(NAMES_RETRY_FIRST_S), SECONDS(NAMES_RETRY_LONGEST_S));
 
         if (name->failures == 1)
-                log_warning(name->names->log, "%s: can't resolve \"%s\": %s; %s, next try in %.0f s, then at least every %d s",
-                            name->what, name->host, reason,
-                            name->count ? "its last addresses stay in use" : "unreachable until then", to_seconds(wait_us),
-                            NAMES_RETRY_LONGEST_S);
+                tell_failure(name, reason, wait_us);
         rest(name, wait_us);
 }
 
@@ -83,7 +100,7 @@ static void on_success(struct name *name, const struct ipc_resolve_answer *answe
         bool same = answer->count == name->count && memcmp(answer->address, name->address, answer->count * 16) == 0;
 
         if (name->failures)
-                log_notice(name->names->log, "%s: \"%s\" is resolved", name->what, name->host);
+                tell_success(name);
         name->failures = 0;
         rest(name, SECONDS(NAMES_REFRESH_S));
         if (same)

@@ -78,6 +78,7 @@ static void tell_workers(struct supervisor *supervisor, unsigned parts)
                 forwards_must_hear(supervisor, IPC_DUTY_GATES);
         if (parts & CONF_PART_LOG_LEVEL) {
                 supervisor->log->level = supervisor->conf->log_level;
+                supervisor->children.log_channels = supervisor->conf->log_channels;
                 children_log_level(&supervisor->children, supervisor->conf->log_level);
         }
 }

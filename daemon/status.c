@@ -79,9 +79,10 @@ static void on_unreachable(struct ev_loop *loop, ev_timer *timer, int events)
         struct status *status = timer->data;
         char seeds[128];
 
-        log_warning(status->log, "DHT unreachable: no answer from bootstrap node%s %s; asking again, at least every %d s",
-                    plural((unsigned)status->conf->bootstrap_count), seeds_text(status->conf, seeds, sizeof(seeds)),
-                    STATUS_ASKED_EVERY_S);
+        log_event(status->log, IPC_EVENT_DHT_UNREACHABLE, LOG_WARNING, NULL,
+                  "DHT unreachable: no answer from bootstrap node%s %s; asking again, at least every %d s",
+                  plural((unsigned)status->conf->bootstrap_count), seeds_text(status->conf, seeds, sizeof(seeds)),
+                  STATUS_ASKED_EVERY_S);
         status->told_unreachable = true;
         status->lost(status->context);
 }
@@ -105,8 +106,11 @@ void status_begin(struct status *status)
 
 static void on_reached(struct status *status, unsigned nodes)
 {
-        log_write(status->log, status->told_unreachable ? LOG_NOTICE : LOG_INFO, NULL, "DHT reached: %u node%s known", nodes,
-                  plural(nodes));
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        ipc_fields_number(&fields, "NODES", nodes);
+        log_event(status->log, IPC_EVENT_DHT_REACHED, status->told_unreachable ? LOG_NOTICE : LOG_INFO, fields.list,
+                  "DHT reached: %u node%s known", nodes, plural(nodes));
         ev_timer_stop(status->loop, &status->unreachable);
         status->told_unreachable = false;
 }
@@ -114,10 +118,12 @@ static void on_reached(struct status *status, unsigned nodes)
 static void on_lost(struct status *status)
 {
         if (status->conf->bootstrap_count == 0) {
-                log_notice(status->log, "no other node is left in this DHT; they are welcome again");
+                log_event(status->log, IPC_EVENT_DHT_LOST, LOG_NOTICE, NULL,
+                          "no other node is left in this DHT; they are welcome again");
                 return;
         }
-        log_notice(status->log, "DHT lost: no node answers any more; asking the bootstrap nodes again");
+        log_event(status->log, IPC_EVENT_DHT_LOST, LOG_NOTICE, NULL,
+                  "DHT lost: no node answers any more; asking the bootstrap nodes again");
         arm(status);
 }
 
@@ -126,22 +132,26 @@ static void on_announced(const struct status *status, unsigned announced)
         bool provider = status->conf->provider.present, gateway = status->conf->gateway.present;
 
         if (announced == 0)
-                log_notice(status->log, "no node of the DHT holds our announcement any more: announcing again");
+                log_event(status->log, IPC_EVENT_ANNOUNCEMENT_LOST, LOG_NOTICE, NULL,
+                          "no node of the DHT holds our announcement any more: announcing again");
         else if (announced == (unsigned)provider + gateway)
-                log_info(status->log, "announced on the DHT: others can find this %s%s%s", provider ? "provider" : "",
-                         provider && gateway ? " and " : "", gateway ? "gateway" : "");
+                log_event(status->log, IPC_EVENT_ANNOUNCED, LOG_INFO, NULL, "announced on the DHT: others can find this %s%s%s",
+                          provider ? "provider" : "", provider && gateway ? " and " : "", gateway ? "gateway" : "");
 }
 
 static void on_peers(const struct status *status, unsigned providers, unsigned gateways)
 {
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+        char text[96] = "no peer any more: looking for them";
+
         if (providers && gateways)
-                log_notice(status->log, "connected to %u provider%s and %u gateway%s", providers, plural(providers), gateways,
-                           plural(gateways));
+                snprintf(text, sizeof(text), "%u provider%s and %u gateway%s", providers, plural(providers), gateways, plural(gateways));
         else if (providers || gateways)
-                log_notice(status->log, "connected to %u %s%s", providers + gateways, providers ? "provider" : "gateway",
-                           plural(providers + gateways));
-        else
-                log_notice(status->log, "connected to no peer any more: looking for them");
+                snprintf(text, sizeof(text), "%u %s%s", providers + gateways, providers ? "provider" : "gateway",
+                         plural(providers + gateways));
+        ipc_fields_number(&fields, "PROVIDERS", providers);
+        ipc_fields_number(&fields, "GATEWAYS", gateways);
+        log_event(status->log, IPC_EVENT_PEERS, LOG_NOTICE, fields.list, "connected to %s", text);
 }
 
 void status_swarm(struct status *status, const struct ipc_swarm_status *now)

@@ -80,8 +80,8 @@ static void say_ready(const struct supervisor *supervisor)
                          gateway ? "gateway" : "", relay && (provider || gateway) ? " and " : "", relay ? "relay" : "");
         if (supervisor->keys->has_router)
                 sodium_bin2hex(key, sizeof(key), supervisor->keys->router_public, KEYS_BYTES);
-        log_notice(supervisor->log, "ready: %s%s%.8s%s, UDP port %u", roles, *key ? " of router " : "", key, *key ? "..." : "",
-                   supervisor->sockets.server.port);
+        log_event(supervisor->log, IPC_EVENT_READY, LOG_NOTICE, NULL, "ready: %s%s%.8s%s, UDP port %u", roles, *key ? " of router " : "", key,
+                  *key ? "..." : "", supervisor->sockets.server.port);
         if (relay)
                 say_relay(supervisor);
 }
@@ -193,7 +193,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
                 ev_break(loop, EVBREAK_ALL);
                 return;
         }
-        log_notice(supervisor->log, "stopping: %s", strsignal(signal->signum));
+        log_event(supervisor->log, IPC_EVENT_STOPPING, LOG_NOTICE, NULL, "stopping: %s", strsignal(signal->signum));
         stop(supervisor, EXIT_SUCCESS);
 }
 
@@ -238,8 +238,9 @@ static void tell_lonely(const struct supervisor *supervisor)
         static const uint8_t any[4];
 
         if (!interfaces_has_ipv4(&supervisor->interfaces) && memcmp(supervisor->conf->host, any, sizeof(any)) == 0)
-                log_warning(supervisor->log, "this machine has no IPv4 address but loopback: the HyperDHT and connections to peers are IPv4 alone, "
-                                             "so that nobody else is reached until it has one");
+                log_event(supervisor->log, IPC_EVENT_ADDRESSES_MISSING, LOG_WARNING, NULL,
+                          "this machine has no IPv4 address but loopback: the HyperDHT and connections to peers are IPv4 alone, "
+                          "so that nobody else is reached until it has one");
 }
 
 static void on_interfaces(void *context)
@@ -251,8 +252,8 @@ static void on_interfaces(void *context)
         tell_lonely(supervisor);
 
         inet_ntop(AF_INET, interfaces->ip[0], first, sizeof(first));
-        log_info(supervisor->log, "this machine has other addresses now (%s%s): announcing anew", first,
-                 interfaces->count > 1 ? " and others" : "");
+        log_event(supervisor->log, IPC_EVENT_ADDRESSES_CHANGED, LOG_INFO, NULL,
+                  "this machine has other addresses now (%s%s): announcing anew", first, interfaces->count > 1 ? " and others" : "");
         if (supervisor->swarm)
                 supervisor->swarm->unconfigured = true;
 }
@@ -345,6 +346,7 @@ static int init(struct supervisor *supervisor, const char *libexec)
                                                        .mismatched = on_mismatched, .all_ended = on_all_ended };
         const struct conf *conf = supervisor->conf;
         uint8_t map_key[16];
+        int r;
 
         randombytes_buf(map_key, sizeof(map_key));
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name_changed, on_name_wanted, supervisor);
@@ -357,7 +359,9 @@ static int init(struct supervisor *supervisor, const char *libexec)
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         watch(supervisor);
         watchdog_begin(&supervisor->watchdog, supervisor->loop);
-        return children_init(&supervisor->children, supervisor->loop, supervisor->log, libexec, conf->name, &events, supervisor);
+        r = children_init(&supervisor->children, supervisor->loop, supervisor->log, libexec, conf->name, &events, supervisor);
+        supervisor->children.log_channels = conf->log_channels;
+        return r;
 }
 
 static void fini(struct supervisor *supervisor)

@@ -37,11 +37,11 @@ static usec_t on_refused(struct swarm_sockets *sockets, int error)
 
         snprintf(port, sizeof(port), "%u", sockets->port);
         if (error != sockets->error)
-                log_warning(sockets->log,
-                            "UDP port %s on %u.%u.%u.%u: %s; no network without it; trying again in %.0f s, "
-                            "then at least every %d s",
-                            sockets->port ? port : "(any)", sockets->host[0], sockets->host[1], sockets->host[2],
-                            sockets->host[3], sockets_refusal(error), to_seconds(wait_us), RETRY_LONGEST_S);
+                log_event(sockets->log, IPC_EVENT_UDP_UNAVAILABLE, LOG_WARNING, NULL,
+                          "UDP port %s on %u.%u.%u.%u: %s; no network without it; trying again in %.0f s, "
+                          "then at least every %d s",
+                          sockets->port ? port : "(any)", sockets->host[0], sockets->host[1], sockets->host[2],
+                          sockets->host[3], sockets_refusal(error), to_seconds(wait_us), RETRY_LONGEST_S);
         sockets->error = error;
         return wait_us;
 }

@@ -155,13 +155,19 @@ enum ipc_duty {
         IPC_DUTY_SERVICES,              /* FORWARD_SERVICE, never FORWARD_LISTENER */
 };
 
+/* What need not be sent, from the first message on; another one at any time. */
+struct ipc_log_level {
+        uint32_t level;                 /* syslog number: what is less urgent */
+        uint32_t channels;              /* 0 or 1: how channels ended that ended as they do, too, at LOG_INFO */
+};
+
 /* First message on fd 3. A worker of another build (@build_id differs from its own) ends with exit 70. With IPC_DUTY_SERVICES
  * @port names the TCP ports that the worker will ever be able to connect to (where the kernel has Landlock for TCP); with
  * @port_count 0 it is all of them. A service on a port that is not among them needs a new worker. */
 struct ipc_begin {
         uint8_t build_id[IPC_BUILD_ID_BYTES];
         uint32_t id;                    /* of this worker among those of its role, from 1 */
-        uint32_t log_level;             /* syslog number: what is less urgent need not be sent */
+        struct ipc_log_level log;
         uint32_t duty;                  /* enum ipc_duty */
         uint32_t protocols;             /* of those services: or of 1 << enum ipc_protocol; it will never make other sockets */
         uint32_t port_count;
@@ -216,11 +222,7 @@ struct ipc_log {
         uint32_t level;                 /* syslog number, 0..7 */
         uint32_t text_len;
         char text[IPC_LOG_MAX];
-};
-
-/* In place of what BEGIN said. */
-struct ipc_log_level {
-        uint32_t level;                 /* syslog number, 0..7 */
+        uint32_t event;                 /* enum ipc_event, one of the sender's, or IPC_EVENT_NONE */
 };
 
 /* Sent by the SIGSYS handler, right before the worker ends. */

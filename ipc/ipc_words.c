@@ -16,3 +16,21 @@ const char *ipc_path_word(uint32_t path)
 
         return path < IPC_PATHS ? names[path] : "unknown";
 }
+
+const char *ipc_reason_word(uint32_t reason)
+{
+        static const char *const names[IPC_REASONS] = {
+                [IPC_REASON_DONE] = "done",
+                [IPC_REASON_RESET_LOCAL] = "reset-here",
+                [IPC_REASON_RESET_PEER] = "reset-there",
+                [IPC_REASON_PEER_LOST] = "peer-lost",
+                [IPC_REASON_PEER_LEFT] = "peer-left",
+                [IPC_REASON_REFUSED] = "refused",
+                [IPC_REASON_TIMED_OUT] = "timed-out",
+                [IPC_REASON_NO_PEER] = "no-peer",
+                [IPC_REASON_LIMIT] = "limit",
+                [IPC_REASON_IDLE] = "idle",
+        };
+
+        return reason < IPC_REASONS ? names[reason] : "unknown";
+}

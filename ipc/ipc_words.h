@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the kinds of NATs and of ways to a peer are called, in the journal as in answers to people. A number that has no name is
- * "unknown". */
+/* What the kinds of NATs, of ways to a peer and of ends of a channel are called, in the journal as in answers to people. A number that
+ * has no name is "unknown". */
 #ifndef HG_IPC_WORDS_H
 #define HG_IPC_WORDS_H
 
@@ -8,5 +8,6 @@
 
 const char *ipc_nat_word(uint32_t nat);         /* enum ipc_nat */
 const char *ipc_path_word(uint32_t path);       /* enum ipc_path */
+const char *ipc_reason_word(uint32_t reason);   /* enum ipc_reason */
 
 #endif

@@ -108,7 +108,7 @@ static void take_peer(void *context, const char *instance, const json_t *object,
         struct doctor *doctor = context;
 
         if (doctor->json)
-                cli_peers_print_json(instance, object);
+                cli_print_json(instance, object);
         else
                 cli_peers_print(instance, object);
         if (strcmp(cli_talk_text(object, "type"), "peer") == 0 && doctor->skew_count < SKEWS_MAX)

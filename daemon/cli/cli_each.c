@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -12,6 +14,16 @@
 #include "cli_talk.h"
 #include "conf.h"
 #include "ipc_control.h"
+
+void cli_print_json(const char *instance, const json_t *object)
+{
+        json_t *whole = json_pack("{s:s}", "instance", instance);
+
+        if (whole && strcmp(cli_talk_text(object, "type"), "end") != 0 && json_object_update(whole, (json_t *)(uintptr_t)object) == 0 &&
+            json_dumpf(whole, stdout, JSON_COMPACT) == 0)
+                puts("");
+        json_decref(whole);
+}
 
 struct one {
         const struct cli_each *each;

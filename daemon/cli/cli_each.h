@@ -21,4 +21,7 @@ int cli_each_named(const struct cli_each *each, const struct cli_options *option
 /* All there are; returns how many have answered. Nothing is said where there is none. */
 int cli_each_there(const struct cli_each *each);
 
+/* The object of a line as JSON, with the instance that said it in front; nothing for its end. */
+void cli_print_json(const char *instance, const json_t *object);
+
 #endif

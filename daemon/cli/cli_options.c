@@ -20,6 +20,7 @@ const char cli_usage[] =
         "       hypergate status [--json] [NAME...]\n"
         "       hypergate peers [--json] [NAME...]\n"
         "       hypergate reload [NAME...]\n"
+        "       hypergate log-level [--json] [LEVEL] [NAME...]\n"
         "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
         "\n"
@@ -33,6 +34,7 @@ const char cli_usage[] =
         "  status [NAME...]          how the instances on this machine fare, or only these\n"
         "  peers [NAME...]           whom they are connected to, and how, and whom they can't reach\n"
         "  reload [NAME...]          let them read their configuration anew, while all goes on\n"
+        "  log-level [LEVEL]         how much they log, and from now on: error, warning, notice, info, debug\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
         "  --provider SERVICES       offer these: a service file, see hypergate-services(5), or JSON\n"
@@ -46,7 +48,7 @@ const char cli_usage[] =
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
         "  --secret-file FILE        of scan: the router whose secret is in there\n"
         "  --seconds N               of scan: for so long at most (default 10)\n"
-        "  --json                    of scan, doctor, status and peers: for programs, an object a line\n"
+        "  --json                    of what asks an instance: for programs, an object a line\n"
         "  --user NAME               started as root: become this user once all files are read\n"
         "  --allow-root              started as root: stay root\n"
         "  --new                     the same as new\n"
@@ -60,6 +62,7 @@ enum argument { NO_ARGUMENT, OPTIONAL_ARGUMENT, NEEDS_ARGUMENT };
 #define AT(command) (1u << (command))
 #define NODES (AT(CLI_BOOTSTRAP) | AT(CLI_RELAY))
 #define ASKS (AT(CLI_SCAN) | AT(CLI_DOCTOR))
+#define SEES (AT(CLI_STATUS) | AT(CLI_PEERS) | AT(CLI_LOG_LEVEL))
 #define STARTS_ONE (AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES | ASKS)
 
 static const struct option {
@@ -78,7 +81,7 @@ static const struct option {
         [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
         [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
-        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | AT(CLI_STATUS) | AT(CLI_PEERS) },
+        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES },
         [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_NEW] = { "--new", NULL, NO_ARGUMENT, AT(CLI_NEW) },
@@ -101,6 +104,7 @@ static const struct command {
         [CLI_STATUS] = { "status", 0, SIZE_MAX },
         [CLI_PEERS] = { "peers", 0, SIZE_MAX },
         [CLI_RELOAD] = { "reload", 0, SIZE_MAX },
+        [CLI_LOG_LEVEL] = { "log-level", 0, SIZE_MAX },
         [CLI_HELP] = { "help", 0, SIZE_MAX },
         [CLI_VERSION] = { "version", 0, SIZE_MAX },
 };

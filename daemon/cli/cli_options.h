@@ -18,6 +18,7 @@ enum cli_command {
         CLI_STATUS,
         CLI_PEERS,
         CLI_RELOAD,
+        CLI_LOG_LEVEL,
         CLI_HELP,
         CLI_VERSION,
         CLI_COMMANDS,

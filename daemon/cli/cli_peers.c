@@ -62,23 +62,12 @@ void cli_peers_print(const char *instance, const json_t *object)
                 printf("%s: %.8s... was not reached: %s\n", instance, cli_talk_text(object, "key"), cli_talk_text(object, "why"));
 }
 
-/* Whose peer it is stands in front. */
-void cli_peers_print_json(const char *instance, const json_t *object)
-{
-        json_t *whole = json_pack("{s:s}", "instance", instance);
-
-        if (whole && strcmp(cli_talk_text(object, "type"), "end") != 0 && json_object_update(whole, (json_t *)(uintptr_t)object) == 0 &&
-            json_dumpf(whole, stdout, JSON_COMPACT) == 0)
-                puts("");
-        json_decref(whole);
-}
-
 static void take(void *context, const char *instance, const json_t *object, const char *line)
 {
         const bool *json = context;
 
         if (*json)
-                cli_peers_print_json(instance, object);
+                cli_print_json(instance, object);
         else
                 cli_peers_print(instance, object);
         fflush(stdout);

@@ -8,7 +8,4 @@
 /* One line for an object of the request "peers", of @instance; nothing for its end. */
 void cli_peers_print(const char *instance, const json_t *object);
 
-/* The same as JSON, with the instance in it. */
-void cli_peers_print_json(const char *instance, const json_t *object);
-
 #endif

@@ -17,14 +17,14 @@ _hypergate() {
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
 	scan) options='--secret-file --seconds --json --bootstrap --user --allow-root --help' ;;
 	doctor) options='--json --bootstrap --user --allow-root --help' ;;
-	status | peers) options='--json --help' ;;
+	status | peers | log-level) options='--json --help' ;;
 	reload) options='--help' ;;
 	*) options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --help --version' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload log-level' -- "$current")
 	elif [[ $command == check || $command == run ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 	fi

@@ -70,6 +70,7 @@ int main(int argc, char **argv)
                 [CLI_STATUS] = cli_status_run,
                 [CLI_PEERS] = cli_peers_run,
                 [CLI_RELOAD] = cli_reload_run,
+                [CLI_LOG_LEVEL] = cli_log_level_run,
                 [CLI_HELP] = run_help,
                 [CLI_VERSION] = run_version,
         };

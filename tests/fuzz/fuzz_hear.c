@@ -199,7 +199,8 @@ static void say(struct scene *scene, unsigned i)
 /* A log line in good order, of the input's text. */
 static void say_line(struct scene *scene, unsigned i)
 {
-        struct ipc_log line = { .level = read_u8(&scene->input) % 9 };
+        uint8_t kind = read_u8(&scene->input);
+        struct ipc_log line = { .level = kind % 9, .event = kind / 9 };
         size_t len = read_u8(&scene->input);
 
         len = MIN(MIN(len, sizeof(line.text) - 1), reader_left(&scene->input));

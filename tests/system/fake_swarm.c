@@ -105,7 +105,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
         struct fake *fake = context;
         struct ipc_swarm_status status = { .nodes = 5, .bootstrapped = 1, .providers = 1 };
 
-        worker_log(&fake->worker, LOG_INFO, NULL,
+        worker_log(&fake->worker, LOG_INFO,
                    "told: port %u, %u sockets, %u seeds, %u addresses, %u routers, %u identities, %u services, gateway %s, provider %s",
                    fake->conf.port, fake->conf.sockets, fake->conf.seeds, fake->conf.addresses, fake->conf.routers,
                    fake->conf.identities, fake->conf.services, fake->conf.seed[0], fake->conf.seed[1]);
@@ -114,7 +114,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
 
 static void on_advertise(void *context, struct worker_link *from, struct ipc_received *message)
 {
-        worker_log(&((struct fake *)context)->worker, LOG_INFO, NULL, "advertises %u bytes",
+        worker_log(&((struct fake *)context)->worker, LOG_INFO, "advertises %u bytes",
                    IPC_PAYLOAD(message, struct ipc_advertise)->len);
 }
 
@@ -169,7 +169,7 @@ static void on_held(void *context, struct worker_link *from, struct ipc_received
         }
         fake->arrival.forward = from;
         fake->arrival.held = *IPC_PAYLOAD(message, struct ipc_service_held);
-        worker_log(&fake->worker, LOG_INFO, NULL, "service %u is held by forward worker %u", fake->arrival.held.gate_port,
+        worker_log(&fake->worker, LOG_INFO, "service %u is held by forward worker %u", fake->arrival.held.gate_port,
                    from->ipc.id);
         come(fake, 0);
 }
@@ -188,7 +188,7 @@ static void on_refuse(void *context, struct worker_link *from, struct ipc_receiv
 {
         struct fake *fake = context;
 
-        worker_log(&fake->worker, LOG_DEBUG, NULL, "the service is refused: %.*s", IPC_TEXT_MAX,
+        worker_log(&fake->worker, LOG_DEBUG, "the service is refused: %.*s", IPC_TEXT_MAX,
                    IPC_PAYLOAD(message, struct ipc_channel_refused)->text);
         come(fake, 0.2);
 }
@@ -200,7 +200,7 @@ static void on_introduced(void *context, struct worker_link *link)
 
         if (link->ipc.peer != IPC_ROUTER)
                 return;
-        worker_log(&fake->worker, LOG_INFO, NULL, "met the router worker");
+        worker_log(&fake->worker, LOG_INFO, "met the router worker");
         fake->router = link;
         worker_send(link, IPC_PEER_UP, &peer, NULL, 0);
         offer(fake);

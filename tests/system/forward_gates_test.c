@@ -149,9 +149,9 @@ TEST(a_closed_channel_is_told_once_with_its_figures)
         closed.channel = open.channel;
         host_send(&scene.swarm, IPC_CHANNEL_CLOSED, &closed, -1);
         host_send(&scene.swarm, IPC_CHANNEL_CLOSED, &closed, -1);
-        host_expect_log(&scene.host, "SENT_BYTES=11 RECEIVED_BYTES=22 DURATION_US=33");
+        host_expect_log(&scene.host, "HYPERGATE_SENT_BYTES=11 HYPERGATE_RECEIVED_BYTES=22 HYPERGATE_DURATION_USEC=33");
         settle(&scene);
-        check(!strstr(strstr(scene.host.log, "DURATION_US=33") + 1, "DURATION_US=33"));
+        check(!strstr(strstr(scene.host.log, "DURATION_USEC=33") + 1, "DURATION_USEC=33"));
         check(strstr(scene.host.log, "GATE_PORT=8080"));
         check(strstr(scene.host.log, "PEER=41000000000000"));
         check(strstr(scene.host.log, "REASON=done"));

@@ -296,9 +296,9 @@ TEST(a_closed_channel_is_told_once_with_its_figures)
         close(expect_ready(&scene, closed.channel));
         host_send(&scene.swarm, IPC_CHANNEL_CLOSED, &closed, -1);
         host_send(&scene.swarm, IPC_CHANNEL_CLOSED, &closed, -1);
-        host_expect_log(&scene.host, "SENT_BYTES=7 RECEIVED_BYTES=8 DURATION_US=9");
+        host_expect_log(&scene.host, "HYPERGATE_SENT_BYTES=7 HYPERGATE_RECEIVED_BYTES=8 HYPERGATE_DURATION_USEC=9");
         host_expect_nothing(&scene.host, &scene.swarm);
-        check(!strstr(strstr(scene.host.log, "DURATION_US=9") + 1, "DURATION_US=9"));
+        check(!strstr(strstr(scene.host.log, "DURATION_USEC=9") + 1, "DURATION_USEC=9"));
         close(listener);
         finish(&scene);
 }

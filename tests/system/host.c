@@ -35,7 +35,7 @@ static _Noreturn void become_worker(int fd, unsigned fd_limit)
 
 static void send_begin(struct host *host, enum ipc_duty duty, const uint16_t *ports)
 {
-        struct ipc_begin begin = { .id = 1, .log_level = 7, .duty = duty, .protocols = 1U << IPC_TCP | 1U << IPC_UDP };
+        struct ipc_begin begin = { .id = 1, .log.level = 7, .duty = duty, .protocols = 1U << IPC_TCP | 1U << IPC_UDP };
 
         ipc_build_id(begin.build_id);
         while (ports && ports[begin.port_count]) {

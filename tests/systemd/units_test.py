@@ -133,8 +133,8 @@ def starts_and_carries(stack):
     told = [json.loads(line) for line in M.ok(command, 'status', '--json').splitlines()]
     assert sorted(each['instance'] for each in told if each['type'] == 'status') == ['node', 'r1', 'r2'], told
     assert '"r2"' in M.ok(command, 'status', '--json', 'r2')
-    fields = M.ok('journalctl', '-u', 'hypergate@r1', '-o', 'json', 'HYPERGATE_INSTANCE=r1')
-    assert 'ready: provider' in fields, fields
+    fields = M.ok('journalctl', '-u', 'hypergate@r1', '-o', 'json', 'HYPERGATE_INSTANCE=r1', 'HYPERGATE_EVENT=ready')
+    assert 'ready: provider' in fields and '"MESSAGE_ID"' in fields, fields
     M.ok('test', '-s', '/var/lib/hypergate/r1/r1.provider.seed')
 
 

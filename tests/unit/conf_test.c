@@ -74,6 +74,7 @@ TEST(conf_of_a_gateway_alone)
         check_bytes(conf->host, any, 4);
         check(!conf->state_directory);
         check_equal(conf->log_level, 6);
+        check(!conf->log_channels);
         check_equal(conf->bootstrap_count, 3);
         check(strcmp(conf->bootstrap[0].ip, "88.99.3.86") == 0 && strcmp(conf->bootstrap[0].host, "node1.hyperdht.org") == 0);
         check_equal(conf->bootstrap[0].port, 49737);
@@ -90,7 +91,7 @@ TEST(conf_with_everything)
         check(mkdir("etc", 0700) == 0);
         write_text("etc/http.json", http_json);
         write_text("etc/ssh.yaml", "services:\n  - {gatePort: 22, serviceHost: '::1', servicePort: 2222, tags: '  a   b '}\n");
-        conf = load("secretFile: key\nstateDirectory: var\nport: 49740\nhost: 192.0.2.7\nlogLevel: Debug\n"
+        conf = load("secretFile: key\nstateDirectory: var\nport: 49740\nhost: 192.0.2.7\nlogLevel: Debug\nlogChannels: true\n"
                     "bootstrap: ['192.0.2.1@boot.example.org:1', boot2:65535]\n"
                     "dht: {persistent: true, public: '203.0.113.9:1000'}\n"
                     "provider:\n  services:\n"
@@ -103,6 +104,7 @@ TEST(conf_with_everything)
         check_equal(conf->port, 49740);
         check_bytes(conf->host, host, 4);
         check_equal(conf->log_level, 7);
+        check(conf->log_channels);
         check_equal(conf->bootstrap_count, 2);
         check(strcmp(conf->bootstrap[0].ip, "192.0.2.1") == 0 && strcmp(conf->bootstrap[0].host, "boot.example.org") == 0);
         check(conf->bootstrap[1].ip[0] == '\0' && strcmp(conf->bootstrap[1].host, "boot2") == 0);

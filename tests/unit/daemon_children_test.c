@@ -48,6 +48,31 @@ TEST(what_is_left_out_is_counted)
         world_end(&world);
 }
 
+/* Whoever floods a gate can't keep the worker from telling what else it has to. */
+TEST(how_channels_ended_drowns_nothing_else)
+{
+        struct ipc_log channel = line("gone", 5), log = line("rare", 5);
+        struct world world;
+        unsigned lines = 0;
+
+        world_begin(&world, IPC_FORWARD);
+        channel.event = IPC_EVENT_CHANNEL_FAILED;
+        for (int i = 0; i < 2 * LOG_BURST; i++)
+                child_log(&world.child, &channel);
+        world_logged(&world);
+        child_log(&world.child, &channel);
+        check(!strstr(world_logged(&world), "gone"));
+        child_log(&world.child, &log);
+        check(strstr(world_logged(&world), "rare"));
+        world.child.begin.log.channels = 1;
+        for (int i = 0; i < 2 * LOG_BURST; i++)
+                child_log(&world.child, &channel);
+        for (const char *at = world_logged(&world); (at = strchr(at, '\n')); at++)
+                lines++;
+        check(lines > 2 * LOG_BURST);
+        world_end(&world);
+}
+
 /* A process to be killed, in place of the worker. */
 static void give_process(struct world *world)
 {
@@ -69,11 +94,14 @@ static bool was_killed(struct world *world)
 
 TEST(a_log_message_that_lies_about_itself_ends_its_sender)
 {
-        struct ipc_log lies[] = { line("no end", 6), line("", 0), line("fine", 5), line("fine", 5) };
+        struct ipc_log lies[] = { line("no end", 6), line("", 0), line("fine", 5), line("fine", 5), line("fine", 5),
+                                  line("fine", 5) };
 
         lies[2].text_len = IPC_LOG_MAX + 1;
         lies[3].level = 8;
-        for (size_t i = 0; i < 4; i++) {
+        lies[4].event = IPC_EVENT_COUNT;
+        lies[5].event = IPC_EVENT_READY;        /* another's to say */
+        for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
                 struct world world;
 
                 world_begin(&world, IPC_ROUTER);
@@ -256,10 +284,12 @@ TEST(all_children_hear_of_another_log_level_also_in_their_next_life)
         struct world world;
 
         world_begin(&world, IPC_ROUTER);
+        world.children.log_channels = true;
         children_log_level(&world.children, LOG_WARNING);
         check_equal(world_told(&world, &message), IPC_LOG_LEVEL);
         check_equal(IPC_PAYLOAD(&message, struct ipc_log_level)->level, LOG_WARNING);
-        check_equal(world.child.begin.log_level, LOG_WARNING);
+        check_equal(IPC_PAYLOAD(&message, struct ipc_log_level)->channels, 1);
+        check_equal(world.child.begin.log.level, LOG_WARNING);
         world.child.state = CHILD_STOPPING;
         children_log_level(&world.children, LOG_DEBUG);
         check_equal(world_told(&world, &message), IPC_NOTHING);

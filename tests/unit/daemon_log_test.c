@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
 
 #include "log.h"
 #include "syscall_name.h"
@@ -51,6 +56,8 @@ TEST(a_worker_may_not_speak_in_our_name)
         check(!log_field_allowed("SYSLOG_IDENTIFIER=sshd"));
         check(!log_field_allowed("HYPERGATE_WORKER=router"));
         check(!log_field_allowed("HYPERGATE_INSTANCE=x"));
+        check(!log_field_allowed("HYPERGATE_ROUTER=x"));
+        check(!log_field_allowed("HYPERGATE_EVENT=ready"));
         check(!log_field_allowed("CODE_FILE=x"));
         check(!log_field_allowed("_PID=1"));
         check(!log_field_allowed("lower=x"));
@@ -93,6 +100,87 @@ TEST(lines_go_to_the_journal_only_when_stderr_is_the_journal)
         check(!log.journal);
         log_init(&log, "nonsense");
         check(!log.journal);
+}
+
+/* In the place of the library's: what the journal would get, a field a line. */
+static char journal[16384];
+
+int sd_journal_sendv(const struct iovec *iov, int count)
+{
+        size_t len = 0;
+
+        for (int i = 0; i < count; i++)
+                len += (size_t)snprintf(journal + len, sizeof(journal) - len, "%.*s\n", (int)iov[i].iov_len, (const char *)iov[i].iov_base);
+        return 0;
+}
+
+static bool has_line(const char *line)
+{
+        const char *found = strstr(journal, line);
+
+        return found && (found == journal || found[-1] == '\n') && found[strlen(line)] == '\n';
+}
+
+TEST(an_event_goes_to_the_journal_with_its_names)
+{
+        struct log log = { .journal = true, .level = LOG_INFO };
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+        uint8_t key[IPC_KEY_BYTES];
+
+        memset(key, 0xab, sizeof(key));
+        log_instance(&log, "r\\1", LOG_INFO);
+        log_router(&log, key);
+        ipc_fields_key(&fields, "PEER", key);
+        ipc_fields_gate(&fields, 53, IPC_UDP);
+        ipc_fields_text(&fields, "REASON", "\033[2J of a stranger\n");
+        log_event(&log, IPC_EVENT_GATE_OPEN, LOG_NOTICE, fields.list, "gate %u open\n", 53);
+        check(has_line("MESSAGE=gate 53 open\\x0a") && has_line("PRIORITY=5") && has_line("SYSLOG_IDENTIFIER=hypergated"));
+        check(has_line("HYPERGATE_INSTANCE=r\\\\1") && has_line("HYPERGATE_EVENT=gate-open"));
+        check(has_line("MESSAGE_ID=be9c7128fcf94e349e52fb04b4b6730a"));
+        check(has_line("HYPERGATE_ROUTER=abababababababababababababababababababababababababababababababab"));
+        check(has_line("HYPERGATE_PEER=abababababababababababababababababababababababababababababababab"));
+        check(has_line("HYPERGATE_GATE_PORT=53") && has_line("HYPERGATE_PROTOCOL=udp"));
+        check(has_line("HYPERGATE_REASON=\\x1b[2J of a stranger\\x0a"));
+
+        log_notice(&log, "no event");
+        check(has_line("MESSAGE=no event") && !strstr(journal, "MESSAGE_ID") && !strstr(journal, "EVENT"));
+        journal[0] = '\0';
+        log_event(&log, IPC_EVENT_GATE_OPEN, LOG_DEBUG, NULL, "not of interest");
+        check(journal[0] == '\0');
+}
+
+TEST(fields_that_find_no_room_are_left_out)
+{
+        struct log log = { .journal = true, .level = LOG_INFO };
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+        char text[IPC_FIELDS_BYTES];
+
+        memset(text, '\n', sizeof(text) - 1);
+        text[sizeof(text) - 1] = '\0';
+        ipc_fields_text(&fields, "LONG", text);
+        check_equal(fields.count, 0);
+        text[IPC_FIELDS_BYTES - 100] = '\0';
+        ipc_fields_text(&fields, "LONG", text);
+        for (unsigned i = 0; i < 2 * IPC_FIELDS_MAX; i++)
+                ipc_fields_number(&fields, "A", i);
+        check(fields.count > 1 && fields.count <= IPC_FIELDS_MAX && !fields.list[fields.count]);
+        log_event(&log, IPC_EVENT_NONE, LOG_INFO, fields.list, "x");
+        check(strstr(journal, "HYPERGATE_LONG=\\x0a\\x0a") && has_line("HYPERGATE_A=0"));
+}
+
+TEST(every_event_has_a_word_and_an_id)
+{
+        for (uint32_t event = IPC_EVENT_NONE + 1; event < IPC_EVENT_COUNT; event++) {
+                unsigned speakers = 0;
+
+                check(ipc_event_word(event) && strlen(ipc_event_id(event)) == 32);
+                for (uint32_t role = 0; role < IPC_ROLES; role++)
+                        speakers += ipc_event_is_of(event, role) != 0;
+                check(speakers == 1 || event == IPC_EVENT_SHORT_OF);
+        }
+        check(!ipc_event_word(IPC_EVENT_NONE) && !ipc_event_word(IPC_EVENT_COUNT) && !ipc_event_id(IPC_EVENT_COUNT));
+        check(ipc_event_is_of(IPC_EVENT_NONE, IPC_ROUTER) && !ipc_event_is_of(IPC_EVENT_COUNT, IPC_ROUTER));
+        check(!ipc_event_is_of(IPC_EVENT_READY, IPC_ROUTER));
 }
 
 TEST(system_calls_have_names)

@@ -14,7 +14,7 @@ static void must(bool condition)
 
 void inside_begin(struct inside *inside, struct worker *worker, enum ipc_role role, enum ipc_duty duty)
 {
-        struct ipc_begin begin = { .id = 1, .log_level = LOG_DEBUG, .duty = duty,
+        struct ipc_begin begin = { .id = 1, .log.level = LOG_DEBUG, .duty = duty,
                                    .protocols = 1U << IPC_TCP | 1U << IPC_UDP };
         int fds[2];
 

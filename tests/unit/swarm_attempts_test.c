@@ -70,12 +70,14 @@ TEST(how_a_peer_was_reached_is_a_line_with_fields)
         begin(&scene);
         check(tell(&scene, &event, &line));
         check_equal(IPC_PAYLOAD(&line, struct ipc_log)->level, LOG_INFO);
+        check_equal(IPC_PAYLOAD(&line, struct ipc_log)->event, IPC_EVENT_PEER_REACHED);
         check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text, "peer abababab: reached at 80.1.2.3:4711 in 2046 ms, path chance, NATs random "
                                                                "here and consistent there, 3 rounds") == 0);
-        check(has_field(&line, "PEER=abababababababababababababababababababababababababababababababab"));
-        check(has_field(&line, "REMOTE=80.1.2.3:4711") && has_field(&line, "DIRECTION=out") && has_field(&line, "PATH_KIND=chance"));
-        check(has_field(&line, "OWN_NAT=random") && has_field(&line, "PEER_NAT=consistent") && has_field(&line, "ROUNDS=3"));
-        check(has_field(&line, "DURATION_US=2046000") && has_field(&line, "REASON=reached"));
+        check(has_field(&line, "HYPERGATE_PEER=abababababababababababababababababababababababababababababababab"));
+        check(has_field(&line, "HYPERGATE_REMOTE=80.1.2.3:4711") && has_field(&line, "HYPERGATE_DIRECTION=out"));
+        check(has_field(&line, "HYPERGATE_PATH=chance") && has_field(&line, "HYPERGATE_ROUNDS=3"));
+        check(has_field(&line, "HYPERGATE_OWN_NAT=random") && has_field(&line, "HYPERGATE_PEER_NAT=consistent"));
+        check(has_field(&line, "HYPERGATE_DURATION_USEC=2046000") && has_field(&line, "HYPERGATE_REASON=reached"));
         end(&scene);
 }
 
@@ -87,7 +89,8 @@ TEST(why_a_peer_was_not_reached_is_said_once_until_that_changes)
 
         begin(&scene);
         check(tell(&scene, &shut, &line));
-        check(has_field(&line, "REASON=hole punching: no packet got through") && has_field(&line, "PATH_KIND=none"));
+        check_equal(IPC_PAYLOAD(&line, struct ipc_log)->event, IPC_EVENT_PEER_UNREACHED);
+        check(has_field(&line, "HYPERGATE_REASON=hole punching: no packet got through") && has_field(&line, "HYPERGATE_PATH=none"));
         check(strstr(IPC_PAYLOAD(&line, struct ipc_log)->text, "not reached after 2046 ms"));
         check(!tell(&scene, &shut, &line));
         check(tell(&scene, &gone, &line));
@@ -108,11 +111,11 @@ TEST(relay_that_is_left_and_come_back_to_is_a_line_each)
         check(tell(&scene, &event, &line));
         check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text, "peer abababab: has left the relay for a direct way to 80.1.2.3:4711, path punched")
               == 0);
-        check(has_field(&line, "REMOTE=80.1.2.3:4711") && has_field(&line, "PATH_KIND=punched"));
+        check(has_field(&line, "HYPERGATE_REMOTE=80.1.2.3:4711") && has_field(&line, "HYPERGATE_PATH=punched"));
         event.attempt.path = NODE_PATH_RELAY;
         check(tell(&scene, &event, &line));
         check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text, "peer abababab: the direct way is dead, back over the relay at 80.1.2.3:4711") == 0);
-        check(has_field(&line, "PATH_KIND=relay"));
+        check(has_field(&line, "HYPERGATE_PATH=relay"));
         for (unsigned i = 0; i < 100; i++)
                 told += tell(&scene, &event, &line);
         check_equal(told, 28);

@@ -162,21 +162,34 @@ static void refuse(struct arrivals *arrivals, uint64_t number, const char *text)
         worker_send(arrivals->swarm, IPC_CHANNEL_REFUSE, &refused, NULL, 0);
 }
 
+/* @trouble: NULL: it answers again. */
+static void tell_service(struct arrivals *arrivals, const struct ipc_forward_service *service, const char *trouble)
+{
+        const char *kind = service->protocol == IPC_UDP ? "/udp" : "";
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+        char at[sizeof(service->host) + 8];
+
+        snprintf(at, sizeof(at), "%s:%u", service->host, service->service_port);
+        ipc_fields_gate(&fields, service->gate_port, service->protocol);
+        ipc_fields_text(&fields, "SERVICE", at);
+        if (trouble) {
+                ipc_fields_text(&fields, "REASON", trouble);
+                worker_log_event(arrivals->worker, IPC_EVENT_SERVICE_FAILS, LOG_NOTICE, fields.list, "service %u%s at %s: %s%s",
+                                 service->gate_port, kind, at, trouble, *kind ? "" : "; who wants it is refused");
+        } else {
+                worker_log_event(arrivals->worker, IPC_EVENT_SERVICE_ANSWERS, LOG_NOTICE, fields.list, "service %u%s at %s answers again",
+                                 service->gate_port, kind, at);
+        }
+}
+
 /* A service is down, or up again: said when that changes, not for each who finds it so. */
 static void service_works(struct arrival *arrival, bool works)
 {
         struct arrivals *arrivals = arrival->arrivals;
         const struct ipc_forward_service *service = arrival->service;
 
-        if (!services_note(&arrivals->services, service, works))
-                return;
-        if (works)
-                worker_log(arrivals->worker, LOG_NOTICE, NULL, "service %u at %s:%u answers again", arrival->gate_port,
-                           service->host, service->service_port);
-        else
-                worker_log(arrivals->worker, LOG_NOTICE, NULL, "service %u at %s:%u: %s; who wants it is refused",
-                           arrival->gate_port, service->host, service->service_port,
-                           service->count ? strerror(arrival->error) : "the name has no address");
+        if (services_note(&arrivals->services, service, works))
+                tell_service(arrivals, service, works ? NULL : service->count ? strerror(arrival->error) : "the name has no address");
 }
 
 /* In the words of an original, which gets them from Node.js. */
@@ -392,7 +405,7 @@ static void judge_session(const struct arrival *arrival, const struct ipc_channe
         struct arrivals *arrivals = arrival->arrivals;
         bool refused = closed->reason == IPC_REASON_REFUSED;
         const struct ipc_forward_service *service;
-        char text[METADATA_ADDRESS_TEXT_MAX];
+        char text[METADATA_ADDRESS_TEXT_MAX], trouble[METADATA_ADDRESS_TEXT_MAX + 16];
         struct sockaddr_storage wide;
         uint8_t address[16];
 
@@ -403,8 +416,8 @@ static void judge_session(const struct arrival *arrival, const struct ipc_channe
                 return;
         socket_address_widen(&arrival->remote, &wide);
         metadata_address_text(&wide, text);
-        worker_log(arrivals->worker, LOG_NOTICE, NULL, "service %u/udp at %s:%u%s%s", arrival->gate_port, service->host,
-                   service->service_port, refused ? ": nobody is at " : " answers again", refused ? text : "");
+        snprintf(trouble, sizeof(trouble), "nobody is at %s", text);
+        tell_service(arrivals, service, refused ? trouble : NULL);
 }
 
 void arrivals_closed(struct arrivals *arrivals, const struct ipc_channel_closed *closed)
@@ -416,8 +429,9 @@ void arrivals_closed(struct arrivals *arrivals, const struct ipc_channel_closed 
         if (arrival->protocol == IPC_UDP)
                 judge_session(arrival, closed);
         log_channel(arrivals->worker, &(struct log_channel){
-                .what = "service",
+                .number = arrival->number,
                 .gate_port = arrival->gate_port,
+                .protocol = arrival->protocol,
                 .remote = &arrival->remote,
                 .peer = arrival->peer,
                 .reason = closed->reason == IPC_REASON_REFUSED ? IPC_REASON_RESET_LOCAL : (enum ipc_reason)closed->reason,

@@ -319,11 +319,15 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
 static void gate_complain(struct clients *clients, struct gate *gate, const char *what)
 {
         bool datagrams = gate->protocol == IPC_UDP;
+        struct ipc_fields fields = IPC_FIELDS_INIT;
 
-        if (!gate->complained)
-                worker_log(clients->worker, LOG_NOTICE, NULL, "gate %u%s: %s: clients are %s until that changes", gate->port,
-                           datagrams ? "/udp" : "", what, datagrams ? "not answered" : "reset");
+        if (gate->complained)
+                return;
         gate->complained = true;
+        ipc_fields_gate(&fields, gate->port, gate->protocol);
+        ipc_fields_text(&fields, "REASON", what);
+        worker_log_event(clients->worker, IPC_EVENT_GATE_UNSERVED, LOG_NOTICE, fields.list, "gate %u%s: %s: clients are %s until that changes",
+                         gate->port, datagrams ? "/udp" : "", what, datagrams ? "not answered" : "reset");
 }
 
 /* When those who wait are worth another look, unless something happens before. */
@@ -462,8 +466,10 @@ static void client_conclude(struct client *client, const struct log_channel *how
 {
         struct log_channel channel = *how;
 
-        channel.what = "gate";
+        channel.at_gate = true;
+        channel.number = client->number;
         channel.gate_port = client->gate_port;
+        channel.protocol = client->protocol;
         channel.remote = &client->remote;
         channel.peer = client->peer;
         channel.limit_told_us = &client->clients->limit_told_us;
@@ -480,7 +486,7 @@ void clients_introduce(struct clients *clients, struct worker_link *swarm, const
                 client_conclude(container_of(at, struct client, by_number),
                                 &(struct log_channel){ .reason = IPC_REASON_RESET_LOCAL, .text = "the swarm worker ended" });
         if (count)
-                worker_log(clients->worker, LOG_NOTICE, NULL, "the swarm worker ended, and with it the connections of %zu client%s",
+                worker_log(clients->worker, LOG_NOTICE, "the swarm worker ended, and with it the connections of %zu client%s",
                            count, count == 1 ? "" : "s");
         clients->swarm = swarm;
         clients_serve_all(clients, now);
@@ -523,7 +529,7 @@ void clients_refused(struct clients *clients, const struct ipc_channel_refused *
                 client_conclude(client, &(struct log_channel){ .reason = reason, .text = text });
                 return;
         }
-        worker_log(clients->worker, LOG_DEBUG, NULL, "gate %u: attempt %u: %s%s%s", client->gate_port, client->attempts,
+        worker_log(clients->worker, LOG_DEBUG, "gate %u: attempt %u: %s%s%s", client->gate_port, client->attempts,
                    log_reason(reason), text[0] ? ": " : "", text);
         client->unanswered = client->unanswered || reason != IPC_REASON_REFUSED;
         client_step(client, CLIENT_RETURNED);

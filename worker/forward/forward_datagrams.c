@@ -147,7 +147,7 @@ static void fail(struct datagram_gate *gate, int error)
 {
         struct sessions *sessions = &gate->sessions;
 
-        worker_log(sessions->worker, LOG_ERR, NULL, "gate %u/udp: can't be read from: %s", gate->what.gate_port, strerror(error));
+        worker_log(sessions->worker, LOG_ERR, "gate %u/udp: can't be read from: %s", gate->what.gate_port, strerror(error));
         watch_remove(sessions->watch, &gate->watched);
 }
 
@@ -225,7 +225,7 @@ static void serve(struct datagrams *datagrams, struct datagram_gate *gate)
         gate->sessions.gate_port = gate->what.gate_port;
         gate->sessions.idle_us = MSEC(gate->what.idle_ms);
         if (watch_add(datagrams->watch, &gate->watched, EPOLLIN) < 0)
-                worker_log(datagrams->worker, LOG_ERR, NULL, "gate %u/udp: can't be listened to", gate->what.gate_port);
+                worker_log(datagrams->worker, LOG_ERR, "gate %u/udp: can't be listened to", gate->what.gate_port);
 }
 
 void datagrams_end(struct datagrams *datagrams)

@@ -40,7 +40,7 @@ static void on_listener(void *context, struct worker_link *from, struct ipc_rece
                 worker_disown(from);
         else if (clients_gate_set(&forward->clients, listener->gate_port, listener->protocol, MSEC(listener->wait_ms)) < 0 ||
                  add_listener(forward, listener, ipc_received_take_fd(message, 0)) < 0)
-                worker_log(&forward->worker, LOG_ERR, NULL, "gate %u: out of memory", listener->gate_port);
+                worker_log(&forward->worker, LOG_ERR, "gate %u: out of memory", listener->gate_port);
 }
 
 /* What the wall lets through; without Landlock for TCP, and for UDP, it is the same by our own hand. */
@@ -63,10 +63,10 @@ static void on_service(void *context, struct worker_link *from, struct ipc_recei
             service->count > IPC_ADDRESSES_MAX || !memchr(service->host, '\0', sizeof(service->host)))
                 worker_disown(from);
         else if (!may_connect(&forward->worker.begin, service->protocol, service->service_port))
-                worker_log(&forward->worker, LOG_ERR, NULL, "service %u at %s:%u: not a port that this worker was started for",
+                worker_log(&forward->worker, LOG_ERR, "service %u at %s:%u: not a port that this worker was started for",
                            service->gate_port, service->host, service->service_port);
         else if (services_add(&forward->arrivals.services, service) < 0)
-                worker_log(&forward->worker, LOG_ERR, NULL, "service %u: out of memory", service->gate_port);
+                worker_log(&forward->worker, LOG_ERR, "service %u: out of memory", service->gate_port);
 }
 
 static void on_end(void *context, struct worker_link *from, struct ipc_received *message)
@@ -106,7 +106,7 @@ static void on_route_set(void *context, struct worker_link *from, struct ipc_rec
         struct now now = now_read();
 
         if (choose_set(&forward->clients.choose, route->peer, route->gate_port, route->protocol, route->service) < 0) {
-                worker_log(&forward->worker, LOG_WARNING, NULL, "gate %u: a provider is left out: no room", route->gate_port);
+                worker_log(&forward->worker, LOG_WARNING, "gate %u: a provider is left out: no room", route->gate_port);
                 return;
         }
         clients_serve(&forward->clients, route->gate_port, route->protocol, &now);

@@ -68,8 +68,8 @@ static bool concerns_connection(int error)
 static void accept_failed(struct listener *listener, int error, usec_t now_us)
 {
         if (!listener->failing)
-                worker_log(listener->listeners->worker, LOG_WARNING, NULL, "gate %u: accept: %s; clients wait until that changes",
-                           listener->what.gate_port, strerror(error));
+                worker_log_event(listener->listeners->worker, IPC_EVENT_SHORT_OF, LOG_WARNING, NULL,
+                                 "gate %u: accept: %s; clients wait until that changes", listener->what.gate_port, strerror(error));
         listener->failing = true;
         pause_for(listener, now_us, PAUSE_FAILED_US);
 }

@@ -3,8 +3,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "forward_metadata.h"
+#include "ipc_words.h"
 
 #define LIMIT_AGAIN_US SECONDS(60)
 
@@ -32,13 +34,6 @@ static bool usual(enum ipc_reason reason)
                reason == IPC_REASON_IDLE;
 }
 
-/* z-base32 and the like would be shorter; hex is what the status commands and the JavaScript side print. */
-static void key_text(const uint8_t key[IPC_KEY_BYTES], char out[2 * IPC_KEY_BYTES + 1])
-{
-        for (size_t i = 0; i < IPC_KEY_BYTES; i++)
-                snprintf(out + 2 * i, 3, "%02x", key[i]);
-}
-
 /* A limit is reached by many at once, and one line says it. */
 static bool said_lately(const struct log_channel *channel)
 {
@@ -53,28 +48,54 @@ static bool said_lately(const struct log_channel *channel)
         return false;
 }
 
+/* "192.0.2.1:80" or "[2001:db8::1]:80", as two. */
+static void put_client(struct ipc_fields *fields, const char *remote)
+{
+        const char *colon = strrchr(remote, ':');
+        bool v6 = remote[0] == '[';
+        char address[METADATA_ADDRESS_TEXT_MAX];
+
+        if (!colon)
+                return;
+        snprintf(address, sizeof(address), "%.*s", (int)(colon - remote) - 2 * v6, remote + v6);
+        ipc_fields_text(fields, "CLIENT_ADDRESS", address);
+        ipc_fields_text(fields, "CLIENT_PORT", colon + 1);
+}
+
+static void fill(struct ipc_fields *fields, const struct log_channel *channel, const char *remote)
+{
+        ipc_fields_number(fields, "CHANNEL", channel->number);
+        ipc_fields_gate(fields, channel->gate_port, channel->protocol);
+        if (channel->at_gate)
+                put_client(fields, remote);
+        else
+                ipc_fields_text(fields, "SERVICE", remote);
+        ipc_fields_key(fields, "PEER", channel->peer);
+        ipc_fields_text(fields, "REASON", ipc_reason_word(channel->reason));
+        ipc_fields_number(fields, "SENT_BYTES", channel->sent_bytes);
+        ipc_fields_number(fields, "RECEIVED_BYTES", channel->received_bytes);
+        ipc_fields_number(fields, "DURATION_USEC", channel->duration_us);
+}
+
 void log_channel(struct worker *worker, const struct log_channel *channel)
 {
-        int level = usual(channel->reason) || said_lately(channel) ? LOG_DEBUG : LOG_INFO;
-        char remote[METADATA_ADDRESS_TEXT_MAX], peer[2 * IPC_KEY_BYTES + 1];
-        char fields[7][128];
-        const char *list[ARRAY_LEN(fields) + 1] = { NULL };
+        bool failed = !usual(channel->reason), told = failed ? !said_lately(channel) : worker->log_channels;
+        const char *text = channel->text ? channel->text : "", *kind = channel->protocol == IPC_UDP ? "/udp" : "";
+        int level = told ? LOG_INFO : LOG_DEBUG;
+        char remote[METADATA_ADDRESS_TEXT_MAX], figures[96] = "";
+        struct ipc_fields fields = IPC_FIELDS_INIT;
         struct sockaddr_storage wide;
 
         if (level > worker->log_level)
                 return;
         socket_address_widen(channel->remote, &wide);
         metadata_address_text(&wide, remote);
-        key_text(channel->peer, peer);
-        snprintf(fields[0], sizeof(fields[0]), "GATE_PORT=%u", channel->gate_port);
-        snprintf(fields[1], sizeof(fields[1]), "REMOTE=%s", remote);
-        snprintf(fields[2], sizeof(fields[2]), "PEER=%s", peer);
-        snprintf(fields[3], sizeof(fields[3]), "REASON=%s", log_reason(channel->reason));
-        snprintf(fields[4], sizeof(fields[4]), "SENT_BYTES=%" PRIu64, channel->sent_bytes);
-        snprintf(fields[5], sizeof(fields[5]), "RECEIVED_BYTES=%" PRIu64, channel->received_bytes);
-        snprintf(fields[6], sizeof(fields[6]), "DURATION_US=%" PRIu64, channel->duration_us);
-        for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-                list[i] = fields[i];
-        worker_log(worker, level, list, "%s %u: %s, peer %.8s: %s%s%s", channel->what, channel->gate_port, remote, peer,
-                   log_reason(channel->reason), channel->text && channel->text[0] ? ": " : "", channel->text ? channel->text : "");
+        fill(&fields, channel, remote);
+        if (channel->duration_us)
+                snprintf(figures, sizeof(figures), ", %" PRIu64 " bytes sent, %" PRIu64 " received, %.1f s", channel->sent_bytes,
+                         channel->received_bytes, (double)channel->duration_us / 1e6);
+        worker_log_event(worker, failed ? IPC_EVENT_CHANNEL_FAILED : IPC_EVENT_CHANNEL_CLOSED, level, fields.list,
+                         "%s %u%s: %s, peer %02x%02x%02x%02x: %s%s%s%s", channel->at_gate ? "gate" : "service", channel->gate_port, kind,
+                         remote, channel->peer[0], channel->peer[1], channel->peer[2], channel->peer[3], log_reason(channel->reason),
+                         *text ? ": " : "", text, figures);
 }

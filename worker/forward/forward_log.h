@@ -7,8 +7,9 @@
 #include "run.h"
 
 struct log_channel {
-        const char *what;                       /* "gate" or "service" */
-        uint16_t gate_port;
+        bool at_gate;                           /* or at a service */
+        uint64_t number;                        /* of this worker's channels */
+        uint16_t gate_port, protocol;
         const union socket_address *remote;     /* the client, or the service */
         const uint8_t *peer;                    /* IPC_KEY_BYTES: the provider, or the gateway */
         enum ipc_reason reason;
@@ -17,10 +18,10 @@ struct log_channel {
         usec_t *limit_told_us;                  /* when somebody was last told that a limit was reached: others follow, unsaid */
 };
 
-/* "done", "peer lost", … */
+/* "done", "the peer has left", … */
 const char *log_reason(enum ipc_reason reason);
 
-/* What ended as connections do is of interest when looking for something; what failed is always. */
+/* What ended as connections do is of interest when looking for something, or where somebody wants to read of each; what failed is always. */
 void log_channel(struct worker *worker, const struct log_channel *channel);
 
 #endif

@@ -290,8 +290,8 @@ static void on_ready(struct watched *watched, uint32_t events)
 static void tell_full(struct sessions *sessions, const char *what)
 {
         if (!sessions->told_full)
-                worker_log(sessions->worker, LOG_NOTICE, NULL, "gate %u/udp: %s: new clients are not answered until some end",
-                           sessions->gate_port, what);
+                worker_log_event(sessions->worker, IPC_EVENT_SHORT_OF, LOG_NOTICE, NULL,
+                                 "gate %u/udp: %s: new clients are not answered until some end", sessions->gate_port, what);
         sessions->told_full = true;
 }
 

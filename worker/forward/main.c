@@ -25,7 +25,7 @@ static void begin(struct forward *forward)
 
         if ((duty == IPC_DUTY_GATES || duty == IPC_DUTY_SERVICES) && forward_init(forward, &random) == 0)
                 return;
-        worker_log(&forward->worker, LOG_ERR, NULL, "can't begin: no duty, or no event queue");
+        worker_log(&forward->worker, LOG_ERR, "can't begin: no duty, or no event queue");
         exit(EXIT_FAILURE);
 }
 

@@ -35,7 +35,7 @@ static void on_ask(void *context, struct worker_link *from, struct ipc_received 
                 return;
         }
         if (resolve_files_changed(&resolve->files)) {
-                worker_log(&resolve->worker, LOG_INFO, NULL, "the system's name service was configured anew: starting again");
+                worker_log(&resolve->worker, LOG_INFO, "the system's name service was configured anew: starting again");
                 worker_stop(&resolve->worker, EXIT_SUCCESS);    /* what was asked is asked again */
                 return;
         }
@@ -54,7 +54,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
                 ev_timer_stop(loop, timer);
                 ev_timer_set(timer, LOOK_EVERY_S, LOOK_EVERY_S);
         } else if (now.mono_us - since_us > STUCK_US) {
-                worker_log(&resolve->worker, LOG_WARNING, NULL, "no look-up comes back any more: starting again");
+                worker_log(&resolve->worker, LOG_WARNING, "no look-up comes back any more: starting again");
                 worker_stop(&resolve->worker, EXIT_FAILURE);
         }
 }

@@ -14,7 +14,7 @@ static void begin(struct router *router)
         size_t seed = 0;
 
         if (getrandom(key, sizeof(key), 0) != sizeof(key)) {
-                worker_log(&router->worker, LOG_ERR, NULL, "can't begin: no random numbers");
+                worker_log(&router->worker, LOG_ERR, "can't begin: no random numbers");
                 exit(EXIT_FAILURE);
         }
         router_init(router, key);

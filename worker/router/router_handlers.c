@@ -29,7 +29,7 @@ static void complain(struct router *router, struct worker_link *from, const char
         if (r == -EPROTO)
                 worker_disown(from);
         else if (r < 0)
-                worker_log(&router->worker, LOG_ERR, NULL, "%s is left out: %s", what, strerror(-r));
+                worker_log(&router->worker, LOG_ERR, "%s is left out: %s", what, strerror(-r));
 }
 
 static void on_roles(void *context, struct worker_link *from, struct ipc_received *message)
@@ -62,7 +62,7 @@ static void hold(struct router *router, const struct ipc_router_gate *said)
         if (before == said->forward)
                 return;
         if (router_gates_hold(&router->gates, said->gate_port, said->protocol, said->forward) < 0) {
-                worker_log(&router->worker, LOG_ERR, NULL, "gate port %u gets no routes: out of memory", said->gate_port);
+                worker_log(&router->worker, LOG_ERR, "gate port %u gets no routes: out of memory", said->gate_port);
                 return;
         }
         if (before)
@@ -86,7 +86,7 @@ static void adopt(struct router *router, const struct ipc_router_gate *gate, use
 {
         if (route_table_adopt(&router->table, gate->gate_port, gate->protocol, now) < 0 ||
             router_gates_want(&router->gates, gate->gate_port, gate->protocol, true) < 0)
-                worker_log(&router->worker, LOG_ERR, NULL, "gate port %u: out of memory", gate->gate_port);
+                worker_log(&router->worker, LOG_ERR, "gate port %u: out of memory", gate->gate_port);
 }
 
 /* What is open at our start was wanted by the router worker before us; later, what we don't want is about to be closed. What is not listed
@@ -129,8 +129,9 @@ static void apply_services(struct router *router, const struct router_conf *conf
                 return;
         }
         if (provider && conf->service_count + conf->surplus > count)
-                worker_log(&router->worker, LOG_WARNING, NULL, "only the first %zu of %zu services are advertised: no more fit",
-                           count, conf->service_count + conf->surplus);
+                worker_log_event(&router->worker, IPC_EVENT_SERVICES_LEFT_OUT, LOG_WARNING, NULL,
+                                 "only the first %zu of %zu services are advertised: no more fit",
+                                 count, conf->service_count + conf->surplus);
         if (router->advert && router->advert_len == len && memcmp(router->advert, text, len) == 0) {
                 free(text);
                 return;
@@ -188,15 +189,15 @@ static void merge(struct router *router, const uint8_t peer[IPC_KEY_BYTES], usec
         int r;
 
         if (heard->restricted && !router->told_restricted)
-                worker_log(&router->worker, LOG_NOTICE, NULL,
+                worker_log(&router->worker, LOG_NOTICE,
                            "a provider restricts who may use a service: it stays closed, since that is not enforced here");
         router->told_restricted |= heard->restricted > 0;
         r = route_table_merge(&router->table, peer, heard, now);
         if (r == 0 || now < router->tells_left_out_us)
                 return;
         router->tells_left_out_us = usec_add(now, ROUTER_TELL_AGAIN_US);
-        worker_log(&router->worker, LOG_WARNING, NULL, "some routes of a provider are left out: %s",
-                   r == -ENOSPC ? "it has its share of the gates, or all are taken" : strerror(-r));
+        worker_log_event(&router->worker, IPC_EVENT_ROUTES_LEFT_OUT, LOG_WARNING, NULL, "some routes of a provider are left out: %s",
+                         r == -ENOSPC ? "it has its share of the gates, or all are taken" : strerror(-r));
 }
 
 static void on_advert(void *context, struct worker_link *from, struct ipc_received *message)

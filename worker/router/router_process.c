@@ -58,8 +58,18 @@ static void pass_gate(struct router *router, const struct route_event *event)
         bool wanted = event->kind == ROUTE_GATE_WANTED;
 
         if (router_gates_want(&router->gates, event->gate_port, event->protocol, wanted) < 0)
-                worker_log(&router->worker, LOG_ERR, NULL, "gate port %u: out of memory", event->gate_port);
+                worker_log(&router->worker, LOG_ERR, "gate port %u: out of memory", event->gate_port);
         router_tell_gate(router, event->gate_port, event->protocol, wanted);
+}
+
+static void tell_low_port(struct router *router, const struct route_event *event)
+{
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        ipc_fields_gate(&fields, event->gate_port, event->protocol);
+        worker_log_event(&router->worker, IPC_EVENT_GATE_STAYS_CLOSED, LOG_NOTICE, fields.list,
+                         "gate port %u is offered and stays closed: ports below %u open when the gateway's services name them",
+                         event->gate_port, ROUTE_LOW_PORTS);
 }
 
 static void pass(struct router *router, const struct route_event *event)
@@ -74,9 +84,7 @@ static void pass(struct router *router, const struct route_event *event)
                 pass_gate(router, event);
                 break;
         case ROUTE_LOW_PORT:
-                worker_log(&router->worker, LOG_NOTICE, NULL,
-                           "gate port %u is offered and stays closed: ports below %u open when the gateway's services name them",
-                           event->gate_port, ROUTE_LOW_PORTS);
+                tell_low_port(router, event);
                 break;
         }
 }

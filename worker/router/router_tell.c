@@ -15,7 +15,7 @@ void router_tell_advert(struct router *router)
                 return;
         fd = ipc_blob_new(router->advert, router->advert_len);
         if (fd < 0) {
-                worker_log(&router->worker, LOG_ERR, NULL, "can't advertise the services: %s", strerror(-fd));
+                worker_log(&router->worker, LOG_ERR, "can't advertise the services: %s", strerror(-fd));
                 return;
         }
         worker_send(router->swarm, IPC_ADVERTISE, &advertise, &fd, 1);

@@ -31,9 +31,9 @@ static _Noreturn void die(const char *what, int code)
         exit(code);
 }
 
-void worker_log(struct worker *worker, int level, const char *const *fields, const char *format, ...)
+void worker_log_event(struct worker *worker, enum ipc_event event, int level, const char *const *fields, const char *format, ...)
 {
-        struct ipc_log log = { .level = (uint32_t)level };
+        struct ipc_log log = { .level = (uint32_t)level, .event = event };
         va_list args;
         int len;
 
@@ -93,7 +93,7 @@ static void lose(struct worker_link *link, enum ipc_lost why)
         if (link != &link->worker->supervisor)
                 tell_lost(link->worker, &who, why);
         else if (why == IPC_LOST_BROKEN)
-                worker_log(link->worker, LOG_ERR, NULL, "the supervisor broke the rules of the link: closed");
+                worker_log(link->worker, LOG_ERR, "the supervisor broke the rules of the link: closed");
         depart(link);
 }
 
@@ -158,11 +158,12 @@ static void on_stop(struct worker *worker, const struct ipc_stop *stop)
 }
 
 /* False: no level. */
-static bool on_log_level(struct worker *worker, const struct ipc_log_level *said)
+static bool set_log(struct worker *worker, const struct ipc_log_level *said)
 {
         if (said->level > LOG_DEBUG)
                 return false;
         worker->log_level = (int)said->level;
+        worker->log_channels = said->channels != 0;
         return true;
 }
 
@@ -186,7 +187,7 @@ static bool dispatch(struct worker_link *link, struct ipc_received *message)
         else if (message->type == IPC_PING)
                 return true;            /* to have read it is the answer */
         else if (message->type == IPC_LOG_LEVEL)
-                return on_log_level(worker, IPC_PAYLOAD(message, struct ipc_log_level));
+                return set_log(worker, IPC_PAYLOAD(message, struct ipc_log_level));
         else if (handler)
                 handler(worker->context, link, message);
         else
@@ -296,7 +297,7 @@ static bool begin(struct worker *worker, const struct ipc_begin *begin)
         worker->fds_keep = fds_to_keep();
         worker->begin = *begin;
         worker->id = begin->id;
-        worker->log_level = (int)begin->log_level;
+        set_log(worker, &begin->log);
         worker->loop = run_memory_begin() ? ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV) : NULL;
         if (worker->loop)
                 watch(&worker->supervisor);
@@ -331,12 +332,12 @@ void worker_confine(struct worker *worker, const struct run_confinement *confine
         int landlock, r = run_confine(confinement, WORKER_CONTROL_FD, &landlock);
 
         if (r < 0) {
-                worker_log(worker, LOG_ERR, NULL, "can't confine itself: %s", strerror(-r));
+                worker_log(worker, LOG_ERR, "can't confine itself: %s", strerror(-r));
                 exit(EXIT_FAILURE);
         }
         worker->confined = true;
         if (!landlock)
-                worker_log(worker, LOG_NOTICE, NULL, "this kernel has no Landlock: confined by seccomp alone");
+                worker_log(worker, LOG_NOTICE, "this kernel has no Landlock: confined by seccomp alone");
         ipc_build_id(ready.build_id);
         worker_send(&worker->supervisor, IPC_READY, &ready, NULL, 0);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <syslog.h>
 
+#include "ipc_event.h"
 #include "ipc_link.h"
 #include "ipc_message.h"
 #include "list.h"
@@ -52,6 +53,7 @@ struct worker {
         enum ipc_role role;
         uint32_t id;
         int log_level;
+        bool log_channels;              /* also those that ended as they do */
         int exit_code;
         int fds_keep;                   /* a descriptor with this number or a higher one is not to be kept */
         struct ipc_begin begin;         /* as the supervisor said it */
@@ -98,9 +100,12 @@ struct worker_link *worker_find(struct worker *worker, enum ipc_role role, uint3
 /* Ends the link: what it said can't be believed. Counts as departed, and the supervisor replaces who said it. */
 void worker_disown(struct worker_link *link);
 
-/* One line to the supervisor, who writes it to the journal. @fields: "NAME=value" strings, NULL at the end, or NULL. */
-void worker_log(struct worker *worker, int level, const char *const *fields, const char *format, ...)
-        __attribute__((format(printf, 4, 5)));
+/* One line to the supervisor, who writes it to the journal. @event: one of this role's, or IPC_EVENT_NONE; @fields: as the list of struct ipc_fields
+ * has it, for the journal alone, or NULL. */
+void worker_log_event(struct worker *worker, enum ipc_event event, int level, const char *const *fields, const char *format, ...)
+        __attribute__((format(printf, 5, 6)));
+
+#define worker_log(worker, level, ...) worker_log_event(worker, IPC_EVENT_NONE, level, NULL, __VA_ARGS__)
 
 /* Whether @fd is one of the last this process may have. Those stay free for what passes through, or the kernel would drop the
  * descriptors of messages: who is asked to keep one of them refuses. */

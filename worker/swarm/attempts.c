@@ -101,9 +101,11 @@ static int level_of(struct attempts *attempts, const struct node_event *event, u
         return sparing(attempts, now_us);
 }
 
-static void peer_text(const struct node_event *event, char out[2 * NODE_KEY_BYTES + 1])
+enum { SHORT_TEXT_MAX = 9 };            /* of a key, in a text, with its NUL */
+
+static void peer_text(const struct node_event *event, char out[SHORT_TEXT_MAX])
 {
-        for (size_t i = 0; i < NODE_KEY_BYTES; i++)
+        for (size_t i = 0; i < SHORT_TEXT_MAX / 2; i++)
                 snprintf(out + 2 * i, 3, "%02x", event->peer[i]);
 }
 
@@ -112,21 +114,23 @@ static void tell_moved(struct attempts *attempts, struct worker *worker, const s
 {
         bool back = event->attempt.path == NODE_PATH_RELAY;
         const char *path = ipc_path_word(event->attempt.path);
-        char peer[2 * NODE_KEY_BYTES + 1], remote[ADDR_TEXT_MAX], fields[3][128];
-        const char *list[] = { fields[0], fields[1], fields[2], NULL };
+        char peer[SHORT_TEXT_MAX], remote[ADDR_TEXT_MAX];
+        struct ipc_fields fields = IPC_FIELDS_INIT;
         int level = sparing(attempts, now_us);
 
-        peer_text(event, peer);
-        addr_text(&event->addr, remote);
-        snprintf(fields[0], sizeof(fields[0]), "PEER=%s", peer);
-        snprintf(fields[1], sizeof(fields[1]), "REMOTE=%s", remote);
-        snprintf(fields[2], sizeof(fields[2]), "PATH_KIND=%s", path);
         if (level > worker->log_level)
                 return;
+        peer_text(event, peer);
+        addr_text(&event->addr, remote);
+        ipc_fields_key(&fields, "PEER", event->peer);
+        ipc_fields_text(&fields, "REMOTE", remote);
+        ipc_fields_text(&fields, "PATH", path);
         if (back)
-                worker_log(worker, level, list, "peer %.8s: the direct way is dead, back over the relay at %s", peer, remote);
+                worker_log_event(worker, IPC_EVENT_PEER_MOVED, level, fields.list,
+                                 "peer %s: the direct way is dead, back over the relay at %s", peer, remote);
         else
-                worker_log(worker, level, list, "peer %.8s: has left the relay for a direct way to %s, path %s", peer, remote, path);
+                worker_log_event(worker, IPC_EVENT_PEER_MOVED, level, fields.list,
+                                 "peer %s: has left the relay for a direct way to %s, path %s", peer, remote, path);
 }
 
 static void tell_attempt(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
@@ -134,54 +138,54 @@ static void tell_attempt(struct attempts *attempts, struct worker *worker, const
         const struct node_attempt *attempt = &event->attempt;
         bool reached = attempt->failure == NODE_REACHED;
         int level = level_of(attempts, event, now_us);
-        char peer[2 * NODE_KEY_BYTES + 1], remote[ADDR_TEXT_MAX] = "", fields[9][128];
-        const char *list[ARRAY_LEN(fields) + 1] = { NULL };
+        char peer[SHORT_TEXT_MAX], remote[ADDR_TEXT_MAX] = "";
+        struct ipc_fields fields = IPC_FIELDS_INIT;
 
         if (level > worker->log_level)
                 return;
         peer_text(event, peer);
         if (event->addr.port)
                 addr_text(&event->addr, remote);
-        snprintf(fields[0], sizeof(fields[0]), "PEER=%s", peer);
-        snprintf(fields[1], sizeof(fields[1]), "REMOTE=%s", remote);
-        snprintf(fields[2], sizeof(fields[2]), "DIRECTION=%s", attempt->incoming ? "in" : "out");
-        snprintf(fields[3], sizeof(fields[3]), "PATH_KIND=%s", ipc_path_word(attempt->path));
-        snprintf(fields[4], sizeof(fields[4]), "OWN_NAT=%s", ipc_nat_word(attempt->own_nat));
-        snprintf(fields[5], sizeof(fields[5]), "PEER_NAT=%s", ipc_nat_word(attempt->peer_nat));
-        snprintf(fields[6], sizeof(fields[6]), "ROUNDS=%u", attempt->rounds);
-        snprintf(fields[7], sizeof(fields[7]), "DURATION_US=%" PRIu64, attempt->took_us);
-        snprintf(fields[8], sizeof(fields[8]), "REASON=%s", attempts_failure(attempt->failure));
-        for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-                list[i] = fields[i];
+        ipc_fields_key(&fields, "PEER", event->peer);
+        ipc_fields_text(&fields, "REMOTE", remote);
+        ipc_fields_text(&fields, "DIRECTION", attempt->incoming ? "in" : "out");
+        ipc_fields_text(&fields, "PATH", ipc_path_word(attempt->path));
+        ipc_fields_text(&fields, "OWN_NAT", ipc_nat_word(attempt->own_nat));
+        ipc_fields_text(&fields, "PEER_NAT", ipc_nat_word(attempt->peer_nat));
+        ipc_fields_number(&fields, "ROUNDS", attempt->rounds);
+        ipc_fields_number(&fields, "DURATION_USEC", attempt->took_us);
+        ipc_fields_text(&fields, "REASON", attempts_failure(attempt->failure));
         if (reached)
-                worker_log(worker, level, list, "peer %.8s: %s %s in %" PRIu64 " ms, path %s, NATs %s here and %s there, %u rounds", peer,
-                           attempt->incoming ? "came from" : "reached at", remote, attempt->took_us / 1000, ipc_path_word(attempt->path),
-                           ipc_nat_word(attempt->own_nat), ipc_nat_word(attempt->peer_nat), attempt->rounds);
+                worker_log_event(worker, IPC_EVENT_PEER_REACHED, level, fields.list,
+                                 "peer %s: %s %s in %" PRIu64 " ms, path %s, NATs %s here and %s there, %u rounds", peer,
+                                 attempt->incoming ? "came from" : "reached at", remote, attempt->took_us / 1000,
+                                 ipc_path_word(attempt->path), ipc_nat_word(attempt->own_nat), ipc_nat_word(attempt->peer_nat),
+                                 attempt->rounds);
         else
-                worker_log(worker, level, list, "peer %.8s: not reached after %" PRIu64 " ms, NATs %s here and %s there, %u rounds: %s", peer,
-                           attempt->took_us / 1000, ipc_nat_word(attempt->own_nat), ipc_nat_word(attempt->peer_nat), attempt->rounds,
-                           attempts_failure(attempt->failure));
+                worker_log_event(worker, IPC_EVENT_PEER_UNREACHED, level, fields.list,
+                                 "peer %s: not reached after %" PRIu64 " ms, NATs %s here and %s there, %u rounds: %s", peer,
+                                 attempt->took_us / 1000, ipc_nat_word(attempt->own_nat), ipc_nat_word(attempt->peer_nat),
+                                 attempt->rounds, attempts_failure(attempt->failure));
 }
 
 /* It goes, or the connection is over: whether it had said so is what tells a stop from a failure. */
 static void tell_parting(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
 {
         bool lost = event->kind == NODE_PEER_DOWN && event->reason == NODE_REASON_PEER_LOST;
-        char peer[2 * NODE_KEY_BYTES + 1], fields[2][128];
-        const char *list[] = { fields[0], fields[1], NULL };
+        struct ipc_fields fields = IPC_FIELDS_INIT;
         int level = sparing(attempts, now_us);
+        char peer[SHORT_TEXT_MAX];
 
         if (level > worker->log_level)
                 return;
         peer_text(event, peer);
-        snprintf(fields[0], sizeof(fields[0]), "PEER=%s", peer);
-        snprintf(fields[1], sizeof(fields[1]), "REASON=%s", lost ? "lost" : event->kind == NODE_PEER_DOWN ? "left" : "leaves");
+        ipc_fields_key(&fields, "PEER", event->peer);
         if (lost)
-                worker_log(worker, level, list, "peer %.8s: the connection is lost", peer);
+                worker_log_event(worker, IPC_EVENT_PEER_LOST, level, fields.list, "peer %s: the connection is lost", peer);
         else if (event->kind == NODE_PEER_DOWN)
-                worker_log(worker, level, list, "peer %.8s: has left", peer);
+                worker_log_event(worker, IPC_EVENT_PEER_LEFT, level, fields.list, "peer %s: has left", peer);
         else
-                worker_log(worker, level, list, "peer %.8s: leaves, what runs may finish", peer);
+                worker_log_event(worker, IPC_EVENT_PEER_LEAVES, level, fields.list, "peer %s: leaves, what runs may finish", peer);
 }
 
 void attempts_tell(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)

@@ -15,7 +15,7 @@ static void begin(struct swarm_process *swarm)
         mallopt(M_TRIM_THRESHOLD, MALLOC_KEPT_BYTES);
         /* randombytes_buf() then reads from getrandom(2), and needs no file when confined. */
         if (sodium_init() < 0 || swarm_process_init(swarm) < 0) {
-                worker_log(&swarm->worker, LOG_ERR, NULL, "can't begin: no memory or no timer");
+                worker_log(&swarm->worker, LOG_ERR, "can't begin: no memory or no timer");
                 exit(EXIT_FAILURE);
         }
 }

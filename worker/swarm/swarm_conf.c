@@ -189,7 +189,7 @@ static void join(struct swarm_process *swarm, const struct ipc_swarm_identity *i
                       &swarm->driver.now) == 0)
                 swarm->joined[role] = true;
         else
-                worker_log(&swarm->worker, LOG_ERR, NULL, "can't join the router: out of memory");
+                worker_log(&swarm->worker, LOG_ERR, "can't join the router: out of memory");
 }
 
 static void relay(struct swarm_process *swarm)
@@ -208,7 +208,7 @@ static void relay(struct swarm_process *swarm)
         if (node_use_relays(swarm->node, (const uint8_t(*)[NODE_KEY_BYTES])swarm->conf.through, swarm->conf.through_count,
                             &swarm->driver.now) < 0 ||
             (swarm->conf.has_relay && node_relay(swarm->node, &spec, &swarm->driver.now) < 0))
-                worker_log(&swarm->worker, LOG_ERR, NULL, "can't relay for others: out of memory");
+                worker_log(&swarm->worker, LOG_ERR, "can't relay for others: out of memory");
         sodium_memzero(&spec, sizeof(spec));
 }
 
@@ -221,15 +221,15 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
 
         driver_tell_time(&swarm->driver);
         if (!complete || (!swarm->node && start(swarm) < 0)) {
-                worker_log(&swarm->worker, LOG_ERR, NULL, "can't start on this configuration");
+                worker_log(&swarm->worker, LOG_ERR, "can't start on this configuration");
                 worker_stop(&swarm->worker, EXIT_FAILURE);
         } else if (node_set_bootstrap(swarm->node, conf->bootstrap, conf->bootstrap_count, &swarm->driver.now) < 0 ||
                    node_set_local_addresses(swarm->node, conf->local, conf->local_count, &swarm->driver.now) < 0) {
-                worker_log(&swarm->worker, LOG_ERR, NULL, "can't apply the configuration: out of memory");
+                worker_log(&swarm->worker, LOG_ERR, "can't apply the configuration: out of memory");
         } else {
                 node_set_known(swarm->node, conf->known, conf->known_count, &swarm->driver.now);
                 if (node_appoint(swarm->node, conf->appointed, conf->appointed_count, &swarm->driver.now) < 0)
-                        worker_log(&swarm->worker, LOG_ERR, NULL, "can't keep all of peers: too many");
+                        worker_log(&swarm->worker, LOG_ERR, "can't keep all of peers: too many");
                 early_expect(&swarm->channels.early, &conf->services);
                 for (size_t i = 0; i < conf->identity_count; i++)
                         join(swarm, &conf->identities[i]);
@@ -250,7 +250,7 @@ static void on_advertise(void *context, struct worker_link *from, struct ipc_rec
         if (r < 0 || !swarm->node)
                 worker_disown(from);
         else if (node_advertise(swarm->node, bytes, len, &swarm->driver.now) < 0)
-                worker_log(&swarm->worker, LOG_ERR, NULL, "can't advertise: out of memory");
+                worker_log(&swarm->worker, LOG_ERR, "can't advertise: out of memory");
         free(bytes);
 }
 
@@ -303,8 +303,8 @@ static bool is_full(struct swarm_process *swarm, int fd)
         worker_now(&now);
         if (swarm->full_told_us == 0 || now.mono_us - swarm->full_told_us >= FULL_AGAIN_US) {
                 swarm->full_told_us = now.mono_us;
-                worker_log(&swarm->worker, LOG_WARNING, NULL, "no %s left for new connections: refused until that changes",
-                           descriptors ? "descriptors" : "memory");
+                worker_log_event(&swarm->worker, IPC_EVENT_SHORT_OF, LOG_WARNING, NULL,
+                                 "no %s left for new connections: refused until that changes", descriptors ? "descriptors" : "memory");
         }
         return true;
 }
