@@ -357,6 +357,7 @@ static void start_again(struct child *child, int status)
                 snprintf(then, sizeof(then), "starting it again in %.1f s", to_seconds(wait_us));
         log_death(child, status, then);
         child->state = CHILD_WAITING;
+        child->children->restarts++;
         arm(child, wait_us);
 }
 

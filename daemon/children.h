@@ -87,6 +87,7 @@ struct children {
         int null_fd;
         ev_timer ping;
         uint64_t pings;
+        uint64_t restarts;              /* of all, so far */
         bool log_channels;              /* workers tell how each channel ended */
         struct list all;
         uint64_t links;                 /* made between them so far */

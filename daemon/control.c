@@ -19,9 +19,13 @@ static const struct request {
         void (*answer)(struct control_conn *conn, const char *words);
 } requests[] = {
         { "scan", control_scan },
+        { "channels", control_channels },
         { "doctor", control_doctor },
+        { "gates", control_gates },
         { "log-level", control_log_level },
         { "peers", control_peers },
+        { "routes", control_routes },
+        { "services", control_services },
         { "status", control_status },
         { "reload", control_reload },
 };

@@ -41,6 +41,10 @@ void control_doctor(struct control_conn *conn, const char *words);
 void control_log_level(struct control_conn *conn, const char *words);
 void control_peers(struct control_conn *conn, const char *words);
 void control_reload(struct control_conn *conn, const char *words);
+void control_gates(struct control_conn *conn, const char *words);
+void control_services(struct control_conn *conn, const char *words);
+void control_routes(struct control_conn *conn, const char *words);
+void control_channels(struct control_conn *conn, const char *words);
 void control_status(struct control_conn *conn, const char *words);
 
 #endif

@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include "control_conn.h"
+#include "ipc_words.h"
 #include "monotonic.h"
 #include "supervisor.h"
 
@@ -54,6 +55,14 @@ static void write_dht(struct json_line *out, const struct supervisor *supervisor
         json_line_close_object(out);
 }
 
+static void write_ended(struct json_line *out, const struct status *status)
+{
+        json_line_open_object(out, "channelsEnded");
+        for (uint32_t i = 0; i < IPC_REASONS; i++)
+                json_line_number(out, ipc_reason_word(i), status->ended[i]);
+        json_line_close_object(out);
+}
+
 void control_status(struct control_conn *conn, const char *words)
 {
         const struct supervisor *supervisor = conn->control->supervisor;
@@ -83,6 +92,8 @@ void control_status(struct control_conn *conn, const char *words)
         json_line_close_object(out);
         write_gates(out, &supervisor->gates);
         json_line_number(out, "channels", last->channels);
+        write_ended(out, &supervisor->status);
+        json_line_number(out, "workerRestarts", supervisor->children.restarts);
         json_line_number(out, "sentBytes", last->sent_bytes);
         json_line_number(out, "receivedBytes", last->received_bytes);
         json_line_number(out, "datagramsDropped", supervisor->status.dropped + last->datagrams_dropped);

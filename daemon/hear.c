@@ -39,7 +39,7 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
                 status_swarm(&supervisor->status, IPC_PAYLOAD(message, struct ipc_swarm_status));
                 break;
         case IPC_FORWARD_STATUS:
-                status_dropped(&supervisor->status, IPC_PAYLOAD(message, struct ipc_forward_status)->datagrams_dropped);
+                status_forward(&supervisor->status, IPC_PAYLOAD(message, struct ipc_forward_status));
                 break;
         case IPC_SWARM_WANT:
                 if (!swarm_sockets_grant(&supervisor->sockets, child, IPC_PAYLOAD(message, struct ipc_swarm_want)))
@@ -52,8 +52,11 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
         case IPC_SWARM_PONG:
         case IPC_SWARM_SELF:
         case IPC_SWARM_PEER:
+        case IPC_SWARM_CHANNEL:
         case IPC_SWARM_ANSWERED:
-                questions_hear(&supervisor->questions, message);
+        case IPC_ROUTER_ROUTE:
+        case IPC_ROUTER_ANSWERED:
+                questions_hear(&supervisor->questions, child->role, message);
                 break;
         case IPC_LINK_LOST:
                 lost_links_take(&supervisor->lost, child, IPC_PAYLOAD(message, struct ipc_link_lost));

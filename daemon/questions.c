@@ -8,18 +8,38 @@ void questions_init(struct questions *questions)
         list_init(&questions->all);
 }
 
-struct question *questions_ask(struct questions *questions, struct child *swarm, struct ipc_swarm_ask *ask, question_answer answer,
-                               void *context)
+static struct question *add(struct questions *questions, enum ipc_role role, question_answer answer, void *context)
 {
         struct question *question = calloc(1, sizeof(*question));
 
         if (!question)
                 return NULL;
-        question->number = ask->question = ++questions->last;
+        question->number = ++questions->last;
+        question->role = role;
         question->answer = answer;
         question->context = context;
         list_push_back(&questions->all, &question->in_all);
+        return question;
+}
+
+struct question *questions_ask(struct questions *questions, struct child *swarm, struct ipc_swarm_ask *ask, question_answer answer,
+                               void *context)
+{
+        struct question *question = add(questions, IPC_SWARM, answer, context);
+
+        if (!question)
+                return NULL;
+        ask->question = question->number;
         child_send(swarm, IPC_SWARM_ASK, ask, NULL, 0);
+        return question;
+}
+
+struct question *questions_ask_routes(struct questions *questions, struct child *router, question_answer answer, void *context)
+{
+        struct question *question = add(questions, IPC_ROUTER, answer, context);
+
+        if (question)
+                child_send(router, IPC_ROUTER_ASK, &(struct ipc_router_ask){ .question = question->number }, NULL, 0);
         return question;
 }
 
@@ -40,6 +60,12 @@ static uint64_t number_of(const struct ipc_received *message)
                 return IPC_PAYLOAD(message, struct ipc_swarm_self)->question;
         case IPC_SWARM_PEER:
                 return IPC_PAYLOAD(message, struct ipc_swarm_peer)->question;
+        case IPC_SWARM_CHANNEL:
+                return IPC_PAYLOAD(message, struct ipc_swarm_channel)->question;
+        case IPC_ROUTER_ROUTE:
+                return IPC_PAYLOAD(message, struct ipc_router_route)->question;
+        case IPC_ROUTER_ANSWERED:
+                return IPC_PAYLOAD(message, struct ipc_router_ask)->question;
         default:
                 return IPC_PAYLOAD(message, struct ipc_swarm_answered)->question;
         }
@@ -55,16 +81,16 @@ static void end(struct question *question, const struct ipc_received *message)
         answer(context, message);
 }
 
-void questions_hear(struct questions *questions, const struct ipc_received *message)
+void questions_hear(struct questions *questions, enum ipc_role role, const struct ipc_received *message)
 {
         uint64_t number = number_of(message);
 
         list_for_each(at, &questions->all) {
                 struct question *question = list_entry(at, struct question, in_all);
 
-                if (question->number != number)
+                if (question->number != number || question->role != role)
                         continue;
-                if (message->type == IPC_SWARM_ANSWERED)
+                if (message->type == IPC_SWARM_ANSWERED || message->type == IPC_ROUTER_ANSWERED)
                         end(question, message);
                 else
                         question->answer(question->context, message);
@@ -72,15 +98,24 @@ void questions_hear(struct questions *questions, const struct ipc_received *mess
         }
 }
 
-void questions_lose(struct questions *questions)
+/* The oldest one up to that number. */
+static struct question *of(const struct questions *questions, enum ipc_role role, uint64_t last)
+{
+        list_for_each(at, &questions->all) {
+                struct question *question = list_entry(at, struct question, in_all);
+
+                if (question->role == role && question->number <= last)
+                        return question;
+        }
+        return NULL;
+}
+
+/* Whoever hears of it may ask anew, or end others. */
+void questions_lose(struct questions *questions, enum ipc_role role)
 {
         uint64_t last = questions->last;
+        struct question *question;
 
-        while (!list_empty(&questions->all)) {
-                struct question *question = list_entry(list_first(&questions->all), struct question, in_all);
-
-                if (question->number > last)
-                        break;
+        while ((question = of(questions, role, last)))
                 end(question, NULL);
-        }
 }

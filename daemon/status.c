@@ -172,10 +172,13 @@ void status_swarm(struct status *status, const struct ipc_swarm_status *now)
         status_touch(status);
 }
 
-void status_dropped(struct status *status, uint64_t datagrams)
+void status_forward(struct status *status, const struct ipc_forward_status *more)
 {
-        status->dropped += datagrams;
-        status_touch(status);
+        for (size_t i = 0; i < IPC_REASONS; i++)
+                status->ended[i] += more->ended[i];
+        status->dropped += more->datagrams_dropped;
+        if (more->datagrams_dropped)
+                status_touch(status);
 }
 
 void status_init(struct status *status, struct ev_loop *loop, const struct log *log, const struct gates *gates,

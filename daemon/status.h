@@ -21,6 +21,7 @@ struct status {
         const struct conf *conf;
         struct ipc_swarm_status last;
         uint64_t dropped;               /* datagrams, by forward workers and swarm workers of before */
+        uint64_t ended[IPC_REASONS];    /* channels, by the word of forward workers */
         bool told_unreachable;
         ev_timer unreachable;           /* from when the network should be reached until it is */
         ev_timer line;                  /* the next status line, at most one a second */
@@ -40,8 +41,8 @@ void status_reload(struct status *status, const struct conf *conf);
 void status_begin(struct status *status);
 void status_swarm(struct status *status, const struct ipc_swarm_status *now);
 
-/* A forward worker had no room for as many more datagrams. */
-void status_dropped(struct status *status, uint64_t datagrams);
+/* What a forward worker counted since it last said so. */
+void status_forward(struct status *status, const struct ipc_forward_status *more);
 
 /* Something that the status line shows has changed. */
 void status_touch(struct status *status);

@@ -40,10 +40,10 @@ static void on_started(void *context, struct child *child)
 {
         struct supervisor *supervisor = context;
 
+        questions_lose(&supervisor->questions, child->role);
         if (child->role == IPC_RESOLVE)
                 names_worker(&supervisor->names, child);
         else if (child->role == IPC_SWARM) {
-                questions_lose(&supervisor->questions);
                 status_begin(&supervisor->status);
         }
 }
@@ -165,6 +165,13 @@ bool supervisor_swarm_answers(const struct supervisor *supervisor)
         const struct child *swarm = supervisor->swarm;
 
         return swarm && swarm->state == CHILD_UP && !swarm->unconfigured;
+}
+
+bool supervisor_router_answers(const struct supervisor *supervisor)
+{
+        const struct child *router = supervisor->router;
+
+        return router && router->state == CHILD_UP && !router->unconfigured;
 }
 
 static void on_mismatched(void *context, struct child *child)

@@ -90,4 +90,7 @@ void supervisor_stop(struct supervisor *supervisor);
 /* The swarm worker runs and is configured: it can be asked. */
 bool supervisor_swarm_answers(const struct supervisor *supervisor);
 
+/* The same of the router worker; false, too, where there is none: an instance without a role. */
+bool supervisor_router_answers(const struct supervisor *supervisor);
+
 #endif

@@ -107,6 +107,7 @@ enum ipc_reason {
         X(SWARM_PONG,       IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_pong,         0)    \
         X(SWARM_SELF,       IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_self,         0)    \
         X(SWARM_PEER,       IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_peer,         0)    \
+        X(SWARM_CHANNEL,    IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_channel,      0)    \
         X(SWARM_ANSWERED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_swarm_answered,     0)    \
         /* Router. */                                                                                                            \
         X(ROUTER_ROLES,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_roles,       0)    \
@@ -119,6 +120,9 @@ enum ipc_reason {
         X(PEER_DOWN,        IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer,               0)    \
         X(PEER_ADVERT,      IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer_advert,        1)    \
         X(ADVERTISE,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SWARM),        struct ipc_advertise,          1)    \
+        X(ROUTER_ASK,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_ask,         0)    \
+        X(ROUTER_ROUTE,     IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_router_route,       0)    \
+        X(ROUTER_ANSWERED,  IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_router_ask,         0)    \
         X(ROUTES_BEGIN,     IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_generation,         0)    \
         X(ROUTES_END,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_generation,         0)    \
         X(ROUTE_SET,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_route,              0)    \
@@ -430,6 +434,7 @@ struct ipc_forward_listener {
 /* At most once a second, when there is something new. */
 struct ipc_forward_status {
         uint64_t datagrams_dropped;     /* of clients and for them, for want of room, since the last one of these */
+        uint64_t ended[IPC_REASONS];    /* channels that ended for that reason, since then */
 };
 
 /* (conf) A service to connect to; @count addresses to try in order (0: the name is not resolved (yet)). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the supervisor asks the swarm worker for people at the control socket, and the answers: payloads of rows of ipc_message.h. */
+/* What the supervisor asks the swarm worker, and the router worker, for people at the control socket, and the answers: payloads of rows of ipc_message.h. */
 #ifndef HG_IPC_QUESTION_H
 #define HG_IPC_QUESTION_H
 
@@ -13,6 +13,7 @@ enum ipc_question {
         IPC_ASK_PING,                   /* @node, @by_server: is this DHT node there? PONG if it is, then ANSWERED */
         IPC_ASK_SELF,                   /* how is the worker seen by others? SELF, then ANSWERED */
         IPC_ASK_PEERS,                  /* whom is the worker connected to, and whom has it failed to reach? PEER for each, then ANSWERED */
+        IPC_ASK_CHANNELS,               /* which channels are there? CHANNEL for each, then ANSWERED */
         IPC_QUESTIONS,
 };
 
@@ -88,7 +89,42 @@ struct ipc_swarm_peer {
         uint32_t own_nat, peer_nat;     /* enum ipc_nat */
         uint32_t rounds;                /* of hole punching */
         uint32_t incoming;              /* 0 or 1: it was the peer's attempt */
+        uint32_t leaves;                /* 0 or 1: it has said that it does */
+        uint32_t datagram_bytes;        /* the longest that goes to it in a packet of its own; 0: none does */
         char why[IPC_WHY_MAX];          /* text, with its NUL */
+};
+
+enum ipc_channel_state {
+        IPC_CHANNEL_STATE_OPENING,      /* the peer has been asked, or the service here */
+        IPC_CHANNEL_STATE_OPEN,
+        IPC_CHANNEL_STATES,
+};
+
+struct ipc_swarm_channel {
+        uint64_t question;
+        uint64_t age_us;
+        uint64_t sent_bytes, received_bytes;    /* to the peer, from it */
+        uint8_t key[IPC_KEY_BYTES];     /* the peer's */
+        uint16_t gate_port;
+        uint16_t protocol;
+        uint32_t incoming;              /* 0: a client came to a gate here; 1: the peer wants a service of ours */
+        uint32_t state;                 /* enum ipc_channel_state */
+        uint32_t pad;
+};
+
+/* Which routes are there? ROUTE for each, at most IPC_ROUTES_TOLD_MAX, then ANSWERED, which is the same payload. */
+struct ipc_router_ask {
+        uint64_t question;
+};
+
+enum { IPC_ROUTES_TOLD_MAX = 1024, IPC_CHANNELS_TOLD_MAX = 1024 };
+
+struct ipc_router_route {
+        uint64_t question;
+        uint8_t key[IPC_KEY_BYTES];     /* of the peer that offers it */
+        uint16_t gate_port;
+        uint16_t protocol;
+        uint32_t services;              /* so many stand behind it there */
 };
 
 struct ipc_swarm_answered {

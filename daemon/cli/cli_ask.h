@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hypergate scan, doctor, peers, status, reload and log-level: each asks an instance and shows what it says, for people or as it came.
- * Return an exit status. */
+/* The commands that ask an instance, each of which shows what it says, for people or, with --json, as it came. Return an exit status. */
 #ifndef HG_CLI_ASK_H
 #define HG_CLI_ASK_H
 
@@ -10,7 +9,9 @@ enum { CLI_EXIT_NOTHING = 1 };          /* asked in vain: nobody found, no netwo
 
 int cli_scan_run(const struct cli_options *options);
 int cli_doctor_run(const struct cli_options *options);
+int cli_list_run(const struct cli_options *options);
 int cli_log_level_run(const struct cli_options *options);
+int cli_metrics_run(const struct cli_options *options);
 int cli_peers_run(const struct cli_options *options);
 int cli_status_run(const struct cli_options *options);
 int cli_reload_run(const struct cli_options *options);

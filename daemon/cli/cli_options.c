@@ -20,6 +20,8 @@ const char cli_usage[] =
         "       hypergate status [--json] [NAME...]\n"
         "       hypergate peers [--json] [NAME...]\n"
         "       hypergate reload [NAME...]\n"
+        "       hypergate routes | gates | services | channels [--json] [NAME...]\n"
+        "       hypergate metrics [--http]\n"
         "       hypergate log-level [--json] [LEVEL] [NAME...]\n"
         "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
@@ -34,6 +36,11 @@ const char cli_usage[] =
         "  status [NAME...]          how the instances on this machine fare, or only these\n"
         "  peers [NAME...]           whom they are connected to, and how, and whom they can't reach\n"
         "  reload [NAME...]          let them read their configuration anew, while all goes on\n"
+        "  routes [NAME...]          which peer offers which gate port\n"
+        "  gates [NAME...]           which gates are open, and where\n"
+        "  services [NAME...]        what they offer to others\n"
+        "  channels [NAME...]        what is carried now, from where to where\n"
+        "  metrics                   all of that for Prometheus, as OpenMetrics\n"
         "  log-level [LEVEL]         how much they log, and from now on: error, warning, notice, info, debug\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
@@ -49,6 +56,7 @@ const char cli_usage[] =
         "  --secret-file FILE        of scan: the router whose secret is in there\n"
         "  --seconds N               of scan: for so long at most (default 10)\n"
         "  --json                    of what asks an instance: for programs, an object a line\n"
+        "  --http                    of metrics: answer one request of HTTP, from standard input to output\n"
         "  --user NAME               started as root: become this user once all files are read\n"
         "  --allow-root              started as root: stay root\n"
         "  --new                     the same as new\n"
@@ -62,7 +70,7 @@ enum argument { NO_ARGUMENT, OPTIONAL_ARGUMENT, NEEDS_ARGUMENT };
 #define AT(command) (1u << (command))
 #define NODES (AT(CLI_BOOTSTRAP) | AT(CLI_RELAY))
 #define ASKS (AT(CLI_SCAN) | AT(CLI_DOCTOR))
-#define SEES (AT(CLI_STATUS) | AT(CLI_PEERS) | AT(CLI_LOG_LEVEL))
+#define SEES (AT(CLI_STATUS) | AT(CLI_PEERS) | AT(CLI_ROUTES) | AT(CLI_GATES) | AT(CLI_SERVICES) | AT(CLI_CHANNELS) | AT(CLI_LOG_LEVEL))
 #define STARTS_ONE (AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES | ASKS)
 
 static const struct option {
@@ -82,6 +90,7 @@ static const struct option {
         [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES },
+        [CLI_OPTION_HTTP] = { "--http", NULL, NO_ARGUMENT, AT(CLI_METRICS) },
         [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_NEW] = { "--new", NULL, NO_ARGUMENT, AT(CLI_NEW) },
@@ -104,6 +113,11 @@ static const struct command {
         [CLI_STATUS] = { "status", 0, SIZE_MAX },
         [CLI_PEERS] = { "peers", 0, SIZE_MAX },
         [CLI_RELOAD] = { "reload", 0, SIZE_MAX },
+        [CLI_ROUTES] = { "routes", 0, SIZE_MAX },
+        [CLI_GATES] = { "gates", 0, SIZE_MAX },
+        [CLI_SERVICES] = { "services", 0, SIZE_MAX },
+        [CLI_CHANNELS] = { "channels", 0, SIZE_MAX },
+        [CLI_METRICS] = { "metrics", 0, 0 },
         [CLI_LOG_LEVEL] = { "log-level", 0, SIZE_MAX },
         [CLI_HELP] = { "help", 0, SIZE_MAX },
         [CLI_VERSION] = { "version", 0, SIZE_MAX },

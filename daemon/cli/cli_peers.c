@@ -42,6 +42,8 @@ static void print_peer(const char *instance, const json_t *peer)
                cli_talk_text(peer, "address"), path_text(cli_talk_text(peer, "path")));
         if (strcmp(cli_talk_text(peer, "path"), "relay") == 0)
                 printf(" (%s)", cli_talk_text(peer, "why"));
+        if (cli_talk_flag(peer, "leaves"))
+                printf(", leaves");
         if (decimal(peer, "rttMs") > 0)
                 printf(", %.1f ms away", decimal(peer, "rttMs"));
         printf(", up for %.0f s, %lld bytes sent, %lld received", decimal(peer, "upSeconds"), cli_talk_number(peer, "sentBytes"),

@@ -17,14 +17,19 @@ _hypergate() {
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
 	scan) options='--secret-file --seconds --json --bootstrap --user --allow-root --help' ;;
 	doctor) options='--json --bootstrap --user --allow-root --help' ;;
-	status | peers | log-level) options='--json --help' ;;
+	metrics) options='--http --help' ;;
+	status | peers | routes | gates | services | channels | log-level) options='--json --help' ;;
 	reload) options='--help' ;;
 	*) options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --help --version' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload log-level' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level' -- "$current")
+	elif [[ $command == log-level && $COMP_CWORD -eq 2 ]]; then
+		mapfile -t COMPREPLY < <(compgen -W 'error warning notice info debug' -- "$current")
+	elif [[ $options == '--json --help' ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(hypergate status --json 2>/dev/null | sed -n 's/.*"instance":"\([^"\\]*\)".*/\1/p')" -- "$current")
 	elif [[ $command == check || $command == run ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 	fi

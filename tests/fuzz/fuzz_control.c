@@ -322,7 +322,8 @@ static void request(struct scene *scene, struct person *person, uint8_t which)
 /* To one of the last eight questions. */
 static void answer(struct scene *scene, uint8_t which, bool earlier)
 {
-        static const enum ipc_type types[] = { IPC_SWARM_FOUND, IPC_SWARM_PONG, IPC_SWARM_SELF, IPC_SWARM_ANSWERED, IPC_SWARM_PEER };
+        static const enum ipc_type types[] = { IPC_SWARM_FOUND, IPC_SWARM_PONG, IPC_SWARM_SELF, IPC_SWARM_ANSWERED, IPC_SWARM_PEER,
+                                              IPC_SWARM_CHANNEL };
         uint8_t payload[IPC_PAYLOAD_MAX] = { 0 };
         enum ipc_type type = types[which % 8 % ARRAY_LEN(types)];
         uint64_t number = scene->supervisor.questions.last - which / 8 - (earlier ? 4 : 0);
@@ -341,7 +342,7 @@ static void lose_swarm(struct scene *scene, uint8_t how)
         child->state = how % 4 == 0 ? CHILD_STARTING : CHILD_UP;
         child->unconfigured = how % 4 == 1;
         if (how & 4)
-                questions_lose(&scene->supervisor.questions);
+                questions_lose(&scene->supervisor.questions, IPC_SWARM);
 }
 
 /* Long enough for a look, for the doctor, for a connection, for any scan. */

@@ -121,7 +121,8 @@ TEST(peers_are_counted_in_the_log_when_they_change)
         check(*logged(&world, &status, &now) == '\0');
         check(strcmp(status_text(&status, text, sizeof(text)),
                      "1 provider, 0 gateways, 0 gates open, 5 channels, 35 DHT nodes") == 0);
-        status_dropped(&status, 1);
+        status_forward(&status, &(struct ipc_forward_status){ .datagrams_dropped = 1, .ended[IPC_REASON_IDLE] = 2 });
+        check_equal(status.ended[IPC_REASON_IDLE], 2);
         check(strstr(status_text(&status, text, sizeof(text)), "35 DHT nodes, 1 UDP datagram dropped"));
         now.datagrams_dropped = 40;
         status_swarm(&status, &now);

@@ -192,6 +192,31 @@ TEST(refusals_by_all_end_it_at_once_unless_one_could_not_be_asked)
         finish();
 }
 
+TEST(how_a_clients_connection_ended_is_counted)
+{
+        struct ipc_channel_closed closed = { .reason = IPC_REASON_RESET_PEER };
+        struct ipc_channel_open open;
+        struct ipc_received message;
+        int client, fd;
+
+        begin("A");
+        client = come();
+        check_equal(asked(&fd, &open), 'A');
+        closed.channel = open.channel;
+        clients_opened(&forward.clients, &(struct ipc_channel){ .channel = open.channel });
+        clients_closed(&forward.clients, &closed);
+        close(fd);
+        inside_drain(&inside);
+        turn();                 /* sets its timer, */
+        turn();                 /* which tells */
+        do
+                check(inside_receive(&inside, IPC_SUPERVISOR, &message));
+        while (message.type != IPC_FORWARD_STATUS);
+        check_equal(IPC_PAYLOAD(&message, struct ipc_forward_status)->ended[IPC_REASON_RESET_PEER], 1);
+        close(client);
+        finish();
+}
+
 TEST(a_client_that_broke_meanwhile_is_no_ones_fault)
 {
         struct ipc_channel_open open;

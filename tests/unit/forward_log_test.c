@@ -9,7 +9,7 @@
 
 static struct worker worker;
 static struct inside inside;
-static usec_t limit_told_us;
+static struct tally tally;
 static struct ipc_received said;
 
 static void on_nothing(void *context, struct worker_link *from, struct ipc_received *message)
@@ -22,8 +22,8 @@ static void begin(uint32_t level, uint32_t channels)
 {
         struct ipc_log_level log = { .level = level, .channels = channels };
 
-        limit_told_us = 0;
         inside_begin(&inside, &worker, IPC_FORWARD, IPC_DUTY_GATES);
+        tally_init(&tally, &worker);
         inside_send(&inside, IPC_SUPERVISOR, IPC_LOG_LEVEL, &log, -1);
         worker_turn(&worker, &handlers, NULL);
         inside_drain(&inside);
@@ -49,7 +49,7 @@ static const struct ipc_log *tell(const char *ip, bool at_gate, enum ipc_reason 
         log_channel(&worker, &(struct log_channel){
                 .at_gate = at_gate, .number = 7, .gate_port = 8000, .protocol = at_gate ? IPC_TCP : IPC_UDP, .remote = &remote, .peer = peer,
                 .reason = reason, .text = reason == IPC_REASON_REFUSED ? "no such service" : NULL, .sent_bytes = 11, .received_bytes = 22,
-                .duration_us = MSEC(1500), .limit_told_us = &limit_told_us,
+                .duration_us = MSEC(1500), .tally = &tally,
         });
         return inside_receive(&inside, IPC_SUPERVISOR, &said) ? IPC_PAYLOAD(&said, struct ipc_log) : NULL;
 }
@@ -96,6 +96,31 @@ TEST(otherwise_only_those_that_failed_are_told_of)
         check(strstr(log->text, "peer deadbeef: refused: no such service, 11 bytes"));
         check(tell("192.0.2.1", true, IPC_REASON_LIMIT));
         check(!tell("192.0.2.1", true, IPC_REASON_LIMIT));      /* said a moment ago */
+        finish();
+}
+
+TEST(all_are_counted_and_the_supervisor_hears_of_it_once_a_second)
+{
+        usec_t now_us = SECONDS(100);
+
+        begin(LOG_ERR, 0);
+        check(tally_deadline(&tally) == USEC_NEVER);
+        check(!tell("192.0.2.1", true, IPC_REASON_DONE) && !tell("192.0.2.1", true, IPC_REASON_DONE) &&
+              !tell("192.0.2.1", true, IPC_REASON_LIMIT));
+        check(tally_deadline(&tally) <= now_us);
+        tally_advance(&tally, now_us);
+        check(inside_receive(&inside, IPC_SUPERVISOR, &said));
+        check_equal(said.type, IPC_FORWARD_STATUS);
+        check_equal(IPC_PAYLOAD(&said, struct ipc_forward_status)->ended[IPC_REASON_DONE], 2);
+        check_equal(IPC_PAYLOAD(&said, struct ipc_forward_status)->ended[IPC_REASON_LIMIT], 1);
+        check(!tell("192.0.2.1", true, IPC_REASON_IDLE));
+        tally_advance(&tally, now_us + SECONDS(1) - 1);
+        check(!inside_receive(&inside, IPC_SUPERVISOR, &said));
+        check_equal(tally_deadline(&tally), now_us + SECONDS(1));
+        tally_advance(&tally, now_us + SECONDS(1));
+        check(inside_receive(&inside, IPC_SUPERVISOR, &said));
+        check_equal(IPC_PAYLOAD(&said, struct ipc_forward_status)->ended[IPC_REASON_DONE], 0);
+        check_equal(IPC_PAYLOAD(&said, struct ipc_forward_status)->ended[IPC_REASON_IDLE], 1);
         finish();
 }
 

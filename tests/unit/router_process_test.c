@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "inside.h"
+#include "ipc_question.h"
 #include "test.h"
 
 enum { GATE = 8080 };
@@ -94,6 +95,29 @@ TEST(a_gate_closes_a_while_after_its_last_route)
         router_settle(&router, gone_us + ROUTE_GATE_LINGER_US);
         check(strcmp(told(), "close") == 0);
         check_equal(router.gates.map.count, 0);
+        finish();
+}
+
+TEST(who_asks_for_routes_is_told_all_and_then_that_it_is_all)
+{
+        struct ipc_router_ask ask = { .question = 7 };
+        struct ipc_received message;
+
+        begin(NULL);
+        offer('A');
+        offer('B');
+        told();
+        inside_send(&inside, IPC_SUPERVISOR, IPC_ROUTER_ASK, &ask, -1);
+        turn();
+        for (char name = 'A'; name <= 'B'; name++) {
+                const struct ipc_router_route *route = IPC_PAYLOAD(&message, struct ipc_router_route);
+
+                check(inside_receive(&inside, IPC_SUPERVISOR, &message) && message.type == IPC_ROUTER_ROUTE);
+                check(route->question == 7 && route->gate_port == GATE && route->protocol == IPC_TCP && route->services == 1);
+                check_equal(route->key[0], name);
+        }
+        check(inside_receive(&inside, IPC_SUPERVISOR, &message) && message.type == IPC_ROUTER_ANSWERED);
+        check_equal(IPC_PAYLOAD(&message, struct ipc_router_ask)->question, 7);
         finish();
 }
 

@@ -35,6 +35,7 @@ void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watc
         uint8_t key[16];
 
         *arrivals = (struct arrivals){ .worker = worker, .watch = watch };
+        tally_init(&arrivals->tally, worker);
         random_fill(random, key, sizeof(key));
         map_init(&arrivals->by_number, key);
         list_init(&arrivals->pending_all);
@@ -438,7 +439,7 @@ void arrivals_closed(struct arrivals *arrivals, const struct ipc_channel_closed 
                 .sent_bytes = closed->sent_bytes,
                 .received_bytes = closed->received_bytes,
                 .duration_us = closed->duration_us,
-                .limit_told_us = &arrivals->limit_told_us,
+                .tally = &arrivals->tally,
         });
         arrival_free(arrival);
 }

@@ -4,6 +4,7 @@
 #define HG_FORWARD_ARRIVALS_H
 
 #include "forward_services.h"
+#include "forward_tally.h"
 #include "forward_watch.h"
 #include "heap.h"
 #include "map.h"
@@ -24,7 +25,7 @@ struct arrivals {
         struct heap deadlines;          /* of connections being made */
         struct list pending_all;
         size_t pending;
-        usec_t limit_told_us;
+        struct tally tally;
 };
 
 /* Keeps @worker and @watch. */

@@ -151,6 +151,7 @@ void clients_init(struct clients *clients, struct worker *worker, struct watch *
         uint8_t key[16];
 
         *clients = (struct clients){ .worker = worker, .watch = watch, .random = *random };
+        tally_init(&clients->tally, worker);
         random_fill(random, key, sizeof(key));
         choose_init(&clients->choose, key);
         map_init(&clients->gates, key);
@@ -472,7 +473,7 @@ static void client_conclude(struct client *client, const struct log_channel *how
         channel.protocol = client->protocol;
         channel.remote = &client->remote;
         channel.peer = client->peer;
-        channel.limit_told_us = &client->clients->limit_told_us;
+        channel.tally = &client->clients->tally;
         log_channel(client->clients->worker, &channel);
         client_step(client, CLIENT_ENDED);
 }

@@ -6,6 +6,7 @@
 
 #include "forward_choose.h"
 #include "forward_socket.h"
+#include "forward_tally.h"
 #include "forward_watch.h"
 #include "heap.h"
 #include "list.h"
@@ -38,7 +39,7 @@ struct clients {
         struct heap deadlines;          /* of clients that wait */
         struct heap retries;            /* of gates whose clients wait */
         uint64_t last_number;
-        usec_t limit_told_us;
+        struct tally tally;
 };
 
 /* Seeds its maps from @random, which is kept, and so are @worker and @watch. */

@@ -42,9 +42,9 @@ static bool said_lately(const struct log_channel *channel)
         if (channel->reason != IPC_REASON_LIMIT)
                 return false;
         worker_now(&now);
-        if (*channel->limit_told_us && now.mono_us - *channel->limit_told_us < LIMIT_AGAIN_US)
+        if (channel->tally->limit_told_us && now.mono_us - channel->tally->limit_told_us < LIMIT_AGAIN_US)
                 return true;
-        *channel->limit_told_us = now.mono_us;
+        channel->tally->limit_told_us = now.mono_us;
         return false;
 }
 
@@ -86,6 +86,7 @@ void log_channel(struct worker *worker, const struct log_channel *channel)
         struct ipc_fields fields = IPC_FIELDS_INIT;
         struct sockaddr_storage wide;
 
+        tally_count(channel->tally, channel->reason);
         if (level > worker->log_level)
                 return;
         socket_address_widen(channel->remote, &wide);

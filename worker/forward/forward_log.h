@@ -4,6 +4,7 @@
 #define HG_FORWARD_LOG_H
 
 #include "forward_socket.h"
+#include "forward_tally.h"
 #include "run.h"
 
 struct log_channel {
@@ -15,7 +16,7 @@ struct log_channel {
         enum ipc_reason reason;
         const char *text;                       /* what the peer said of it, or NULL; untrusted */
         uint64_t sent_bytes, received_bytes, duration_us;
-        usec_t *limit_told_us;                  /* when somebody was last told that a limit was reached: others follow, unsaid */
+        struct tally *tally;                    /* where it is counted, told of or not */
 };
 
 /* "done", "the peer has left", … */

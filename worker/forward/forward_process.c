@@ -7,6 +7,7 @@ static usec_t deadline(const struct forward *forward)
 {
         usec_t next_us = usec_min(clients_deadline(&forward->clients), listeners_deadline(&forward->listeners));
 
+        next_us = usec_min(next_us, usec_min(tally_deadline(&forward->clients.tally), tally_deadline(&forward->arrivals.tally)));
         return usec_min(next_us, usec_min(arrivals_deadline(&forward->arrivals), datagrams_deadline(&forward->datagrams)));
 }
 
@@ -20,6 +21,8 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
         listeners_advance(&forward->listeners, now.mono_us);
         arrivals_advance(&forward->arrivals, now.mono_us);
         datagrams_advance(&forward->datagrams, now.mono_us);
+        tally_advance(&forward->clients.tally, now.mono_us);
+        tally_advance(&forward->arrivals.tally, now.mono_us);
 }
 
 /* Before the loop sleeps: whatever this turn did, the timer stands at the next deadline. */

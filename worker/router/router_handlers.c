@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ipc_blob.h"
+#include "ipc_question.h"
 #include "router_process.h"
 
 static usec_t now_us(void)
@@ -221,6 +222,25 @@ static void on_advert(void *context, struct worker_link *from, struct ipc_receiv
         router_settle(router, now);
 }
 
+/* For people at the supervisor's control socket. */
+static void on_ask(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct router *router = context;
+        struct route_told *told = calloc(IPC_ROUTES_TOLD_MAX, sizeof(*told));
+        struct ipc_router_ask ask = *IPC_PAYLOAD(message, struct ipc_router_ask);
+        size_t count = told ? route_table_told(&router->table, told, IPC_ROUTES_TOLD_MAX) : 0;
+
+        for (size_t i = 0; i < count && i < IPC_ROUTES_TOLD_MAX; i++) {
+                struct ipc_router_route route = { .question = ask.question, .gate_port = told[i].gate_port, .protocol = told[i].protocol,
+                                                  .services = told[i].routes };
+
+                memcpy(route.key, told[i].peer, sizeof(route.key));
+                worker_send(from, IPC_ROUTER_ROUTE, &route, NULL, 0);
+        }
+        free(told);
+        worker_send(from, IPC_ROUTER_ANSWERED, &ask, NULL, 0);
+}
+
 static void on_introduced(void *context, struct worker_link *link)
 {
         struct router *router = context;
@@ -258,6 +278,7 @@ const struct worker_handlers router_handlers = {
                 [IPC_ROUTER_FILTER] = on_filter,
                 [IPC_ROUTER_GATE] = on_gate,
                 [IPC_CONF_END] = on_end,
+                [IPC_ROUTER_ASK] = on_ask,
                 [IPC_PEER_UP] = on_peer_up,
                 [IPC_PEER_DOWN] = on_peer_down,
                 [IPC_PEER_ADVERT] = on_advert,

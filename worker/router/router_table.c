@@ -570,6 +570,25 @@ const struct route_offer *route_table_next(const struct route_table *table, uint
         return NULL;
 }
 
+size_t route_table_told(const struct route_table *table, struct route_told *out, size_t max)
+{
+        size_t count = 0;
+
+        for (struct map_entry *at = map_walk(&table->gates, NULL); at; at = map_walk(&table->gates, at)) {
+                const struct route_gate *gate = container_of(at, struct route_gate, by_port);
+
+                list_for_each(offer_at, &gate->offers) {
+                        const struct route_offer *offer = list_entry(offer_at, struct route_offer, of_gate);
+
+                        if (!offer->told || count++ >= max)
+                                continue;
+                        *out = (struct route_told){ .gate_port = gate->port, .protocol = gate->protocol, .routes = offer->routes };
+                        memcpy(out++->peer, offer->peer, IPC_KEY_BYTES);
+                }
+        }
+        return count;
+}
+
 void route_table_fini(struct route_table *table)
 {
         struct route_event event;

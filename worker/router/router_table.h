@@ -96,6 +96,16 @@ usec_t route_table_deadline(const struct route_table *table);
 
 bool route_table_event(struct route_table *table, struct route_event *out);
 
+/* For people: an offer that has been told. */
+struct route_told {
+        uint16_t gate_port, protocol;
+        uint32_t routes;
+        uint8_t peer[IPC_KEY_BYTES];
+};
+
+/* At most @max; returns how many there are. */
+size_t route_table_told(const struct route_table *table, struct route_told *out, size_t max);
+
 /* Walks the offers of a gate that have been told (see route_table_event): NULL yields the first, the last yields NULL. */
 const struct route_offer *route_table_next(const struct route_table *table, uint16_t gate_port, uint16_t protocol,
                                            const struct route_offer *after);

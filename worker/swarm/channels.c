@@ -30,7 +30,9 @@ struct channel {
         struct heap_entry idle;
         usec_t idle_us;                 /* 0: it may be silent as long as it likes */
         enum channel_state state;
-        uint16_t protocol;
+        uint16_t protocol, gate_port;
+        uint8_t peer[IPC_KEY_BYTES];
+        bool incoming;                  /* the peer wants a service of ours */
         uint32_t forward;               /* who brought it; 0: died meanwhile */
         uint64_t number;                /* how that worker knows it */
         usec_t since_us;
@@ -62,6 +64,13 @@ static struct channel *new_channel(struct channels *channels, enum channel_state
         channel->since_us = channels->room.now->mono_us;
         pump_init(&channel->pump, &channels->room, id, protocol == IPC_UDP ? PUMP_SESSION : PUMP_STREAM, fd);
         return channel;
+}
+
+static void set_ends(struct channel *channel, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, bool incoming)
+{
+        memcpy(channel->peer, peer, sizeof(channel->peer));
+        channel->gate_port = gate_port;
+        channel->incoming = incoming;
 }
 
 static void free_channel(struct channel *channel)
@@ -294,6 +303,7 @@ static void give_back(struct worker_link *link, uint64_t number, enum ipc_reason
 void channels_open(struct channels *channels, uint32_t from, const struct ipc_channel_open *open, int fd)
 {
         struct worker_link *link = channels->forward(channels->context, from);
+        struct channel *channel;
         node_channel_id id;
         int r = node_open(channels->node, open->peer, open->gate_port, open->protocol, open->metadata, open->metadata_len,
                           open->deadline_ms ? MSEC(open->deadline_ms) : USEC_NEVER, &id, channels->room.now);
@@ -302,7 +312,12 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
                 node_name_service(channels->node, id, open->service);
         if (r < 0) {
                 give_back(link, open->channel, r == -ENOTCONN ? IPC_REASON_NO_PEER : IPC_REASON_LIMIT, NULL, 0, fd);
-        } else if (!new_channel(channels, CHANNEL_OPENING, id, open->protocol, from, open->channel, fd)) {
+                return;
+        }
+        channel = new_channel(channels, CHANNEL_OPENING, id, open->protocol, from, open->channel, fd);
+        if (channel) {
+                set_ends(channel, open->peer, open->gate_port, false);
+        } else {
                 node_abort(channels->node, id, channels->room.now);
                 give_back(link, open->channel, IPC_REASON_LIMIT, NULL, 0, fd);
         }
@@ -427,9 +442,12 @@ static void on_arrived(struct channels *channels, const struct node_event *event
                         memcpy(arrived.metadata, event->bytes, event->len);
         }
         channel = new_channel(channels, CHANNEL_ASKED, event->channel, event->protocol, holding->forward, event->channel, -1);
-        if (!channel)
+        if (!channel) {
                 node_refuse(channels->node, event->channel, "out of memory", 13, channels->room.now);
-        else if (!tell(channel, IPC_CHANNEL_ARRIVED, &arrived, -1))
+                return;
+        }
+        set_ends(channel, event->peer, event->gate_port, true);
+        if (!tell(channel, IPC_CHANNEL_ARRIVED, &arrived, -1))
                 refuse(channel, "busy", 4);
 }
 
@@ -493,6 +511,26 @@ void channels_event(struct channels *channels, const struct node_event *event)
                 pump_send(&channel->pump);
         else if (event->kind == NODE_CHANNEL_CLOSED)
                 on_closed(channel, event);
+}
+
+size_t channels_list(const struct channels *channels, struct ipc_swarm_channel *out, size_t max)
+{
+        size_t count = 0;
+
+        for (struct map_entry *entry = map_walk(&channels->by_id, NULL); entry; entry = map_walk(&channels->by_id, entry)) {
+                const struct channel *channel = container_of(entry, struct channel, by_id);
+
+                if (count++ >= max)
+                        continue;
+                *out = (struct ipc_swarm_channel){
+                        .age_us = channels->room.now->mono_us - channel->since_us, .sent_bytes = channel->pump.sent_bytes,
+                        .received_bytes = channel->pump.received_bytes, .gate_port = channel->gate_port, .protocol = channel->protocol,
+                        .incoming = channel->incoming,
+                        .state = channel->state == CHANNEL_RUNNING ? IPC_CHANNEL_STATE_OPEN : IPC_CHANNEL_STATE_OPENING,
+                };
+                memcpy(out++->key, channel->peer, IPC_KEY_BYTES);
+        }
+        return count;
 }
 
 void channels_bytes(const struct channels *channels, uint64_t *sent_out, uint64_t *received_out)

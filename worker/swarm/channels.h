@@ -5,7 +5,7 @@
 
 #include "run.h"
 #include "early.h"
-#include "ipc_message.h"
+#include "ipc_question.h"
 #include "heap.h"
 #include "list.h"
 #include "map.h"
@@ -53,6 +53,9 @@ void channels_forget(struct channels *channels, uint32_t forward);
 
 /* Takes the node's NODE_CHANNEL_* events. */
 void channels_event(struct channels *channels, const struct node_event *event);
+
+/* What people are told of each, the question but: at most @max; returns how many there are. */
+size_t channels_list(const struct channels *channels, struct ipc_swarm_channel *out, size_t max);
 
 /* Bytes of all channels, running ones included. */
 void channels_bytes(const struct channels *channels, uint64_t *sent_out, uint64_t *received_out);

@@ -59,6 +59,7 @@ static void tell_peer(struct swarm_process *swarm, uint64_t question, const stru
                 .role = peer->role == NODE_PROVIDER ? IPC_AS_PROVIDER : IPC_AS_GATEWAY,
                 .path = peer->attempt.path, .own_nat = peer->attempt.own_nat, .peer_nat = peer->attempt.peer_nat,
                 .rounds = peer->attempt.rounds, .incoming = peer->attempt.incoming,
+                .leaves = peer->leaves, .datagram_bytes = peer->datagram_bytes,
         };
 
         memcpy(out.key, peer->key, sizeof(out.key));
@@ -91,6 +92,19 @@ static void tell_peers(struct swarm_process *swarm, uint64_t question)
         answered(swarm, question, count, false);
 }
 
+static void tell_channels(struct swarm_process *swarm, uint64_t question)
+{
+        struct ipc_swarm_channel *list = calloc(IPC_CHANNELS_TOLD_MAX, sizeof(*list));
+        size_t count = list ? channels_list(&swarm->channels, list, IPC_CHANNELS_TOLD_MAX) : 0;
+
+        for (size_t i = 0; i < count && i < IPC_CHANNELS_TOLD_MAX; i++) {
+                list[i].question = question;
+                worker_send(&swarm->worker.supervisor, IPC_SWARM_CHANNEL, &list[i], NULL, 0);
+        }
+        free(list);
+        answered(swarm, question, count, false);
+}
+
 bool swarm_ask(struct swarm_process *swarm, const struct ipc_swarm_ask *ask)
 {
         struct addr node = { .port = ask->node.port };
@@ -106,6 +120,8 @@ bool swarm_ask(struct swarm_process *swarm, const struct ipc_swarm_ask *ask)
                 tell_self(swarm, ask->question);
         else if (ask->what == IPC_ASK_PEERS)
                 tell_peers(swarm, ask->question);
+        else if (ask->what == IPC_ASK_CHANNELS)
+                tell_channels(swarm, ask->question);
         else if (ask->what == IPC_ASK_SCAN)
                 r = node_scan(swarm->node, ask->question, ask->key, &swarm->driver.now);
         else

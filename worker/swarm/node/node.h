@@ -347,6 +347,8 @@ struct node_peer {
         uint64_t sent_bytes, received_bytes;    /* on its connection, sealing included */
         uint64_t packets_resent;
         int64_t skew_ms;                /* its clock minus ours, as hello told it */
+        bool leaves;                    /* it has said so */
+        uint32_t datagram_bytes;        /* the longest packet to it, as found so far */
 };
 
 /* At most @max; returns how many there are. */

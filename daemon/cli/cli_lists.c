@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* hypergate routes, gates, services and channels: what each instance has of these, a line for each. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli_ask.h"
+#include "cli_each.h"
+#include "cli_talk.h"
+
+static void print_route(const json_t *route)
+{
+        long long services = cli_talk_number(route, "services");
+
+        printf("gate %lld/%s to provider %.8s...", cli_talk_number(route, "gatePort"), cli_talk_text(route, "protocol"),
+               cli_talk_text(route, "peer"));
+        if (services != 1)
+                printf(", %lld services there", services);
+        puts("");
+}
+
+static void print_gate(const json_t *gate)
+{
+        const json_t *listen = json_object_get(gate, "listen");
+
+        printf("gate %lld/%s%s", cli_talk_number(gate, "gatePort"), cli_talk_text(gate, "protocol"), json_array_size(listen) ? " on" : "");
+        for (size_t i = 0; i < json_array_size(listen); i++) {
+                const json_t *at = json_array_get(listen, i);
+                const char *why = cli_talk_text(at, "why");
+
+                printf("%s %s", i ? "," : "", cli_talk_text(at, "address"));
+                if (!cli_talk_flag(at, "listening"))
+                        printf(" (not listening%s%s)", *why ? ": " : "", why);
+        }
+        puts("");
+}
+
+static void print_service(const json_t *service)
+{
+        const char *tags = cli_talk_text(service, "tags");
+
+        printf("gate %lld/%s from %s:%lld%s%s%s\n", cli_talk_number(service, "gatePort"), cli_talk_text(service, "protocol"),
+               cli_talk_text(service, "serviceHost"), cli_talk_number(service, "servicePort"), *tags ? ", tags " : "", tags,
+               cli_talk_number(service, "addresses") ? "" : ": no address is known");
+}
+
+static void print_channel(const json_t *channel)
+{
+        bool service = strcmp(cli_talk_text(channel, "end"), "service") == 0;
+
+        printf("%s %lld/%s %s peer %.8s..., %s for %.1f s, %lld bytes sent, %lld received\n", cli_talk_text(channel, "end"),
+               cli_talk_number(channel, "gatePort"), cli_talk_text(channel, "protocol"), service ? "from" : "to",
+               cli_talk_text(channel, "peer"), cli_talk_text(channel, "state"), json_number_value(json_object_get(channel, "ageSeconds")),
+               cli_talk_number(channel, "sentBytes"), cli_talk_number(channel, "receivedBytes"));
+}
+
+static const struct list {
+        const char *request, *type;
+        void (*print)(const json_t *object);
+} lists[CLI_COMMANDS] = {
+        [CLI_ROUTES] = { "routes\n", "route", print_route },
+        [CLI_GATES] = { "gates\n", "gate", print_gate },
+        [CLI_SERVICES] = { "services\n", "service", print_service },
+        [CLI_CHANNELS] = { "channels\n", "channel", print_channel },
+};
+
+struct printing {
+        const struct list *list;
+        bool json;
+};
+
+static void take(void *context, const char *instance, const json_t *object, const char *line)
+{
+        const struct printing *printing = context;
+
+        if (strcmp(cli_talk_text(object, "type"), printing->list->type) != 0)
+                return;
+        if (printing->json) {
+                cli_print_json(instance, object);
+        } else {
+                printf("%s: ", instance);
+                printing->list->print(object);
+        }
+        fflush(stdout);
+}
+
+int cli_list_run(const struct cli_options *options)
+{
+        struct printing printing = { .list = &lists[options->command], .json = cli_options_next(options, CLI_OPTION_JSON, NULL) };
+
+        return cli_each_named(&(struct cli_each){ printing.list->request, take, &printing }, options);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* hypergate metrics: how the instances of this user fare, for Prometheus and its like, as OpenMetrics 1.0 has it. The figures come by their
+ * control sockets: so who answers a scraper is a process of its own, which holds no secret and no connection of theirs, and ends with
+ * its answer. */
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "cli_ask.h"
+#include "cli_each.h"
+#include "cli_http.h"
+#include "cli_talk.h"
+
+enum { PATIENCE_S = 20, PEER_CHARS = 16 };
+
+static const char type_openmetrics[] = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/* What was told: an array of objects, each with the instance that told it. */
+static void take(void *context, const char *instance, const json_t *object, const char *line)
+{
+        json_t *copy = json_copy((json_t *)(uintptr_t)object);
+
+        if (copy)
+                json_object_set_new(copy, "instance", json_string(instance));
+        json_array_append_new(context, copy);
+}
+
+/* "\\", "\"" and line breaks: OpenMetrics 1.0, "escaped-string". */
+static void write_escaped(FILE *out, const char *text)
+{
+        for (; *text; text++)
+                if (*text == '\n')
+                        fputs("\\n", out);
+                else
+                        fprintf(out, *text == '\\' || *text == '"' ? "\\%c" : "%c", *text);
+}
+
+static void family(FILE *out, const char *name, const char *type, const char *unit, const char *help)
+{
+        fprintf(out, "# TYPE hypergate_%s %s\n", name, type);
+        if (unit)
+                fprintf(out, "# UNIT hypergate_%s %s\n", name, unit);
+        fprintf(out, "# HELP hypergate_%s %s\n", name, help);
+}
+
+/* @more: further labels, ",name=\"value\"" each, or "". */
+static void sample(FILE *out, const char *name, const json_t *of, const char *more, double value)
+{
+        fprintf(out, "hypergate_%s{instance=\"", name);
+        write_escaped(out, cli_talk_text(of, "instance"));
+        fprintf(out, "\"%s} %.15g\n", more, value);
+}
+
+static double number(const json_t *object, const char *key)
+{
+        return json_is_boolean(json_object_get(object, key)) ? json_is_true(json_object_get(object, key))
+                                                             : json_number_value(json_object_get(object, key));
+}
+
+static bool is(const json_t *object, const char *key, const char *word)
+{
+        return strcmp(cli_talk_text(object, key), word) == 0;
+}
+
+/* One number of each instance. @inside: the object of it that has @key, or NULL. */
+static const struct figure {
+        const char *name, *type, *unit, *help, *inside, *key;
+} figures[] = {
+        { "uptime_seconds", "gauge", "seconds", "Since the instance began.", NULL, "uptimeSeconds" },
+        { "dht_reached", "gauge", NULL, "1: nodes of the DHT answer.", "dht", "reached" },
+        { "dht_nodes", "gauge", NULL, "Nodes of the DHT that are known.", "dht", "nodes" },
+        { "dht_announced", "gauge", NULL, "Identities that others can find.", "dht", "announced" },
+        { "channels", "gauge", NULL, "Clients that are carried now.", NULL, "channels" },
+        { "channel_sent_bytes", "counter", "bytes", "Of channels, to peers.", NULL, "sentBytes" },
+        { "channel_received_bytes", "counter", "bytes", "Of channels, from peers.", NULL, "receivedBytes" },
+        { "datagrams_dropped", "counter", NULL, "Datagrams of clients and for them, for want of room.", NULL, "datagramsDropped" },
+        { "stream_packets_dropped", "counter", NULL, "Packets of peers that found their socket full.", NULL, "streamPacketsDropped" },
+        { "strangers_dropped", "counter", NULL, "Packets of strangers.", NULL, "strangersDropped" },
+        { "relay_connections", "gauge", NULL, "Connections of others that are carried.", "relay", "connections" },
+        { "relay_bytes", "counter", "bytes", "Of connections of others.", "relay", "bytes" },
+        { "worker_restarts", "counter", NULL, "Workers that ended and were started again.", NULL, "workerRestarts" },
+};
+
+static void write_figure(FILE *out, const struct figure *figure, const json_t *told)
+{
+        bool counts = strcmp(figure->type, "counter") == 0;
+        char name[64];
+
+        snprintf(name, sizeof(name), "%s%s", figure->name, counts ? "_total" : "");
+        family(out, figure->name, figure->type, figure->unit, figure->help);
+        for (size_t i = 0; i < json_array_size(told); i++) {
+                const json_t *status = json_array_get(told, i), *in = figure->inside ? json_object_get(status, figure->inside) : status;
+
+                if (is(status, "type", "status") && json_object_get(in, figure->key))
+                        sample(out, name, status, "", number(in, figure->key));
+        }
+}
+
+static void write_instances(FILE *out, const json_t *told)
+{
+        char more[160];
+
+        family(out, "instance", "info", NULL, "Its version, and what it is.");
+        for (size_t i = 0; i < json_array_size(told); i++) {
+                const json_t *status = json_array_get(told, i);
+
+                if (!is(status, "type", "status"))
+                        continue;
+                snprintf(more, sizeof(more), ",version=\"%.32s\",provider=\"%d\",gateway=\"%d\"", cli_talk_text(status, "version"),
+                         cli_talk_flag(status, "provider"), cli_talk_flag(status, "gateway"));
+                sample(out, "instance_info", status, more, 1);
+        }
+}
+
+static void write_gates(FILE *out, const json_t *told)
+{
+        family(out, "gates", "gauge", NULL, "Gates that are wanted, and whether they listen on all their addresses.");
+        for (size_t i = 0; i < json_array_size(told); i++) {
+                const json_t *status = json_array_get(told, i), *gates = json_object_get(status, "gates");
+                size_t listening = 0;
+
+                if (!is(status, "type", "status") || !cli_talk_flag(status, "gateway"))
+                        continue;
+                for (size_t j = 0; j < json_array_size(gates); j++)
+                        listening += cli_talk_number(json_array_get(gates, j), "listening") ==
+                                     cli_talk_number(json_array_get(gates, j), "addresses");
+                sample(out, "gates", status, ",listening=\"yes\"", (double)listening);
+                sample(out, "gates", status, ",listening=\"no\"", (double)(json_array_size(gates) - listening));
+        }
+}
+
+static void write_ended(FILE *out, const json_t *told)
+{
+        char more[64];
+
+        family(out, "channels_ended", "counter", NULL, "Channels that are over, by why: see hypergate-journal(7).");
+        for (size_t i = 0; i < json_array_size(told); i++) {
+                const json_t *status = json_array_get(told, i), *value;
+                const char *reason;
+
+                json_object_foreach(json_object_get(status, "channelsEnded"), reason, value) {
+                        snprintf(more, sizeof(more), ",reason=\"%.32s\"", reason);
+                        sample(out, "channels_ended_total", status, more, json_number_value(value));
+                }
+        }
+}
+
+/* Of the peers of that instance: how many are connected so. */
+static unsigned count(const json_t *told, const char *instance, const char *role, const char *path)
+{
+        unsigned found = 0;
+
+        for (size_t i = 0; i < json_array_size(told); i++) {
+                const json_t *peer = json_array_get(told, i);
+
+                found += is(peer, "type", "peer") && is(peer, "instance", instance) && is(peer, "role", role) && is(peer, "path", path);
+        }
+        return found;
+}
+
+static void write_peers(FILE *out, const json_t *told)
+{
+        static const char *const roles[] = { "provider", "gateway" }, *const paths[] = { "direct", "near", "punched", "chance", "relay" };
+        char more[64];
+
+        family(out, "peers", "gauge", NULL, "Peers that are connected, by what they are and how.");
+        for (size_t i = 0; i < json_array_size(told); i++) {
+                const json_t *status = json_array_get(told, i);
+
+                for (size_t j = 0; is(status, "type", "status") && j < 2; j++)
+                        for (size_t k = 0; k < sizeof(paths) / sizeof(paths[0]); k++) {
+                                snprintf(more, sizeof(more), ",role=\"%s\",path=\"%s\"", roles[j], paths[k]);
+                                sample(out, "peers", status, more, count(told, cli_talk_text(status, "instance"), roles[j], paths[k]));
+                        }
+        }
+        family(out, "peers_unreached", "gauge", NULL, "Peers that could not be reached lately.");
+        for (size_t i = 0; i < json_array_size(told); i++) {
+                const json_t *status = json_array_get(told, i);
+                unsigned unreached = 0;
+
+                for (size_t j = 0; j < json_array_size(told); j++)
+                        unreached += is(json_array_get(told, j), "type", "unreached") &&
+                                     is(json_array_get(told, j), "instance", cli_talk_text(status, "instance"));
+                if (is(status, "type", "status"))
+                        sample(out, "peers_unreached", status, "", unreached);
+        }
+}
+
+/* One number of each peer; counters begin anew with a connection. */
+static const struct peer_figure {
+        const char *name, *type, *unit, *help, *key;
+        double scale;
+} peer_figures[] = {
+        { "peer_rtt_seconds", "gauge", "seconds", "There and back to a peer, smoothed.", "rttMs", 1e-3 },
+        { "peer_sent_bytes", "counter", "bytes", "To a peer, sealing included.", "sentBytes", 1 },
+        { "peer_received_bytes", "counter", "bytes", "From a peer, sealing included.", "receivedBytes", 1 },
+        { "peer_packets_resent", "counter", NULL, "Packets that were sent to a peer again.", "packetsResent", 1 },
+        { "peer_leaves", "gauge", NULL, "1: the peer has said that it is being stopped.", "leaves", 1 },
+};
+
+static void write_peer_figure(FILE *out, const struct peer_figure *figure, const json_t *told)
+{
+        bool counts = strcmp(figure->type, "counter") == 0;
+        char name[64], more[128];
+
+        snprintf(name, sizeof(name), "%s%s", figure->name, counts ? "_total" : "");
+        family(out, figure->name, figure->type, figure->unit, figure->help);
+        for (size_t i = 0; i < json_array_size(told); i++) {
+                const json_t *peer = json_array_get(told, i), *value = json_object_get(peer, figure->key);
+
+                if (!is(peer, "type", "peer") || !value || json_is_null(value))
+                        continue;
+                snprintf(more, sizeof(more), ",peer=\"%.*s\",role=\"%.16s\"", PEER_CHARS, cli_talk_text(peer, "key"), cli_talk_text(peer, "role"));
+                sample(out, name, peer, more, number(peer, figure->key) * figure->scale);
+        }
+}
+
+static void write_all(FILE *out, const json_t *told)
+{
+        write_instances(out, told);
+        for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+                write_figure(out, &figures[i], told);
+        write_gates(out, told);
+        write_ended(out, told);
+        write_peers(out, told);
+        for (size_t i = 0; i < sizeof(peer_figures) / sizeof(peer_figures[0]); i++)
+                write_peer_figure(out, &peer_figures[i], told);
+        fputs("# EOF\n", out);
+}
+
+/* The text, to be freed; NULL: no memory. An instance that does not answer is not in it. */
+static char *measure(size_t *len_out)
+{
+        json_t *told = json_array();
+        char *text = NULL;
+        FILE *out = told ? open_memstream(&text, len_out) : NULL;
+
+        if (out) {
+                cli_each_there(&(struct cli_each){ "status\n", take, told });
+                cli_each_there(&(struct cli_each){ "peers\n", take, told });
+                write_all(out, told);
+                if (fclose(out) != 0) {
+                        free(text);
+                        text = NULL;
+                }
+        }
+        json_decref(told);
+        return text;
+}
+
+static int answer_http(void)
+{
+        enum cli_http status = cli_http_receive(STDIN_FILENO, "/metrics");
+        size_t len = 0;
+        char *text = status == CLI_HTTP_OK ? measure(&len) : NULL;
+        int r;
+
+        if (status == CLI_HTTP_OK && !text)
+                return EX_OSERR;
+        r = cli_http_answer(STDOUT_FILENO, status, text ? type_openmetrics : "text/plain", text ? text : "", text ? len : 0);
+        free(text);
+        return r < 0 ? EX_IOERR : EX_OK;
+}
+
+int cli_metrics_run(const struct cli_options *options)
+{
+        size_t len = 0;
+        char *text;
+        bool good;
+
+        signal(SIGPIPE, SIG_IGN);
+        alarm(PATIENCE_S);              /* an instance that hangs holds nobody up for long */
+        if (cli_options_next(options, CLI_OPTION_HTTP, NULL))
+                return answer_http();
+        text = measure(&len);
+        good = text && fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0;
+        free(text);
+        return good ? EX_OK : EX_IOERR;
+}
