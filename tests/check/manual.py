@@ -49,12 +49,24 @@ def differ(what, expected, actual):
 
 def options():
     there = options_of(HYPERGATE)
-    completed = set(OPTION.findall((ROOT / 'daemon/cli/hypergate.bash').read_text()))
+    bash, zsh, fish = ((ROOT / f'daemon/cli/hypergate.{shell}').read_text() for shell in ('bash', 'zsh', 'fish'))
     lines = re.findall(r'^    (?:\S*/)?hypergate .*', (ROOT / 'README.md').read_text(), re.M)
     unknown = {option for line in lines for option in OPTION.findall(line)} - there
     return ([f'README.md has {option}, which does not exist' for option in sorted(unknown)] +
-            differ('hypergate.1', there, options_of_page('hypergate.1')) + differ('hypergate.bash', there, completed) +
+            differ('hypergate.1', there, options_of_page('hypergate.1')) + differ('hypergate.bash', there, set(OPTION.findall(bash))) +
+            differ('hypergate.zsh', there, set(OPTION.findall(zsh))) +
+            differ('hypergate.fish', there, {'--' + option for option in re.findall(r'^complete .* -l ([a-z-]+)', fish, re.M)}) +
             differ('hypergated.8', options_of(HYPERGATED), options_of_page('hypergated.8')))
+
+
+def commands():
+    """Those of the summary, in each shell and in the manual."""
+    usage = subprocess.run([HYPERGATE, '--help'], capture_output=True, text=True, check=True).stdout
+    there = set(re.findall(r'^  ([a-z][a-z-]*) ', usage, re.M))
+    files = {name: (ROOT / name).read_text() for name in ('daemon/cli/hypergate.bash', 'daemon/cli/hypergate.zsh', 'daemon/cli/hypergate.fish')}
+    described = set(re.findall(r'^\.It Cm ([a-z-]+)', page('hypergate.1'), re.M))
+    return ([f'{name} lacks {command}' for name, text in files.items() for command in sorted(there)
+             if not re.search(rf'(?<![\w-]){command}(?![\w-])', text)] + differ('hypergate.1', there, described))
 
 
 def keys_of(source):
@@ -120,4 +132,4 @@ def examples():
 
 if __name__ == '__main__':
     parts.main(('pages are clean mdoc', lint), ('pages and completion name every option', options),
-               ('pages name every key', keys), ('examples are good', examples))
+               ('pages and completion name every command', commands), ('pages name every key', keys), ('examples are good', examples))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# fish completion for hypergate(1)
+function __hypergate_instances
+    hypergate status --json 2>/dev/null | string replace -rf '.*"instance":"([^"\\\\]*)".*' '$1'
+end
+
+set -l commands new check run bootstrap relay scan doctor status peers routes gates services channels metrics log-level
+set -l asks status peers routes gates services channels log-level
+set -l without "not __fish_seen_subcommand_from $commands"
+
+complete -c hypergate -f
+complete -c hypergate -n $without -a new -d 'Make a router secret'
+complete -c hypergate -n $without -a check -d 'Say what is wrong with a configuration'
+complete -c hypergate -n $without -a run -d 'Run an instance in the foreground'
+complete -c hypergate -n $without -a bootstrap -d 'Run a persistent DHT node'
+complete -c hypergate -n $without -a relay -d 'Carry what others can not send directly'
+complete -c hypergate -n $without -a scan -d 'Who is at that router'
+complete -c hypergate -n $without -a doctor -d 'What the network of this machine is like'
+complete -c hypergate -n $without -a status -d 'How instances fare'
+complete -c hypergate -n $without -a peers -d 'Whom they are connected to'
+complete -c hypergate -n $without -a routes -d 'Which peer offers which gate port'
+complete -c hypergate -n $without -a gates -d 'Which gates are open'
+complete -c hypergate -n $without -a services -d 'What they offer'
+complete -c hypergate -n $without -a channels -d 'What is carried now'
+complete -c hypergate -n $without -a metrics -d 'All of that for Prometheus'
+complete -c hypergate -n $without -a log-level -d 'How much they log'
+
+complete -c hypergate -n "__fish_seen_subcommand_from check run" -F
+complete -c hypergate -n "__fish_seen_subcommand_from $asks" -a '(__hypergate_instances)'
+complete -c hypergate -n "__fish_seen_subcommand_from log-level" -a 'error warning notice info debug'
+complete -c hypergate -n "__fish_seen_subcommand_from $asks scan doctor" -l json -d 'An object a line'
+complete -c hypergate -n "__fish_seen_subcommand_from new" -l output -rF -d 'Write the secret there'
+complete -c hypergate -n "__fish_seen_subcommand_from scan" -l secret-file -rF -d 'The router whose secret is in there'
+complete -c hypergate -n "__fish_seen_subcommand_from scan" -l seconds -x -d 'For so long at most'
+complete -c hypergate -n "__fish_seen_subcommand_from metrics" -l http -d 'Answer one request of HTTP'
+complete -c hypergate -n "__fish_seen_subcommand_from bootstrap" -l public -x -d 'Where others reach it'
+complete -c hypergate -n "__fish_seen_subcommand_from relay" -l open -d 'For whoever knows its key'
+complete -c hypergate -n "$without; or __fish_seen_subcommand_from relay" -l router -x -d 'Its secret'
+complete -c hypergate -n "$without; or __fish_seen_subcommand_from bootstrap relay" -l listen -x -d 'Address of gates, or of the node'
+complete -c hypergate -n "$without; or __fish_seen_subcommand_from bootstrap relay scan doctor" -l bootstrap -x -d 'DHT nodes to begin with'
+complete -c hypergate -n "$without; or __fish_seen_subcommand_from run bootstrap relay" -l verbose -d 'Log more'
+complete -c hypergate -n "$without; or __fish_seen_subcommand_from run bootstrap relay scan doctor" -l user -xa '(__fish_complete_users)' -d 'Become this user'
+complete -c hypergate -n "$without; or __fish_seen_subcommand_from run bootstrap relay scan doctor" -l allow-root -d 'Stay root'
+complete -c hypergate -n $without -l provider -rF -d 'Offer these services'
+complete -c hypergate -n $without -l gateway -F -d 'Open a gate for each service, or for these'
+complete -c hypergate -n $without -l new -d 'Make a router secret'
+complete -c hypergate -n $without -l version -d 'Print the version'
+complete -c hypergate -l help -d 'Print a summary'

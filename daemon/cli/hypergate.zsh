@@ -1,0 +1,40 @@
+#compdef hypergate
+# SPDX-License-Identifier: BSD-3-Clause
+# zsh completion for hypergate(1)
+_hypergate_instances() {
+	local -a names
+	names=(${(f)"$(hypergate status --json 2>/dev/null | sed -n 's/.*"instance":"\([^"\\]*\)".*/\1/p')"})
+	compadd -a names
+}
+
+_hypergate() {
+	local -a commands=(
+		'new:make a router secret' 'check:say what is wrong with a configuration' 'run:run an instance in the foreground'
+		'bootstrap:run a persistent DHT node' 'relay:carry what others can not send directly' 'scan:who is at that router'
+		'doctor:what the network of this machine is like' 'status:how instances fare' 'peers:whom they are connected to'
+		'routes:which peer offers which gate port' 'gates:which gates are open' 'services:what they offer'
+		'channels:what is carried now' 'metrics:all of that for Prometheus' 'log-level:how much they log'
+	)
+	local -a start=('--user[become this user]:user:_users' '--allow-root[stay root]')
+	local -a nodes=('*--bootstrap[DHT nodes to begin with]:host\:port:_hosts' '--verbose[log more]' $start)
+
+	if ((CURRENT == 2)) && [[ $words[2] != -* ]]; then
+		_describe command commands
+		return
+	fi
+	case $words[2] in
+	new) _arguments '2::' '--output[write the secret there]:file:_files' '--help' ;;
+	check) _arguments '2::' '--help' '*:file:_files' ;;
+	run) _arguments '2::' '--verbose[log more]' $start '--help' ':file:_files' ;;
+	bootstrap) _arguments '2::' '--listen[UDP address of the node]:ip\:port:' '--public[where others reach it]:ip\:port:' $nodes '--help' ;;
+	relay) _arguments '2::' '--router[its secret]:secret:' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
+	scan) _arguments '2::' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $nodes ;;
+	doctor) _arguments '2::' '--json' $nodes '--help' ;;
+	status | peers | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	metrics) _arguments '2::' '--http[answer one request of HTTP]' '--help' ;;
+	log-level) _arguments '2::' '--json' '--help' '3::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
+	*) _arguments '--router[its secret]:secret:' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \
+		'*--listen[where gates open]:ip:(127.0.0.1 0.0.0.0 \:\:1 \:\:)' '--new[make a router secret]' '--help' '--version' $nodes ;;
+	esac
+}
+_hypergate "$@"
