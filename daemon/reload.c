@@ -120,10 +120,10 @@ static void finish(struct reload *reload, bool confirmed)
         reload->difference = (struct conf_difference){ 0 };
         ev_timer_stop(supervisor->loop, &reload->patience);
         if (confirmed)
-                log_notice(supervisor->log, "reloaded in %.1f ms: %s", took_ms, what);
+                log_event(supervisor->log, IPC_EVENT_RELOADED, LOG_NOTICE, NULL, "reloaded in %.1f ms: %s", took_ms, what);
         else
-                log_warning(supervisor->log, "reloaded: %s; not all workers have said within %d s that they have it", what,
-                            RELOAD_PATIENCE_S);
+                log_event(supervisor->log, IPC_EVENT_RELOADED, LOG_WARNING, NULL,
+                          "reloaded: %s; not all workers have said within %d s that they have it", what, RELOAD_PATIENCE_S);
         notify_ready();
         while (!list_empty(&reload->waiters)) {
                 struct reload_waiter *waiter = list_entry(list_first(&reload->waiters), struct reload_waiter, in_reload);
@@ -169,7 +169,7 @@ static bool take(struct reload *reload, struct conf *conf, struct conf_differenc
         struct supervisor *supervisor = reload->supervisor;
 
         if (apply(supervisor, conf, difference) < 0) {
-                log_error(supervisor->log, "reload: no memory: what runs stays as it is");
+                log_event(supervisor->log, IPC_EVENT_RELOAD_REFUSED, LOG_ERR, NULL, "reload: no memory: what runs stays as it is");
                 conf_free(conf);
                 return false;
         }
@@ -202,7 +202,8 @@ void reload_run(struct reload *reload, struct reload_told *told_out)
                 told.good = take(reload, conf, &told.difference);
         } else {
                 complaints_say(&told.complaints, supervisor->log);
-                log_error(supervisor->log, "reload: the configuration is wrong: what runs stays as it is");
+                log_event(supervisor->log, IPC_EVENT_RELOAD_REFUSED, LOG_ERR, NULL,
+                          "reload: the configuration is wrong: what runs stays as it is");
         }
         if (!told.good && !ev_is_active(&reload->patience))
                 notify_ready();

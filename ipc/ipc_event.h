@@ -16,6 +16,8 @@
         X(READY,              "ready",                 "9d9c2c63c26449338433f0942b8c504f", IPC_SUPERVISOR)      \
         X(STOPPING,           "stopping",              "1f7899739ebc4c3d948daa35d14f695a", IPC_SUPERVISOR)      \
         X(CONFIG_WRONG,       "config-wrong",          "01bc4e51d9e741e7960eb91b275c58ec", IPC_SUPERVISOR)      \
+        X(RELOADED,           "reloaded",              "8f88458b3ff04d5aaec04f78c9dc1e6b", IPC_SUPERVISOR)      \
+        X(RELOAD_REFUSED,     "reload-refused",        "69bc9600ec90482ab150d75a5cca70da", IPC_SUPERVISOR)      \
         X(LOG_LEVEL,          "log-level",             "f1c9c2584cc54b71bfa6f23143b81c57", IPC_SUPERVISOR)      \
         X(WORKER_ENDED,       "worker-ended",          "1939f49d4c9a4249bfa3bb43a5ad6c9f", IPC_SUPERVISOR)      \
         X(WORKER_KILLED,      "worker-killed",         "9a631edacae342a389363c1ca69014cc", IPC_SUPERVISOR)      \

@@ -28,7 +28,7 @@ _hypergate() {
 		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level' -- "$current")
 	elif [[ $command == log-level && $COMP_CWORD -eq 2 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W 'error warning notice info debug' -- "$current")
-	elif [[ $options == '--json --help' ]]; then
+	elif [[ $options == '--json --help' || $command == reload ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(hypergate status --json 2>/dev/null | sed -n 's/.*"instance":"\([^"\\]*\)".*/\1/p')" -- "$current")
 	elif [[ $command == check || $command == run ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -4,7 +4,7 @@ function __hypergate_instances
     hypergate status --json 2>/dev/null | string replace -rf '.*"instance":"([^"\\\\]*)".*' '$1'
 end
 
-set -l commands new check run bootstrap relay scan doctor status peers routes gates services channels metrics log-level
+set -l commands new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level
 set -l asks status peers routes gates services channels log-level
 set -l without "not __fish_seen_subcommand_from $commands"
 
@@ -18,6 +18,7 @@ complete -c hypergate -n $without -a scan -d 'Who is at that router'
 complete -c hypergate -n $without -a doctor -d 'What the network of this machine is like'
 complete -c hypergate -n $without -a status -d 'How instances fare'
 complete -c hypergate -n $without -a peers -d 'Whom they are connected to'
+complete -c hypergate -n $without -a reload -d 'Let them read their configuration anew'
 complete -c hypergate -n $without -a routes -d 'Which peer offers which gate port'
 complete -c hypergate -n $without -a gates -d 'Which gates are open'
 complete -c hypergate -n $without -a services -d 'What they offer'
@@ -26,7 +27,7 @@ complete -c hypergate -n $without -a metrics -d 'All of that for Prometheus'
 complete -c hypergate -n $without -a log-level -d 'How much they log'
 
 complete -c hypergate -n "__fish_seen_subcommand_from check run" -F
-complete -c hypergate -n "__fish_seen_subcommand_from $asks" -a '(__hypergate_instances)'
+complete -c hypergate -n "__fish_seen_subcommand_from $asks reload" -a '(__hypergate_instances)'
 complete -c hypergate -n "__fish_seen_subcommand_from log-level" -a 'error warning notice info debug'
 complete -c hypergate -n "__fish_seen_subcommand_from $asks scan doctor" -l json -d 'An object a line'
 complete -c hypergate -n "__fish_seen_subcommand_from new" -l output -rF -d 'Write the secret there'

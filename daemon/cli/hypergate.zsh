@@ -12,6 +12,7 @@ _hypergate() {
 		'new:make a router secret' 'check:say what is wrong with a configuration' 'run:run an instance in the foreground'
 		'bootstrap:run a persistent DHT node' 'relay:carry what others can not send directly' 'scan:who is at that router'
 		'doctor:what the network of this machine is like' 'status:how instances fare' 'peers:whom they are connected to'
+		'reload:let them read their configuration anew'
 		'routes:which peer offers which gate port' 'gates:which gates are open' 'services:what they offer'
 		'channels:what is carried now' 'metrics:all of that for Prometheus' 'log-level:how much they log'
 	)
@@ -31,6 +32,7 @@ _hypergate() {
 	scan) _arguments '2::' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $nodes ;;
 	doctor) _arguments '2::' '--json' $nodes '--help' ;;
 	status | peers | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	reload) _arguments '2::' '--help' '*:instance:_hypergate_instances' ;;
 	metrics) _arguments '2::' '--http[answer one request of HTTP]' '--help' ;;
 	log-level) _arguments '2::' '--json' '--help' '3::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
 	*) _arguments '--router[its secret]:secret:' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \
