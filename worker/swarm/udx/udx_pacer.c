@@ -8,6 +8,8 @@
 #define BURST_MIN ((uint64_t)16 * UDX_FULL_BYTES)
 #define BURST_IDLE ((uint64_t)64 * UDX_FULL_BYTES)      /* what a peer's socket buffer of 208 KiB surely holds */
 #define LATE_US MSEC(10)
+#define RATE_MAX ((uint64_t)1 << 40)           /* beyond it sums don't fit */
+#define EARNED_MAX ((uint64_t)1 << 61)         /* and more than this is no use: it fills any bucket */
 #define RUN_BYTES ((uint64_t)55 * UDX_FULL_BYTES)
 
 void udx_pacer_init(struct udx_pacer *pacer)
@@ -15,18 +17,25 @@ void udx_pacer_init(struct udx_pacer *pacer)
         *pacer = (struct udx_pacer){ .level = (int64_t)BURST_MIN * MICRO };
 }
 
+/* All of the time counts, however slow: that is what was told by udx_pacer_ready_at(). */
+static int64_t earned(uint64_t rate, usec_t elapsed_us)
+{
+        return (int64_t)(rate * usec_min(elapsed_us, EARNED_MAX / MAX(rate, (uint64_t)1)));
+}
+
 void udx_pacer_fill(struct udx_pacer *pacer, uint64_t rate, bool idle, usec_t due_us, usec_t now_us)
 {
         uint64_t late_us = due_us < now_us ? usec_min(now_us - due_us, LATE_US) : 0;
-        usec_t elapsed_us = usec_min(now_us - pacer->filled_us, SECONDS(1));
-        uint64_t burst = MAX(rate / 1000, BURST_MIN);   /* timers are good for a millisecond */
+        uint64_t burst;
 
+        rate = MIN(rate, RATE_MAX);
+        burst = MAX(rate / 1000, BURST_MIN);            /* timers are good for a millisecond */
         if (idle)
                 burst = MIN(burst, BURST_IDLE);
         burst = MAX(burst, MIN(rate * late_us / 1000000, BURST_IDLE));
-        pacer->filled_us = now_us;
-        pacer->level += (int64_t)(MIN(rate, (uint64_t)1 << 40) * elapsed_us);
+        pacer->level += earned(rate, now_us - pacer->filled_us);
         pacer->level = MIN(pacer->level, (int64_t)(burst * MICRO));
+        pacer->filled_us = now_us;
 }
 
 usec_t udx_pacer_ready_at(const struct udx_pacer *pacer, uint64_t rate)
