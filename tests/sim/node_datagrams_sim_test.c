@@ -124,6 +124,16 @@ static void set_link(struct node_sim_host *host, const struct net_link *link)
                 net_link_set(host->sim->net, host->endpoints[i], link);
 }
 
+/* What the gateway says of its peer: the longest datagram that goes beside the stream. */
+static size_t longest(const struct pair *pair)
+{
+        struct now now = node_sim_now(pair->sim);
+        struct node_peer peer;
+
+        check_equal(node_peers(pair->gateway->node, &peer, 1, &now), 1);
+        return peer.datagram_bytes;
+}
+
 static uint64_t run_for(struct pair *pair, struct node_sim_channel *channel, usec_t us)
 {
         uint64_t before = channel->received;
@@ -165,13 +175,17 @@ TEST(long_datagrams_go_in_the_stream_soon_after_the_path_has_narrowed)
                 struct node_sim_channel *video = node_sim_open_datagrams(pair.gateway, 1, NODE_SIM_VIDEO, 1500, SECONDS(1) / 60);
 
                 check(video);
+                check_equal(longest(&pair), 1123);
                 run_for(&pair, video, SECONDS(2));
+                check_equal(longest(&pair), 1403);      /* no probe is longer than what was to be said */
                 check(run_for(&pair, video, SECONDS(5)) >= 298);
                 check(video->latest_us < 2 * wide.delay_us + MSEC(2));
                 set_link(pair.provider, &tunnels[i]);
                 set_link(pair.gateway, &tunnels[i]);
                 run_for(&pair, video, SECONDS(3));
+                check_equal(longest(&pair), 1123);
                 check(run_for(&pair, video, SECONDS(10)) >= 598);
+                check_equal(longest(&pair), i ? 1123 : 1203);
                 check_equal(mistakes(pair.sim), 0);
         }
 }

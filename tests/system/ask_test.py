@@ -177,6 +177,7 @@ def peers_and_how_they_were_reached(stack):
     for one in found.values():
         assert one['type'] == 'peer' and one['path'] in ('near', 'direct') and one['why'] and one['address'].startswith('127.0.0.1:'), one
         assert abs(one['clockSkewSeconds']) < 10 and one['receivedBytes'] > 0 and one['sentBytes'] > 0 and one['rttMs'] > 0, one
+        assert 1123 <= one['datagramBytes'] <= 1423, one
     assert {one['direction'] for one in found.values()} == {'in', 'out'}
     text = ask('peers', 'garden', folder=folder)
     assert text.returncode == 0 and text.stdout.startswith(f'garden: provider {found["garden"]["key"][:8]}... at 127.0.0.1:'), text

@@ -55,11 +55,11 @@ static void tell_peer(struct swarm_process *swarm, uint64_t question, const stru
         struct ipc_swarm_peer out = {
                 .question = question, .took_us = peer->attempt.took_us, .rtt_us = peer->rtt_us, .up_us = peer->up_us,
                 .sent_bytes = peer->sent_bytes, .received_bytes = peer->received_bytes, .packets_resent = peer->packets_resent,
-                .skew_ms = peer->skew_ms, .at = told(&peer->addr),
+                .datagram_bytes = (uint32_t)peer->datagram_bytes, .skew_ms = peer->skew_ms, .at = told(&peer->addr),
                 .role = peer->role == NODE_PROVIDER ? IPC_AS_PROVIDER : IPC_AS_GATEWAY,
                 .path = peer->attempt.path, .own_nat = peer->attempt.own_nat, .peer_nat = peer->attempt.peer_nat,
                 .rounds = peer->attempt.rounds, .incoming = peer->attempt.incoming,
-                .leaves = peer->leaves, .datagram_bytes = peer->datagram_bytes,
+                .leaves = peer->leaves,
         };
 
         memcpy(out.key, peer->key, sizeof(out.key));

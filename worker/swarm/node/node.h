@@ -346,9 +346,9 @@ struct node_peer {
         usec_t up_us;                   /* for so long */
         uint64_t sent_bytes, received_bytes;    /* on its connection, sealing included */
         uint64_t packets_resent;
+        size_t datagram_bytes;          /* longest of a service's that goes beside the stream as things are; 0: none does */
         int64_t skew_ms;                /* its clock minus ours, as hello told it */
         bool leaves;                    /* it has said so */
-        uint32_t datagram_bytes;        /* the longest packet to it, as found so far */
 };
 
 /* At most @max; returns how many there are. */

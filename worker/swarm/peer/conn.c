@@ -245,6 +245,14 @@ bool conn_takes_unordered(struct conn *conn, size_t len, usec_t now_us)
         return conn->state == CONN_OPEN && udx_stream_takes_message(conn->stream, len + SECRET_UNORDERED_BYTES, now_us);
 }
 
+size_t conn_unordered_bytes(const struct conn *conn)
+{
+        struct udx_stats udx;
+
+        udx_stream_stats(conn->stream, &udx);
+        return udx.message_bytes - SECRET_UNORDERED_BYTES;
+}
+
 bool conn_seal_unordered(struct conn *conn, const void *bytes, size_t len)
 {
         uint8_t message[UDX_MESSAGE_MAX];

@@ -94,6 +94,9 @@ bool conn_seal(struct conn *conn, const void *bytes, size_t len, usec_t now_us) 
  * finds out whether the next ones would, see udx_stream_takes_message(). */
 bool conn_takes_unordered(struct conn *conn, size_t len, usec_t now_us);
 
+/* How long one may be as things are, at least CONN_UNORDERED_BASE. */
+size_t conn_unordered_bytes(const struct conn *conn);
+
 /* Sends one unordered message of @len (.. CONN_UNORDERED_MAX) bytes: past all that waits, once; it may be lost, or come before or
  * after others. False: that is sure already. */
 bool conn_seal_unordered(struct conn *conn, const void *bytes, size_t len);

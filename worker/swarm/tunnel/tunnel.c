@@ -520,7 +520,10 @@ void tunnel_disconnect(struct tunnel *t, usec_t now_us)
 
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *out)
 {
+        const uint32_t beside = TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_UNORDERED;
+
         *out = (struct tunnel_stats){ .channels = t->channel_count, .frames_ignored = t->frames_ignored,
                                       .datagrams_dropped = t->datagrams_dropped, .queued_bytes = t->queued_bytes, .extended = t->hgx_seen,
+                                      .unordered = t->hgx_seen && (t->peer_hgx.features & beside) == beside,
                                       .skew_ms = t->skew_ms - (t->hgx_seen ? TUNNEL_LEAD_MS : 0) };
 }

@@ -270,7 +270,8 @@ struct tunnel_stats {
         uint32_t frames_ignored;        /* unknown, malformed or out of place */
         uint64_t datagrams_dropped;     /* received, and nobody read them or those before them; to be sent, and too many waited */
         size_t queued_bytes;            /* received, not yet consumed */
-        bool extended;                  /* the peer has sent HGX */
+        bool extended;                  /* the peer has sent HGX, */
+        bool unordered;                 /* and takes datagrams beside the stream */
         int64_t skew_ms;                /* the peer's clock, as hello told it, minus ours: one that is behind may have told ours back */
 };
 

@@ -378,6 +378,7 @@ void udx_stream_stats(const struct udx_stream *stream, struct udx_stats *out)
                 .readable_bytes = udx_assembly_readable(&stream->assembly),
                 .peer_window_bytes = stream->peer_window_bytes,
                 .datagram_bytes = stream->mtu.bytes,
+                .message_bytes = stream->mtu.bytes - UDX_HEADER_BYTES,
                 .bytes_in = stream->bytes_in,
                 .bytes_out = stream->bytes_out,
                 .packets_resent = stream->packets_resent,

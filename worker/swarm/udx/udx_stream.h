@@ -33,7 +33,8 @@ struct udx_stats {
         usec_t srtt_us, rto_us, min_rtt_us;     /* 0 before the first sample */
         size_t cwnd_bytes, inflight_bytes, unacked_bytes, readable_bytes;
         uint32_t peer_window_bytes;
-        size_t datagram_bytes;                  /* the longest that is known to pass */
+        size_t datagram_bytes;                  /* the longest that is known to pass, */
+        size_t message_bytes;                   /* and of a message in it */
         uint64_t bytes_in, bytes_out;           /* payload, each byte once */
         uint64_t packets_resent;
 };
