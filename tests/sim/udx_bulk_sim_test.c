@@ -135,6 +135,23 @@ TEST(udx_bulk_is_fair_to_who_comes_later)
         }
 }
 
+/* Nor does one that has had the path to itself for half a minute keep it. */
+TEST(udx_bulk_is_fair_to_who_comes_much_later)
+{
+        struct udx_bulk_spec spec = path(20, 20, 40, 0);
+        struct udx_bulk_figures figures;
+        BULK bulk = NULL;
+
+        spec.flows = 2;
+        spec.stagger_us = SECONDS(30);
+        bulk = udx_bulk_new(&spec);
+        udx_bulk_run(bulk, SECONDS(30));
+        figures = udx_bulk_run(bulk, SECONDS(5));
+        check(figures.jain > 0.6 && figures.read[1] > figures.read_sum / 10);
+        udx_bulk_run(bulk, SECONDS(5));
+        check(udx_bulk_run(bulk, SECONDS(10)).jain > 0.9);
+}
+
 TEST(udx_bulk_resends_nothing_in_vain_where_packets_overtake_each_other)
 {
         struct udx_bulk_spec spec = path(50, 20, 40, 0);
