@@ -122,6 +122,22 @@ def a_worker_of_another_build_is_exit_70(folder, started):
     check('router worker is of another build' in instance.text(), 'no reason')
 
 
+def limits_of(pid):
+    """The soft and hard limits that a worker has taken from itself, which have no others."""
+    with open('/proc/%d/limits' % pid, encoding='ascii') as file:
+        rows = [re.split(r'  +', line) for line in file]
+    return {row[0]: row[1] for row in rows if row[1] == row[2]}
+
+
+def check_limits(pid):
+    """No file but, with advertisements, memory files; no process, where there are no threads."""
+    role, limits = argv_of(pid)[0].removeprefix('hypergate-'), limits_of(pid)
+    check(limits['Max core file size'] == limits['Max msgqueue size'] == '0', 'limits of %s' % role)
+    if role in ('router', 'forward', 'resolve'):
+        check(limits['Max file size'] == ('262144' if role == 'router' else '0'), 'file size of %s' % role)
+    check(role == 'resolve' or limits['Max processes'] == '0', 'processes of %s' % role)
+
+
 def check_wall(pid, supervisor):
     status = status_of(pid)
     for kind in ('CapInh', 'CapPrm', 'CapEff', 'CapAmb'):
@@ -135,6 +151,7 @@ def check_wall(pid, supervisor):
     if pid == supervisor:
         return
     check(status['Seccomp'] == '2', 'seccomp of %s' % argv_of(pid))
+    check_limits(pid)
     if ROOT:        # others can't even look: it is not dumpable
         with open('/proc/%d/environ' % pid, 'rb') as file:
             check(file.read() == b'', 'environment of %s' % argv_of(pid))

@@ -10,8 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "forward_process.h"
+#include "forward_socket.h"
 #include "ipc_fd.h"
+#include "run_walls.h"
 #include "sockets.h"
 #include "test.h"
 
@@ -31,10 +32,9 @@ static struct ipc_begin begin_udp(uint16_t port)
 static _Noreturn void try_behind_walls(const struct ipc_begin *begin, int report_fd, attempt_fn attempt)
 {
         struct run_confinement confinement;
-        int landlock;
 
-        forward_confinement(begin, &confinement);
-        if (run_harden() < 0 || run_confine(&confinement, report_fd, &landlock) < 0)
+        run_walls(run_wall_of(IPC_FORWARD, begin), begin, &confinement);
+        if (run_harden() < 0 || run_confine(&confinement, report_fd) < 0)
                 _exit(99);
         _exit(attempt());
 }

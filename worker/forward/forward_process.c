@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "forward_process.h"
 
-#include <sys/syscall.h>
-
 static usec_t deadline(const struct forward *forward)
 {
         usec_t next_us = usec_min(clients_deadline(&forward->clients), listeners_deadline(&forward->listeners));
@@ -68,23 +66,4 @@ void forward_fini(struct forward *forward)
         clients_fini(&forward->clients);
         arrivals_fini(&forward->arrivals);
         watch_fini(&forward->watch);
-}
-
-void forward_confinement(const struct ipc_begin *begin, struct run_confinement *out)
-{
-        static const int of_gates[] = { SYS_accept4, SYS_getsockname }, of_services[] = { SYS_getsockname };
-        bool serves = begin->duty == IPC_DUTY_SERVICES;
-
-        *out = (struct run_confinement){
-                .syscalls = serves ? of_services : of_gates,
-                .syscall_count = serves ? ARRAY_LEN(of_services) : ARRAY_LEN(of_gates),
-                .connects = serves && begin->protocols & 1U << IPC_TCP,
-                .connects_udp = serves && begin->protocols & 1U << IPC_UDP,
-                .ports = begin->port,
-                .port_count = begin->port_count,
-                .sets_tcp = true,
-                .sets_buffers = true,
-                .batches = !serves,
-                .pairs = !serves,
-        };
 }

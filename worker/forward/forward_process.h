@@ -28,10 +28,6 @@ struct forward {
 int forward_init(struct forward *forward, const struct random *random);
 void forward_fini(struct forward *forward);
 
-/* The walls for a worker of that duty: who holds gates accepts and can't connect; who serves connects, to the ports it was told,
- * and can't accept. @out borrows from @begin. */
-void forward_confinement(const struct ipc_begin *begin, struct run_confinement *out);
-
 /* forward_handlers.c: what others say. */
 extern const struct worker_handlers forward_handlers;
 

@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include "forward_process.h"
+#include "run_walls.h"
 
 static void fill_random(void *context, void *out, size_t len)
 {
@@ -37,7 +38,7 @@ int main(void)
 
         worker_begin(&forward.worker, IPC_FORWARD);
         begin(&forward);
-        forward_confinement(&forward.worker.begin, &confinement);
+        run_walls(run_wall_of(IPC_FORWARD, &forward.worker.begin), &forward.worker.begin, &confinement);
         worker_confine(&forward.worker, &confinement);
         code = worker_run(&forward.worker, &forward_handlers, &forward);
         forward_fini(&forward);

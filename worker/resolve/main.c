@@ -2,11 +2,11 @@
 /* Looks up host names for processes that have no file system. It holds no key and is told nothing but names. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "resolve_files.h"
 #include "resolve_pool.h"
 #include "run.h"
+#include "run_walls.h"
 
 #define LOOK_EVERY_S 10.0
 #define STUCK_US MINUTES(3)     /* two tries of 5 s at three servers for each of six search domains: resolv.conf(5) */
@@ -61,23 +61,15 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 
 int main(void)
 {
-        static const int syscalls[] = {
-                /* threads */
-                SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_sched_getaffinity, SYS_prctl,
-                /* what getaddrinfo() and the modules of its name service do */
-                SYS_socket, SYS_connect, SYS_bind, SYS_getsockname, SYS_getpeername, SYS_setsockopt, SYS_getsockopt, SYS_sendmmsg,
-                SYS_poll, SYS_ppoll, SYS_ioctl, SYS_open, SYS_openat, SYS_stat, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_lseek,
-                SYS_pread64, SYS_uname, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_access, SYS_readlink,
-                SYS_readlinkat, SYS_sysinfo,
-        };
-        static const struct run_confinement confinement = { .syscalls = syscalls, .syscall_count = ARRAY_LEN(syscalls),
-                                                            .readable = resolve_files, .connects = true };
         static const struct worker_handlers handlers = { .message = { [IPC_RESOLVE_ASK] = on_ask } };
         static struct resolve resolve;
+        struct run_confinement confinement;
         int code;
 
         worker_begin(&resolve.worker, IPC_RESOLVE);
-        resolve_files_load_modules("/etc/nsswitch.conf");
+        run_walls(RUN_WALL_RESOLVE, &resolve.worker.begin, &confinement);
+        confinement.readable = resolve_files;
+        confinement.local_names = resolve_files_load_modules("/etc/nsswitch.conf");
         resolve_files_look(&resolve.files);
         resolve_pool_init(&resolve.pool, resolve.worker.loop, on_answer, &resolve);
         ev_timer_init(&resolve.look, on_look, LOOK_EVERY_S, LOOK_EVERY_S);

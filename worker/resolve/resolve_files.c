@@ -67,28 +67,39 @@ const char *resolve_files_next_module(const char *text, char *name, size_t size)
         return NULL;
 }
 
-static void load_modules(const char *text)
+/* Those that read files, ask name servers or look at this machine's addresses. */
+static bool asks_nobody_here(const char *module)
+{
+        return strcmp(module, "files") == 0 || strcmp(module, "dns") == 0 || strcmp(module, "myhostname") == 0;
+}
+
+static bool load_modules(const char *text)
 {
         char module[32], library[64];
+        bool local = false;
 
         while ((text = resolve_files_next_module(text, module, sizeof(module)))) {
+                local |= !asks_nobody_here(module);
                 snprintf(library, sizeof(library), "libnss_%s.so.2", module);
                 dlopen(library, RTLD_NOW);      /* for good: the C library finds it loaded. "files" and "dns" are built in */
         }
+        return local;
 }
 
-void resolve_files_load_modules(const char *path)
+bool resolve_files_load_modules(const char *path)
 {
         FILE *file = fopen(path, "re");
+        bool local = false;
         char line[512];
 
         if (!file)
-                return;         /* then the C library knows no others than its own */
+                return false;   /* then the C library knows no others than its own */
         while (fgets(line, sizeof(line), file)) {
                 const char *key = line + strspn(line, " \t");
 
                 if (strncmp(key, "hosts:", strlen("hosts:")) == 0)
-                        load_modules(key + strlen("hosts:"));
+                        local |= load_modules(key + strlen("hosts:"));
         }
         fclose(file);
+        return local;
 }

@@ -25,8 +25,9 @@ void resolve_files_look(struct resolve_files_seen *seen);
  * reading the new one. */
 bool resolve_files_changed(const struct resolve_files_seen *seen);
 
-/* Loads the name service modules of the "hosts:" line of nsswitch.conf (@path) now, while code may still be mapped. */
-void resolve_files_load_modules(const char *path);
+/* Loads the name service modules of the "hosts:" line of nsswitch.conf (@path) now, while code may still be mapped. True: there are
+ * such as may ask another process of this machine. */
+bool resolve_files_load_modules(const char *path);
 
 /* The next module's name in the text of such a line, cut into @name_out; returns where to go on, or NULL at the end.
  * "[...]" are rules, not modules. Names that don't fit or hold anything but letters, digits, '_' and '-' are passed over. */

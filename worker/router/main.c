@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
 
 #include "router_process.h"
+#include "run_walls.h"
 
 /* Keys of hash maps; JSON objects come from strangers, and jansson would look for a seed in a file. */
 static void begin(struct router *router)
@@ -25,14 +25,13 @@ static void begin(struct router *router)
 
 int main(void)
 {
-        /* What it makes are sealed memory files, for advertisements. */
-        static const int syscalls[] = { SYS_memfd_create };
-        static const struct run_confinement confinement = { .syscalls = syscalls, .syscall_count = ARRAY_LEN(syscalls) };
         static struct router router;
+        struct run_confinement confinement;
         int code;
 
         worker_begin(&router.worker, IPC_ROUTER);
         begin(&router);
+        run_walls(RUN_WALL_ROUTER, &router.worker.begin, &confinement);
         worker_confine(&router.worker, &confinement);
         code = worker_run(&router.worker, &router_handlers, &router);
         router_fini(&router);

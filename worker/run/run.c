@@ -329,15 +329,13 @@ bool worker_begin_inside(struct worker *worker, enum ipc_role role, int fd, cons
 void worker_confine(struct worker *worker, const struct run_confinement *confinement)
 {
         struct ipc_ready ready;
-        int landlock, r = run_confine(confinement, WORKER_CONTROL_FD, &landlock);
+        int r = run_confine(confinement, WORKER_CONTROL_FD);
 
         if (r < 0) {
                 worker_log(worker, LOG_ERR, "can't confine itself: %s", strerror(-r));
                 exit(EXIT_FAILURE);
         }
         worker->confined = true;
-        if (!landlock)
-                worker_log(worker, LOG_NOTICE, "this kernel has no Landlock: confined by seccomp alone");
         ipc_build_id(ready.build_id);
         worker_send(&worker->supervisor, IPC_READY, &ready, NULL, 0);
 }

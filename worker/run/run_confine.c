@@ -3,24 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <linux/landlock.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cleanup.h"
 #include "ipc_message.h"
+#include "run_filter.h"
 
 /* Newer than the kernel headers of Debian 12: linux/landlock.h of 6.7 and 6.12. */
 #define RULESET_NET_BIND 1ULL
@@ -37,31 +32,7 @@ struct net_port_attr {
         uint64_t allowed_access, port;
 };
 
-/* Memory, the event loop, links and time; what every worker does all day. */
-static const int base_syscalls[] = {
-        SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(readv), SCMP_SYS(close),
-        SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(pread64),
-        SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl),
-        SCMP_SYS(epoll_create1),        /* libev begins anew when a descriptor that is closed here lives on elsewhere */
-        SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(getrandom),
-        SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex),
-        SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall),
-        SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill),
-};
-
-/* What the sanitizers' runtime needs on top, to report and to look for leaks at exit. Never in a build that ships. */
 #ifdef HG_SANITIZED
-static const int sanitizer_syscalls[] = {
-        SCMP_SYS(mmap), SCMP_SYS(mprotect), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
-        SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(sigaltstack), SCMP_SYS(rt_sigaction), SCMP_SYS(prctl),
-        SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(wait4), SCMP_SYS(ptrace), SCMP_SYS(kill), SCMP_SYS(sched_yield),
-        SCMP_SYS(getrlimit), SCMP_SYS(prlimit64), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(getdents),
-        SCMP_SYS(getdents64), SCMP_SYS(lseek), SCMP_SYS(dup), SCMP_SYS(dup2), SCMP_SYS(pipe), SCMP_SYS(pipe2),
-        SCMP_SYS(uname), SCMP_SYS(getppid), SCMP_SYS(sched_getaffinity), SCMP_SYS(ioctl), SCMP_SYS(access),
-        SCMP_SYS(statx), SCMP_SYS(stat), SCMP_SYS(fcntl),
-        SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep),
-};
-
 /* A worker has no environment to be told by. It keeps less of what was freed than 256 MiB: how much it holds is tested, too. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
@@ -95,6 +66,7 @@ int run_harden(void)
 {
         struct rlimit none = { 0 };
 
+        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);         /* else it is our supervisor's, which has nothing in it */
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
                 return -errno;
 #ifndef HG_SANITIZED    /* the leak checker traces its own process */
@@ -139,14 +111,13 @@ static uint64_t handled_net(const struct run_confinement *confinement)
 }
 
 /* No file system but what may be read, no TCP port to bind and none to reach but for those who connect. 0 or -errno. */
-static int confine_landlock(const struct run_confinement *confinement, int *abi_out)
+static int confine_landlock(const struct run_confinement *confinement)
 {
         struct ruleset_attr attr = { .handled_access_fs = (1ULL << 13) - 1 };   /* all of ABI 1 */
         size_t size = sizeof(attr.handled_access_fs);
         int ruleset, r = 0, abi;
 
         abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-        *abi_out = MAX(abi, 0);
         if (abi < 1)
                 return 0;       /* seccomp alone still leaves no call that opens anything */
         if (abi >= 2)
@@ -180,142 +151,42 @@ static int confine_landlock(const struct run_confinement *confinement, int *abi_
         return r;
 }
 
-static int allow_option(scmp_filter_ctx filter, unsigned level, unsigned option)
+/* A thread is counted as a process of its user, so that who has some can't be left none. Queues of POSIX messages nobody needs. */
+static int confine_limits(const struct run_confinement *confinement)
 {
-        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2, SCMP_A1(SCMP_CMP_EQ, level),
-                                SCMP_A2(SCMP_CMP_EQ, option));
-}
+        const struct rlimit none = { 0 };
+        int r = setrlimit(RLIMIT_MSGQUEUE, &none);
 
-static int allow_options(scmp_filter_ctx filter, const struct run_confinement *confinement)
-{
-        static const unsigned tcp[] = { TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT };
-        int r = 0;
+#ifndef HG_SANITIZED    /* whose runtime reports to files and starts a thread to look for leaks */
+        const struct rlimit blob = { IPC_BLOB_MAX, IPC_BLOB_MAX };
 
-        if (confinement->sets_linger || confinement->sets_tcp)
-                r = allow_option(filter, SOL_SOCKET, SO_LINGER);
-        if (r == 0 && confinement->sets_tcp)
-                r = allow_option(filter, SOL_SOCKET, SO_KEEPALIVE);
-        for (size_t i = 0; r == 0 && confinement->sets_tcp && i < ARRAY_LEN(tcp); i++)
-                r = allow_option(filter, IPPROTO_TCP, tcp[i]);
-        if (r == 0 && confinement->sets_buffers)
-                r = allow_option(filter, SOL_SOCKET, SO_SNDBUF);
-        if (r == 0 && confinement->sets_buffers)
-                r = allow_option(filter, SOL_SOCKET, SO_RCVBUF);
-        if (r == 0 && confinement->sets_fragments)
-                r = allow_option(filter, IPPROTO_IP, IP_MTU_DISCOVER);
-        return r;
-}
-
-static int allow_list(scmp_filter_ctx filter, const int *syscalls, size_t count)
-{
-        for (size_t i = 0; i < count; i++) {
-                int r = syscalls[i] == __NR_SCMP_ERROR ? 0 : seccomp_rule_add(filter, SCMP_ACT_ALLOW, syscalls[i], 0);
-
-                if (r < 0 && r != -EEXIST && r != -EDOM)
-                        return r;
-        }
-        return 0;
-}
-
-/* To send with MSG_FASTOPEN is to connect by another name. */
-static int allow_sending(scmp_filter_ctx filter, bool batches)
-{
-        int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
-
-        if (r < 0)
-                return r;
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 1, SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
-        if (r == 0 && batches)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmmsg), 1,
-                                     SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
-        return r == 0 && batches ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(recvmmsg), 0) : r;
-}
-
-static int allow_sockets(scmp_filter_ctx filter, unsigned type)
-{
-        static const unsigned families[] = { AF_INET, AF_INET6 };
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < ARRAY_LEN(families); i++)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3, SCMP_A0(SCMP_CMP_EQ, families[i]),
-                                     SCMP_A1(SCMP_CMP_EQ, type | SOCK_NONBLOCK | SOCK_CLOEXEC), SCMP_A2(SCMP_CMP_EQ, 0));
-        return r;
-}
-
-/* Non-blocking sockets of the protocols that are needed and nothing else. */
-static int allow_connecting(scmp_filter_ctx filter, const struct run_confinement *confinement)
-{
-        int r = 0;
-
-        if (confinement->connects || confinement->connects_udp)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
-        if (r == 0 && confinement->connects)
-                r = allow_sockets(filter, SOCK_STREAM);
-        if (r == 0 && confinement->connects_udp)
-                r = allow_sockets(filter, SOCK_DGRAM);
-        return r;
-}
-
-static int allow_pairs(scmp_filter_ctx filter)
-{
-        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 3, SCMP_A0(SCMP_CMP_EQ, AF_UNIX),
-                                SCMP_A1(SCMP_CMP_EQ, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC), SCMP_A2(SCMP_CMP_EQ, 0));
-}
-
-/* Memory is never executable and never becomes so; a descriptor's flags may be read and set, and it may be duplicated. */
-static int allow_bounded(scmp_filter_ctx filter)
-{
-        static const int commands[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GET_SEALS, F_ADD_SEALS };
-        int r = 0;
-
-#ifndef HG_SANITIZED
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
         if (r == 0)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-                                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-        for (size_t i = 0; r == 0 && i < ARRAY_LEN(commands); i++)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, commands[i]));
-#else
-        (void)commands;
+                r = setrlimit(RLIMIT_FSIZE, confinement->blobs ? &blob : &none);
+        if (r == 0 && !confinement->names)
+                r = setrlimit(RLIMIT_NPROC, &none);
 #endif
-        return r;
+        return r < 0 ? -errno : 0;
 }
 
 static int confine_seccomp(const struct run_confinement *confinement)
 {
-        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
-        int r;
+        scmp_filter_ctx filter;
+        int r = run_filter_make(confinement, &filter);
 
-        if (!filter)
-                return -ENOMEM;
-        r = allow_list(filter, base_syscalls, ARRAY_LEN(base_syscalls));
-        if (r == 0)
-                r = allow_bounded(filter);
-        if (r == 0)
-                r = allow_sending(filter, confinement->batches);
-        if (r == 0)
-                r = allow_connecting(filter, confinement);
-        if (r == 0 && confinement->pairs)
-                r = allow_pairs(filter);
-        if (r == 0)
-                r = allow_options(filter, confinement);
-        if (r == 0)
-                r = allow_list(filter, confinement->syscalls, confinement->syscall_count);
-#ifdef HG_SANITIZED
-        if (r == 0)
-                r = allow_list(filter, sanitizer_syscalls, ARRAY_LEN(sanitizer_syscalls));
-#endif
-        if (r == 0)
-                r = seccomp_load(filter);
+        if (r < 0)
+                return r;
+        r = seccomp_load(filter);
         seccomp_release(filter);
         return r;
 }
 
-int run_confine(const struct run_confinement *confinement, int control_fd, int *landlock_out)
+int run_confine(const struct run_confinement *confinement, int control_fd)
 {
         struct sigaction denied = { .sa_sigaction = on_denied, .sa_flags = SA_SIGINFO | SA_NODEFER };
-        int r = confine_landlock(confinement, landlock_out);
+        int r = confine_limits(confinement);
 
+        if (r == 0)
+                r = confine_landlock(confinement);
         if (r < 0)
                 return r;
         report_fd = control_fd;

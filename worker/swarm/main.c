@@ -2,8 +2,8 @@
 #include <malloc.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 
+#include "run_walls.h"
 #include "swarm_process.h"
 
 enum { MALLOC_KEPT_BYTES = 16 << 20 };  /* more than buffers of a fast connection each way */
@@ -22,15 +22,13 @@ static void begin(struct swarm_process *swarm)
 
 int main(void)
 {
-        /* Sockets come by message; what it makes itself are sealed memory files for advertisements. */
-        static const int syscalls[] = { SYS_timerfd_settime, SYS_shutdown, SYS_memfd_create };
-        static const struct run_confinement confinement = { .syscalls = syscalls, .syscall_count = ARRAY_LEN(syscalls),
-                                                            .sets_linger = true, .sets_fragments = true, .batches = true };
         static struct swarm_process swarm;
+        struct run_confinement confinement;
         int code;
 
         worker_begin(&swarm.worker, IPC_SWARM);
         begin(&swarm);
+        run_walls(RUN_WALL_SWARM, &swarm.worker.begin, &confinement);
         worker_confine(&swarm.worker, &confinement);
         code = worker_run(&swarm.worker, &swarm_handlers, &swarm);
         swarm_process_fini(&swarm);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ipc_blob.h"
+#include "run_keep.h"
 #include "run_memory.h"
 #include "swarm_process.h"
 
@@ -234,6 +235,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 for (size_t i = 0; i < conf->identity_count; i++)
                         join(swarm, &conf->identities[i]);
                 relay(swarm);
+                run_keep_heap();
         }
         wipe(conf);
 }
