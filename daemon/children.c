@@ -255,6 +255,23 @@ static void on_ready(struct child *child)
                 child->children->events->ready(child->children->context, child);
 }
 
+/* A loop that never sleeps would be ours as well. */
+static void count_said(struct child *child)
+{
+        unsigned most = child->children->log->level >= LOG_DEBUG ? 10 * CHILD_FLOOD : CHILD_FLOOD;
+        usec_t now_us;
+
+        if (child->said++ % 64 == 0) {          /* a clock is read for a turn, not for a message */
+                now_us = monotonic_us();
+                if (now_us - child->said_since_us > SECONDS(CHILD_FLOOD_S)) {
+                        child->said_since_us = now_us;
+                        child->said = 1;
+                }
+        }
+        if (child->said > most)
+                child_kill(child, "floods its supervisor with words");
+}
+
 void child_hear(struct child *child, struct ipc_received *message)
 {
         struct children *children = child->children;
@@ -275,9 +292,11 @@ void child_hear(struct child *child, struct ipc_received *message)
                 child->denied.arch = IPC_PAYLOAD(message, struct ipc_denied)->arch;
                 break;
         default:
-                children->events->message(children->context, child, message);
+                if (!child->struck)     /* nothing is done any more that it wants */
+                        children->events->message(children->context, child, message);
                 break;
         }
+        count_said(child);
 }
 
 /* The next @limit messages. False when the link is over. */
@@ -396,6 +415,7 @@ static void on_exited(struct ev_loop *loop, ev_child *watcher, int revents)
 static void on_words(void *context, const char *line)
 {
         child_log_words(context, line);
+        count_said(context);
 }
 
 /* Its descriptors' ends on our side. */
@@ -460,7 +480,7 @@ static void start(struct child *child)
         child->unconfigured = child->unintroduced = true;
         child->told = child->confirmed = 0;
         child->links_before = children->links;
-        child->quarrels = child->doubts = 0;
+        child->quarrels = child->doubts = child->said = 0;
         r = launch(child);
         if (r < 0) {
                 wait_us = backoff_us(++child->failures, MSEC(CHILD_FIRST_WAIT_MS), MSEC(CHILD_LONGEST_WAIT_MS));

@@ -25,6 +25,8 @@ enum {
         CHILD_DOUBTS = 3,               /* looks in a row that find it with something unread, though something new came each time */
         CHILD_LATE_S = 2,               /* a timer that comes so late says that nobody ran, not only they */
         CHILD_KILL_S = 1,               /* past the deadline it was told to stop by, or after its link broke */
+        CHILD_FLOOD = 50000,            /* more messages and lines than any has to say in */
+        CHILD_FLOOD_S = 10,             /* so many seconds; ten times as many where each connection is told of (log level debug) */
 };
 
 enum child_state {
@@ -62,6 +64,8 @@ struct child {
         usec_t stuck_since_us;          /* when that was */
         unsigned doubts;
         bool struck;                    /* killed by us, which has been said */
+        unsigned said;                  /* messages and lines */
+        usec_t said_since_us;
         struct words words;
         struct log_limit limit, channels_limit;
         struct {

@@ -18,6 +18,7 @@
 #include "conf.h"
 #include "control.h"
 #include "ipc_control.h"
+#include "kernel.h"
 #include "keys.h"
 #include "known.h"
 #include "last_gates.h"
@@ -274,6 +275,16 @@ static int harden(struct start *start)
         return EX_OSERR;
 }
 
+/* Once, by who starts them all. */
+static int look_at_kernel(struct start *start)
+{
+        char lacks[512];
+
+        if (kernel_lacks(kernel_landlock(), lacks, sizeof(lacks)))
+                log_warning(&start->log, "this kernel lacks %s", lacks);
+        return EX_OK;
+}
+
 /* The last of what only root may is done before, and nothing of it can be done after. */
 static int settle_down(struct start *start)
 {
@@ -300,7 +311,8 @@ static int hold_signals(struct start *start)
 static int prepare(struct start *start)
 {
         static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, hold_signals, find_workers, make_keys,
-                                                           read_known, read_last_gates, listen_to_people, settle_down };
+                                                           read_known, read_last_gates, listen_to_people, look_at_kernel,
+                                                           settle_down };
 
         for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
                 int code = steps[i](start);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <string.h>
@@ -47,6 +48,7 @@ int privileges_harden(void)
         struct rlimit none = { 0 };
 
         raise_descriptor_limit();
+        syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);         /* what is in that of whoever started us is none of ours */
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
                 return -errno;
 #ifndef HG_SANITIZED    /* the leak checker traces its own process */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "monotonic.h"
 #include "notify.h"
 
 #define UNREACHABLE_S 10.0
@@ -104,46 +105,63 @@ void status_begin(struct status *status)
         status_touch(status);
 }
 
+/* What changes again and again is told no more often than anything else of a worker. */
+static bool may_tell(struct status *status)
+{
+        unsigned dropped = 0;
+
+        if (!log_limit_take(&status->told, monotonic_us(), &dropped))
+                return false;
+        if (dropped)
+                log_notice(status->log, "%u more lines about the network left out", dropped);
+        return true;
+}
+
 static void on_reached(struct status *status, unsigned nodes)
 {
         struct ipc_fields fields = IPC_FIELDS_INIT;
 
         ipc_fields_number(&fields, "NODES", nodes);
-        log_event(status->log, IPC_EVENT_DHT_REACHED, status->told_unreachable ? LOG_NOTICE : LOG_INFO, fields.list,
-                  "DHT reached: %u node%s known", nodes, plural(nodes));
+        if (may_tell(status))
+                log_event(status->log, IPC_EVENT_DHT_REACHED, status->told_unreachable ? LOG_NOTICE : LOG_INFO, fields.list,
+                          "DHT reached: %u node%s known", nodes, plural(nodes));
         ev_timer_stop(status->loop, &status->unreachable);
         status->told_unreachable = false;
 }
 
 static void on_lost(struct status *status)
 {
-        if (status->conf->bootstrap_count == 0) {
-                log_event(status->log, IPC_EVENT_DHT_LOST, LOG_NOTICE, NULL,
-                          "no other node is left in this DHT; they are welcome again");
-                return;
-        }
-        log_event(status->log, IPC_EVENT_DHT_LOST, LOG_NOTICE, NULL,
-                  "DHT lost: no node answers any more; asking the bootstrap nodes again");
-        arm(status);
+        bool first = status->conf->bootstrap_count == 0;
+
+        if (may_tell(status))
+                log_event(status->log, IPC_EVENT_DHT_LOST, LOG_NOTICE, NULL, "%s",
+                          first ? "no other node is left in this DHT; they are welcome again"
+                                : "DHT lost: no node answers any more; asking the bootstrap nodes again");
+        if (!first)
+                arm(status);
 }
 
-static void on_announced(const struct status *status, unsigned announced)
+static void on_announced(struct status *status, unsigned announced)
 {
         bool provider = status->conf->provider.present, gateway = status->conf->gateway.present;
 
+        if ((announced != 0 && announced != (unsigned)provider + gateway) || !may_tell(status))
+                return;
         if (announced == 0)
                 log_event(status->log, IPC_EVENT_ANNOUNCEMENT_LOST, LOG_NOTICE, NULL,
                           "no node of the DHT holds our announcement any more: announcing again");
-        else if (announced == (unsigned)provider + gateway)
+        else
                 log_event(status->log, IPC_EVENT_ANNOUNCED, LOG_INFO, NULL, "announced on the DHT: others can find this %s%s%s",
                           provider ? "provider" : "", provider && gateway ? " and " : "", gateway ? "gateway" : "");
 }
 
-static void on_peers(const struct status *status, unsigned providers, unsigned gateways)
+static void on_peers(struct status *status, unsigned providers, unsigned gateways)
 {
         struct ipc_fields fields = IPC_FIELDS_INIT;
         char text[96] = "no peer any more: looking for them";
 
+        if (!may_tell(status))
+                return;
         if (providers && gateways)
                 snprintf(text, sizeof(text), "%u provider%s and %u gateway%s", providers, plural(providers), gateways, plural(gateways));
         else if (providers || gateways)
@@ -159,7 +177,7 @@ void status_swarm(struct status *status, const struct ipc_swarm_status *now)
         const struct ipc_swarm_status before = status->last;
 
         status->last = *now;
-        if (!before.bootstrapped && now->bootstrapped && status->conf->bootstrap_count == 0)
+        if (!before.bootstrapped && now->bootstrapped && status->conf->bootstrap_count == 0 && may_tell(status))
                 log_info(status->log, "no bootstrap nodes: this is the first node of a DHT of its own, others may come");
         if (!is_reached(&before) && is_reached(now))
                 on_reached(status, now->nodes);

@@ -22,6 +22,7 @@ struct status {
         struct ipc_swarm_status last;
         uint64_t dropped;               /* datagrams, by forward workers and swarm workers of before */
         uint64_t ended[IPC_REASONS];    /* channels, by the word of forward workers */
+        struct log_limit told;          /* lines: a worker is believed, but not so often */
         bool told_unreachable;
         ev_timer unreachable;           /* from when the network should be reached until it is */
         ev_timer line;                  /* the next status line, at most one a second */

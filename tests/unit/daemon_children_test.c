@@ -113,6 +113,44 @@ TEST(a_log_message_that_lies_about_itself_ends_its_sender)
         }
 }
 
+TEST(who_says_more_than_there_is_to_say_is_killed_and_not_listened_to_any_more)
+{
+        struct ipc_received ready = { .type = IPC_READY }, gate = { .type = IPC_GATE_OPEN };
+        static const struct children_events nobody = { 0 };     /* to hear the gate would crash */
+        struct world world;
+
+        world_begin(&world, IPC_ROUTER);
+        world.children.events = &nobody;
+        give_process(&world);
+        for (int i = 0; i < CHILD_FLOOD; i++)
+                child_hear(&world.child, &ready);
+        check(*world_logged(&world) == '\0');
+        child_hear(&world.child, &ready);
+        check(strstr(world_logged(&world), "floods its supervisor with words: killed, starting it again"));
+        child_hear(&world.child, &gate);
+        check(*world_logged(&world) == '\0');
+        check(was_killed(&world));
+        world_end(&world);
+}
+
+TEST(who_says_as_much_over_a_long_time_is_not)
+{
+        struct ipc_received ready = { .type = IPC_READY };
+        struct world world;
+
+        world_begin(&world, IPC_ROUTER);
+        give_process(&world);
+        for (int i = 0; i < 10 * CHILD_FLOOD; i++) {
+                if (i % (CHILD_FLOOD / 2) == 0)
+                        world.child.said_since_us -= SECONDS(CHILD_FLOOD_S) + 1;
+                child_hear(&world.child, &ready);
+        }
+        check(*world_logged(&world) == '\0');
+        kill(world.child.pid, SIGKILL);
+        check(was_killed(&world));
+        world_end(&world);
+}
+
 TEST(a_child_that_takes_no_more_is_killed)
 {
         struct ipc_router_service service = { .gate_port = 1 };

@@ -166,3 +166,21 @@ TEST(an_announcement_is_told_when_all_of_it_is_there)
         check(strstr(logged(&world, &status, &now), "announcing again"));
         end(&world, &status);
 }
+
+TEST(who_says_something_else_each_time_fills_no_log)
+{
+        static const struct conf conf = { .bootstrap = seeds, .bootstrap_count = 3 };
+        struct status status;
+        struct world world;
+        unsigned lost, lines = 0;
+
+        begin(&world, &status, &conf, &lost);
+        for (uint32_t i = 0; i < 1000; i++) {
+                struct ipc_swarm_status now = { .bootstrapped = i & 1, .nodes = i & 1, .announced = i & 1, .providers = i };
+
+                for (const char *at = logged(&world, &status, &now); (at = strchr(at, '\n')); at++)
+                        lines++;
+        }
+        check(lines >= LOG_BURST && lines < LOG_BURST + 10);
+        end(&world, &status);
+}
