@@ -44,6 +44,8 @@ static void on_started(void *context, struct child *child)
         if (child->role == IPC_RESOLVE)
                 names_worker(&supervisor->names, child);
         else if (child->role == IPC_SWARM) {
+                if (supervisor->swarm)
+                        swarm_sockets_mend(&supervisor->sockets);
                 status_begin(&supervisor->status);
         }
 }

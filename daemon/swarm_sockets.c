@@ -2,9 +2,11 @@
 #include "swarm_sockets.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "backoff.h"
 #include "ipc_fd.h"
@@ -83,6 +85,43 @@ void swarm_sockets_watch(struct swarm_sockets *sockets, struct ev_loop *loop, vo
                 return;
         ev_timer_set(&sockets->retry, RETRY_FIRST_S, 0);
         ev_timer_start(loop, &sockets->retry);
+}
+
+/* An empty datagram to itself shows it: nothing else does, and nothing undoes it. */
+static bool is_shut(int fd)
+{
+        struct sockaddr_in self = { .sin_family = AF_INET };
+        socklen_t len = sizeof(self);
+
+        if (fd < 0 || getsockname(fd, (struct sockaddr *)&self, &len) < 0)
+                return false;
+        if (self.sin_addr.s_addr == htonl(INADDR_ANY))
+                self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        return sendto(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&self, len) < 0 && errno == EPIPE;
+}
+
+static void mend(struct swarm_sockets *sockets, struct udp_made *made)
+{
+        uint16_t port = made->port;
+        int r;
+
+        if (made->fd >= 0 && !is_shut(made->fd) && !is_shut(made->strangers_fd))
+                return;
+        close_fdp(&made->fd);
+        close_fdp(&made->strangers_fd);
+        r = sockets_udp(sockets->host, port, &sockets->mark, made);
+        if (r < 0)
+                r = sockets_udp(sockets->host, 0, &sockets->mark, made);
+        if (r < 0)
+                log_error(sockets->log, "UDP port %u was shut for sending and can't be made anew: %s", port, sockets_refusal(-r));
+        else
+                log_warning(sockets->log, "UDP port %u was shut for sending: made anew, as port %u", port, made->port);
+}
+
+void swarm_sockets_mend(struct swarm_sockets *sockets)
+{
+        mend(sockets, &sockets->server);
+        mend(sockets, &sockets->client);
 }
 
 /* How many of @count may be made now. */

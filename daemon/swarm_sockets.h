@@ -39,6 +39,9 @@ void swarm_sockets_fini(struct swarm_sockets *sockets);
 /* Both are there. */
 bool swarm_sockets_made(const struct swarm_sockets *sockets);
 
+/* Another life begins: what the one before has shut is so for all who hold it, and is made anew, on the same port if that is free. */
+void swarm_sockets_mend(struct swarm_sockets *sockets);
+
 /* What the swarm worker wants beside them (struct ipc_swarm_want): granted, as many as fds and ports allow, and no more than
  * SWARM_SOCKETS_BURST in SWARM_SOCKETS_BURST_S seconds. False: it wants what nobody may. */
 bool swarm_sockets_grant(struct swarm_sockets *sockets, struct child *child, const struct ipc_swarm_want *want);

@@ -12,6 +12,7 @@
 
 #include "ipc_fd.h"
 #include "sockets.h"
+#include "swarm_sockets.h"
 #include "test.h"
 
 enum { MARK = 0xa7 };
@@ -221,4 +222,39 @@ TEST(why_a_port_is_refused_is_said_in_words_that_help)
         check(strstr(sockets_refusal(EACCES), "permission denied (ports below 1024 need"));
         check(strstr(sockets_refusal(EADDRNOTAVAIL), "no such address"));
         check(strcmp(sockets_refusal(ENOMEM), strerror(ENOMEM)) == 0);
+}
+
+static bool sends(int fd, uint16_t port)
+{
+        struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+        return sendto(fd, "x", 1, MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof(to)) == 1;
+}
+
+TEST(what_a_swarm_worker_shut_is_made_anew_for_the_next_and_what_it_did_not_stays)
+{
+        struct swarm_sockets sockets;
+        struct log log;
+        uint16_t port;
+        int client;
+
+        log_init(&log, NULL);
+        log_instance(&log, "x", LOG_CRIT);
+        swarm_sockets_init(&sockets, &log, loopback, 0);
+        check(swarm_sockets_made(&sockets));
+        port = sockets.server.port;
+        client = sockets.client.fd;
+        swarm_sockets_mend(&sockets);
+        check_equal(sockets.client.fd, client);
+        shutdown(sockets.server.fd, SHUT_WR);
+        check(!sends(sockets.server.fd, port));
+        swarm_sockets_mend(&sockets);
+        check_equal(sockets.server.port, port);
+        check_equal(port_of(sockets.server.fd), port);
+        check(sends(sockets.server.fd, port));
+        check_equal(sockets.client.fd, client);
+        shutdown(sockets.client.strangers_fd, SHUT_WR);
+        swarm_sockets_mend(&sockets);
+        check(sends(sockets.client.fd, port) && sends(sockets.client.strangers_fd, port));
+        swarm_sockets_fini(&sockets);
 }
