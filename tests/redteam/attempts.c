@@ -361,8 +361,9 @@ static long call_as_i386(void)
         X(bind,           "bind a TCP port",                              bind_tcp(),                                           \
                           EACH(ENDS(socket), ENDS(socket), ENDS(socket), ENDS(bind), SAYS_FROM(4, EACCES)))                     \
         X(listen,         "listen",                                       listen(LINK, 1), ALL(listen))                         \
-        X(accept,         "accept",                                       accept4(0, NULL, NULL, 0),                            \
+        X(accept,         "accept",                                       accept4(0, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), \
                           EACH(ENDS(accept4), ENDS(accept4), SAYS(ENOTSOCK), ENDS(accept4), ENDS(accept4)))                     \
+        X(accept_slow,    "accept a socket that blocks whom it is passed to", accept4(0, NULL, NULL, 0), ALL(accept4))          \
         X(raw,            "make a raw socket",                            call_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), ALL(socket)) \
         X(packet,         "listen to an interface",                       call_socket(AF_PACKET, SOCK_RAW, 0), ALL(socket))     \
         X(netlink,        "ask the kernel about interfaces",              call_socket(AF_NETLINK, SOCK_RAW, 0),                \

@@ -196,6 +196,21 @@ TEST(pump_moves_what_the_connection_yields_and_no_more_than_the_channel_takes)
         scene_end(&scene);
 }
 
+/* As who passed it might leave it, and take the bytes before we do. */
+TEST(pump_does_not_wait_for_a_socket_that_blocks)
+{
+        static struct scene scene;
+
+        scene_begin(&scene);
+        check_equal(fcntl(scene.pump.fd, F_SETFL, 0), 0);
+        pump_start(&scene.pump);
+        alarm(20);              /* else it would wait for ever */
+        ev_invoke(scene.room.loop, &scene.pump.readable, EV_READ);
+        alarm(0);
+        check(!broken && scene.node.sent_len == 0);
+        scene_end(&scene);
+}
+
 TEST(pump_passes_each_end_on_after_the_last_byte_before_it)
 {
         static struct scene scene;

@@ -12,6 +12,7 @@ struct run_confinement {
         const int *syscalls;            /* SCMP_SYS() of seccomp.h */
         size_t syscall_count;
         const char *const *readable;    /* files and folders it may read, NULL at the end; NULL: no file system at all */
+        unsigned accepts : 1;           /* clients of a listener that it was given, non-blocking: they are passed on */
         unsigned connects : 1;          /* may make TCP sockets and connect them */
         unsigned connects_udp : 1;      /* may make UDP sockets and connect them, to any port: Landlock knows those of TCP alone */
         const uint16_t *ports;          /* with @connects: only to these (Landlock, ABI 4) */

@@ -91,6 +91,7 @@ static const struct rule keeps[] = { { SCMP_SYS(mlock), 0, { { 0 } } }, { SCMP_S
 #define SOCKET(family, type) \
         { SCMP_SYS(socket), 3, { EQUAL(0, (family)), EQUAL(1, (type) | SOCK_NONBLOCK | SOCK_CLOEXEC), EQUAL(2, 0) } }
 
+static const struct rule accepting[] = { { SCMP_SYS(accept4), 1, { EQUAL(3, SOCK_NONBLOCK | SOCK_CLOEXEC) } } };
 static const struct rule connecting[] = { { SCMP_SYS(connect), 0, { { 0 } } } };
 static const struct rule tcp_sockets[] = { SOCKET(AF_INET, SOCK_STREAM), SOCKET(AF_INET6, SOCK_STREAM) };
 static const struct rule udp_sockets[] = { SOCKET(AF_INET, SOCK_DGRAM), SOCKET(AF_INET6, SOCK_DGRAM) };
@@ -236,6 +237,7 @@ static int allow(scmp_filter_ctx filter, const struct run_confinement *may)
         ALLOW_IF(may->blobs, blobs);
         ALLOW_IF(may->ends_halves, halves);
         ALLOW_IF(may->keeps, keeps);
+        ALLOW_IF(may->accepts, accepting);
         ALLOW_IF(may->connects || may->connects_udp, connecting);
         ALLOW_IF(may->connects && !may->names, tcp_sockets);
         ALLOW_IF(may->connects_udp, udp_sockets);

@@ -10,17 +10,16 @@
 static const uint16_t name_server_port[] = { 53 };
 
 static const int of_swarm[] = { SCMP_SYS(timerfd_settime) };
-static const int of_gates[] = { SCMP_SYS(accept4), SCMP_SYS(getsockname) };
-static const int of_services[] = { SCMP_SYS(getsockname) };
+static const int of_forward[] = { SCMP_SYS(getsockname) };
 
 static const struct run_confinement walls[RUN_WALLS] = {
         /* Its sockets come by message. */
         [RUN_WALL_SWARM] = { .syscalls = of_swarm, .syscall_count = ARRAY_LEN(of_swarm), .blobs = true, .keeps = true,
                              .ends_halves = true, .sets_linger = true, .sets_fragments = true, .batches = true },
         [RUN_WALL_ROUTER] = { .blobs = true },
-        [RUN_WALL_GATES] = { .syscalls = of_gates, .syscall_count = ARRAY_LEN(of_gates), .sets_tcp = true, .sets_buffers = true,
-                             .batches = true, .pairs = true },
-        [RUN_WALL_SERVICES] = { .syscalls = of_services, .syscall_count = ARRAY_LEN(of_services), .sets_tcp = true,
+        [RUN_WALL_GATES] = { .syscalls = of_forward, .syscall_count = ARRAY_LEN(of_forward), .accepts = true, .sets_tcp = true,
+                             .sets_buffers = true, .batches = true, .pairs = true },
+        [RUN_WALL_SERVICES] = { .syscalls = of_forward, .syscall_count = ARRAY_LEN(of_forward), .sets_tcp = true,
                                 .sets_buffers = true },
         [RUN_WALL_RESOLVE] = { .names = true, .batches = true, .connects = true, .ports = name_server_port,
                                .port_count = ARRAY_LEN(name_server_port) },

@@ -46,7 +46,7 @@ static bool stream_out(struct pump *pump)
 
         if (!fits || pump->read_ended)
                 return true;
-        len = read(pump->fd, room->buffer + NODE_HEADROOM, fits);
+        len = recv(pump->fd, room->buffer + NODE_HEADROOM, fits, MSG_DONTWAIT);
         if (len < 0)
                 return errno == EAGAIN || errno == EINTR;
         if (len == 0) {
