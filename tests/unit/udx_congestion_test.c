@@ -263,18 +263,3 @@ TEST(udx_rtt_forgets_a_minimum_of_long_ago)
         udx_rtt_sample(&rtt, 50000, SECONDS(320));
         check_equal(udx_rtt_min(&rtt), 50000);
 }
-
-/* A packet every twelve seconds gets through for a while, as in an outage: when they come through again, the pace is that of the path. */
-TEST(udx_congestion_is_never_slower_than_the_least_window)
-{
-        struct path path;
-
-        path_init(&path, 100, 40000);
-        path.most = FULL;
-        round_trips(&path, 40);
-        check(udx_max2(&path.c.bw) <= 2 * path.bytes_per_s);
-        check(path.c.last_rtt_us > SECONDS(10));
-        path.bytes_per_s = 12500000;
-        round_trip(&path);
-        check(udx_congestion_rate(&path.c) >= (uint64_t)2 * FULL * 1000000 / 40200);
-}

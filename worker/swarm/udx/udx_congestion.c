@@ -334,16 +334,12 @@ static unsigned pacing_gain(const struct udx_congestion *congestion)
         return gains[congestion->state];
 }
 
-/* Never slower than the least window: what was measured while hardly anything got through says more of that time than of the path, and who
- * sends a packet in ten seconds measures that that is what the path delivers. */
 static void set_rate(struct udx_congestion *congestion)
 {
         uint64_t bw = udx_max2(&congestion->bw), rate = bw * pacing_gain(congestion) / 100;
 
         if (!bw && congestion->min_rtt_us != USEC_NEVER)
                 rate = (uint64_t)CWND_FIRST * STARTUP_PACING * 10000 / congestion->min_rtt_us;
-        if (congestion->last_rtt_us)
-                rate = MAX(rate, (uint64_t)CWND_MIN * 1000000 / congestion->last_rtt_us);
         if (congestion->full || rate > congestion->pacing_rate)
                 congestion->pacing_rate = rate;
 }
@@ -415,8 +411,6 @@ void udx_congestion_on_ack(struct udx_congestion *congestion, const struct udx_c
                         start_again(congestion, ack);
                 congestion->round_rtt_us = USEC_NEVER;
         }
-        if (ack->rtt_us != USEC_NEVER)
-                congestion->last_rtt_us = usec_max(ack->rtt_us, 1);
         step(congestion, ack, excess);
         measure_min_rtt(congestion, ack);
         set_rate(congestion);

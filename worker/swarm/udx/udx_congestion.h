@@ -52,7 +52,6 @@ struct udx_congestion {
         struct udx_max2 bw;             /* bytes/s; a stretch is a probing cycle */
         bool bw_tested;                 /* in this one, by samples that the application did not limit */
         usec_t min_rtt_us, min_rtt_stamp_us;
-        usec_t last_rtt_us;             /* 0: none yet */
         usec_t probe_rtt_end_us;        /* 0: what is in flight is still too much */
 
         uint32_t round_end;             /* a round ends when a packet is acknowledged that was sent after so much was delivered */
