@@ -193,6 +193,12 @@ TEST(who_floods_its_supervisor_is_ended)
         clear(&scene);
 }
 
+/* What children.c itself hears of a worker's life. */
+static bool is_of_its_life(uint32_t type)
+{
+        return type == IPC_READY || type == IPC_LOG || type == IPC_CONF_DONE || type == IPC_DENIED;
+}
+
 TEST(what_the_table_allows_is_heard)
 {
         static struct scene scene;
@@ -202,7 +208,7 @@ TEST(what_the_table_allows_is_heard)
         begin(&scene);
         for (size_t i = 0; i < ARRAY_LEN(roles); i++)
                 for (uint32_t type = IPC_NOTHING + 1; type < IPC_TYPES; type++) {
-                        if (!may_say(roles[i], type) || type == IPC_READY || type == IPC_LOG || type == IPC_DENIED)
+                        if (!may_say(roles[i], type) || is_of_its_life(type))
                                 continue;
                         snprintf(what, sizeof(what), "type-%u", type);
                         meet(&scene, roles[i], what);

@@ -28,12 +28,19 @@ def keys_of(value):
     return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
 
 
+def manual(page):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man', page), encoding='utf-8') as file:
+        return file.read()
+
+
 def objects(done):
-    """What was said, each key of which stands in the manual."""
+    """What was said, each key of which stands in the manual; reasons stand where they are explained."""
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man', 'hypergate.1'), encoding='utf-8') as page:
-        named = set(re.findall('[A-Za-z0-9]+', page.read().split('.Sh JSON')[1].split('.Sh EXAMPLES')[0]))
-    assert keys_of(said) <= named | {'type'}, f'not in hypergate(1): {keys_of(said) - named}'
+    named = set(re.findall('[A-Za-z0-9]+', manual('hypergate.1').split('.Sh JSON')[1].split('.Sh EXAMPLES')[0]))
+    reasons = set(' '.join(re.findall(r'^\.It Li (.+)$', manual('hypergate-journal.7'), re.M)).split())
+    ended = set().union(*(one.get('channelsEnded', {}) for one in said))
+    assert ended <= reasons, f'not in hypergate-journal(7): {ended - reasons}'
+    assert keys_of(said) - ended <= named | {'type'}, f'not in hypergate(1): {keys_of(said) - ended - named}'
     return said
 
 
