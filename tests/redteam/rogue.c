@@ -33,7 +33,8 @@ static void say(uint32_t type, const void *payload, size_t len, unsigned fd_coun
 
         packet.type = type;
         memset(packet.payload, 0, sizeof(packet.payload));
-        memcpy(packet.payload, payload, payload ? len : 0);
+        if (payload)
+                memcpy(packet.payload, payload, len);
         if (fd_count) {
                 control.align = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
                                                   .cmsg_len = CMSG_LEN(fd_count * sizeof(int)) };
