@@ -29,9 +29,9 @@ def test(function):
     return function
 
 
-def sanitized():
-    """Whether the processes are of a build with sanitizers."""
-    with open(binary(), 'rb') as file:
+def sanitized(program=None):
+    """Whether the processes, or @program, are of a build with sanitizers."""
+    with open(program or binary(), 'rb') as file:
         return b'__asan_init' in file.read()
 
 

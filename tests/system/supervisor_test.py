@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+from harness import sanitized
 from instance import (PATIENCE, ROOT, USER, Instance, alive, argv_of, check, children_of, fetch, fetch_until, free_ports, run,
                       status_of, test, wait_for)
 
@@ -129,17 +130,11 @@ def limits_of(pid):
     return {row[0]: row[1] for row in rows if row[1] == row[2]}
 
 
-def sanitized():
-    """Whether the processes are of a build with sanitizers, whose runtime writes its reports to files and starts a thread."""
-    with open(HYPERGATED, 'rb') as file:
-        return b'__asan_init' in file.read()
-
-
 def check_limits(pid):
     """No file but, with advertisements, memory files; no process, where there are no threads."""
     role, limits = argv_of(pid)[0].removeprefix('hypergate-'), limits_of(pid)
     check(limits['Max core file size'] == limits['Max msgqueue size'] == '0', 'limits of %s' % role)
-    if sanitized():
+    if sanitized(HYPERGATED):       # whose runtime writes its reports to files and starts a thread
         return
     if role in ('router', 'forward', 'resolve'):
         check(limits['Max file size'] == ('262144' if role == 'router' else '0'), 'file size of %s' % role)
