@@ -271,7 +271,9 @@ static void close_gate(struct gate *gate, const char *why)
         struct gates *gates = gate->gates;
         struct forward *forward = gate->forward;
 
-        if (may_tell(gates))
+        for (size_t i = 0; i < gate->listener_count; i++)
+                shut(&gate->listeners[i]);
+        if (may_tell(gates))    /* now that it is so: who reads it may try at once */
                 tell_closed(gate, why);
         gate->forward = NULL;
         gates->moved(gates->context, gate);

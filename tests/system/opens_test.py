@@ -14,6 +14,8 @@ OPENS = int(os.environ.get('OPENS', '3000'))
 RUNNERS = 8
 # Until then pools and tables take the size they will keep.
 WARM = max(1000, OPENS // 20)
+# A heap takes its size once more when many ends come together, but not each time: what is lost is lost in every round.
+ROUNDS = 3
 # What an instance may grow by, whatever the number: less than 90 bytes an open in the shortest run, less than 3 in the longest.
 # (The sanitizers' runtime keeps 4 MiB of what was freed in each process; they look for what is lost at exit.)
 GROWTH_KIB = 256 if not sanitized() else 5 * 4096
@@ -87,6 +89,16 @@ def descriptors(instance):
     return {pid: len(os.listdir(f'/proc/{pid}/fd')) for pid in instance.tree()}
 
 
+def grown_kib(side, then):
+    """By how much all its processes together have grown; says so of each."""
+    now = memory(side)
+    assert now.keys() == then.keys(), f'{side.name}: a process died'
+    for name in now:
+        print(f'# {side.name}: {name.rsplit(" ", 1)[0]}: PSS {then[name][0]} -> {now[name][0]} KiB, '
+              f'anonymous {then[name][1]} -> {now[name][1]} KiB')
+    return sum(now[name][1] - then[name][1] for name in now)
+
+
 @test
 def nothing_grows(stack):
     """thousands of connections, ended in order, by a reset and before they began: no process grows, no descriptor stays"""
@@ -96,21 +108,19 @@ def nothing_grows(stack):
     sides = (pair.gateway, pair.provider)
     eventually(lambda: not pair.service['some'].open, 20, 'all have ended')
     time.sleep(1)
-    before, held = [memory(side) for side in sides], [descriptors(side) for side in sides]
-    began = time.monotonic()
-    open_many(port, WARM, OPENS)
-    print(f'# {OPENS} opens in {time.monotonic() - began:.0f} s')
-    eventually(lambda: not pair.service['some'].open, 20, 'all have ended')
-    eventually(lambda: [descriptors(side) for side in sides] == held, 20, 'as many descriptors as before')
-    time.sleep(1)
-    for side, then in zip(sides, before):
-        now = memory(side)
-        assert now.keys() == then.keys(), f'{side.name}: a process died'
-        for name in now:
-            print(f'# {side.name}: {name.rsplit(" ", 1)[0]}: PSS {then[name][0]} -> {now[name][0]} KiB, '
-                  f'anonymous {then[name][1]} -> {now[name][1]} KiB')
-        grown = sum(now[name][1] - then[name][1] for name in now)
-        assert grown < GROWTH_KIB, f'{side.name} grew by {grown} KiB over {OPENS} opens'
+    held = [descriptors(side) for side in sides]
+    for number in range(ROUNDS):
+        before = [memory(side) for side in sides]
+        began = time.monotonic()
+        open_many(port, WARM + number * OPENS, OPENS)
+        print(f'# {OPENS} opens in {time.monotonic() - began:.0f} s')
+        eventually(lambda: not pair.service['some'].open, 20, 'all have ended')
+        eventually(lambda: [descriptors(side) for side in sides] == held, 20, 'as many descriptors as before')
+        time.sleep(1)
+        grown = [grown_kib(side, then) for side, then in zip(sides, before)]
+        if max(grown) < GROWTH_KIB:
+            return
+    raise AssertionError(f'{ROUNDS} times {OPENS} opens, and each made one side grow, the last by {max(grown)} KiB')
 
 
 if __name__ == '__main__':
