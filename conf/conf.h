@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What an instance shall be: one YAML file and the service files it names, read into one checked struct that nobody can
- * write to any more, or every reason why not, each with file, line and column and with what to write instead. */
+/* What an instance shall be: one YAML file, its drop-ins, and the files that these name, read into one checked struct that nobody
+ * can write to any more, or every reason why not, each with file, line and column and with what to write instead. */
 #ifndef HG_CONF_H
 #define HG_CONF_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* "error", that of syslog(3) with the number CONF_LOG_LEVEL_FIRST, to "debug", NULL at the end. */
 extern const char *const conf_log_levels[];
@@ -20,7 +21,7 @@ enum {
         CONF_HOST_MAX = 254,                    /* with its NUL: RFC 1035 2.3.4 */
         CONF_TAGS_MAX = 512,                    /* with its NUL */
         CONF_FILE_BYTES_MAX = 1024 * 1024,      /* of each file */
-        CONF_FILES_MAX = 256,                   /* service files of one instance */
+        CONF_FILES_MAX = 256,                   /* files of one instance, beside the first */
         CONF_SERVICES_MAX = 16384,              /* services, and filters */
         CONF_PEERS_MAX = 64,
         CONF_COMPLAINTS_MAX = 200,              /* kept; more are only counted */
@@ -114,6 +115,9 @@ struct conf_relay {
 
 struct conf {
         const char *name;               /* of the instance: its file without folder and suffix */
+        const char *const *files;       /* that said it, for people; what a later one says goes before */
+        size_t file_count;
+        const char *secret_file;        /* where the secret is; NULL: it came another way */
         bool has_secret;                /* always when provider, gateway or a relay that is not for anybody is present */
         uint8_t secret[CONF_SECRET_BYTES];
         const char *state_directory;    /* NULL: none, the identity is new at each start */
@@ -220,6 +224,10 @@ struct conf_difference {
         unsigned parts;                 /* or of enum conf_part */
         size_t added, removed;          /* services; one that was changed is both */
 };
+
+/* @conf as one YAML file that reads the same, also what was not said; but for the secret, which stays in its file or wherever else it came
+ * from. Relative paths of @conf get @folder in front, unless that is NULL. False: @out takes no more. */
+bool conf_show(const struct conf *conf, const char *folder, FILE *out);
 
 /* From @before to @after. 0 or -ENOMEM. */
 int conf_compare(const struct conf *before, const struct conf *after, struct conf_difference *out);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf_input.h"
@@ -20,14 +21,29 @@ static const char *image_text(struct conf_read *read, const char *text, size_t l
         return conf_arena_text(&read->image, text, len);
 }
 
-static struct conf_file file_new(struct conf_read *read, const char *path)
+/* Whoever remembers a place in it may do so as long as complaints are collected. */
+static struct conf_file *file_new(struct conf_read *read, const char *path)
 {
+        struct conf_file *file = conf_arena_take(&read->report.arena, sizeof(*file));
         const char *label = conf_report_label(&read->report, path);
 
-        return (struct conf_file){
-                .label = label, .name = image_text(read, label, strlen(label)), .number = read->file_count++,
+        *file = (struct conf_file){
+                .from = read->file, .label = label, .name = image_text(read, label, strlen(label)), .number = read->file_count++,
                 .folder = image_text(read, path, conf_path_folder(path)),
         };
+        return file;
+}
+
+/* All of it, and which file it is. 0 or -errno. */
+static int read_all(int fd, struct conf_file *file, char **text_out, size_t *len_out)
+{
+        struct stat status;
+
+        if (fstat(fd, &status) < 0)
+                return -errno;
+        file->device = status.st_dev;
+        file->inode = status.st_ino;
+        return conf_input_read(fd, CONF_FILE_BYTES_MAX, text_out, len_out);
 }
 
 static bool has_suffix(const char *path, const char *suffix)
@@ -88,7 +104,13 @@ static bool complain_not_text(struct conf_read *read, const char *text, size_t l
 }
 
 /* read->file is set. */
-static void parse(struct conf_read *read, const char *text, size_t len, conf_document_function *function, void *context)
+static void complain_empty(struct conf_read *read, bool may_be_empty, const char *what)
+{
+        if (!may_be_empty)
+                conf_error(&read->report, read->file, CONF_WHOLE_FILE, "%s", what);
+}
+
+static void parse(struct conf_read *read, const char *text, size_t len, bool may_be_empty, conf_document_function *function, void *context)
 {
         struct conf_tree tree;
         int error = conf_tree_init(&tree, &read->report, read->file);
@@ -101,13 +123,13 @@ static void parse(struct conf_read *read, const char *text, size_t len, conf_doc
                 if (tree.root && !conf_value_is_empty(tree.root))
                         function(read, tree.root, context);
                 else
-                        conf_error(&read->report, read->file, CONF_WHOLE_FILE, "holds nothing");
+                        complain_empty(read, may_be_empty, "holds nothing");
         }
         conf_tree_fini(&tree);
 }
 
-static void look_at(struct conf_read *read, struct conf_file *file, const char *text, size_t len, conf_document_function *function,
-                    void *context)
+static void look_at(struct conf_read *read, const struct conf_file *file, const char *text, size_t len, bool may_be_empty,
+                    conf_document_function *function, void *context)
 {
         const struct conf_file *before = read->file;
         size_t mark = byte_order_mark_length(text, len);
@@ -116,20 +138,20 @@ static void look_at(struct conf_read *read, struct conf_file *file, const char *
         len -= mark;
         read->file = file;
         if (leading_blanks(text, len) == len)
-                conf_error(&read->report, file, CONF_WHOLE_FILE, "the file is empty");
+                complain_empty(read, may_be_empty, "the file is empty");
         else if (!complain_not_text(read, text, len))
-                parse(read, text, len, function, context);
+                parse(read, text, len, may_be_empty, function, context);
         read->file = before;
 }
 
-void conf_document_read_main(struct conf_read *read, struct conf_file *file, conf_document_function *function, void *context)
+const struct conf_file *conf_document_read_main(struct conf_read *read, conf_document_function *function, void *context)
 {
         const struct conf_source *source = read->source;
         __attribute__((cleanup(free_textp))) char *text = NULL;
+        struct conf_file *file = file_new(read, source->path);
         int fd = source->fd >= 0 ? source->fd : conf_input_open(source->path), error = fd;
         size_t len;
 
-        *file = file_new(read, source->path);
         if (source->fd >= 0) {
                 file->folder = "";
                 file->sheet = true;
@@ -137,42 +159,91 @@ void conf_document_read_main(struct conf_read *read, struct conf_file *file, con
                 file->flag_count = source->flag_count;
         }
         if (fd >= 0)
-                error = conf_input_read(fd, CONF_FILE_BYTES_MAX, &text, &len);
+                error = read_all(fd, file, &text, &len);
         if (error < 0)
                 conf_error(&read->report, file, CONF_WHOLE_FILE, "cannot read it: %s", conf_input_error(error));
         else
-                look_at(read, file, text, len, function, context);
+                look_at(read, file, text, len, false, function, context);
         if (fd >= 0 && fd != source->fd)
                 close(fd);
+        return file;
+}
+
+/* Complained of once, where it is named. */
+static bool is_one_too_many(struct conf_read *read, const struct conf_file *file, struct conf_position at)
+{
+        if (read->named_file_count++ < CONF_FILES_MAX)
+                return false;
+        if (read->named_file_count == CONF_FILES_MAX + 1)
+                conf_error(&read->report, file, at, "more than %d files beside the first", CONF_FILES_MAX);
+        return true;
+}
+
+/* Whether @file is one of those that had it read, one by the other, and how many these are. */
+static bool is_around(const struct conf_file *file, unsigned *depth_out)
+{
+        bool found = false;
+
+        for (const struct conf_file *from = file->from; from; from = from->from) {
+                found = found || (from->inode == file->inode && from->device == file->device);
+                ++*depth_out;
+        }
+        return found;
 }
 
 void conf_document_read_named(struct conf_read *read, const struct conf_node *node, const char *path, const char *name,
-                              conf_document_function *function, void *context)
+                              enum conf_document_kind kind, conf_document_function *function, void *context)
 {
         __attribute__((cleanup(free_textp))) char *text = NULL;
-        int fd = conf_input_open(path), error = fd;
         char quoted[CONF_QUOTE_MAX];
-        struct conf_file file;
+        struct conf_file *file;
+        unsigned depth = 0;
+        int fd, error;
         size_t len;
 
+        if (is_one_too_many(read, read->file, node->at))
+                return;
+        file = file_new(read, path);
+        error = fd = conf_input_open(path);
         if (fd >= 0) {
-                error = conf_input_read(fd, CONF_FILE_BYTES_MAX, &text, &len);
+                error = read_all(fd, file, &text, &len);
                 close(fd);
         }
-        if (error < 0) {
-                conf_error(&read->report, read->file, node->at, "services: cannot read %s: %s%s",
-                           conf_quote(name, quoted, sizeof(quoted)), conf_input_error(error),
+        conf_quote(name, quoted, sizeof(quoted));
+        if (error < 0)
+                conf_error(&read->report, read->file, node->at, "%s: cannot read %s: %s%s", node->key, quoted, conf_input_error(error),
                            error == -ENOENT ? conf_path_hint(name) : "");
-                return;
+        else if (is_around(file, &depth))
+                conf_error(&read->report, read->file, node->at, "%s: %s is being read already: this would never end", node->key, quoted);
+        else if (depth > CONF_INCLUDES_DEEP)
+                conf_error(&read->report, read->file, node->at, "%s: more than %d files of which each names the next", node->key,
+                           CONF_INCLUDES_DEEP);
+        else {
+                file->json = kind == CONF_DOCUMENT_SERVICES && is_json(path, text, len);
+                look_at(read, file, text, len, kind == CONF_DOCUMENT_INCLUDED, function, context);
         }
-        if (read->service_file_count++ >= CONF_FILES_MAX) {
-                if (read->service_file_count == CONF_FILES_MAX + 1)
-                        conf_error(&read->report, read->file, node->at, "more than %d service files", CONF_FILES_MAX);
+}
+
+void conf_document_read_beside(struct conf_read *read, const struct conf_file *main, const char *path, conf_document_function *function,
+                               void *context)
+{
+        __attribute__((cleanup(free_textp))) char *text = NULL;
+        struct conf_file *file;
+        int fd, error;
+        size_t len;
+
+        if (is_one_too_many(read, main, CONF_WHOLE_FILE))
                 return;
-        }
         file = file_new(read, path);
-        file.json = is_json(path, text, len);
-        look_at(read, &file, text, len, function, context);
+        error = fd = conf_input_open(path);
+        if (fd >= 0) {
+                error = read_all(fd, file, &text, &len);
+                close(fd);
+        }
+        if (error < 0)
+                conf_error(&read->report, file, CONF_WHOLE_FILE, "cannot read it: %s", conf_input_error(error));
+        else
+                look_at(read, file, text, len, true, function, context);
 }
 
 void conf_document_read_text(struct conf_read *read, const struct conf_node *node, const char *text,
@@ -180,15 +251,15 @@ void conf_document_read_text(struct conf_read *read, const struct conf_node *nod
 {
         const struct conf_file *from = read->file;
         const char *flag = node->at.line <= from->flag_count ? from->flags[node->at.line - 1] : NULL;
-        struct conf_file file;
+        struct conf_file *file;
 
         if (!from->sheet) {
                 conf_value_wrong(read, node, "the name of a file, or the service itself without quotes");
                 return;
         }
-        if (read->service_file_count++ >= CONF_FILES_MAX)
+        if (is_one_too_many(read, from, node->at))
                 return;
         file = file_new(read, flag ? flag : from->label);
-        file.json = true;
-        look_at(read, &file, text, strlen(text), function, context);
+        file->json = true;
+        look_at(read, file, text, strlen(text), false, function, context);
 }

@@ -17,6 +17,7 @@ static void keep_secret(struct conf_read *read, struct conf *conf, const struct 
 {
         conf->has_secret = running->has_secret;
         memcpy(conf->secret, running->secret, sizeof(conf->secret));
+        conf->secret_file = image_text(read, running->secret_file);
 }
 
 static bool same_provider(const struct conf *a, const struct conf *b)
@@ -141,12 +142,12 @@ static const struct kept {
 
 _Static_assert(sizeof(all_kept) / sizeof(all_kept[0]) == CONF_PLACES, "a place for each");
 
-void conf_places_note(struct conf_places *places, const struct conf_node *root)
+void conf_places_note(struct conf_places *places, const struct conf_file *file, const struct conf_node *root)
 {
         for (const struct conf_node *node = root->kind == CONF_MAP ? root->first : NULL; node; node = node->next)
                 for (size_t i = 0; i < CONF_PLACES; i++)
                         if (strcmp(node->key, all_kept[i].key) == 0)
-                                places->at[i] = node->key_at;
+                                places->at[i] = (struct conf_place){ file, node->key_at };
 }
 
 void conf_keep(struct conf_read *read, const struct conf_file *file, const struct conf_places *places, struct conf *conf)
@@ -154,15 +155,16 @@ void conf_keep(struct conf_read *read, const struct conf_file *file, const struc
         const struct conf *running = read->source->running;
 
         for (size_t i = 0; i < CONF_PLACES; i++) {
+                const struct conf_place place = places->at[i].file ? places->at[i] : (struct conf_place){ file, CONF_WHOLE_FILE };
                 const struct kept *kept = &all_kept[i];
 
                 if (kept->same(conf, running))
                         continue;
-                if (kept->gone && !places->at[i].line)
+                if (kept->gone && !places->at[i].file)
                         conf_warning(&read->report, file, CONF_WHOLE_FILE, "%s: is gone: %s; the rest of it ends with a restart", kept->key,
                                      kept->gone);
                 else
-                        conf_warning(&read->report, file, places->at[i],
+                        conf_warning(&read->report, place.file, place.at,
                                      "%s: this changes with a restart alone; until then it stays as it was", kept->key);
                 kept->keep(read, conf, running);
         }

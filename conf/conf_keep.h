@@ -9,13 +9,14 @@ enum { CONF_PLACES = 9 };
 
 /* Where the keys stand that are kept. */
 struct conf_places {
-        struct conf_position at[CONF_PLACES];
+        struct conf_place at[CONF_PLACES];
 };
 
-/* Notes them; what is not there is nowhere. */
-void conf_places_note(struct conf_places *places, const struct conf_node *root);
+/* Notes those in @file, each of which goes before what was noted; what is not there is nowhere. */
+void conf_places_note(struct conf_places *places, const struct conf_file *file, const struct conf_node *root);
 
-/* Puts what source->running has in place of what @conf, complete and good, has; a warning for each that differs. */
+/* Puts what source->running has in place of what @conf, complete and good, has; a warning for each that differs, in the name of @file
+ * where no file says it. */
 void conf_keep(struct conf_read *read, const struct conf_file *file, const struct conf_places *places, struct conf *conf);
 
 #endif

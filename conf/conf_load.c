@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 
 #include "conf.h"
-#include "conf_document.h"
 #include "conf_host.h"
 #include "conf_keep.h"
+#include "conf_layers.h"
 #include "conf_path.h"
 #include "conf_peers.h"
 #include "conf_relay.h"
@@ -28,10 +28,11 @@ enum {
         UDP_TIMEOUT_MAX_MS = 24 * 3600000,
 };
 
-/* Lists of services and filters at their longest, each text as long as it may be, names of files. */
+/* Lists of services and filters at their longest, each text as long as it may be; of each file its name, paths in it, and lists of
+ * addresses and peers. */
 static const size_t image_reserve =
         2 * CONF_SERVICES_MAX * (sizeof(struct conf_service) + CONF_HOST_MAX + CONF_TAGS_MAX + 64) +
-        2 * (CONF_FILES_MAX + 16) * (CONF_PATH_MAX + 64) + 2 * ADDRESSES_MAX * (CONF_HOST_MAX + 256) + 65536;
+        (CONF_FILES_MAX + 16) * (5 * (CONF_PATH_MAX + 64) + 4 * ADDRESSES_MAX * (CONF_HOST_MAX + 256)) + 65536;
 
 /* What conf_free() must know stands in front. */
 struct image {
@@ -42,8 +43,13 @@ struct image {
 /* What is known of the configuration while its file is read. */
 struct draft {
         struct conf *conf;
-        struct conf_file file;
-        struct conf_position dht_at;
+        const struct conf_file *file;   /* the first one */
+        const char **files;
+        struct conf_services services;
+        struct conf_filters filters;
+        struct conf_place dht_at;
+        struct conf_node secret;        /* secretFile in @secret_from, the last that has it; NULL: none is good */
+        const struct conf_file *secret_from;
         struct conf_places places;
         bool seen, secret_given, public_given, address_bad;
 };
@@ -53,13 +59,19 @@ static const char *image_text(struct conf_read *read, const char *text)
         return conf_arena_text(&read->image, text, strlen(text));
 }
 
-/* The secret is read when its place in the file comes: complaints are sorted anyhow. */
+/* Which one it is, is known when all files are; their trees are gone by then. */
 static void read_secret_file(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct draft *draft = into;
+        char path[CONF_PATH_MAX];
+        const char *name;
 
         draft->secret_given = true;
-        draft->conf->has_secret = conf_secret_find(read, read->file, node, true, draft->conf->secret);
+        if (!conf_value_text(read, node, "/etc/hypergate/router1.key", &name) || !conf_path(read, node, name, path))
+                return;
+        draft->conf->secret_file = image_text(read, path);
+        draft->secret = (struct conf_node){ .kind = CONF_QUOTED, .at = node->at, .key = "secretFile", .text = image_text(read, name) };
+        draft->secret_from = read->file;
 }
 
 static void read_state_directory(struct conf_read *read, const struct conf_node *node, void *into)
@@ -140,12 +152,7 @@ static void read_log_channels(struct conf_read *read, const struct conf_node *no
 
 static void read_provider_services(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        struct conf_provider *provider = into;
-        struct conf_services services;
-
-        conf_services_read(read, node, &services);
-        provider->services = services.list;
-        provider->service_count = services.count;
+        conf_services_read(read, node, &((struct draft *)into)->services);
 }
 
 static void read_udp_timeout(struct conf_read *read, const struct conf_node *node, uint32_t *into)
@@ -155,7 +162,7 @@ static void read_udp_timeout(struct conf_read *read, const struct conf_node *nod
 
 static void read_provider_udp_timeout(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        read_udp_timeout(read, node, &((struct conf_provider *)into)->udp_timeout_ms);
+        read_udp_timeout(read, node, &((struct draft *)into)->conf->provider.udp_timeout_ms);
 }
 
 static void read_provider(struct conf_read *read, const struct conf_node *node, void *into)
@@ -168,7 +175,7 @@ static void read_provider(struct conf_read *read, const struct conf_node *node, 
         struct draft *draft = into;
 
         draft->conf->provider.present = true;
-        conf_value_map(read, node, "provider", fields, &draft->conf->provider);
+        conf_value_map(read, node, "provider", fields, draft);
 }
 
 static bool has_address(const struct conf_address *list, uint32_t count, const uint8_t ip[16])
@@ -181,7 +188,7 @@ static bool has_address(const struct conf_address *list, uint32_t count, const u
 
 static void read_listen(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        struct conf_gateway *gateway = into;
+        struct conf_gateway *gateway = &((struct draft *)into)->conf->gateway;
         const struct conf_node *entry;
         struct conf_address *list;
         uint32_t count, kept = 0;
@@ -213,20 +220,21 @@ static void read_listen(struct conf_read *read, const struct conf_node *node, vo
 
 static void read_gateway_services(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        struct conf_gateway *gateway = into;
-        struct conf_filters filters;
+        struct draft *draft = into;
+        size_t before = draft->filters.count;
 
-        conf_filters_read(read, node, &filters);
-        gateway->filters = filters.list;
-        gateway->filter_count = filters.count;
-        if (node->kind == CONF_LIST && !node->first)
+        conf_filters_read(read, node, &draft->filters);
+        if (node->kind == CONF_LIST && !node->first && before)
+                conf_warning(&read->report, read->file, node->at,
+                             "services: this takes away those of other files: every service passes");
+        else if (node->kind == CONF_LIST && !node->first)
                 conf_warning(&read->report, read->file, node->at,
                              "services: an empty list lets every service pass; leave it out to say so");
 }
 
 static void read_route_finding_timeout(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        struct conf_gateway *gateway = into;
+        struct conf_gateway *gateway = &((struct draft *)into)->conf->gateway;
 
         conf_value_whole(read, node, 0, ROUTE_FINDING_TIMEOUT_MAX_MS, ROUTE_FINDING_TIMEOUT_MS,
                          &gateway->route_finding_timeout_ms);
@@ -234,7 +242,7 @@ static void read_route_finding_timeout(struct conf_read *read, const struct conf
 
 static void read_gateway_udp_timeout(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        read_udp_timeout(read, node, &((struct conf_gateway *)into)->udp_timeout_ms);
+        read_udp_timeout(read, node, &((struct draft *)into)->conf->gateway.udp_timeout_ms);
 }
 
 static void read_gateway(struct conf_read *read, const struct conf_node *node, void *into)
@@ -249,7 +257,7 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
         struct draft *draft = into;
 
         draft->conf->gateway.present = true;
-        conf_value_map(read, node, "gateway", fields, &draft->conf->gateway);
+        conf_value_map(read, node, "gateway", fields, draft);
 }
 
 static void read_persistent(struct conf_read *read, const struct conf_node *node, void *into)
@@ -283,7 +291,7 @@ static void read_dht(struct conf_read *read, const struct conf_node *node, void 
         static const struct conf_field fields[] = { { "persistent", read_persistent }, { "public", read_public }, { NULL, NULL } };
         struct draft *draft = into;
 
-        draft->dht_at = node->key_at;
+        draft->dht_at = (struct conf_place){ read->file, node->key_at };
         conf_value_map(read, node, "dht", fields, draft);
 }
 
@@ -318,13 +326,15 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "stateDirectory", read_state_directory },
                 { "logLevel", read_log_level },
                 { "logChannels", read_log_channels },
+                { "include", conf_layers_pass_over },
                 { NULL, NULL },
         };
 
         struct draft *draft = context;
 
-        draft->seen = root->kind == CONF_MAP;
-        conf_places_note(&draft->places, root);
+        draft->seen = draft->seen || root->kind == CONF_MAP;
+        draft->files[draft->conf->file_count++] = read->file->name;
+        conf_places_note(&draft->places, read->file, root);
         conf_value_map(read, root, "the configuration", fields, context);
 }
 
@@ -376,15 +386,14 @@ static void finish_dht(struct conf_read *read, struct draft *draft)
 {
         struct conf *conf = draft->conf;
         struct conf_dht *dht = &conf->dht;
-        static const uint8_t any[4];
 
         if (!dht->persistent && draft->public_given)
-                conf_warning(&read->report, &draft->file, draft->dht_at,
+                conf_warning(&read->report, draft->dht_at.file, draft->dht_at.at,
                              "dht: public says nothing without persistent: true");
         if (!dht->persistent || draft->public_given || draft->address_bad)
                 return;
-        if (memcmp(conf->host, any, sizeof(any)) == 0 || conf->port == 0) {
-                conf_error(&read->report, &draft->file, draft->dht_at,
+        if (conf->host[0] == 0 || conf->port == 0) {    /* 0.0.0.0/8 is nowhere: RFC 1122 3.2.1.3 */
+                conf_error(&read->report, draft->dht_at.file, draft->dht_at.at,
                            "dht: a persistent node must say where others reach it: public: IP:PORT, such as 192.0.2.1:49737");
                 return;
         }
@@ -392,7 +401,19 @@ static void finish_dht(struct conf_read *read, struct draft *draft)
         dht->public_port = conf->port;
 }
 
-/* What can be said only when all of the file is known. */
+static void finish_secret(struct conf_read *read, struct draft *draft, bool needed)
+{
+        struct conf *conf = draft->conf;
+
+        read->file = draft->secret_from;
+        if (draft->secret_from)
+                conf->has_secret = conf_secret_find(read, read->file, &draft->secret, true, conf->secret);
+        else if (!draft->secret_given)
+                conf->has_secret = conf_secret_find(read, draft->file, NULL, needed, conf->secret);
+        read->file = NULL;
+}
+
+/* What can be said only when all files are known. */
 static void finish(struct conf_read *read, struct draft *draft)
 {
         struct conf *conf = draft->conf;
@@ -400,12 +421,11 @@ static void finish(struct conf_read *read, struct draft *draft)
 
         finish_dht(read, draft);
         if (!has_role && !conf->dht.persistent && !conf->relay.present && !read->source->without_role)
-                conf_error(&read->report, &draft->file, CONF_WHOLE_FILE,
+                conf_error(&read->report, draft->file, CONF_WHOLE_FILE,
                            "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");
-        if (!draft->secret_given)
-                conf->has_secret = conf_secret_find(read, &draft->file, NULL, has_role, conf->secret);
+        finish_secret(read, draft, has_role);
         if (read->source->running && read->report.error_count == 0)
-                conf_keep(read, &draft->file, &draft->places, conf);
+                conf_keep(read, draft->file, &draft->places, conf);
 }
 
 static void load_all(struct conf_read *read, struct conf *conf)
@@ -413,7 +433,13 @@ static void load_all(struct conf_read *read, struct conf *conf)
         struct draft draft = { .conf = conf };
 
         set_defaults(read, &draft);
-        conf_document_read_main(read, &draft.file, read_root, &draft);
+        draft.files = conf_arena_take(&read->image, (CONF_FILES_MAX + 1) * sizeof(*draft.files));
+        draft.file = conf_layers_read(read, read_root, &draft);
+        conf->files = draft.files;
+        conf->provider.services = draft.services.list;
+        conf->provider.service_count = draft.services.count;
+        conf->gateway.filters = draft.filters.list;
+        conf->gateway.filter_count = draft.filters.count;
         if (read->source->verbose)
                 conf->log_level = LOG_DEBUG_LEVEL;
         if (draft.seen)

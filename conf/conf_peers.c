@@ -56,9 +56,16 @@ void conf_peers_read(struct conf_read *read, const struct conf_node *node, struc
 
         if (!conf_value_list(read, node, CONF_PEERS_MAX, &entry, &count))
                 return;
-        list = conf_arena_take(&read->image, count * sizeof(*list));
+        if (count == 0)
+                conf->peer_count = 0;
+        if (count > CONF_PEERS_MAX - conf->peer_count) {
+                conf_error(&read->report, read->file, node->at, "%s: with those of other files more than %d", node->key, CONF_PEERS_MAX);
+                return;
+        }
+        list = conf_arena_take(&read->image, CONF_PEERS_MAX * sizeof(*list));
+        if (conf->peer_count)
+                memcpy(list, conf->peers, conf->peer_count * sizeof(*list));
         conf->peers = list;
-        conf->peer_count = 0;
         for (; count > 0; count--, entry = entry->next) {
                 const char *text, *expected;
 

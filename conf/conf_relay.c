@@ -46,12 +46,15 @@ void conf_relay_read(struct conf_read *read, const struct conf_node *node, struc
                 { NULL, NULL },
         };
 
-        relay->present = true;
-        if (node->kind == CONF_MAP || conf_value_is_empty(node))
-                conf_value_map(read, node, "relay", fields, relay);
-        else
+        if (node->kind != CONF_MAP && !conf_value_is_empty(node)) {
+                *relay = (struct conf_relay){ .present = false };
                 conf_value_bool(read, node, &relay->present);
-        relay->never = !relay->present;
+                relay->never = !relay->present;
+                return;
+        }
+        relay->present = true;
+        relay->never = false;
+        conf_value_map(read, node, "relay", fields, relay);
 }
 
 void conf_relays_read(struct conf_read *read, const struct conf_node *node, struct conf *conf)
@@ -61,7 +64,12 @@ void conf_relays_read(struct conf_read *read, const struct conf_node *node, stru
 
         if (!conf_value_list(read, node, CONF_RELAYS_MAX, &entry, &count))
                 return;
-        conf->relay_count = 0;
+        if (count == 0)
+                conf->relay_count = 0;
+        if (count > CONF_RELAYS_MAX - conf->relay_count) {
+                conf_error(&read->report, read->file, node->at, "%s: with those of other files more than %d", node->key, CONF_RELAYS_MAX);
+                return;
+        }
         for (; count > 0; count--, entry = entry->next) {
                 const char *text;
 

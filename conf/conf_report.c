@@ -14,7 +14,7 @@ enum {
 
 /* Every complaint is written at most twice, labels once a file. */
 static const size_t report_reserve =
-        2 * CONF_COMPLAINTS_MAX * (TEXT_MAX + 64) + 2 * (CONF_FILES_MAX + 16) * (LABEL_MAX + 64) +
+        2 * CONF_COMPLAINTS_MAX * (TEXT_MAX + 64) + 2 * (CONF_FILES_MAX + 16) * (LABEL_MAX + sizeof(struct conf_file) + 64) +
         CONF_COMPLAINTS_MAX * (sizeof(struct conf_report_entry) + sizeof(struct conf_complaint)) + 4096;
 
 int conf_report_init(struct conf_report *report)

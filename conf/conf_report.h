@@ -3,12 +3,17 @@
 #ifndef HG_CONF_REPORT_H
 #define HG_CONF_REPORT_H
 
+#include <sys/types.h>
+
 #include "conf.h"
 #include "conf_arena.h"
 #include "conf_text.h"
 
 /* Something that was read: a file, a flag or a variable. */
 struct conf_file {
+        const struct conf_file *from;   /* whose words had it read; NULL: nobody's */
+        dev_t device;                   /* with @inode, which file it is; 0: none */
+        ino_t inode;
         const char *label;              /* how complaints call it; memory of the report */
         const char *name;               /* the same in memory of the image */
         const char *folder;             /* what relative paths in it start from; "" or ends with a slash */
@@ -38,6 +43,12 @@ void conf_report_finish(struct conf_report *report, struct conf_complaints *out)
 
 /* @text as the label of a file: printable, with a bounded length, without anything like a secret; memory of the report. */
 const char *conf_report_label(struct conf_report *report, const char *text);
+
+/* Of something that was said, in one of several files; @file NULL: nowhere. */
+struct conf_place {
+        const struct conf_file *file;
+        struct conf_position at;
+};
 
 #define CONF_WHOLE_FILE ((struct conf_position){ 0, 0 })
 

@@ -125,13 +125,11 @@ static bool is_missing(struct conf_read *read, const struct conf_node *node, con
         return missing;
 }
 
-static bool is_full(struct conf_read *read, const struct conf_node *node, size_t count)
+static bool is_full(struct conf_read *read, const struct conf_node *node, size_t *taken_count)
 {
-        if (count < CONF_SERVICES_MAX)
-                return false;
-        if (count == CONF_SERVICES_MAX)
+        if (*taken_count == CONF_SERVICES_MAX)
                 conf_error(&read->report, read->file, node->at, "more than %d services in all", CONF_SERVICES_MAX);
-        return true;
+        return ++*taken_count > CONF_SERVICES_MAX;
 }
 
 static const char *image_text(struct conf_read *read, const char *text)
@@ -145,10 +143,8 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
         struct entry entry = { 0 };
         bool missing = false;
 
-        if (is_full(read, node, services->count)) {
-                services->count = CONF_SERVICES_MAX + 1;
+        if (is_full(read, node, &services->taken_count))
                 return;
-        }
         conf_value_map(read, node, "a service", entry_fields, &entry);
         if (node->kind != CONF_MAP)
                 return;
@@ -173,10 +169,8 @@ static void add_filter(struct conf_read *read, const struct conf_node *node, voi
         struct conf_filters *filters = into;
         struct entry entry = { .host = "" };
 
-        if (is_full(read, node, filters->count)) {
-                filters->count = CONF_SERVICES_MAX + 1;
+        if (is_full(read, node, &filters->taken_count))
                 return;
-        }
         conf_value_map(read, node, "a service", entry_fields, &entry);
         if (node->kind != CONF_MAP || entry.bad)
                 return;
@@ -273,7 +267,7 @@ static void read_text_entry(struct conf_read *read, const struct conf_node *node
         else if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
                 conf_value_wrong(read, node, "the name of a file: nothing is fetched, download it first");
         else if (conf_path(read, node, text, path))
-                conf_document_read_named(read, node, path, text, read_file_root, listing);
+                conf_document_read_named(read, node, path, text, CONF_DOCUMENT_SERVICES, read_file_root, listing);
 }
 
 static void read_listing(struct conf_read *read, const struct conf_node *node, struct listing *listing)
@@ -323,21 +317,32 @@ static void drop_duplicates(struct conf_services *services)
         free(sorted);
 }
 
+static bool is_empty_list(const struct conf_node *node)
+{
+        return node->kind == CONF_LIST && !node->first;
+}
+
 void conf_services_read(struct conf_read *read, const struct conf_node *node, struct conf_services *out)
 {
-        out->list = conf_arena_take(&read->image, (CONF_SERVICES_MAX + 1) * sizeof(*out->list));
-        out->count = 0;
+        size_t before;
+
+        if (!out->list)
+                out->list = conf_arena_take(&read->image, CONF_SERVICES_MAX * sizeof(*out->list));
+        if (is_empty_list(node))
+                out->count = 0;
+        before = out->count;
         read_listing(read, node, &(struct listing){ add_service, out });
-        if (out->count <= CONF_SERVICES_MAX)
-                drop_duplicates(out);
-        if (out->count > ADVERTISED_MAX)
+        drop_duplicates(out);
+        if (out->count > ADVERTISED_MAX && before <= ADVERTISED_MAX)
                 conf_warning(&read->report, read->file, node->at, "%zu services: gateways learn of the first %d only", out->count,
                              ADVERTISED_MAX);
 }
 
 void conf_filters_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out)
 {
-        out->list = conf_arena_take(&read->image, (CONF_SERVICES_MAX + 1) * sizeof(*out->list));
-        out->count = 0;
+        if (!out->list)
+                out->list = conf_arena_take(&read->image, CONF_SERVICES_MAX * sizeof(*out->list));
+        if (is_empty_list(node))
+                out->count = 0;
         read_listing(read, node, &(struct listing){ add_filter, out });
 }

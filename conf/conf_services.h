@@ -6,16 +6,17 @@
 #include "conf_value.h"
 
 struct conf_services {
-        struct conf_service *list;      /* memory of the image, as is what it points to */
-        size_t count;
+        struct conf_service *list;      /* memory of the image, as is what it points to; NULL before the first */
+        size_t count, taken_count;      /* @taken_count: with those that are not there any more */
 };
 
 struct conf_filters {
         struct conf_filter *list;
-        size_t count;
+        size_t count, taken_count;
 };
 
-/* Read provider.services and gateway.services: a list of maps and of names of service files. */
+/* Read provider.services and gateway.services: a list of maps and of names of service files, whose entries come to those that are there;
+ * an empty one takes these away. */
 void conf_services_read(struct conf_read *read, const struct conf_node *node, struct conf_services *out);
 void conf_filters_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out);
 

@@ -63,7 +63,7 @@ static const char *place_of(const char *key)
                 { "bytesPerSecondPerClient", "below relay:" }, { "relay", "at the left margin" }, { "relays", "at the left margin" },
                 { "provider", "at the left margin" }, { "gateway", "at the left margin" }, { "dht", "at the left margin" },
                 { "bootstrap", "at the left margin" }, { "stateDirectory", "at the left margin" },
-                { "logLevel", "at the left margin" },
+                { "logLevel", "at the left margin" }, { "include", "at the left margin" },
         };
 
         for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
@@ -120,6 +120,15 @@ void conf_value_map(struct conf_read *read, const struct conf_node *node, const 
                 else
                         complain_unknown(read, member, what, fields);
         }
+}
+
+const struct conf_node *conf_value_member(const struct conf_node *node, const char *key)
+{
+        const struct conf_node *member = node->kind == CONF_MAP ? node->first : NULL;
+
+        while (member && strcmp(member->key, key) != 0)
+                member = member->next;
+        return member;
 }
 
 bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *example, const char **out)

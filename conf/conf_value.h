@@ -12,7 +12,7 @@ struct conf_read {
         struct conf_report report;
         struct conf_arena image;        /* what the configuration will be made of */
         uint32_t file_count;            /* of any kind, so far */
-        uint32_t service_file_count;
+        uint32_t named_file_count;      /* beside the first */
         const struct conf_file *file;   /* whose tree is being looked at */
 };
 
@@ -33,6 +33,9 @@ bool conf_value_wrong(struct conf_read *read, const struct conf_node *node, cons
 
 /* "key:" or null. */
 bool conf_value_is_empty(const struct conf_node *node);
+
+/* The member of the map @node of that name, or NULL. */
+const struct conf_node *conf_value_member(const struct conf_node *node, const char *key);
 
 /* A text that isn't empty; memory of the tree. */
 bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *example, const char **out);

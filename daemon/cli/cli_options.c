@@ -11,7 +11,7 @@
 
 const char cli_usage[] =
         "usage: hypergate new [--output FILE]\n"
-        "       hypergate check FILE...\n"
+        "       hypergate check [--show] FILE...\n"
         "       hypergate run [--verbose] FILE\n"
         "       hypergate bootstrap --listen IP:PORT [--public IP:PORT] [--bootstrap HOST:PORT,...]\n"
         "       hypergate relay [--router SECRET | --open] [--listen IP:PORT]\n"
@@ -53,6 +53,8 @@ const char cli_usage[] =
         "  --bootstrap HOST:PORT,... DHT nodes to begin with (default: the public HyperDHT)\n"
         "  --verbose                 log more\n"
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
+        "  --config FILE, -c FILE    of check and run: the same as FILE\n"
+        "  --show                    of check: print what its files say together, with what they leave out\n"
         "  --secret-file FILE        of scan: the router whose secret is in there\n"
         "  --seconds N               of scan: for so long at most (default 10)\n"
         "  --json                    of what asks an instance: for programs, an object a line\n"
@@ -87,6 +89,8 @@ static const struct option {
         [CLI_OPTION_BOOTSTRAP] = { "--bootstrap", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES | ASKS },
         [CLI_OPTION_VERBOSE] = { "--verbose", "HYPERGATE_VERBOSE", NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES },
         [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
+        [CLI_OPTION_CONFIG] = { "--config", NULL, NEEDS_ARGUMENT, AT(CLI_CHECK) | AT(CLI_RUN) },
+        [CLI_OPTION_SHOW] = { "--show", NULL, NO_ARGUMENT, AT(CLI_CHECK) },
         [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES },
@@ -172,6 +176,8 @@ static enum cli_option find_option(const char *argument, size_t len)
 {
         enum cli_option i = 0;
 
+        if (len == 2 && memcmp(argument, "-c", len) == 0)
+                return CLI_OPTION_CONFIG;
         while (i < CLI_OPTIONS && (strlen(table[i].name) != len || memcmp(table[i].name, argument, len) != 0))
                 i++;
         return i;
@@ -239,6 +245,15 @@ static bool find_command(struct cli_options *options)
         return complain(conf_quote(word, quoted, sizeof(quoted)), what);
 }
 
+/* Each was an argument: there is room for it. */
+static void take_files(struct cli_options *options)
+{
+        const struct cli_given *given = NULL;
+
+        while ((given = cli_options_next(options, CLI_OPTION_CONFIG, given)))
+                options->operands[options->operand_count++] = given->value;
+}
+
 static bool check_command(const struct cli_options *options)
 {
         const struct command *command = &commands[options->command];
@@ -252,6 +267,8 @@ static bool check_command(const struct cli_options *options)
                 }
         if (options->operand_count < command->operands_min)
                 return complain(command->name, "which FILE?");
+        if (options->command == CLI_CHECK && options->operand_count > 1 && cli_options_next(options, CLI_OPTION_SHOW, NULL))
+                return complain("--show", "one FILE is enough");
         if (options->operand_count > command->operands_max)
                 return complain(command->name, !command->operands_max ? "takes no operand" :
                                                options->command == CLI_SCAN ? "one KEY is enough" : "one FILE is enough");
@@ -299,6 +316,8 @@ bool cli_options_init(struct cli_options *options, int argc, char **argv)
         apply_shortcuts(options);
         if (options->command == CLI_INSTANCE)
                 take_variables(options);
+        if (options->command == CLI_CHECK || options->command == CLI_RUN)
+                take_files(options);
         return options->command >= CLI_HELP || check_command(options);
 }
 

@@ -39,6 +39,8 @@ enum cli_option {
         CLI_OPTION_BOOTSTRAP,
         CLI_OPTION_VERBOSE,
         CLI_OPTION_OUTPUT,
+        CLI_OPTION_CONFIG,              /* becomes an operand */
+        CLI_OPTION_SHOW,
         CLI_OPTION_SECRET_FILE,
         CLI_OPTION_SECONDS,
         CLI_OPTION_JSON,

@@ -4,15 +4,15 @@ _hypergate() {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} options
 	COMPREPLY=()
 	case $before in
-	--provider | --gateway | --output | --secret-file) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
+	--provider | --gateway | --output | --secret-file | --config | -c) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$current"); return 0 ;;
 	--listen) mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
 	--router | --public | --bootstrap | --seconds) return 0 ;;
 	esac
 	case $command in
 	new) options='--output --help' ;;
-	check) options='--help' ;;
-	run) options='--user --allow-root --verbose --help' ;;
+	check) options='--config --show --help' ;;
+	run) options='--config --user --allow-root --verbose --help' ;;
 	relay) options='--router --open --listen --bootstrap --verbose --user --allow-root --help' ;;
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
 	scan) options='--secret-file --seconds --json --bootstrap --user --allow-root --help' ;;

@@ -30,6 +30,8 @@ complete -c hypergate -n "__fish_seen_subcommand_from check run" -F
 complete -c hypergate -n "__fish_seen_subcommand_from $asks reload" -a '(__hypergate_instances)'
 complete -c hypergate -n "__fish_seen_subcommand_from log-level" -a 'error warning notice info debug'
 complete -c hypergate -n "__fish_seen_subcommand_from $asks scan doctor" -l json -d 'An object a line'
+complete -c hypergate -n "__fish_seen_subcommand_from check run" -s c -l config -rF -d 'The same as FILE'
+complete -c hypergate -n "__fish_seen_subcommand_from check" -l show -d 'Print what its files say together'
 complete -c hypergate -n "__fish_seen_subcommand_from new" -l output -rF -d 'Write the secret there'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l secret-file -rF -d 'The router whose secret is in there'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l seconds -x -d 'For so long at most'

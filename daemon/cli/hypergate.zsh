@@ -25,8 +25,8 @@ _hypergate() {
 	fi
 	case $words[2] in
 	new) _arguments '2::' '--output[write the secret there]:file:_files' '--help' ;;
-	check) _arguments '2::' '--help' '*:file:_files' ;;
-	run) _arguments '2::' '--verbose[log more]' $start '--help' ':file:_files' ;;
+	check) _arguments '2::' '--show[print what its files say together]' '*'{-c,--config}'[the same as FILE]:file:_files' '--help' '*:file:_files' ;;
+	run) _arguments '2::' {-c,--config}'[the same as FILE]:file:_files' '--verbose[log more]' $start '--help' ':file:_files' ;;
 	bootstrap) _arguments '2::' '--listen[UDP address of the node]:ip\:port:' '--public[where others reach it]:ip\:port:' $nodes '--help' ;;
 	relay) _arguments '2::' '--router[its secret]:secret:' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
 	scan) _arguments '2::' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $nodes ;;

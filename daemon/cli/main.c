@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "cli_ask.h"
 #include "cli_instance.h"
@@ -14,31 +18,48 @@ static int run_new(const struct cli_options *options)
         return cli_secret_new(cli_options_value(options, CLI_OPTION_OUTPUT));
 }
 
-/* As the service would read it, from the same places. Says nothing about what is good. */
-static bool check_file(const char *file)
+/* False: it can't be said. */
+static bool show(const struct conf *conf)
+{
+        char folder[PATH_MAX];
+
+        if (getcwd(folder, sizeof(folder)) && conf_show(conf, folder, stdout))
+                return true;
+        fprintf(stderr, "hypergate: cannot show it: %s\n", strerror(errno));
+        return false;
+}
+
+/* As the service would read it, from the same places. Says nothing about what is good, unless it shall be shown. */
+static int check_file(const char *file, bool shown)
 {
         struct conf_source source = CONF_SOURCE_INIT;
         struct conf_complaints complaints;
-        struct conf *conf;
-        bool good;
+        struct conf *conf = NULL;
+        int status = EX_OK;
 
         source.path = file;
         conf_source_environment(&source);
-        good = conf_load(&source, &conf, &complaints) == CONF_GOOD;
-        if (good)
-                conf_free(conf);
+        if (conf_load(&source, &conf, &complaints) != CONF_GOOD)
+                status = EX_CONFIG;
         cli_print_complaints(&complaints);
         conf_complaints_fini(&complaints);
-        return good;
+        if (conf && shown && !show(conf))
+                status = EX_IOERR;
+        conf_free(conf);
+        return status;
 }
 
 static int run_check(const struct cli_options *options)
 {
-        bool good = true;
+        bool shown = cli_options_next(options, CLI_OPTION_SHOW, NULL);
+        int status = EX_OK;
 
-        for (size_t i = 0; i < options->operand_count; i++)
-                good = check_file(options->operands[i]) && good;
-        return good ? EX_OK : EX_CONFIG;
+        for (size_t i = 0; i < options->operand_count; i++) {
+                int r = check_file(options->operands[i], shown);
+
+                status = r == EX_OK ? status : r;
+        }
+        return status;
 }
 
 static int run_file(const struct cli_options *options)

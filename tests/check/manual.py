@@ -70,15 +70,20 @@ def commands():
 
 
 def keys_of(source):
-    return set(re.findall(r'\{ "(\w+)", read_', (ROOT / 'conf' / source).read_text()))
+    return set(re.findall(r'\{ "(\w+)", (?:read_|conf_layers_)', (ROOT / 'conf' / source).read_text()))
 
 
 def keys():
     described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M))
                  for name in ('hypergate.yaml.5', 'hypergate-services.5')}
     inside = keys_of('conf_services.c') - {'services'}
-    return (differ('hypergate.yaml.5', keys_of('conf_load.c') | keys_of('conf_relay.c'), described['hypergate.yaml.5']) +
-            differ('hypergate-services.5', inside, described['hypergate-services.5']))
+    there = keys_of('conf_load.c') | keys_of('conf_relay.c')
+    # What is included is part of what is shown, and policies are refused.
+    shown = set(re.findall(r'\b([a-z][A-Za-z]+)(?=: |:%s|:\n|")', (ROOT / 'conf/conf_show.c').read_text().replace('\\n', '\n')))
+    hidden = (there | inside) - {'include', 'ingressPolicy'} - shown
+    return (differ('hypergate.yaml.5', there, described['hypergate.yaml.5']) +
+            differ('hypergate-services.5', inside, described['hypergate-services.5']) +
+            [f'conf_show.c lacks {key}' for key in sorted(hidden)])
 
 
 def check(folder, text, name='x.yaml'):
@@ -116,6 +121,7 @@ def examples():
         folder = pathlib.Path(name)
         (folder / 'key').write_text('0' * 64)
         (folder / 'key').chmod(0o600)
+        (folder / 'common.yaml').write_text('logLevel: notice\n')
         for block in literals('hypergate-services.5'):
             service_file = 'http.json' if block.startswith('{') else 'ssh.yaml'
             (folder / service_file).write_text(block)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A configuration file: good or bad, never both, and what is good keeps what conf.h promises. */
+/* A configuration file: good or bad, never both; what is good keeps what conf.h promises, and what is shown of it reads the same. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,6 +48,30 @@ static void check_complaints(const struct conf_complaints *complaints)
         }
 }
 
+static void check_shown(const struct conf_source *source, const struct conf *conf, size_t warning_count)
+{
+        struct conf_source shown = *source;
+        struct conf_complaints complaints;
+        struct conf_difference difference;
+        struct conf *again = NULL;
+        char *text = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+
+        demand(out && conf_show(conf, NULL, out) && fclose(out) == 0);
+        shown.running = conf;
+        shown.fd = memfd_create("shown", MFD_CLOEXEC);
+        demand(shown.fd >= 0 && write(shown.fd, text, len) == (ssize_t)len);
+        if (len <= CONF_FILE_BYTES_MAX) {
+                demand(conf_load(&shown, &again, &complaints) == CONF_GOOD && complaints.warning_count <= warning_count);
+                demand(conf_compare(conf, again, &difference) == 0 && !difference.parts && !difference.added && !difference.removed);
+                conf_complaints_fini(&complaints);
+        }
+        conf_free(again);
+        close(shown.fd);
+        free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         struct conf_source source = { .path = "fuzz.yaml", .secret_fd = -1 };
@@ -62,8 +87,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         verdict = conf_load(&source, &conf, &complaints);
         demand((verdict == CONF_GOOD) == (complaints.error_count == 0) && (verdict == CONF_GOOD) == (conf != NULL));
         check_complaints(&complaints);
-        if (conf)
+        if (conf) {
                 check_conf(conf);
+                check_shown(&source, conf, complaints.warning_count);
+        }
         conf_free(conf);
         conf_complaints_fini(&complaints);
         close(source.fd);

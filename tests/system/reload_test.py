@@ -164,6 +164,18 @@ def services_come_change_and_go(stack):
     assert read_all(held) == b'c' * 100000
     assert 'nothing is different' in router.reload('provider')
 
+    drop_in = router.instance['provider'].conf + '.d/10-more.yaml'
+    os.mkdir(os.path.dirname(drop_in))
+    with open(drop_in, 'w', encoding='utf-8') as file:
+        json.dump({'provider': {'services': [entry(one, second.port)]}}, file)
+    assert 'services: 1 more, 0 gone' in router.reload('provider')
+    with connect(one) as client:
+        client.sendall(b'!')
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b'second!'
+    os.remove(drop_in)
+    assert 'services: 0 more, 1 gone' in router.reload('provider')
+
 
 @test
 def gates_move_and_close(stack):

@@ -198,6 +198,32 @@ def check_says_everything_that_is_wrong_and_nothing_else():
     write('alone.yaml', 'gateway:\n')
     assert run('check', 'alone.yaml').returncode == 78
     assert run('check', 'alone.yaml', env={'HYPERGATE_ROUTER': SECRET}).returncode == 0
+    assert run('check', '-c', 'good.yaml').returncode == run('check', '--config=good.yaml', 'good.yaml').returncode == 0
+    assert run('check', 'good.yaml', '-c', 'bad.yaml').stderr.startswith('bad.yaml:2:19: ')
+
+
+@test
+def check_shows_what_files_say_together_and_that_reads_the_same():
+    write('key', SECRET, 0o600)
+    write('many.yaml', f'secretFile: key\nprovider: {{services: [{SERVICE}]}}\n')
+    os.makedirs('many.yaml.d', exist_ok=True)
+    write('many.yaml.d/50-level.yaml', 'logLevel: warning\ngateway: {listen: "::1"}\n')
+    done = run('check', '--show', '-c', 'many.yaml')
+    assert (done.returncode, done.stderr) == (0, '') and SECRET not in done.stdout, done
+    assert done.stdout.startswith('# many.yaml\n# many.yaml.d/50-level.yaml\nsecretFile: "/') and '\nlogLevel: warning\n' in done.stdout
+    os.makedirs('elsewhere', exist_ok=True)
+    write('elsewhere/many.yaml', done.stdout)
+    again = run('check', '--show', 'elsewhere/many.yaml')
+    assert (again.returncode, again.stderr) == (0, ''), again
+
+    def without_comments(text):
+        return re.sub(r' *#.*', '', text).strip()
+    assert without_comments(again.stdout) == without_comments(done.stdout)
+    refused(78, 'missing.yaml: cannot read it: No such file or directory\n', 'check', '--show', 'missing.yaml')
+    refused(64, 'hypergate: --show: one FILE is enough\nTry: hypergate --help\n', 'check', '--show', 'many.yaml', 'many.yaml')
+    with open('/dev/full', 'w') as full:
+        assert run('check', '--show', 'many.yaml', stdout=full).returncode == 74
+    assert handed('run', '-c', 'many.yaml')['argv'] == ['--foreground', 'many.yaml']
 
 
 @test

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A configuration written as what it was read from could have been. */
+#include <stdio.h>
+#include <string.h>
+
+#include "conf.h"
+#include "conf_path.h"
+#include "conf_text.h"
+
+/* In double quotes, where everything that is text can be said: YAML 1.1 5.7. What is none stays as it is. */
+static void put_text(FILE *out, const char *text)
+{
+        const char *at = text, *end = text + strlen(text);
+
+        fputc('"', out);
+        while (at < end) {
+                uint32_t code = 0;
+                size_t size = conf_utf8_next(at, end, &code);
+
+                if (*at == '"' || *at == '\\')
+                        fprintf(out, "\\%c", *at);
+                else if (size && (code < 0x20 || code == 0x7f))
+                        fprintf(out, "\\x%02x", code);
+                else if (size > 1 && code <= 0xffff)
+                        fprintf(out, "\\u%04x", code);
+                else if (size > 1)
+                        fprintf(out, "\\U%08x", code);
+                else
+                        fputc(*at, out);
+                at += size ? size : 1;
+        }
+        fputc('"', out);
+}
+
+static void put_key(FILE *out, const uint8_t key[CONF_KEY_BYTES])
+{
+        for (size_t i = 0; i < CONF_KEY_BYTES; i++)
+                fprintf(out, "%02x", key[i]);
+}
+
+static void put_path(FILE *out, const char *key, const char *folder, const char *path)
+{
+        bool moved = folder && path && *path != '/';
+        char whole[2 * CONF_PATH_MAX];
+
+        if (!path)
+                return;
+        snprintf(whole, sizeof(whole), "%s%s%s", moved ? folder : "", moved ? "/" : "", path);
+        fprintf(out, "%s: ", key);
+        put_text(out, whole);
+        fputc('\n', out);
+}
+
+static const char *protocol_name(enum conf_protocol protocol)
+{
+        return protocol == CONF_UDP ? "udp" : "tcp";
+}
+
+static void put_service(FILE *out, const struct conf_service *service)
+{
+        fprintf(out, "    - {gatePort: %u, serviceHost: ", service->gate_port);
+        put_text(out, service->host);
+        fprintf(out, ", servicePort: %u, protocol: %s", service->service_port, protocol_name(service->protocol));
+        if (*service->tags) {
+                fputs(", tags: ", out);
+                put_text(out, service->tags);
+        }
+        fprintf(out, "}         # %s:%u\n", service->file, service->line);
+}
+
+static void put_provider(FILE *out, const struct conf_provider *provider)
+{
+        fprintf(out, "provider:\n  udpSocketTimeoutMs: %u\n  services:%s\n", provider->udp_timeout_ms, provider->service_count ? "" : " []");
+        for (size_t i = 0; i < provider->service_count; i++)
+                put_service(out, &provider->services[i]);
+}
+
+static const char *separator(bool *any)
+{
+        bool before = *any;
+
+        *any = true;
+        return before ? ", " : "";
+}
+
+static void put_filter(FILE *out, const struct conf_filter *filter)
+{
+        bool any = false;
+
+        fputs("    - {", out);
+        if (filter->fields & CONF_FILTER_GATE_PORT)
+                fprintf(out, "%sgatePort: %u", separator(&any), filter->gate_port);
+        if (filter->fields & CONF_FILTER_HOST) {
+                fprintf(out, "%sserviceHost: ", separator(&any));
+                put_text(out, filter->host);
+        }
+        if (filter->fields & CONF_FILTER_SERVICE_PORT)
+                fprintf(out, "%sservicePort: %u", separator(&any), filter->service_port);
+        if (filter->fields & CONF_FILTER_PROTOCOL)
+                fprintf(out, "%sprotocol: %s", separator(&any), protocol_name(filter->protocol));
+        if (filter->fields & CONF_FILTER_TAGS) {
+                fprintf(out, "%stags: ", separator(&any));
+                put_text(out, filter->tags);
+        }
+        fputs("}\n", out);
+}
+
+static void put_gateway(FILE *out, const struct conf_gateway *gateway)
+{
+        fputs("gateway:\n  listen:\n", out);
+        for (size_t i = 0; i < gateway->listen_count; i++) {
+                fputs("    - ", out);
+                put_text(out, gateway->listen[i].text);
+                fputc('\n', out);
+        }
+        fprintf(out, "  routeFindingTimeoutMs: %u\n  udpSocketTimeoutMs: %u\n", gateway->route_finding_timeout_ms, gateway->udp_timeout_ms);
+        if (gateway->filter_count)
+                fputs("  services:\n", out);
+        for (size_t i = 0; i < gateway->filter_count; i++)
+                put_filter(out, &gateway->filters[i]);
+}
+
+/* What is 0 was not said. */
+static void put_relay(FILE *out, const struct conf_relay *relay)
+{
+        const struct { const char *key; uint32_t value; } limits[] = {
+                { "connections", relay->connections }, { "connectionsPerClient", relay->connections_per_client },
+                { "bytesPerSecond", relay->bytes_per_second }, { "bytesPerSecondPerClient", relay->bytes_per_second_per_client },
+        };
+
+        if (relay->never)
+                fputs("relay: false\n", out);
+        if (!relay->present)
+                return;
+        fprintf(out, "relay:\n  open: %s\n", relay->anybody ? "true" : "false");
+        for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+                if (limits[i].value)
+                        fprintf(out, "  %s: %u\n", limits[i].key, limits[i].value);
+}
+
+static void put_dht(FILE *out, const struct conf_dht *dht)
+{
+        const uint8_t *ip = dht->public_ip;
+
+        fprintf(out, "dht:\n  persistent: %s\n", dht->persistent ? "true" : "false");
+        if (dht->persistent)
+                fprintf(out, "  public: \"%u.%u.%u.%u:%u\"\n", ip[0], ip[1], ip[2], ip[3], dht->public_port);
+}
+
+static void put_bootstrap(FILE *out, const struct conf *conf)
+{
+        fprintf(out, "bootstrap:%s\n", conf->bootstrap_count ? "" : " []");
+        for (size_t i = 0; i < conf->bootstrap_count; i++) {
+                const struct conf_bootstrap *node = &conf->bootstrap[i];
+
+                fprintf(out, "  - \"%s%s%s:%u\"\n", node->ip, *node->ip ? "@" : "", node->host, node->port);
+        }
+}
+
+static void put_peers(FILE *out, const struct conf *conf)
+{
+        fprintf(out, "peers:%s\n", conf->peer_count ? "" : " []");
+        for (size_t i = 0; i < conf->peer_count; i++) {
+                fputs("  - \"", out);
+                put_key(out, conf->peers[i].key);
+                fprintf(out, "@%s:%u\"\n", conf->peers[i].host, conf->peers[i].port);
+        }
+}
+
+static void put_relays(FILE *out, const struct conf *conf)
+{
+        fprintf(out, "relays:%s\n", conf->relay_count ? "" : " []");
+        for (size_t i = 0; i < conf->relay_count; i++) {
+                fputs("  - \"", out);
+                put_key(out, conf->relays[i]);
+                fputs("\"\n", out);
+        }
+}
+
+bool conf_show(const struct conf *conf, const char *folder, FILE *out)
+{
+        for (size_t i = 0; i < conf->file_count; i++)
+                fprintf(out, "# %s\n", conf->files[i]);
+        put_path(out, "secretFile", folder, conf->secret_file);
+        if (conf->provider.present)
+                put_provider(out, &conf->provider);
+        if (conf->gateway.present)
+                put_gateway(out, &conf->gateway);
+        put_relay(out, &conf->relay);
+        put_relays(out, conf);
+        put_peers(out, conf);
+        put_bootstrap(out, conf);
+        put_dht(out, &conf->dht);
+        fprintf(out, "host: %u.%u.%u.%u\nport: %u\n", conf->host[0], conf->host[1], conf->host[2], conf->host[3], conf->port);
+        put_path(out, "stateDirectory", folder, conf->state_directory);
+        fprintf(out, "logLevel: %s\nlogChannels: %s\n", conf_log_levels[conf->log_level - CONF_LOG_LEVEL_FIRST],
+                conf->log_channels ? "true" : "false");
+        return fflush(out) == 0 && !ferror(out);
+}
