@@ -165,6 +165,12 @@ struct ipc_log_level {
         uint32_t channels;              /* 0 or 1: how channels ended that ended as they do, too, at LOG_INFO */
 };
 
+/* A peer, and by which swarm worker: the same key may be connected to several of them. */
+struct ipc_via {
+        uint8_t peer[IPC_KEY_BYTES];
+        uint32_t swarm;                 /* id of that worker */
+};
+
 /* First message on fd 3. A worker of another build (@build_id differs from its own) ends with exit 70. With IPC_DUTY_SERVICES
  * @port names the TCP ports that the worker will ever be able to connect to (where the kernel has Landlock for TCP); with
  * @port_count 0 it is all of them. A service on a port that is not among them needs a new worker. */
@@ -419,7 +425,7 @@ struct ipc_route {
         uint64_t service;               /* the one that is wanted of those it has there (ipc_service.h); 0: any */
         uint16_t gate_port;
         uint16_t protocol;
-        uint32_t pad;
+        uint32_t swarm;                 /* id of the worker that is connected to it */
 };
 
 /* (conf) A listening socket, or with IPC_UDP a bound one that tells where each datagram was sent to. Clients for whom no provider is

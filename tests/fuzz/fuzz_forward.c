@@ -154,6 +154,7 @@ static void say(struct scene *scene, enum ipc_role as)
         union {
                 uint8_t bytes[IPC_PAYLOAD_MAX];
                 struct ipc_forward_service service;
+                struct ipc_route route;
         } payload = { 0 };
         uint32_t type = message_type(&scene->input);
         const struct ipc_row *row = ipc_row(type);
@@ -166,6 +167,8 @@ static void say(struct scene *scene, enum ipc_role as)
                 memcpy(payload.bytes, read_bytes(&scene->input, given), given);
         if (type == IPC_FORWARD_SERVICE)
                 tame_service(&payload.service);
+        if (type == IPC_ROUTE_SET || type == IPC_ROUTE_DROP)
+                payload.route.swarm = 1 + payload.route.swarm % 2;      /* the one that is there, mostly */
         inside_send_raw(&scene->inside, as, type, payload.bytes, size, &fd, fd >= 0);
         if (fd >= 0)
                 close(fd);
@@ -244,7 +247,7 @@ static void configure(struct scene *scene, uint8_t what)
                 return;
         inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTES_BEGIN, &generation, sizeof(generation), NULL, 0);
         for (uint16_t protocol = IPC_TCP; protocol <= IPC_UDP; protocol++) {
-                struct ipc_route route = { .peer = { 1 }, .gate_port = 1 + (what & 4), .protocol = protocol };
+                struct ipc_route route = { .peer = { 1 }, .gate_port = 1 + (what & 4), .protocol = protocol, .swarm = 1 };
 
                 inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTE_SET, &route, sizeof(route), NULL, 0);
         }

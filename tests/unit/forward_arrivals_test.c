@@ -84,7 +84,7 @@ static void arrive_from(uint16_t peer, uint64_t channel)
         struct ipc_channel_arrived arrived = { .channel = channel, .gate_port = GATE };
 
         memcpy(arrived.peer, &peer, sizeof(peer));
-        arrivals_arrived(&forward.arrivals, &arrived, start_us);
+        arrivals_arrived(&forward.arrivals, 1, &arrived, start_us);
 }
 
 static void arrive(uint64_t channel)
@@ -160,7 +160,7 @@ TEST(too_many_at_once_are_refused)
         check(said(&type, text));
         check_equal(type, IPC_CHANNEL_REFUSE);
         check(strcmp(text, "busy") == 0);
-        arrivals_gone(&forward.arrivals, &(struct ipc_channel){ 7 });
+        arrivals_gone(&forward.arrivals, 1, &(struct ipc_channel){ 7 });
         arrive(ARRIVALS_PENDING_MAX + 2);
         check(!said(&type, text));
         check_equal(forward.arrivals.pending, ARRIVALS_PENDING_MAX);
@@ -197,7 +197,7 @@ TEST(a_number_asked_twice_is_asked_once)
         arrive(5);
         arrive(5);
         check_equal(forward.arrivals.pending, 1);
-        arrivals_closed(&forward.arrivals, &(struct ipc_channel_closed){ .channel = 5 });       /* it never was open */
+        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 5 });       /* it never was open */
         check_equal(forward.arrivals.pending, 1);
         check(!said(&type, text));
         finish();
@@ -236,7 +236,7 @@ TEST(sessions_of_datagrams_end_when_their_service_is_elsewhere)
 
         begin((uint8_t[]){ GOOD_HOST }, 1);
         point_at(3, 9);
-        arrivals_arrived(&forward.arrivals, &arrived, start_us);
+        arrivals_arrived(&forward.arrivals, 1, &arrived, start_us);
         point_at(3, 9);
         check_equal(told_to_end(), 0);          /* it is where it was */
         point_at(0, 9);
@@ -244,10 +244,10 @@ TEST(sessions_of_datagrams_end_when_their_service_is_elsewhere)
         point_at(4, 9);
         check_equal(told_to_end(), 1);
         check_equal(forward.arrivals.by_number.count, 1);
-        arrivals_closed(&forward.arrivals, &(struct ipc_channel_closed){ .channel = 1 });
+        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 1 });
         check_equal(forward.arrivals.by_number.count, 0);
         arrived.channel = 2;
-        arrivals_arrived(&forward.arrivals, &arrived, start_us);
+        arrivals_arrived(&forward.arrivals, 1, &arrived, start_us);
         point_at(4, 10);
         check_equal(told_to_end(), 2);
         services_begin(&forward.arrivals.services);
@@ -284,7 +284,7 @@ static unsigned session(uint64_t number, enum ipc_reason reason, uint64_t answer
         struct ipc_received message;
         int fd = -1;
 
-        arrivals_arrived(&forward.arrivals, &arrived, start_us);
+        arrivals_arrived(&forward.arrivals, 1, &arrived, start_us);
         while (fd < 0 && inside_receive(&inside, IPC_SWARM, &message)) {
                 if (message.type == IPC_CHANNEL_READY)
                         fd = ipc_received_take_fd(&message, 0);
@@ -292,7 +292,7 @@ static unsigned session(uint64_t number, enum ipc_reason reason, uint64_t answer
         }
         check_equal(getpeername(fd, (struct sockaddr *)&to, &len), 0);
         close(fd);
-        arrivals_closed(&forward.arrivals, &closed);
+        arrivals_closed(&forward.arrivals, 1, &closed);
         return ntohl(to.sin_addr.s_addr) & 0xff;
 }
 
@@ -366,12 +366,45 @@ TEST(nobody_is_connected_any_more_while_all_are_leaving)
 
         begin((uint8_t[]){ SILENT_HOST }, 1);
         worker_now(&now);               /* the clock by which turns live */
-        arrivals_arrived(&forward.arrivals, &(struct ipc_channel_arrived){ .channel = 1, .gate_port = GATE }, now.mono_us);
+        arrivals_arrived(&forward.arrivals, 1, &(struct ipc_channel_arrived){ .channel = 1, .gate_port = GATE }, now.mono_us);
         check(arrivals_deadline(&forward.arrivals) > now.mono_us && forward.arrivals.pending == 1);
         inside_send(&inside, IPC_SUPERVISOR, IPC_STOP, &(struct ipc_stop){ 1000 }, -1);
         worker_turn(&forward.worker, &forward_handlers, &forward);
         inside_depart(&inside, IPC_SWARM);
         worker_turn(&forward.worker, &forward_handlers, &forward);
         check_equal(forward.arrivals.pending, 0);
+        finish();
+}
+
+TEST(two_swarm_workers_may_use_one_number_and_with_one_go_its_arrivals_alone)
+{
+        static const uint8_t hosts[] = { SILENT_HOST };
+        struct ipc_channel_arrived arrived = { .channel = 7, .gate_port = GATE };
+        struct ipc_received message;
+        struct now now;
+
+        begin(hosts, 1);
+        worker_now(&now);       /* turns live by it */
+        arrivals_services_changed(&forward.arrivals);
+        inside_introduce(&inside, INSIDE_SWARM_2);
+        worker_turn(&forward.worker, &forward_handlers, &forward);
+        for (enum ipc_role swarm = IPC_SWARM;; swarm = INSIDE_SWARM_2) {        /* the second hears what the first was told */
+                check_equal(inside_receive(&inside, swarm, &message), 1);
+                check_equal(message.type, IPC_SERVICE_HELD);
+                ipc_received_fini(&message);
+                if (swarm == INSIDE_SWARM_2)
+                        break;
+        }
+        arrivals_arrived(&forward.arrivals, 1, &arrived, now.mono_us);
+        arrivals_arrived(&forward.arrivals, 2, &arrived, now.mono_us);
+        arrivals_arrived(&forward.arrivals, 2, &arrived, now.mono_us);     /* again: it is there */
+        check_equal(forward.arrivals.by_number.count, 2);
+        inside_depart(&inside, INSIDE_SWARM_2);
+        worker_turn(&forward.worker, &forward_handlers, &forward);
+        check_equal(forward.arrivals.by_number.count, 1);
+        arrivals_gone(&forward.arrivals, 2, &(struct ipc_channel){ 7 });
+        check_equal(forward.arrivals.by_number.count, 1);
+        arrivals_gone(&forward.arrivals, 1, &(struct ipc_channel){ 7 });
+        check_equal(forward.arrivals.by_number.count, 0);
         finish();
 }

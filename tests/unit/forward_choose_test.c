@@ -10,13 +10,12 @@ enum { GATE = 8080 };
 static const uint8_t map_key[16] = { 2 };
 static struct choose choose;
 
-static const uint8_t *peer(char name)
+static const struct ipc_via *peer(char name)
 {
-        static uint8_t key[IPC_KEY_BYTES];
+        static struct ipc_via via;
 
-        memset(key, 0, sizeof(key));
-        key[0] = (uint8_t)name;
-        return key;
+        via = (struct ipc_via){ .peer = { (uint8_t)name }, .swarm = 1 };
+        return &via;
 }
 
 static void begin(const char *names)
@@ -29,9 +28,9 @@ static void begin(const char *names)
 /* The provider picked, or '-'. */
 static char pick(bool insist, usec_t now_us)
 {
-        uint8_t key[IPC_KEY_BYTES];
+        struct ipc_via via;
 
-        return choose_pick(&choose, GATE, IPC_TCP, insist, now_us, key) ? (char)key[0] : '-';
+        return choose_pick(&choose, GATE, IPC_TCP, insist, now_us, NULL, NULL, &via) ? (char)via.peer[0] : '-';
 }
 
 static void failed(char name, usec_t now_us)
@@ -72,11 +71,11 @@ TEST(turns_survive_comings_and_goings)
 
 TEST(a_gate_knows_only_its_own_providers)
 {
-        uint8_t key[IPC_KEY_BYTES];
+        struct ipc_via via;
 
         begin("A");
-        check(!choose_pick(&choose, GATE + 1, IPC_TCP, true, 0, key));
-        check(!choose_pick(&choose, GATE, IPC_UDP, true, 0, key));
+        check(!choose_pick(&choose, GATE + 1, IPC_TCP, true, 0, NULL, NULL, &via));
+        check(!choose_pick(&choose, GATE, IPC_UDP, true, 0, NULL, NULL, &via));
         check_equal(choose_ready_us(&choose, GATE, IPC_UDP), USEC_NEVER);
         check_equal(choose_ready_us(&choose, GATE, IPC_TCP), 0);
         choose_drop(&choose, peer('A'), GATE, IPC_TCP);
@@ -178,12 +177,12 @@ TEST(a_new_table_replaces_the_old_at_its_end_and_keeps_histories)
 
 TEST(routes_are_bounded)
 {
-        uint8_t key[IPC_KEY_BYTES] = { 0 };
+        struct ipc_via via = { .swarm = 1 };
 
         begin("");
         for (unsigned i = 0; i < CHOOSE_ROUTES_MAX; i++) {
-                memcpy(key, &(unsigned){ i / 16384 }, sizeof(unsigned));
-                check_equal(choose_set(&choose, key, (uint16_t)(i % 16384), IPC_TCP, 0), 0);
+                memcpy(via.peer, &(unsigned){ i / 16384 }, sizeof(unsigned));
+                check_equal(choose_set(&choose, &via, (uint16_t)(i % 16384), IPC_TCP, 0), 0);
         }
         check_equal(choose_set(&choose, peer('Z'), GATE, IPC_TCP, 0), -28);
         choose_fini(&choose);
@@ -200,5 +199,37 @@ TEST(which_service_is_meant_is_kept_with_the_route)
         choose_drop(&choose, peer('A'), GATE, IPC_TCP);
         check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 0), 0);
         check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 0);
+        choose_fini(&choose);
+}
+
+static bool is_swarm_2(void *context, const struct ipc_via *via)
+{
+        return via->swarm == 2;
+}
+
+TEST(a_peer_at_two_swarm_workers_is_two_and_only_ways_that_are_usable_are_taken)
+{
+        struct ipc_via first = { .peer = { 'A' }, .swarm = 1 }, second = { .peer = { 'A' }, .swarm = 2 }, via;
+
+        begin("A");
+        check_equal(choose_set(&choose, &second, GATE, IPC_TCP, 7), 0);
+        check_equal(choose_service(&choose, &first, GATE, IPC_TCP), 0);
+        check_equal(choose_service(&choose, &second, GATE, IPC_TCP), 7);
+        for (uint32_t i = 0; i < 4; i++) {
+                check(choose_pick(&choose, GATE, IPC_TCP, false, 0, NULL, NULL, &via));
+                check_equal(via.swarm, 1 + i % 2);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+                check(choose_pick(&choose, GATE, IPC_TCP, false, 0, is_swarm_2, NULL, &via));
+                check_equal(via.swarm, 2);
+        }
+        choose_failed(&choose, &second, GATE, IPC_TCP, 0);
+        check(!choose_pick(&choose, GATE, IPC_TCP, false, 0, is_swarm_2, NULL, &via));
+        check(choose_pick(&choose, GATE, IPC_TCP, true, 0, is_swarm_2, NULL, &via));    /* at rest, but none other is usable */
+        check_equal(via.swarm, 2);
+        check(choose_pick(&choose, GATE, IPC_TCP, false, 0, NULL, NULL, &via));
+        check_equal(via.swarm, 1);
+        choose_drop(&choose, &second, GATE, IPC_TCP);
+        check_equal(choose.routes, 1);
         choose_fini(&choose);
 }

@@ -30,7 +30,7 @@ static void turn(void)
 
 static void begin(const char *providers)
 {
-        uint8_t key[IPC_KEY_BYTES] = { 0 };
+        struct ipc_via via = { .swarm = 1 };
 
         worker_now(&now);
         at(now.mono_us + MINUTES(60));          /* ahead of the clock by which turn() lives: nothing is due there */
@@ -43,8 +43,8 @@ static void begin(const char *providers)
         check_equal(clients_gate_set(&forward.clients, GATE, IPC_TCP, SECONDS(WAIT_S)), 0);
         clients_gates_end(&forward.clients);
         for (; *providers; providers++) {
-                key[0] = (uint8_t)*providers;
-                check_equal(choose_set(&forward.clients.choose, key, GATE, IPC_TCP, 0), 0);
+                via.peer[0] = (uint8_t)*providers;
+                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0), 0);
         }
 }
 
@@ -90,7 +90,7 @@ static void refuse(const struct ipc_channel_open *open, enum ipc_reason reason, 
 {
         struct ipc_channel_refused refused = { .channel = open->channel, .reason = reason };
 
-        clients_refused(&forward.clients, &refused, fd, &now);
+        clients_refused(&forward.clients, 1, &refused, fd, &now);
 }
 
 /* What is due next is done, at its time; returns how long that took. */
@@ -123,14 +123,14 @@ TEST(an_attempt_may_last_as_long_as_its_client_has_left_and_a_second_at_least)
         static const struct { unsigned after_ms, limit_ms; } cases[] = { { 0, 15000 }, { 50000, 10000 }, { 59900, 1000 } };
 
         for (unsigned i = 0; i < 3; i++) {
-                uint8_t key[IPC_KEY_BYTES] = { 'A' };
+                struct ipc_via via = { .peer = { 'A' }, .swarm = 1 };
                 struct ipc_channel_open open;
                 int client, fd;
 
                 begin("");
                 client = come();
                 at(now.mono_us + MSEC(cases[i].after_ms));
-                check_equal(choose_set(&forward.clients.choose, key, GATE, IPC_TCP, 0), 0);
+                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0), 0);
                 clients_serve(&forward.clients, GATE, IPC_TCP, &now);
                 check_equal(asked(&fd, &open), 'A');
                 check_equal(open.deadline_ms, cases[i].limit_ms);
@@ -203,8 +203,8 @@ TEST(how_a_clients_connection_ended_is_counted)
         client = come();
         check_equal(asked(&fd, &open), 'A');
         closed.channel = open.channel;
-        clients_opened(&forward.clients, &(struct ipc_channel){ .channel = open.channel });
-        clients_closed(&forward.clients, &closed);
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ .channel = open.channel });
+        clients_closed(&forward.clients, 1, &closed);
         close(fd);
         inside_drain(&inside);
         turn();                 /* sets its timer, */
@@ -310,7 +310,7 @@ TEST(a_provider_that_works_again_is_used_at_once)
         check_equal(asked(&other, &(struct ipc_channel_open){ 0 }), 'A');
         refuse(&open, IPC_REASON_PEER_LOST, fd);
         check(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP) > now.mono_us);
-        clients_opened(&forward.clients, &(struct ipc_channel){ open.channel + 1 });
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel + 1 });
         check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP), 0);
         third = come();
         check_equal(asked(&fd, &open), 'A');
@@ -343,4 +343,77 @@ TEST(a_client_that_comes_while_all_are_leaving_is_asked_for_nowhere)
         close(fd);
         close(client);
         close(before);
+}
+
+/* Provider A is connected to both swarm workers. */
+static void begin_with_two(void)
+{
+        struct ipc_via second = { .peer = { 'A' }, .swarm = 2 };
+
+        begin("A");
+        inside_introduce(&inside, INSIDE_SWARM_2);
+        turn();
+        check_equal(choose_set(&forward.clients.choose, &second, GATE, IPC_TCP, 0), 0);
+}
+
+/* The connection that went to that swarm worker, and its number there. */
+static int taken_by(enum ipc_role swarm, uint64_t *number_out)
+{
+        struct ipc_received message;
+        int fd;
+
+        check_equal(inside_receive(&inside, swarm, &message), 1);
+        check_equal(message.type, IPC_CHANNEL_OPEN);
+        *number_out = IPC_PAYLOAD(&message, struct ipc_channel_open)->channel;
+        fd = ipc_received_take_fd(&message, 0);
+        ipc_received_fini(&message);
+        return fd;
+}
+
+TEST(two_swarm_workers_take_turns_and_with_one_go_its_clients_alone)
+{
+        int clients[2], fds[2];
+        uint64_t numbers[2];
+
+        begin_with_two();
+        clients[0] = come();
+        clients[1] = come();
+        fds[0] = taken_by(IPC_SWARM, &numbers[0]);
+        fds[1] = taken_by(INSIDE_SWARM_2, &numbers[1]);
+        check_equal(forward.clients.handed.count, 2);
+        inside_depart(&inside, INSIDE_SWARM_2);
+        turn();
+        check_equal(forward.clients.handed.count, 1);
+        clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = numbers[0] });
+        check_equal(forward.clients.handed.count, 0);
+        close(clients[0]);
+        close(clients[1]);
+        clients[0] = come();    /* the way that is left */
+        close(fds[0]);
+        fds[0] = taken_by(IPC_SWARM, &numbers[0]);
+        close(clients[0]);
+        close(fds[0]);
+        close(fds[1]);
+        finish();
+}
+
+TEST(what_one_swarm_worker_says_of_anothers_client_means_nothing)
+{
+        struct ipc_channel_refused refused = { .reason = IPC_REASON_REFUSED };
+        uint64_t number;
+        int client, fd;
+
+        begin_with_two();
+        client = come();
+        fd = taken_by(IPC_SWARM, &number);
+        refused.channel = number;
+        clients_opened(&forward.clients, 2, &(struct ipc_channel){ number });
+        clients_closed(&forward.clients, 2, &(struct ipc_channel_closed){ .channel = number });
+        clients_refused(&forward.clients, 2, &refused, -1, &now);
+        check_equal(forward.clients.handed.count, 1);
+        clients_refused(&forward.clients, 1, &refused, fd, &now);       /* as it was not opened: the next way is tried */
+        fd = taken_by(INSIDE_SWARM_2, &number);
+        close(fd);
+        close(client);
+        finish();
 }

@@ -42,7 +42,7 @@ static void turn(void)
 
 static void begin(void)
 {
-        uint8_t key[IPC_KEY_BYTES] = { 'A' };
+        struct ipc_via via = { .peer = { 'A' }, .swarm = 1 };
 
         memset(&forward, 0, sizeof(forward));
         inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_GATES);
@@ -50,7 +50,7 @@ static void begin(void)
         inside_introduce(&inside, IPC_SWARM);
         taken_count = 0;
         turn();
-        check_equal(choose_set(&forward.clients.choose, key, GATE, IPC_UDP, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0), 0);
 }
 
 static void finish(void)

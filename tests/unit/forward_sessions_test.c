@@ -65,7 +65,7 @@ static void pass(usec_t us)
 
 static void begin_with(enum ipc_role sibling)
 {
-        uint8_t key[IPC_KEY_BYTES] = { 'A' };
+        struct ipc_via via = { .peer = { 'A' }, .swarm = 1 };
         struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
         memset(&forward, 0, sizeof(forward));
@@ -77,7 +77,7 @@ static void begin_with(enum ipc_role sibling)
         clients_gates_begin(&forward.clients);
         check_equal(clients_gate_set(&forward.clients, GATE, IPC_UDP, SECONDS(60)), 0);
         clients_gates_end(&forward.clients);
-        check_equal(choose_set(&forward.clients.choose, key, GATE, IPC_UDP, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0), 0);
         gate = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
         check_equal(bind(gate, (struct sockaddr *)&any, sizeof(any)), 0);
         sessions_init(&sessions, &forward.clients, &forward.watch, buffer, &dropped);
@@ -385,15 +385,15 @@ TEST(the_swarm_worker_says_that_a_session_is_over_before_or_after_its_end_is_rea
         for (unsigned first = 0; first < 2; first++) {
                 begin();
                 say(INADDR_LOOPBACK, 9, "q");
-                clients_opened(&forward.clients, &(struct ipc_channel){ taken[0].open.channel });
+                clients_opened(&forward.clients, 1, &(struct ipc_channel){ taken[0].open.channel });
                 if (first)
-                        clients_closed(&forward.clients, &(struct ipc_channel_closed){ .channel = taken[0].open.channel });
+                        clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = taken[0].open.channel });
                 close(taken[0].fd);
                 taken[0].fd = -1;
                 turn();
                 check_equal(sessions.count, 0);
                 if (!first)
-                        clients_closed(&forward.clients, &(struct ipc_channel_closed){ .channel = taken[0].open.channel });
+                        clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = taken[0].open.channel });
                 check_equal(forward.clients.handed.count, 0);
                 finish();
         }
@@ -401,15 +401,15 @@ TEST(the_swarm_worker_says_that_a_session_is_over_before_or_after_its_end_is_rea
 
 TEST(a_refused_session_tries_the_next_provider_with_all_it_has_said)
 {
-        uint8_t other[IPC_KEY_BYTES] = { 'B' };
+        struct ipc_via other = { .peer = { 'B' }, .swarm = 1 };
         struct ipc_channel_refused refused = { .reason = IPC_REASON_REFUSED };
 
         begin();
-        check_equal(choose_set(&forward.clients.choose, other, GATE, IPC_UDP, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &other, GATE, IPC_UDP, 0), 0);
         say(INADDR_LOOPBACK, 9, "one");
         say(INADDR_LOOPBACK, 9, "two");
         refused.channel = taken[0].open.channel;
-        clients_refused(&forward.clients, &refused, taken[0].fd, &now);
+        clients_refused(&forward.clients, 1, &refused, taken[0].fd, &now);
         taken[0].fd = -1;
         take();
         check_equal(taken_count, 2);
@@ -419,7 +419,7 @@ TEST(a_refused_session_tries_the_next_provider_with_all_it_has_said)
         check_heard(1, "two");
         check_heard(1, "three");
         refused.channel = taken[1].open.channel;        /* and by all: it is over, as a closed port is */
-        clients_refused(&forward.clients, &refused, taken[1].fd, &now);
+        clients_refused(&forward.clients, 1, &refused, taken[1].fd, &now);
         taken[1].fd = -1;
         check_equal(sessions.count, 0);
         finish();
@@ -434,7 +434,7 @@ TEST(a_refusal_of_a_session_that_is_over_meanwhile_hurts_nobody)
         check_equal(left_after(SESSIONS_YOUNG_US), 0);
         check_equal(forward.clients.handed.count, 1);
         refused.channel = taken[0].open.channel;
-        clients_refused(&forward.clients, &refused, taken[0].fd, &now);
+        clients_refused(&forward.clients, 1, &refused, taken[0].fd, &now);
         taken[0].fd = -1;
         check_equal(forward.clients.handed.count, 0);
         say(INADDR_LOOPBACK, 9, "q");
@@ -475,7 +475,7 @@ TEST(sessions_end_with_the_swarm_worker_that_had_them)
         begin();
         say(INADDR_LOOPBACK, 9, "q");
         say(INADDR_LOOPBACK, 10, "q");
-        clients_introduce(&forward.clients, NULL, &now);
+        clients_lose(&forward.clients, 1, &now);
         check_equal(sessions.count, 0);
         finish();
 }

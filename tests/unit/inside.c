@@ -12,6 +12,11 @@ static void must(bool condition)
                 abort();
 }
 
+static enum ipc_role role_of(enum ipc_role as)
+{
+        return as == INSIDE_SWARM_2 ? IPC_SWARM : as;
+}
+
 void inside_begin(struct inside *inside, struct worker *worker, enum ipc_role role, enum ipc_duty duty)
 {
         struct ipc_begin begin = { .id = 1, .log.level = LOG_DEBUG, .duty = duty,
@@ -20,15 +25,15 @@ void inside_begin(struct inside *inside, struct worker *worker, enum ipc_role ro
 
         must(ipc_link_pair(fds) == 0);
         inside->worker = worker;
-        for (unsigned i = 0; i < IPC_ROLES; i++)
-                ipc_link_init(&inside->others[i], -1, (enum ipc_role)i, role, 1);
+        for (unsigned i = 0; i <= IPC_ROLES; i++)
+                ipc_link_init(&inside->others[i], -1, role_of((enum ipc_role)i), role, 1);
         inside->others[IPC_SUPERVISOR].fd = fds[0];
         must(worker_begin_inside(worker, role, fds[1], &begin));
 }
 
 void inside_end(struct inside *inside)
 {
-        for (unsigned i = 0; i < IPC_ROLES; i++)
+        for (unsigned i = 0; i <= IPC_ROLES; i++)
                 ipc_link_fini(&inside->others[i]);
         worker_end(inside->worker);
 }
@@ -40,12 +45,12 @@ void inside_depart(struct inside *inside, enum ipc_role role)
 
 void inside_introduce(struct inside *inside, enum ipc_role role)
 {
-        struct ipc_introduction who = { .link = ++inside->links, .role = role, .id = 1 };
+        struct ipc_introduction who = { .link = ++inside->links, .role = role_of(role), .id = role == INSIDE_SWARM_2 ? 2 : 1 };
         int fds[2];
 
         must(ipc_link_pair(fds) == 0);
         inside_depart(inside, role);
-        ipc_link_init(&inside->others[role], fds[0], role, inside->worker->role, 1);
+        ipc_link_init(&inside->others[role], fds[0], role_of(role), inside->worker->role, 1);
         inside_send(inside, IPC_SUPERVISOR, IPC_LINK, &who, fds[1]);
         close(fds[1]);
 }
@@ -85,7 +90,7 @@ void inside_drain(struct inside *inside)
 {
         struct ipc_received message;
 
-        for (unsigned i = 0; i < IPC_ROLES; i++)
+        for (unsigned i = 0; i <= IPC_ROLES; i++)
                 while (inside_receive(inside, (enum ipc_role)i, &message))
                         ipc_received_fini(&message);
 }

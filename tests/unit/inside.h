@@ -5,9 +5,12 @@
 
 #include "run.h"
 
+/* In place of a role: a second swarm worker, of id 2. All others have id 1. */
+#define INSIDE_SWARM_2 IPC_ROLES
+
 struct inside {
         struct worker *worker;
-        struct ipc_link others[IPC_ROLES];      /* by role; the supervisor always, siblings once introduced */
+        struct ipc_link others[IPC_ROLES + 1];  /* by role; the supervisor always, siblings once introduced */
         uint64_t links;                 /* the number of the last introduction */
 };
 

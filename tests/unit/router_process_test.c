@@ -57,10 +57,10 @@ static void finish(void)
 
 static void offer(char name)
 {
-        uint8_t peer[IPC_KEY_BYTES] = { (uint8_t)name };
+        struct ipc_via peer = { .peer = { (uint8_t)name }, .swarm = 1 };
 
         router.heard = (struct advert){ .count = 1, .routes = { { .gate_port = GATE } } };
-        check_equal(route_table_merge(&router.table, peer, &router.heard, now_us()), 0);
+        check_equal(route_table_merge(&router.table, &peer, &router.heard, now_us()), 0);
         router_settle(&router, now_us());
 }
 

@@ -8,7 +8,8 @@
 #include "ipc_service.h"
 #include "test.h"
 
-static const uint8_t map_key[16] = { 1 }, peer_a[32] = { 'A' }, peer_b[32] = { 'B' };
+static const uint8_t map_key[16] = { 1 };
+static const struct ipc_via peer_a = { .peer = { 'A' }, .swarm = 1 }, peer_b = { .peer = { 'B' }, .swarm = 1 };
 static struct advert advert;
 static struct route_table table;
 static char story[65536];
@@ -33,7 +34,7 @@ static void offer(uint16_t gate_port, const char *host, const char *tags)
         strcpy(route->tags, tags);
 }
 
-static void say(const uint8_t peer[32], usec_t now_us)
+static void say(const struct ipc_via *peer, usec_t now_us)
 {
         check_equal(route_table_merge(&table, peer, &advert, now_us), 0);
         advert.count = 0;
@@ -51,7 +52,7 @@ static const char *told(void)
                 case ROUTE_OFFERED:
                 case ROUTE_WITHDRAWN:
                         len += (size_t)snprintf(story + len, sizeof(story) - len, " %c%c%u",
-                                                event.kind == ROUTE_OFFERED ? '+' : '-', event.peer[0], event.gate_port);
+                                                event.kind == ROUTE_OFFERED ? '+' : '-', event.via.peer[0], event.gate_port);
                         break;
                 default:
                         len += (size_t)snprintf(story + len, sizeof(story) - len, " %s %u",
@@ -86,14 +87,14 @@ TEST(an_offer_opens_a_gate_once)
         offer(8080, "web", "");
         offer(8080, "web", "other");
         offer(8080, "other", "");
-        say(peer_a, 0);
+        say(&peer_a, 0);
         check_told("+A8080 open 8080");
         offer(8080, "web", "");
-        say(peer_a, SECONDS(5));
+        say(&peer_a, SECONDS(5));
         check_told("");
         offer(8080, "web", "");
         offer(8081, "web", "");
-        say(peer_b, SECONDS(6));
+        say(&peer_b, SECONDS(6));
         check_told("+B8080 +B8081 open 8081");
         check_equal(offers(8080), 2);
         check_equal(offers(8081), 1);
@@ -108,7 +109,7 @@ TEST(weakness_14_23_protocols_are_gates_of_their_own)
         begin();
         offer(8080, "web", "");
         advert.routes[0].protocol = IPC_UDP;
-        say(peer_a, 0);
+        say(&peer_a, 0);
         check(route_table_event(&table, &event) && event.kind == ROUTE_OFFERED && event.protocol == IPC_UDP);
         check(route_table_event(&table, &event) && event.kind == ROUTE_GATE_WANTED && event.protocol == IPC_UDP);
         check_equal(offers(8080), 0);
@@ -117,12 +118,12 @@ TEST(weakness_14_23_protocols_are_gates_of_their_own)
         advert.routes[1] = advert.routes[0];
         advert.routes[1].protocol = IPC_UDP;
         advert.count = 2;
-        say(peer_a, 0);
+        say(&peer_a, 0);
         check_told("+A8080 open 8080");
         check_equal(offers(8080), 1);
         check(route_table_next(&table, 8080, IPC_UDP, NULL) != NULL);
         advert.count = 1;
-        say(peer_a, 0);
+        say(&peer_a, 0);
         check_told("-A8080");
         check(route_table_next(&table, 8080, IPC_UDP, NULL) == NULL);
         check_equal(offers(8080), 1);
@@ -133,24 +134,24 @@ TEST(weakness_14_25_a_gate_outlives_its_last_route_by_a_while_and_comes_back_at_
 {
         begin();
         offer(8080, "web", "");
-        say(peer_a, 0);
+        say(&peer_a, 0);
         told();
-        route_table_drop(&table, peer_a, SECONDS(10));
+        route_table_drop(&table, &peer_a, SECONDS(10));
         check_told("-A8080");
         check_equal(route_table_deadline(&table), SECONDS(10) + ROUTE_GATE_LINGER_US);
         route_table_advance(&table, SECONDS(39));
         check_told("");
         offer(8080, "web", "");
-        say(peer_a, SECONDS(39));
+        say(&peer_a, SECONDS(39));
         check_told("+A8080");
         route_table_advance(&table, SECONDS(60));
         check_told("");
-        route_table_drop(&table, peer_a, SECONDS(61));
+        route_table_drop(&table, &peer_a, SECONDS(61));
         route_table_advance(&table, SECONDS(61) + ROUTE_GATE_LINGER_US);
         check_told("-A8080 close 8080");
         check_equal(route_table_deadline(&table), USEC_NEVER);
         offer(8080, "web", "");
-        say(peer_a, SECONDS(100));
+        say(&peer_a, SECONDS(100));
         check_told("+A8080 open 8080");
         finish();
 }
@@ -159,11 +160,11 @@ TEST(routes_expire_unless_repeated)
 {
         begin();
         offer(8080, "web", "");
-        say(peer_a, 0);
+        say(&peer_a, 0);
         told();
         route_table_advance(&table, SECONDS(119));
         offer(8080, "web", "");
-        say(peer_a, SECONDS(119));
+        say(&peer_a, SECONDS(119));
         route_table_advance(&table, SECONDS(200));
         check_told("");
         route_table_advance(&table, SECONDS(119) + ROUTE_EXPIRY_US);
@@ -178,13 +179,13 @@ TEST(a_newer_list_replaces_the_older)
         begin();
         offer(8080, "web", "");
         offer(8081, "web", "");
-        say(peer_a, 0);
+        say(&peer_a, 0);
         told();
         offer(8082, "web", "");
         offer(8081, "web", "renamed");
-        say(peer_a, SECONDS(1));
+        say(&peer_a, SECONDS(1));
         check_told("-A8080 +A8082 open 8082");
-        say(peer_a, SECONDS(2));
+        say(&peer_a, SECONDS(2));
         check_told("-A8082 -A8081");
         check_equal(table.routes, 0);
         finish();
@@ -194,20 +195,20 @@ TEST(there_and_back_in_one_turn_is_no_news)
 {
         begin();
         offer(8080, "web", "");
-        say(peer_a, 0);
+        say(&peer_a, 0);
         told();
-        say(peer_a, 1);
+        say(&peer_a, 1);
         offer(8080, "web", "");
-        say(peer_a, 2);
+        say(&peer_a, 2);
         check_told("");
-        route_table_drop(&table, peer_a, 3);
+        route_table_drop(&table, &peer_a, 3);
         offer(8080, "web", "");
-        say(peer_a, 3);
+        say(&peer_a, 3);
         check_told("-A8080 +A8080");
         check_equal(offers(8080), 1);
         offer(9000, "web", "");
-        say(peer_b, 4);
-        route_table_drop(&table, peer_b, 5);
+        say(&peer_b, 4);
+        route_table_drop(&table, &peer_b, 5);
         check_told("open 9000");
         route_table_advance(&table, 5 + ROUTE_GATE_LINGER_US);
         check_told("close 9000");
@@ -218,8 +219,8 @@ TEST(never_told_means_never_untold)
 {
         begin();
         offer(9000, "web", "");
-        say(peer_b, 0);
-        route_table_drop(&table, peer_b, 1);
+        say(&peer_b, 0);
+        route_table_drop(&table, &peer_b, 1);
         route_table_advance(&table, 1 + ROUTE_GATE_LINGER_US);
         check_told("");
         check_equal(table.gates.count, 0);
@@ -240,7 +241,7 @@ TEST(any_filter_admits_and_all_its_fields_must_match)
         offer(8080, "other", "docker");
         offer(8082, "other", "docker published x");
         offer(8083, "other", "dockers published");
-        say(peer_a, 0);
+        say(&peer_a, 0);
         check_told("+A8080 +A8082 open 8080 open 8082");
         filters[0].fields = IPC_FILTER_SERVICE_PORT | IPC_FILTER_PROTOCOL;
         filters[0].service_port = 80;
@@ -263,12 +264,12 @@ TEST(weakness_14_2_a_low_port_opens_only_by_name)
         offer(22, "web", "");
         offer(1023, "web", "");
         offer(1024, "web", "");
-        say(peer_a, 0);
+        say(&peer_a, 0);
         check_told("+A1024 open 1024 low 22 low 1023");
         offer(22, "web", "");
         offer(22, "other", "");
         offer(1024, "web", "");
-        say(peer_a, 1);
+        say(&peer_a, 1);
         check_told("");
         check_equal(route_table_filter(&table, &filter, 1, 2), 0);
         check_told("low 22");
@@ -285,7 +286,7 @@ TEST(an_adopted_gate_is_kept_if_wanted_and_closed_if_not)
         check_equal(route_table_adopt(&table, 8080, IPC_TCP, 0), 0);
         check_equal(route_table_adopt(&table, 8081, IPC_TCP, 0), 0);
         offer(8080, "web", "");
-        say(peer_a, SECONDS(3));
+        say(&peer_a, SECONDS(3));
         check_told("+A8080");
         route_table_advance(&table, ROUTE_GATE_ADOPTED_US);
         check_told("close 8081");
@@ -298,14 +299,14 @@ TEST(an_adopted_gate_is_kept_if_wanted_and_closed_if_not)
 TEST(weakness_14_2_the_table_as_a_whole_is_bounded)
 {
         unsigned peers = ROUTE_TABLE_MAX / ADVERT_ROUTES_MAX;
-        uint8_t peer[32] = { 0 };
+        struct ipc_via peer = { .swarm = 1 };
 
         begin();
         for (unsigned p = 0; p <= peers; p++) {
-                memcpy(peer, &p, sizeof(p));
+                memcpy(peer.peer, &p, sizeof(p));
                 for (unsigned i = 0; i < ADVERT_ROUTES_MAX; i++)
                         offer((uint16_t)(2000 + i), "h", "");
-                check_equal(route_table_merge(&table, peer, &advert, 0), p < peers ? 0 : -28);
+                check_equal(route_table_merge(&table, &peer, &advert, 0), p < peers ? 0 : -28);
                 advert.count = 0;
         }
         check_equal(table.routes, ROUTE_TABLE_MAX);
@@ -321,16 +322,16 @@ TEST(weakness_14_2_the_table_as_a_whole_is_bounded)
 /* Whatever happens in whatever order: what was told adds up to what is there. */
 TEST(peers_without_routes_are_bounded_too)
 {
-        uint8_t peer[32] = { 0 };
+        struct ipc_via peer = { .swarm = 1 };
 
         begin();
         for (unsigned p = 0; p <= ROUTE_PEERS_MAX; p++) {
-                memcpy(peer, &p, sizeof(p));
-                check_equal(route_table_merge(&table, peer, &advert, 0), p < ROUTE_PEERS_MAX ? 0 : -28);
+                memcpy(peer.peer, &p, sizeof(p));
+                check_equal(route_table_merge(&table, &peer, &advert, 0), p < ROUTE_PEERS_MAX ? 0 : -28);
         }
         check_equal(table.peers.count, ROUTE_PEERS_MAX);
-        memset(peer, 0, sizeof(peer));
-        check_equal(route_table_merge(&table, peer, &advert, 0), 0);    /* who is known may go on */
+        memset(peer.peer, 0, sizeof(peer.peer));
+        check_equal(route_table_merge(&table, &peer, &advert, 0), 0);    /* who is known may go on */
         finish();
 }
 
@@ -343,25 +344,26 @@ TEST(the_story_adds_up)
         begin();
         for (unsigned step = 0; step < 20000; step++) {
                 struct route_event event;
-                uint8_t dice[4], peer[32] = { 0 };
+                struct ipc_via peer = { .swarm = 1 };
+                uint8_t dice[4];
 
                 test_random_fill(&seed, dice, sizeof(dice));
-                peer[0] = dice[0] % 4;
+                peer.peer[0] = dice[0] % 4;
                 now_us += MSEC(dice[1] * 40);
                 if (dice[2] % 8 == 0) {
-                        route_table_drop(&table, peer, now_us);
+                        route_table_drop(&table, &peer, now_us);
                 } else if (dice[2] % 8 < 6) {
                         for (unsigned bit = 0; bit < 8; bit++)
                                 if (dice[3] & 1u << bit)
                                         offer((uint16_t)(3000 + bit), "h", "");
-                        say(peer, now_us);
+                        say(&peer, now_us);
                 }
                 route_table_advance(&table, now_us);
                 if (dice[2] & 0x80)
                         continue;
                 while (route_table_event(&table, &event)) {
                         unsigned gate = event.gate_port - 3000u;
-                        bool *what = event.kind <= ROUTE_WITHDRAWN ? &known[event.peer[0]][gate] : &open[gate];
+                        bool *what = event.kind <= ROUTE_WITHDRAWN ? &known[event.via.peer[0]][gate] : &open[gate];
                         bool now = event.kind == ROUTE_OFFERED || event.kind == ROUTE_GATE_WANTED;
 
                         check(*what != now);
@@ -379,22 +381,22 @@ TEST(the_story_adds_up)
 
 /* --- Peers that want all gates for themselves --- */
 
-static void name_of(uint8_t peer[32], unsigned number)
+static void name_of(struct ipc_via *peer, unsigned number)
 {
-        memset(peer, 0, 32);
-        memcpy(peer, &number, sizeof(number));
+        *peer = (struct ipc_via){ .swarm = 1 };
+        memcpy(peer->peer, &number, sizeof(number));
 }
 
 /* Peer @number offers @count gates from @first on, in the words of route_table_merge(). */
 static int offer_many(unsigned number, unsigned first, unsigned count, usec_t now_us)
 {
-        uint8_t peer[32];
+        struct ipc_via peer;
         int r;
 
-        name_of(peer, number);
+        name_of(&peer, number);
         for (unsigned i = 0; i < count; i++)
                 offer((uint16_t)(first + i), "h", "");
-        r = route_table_merge(&table, peer, &advert, now_us);
+        r = route_table_merge(&table, &peer, &advert, now_us);
         advert.count = 0;
         return r;
 }
@@ -479,14 +481,14 @@ TEST(rogues_cannot_hold_gates_for_each_other)
 TEST(a_gate_that_nobody_offers_any_more_gives_way_first)
 {
         unsigned rogues = ROUTE_GATES_MAX / ROUTE_GATES_PER_PEER, open = 0;
-        uint8_t peer[32];
+        struct ipc_via peer;
 
         begin();
         for (unsigned p = 0; p < rogues; p++)
                 check_equal(offer_many(p, 2000 + ROUTE_GATES_PER_PEER * p, ROUTE_GATES_PER_PEER, 0), 0);
         open = hear(open);
-        name_of(peer, 3);
-        route_table_drop(&table, peer, 1);
+        name_of(&peer, 3);
+        route_table_drop(&table, &peer, 1);
         open = hear(open);
         check_equal(open, ROUTE_GATES_MAX);             /* they linger */
         check_equal(offer_many(1000, 60000, 200, 2), 0);
@@ -512,13 +514,14 @@ TEST(shares_add_up_whatever_happens)
         memset(open, 0, sizeof(open));
         for (unsigned step = 0; step < 200; step++) {
                 struct route_event event;
-                uint8_t dice[6], peer[32];
+                struct ipc_via peer;
+                uint8_t dice[6];
 
                 test_random_fill(&seed, dice, sizeof(dice));
                 now_us += MSEC(dice[0] * 20);
-                name_of(peer, dice[1] % 40);
+                name_of(&peer, dice[1] % 40);
                 if (dice[2] < 20)
-                        route_table_drop(&table, peer, now_us);
+                        route_table_drop(&table, &peer, now_us);
                 else
                         offer_many(dice[1] % 40, 2000 + 100 * dice[3], dice[4], now_us);
                 route_table_advance(&table, now_us);
@@ -571,7 +574,7 @@ TEST(a_service_is_named_where_filters_keep_its_neighbours_out)
         offer(8080, "h", "db");
         offer(8080, "h", "web");
         offer(8080, "i", "web");
-        say(peer_a, 0);
+        say(&peer_a, 0);
         check_equal(told_service(), 0);         /* any will do */
         told();
         check_equal(route_table_filter(&table, &filter, 1, 0), 0);
@@ -579,15 +582,41 @@ TEST(a_service_is_named_where_filters_keep_its_neighbours_out)
         nothing_told();
         offer(8080, "h", "db");
         offer(8080, "i", "web");
-        say(peer_a, 1);
+        say(&peer_a, 1);
         check_equal(told_service(), next);      /* the first is gone */
         nothing_told();
         offer(8080, "i", "web");
-        say(peer_a, 2);
+        say(&peer_a, 2);
         check_equal(told_service(), 0);         /* it is alone there */
         nothing_told();
         offer(8080, "h", "db");
-        say(peer_a, 3);
+        say(&peer_a, 3);
+        check_told("-A8080");
+        finish();
+}
+
+TEST(with_a_swarm_worker_go_the_routes_that_it_brought_and_no_others)
+{
+        const struct ipc_via also_a = { .peer = { 'A' }, .swarm = 2 };
+
+        begin();
+        offer(8080, "web", "");
+        say(&peer_a, 0);
+        check_told("+A8080 open 8080");
+        offer(8080, "web", "");
+        say(&also_a, 0);
+        check_told("+A8080");
+        offer(8081, "web", "");
+        say(&peer_b, 0);
+        check_told("+B8081 open 8081");
+        check_equal(offers(8080), 2);
+        route_table_drop_swarm(&table, 1, 1);
+        check_told("-A8080 -B8081");
+        check_equal(offers(8080), 1);
+        check_equal(table.peers.count, 1);
+        route_table_drop(&table, &peer_a, 2);
+        check_told("");
+        route_table_drop(&table, &also_a, 2);
         check_told("-A8080");
         finish();
 }

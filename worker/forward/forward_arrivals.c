@@ -11,6 +11,7 @@
 #include "forward_log.h"
 #include "forward_metadata.h"
 #include "forward_socket.h"
+#include "forward_swarms.h"
 
 enum { TEXT_MAX = 200 };        /* of a refusal: as JSON it must stay below 256 bytes (hypergate.md 2) */
 
@@ -18,7 +19,8 @@ struct arrival {
         struct arrivals *arrivals;
         struct map_entry by_number;
         struct list in_pending;         /* while the connection is being made */
-        uint64_t number;                /* the swarm worker's */
+        uint32_t swarm;                 /* id of the worker it came from, */
+        uint64_t number;                /* and its number there */
         uint16_t gate_port, protocol;
         uint8_t peer[IPC_KEY_BYTES];
         union socket_address remote;    /* tried last */
@@ -42,18 +44,24 @@ void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watc
         services_init(&arrivals->services, random);
 }
 
-static uint64_t number_hash(const struct arrivals *arrivals, uint64_t number)
+static uint64_t number_hash(const struct arrivals *arrivals, uint32_t swarm, uint64_t number)
 {
-        return map_hash(&arrivals->by_number, &number, sizeof(number));
+        uint64_t key[2] = { swarm, number };
+
+        return map_hash(&arrivals->by_number, key, sizeof(key));
 }
 
-static struct arrival *find(const struct arrivals *arrivals, uint64_t number)
+static struct arrival *find(const struct arrivals *arrivals, uint32_t swarm, uint64_t number)
 {
-        struct map_entry *at = map_first(&arrivals->by_number, number_hash(arrivals, number));
+        struct map_entry *at = map_first(&arrivals->by_number, number_hash(arrivals, swarm, number));
 
-        while (at && container_of(at, struct arrival, by_number)->number != number)
-                at = map_next(at);
-        return at ? container_of(at, struct arrival, by_number) : NULL;
+        for (; at; at = map_next(at)) {
+                struct arrival *arrival = container_of(at, struct arrival, by_number);
+
+                if (arrival->swarm == swarm && arrival->number == number)
+                        return arrival;
+        }
+        return NULL;
 }
 
 /* The address being tried is done with, one way or the other; the descriptor is the caller's. */
@@ -89,27 +97,25 @@ static void arrival_free(struct arrival *arrival)
         free(arrival);
 }
 
-static void forget_all(struct arrivals *arrivals)
+void arrivals_fini(struct arrivals *arrivals)
 {
         struct map_entry *at;
 
         while ((at = map_walk(&arrivals->by_number, NULL)))
                 arrival_free(container_of(at, struct arrival, by_number));
-}
-
-void arrivals_fini(struct arrivals *arrivals)
-{
-        forget_all(arrivals);
         services_fini(&arrivals->services);
         map_fini(&arrivals->by_number);
 }
 
 static void tell_held(struct arrivals *arrivals, struct service_group *group, bool held)
 {
-        if (!arrivals->swarm || group->told == held)
+        struct worker_link *swarm = NULL;
+
+        if (group->told == held)
                 return;
-        worker_send(arrivals->swarm, held ? IPC_SERVICE_HELD : IPC_SERVICE_LEFT, &group->held, NULL, 0);
-        group->told = held;
+        group->told = held;     /* who comes later hears it then */
+        while ((swarm = swarms_next(arrivals->worker, swarm)))
+                worker_send(swarm, held ? IPC_SERVICE_HELD : IPC_SERVICE_LEFT, &group->held, NULL, 0);
 }
 
 /* Sessions of datagrams have no end of their own: one that is used would stay for ever where its service was before. */
@@ -125,7 +131,7 @@ static void end_sessions_led_astray(struct arrivals *arrivals)
                 socket_address_ip(&arrival->remote, address);
                 if (!services_lead_to(&arrivals->services, arrival->gate_port, IPC_UDP, address,
                                       socket_address_port(&arrival->remote)))
-                        worker_send(arrivals->swarm, IPC_CHANNEL_END, &end, NULL, 0);
+                        worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_END, &end, NULL, 0);
         }
 }
 
@@ -146,21 +152,29 @@ void arrivals_introduce(struct arrivals *arrivals, struct worker_link *swarm)
 {
         struct service_group *group = NULL;
 
-        forget_all(arrivals);
-        arrivals->swarm = swarm;
-        while ((group = services_next(&arrivals->services, group))) {
-                group->told = false;
-                tell_held(arrivals, group, !list_empty(&group->services));
+        while ((group = services_next(&arrivals->services, group)))
+                if (group->told)
+                        worker_send(swarm, IPC_SERVICE_HELD, &group->held, NULL, 0);
+}
+
+void arrivals_lose(struct arrivals *arrivals, uint32_t swarm)
+{
+        for (struct map_entry *at = map_walk(&arrivals->by_number, NULL), *next; at; at = next) {
+                struct arrival *arrival = container_of(at, struct arrival, by_number);
+
+                next = map_walk(&arrivals->by_number, at);
+                if (arrival->swarm == swarm)
+                        arrival_free(arrival);
         }
 }
 
-static void refuse(struct arrivals *arrivals, uint64_t number, const char *text)
+static void refuse(struct arrivals *arrivals, uint32_t swarm, uint64_t number, const char *text)
 {
         struct ipc_channel_refused refused = { .channel = number, .reason = IPC_REASON_REFUSED };
 
         refused.text_len = (uint32_t)snprintf(refused.text, TEXT_MAX + 1, "%s", text);
         refused.text_len = MIN(refused.text_len, (uint32_t)TEXT_MAX);
-        worker_send(arrivals->swarm, IPC_CHANNEL_REFUSE, &refused, NULL, 0);
+        worker_send(swarms_find(arrivals->worker, swarm), IPC_CHANNEL_REFUSE, &refused, NULL, 0);
 }
 
 /* @trouble: NULL: it answers again. */
@@ -207,7 +221,7 @@ static void give_up(struct arrival *arrival)
         else
                 snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->error), address);
         service_works(arrival, false);
-        refuse(arrival->arrivals, arrival->number, text);
+        refuse(arrival->arrivals, arrival->swarm, arrival->number, text);
         arrival_free(arrival);
 }
 
@@ -237,10 +251,10 @@ static void connected(struct arrival *arrival)
         if (arrival->protocol == IPC_TCP)       /* of datagrams it says nothing yet */
                 service_works(arrival, true);
         stop_pending(arrival);
-        r = worker_send(arrivals->swarm, IPC_CHANNEL_READY, &ready, &fd, 1);
+        r = worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_READY, &ready, &fd, 1);
         close(fd);
         if (r < 0) {
-                refuse(arrivals, arrival->number, "busy");
+                refuse(arrivals, arrival->swarm, arrival->number, "busy");
                 arrival_free(arrival);
         }
 }
@@ -328,20 +342,21 @@ static void on_connecting(struct watched *watched, uint32_t events)
                 failed(arrival, -r, now.mono_us);
 }
 
-static struct arrival *arrival_new(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived,
+static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_arrived *arrived,
                                    const struct ipc_forward_service *service)
 {
         struct arrival *arrival = calloc(1, sizeof(*arrival));
         struct ipc_forward_service *copy = malloc(sizeof(*copy));
 
         if (!arrival || !copy ||
-            map_insert(&arrivals->by_number, &arrival->by_number, number_hash(arrivals, arrived->channel)) < 0) {
+            map_insert(&arrivals->by_number, &arrival->by_number, number_hash(arrivals, swarm, arrived->channel)) < 0) {
                 free(arrival);
                 free(copy);
                 return NULL;
         }
         *copy = *service;
         arrival->arrivals = arrivals;
+        arrival->swarm = swarm;
         arrival->number = arrived->channel;
         arrival->gate_port = arrived->gate_port;
         arrival->protocol = service->protocol;
@@ -370,31 +385,31 @@ static const struct ipc_forward_service *service_for(struct arrivals *arrivals, 
         return services_pick(&arrivals->services, arrived->gate_port, arrived->protocol);
 }
 
-void arrivals_arrived(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived, usec_t now_us)
+void arrivals_arrived(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_arrived *arrived, usec_t now_us)
 {
         const struct ipc_forward_service *service = service_for(arrivals, arrived);
         struct arrival *arrival;
         char text[64];
 
-        if (find(arrivals, arrived->channel))
+        if (find(arrivals, swarm, arrived->channel))
                 return;
         if (!service) {
                 snprintf(text, sizeof(text), "Service not found %u", arrived->gate_port);
-                refuse(arrivals, arrived->channel, text);
+                refuse(arrivals, swarm, arrived->channel, text);
                 return;
         }
-        arrival = has_room(arrivals, arrived->peer) ? arrival_new(arrivals, arrived, service) : NULL;
+        arrival = has_room(arrivals, arrived->peer) ? arrival_new(arrivals, swarm, arrived, service) : NULL;
         if (!arrival) {
-                refuse(arrivals, arrived->channel, "busy");
+                refuse(arrivals, swarm, arrived->channel, "busy");
                 return;
         }
         arrival->gives_up_us = usec_add(now_us, ARRIVALS_CONNECT_US);
         arrival_advance(arrival, now_us);
 }
 
-void arrivals_gone(struct arrivals *arrivals, const struct ipc_channel *gone)
+void arrivals_gone(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel *gone)
 {
-        struct arrival *arrival = find(arrivals, gone->channel);
+        struct arrival *arrival = find(arrivals, swarm, gone->channel);
 
         if (arrival)
                 arrival_free(arrival);
@@ -421,9 +436,9 @@ static void judge_session(const struct arrival *arrival, const struct ipc_channe
         tell_service(arrivals, service, refused ? trouble : NULL);
 }
 
-void arrivals_closed(struct arrivals *arrivals, const struct ipc_channel_closed *closed)
+void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_closed *closed)
 {
-        struct arrival *arrival = find(arrivals, closed->channel);
+        struct arrival *arrival = find(arrivals, swarm, closed->channel);
 
         if (!arrival || arrival->service)
                 return;         /* nothing was handed over: nothing can have ended */

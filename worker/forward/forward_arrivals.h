@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Channels that arrive from gateways: each is connected to its service and handed to the swarm worker, or refused. */
+/* Channels that arrive from gateways: each is connected to its service and handed to the swarm worker that it came from, or refused. */
 #ifndef HG_FORWARD_ARRIVALS_H
 #define HG_FORWARD_ARRIVALS_H
 
@@ -18,7 +18,6 @@ enum { ARRIVALS_PENDING_MAX = 512 };    /* connections that are not made yet; of
 
 struct arrivals {
         struct worker *worker;
-        struct worker_link *swarm;      /* NULL: none */
         struct watch *watch;
         struct services services;
         struct map by_number;
@@ -32,17 +31,20 @@ struct arrivals {
 void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watch *watch, const struct random *random);
 void arrivals_fini(struct arrivals *arrivals);
 
-/* The services were replaced: the swarm worker hears which gate ports that concerns, and which sessions of datagrams lead to what is
+/* The services were replaced: swarm workers hear which gate ports that concerns, and which sessions of datagrams lead to what is
  * no service any more. */
 void arrivals_services_changed(struct arrivals *arrivals);
 
-/* A new swarm worker, or NULL. What the last one had is gone, and the kernel has reset it. */
+/* A new swarm worker hears what we hold. */
 void arrivals_introduce(struct arrivals *arrivals, struct worker_link *swarm);
 
-/* What the swarm worker says. */
-void arrivals_arrived(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived, usec_t now_us);
-void arrivals_gone(struct arrivals *arrivals, const struct ipc_channel *gone);
-void arrivals_closed(struct arrivals *arrivals, const struct ipc_channel_closed *closed);
+/* The one of that id has ended. What it had is gone, and the kernel has reset it. */
+void arrivals_lose(struct arrivals *arrivals, uint32_t swarm);
+
+/* What the swarm worker of that id says. */
+void arrivals_arrived(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_arrived *arrived, usec_t now_us);
+void arrivals_gone(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel *gone);
+void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_closed *closed);
 
 /* Gives up on what did not answer; when that is the next time. */
 void arrivals_advance(struct arrivals *arrivals, usec_t now_us);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 struct route {
-        uint8_t peer[IPC_KEY_BYTES];
+        struct ipc_via via;
         uint64_t service;               /* that is meant; 0: any */
         usec_t rests_until_us;          /* 0: fit */
         unsigned failures;              /* in a row */
@@ -68,10 +68,10 @@ static void gate_free(struct choose *choose, struct gate *gate)
         free(gate);
 }
 
-static struct route *route_find(const struct gate *gate, const uint8_t peer[IPC_KEY_BYTES])
+static struct route *route_find(const struct gate *gate, const struct ipc_via *via)
 {
         for (size_t i = 0; gate && i < gate->count; i++)
-                if (memcmp(gate->routes[i].peer, peer, IPC_KEY_BYTES) == 0)
+                if (memcmp(&gate->routes[i].via, via, sizeof(*via)) == 0)
                         return &gate->routes[i];
         return NULL;
 }
@@ -86,10 +86,10 @@ static void route_remove(struct choose *choose, struct gate *gate, size_t at)
                 gate->turn--;
 }
 
-int choose_set(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol, uint64_t service)
+int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint64_t service)
 {
         struct gate *gate = gate_get(choose, gate_port, protocol);
-        struct route *route = route_find(gate, peer);
+        struct route *route = route_find(gate, via);
 
         if (route) {
                 route->service = service;
@@ -110,23 +110,22 @@ int choose_set(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_
                 gate->room = room;
         }
         route = &gate->routes[gate->count++];
-        *route = (struct route){ .service = service, .repeated = true };
-        memcpy(route->peer, peer, IPC_KEY_BYTES);
+        *route = (struct route){ .via = *via, .service = service, .repeated = true };
         choose->routes++;
         return 0;
 }
 
-uint64_t choose_service(const struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol)
+uint64_t choose_service(const struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol)
 {
-        const struct route *route = route_find(gate_find(choose, gate_port, protocol), peer);
+        const struct route *route = route_find(gate_find(choose, gate_port, protocol), via);
 
         return route ? route->service : 0;
 }
 
-void choose_drop(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol)
+void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol)
 {
         struct gate *gate = gate_find(choose, gate_port, protocol);
-        struct route *route = route_find(gate, peer);
+        struct route *route = route_find(gate, via);
 
         if (!route)
                 return;
@@ -169,13 +168,15 @@ void choose_end(struct choose *choose)
 }
 
 /* The first that is fit from @gate->turn on; else, if @insist, the one whose rest ends first. */
-static struct route *route_pick(struct gate *gate, bool insist, usec_t now_us)
+static struct route *route_pick(struct gate *gate, bool insist, usec_t now_us, choose_usable usable, void *context)
 {
         struct route *best = NULL;
 
         for (size_t i = 0; i < gate->count; i++) {
                 struct route *route = &gate->routes[(gate->turn + i) % gate->count];
 
+                if (usable && !usable(context, &route->via))
+                        continue;
                 if (route->rests_until_us <= now_us)
                         return route;
                 if (insist && (!best || route->rests_until_us < best->rests_until_us))
@@ -184,11 +185,11 @@ static struct route *route_pick(struct gate *gate, bool insist, usec_t now_us)
         return best;
 }
 
-bool choose_pick(struct choose *choose, uint16_t gate_port, uint16_t protocol, bool insist, usec_t now_us,
-                 uint8_t peer_out[IPC_KEY_BYTES])
+bool choose_pick(struct choose *choose, uint16_t gate_port, uint16_t protocol, bool insist, usec_t now_us, choose_usable usable,
+                 void *context, struct ipc_via *via_out)
 {
         struct gate *gate = gate_find(choose, gate_port, protocol);
-        struct route *route = gate ? route_pick(gate, insist, now_us) : NULL;
+        struct route *route = gate ? route_pick(gate, insist, now_us, usable, context) : NULL;
 
         if (!route)
                 return false;
@@ -197,14 +198,14 @@ bool choose_pick(struct choose *choose, uint16_t gate_port, uint16_t protocol, b
                 route->probing = true;
                 route->rests_until_us = usec_add(now_us, CHOOSE_PROBE_US);
         }
-        memcpy(peer_out, route->peer, IPC_KEY_BYTES);
+        *via_out = route->via;
         return true;
 }
 
 /* Clients that were under way together fail together: that is one failure. */
-void choose_failed(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol, usec_t now_us)
+void choose_failed(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, usec_t now_us)
 {
-        struct route *route = route_find(gate_find(choose, gate_port, protocol), peer);
+        struct route *route = route_find(gate_find(choose, gate_port, protocol), via);
         usec_t rest_us = CHOOSE_REST_MIN_US;
 
         if (!route)
@@ -218,9 +219,9 @@ void choose_failed(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uin
         route->rests_until_us = usec_max(route->rests_until_us, usec_add(now_us, rest_us));
 }
 
-void choose_worked(struct choose *choose, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol)
+void choose_worked(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol)
 {
-        struct route *route = route_find(gate_find(choose, gate_port, protocol), peer);
+        struct route *route = route_find(gate_find(choose, gate_port, protocol), via);
 
         if (!route)
                 return;

@@ -9,6 +9,7 @@
 
 #include "forward_log.h"
 #include "forward_metadata.h"
+#include "forward_swarms.h"
 
 #define RETRY_LEAST_US MSEC(20) /* between two looks at those who wait: the swarm worker may be full, or a provider just fit */
 
@@ -67,7 +68,7 @@ struct client {
         uint64_t opened_at_ms;          /* since the epoch */
         usec_t gives_up_us;
         uint8_t id[METADATA_ID_BYTES];
-        uint8_t peer[IPC_KEY_BYTES];    /* of the last attempt */
+        struct ipc_via via;             /* of the last attempt */
         union socket_address remote, local;
 };
 
@@ -255,7 +256,7 @@ void clients_gates_end(struct clients *clients)
 
 bool clients_busy(const struct clients *clients)
 {
-        return clients->swarm && ipc_link_queued(&clients->swarm->ipc);
+        return swarms_behind(clients->worker);
 }
 
 static uint32_t open_limit_ms(const struct client *client, usec_t now_us)
@@ -286,10 +287,28 @@ enum attempt {
         ATTEMPT_LATER,          /* nobody to send it to: no swarm worker, or one that takes no more now */
 };
 
+/* Whether it can be sent that way at once; what can't is noted, for it may be so later. */
+struct ways {
+        struct worker *worker;
+        bool left_out;
+};
+
+static bool is_usable(void *context, const struct ipc_via *via)
+{
+        struct ways *ways = context;
+        const struct worker_link *swarm = swarms_find(ways->worker, via->swarm);
+        bool usable = swarm && swarms_ready(swarm);
+
+        ways->left_out = ways->left_out || !usable;
+        return usable;
+}
+
 /* One attempt with the next provider. A client that has tried none yet takes one that failed others rather than none. */
 static enum attempt client_attempt(struct client *client, const struct now *now)
 {
         struct clients *clients = client->clients;
+        struct ways ways = { .worker = clients->worker };
+        struct ipc_via via;
         struct ipc_channel_open open = {
                 .channel = clients->last_number + 1,
                 .gate_port = client->gate_port,
@@ -297,22 +316,23 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 .deadline_ms = open_limit_ms(client, now->mono_us),
         };
 
-        if (!clients->swarm || clients_busy(clients))
+        if (!swarms_next(clients->worker, NULL) || clients_busy(clients))
                 return ATTEMPT_LATER;
-        if (!choose_pick(&clients->choose, client->gate_port, client->protocol, client->attempts == 0, now->mono_us, open.peer))
-                return ATTEMPT_NOBODY;
-        open.service = choose_service(&clients->choose, open.peer, client->gate_port, client->protocol);
+        if (!choose_pick(&clients->choose, client->gate_port, client->protocol, client->attempts == 0, now->mono_us, is_usable, &ways, &via))
+                return ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
+        memcpy(open.peer, via.peer, sizeof(open.peer));
+        open.service = choose_service(&clients->choose, &via, client->gate_port, client->protocol);
         fill_metadata(client, &open);
         client->number = open.channel;
         if (map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number)) < 0)
                 return ATTEMPT_LATER;
-        if (worker_send(clients->swarm, IPC_CHANNEL_OPEN, &open, &client->watched.fd, 1) < 0) {
+        if (worker_send(swarms_find(clients->worker, via.swarm), IPC_CHANNEL_OPEN, &open, &client->watched.fd, 1) < 0) {
                 map_remove(&clients->handed, &client->by_number);
                 return ATTEMPT_LATER;
         }
         clients->last_number++;
         client->attempts++;
-        memcpy(client->peer, open.peer, sizeof(client->peer));
+        client->via = via;
         client_step(client, CLIENT_SENT);
         return ATTEMPT_SENT;
 }
@@ -336,7 +356,7 @@ static void gate_arm(struct clients *clients, struct gate *gate, usec_t now_us)
 {
         usec_t ready_us = USEC_NEVER;
 
-        if (gate->waiting_count && clients->swarm)
+        if (gate->waiting_count && swarms_next(clients->worker, NULL))
                 ready_us = choose_ready_us(&clients->choose, gate->port, gate->protocol);
         if (ready_us != USEC_NEVER)
                 ready_us = usec_max(ready_us, usec_add(now_us, RETRY_LEAST_US));
@@ -453,16 +473,17 @@ void clients_serve_all(struct clients *clients, const struct now *now)
                 gate_serve(clients, gate, now);
 }
 
-static struct client *find_handed(const struct clients *clients, uint64_t number)
+/* One that is that swarm worker's. */
+static struct client *find_handed(const struct clients *clients, uint32_t swarm, uint64_t number)
 {
         struct map_entry *at = map_first(&clients->handed, number_hash(clients, number));
 
         while (at && container_of(at, struct client, by_number)->number != number)
                 at = map_next(at);
-        return at ? container_of(at, struct client, by_number) : NULL;
+        return at && container_of(at, struct client, by_number)->via.swarm == swarm ? container_of(at, struct client, by_number) : NULL;
 }
 
-/* The end of a client whose connection was the swarm worker's. */
+/* The end of a client whose connection was a swarm worker's. */
 static void client_conclude(struct client *client, const struct log_channel *how)
 {
         struct log_channel channel = *how;
@@ -472,34 +493,43 @@ static void client_conclude(struct client *client, const struct log_channel *how
         channel.gate_port = client->gate_port;
         channel.protocol = client->protocol;
         channel.remote = &client->remote;
-        channel.peer = client->peer;
+        channel.peer = client->via.peer;
         channel.tally = &client->clients->tally;
         log_channel(client->clients->worker, &channel);
         client_step(client, CLIENT_ENDED);
 }
 
-void clients_introduce(struct clients *clients, struct worker_link *swarm, const struct now *now)
+void clients_introduce(struct clients *clients, const struct now *now)
 {
-        size_t count = clients->handed.count;
-        struct map_entry *at;
-
-        while ((at = map_walk(&clients->handed, NULL)))
-                client_conclude(container_of(at, struct client, by_number),
-                                &(struct log_channel){ .reason = IPC_REASON_RESET_LOCAL, .text = "the swarm worker ended" });
-        if (count)
-                worker_log(clients->worker, LOG_NOTICE, "the swarm worker ended, and with it the connections of %zu client%s",
-                           count, count == 1 ? "" : "s");
-        clients->swarm = swarm;
         clients_serve_all(clients, now);
 }
 
-void clients_opened(struct clients *clients, const struct ipc_channel *opened)
+void clients_lose(struct clients *clients, uint32_t swarm, const struct now *now)
 {
-        struct client *client = find_handed(clients, opened->channel);
+        size_t count = 0;
+
+        for (struct map_entry *at = map_walk(&clients->handed, NULL), *next; at; at = next) {
+                struct client *client = container_of(at, struct client, by_number);
+
+                next = map_walk(&clients->handed, at);
+                if (client->via.swarm != swarm)
+                        continue;
+                client_conclude(client, &(struct log_channel){ .reason = IPC_REASON_RESET_LOCAL, .text = "the swarm worker ended" });
+                count++;
+        }
+        if (count)
+                worker_log(clients->worker, LOG_NOTICE, "the swarm worker ended, and with it the connections of %zu client%s",
+                           count, count == 1 ? "" : "s");
+        clients_serve_all(clients, now);
+}
+
+void clients_opened(struct clients *clients, uint32_t swarm, const struct ipc_channel *opened)
+{
+        struct client *client = find_handed(clients, swarm, opened->channel);
 
         if (!client || client->state != CLIENT_HANDED)
                 return;
-        choose_worked(&clients->choose, client->peer, client->gate_port, client->protocol);
+        choose_worked(&clients->choose, &client->via, client->gate_port, client->protocol);
         if (client->gate)
                 client->gate->complained = false;
         client_step(client, CLIENT_CONFIRMED);
@@ -511,9 +541,9 @@ static bool blames_provider(enum ipc_reason reason)
         return reason != IPC_REASON_DONE && reason != IPC_REASON_RESET_LOCAL;
 }
 
-void clients_refused(struct clients *clients, const struct ipc_channel_refused *refused, int fd, const struct now *now)
+void clients_refused(struct clients *clients, uint32_t swarm, const struct ipc_channel_refused *refused, int fd, const struct now *now)
 {
-        struct client *client = find_handed(clients, refused->channel);
+        struct client *client = find_handed(clients, swarm, refused->channel);
         enum ipc_reason reason = (enum ipc_reason)refused->reason;
         char text[IPC_TEXT_MAX + 1] = "";
 
@@ -524,7 +554,7 @@ void clients_refused(struct clients *clients, const struct ipc_channel_refused *
         }
         memcpy(text, refused->text, MIN(refused->text_len, (uint32_t)IPC_TEXT_MAX));
         if (blames_provider(reason))
-                choose_failed(&clients->choose, client->peer, client->gate_port, client->protocol, now->mono_us);
+                choose_failed(&clients->choose, &client->via, client->gate_port, client->protocol, now->mono_us);
         if (fd < 0 || !client->gate || !blames_provider(reason) || (client->protocol == IPC_UDP && !client->session)) {
                 client->watched.fd = fd;
                 client_conclude(client, &(struct log_channel){ .reason = reason, .text = text });
@@ -538,9 +568,9 @@ void clients_refused(struct clients *clients, const struct ipc_channel_refused *
         client_place(client, now);
 }
 
-void clients_closed(struct clients *clients, const struct ipc_channel_closed *closed)
+void clients_closed(struct clients *clients, uint32_t swarm, const struct ipc_channel_closed *closed)
 {
-        struct client *client = find_handed(clients, closed->channel);
+        struct client *client = find_handed(clients, swarm, closed->channel);
 
         if (client)
                 client_conclude(client, &(struct log_channel){ .reason = (enum ipc_reason)closed->reason,
@@ -556,7 +586,7 @@ void clients_advance(struct clients *clients, const struct now *now)
         while ((due = heap_pop_due(&clients->deadlines, now->mono_us))) {
                 struct client *client = container_of(due, struct client, deadline);
 
-                gate_complain(clients, client->gate, clients->swarm ? "no provider is known or answers" : "no swarm worker");
+                gate_complain(clients, client->gate, swarms_next(clients->worker, NULL) ? "no provider is known or answers" : "no swarm worker");
                 client_step(client, CLIENT_ENDED);
         }
         while ((due = heap_pop_due(&clients->retries, now->mono_us)))

@@ -30,12 +30,11 @@ struct client_session {
 
 struct clients {
         struct worker *worker;
-        struct worker_link *swarm;      /* NULL: none */
         struct watch *watch;
         struct random random;
         struct choose choose;
         struct map gates;
-        struct map handed;              /* clients that the swarm worker has, by number */
+        struct map handed;              /* clients that a swarm worker has, by number */
         struct heap deadlines;          /* of clients that wait */
         struct heap retries;            /* of gates whose clients wait */
         uint64_t last_number;
@@ -65,21 +64,24 @@ void clients_accept_session(struct clients *clients, uint16_t gate_port, int fd,
 /* The session ends by itself, and closes its end of the pair: nothing of it is touched any more. */
 void clients_dismiss(struct client *client);
 
-/* The swarm worker is behind: what is accepted now would only wait here instead of in the kernel. */
+/* All swarm workers are behind: what is accepted now would only wait here instead of in the kernel. */
 bool clients_busy(const struct clients *clients);
 
-/* A new swarm worker, or NULL. What the last one had is gone, and the kernel has reset it. */
-void clients_introduce(struct clients *clients, struct worker_link *swarm, const struct now *now);
+/* A swarm worker came: who waits for one is looked at. */
+void clients_introduce(struct clients *clients, const struct now *now);
+
+/* The one of that id has ended. What it had is gone, and the kernel has reset it. */
+void clients_lose(struct clients *clients, uint32_t swarm, const struct now *now);
 
 /* @clients->choose changed for this gate, or for all: whoever waits is looked at again. */
 void clients_serve(struct clients *clients, uint16_t gate_port, uint16_t protocol, const struct now *now);
 void clients_serve_all(struct clients *clients, const struct now *now);
 
-/* What the swarm worker says. @fd: the connection that comes back, ours from here on, or -1. Numbers it was never given mean
+/* What the swarm worker of that id says. @fd: the connection that comes back, ours from here on, or -1. Numbers it was never given mean
  * nothing. */
-void clients_opened(struct clients *clients, const struct ipc_channel *opened);
-void clients_refused(struct clients *clients, const struct ipc_channel_refused *refused, int fd, const struct now *now);
-void clients_closed(struct clients *clients, const struct ipc_channel_closed *closed);
+void clients_opened(struct clients *clients, uint32_t swarm, const struct ipc_channel *opened);
+void clients_refused(struct clients *clients, uint32_t swarm, const struct ipc_channel_refused *refused, int fd, const struct now *now);
+void clients_closed(struct clients *clients, uint32_t swarm, const struct ipc_channel_closed *closed);
 
 /* Does what has become due; when that is the next time. */
 void clients_advance(struct clients *clients, const struct now *now);

@@ -99,13 +99,22 @@ static void on_routes_end(void *context, struct worker_link *from, struct ipc_re
         choose_end(&forward->clients.choose);
 }
 
+static struct ipc_via via_of(const struct ipc_route *route)
+{
+        struct ipc_via via = { .swarm = route->swarm };
+
+        memcpy(via.peer, route->peer, sizeof(via.peer));
+        return via;
+}
+
 static void on_route_set(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_route *route = IPC_PAYLOAD(message, struct ipc_route);
+        struct ipc_via via = via_of(route);
         struct forward *forward = context;
         struct now now = now_read();
 
-        if (choose_set(&forward->clients.choose, route->peer, route->gate_port, route->protocol, route->service) < 0) {
+        if (choose_set(&forward->clients.choose, &via, route->gate_port, route->protocol, route->service) < 0) {
                 worker_log(&forward->worker, LOG_WARNING, "gate %u: a provider is left out: no room", route->gate_port);
                 return;
         }
@@ -115,16 +124,17 @@ static void on_route_set(void *context, struct worker_link *from, struct ipc_rec
 static void on_route_drop(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_route *route = IPC_PAYLOAD(message, struct ipc_route);
+        struct ipc_via via = via_of(route);
         struct forward *forward = context;
 
-        choose_drop(&forward->clients.choose, route->peer, route->gate_port, route->protocol);
+        choose_drop(&forward->clients.choose, &via, route->gate_port, route->protocol);
 }
 
 static void on_opened(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct forward *forward = context;
 
-        clients_opened(&forward->clients, IPC_PAYLOAD(message, struct ipc_channel));
+        clients_opened(&forward->clients, from->ipc.id, IPC_PAYLOAD(message, struct ipc_channel));
 }
 
 static void on_refused(void *context, struct worker_link *from, struct ipc_received *message)
@@ -140,7 +150,7 @@ static void on_refused(void *context, struct worker_link *from, struct ipc_recei
                 close_fdp(&fd);
                 worker_disown(from);
         } else {
-                clients_refused(&forward->clients, refused, fd, &now);
+                clients_refused(&forward->clients, from->ipc.id, refused, fd, &now);
         }
 }
 
@@ -151,15 +161,15 @@ static void on_arrived(void *context, struct worker_link *from, struct ipc_recei
 
         if (arrived->metadata_len > sizeof(arrived->metadata))
                 worker_disown(from);
-        else if (from == forward->clients.swarm)        /* not the last words of one that has been replaced */
-                arrivals_arrived(&forward->arrivals, arrived, now_read().mono_us);
+        else
+                arrivals_arrived(&forward->arrivals, from->ipc.id, arrived, now_read().mono_us);
 }
 
 static void on_gone(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct forward *forward = context;
 
-        arrivals_gone(&forward->arrivals, IPC_PAYLOAD(message, struct ipc_channel));
+        arrivals_gone(&forward->arrivals, from->ipc.id, IPC_PAYLOAD(message, struct ipc_channel));
 }
 
 /* Whose number it is depends on who brought the connection, which this worker's duty tells. */
@@ -171,23 +181,20 @@ static void on_closed(void *context, struct worker_link *from, struct ipc_receiv
         if (closed->reason >= IPC_REASONS)
                 worker_disown(from);
         else if (forward->worker.begin.duty == IPC_DUTY_GATES)
-                clients_closed(&forward->clients, closed);
+                clients_closed(&forward->clients, from->ipc.id, closed);
         else
-                arrivals_closed(&forward->arrivals, closed);
-}
-
-static void introduce(struct forward *forward, struct worker_link *swarm)
-{
-        struct now now = now_read();
-
-        clients_introduce(&forward->clients, swarm, &now);
-        arrivals_introduce(&forward->arrivals, swarm);
+                arrivals_closed(&forward->arrivals, from->ipc.id, closed);
 }
 
 static void on_introduced(void *context, struct worker_link *link)
 {
-        if (link->ipc.peer == IPC_SWARM)
-                introduce(context, link);
+        struct forward *forward = context;
+        struct now now = now_read();
+
+        if (link->ipc.peer != IPC_SWARM)
+                return;
+        clients_introduce(&forward->clients, &now);
+        arrivals_introduce(&forward->arrivals, link);
 }
 
 /* Without a router worker the routes that were known stay in use. When all are leaving nobody has lost anything: clients who were
@@ -195,18 +202,16 @@ static void on_introduced(void *context, struct worker_link *link)
 static void on_departed(void *context, struct worker_link *link)
 {
         struct forward *forward = context;
+        struct now now = now_read();
 
-        if (link != forward->clients.swarm)
+        if (link->ipc.peer != IPC_SWARM)
                 return;
-        if (!forward->leaving) {
-                introduce(forward, NULL);
-                return;
-        }
-        forward->clients.swarm = NULL;
-        arrivals_introduce(&forward->arrivals, NULL);
+        if (!forward->leaving)
+                clients_lose(&forward->clients, link->ipc.id, &now);
+        arrivals_lose(&forward->arrivals, link->ipc.id);
 }
 
-/* The swarm worker keeps what it has. */
+/* Swarm workers keep what they have. */
 static void on_stopping(void *context, usec_t limit_us)
 {
         struct forward *forward = context;

@@ -20,7 +20,7 @@ struct service_group {
         struct map_entry by_port;
         struct ipc_service_held held;
         struct list services;           /* the next in turn first */
-        bool told;                      /* the swarm worker knows that we hold it */
+        bool told;                      /* swarm workers know that we hold it */
 };
 
 void services_init(struct services *services, const struct random *random);

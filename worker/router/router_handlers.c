@@ -167,6 +167,14 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
         router_settle(router, now);
 }
 
+static struct ipc_via via_of(const struct worker_link *swarm, const uint8_t peer[IPC_KEY_BYTES])
+{
+        struct ipc_via via = { .swarm = swarm->ipc.id };
+
+        memcpy(via.peer, peer, sizeof(via.peer));
+        return via;
+}
+
 /* A peer's routes come with its advertisement. */
 static void on_peer_up(void *context, struct worker_link *from, struct ipc_received *message)
 {
@@ -177,14 +185,16 @@ static void on_peer_down(void *context, struct worker_link *from, struct ipc_rec
         const struct ipc_peer *peer = IPC_PAYLOAD(message, struct ipc_peer);
         struct router *router = context;
         usec_t now = now_us();
+        struct ipc_via via;
 
         if (peer->role != IPC_AS_PROVIDER)
                 return;         /* the same key may be there in both roles; only providers have routes */
-        route_table_drop(&router->table, peer->peer, now);
+        via = via_of(from, peer->peer);
+        route_table_drop(&router->table, &via, now);
         router_settle(router, now);
 }
 
-static void merge(struct router *router, const uint8_t peer[IPC_KEY_BYTES], usec_t now)
+static void merge(struct router *router, const struct ipc_via *via, usec_t now)
 {
         struct advert *heard = &router->heard;
         int r;
@@ -193,7 +203,7 @@ static void merge(struct router *router, const uint8_t peer[IPC_KEY_BYTES], usec
                 worker_log(&router->worker, LOG_NOTICE,
                            "a provider restricts who may use a service: it stays closed, since that is not enforced here");
         router->told_restricted |= heard->restricted > 0;
-        r = route_table_merge(&router->table, peer, heard, now);
+        r = route_table_merge(&router->table, via, heard, now);
         if (r == 0 || now < router->tells_left_out_us)
                 return;
         router->tells_left_out_us = usec_add(now, ROUTER_TELL_AGAIN_US);
@@ -204,6 +214,7 @@ static void merge(struct router *router, const uint8_t peer[IPC_KEY_BYTES], usec
 static void on_advert(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_peer_advert *advert = IPC_PAYLOAD(message, struct ipc_peer_advert);
+        struct ipc_via via = via_of(from, advert->peer);
         struct router *router = context;
         usec_t now = now_us();
         uint8_t *text;
@@ -217,7 +228,7 @@ static void on_advert(void *context, struct worker_link *from, struct ipc_receiv
                 return;
         }
         if ((router->roles & IPC_AS_GATEWAY) && advert_decode((const char *)text, advert->len, &router->heard) == ADVERT_OK)
-                merge(router, advert->peer, now);
+                merge(router, &via, now);
         free(text);
         router_settle(router, now);
 }
@@ -234,7 +245,7 @@ static void on_ask(void *context, struct worker_link *from, struct ipc_received 
                 struct ipc_router_route route = { .question = ask.question, .gate_port = told[i].gate_port, .protocol = told[i].protocol,
                                                   .services = told[i].routes };
 
-                memcpy(route.key, told[i].peer, sizeof(route.key));
+                memcpy(route.key, told[i].via.peer, sizeof(route.key));
                 worker_send(from, IPC_ROUTER_ROUTE, &route, NULL, 0);
         }
         free(told);
@@ -247,26 +258,24 @@ static void on_introduced(void *context, struct worker_link *link)
         usec_t now = now_us();
 
         if (link->ipc.peer == IPC_SWARM) {
-                router->swarm = link;
                 if (router->settles_us == USEC_NEVER)
                         router->settles_us = usec_add(now, ROUTER_SETTLE_US);
-                router_tell_advert(router);
+                router_tell_advert_to(router, link);
                 router_settle(router, now);
         } else if (link->ipc.peer == IPC_FORWARD) {
                 router_tell_all_routes(router, link);
         }
 }
 
-/* With the swarm worker all connections to peers are gone. Their routes are true again when they come back. */
+/* With a swarm worker all its connections to peers are gone. Their routes are true again when they come back. */
 static void on_departed(void *context, struct worker_link *link)
 {
         struct router *router = context;
         usec_t now = now_us();
 
-        if (link != router->swarm)
+        if (link->ipc.peer != IPC_SWARM)
                 return;
-        router->swarm = NULL;
-        route_table_drop_all(&router->table, now);
+        route_table_drop_swarm(&router->table, link->ipc.id, now);
         router_settle(router, now);
 }
 

@@ -17,7 +17,6 @@
 
 struct router {
         struct worker worker;
-        struct worker_link *swarm;      /* NULL: none */
         struct router_conf conf;
         bool configured;                /* once, at least */
         uint32_t roles;
@@ -41,11 +40,12 @@ void router_fini(struct router *router);
 extern const struct worker_handlers router_handlers;
 
 /* router_tell.c: what others are told. Their link may be missing: then they learn it when they are introduced. */
-void router_tell_advert(struct router *router);
+void router_tell_advert(struct router *router);                 /* to all swarm workers */
+void router_tell_advert_to(struct router *router, struct worker_link *swarm);
 void router_tell_gate(struct router *router, uint16_t gate_port, uint16_t protocol, bool open);
 void router_tell_gates(struct router *router);
-void router_tell_route(struct router *router, uint32_t forward, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port,
-                       uint16_t protocol, bool offered, uint64_t service);
+void router_tell_route(struct router *router, uint32_t forward, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol,
+                       bool offered, uint64_t service);
 /* All offers of a gate that just got this holder (@offered), or just lost it. */
 void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered);
 /* The whole table, for a new link. */

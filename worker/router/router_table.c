@@ -168,7 +168,7 @@ static struct route_offer *offer_new(struct route_table *table, struct route_pee
         }
         offer->gate = gate;
         offer->owner = peer;
-        memcpy(offer->peer, peer->key, sizeof(offer->peer));
+        offer->via = peer->via;
         list_push_back(&gate->offers, &offer->of_gate);
         list_push_back(&peer->offers, &offer->of_peer);
         list_init(&offer->dirty);
@@ -279,30 +279,35 @@ static struct route *route_find(const struct route_peer *peer, const struct adve
         return NULL;
 }
 
-static struct route_peer *peer_find(const struct route_table *table, const uint8_t key[IPC_KEY_BYTES])
+static uint64_t via_hash(const struct route_table *table, const struct ipc_via *via)
 {
-        struct map_entry *at = map_first(&table->peers, map_hash(&table->peers, key, IPC_KEY_BYTES));
+        return map_hash(&table->peers, via, sizeof(*via));
+}
+
+static struct route_peer *peer_find(const struct route_table *table, const struct ipc_via *via)
+{
+        struct map_entry *at = map_first(&table->peers, via_hash(table, via));
 
         for (; at; at = map_next(at)) {
-                struct route_peer *peer = container_of(at, struct route_peer, by_key);
+                struct route_peer *peer = container_of(at, struct route_peer, by_via);
 
-                if (memcmp(peer->key, key, IPC_KEY_BYTES) == 0)
+                if (memcmp(&peer->via, via, sizeof(*via)) == 0)
                         return peer;
         }
         return NULL;
 }
 
-static struct route_peer *peer_get(struct route_table *table, const uint8_t key[IPC_KEY_BYTES])
+static struct route_peer *peer_get(struct route_table *table, const struct ipc_via *via)
 {
-        struct route_peer *peer = peer_find(table, key);
+        struct route_peer *peer = peer_find(table, via);
 
         if (peer || !(peer = calloc(1, sizeof(*peer))))
                 return peer;
-        memcpy(peer->key, key, IPC_KEY_BYTES);
+        peer->via = *via;
         list_init(&peer->routes);
         list_init(&peer->offers);
         list_init(&peer->lingering);
-        if (map_insert(&table->peers, &peer->by_key, map_hash(&table->peers, key, IPC_KEY_BYTES)) == 0)
+        if (map_insert(&table->peers, &peer->by_via, via_hash(table, via)) == 0)
                 return peer;
         free(peer);
         return NULL;
@@ -319,7 +324,7 @@ static void peer_free(struct route_table *table, struct route_peer *peer, usec_t
         list_for_each (at, &peer->lingering)
                 gate_release(container_of(at, struct route_gate, of_holder));
         heap_remove(&table->expiries, &peer->expiry);
-        map_remove(&table->peers, &peer->by_key);
+        map_remove(&table->peers, &peer->by_via);
         free(peer);
 }
 
@@ -371,14 +376,14 @@ static int peer_settle(struct route_table *table, struct route_peer *peer, usec_
         return result;
 }
 
-int route_table_merge(struct route_table *table, const uint8_t key[IPC_KEY_BYTES], const struct advert *advert, usec_t now_us)
+int route_table_merge(struct route_table *table, const struct ipc_via *via, const struct advert *advert, usec_t now_us)
 {
-        struct route_peer *peer = peer_find(table, key);
+        struct route_peer *peer = peer_find(table, via);
         int result = 0, settled;
 
         if (!peer && table->peers.count >= ROUTE_PEERS_MAX)
                 return -ENOSPC;
-        if (!peer && !(peer = peer_get(table, key)))
+        if (!peer && !(peer = peer_get(table, via)))
                 return -ENOMEM;
         list_for_each (at, &peer->routes)
                 container_of(at, struct route, of_peer)->repeated = false;
@@ -443,18 +448,29 @@ int route_table_filter(struct route_table *table, const struct ipc_router_filter
         memset(table->low_seen, 0, sizeof(table->low_seen));
         memset(table->low_told, 0, sizeof(table->low_told));
         for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at))
-                if (peer_settle(table, container_of(at, struct route_peer, by_key), now_us) == -ENOMEM)
+                if (peer_settle(table, container_of(at, struct route_peer, by_via), now_us) == -ENOMEM)
                         result = -ENOMEM;
         close_forbidden(table);
         return result;
 }
 
-void route_table_drop(struct route_table *table, const uint8_t key[IPC_KEY_BYTES], usec_t now_us)
+void route_table_drop(struct route_table *table, const struct ipc_via *via, usec_t now_us)
 {
-        struct route_peer *peer = peer_find(table, key);
+        struct route_peer *peer = peer_find(table, via);
 
         if (peer)
                 peer_free(table, peer, now_us);
+}
+
+void route_table_drop_swarm(struct route_table *table, uint32_t swarm, usec_t now_us)
+{
+        for (struct map_entry *at = map_walk(&table->peers, NULL), *next; at; at = next) {
+                struct route_peer *peer = container_of(at, struct route_peer, by_via);
+
+                next = map_walk(&table->peers, at);
+                if (peer->via.swarm == swarm)
+                        peer_free(table, peer, now_us);
+        }
 }
 
 void route_table_drop_all(struct route_table *table, usec_t now_us)
@@ -462,7 +478,7 @@ void route_table_drop_all(struct route_table *table, usec_t now_us)
         struct map_entry *at;
 
         while ((at = map_walk(&table->peers, NULL)))
-                peer_free(table, container_of(at, struct route_peer, by_key), now_us);
+                peer_free(table, container_of(at, struct route_peer, by_via), now_us);
 }
 
 int route_table_adopt(struct route_table *table, uint16_t gate_port, uint16_t protocol, usec_t now_us)
@@ -517,9 +533,9 @@ static void offer_event(struct route_table *table, struct route_offer *offer, st
                 .kind = offer->told ? ROUTE_OFFERED : ROUTE_WITHDRAWN,
                 .gate_port = offer->gate->port,
                 .protocol = offer->gate->protocol,
+                .via = offer->via,
                 .service = offer->told ? offer->service : 0,
         };
-        memcpy(out->peer, offer->peer, sizeof(out->peer));
         list_remove(&offer->dirty);
         if (!offer->told)
                 offer_free(table, offer);
@@ -582,8 +598,8 @@ size_t route_table_told(const struct route_table *table, struct route_told *out,
 
                         if (!offer->told || count++ >= max)
                                 continue;
-                        *out = (struct route_told){ .gate_port = gate->port, .protocol = gate->protocol, .routes = offer->routes };
-                        memcpy(out++->peer, offer->peer, IPC_KEY_BYTES);
+                        *out++ = (struct route_told){ .gate_port = gate->port, .protocol = gate->protocol, .routes = offer->routes,
+                                                      .via = offer->via };
                 }
         }
         return count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Route table of a gateway: who offers what, which of it we want, and hence which gates are to be open.
  *
+ * A peer is one at one of our swarm workers (struct ipc_via): who is connected to two of them is two here, as each connection ends for itself.
  * A peer's advertisement is complete: it replaces what that peer said before, and all of it expires together unless
  * repeated. Whoever holds the secret may offer what he likes, so gates are shared out: each peer has a bound, and when all are
  * taken, one that nobody offers any more closes for a new one, else one of whoever has most; what finds no place is looked at
@@ -33,7 +34,7 @@ enum {
 };
 
 enum route_event_kind {
-        ROUTE_OFFERED,          /* @peer serves the gate, by @service; again when that is another one */
+        ROUTE_OFFERED,          /* @via serves the gate, by @service; again when that is another one */
         ROUTE_WITHDRAWN,        /* no longer */
         ROUTE_GATE_WANTED,      /* the gate shall be open */
         ROUTE_GATE_DONE,        /* no longer */
@@ -43,7 +44,7 @@ enum route_event_kind {
 struct route_event {
         enum route_event_kind kind;
         uint16_t gate_port, protocol;
-        uint8_t peer[IPC_KEY_BYTES];
+        struct ipc_via via;
         uint64_t service;               /* see struct route_offer */
 };
 
@@ -55,7 +56,7 @@ struct route_offer {
         struct list of_gate, of_peer, dirty;
         struct route_gate *gate;
         struct route_peer *owner;       /* NULL: gone, and that is still to be told */
-        uint8_t peer[IPC_KEY_BYTES];
+        struct ipc_via via;
         unsigned routes;        /* that pass the filters; 0: going */
         uint64_t service, told_service; /* the first one's name (ipc_service.h) if others of this peer at the gate do not pass; 0: any will do */
         bool told;              /* the last event said it is there */
@@ -80,11 +81,12 @@ void route_table_fini(struct route_table *table);
  * -ENOMEM. */
 int route_table_filter(struct route_table *table, const struct ipc_router_filter *filters, size_t count, usec_t now_us);
 
-/* @peer's complete list, from now on for ROUTE_EXPIRY_US. 0, -ENOSPC or -ENOMEM: some routes did not fit, or found no gate. */
-int route_table_merge(struct route_table *table, const uint8_t peer[IPC_KEY_BYTES], const struct advert *advert, usec_t now_us);
+/* @via's complete list, from now on for ROUTE_EXPIRY_US. 0, -ENOSPC or -ENOMEM: some routes did not fit, or found no gate. */
+int route_table_merge(struct route_table *table, const struct ipc_via *via, const struct advert *advert, usec_t now_us);
 
-/* @peer is gone, and its routes with it. */
-void route_table_drop(struct route_table *table, const uint8_t peer[IPC_KEY_BYTES], usec_t now_us);
+/* @via is gone, and its routes with it; all of that swarm worker's; all. */
+void route_table_drop(struct route_table *table, const struct ipc_via *via, usec_t now_us);
+void route_table_drop_swarm(struct route_table *table, uint32_t swarm, usec_t now_us);
 void route_table_drop_all(struct route_table *table, usec_t now_us);
 
 /* The gate is open already, from before our time: not news when wanted, and to be closed when nobody wants it. 0 or -ENOMEM. */
@@ -100,7 +102,7 @@ bool route_table_event(struct route_table *table, struct route_event *out);
 struct route_told {
         uint16_t gate_port, protocol;
         uint32_t routes;
-        uint8_t peer[IPC_KEY_BYTES];
+        struct ipc_via via;
 };
 
 /* At most @max; returns how many there are. */

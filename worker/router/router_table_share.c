@@ -28,7 +28,7 @@ static struct route_gate *gate_of_the_greediest(const struct route_table *table,
         struct route_gate *gate = NULL;
 
         for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at)) {
-                const struct route_peer *other = container_of(at, struct route_peer, by_key);
+                const struct route_peer *other = container_of(at, struct route_peer, by_via);
                 struct route_gate *spare = other->held > most ? gate_to_spare(other, peer->held + 1) : NULL;
 
                 if (!spare)

@@ -6,12 +6,12 @@
 #include "router_table.h"
 
 struct route_peer {
-        struct map_entry by_key;
+        struct map_entry by_via;
         struct heap_entry expiry;
         struct list routes, offers;
         struct list lingering;          /* gates that it offered last */
         unsigned held;                  /* gates it offers, and those */
-        uint8_t key[IPC_KEY_BYTES];
+        struct ipc_via via;
 };
 
 struct route_gate {

@@ -6,20 +6,30 @@
 #include "ipc_blob.h"
 #include "router_process.h"
 
-void router_tell_advert(struct router *router)
+void router_tell_advert_to(struct router *router, struct worker_link *swarm)
 {
         struct ipc_advertise advertise = { .len = (uint32_t)router->advert_len };
         int fd;
 
-        if (!router->swarm || !router->advert)
+        if (!router->advert)
                 return;
         fd = ipc_blob_new(router->advert, router->advert_len);
         if (fd < 0) {
                 worker_log(&router->worker, LOG_ERR, "can't advertise the services: %s", strerror(-fd));
                 return;
         }
-        worker_send(router->swarm, IPC_ADVERTISE, &advertise, &fd, 1);
+        worker_send(swarm, IPC_ADVERTISE, &advertise, &fd, 1);
         close(fd);
+}
+
+void router_tell_advert(struct router *router)
+{
+        list_for_each(at, &router->worker.links) {
+                struct worker_link *link = list_entry(at, struct worker_link, in_links);
+
+                if (link->ipc.peer == IPC_SWARM)
+                        router_tell_advert_to(router, link);
+        }
 }
 
 void router_tell_gate(struct router *router, uint16_t gate_port, uint16_t protocol, bool open)
@@ -38,22 +48,22 @@ void router_tell_gates(struct router *router)
                         router_tell_gate(router, gate->port, gate->protocol, true);
 }
 
-static void tell_route(struct worker_link *forward, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, uint16_t protocol,
-                       bool offered, uint64_t service)
+static void tell_route(struct worker_link *forward, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, bool offered,
+                       uint64_t service)
 {
-        struct ipc_route route = { .gate_port = gate_port, .protocol = protocol, .service = offered ? service : 0 };
+        struct ipc_route route = { .gate_port = gate_port, .protocol = protocol, .service = offered ? service : 0, .swarm = via->swarm };
 
-        memcpy(route.peer, peer, sizeof(route.peer));
+        memcpy(route.peer, via->peer, sizeof(route.peer));
         worker_send(forward, offered ? IPC_ROUTE_SET : IPC_ROUTE_DROP, &route, NULL, 0);
 }
 
-void router_tell_route(struct router *router, uint32_t forward, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port,
-                       uint16_t protocol, bool offered, uint64_t service)
+void router_tell_route(struct router *router, uint32_t forward, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol,
+                       bool offered, uint64_t service)
 {
         struct worker_link *link = worker_find(&router->worker, IPC_FORWARD, forward);
 
         if (link)
-                tell_route(link, peer, gate_port, protocol, offered, service);
+                tell_route(link, via, gate_port, protocol, offered, service);
 }
 
 static void tell_routes(struct router *router, struct worker_link *link, uint16_t gate_port, uint16_t protocol, bool offered)
@@ -61,7 +71,7 @@ static void tell_routes(struct router *router, struct worker_link *link, uint16_
         const struct route_offer *offer = NULL;
 
         while ((offer = route_table_next(&router->table, gate_port, protocol, offer)))
-                tell_route(link, offer->peer, gate_port, protocol, offered, offer->told_service);
+                tell_route(link, &offer->via, gate_port, protocol, offered, offer->told_service);
 }
 
 void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered)
