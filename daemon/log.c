@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include <systemd/sd-journal.h>
 
 #include "cleanup.h"
+#include "ipc_journal.h"
 
 enum {
         TEXT_MAX = 2048,
@@ -23,12 +23,8 @@ enum {
 
 void log_init(struct log *log, const char *journal_stream)
 {
-        unsigned long long device, inode;
-        struct stat out;
-
         *log = (struct log){ .level = LOG_INFO };
-        log->journal = journal_stream && sscanf(journal_stream, "%llu:%llu", &device, &inode) == 2 &&
-                       fstat(STDERR_FILENO, &out) == 0 && out.st_dev == (dev_t)device && out.st_ino == (ino_t)inode;
+        log->journal = ipc_journal_has_stderr(journal_stream);
         log->terminal = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
 }
 
