@@ -6,6 +6,7 @@
 
 #include "cli_ask.h"
 #include "cli_each.h"
+#include "cli_json.h"
 #include "cli_peers.h"
 #include "cli_talk.h"
 
@@ -44,7 +45,7 @@ static void print_bootstrap(const json_t *object)
 
         printf("bootstrap  %s ", cli_talk_text(object, "address"));
         if (cli_talk_flag(object, "answers"))
-                printf("answers within %.0f ms, sees us at %s%s%s", json_number_value(json_object_get(object, "tookMs")),
+                printf("answers within %.0f ms, sees us at %s%s%s", cli_talk_decimal(object, "tookMs"),
                        said(object, "seesUsAt"), *cli_talk_text(object, "seesServerAt") ? ", and the port that peers reach at " : "",
                        cli_talk_text(object, "seesServerAt"));
         else
@@ -108,11 +109,11 @@ static void take_peer(void *context, const char *instance, const json_t *object,
         struct doctor *doctor = context;
 
         if (doctor->json)
-                cli_print_json(instance, object);
+                cli_json_print_line(instance, object, line);
         else
                 cli_peers_print(instance, object);
         if (strcmp(cli_talk_text(object, "type"), "peer") == 0 && doctor->skew_count < SKEWS_MAX)
-                doctor->skews_s[doctor->skew_count++] = json_number_value(json_object_get(object, "clockSkewSeconds"));
+                doctor->skews_s[doctor->skew_count++] = cli_talk_decimal(object, "clockSkewSeconds");
 }
 
 static int compare(const void *a, const void *b)

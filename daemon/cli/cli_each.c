@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,19 +14,9 @@
 #include "conf.h"
 #include "ipc_control.h"
 
-void cli_print_json(const char *instance, const json_t *object)
-{
-        json_t *whole = json_pack("{s:s}", "instance", instance);
-
-        if (whole && strcmp(cli_talk_text(object, "type"), "end") != 0 && json_object_update(whole, (json_t *)(uintptr_t)object) == 0 &&
-            json_dumpf(whole, stdout, JSON_COMPACT) == 0)
-                puts("");
-        json_decref(whole);
-}
-
 struct one {
         const struct cli_each *each;
-        const char *name;
+        char name[4 * NAME_MAX + 1];    /* printable */
 };
 
 static void take(void *context, const json_t *object, const char *line)
@@ -40,7 +29,7 @@ static void take(void *context, const json_t *object, const char *line)
 /* 0: it answered. What a dead one left is removed, if it may be. */
 static int ask_at(const struct cli_each *each, const char *path, const char *name)
 {
-        struct one one = { each, name };
+        struct one one = { .each = each };
         struct cli_talk talk;
         int r = cli_talk_connect(&talk, path);
 
@@ -48,6 +37,7 @@ static int ask_at(const struct cli_each *each, const char *path, const char *nam
                 ipc_control_sweep_one(path);
         if (r < 0)
                 return r;
+        cli_talk_escape(one.name, sizeof(one.name), name);
         return cli_talk(&talk, each->request, take, &one) ? 0 : -EPROTO;
 }
 

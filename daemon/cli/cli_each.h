@@ -8,7 +8,7 @@
 
 #include "cli_options.h"
 
-/* What an instance says, object by object, with the line it was. */
+/* What an instance, whose name is printable, says, object by object, with the line it was: see cli_talk(). */
 struct cli_each {
         const char *request;
         void (*take)(void *context, const char *instance, const json_t *object, const char *line);
@@ -20,8 +20,5 @@ int cli_each_named(const struct cli_each *each, const struct cli_options *option
 
 /* All there are; returns how many have answered. Nothing is said where there is none. */
 int cli_each_there(const struct cli_each *each);
-
-/* The object of a line as JSON, with the instance that said it in front; nothing for its end. */
-void cli_print_json(const char *instance, const json_t *object);
 
 #endif

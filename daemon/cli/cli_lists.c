@@ -5,6 +5,7 @@
 
 #include "cli_ask.h"
 #include "cli_each.h"
+#include "cli_json.h"
 #include "cli_talk.h"
 
 static void print_route(const json_t *route)
@@ -49,7 +50,7 @@ static void print_channel(const json_t *channel)
 
         printf("%s %lld/%s %s peer %.8s..., %s for %.1f s, %lld bytes sent, %lld received\n", cli_talk_text(channel, "end"),
                cli_talk_number(channel, "gatePort"), cli_talk_text(channel, "protocol"), service ? "from" : "to",
-               cli_talk_text(channel, "peer"), cli_talk_text(channel, "state"), json_number_value(json_object_get(channel, "ageSeconds")),
+               cli_talk_text(channel, "peer"), cli_talk_text(channel, "state"), cli_talk_decimal(channel, "ageSeconds"),
                cli_talk_number(channel, "sentBytes"), cli_talk_number(channel, "receivedBytes"));
 }
 
@@ -75,7 +76,7 @@ static void take(void *context, const char *instance, const json_t *object, cons
         if (strcmp(cli_talk_text(object, "type"), printing->list->type) != 0)
                 return;
         if (printing->json) {
-                cli_print_json(instance, object);
+                cli_json_print_line(instance, object, line);
         } else {
                 printf("%s: ", instance);
                 printing->list->print(object);

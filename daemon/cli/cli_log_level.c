@@ -5,6 +5,7 @@
 
 #include "cli_ask.h"
 #include "cli_each.h"
+#include "cli_json.h"
 #include "cli_peers.h"
 #include "cli_talk.h"
 #include "conf.h"
@@ -16,7 +17,7 @@ static void take(void *context, const char *instance, const json_t *object, cons
         if (strcmp(cli_talk_text(object, "type"), "log-level") != 0)
                 return;
         if (*json)
-                cli_print_json(instance, object);
+                cli_json_print_line(instance, object, line);
         else
                 printf("%s: %s, %s\n", instance, cli_talk_text(object, "level"),
                        cli_talk_flag(object, "channels") ? "and how each channel ended" : "of channels those that failed");

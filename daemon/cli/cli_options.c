@@ -10,8 +10,8 @@
 #include "conf.h"
 
 const char cli_usage[] =
-        "usage: hypergate new [--output FILE]\n"
-        "       hypergate check [--show] FILE...\n"
+        "usage: hypergate new [--output FILE] [--json]\n"
+        "       hypergate check [--show] [--json] FILE...\n"
         "       hypergate run [--verbose] FILE\n"
         "       hypergate bootstrap --listen IP:PORT [--public IP:PORT] [--bootstrap HOST:PORT,...]\n"
         "       hypergate relay [--router SECRET | --open] [--listen IP:PORT]\n"
@@ -19,10 +19,11 @@ const char cli_usage[] =
         "       hypergate doctor [--json] [--bootstrap HOST:PORT,...]\n"
         "       hypergate status [--json] [NAME...]\n"
         "       hypergate peers [--json] [NAME...]\n"
-        "       hypergate reload [NAME...]\n"
+        "       hypergate reload [--json] [NAME...]\n"
         "       hypergate routes | gates | services | channels [--json] [NAME...]\n"
         "       hypergate metrics [--http]\n"
         "       hypergate log-level [--json] [LEVEL] [NAME...]\n"
+        "       hypergate version [--json]\n"
         "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
         "\n"
@@ -42,6 +43,7 @@ const char cli_usage[] =
         "  channels [NAME...]        what is carried now, from where to where\n"
         "  metrics                   all of that for Prometheus, as OpenMetrics\n"
         "  log-level [LEVEL]         how much they log, and from now on: error, warning, notice, info, debug\n"
+        "  version                   which one this is\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
         "  --provider SERVICES       offer these: a service file, see hypergate-services(5), or JSON\n"
@@ -57,13 +59,13 @@ const char cli_usage[] =
         "  --show                    of check: print what its files say together, with what they leave out\n"
         "  --secret-file FILE        of scan: the router whose secret is in there\n"
         "  --seconds N               of scan: for so long at most (default 10)\n"
-        "  --json                    of what asks an instance: for programs, an object a line\n"
+        "  --json                    for programs: an object a line, see hypergate(1)\n"
         "  --http                    of metrics: answer one request of HTTP, from standard input to output\n"
         "  --user NAME               started as root: become this user once all files are read\n"
         "  --allow-root              started as root: stay root\n"
         "  --new                     the same as new\n"
         "  --help                    this text\n"
-        "  --version\n"
+        "  --version                 the same as version\n"
         "\n"
         "Exit status: 64 for a wrong command line, 78 for a wrong configuration.\n";
 
@@ -93,7 +95,7 @@ static const struct option {
         [CLI_OPTION_SHOW] = { "--show", NULL, NO_ARGUMENT, AT(CLI_CHECK) },
         [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
-        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES },
+        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES | AT(CLI_NEW) | AT(CLI_CHECK) | AT(CLI_RELOAD) },
         [CLI_OPTION_HTTP] = { "--http", NULL, NO_ARGUMENT, AT(CLI_METRICS) },
         [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, STARTS_ONE },

@@ -8,15 +8,11 @@
 
 #include "cli_ask.h"
 #include "cli_each.h"
+#include "cli_json.h"
 #include "cli_talk.h"
 
 /* More than this, and hello is refused by originals: fifteen minutes. Told before it comes to that. */
 #define SKEW_TOLD_S 60.0
-
-static double decimal(const json_t *object, const char *key)
-{
-        return json_number_value(json_object_get(object, key));
-}
 
 static const char *path_text(const char *path)
 {
@@ -36,7 +32,7 @@ static const char *path_text(const char *path)
 
 static void print_peer(const char *instance, const json_t *peer)
 {
-        double skew_s = decimal(peer, "clockSkewSeconds");
+        double skew_s = cli_talk_decimal(peer, "clockSkewSeconds");
 
         printf("%s: %s %.8s... at %s, %s", instance, cli_talk_text(peer, "role"), cli_talk_text(peer, "key"),
                cli_talk_text(peer, "address"), path_text(cli_talk_text(peer, "path")));
@@ -44,9 +40,9 @@ static void print_peer(const char *instance, const json_t *peer)
                 printf(" (%s)", cli_talk_text(peer, "why"));
         if (cli_talk_flag(peer, "leaves"))
                 printf(", leaves");
-        if (decimal(peer, "rttMs") > 0)
-                printf(", %.1f ms away", decimal(peer, "rttMs"));
-        printf(", up for %.0f s, %lld bytes sent, %lld received", decimal(peer, "upSeconds"), cli_talk_number(peer, "sentBytes"),
+        if (cli_talk_decimal(peer, "rttMs") > 0)
+                printf(", %.1f ms away", cli_talk_decimal(peer, "rttMs"));
+        printf(", up for %.0f s, %lld bytes sent, %lld received", cli_talk_decimal(peer, "upSeconds"), cli_talk_number(peer, "sentBytes"),
                cli_talk_number(peer, "receivedBytes"));
         if (skew_s > SKEW_TOLD_S || skew_s < -SKEW_TOLD_S)
                 printf("; its clock is %.0f s %s ours: one of them is wrong", skew_s > 0 ? skew_s : -skew_s,
@@ -69,7 +65,7 @@ static void take(void *context, const char *instance, const json_t *object, cons
         const bool *json = context;
 
         if (*json)
-                cli_print_json(instance, object);
+                cli_json_print_line(instance, object, line);
         else
                 cli_peers_print(instance, object);
         fflush(stdout);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hypergate reload. */
+/* hypergate reload. Under systemctl reload it says nothing: its output is the journal, where the instance itself has said all of that. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "cli_ask.h"
 #include "cli_each.h"
+#include "cli_json.h"
 #include "cli_talk.h"
+#include "ipc_journal.h"
 
 /* As the instance itself would print it. */
 static void print_complaint(const json_t *complaint)
@@ -20,7 +23,7 @@ static void print_complaint(const json_t *complaint)
 static void print_reload(const char *instance, const json_t *reload)
 {
         long long added = cli_talk_number(reload, "servicesAdded"), removed = cli_talk_number(reload, "servicesRemoved");
-        double took_ms = json_number_value(json_object_get(reload, "tookMs"));
+        double took_ms = cli_talk_decimal(reload, "tookMs");
 
         if (!cli_talk_flag(reload, "good")) {
                 fprintf(stderr, "hypergate: %s: not reloaded: what runs stays as it is\n", instance);
@@ -35,24 +38,42 @@ static void print_reload(const char *instance, const json_t *reload)
                 fprintf(stderr, "hypergate: %s: not all of its workers have said that they have it; its log may say why\n", instance);
 }
 
+struct reloading {
+        bool json;
+        bool logged;                    /* what the instance says stands where this would be read */
+        int status;
+};
+
+static void take_reload(struct reloading *reloading, const char *instance, const json_t *object, const char *line)
+{
+        if (reloading->json)
+                fputs(line, stdout);
+        else if (!reloading->logged)
+                print_reload(instance, object);
+        if (!cli_talk_flag(object, "good"))
+                reloading->status = EX_CONFIG;
+        else if (!cli_talk_flag(object, "confirmed") && reloading->status == EX_OK)
+                reloading->status = EX_TEMPFAIL;
+}
+
 static void take(void *context, const char *instance, const json_t *object, const char *line)
 {
-        int *status = context;
+        struct reloading *reloading = context;
 
-        if (strcmp(cli_talk_text(object, "type"), "complaint") == 0) {
+        if (strcmp(cli_talk_text(object, "type"), "reload") == 0)
+                take_reload(reloading, instance, object, line);
+        else if (strcmp(cli_talk_text(object, "type"), "complaint") == 0 && reloading->json)
+                cli_json_print_line(instance, object, line);
+        else if (strcmp(cli_talk_text(object, "type"), "complaint") == 0 && !reloading->logged)
                 print_complaint(object);
-        } else if (strcmp(cli_talk_text(object, "type"), "reload") == 0) {
-                print_reload(instance, object);
-                if (!cli_talk_flag(object, "good"))
-                        *status = EX_CONFIG;
-                else if (!cli_talk_flag(object, "confirmed") && *status == EX_OK)
-                        *status = EX_TEMPFAIL;
-        }
+        fflush(stdout);
 }
 
 int cli_reload_run(const struct cli_options *options)
 {
-        int status = EX_OK, asked = cli_each_named(&(struct cli_each){ "reload\n", take, &status }, options);
+        struct reloading reloading = { .json = cli_options_next(options, CLI_OPTION_JSON, NULL),
+                                       .logged = ipc_journal_has_stderr(getenv("JOURNAL_STREAM")), .status = EX_OK };
+        int asked = cli_each_named(&(struct cli_each){ "reload\n", take, &reloading }, options);
 
-        return status != EX_OK ? status : asked;
+        return reloading.status != EX_OK ? reloading.status : asked;
 }

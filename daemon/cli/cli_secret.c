@@ -18,6 +18,7 @@ enum {
         SECRET_BYTES = crypto_sign_SEEDBYTES,
         NAME_TEXT = crypto_sign_PUBLICKEYBYTES * 2 + 1,
         PATH_SHOWN = 128,
+        JSON_MAX = 256,
         LINE_LEN = SECRET_BYTES * 2 + 1,        /* with its newline */
 };
 
@@ -73,9 +74,9 @@ static int write_file(const char *path, const struct secret *secret)
         return error;
 }
 
-static int to_file(const char *path, const struct secret *secret)
+static int to_file(const char *path, const struct secret *secret, bool json)
 {
-        int error = write_file(path, secret);
+        int error = write_file(path, secret), wrote;
         char quoted[PATH_SHOWN];
 
         conf_quote(path, quoted, sizeof(quoted));
@@ -85,27 +86,36 @@ static int to_file(const char *path, const struct secret *secret)
                 fprintf(stderr, "hypergate: cannot write %s: %s\n", quoted, strerror(-error));
         if (error < 0)
                 return EX_CANTCREAT;
-        return printf("the secret of router %s, whose name is no secret, is in %s\n", secret->name, quoted) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
+        wrote = json ? printf("{\"type\":\"new\",\"router\":\"%s\"}\n", secret->name)
+                     : printf("the secret of router %s, whose name is no secret, is in %s\n", secret->name, quoted);
+        return wrote < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
 }
 
-int cli_secret_new(const char *file)
+/* Past the buffers of stdio, where it would stay. */
+static int to_stdout(const struct secret *secret, bool json)
+{
+        char object[JSON_MAX];
+        int len = json ? snprintf(object, sizeof(object), "{\"type\":\"new\",\"router\":\"%s\",\"secret\":\"%.*s\"}\n", secret->name,
+                                  LINE_LEN - 1, secret->line) : 0;
+        int error = json ? write_all(STDOUT_FILENO, object, (size_t)len) : write_all(STDOUT_FILENO, secret->line, LINE_LEN);
+
+        explicit_bzero(object, sizeof(object));
+        if (error < 0)
+                fprintf(stderr, "hypergate: cannot write the secret: %s\n", strerror(-error));
+        return error < 0 ? EX_IOERR : EX_OK;
+}
+
+int cli_secret_new(const char *file, bool json)
 {
         struct secret secret;
-        int error, status = EX_OK;
+        int status;
 
         if (sodium_init() < 0) {
                 fprintf(stderr, "hypergate: libsodium does not work on this machine\n");
                 return EX_OSERR;
         }
         secret_init(&secret);
-        if (file) {
-                status = to_file(file, &secret);
-        } else {
-                error = write_all(STDOUT_FILENO, secret.line, LINE_LEN);
-                if (error < 0)
-                        fprintf(stderr, "hypergate: cannot write the secret: %s\n", strerror(-error));
-                status = error < 0 ? EX_IOERR : EX_OK;
-        }
+        status = file ? to_file(file, &secret, json) : to_stdout(&secret, json);
         secret_fini(&secret);
         return status;
 }

@@ -3,9 +3,11 @@
 #ifndef HG_CLI_SECRET_H
 #define HG_CLI_SECRET_H
 
+#include <stdbool.h>
+
 /* Writes a new secret, 64 hexadecimal characters and a newline: to stdout, or to a new file that only its owner can read,
- * and then the router's public name to stdout. Returns the exit status. */
-int cli_secret_new(const char *file);
+ * and then the router's public name to stdout. With @json it is an object what is written to stdout. Returns the exit status. */
+int cli_secret_new(const char *file, bool json);
 
 /* A sealed memory file with the value of @text, which is wiped in its place (argv, environment). The descriptor or -errno. */
 int cli_secret_take(char *text);

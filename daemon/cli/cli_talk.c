@@ -77,11 +77,60 @@ static bool complain(const char *what)
         return false;
 }
 
+char *cli_talk_escape(char *out, size_t size, const char *text)
+{
+        size_t at = 0;
+
+        for (; *text; text++) {
+                unsigned char c = (unsigned char)*text;
+                size_t need = c == '\\' ? 2 : c >= 0x20 && c < 0x7f ? 1 : 4;
+
+                if (at + need >= size)
+                        break;
+                if (need == 4)
+                        snprintf(out + at, need + 1, "\\x%02x", c);
+                else
+                        memset(out + at, c, need);
+                at += need;
+        }
+        out[at] = '\0';
+        return out;
+}
+
+/* Of texts that need it, and in whatever holds them. */
+static json_t *made_printable(json_t *value)
+{
+        const char *text = json_string_value(value), *key;
+        json_t *member, *printable = NULL;
+        size_t index, size = 4 * json_string_length(value) + 1;
+        char *escaped;
+        void *next;
+
+        json_object_foreach_safe(value, next, key, member)
+                json_object_set_new(value, key, made_printable(member));
+        json_array_foreach(value, index, member)
+                json_array_set_new(value, index, made_printable(member));
+        escaped = text ? malloc(size) : NULL;
+        if (escaped)
+                printable = json_string(cli_talk_escape(escaped, size, text));
+        free(escaped);
+        return text ? printable : json_incref(value);
+}
+
+/* An instance writes nothing else. */
+static bool is_printable(const char *line, size_t len)
+{
+        while (len > 0 && ((line[len - 1] >= 0x20 && line[len - 1] < 0x7f) || line[len - 1] == '\n'))
+                len--;
+        return len == 0;
+}
+
 /* One line. True: it was the end; @good_out says whether of an answer. */
 static bool take_line(const char *line, size_t len, bool *good_out, void (*take)(void *context, const json_t *object, const char *line),
                       void *context)
 {
-        json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+        json_t *read = is_printable(line, len) ? json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        json_t *object = json_is_object(read) && *line == '{' ? made_printable(read) : NULL;
         const char *error = cli_talk_text(object, "error");
         bool end = !object || strcmp(cli_talk_text(object, "type"), "end") == 0;
 
@@ -93,6 +142,7 @@ static bool take_line(const char *line, size_t len, bool *good_out, void (*take)
         else
                 complain("an answer that is none of hypergated's");
         json_decref(object);
+        json_decref(read);
         return end;
 }
 
@@ -137,7 +187,14 @@ const char *cli_talk_text(const json_t *object, const char *key)
 
 long long cli_talk_number(const json_t *object, const char *key)
 {
-        return (long long)json_number_value(json_object_get(object, key));
+        return (long long)cli_talk_decimal(object, key);
+}
+
+double cli_talk_decimal(const json_t *object, const char *key)
+{
+        const json_t *value = json_object_get(object, key);
+
+        return json_is_boolean(value) ? json_is_true(value) : json_number_value(value);
 }
 
 bool cli_talk_flag(const json_t *object, const char *key)

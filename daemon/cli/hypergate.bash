@@ -10,28 +10,28 @@ _hypergate() {
 	--router | --public | --bootstrap | --seconds) return 0 ;;
 	esac
 	case $command in
-	new) options='--output --help' ;;
-	check) options='--config --show --help' ;;
+	new) options='--output --json --help' ;;
+	check) options='--config --show --json --help' ;;
+	version) options='--json --help' ;;
 	run) options='--config --user --allow-root --verbose --help' ;;
 	relay) options='--router --open --listen --bootstrap --verbose --user --allow-root --help' ;;
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
 	scan) options='--secret-file --seconds --json --bootstrap --user --allow-root --help' ;;
 	doctor) options='--json --bootstrap --user --allow-root --help' ;;
 	metrics) options='--http --help' ;;
-	status | peers | routes | gates | services | channels | log-level) options='--json --help' ;;
-	reload) options='--help' ;;
+	status | peers | reload | routes | gates | services | channels | log-level) options='--json --help' ;;
 	*) options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --help --version' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level version' -- "$current")
 	elif [[ $command == log-level && $COMP_CWORD -eq 2 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W 'error warning notice info debug' -- "$current")
-	elif [[ $options == '--json --help' || $command == reload ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$(hypergate status --json 2>/dev/null | sed -n 's/.*"instance":"\([^"\\]*\)".*/\1/p')" -- "$current")
 	elif [[ $command == check || $command == run ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+	elif [[ $options == '--json --help' && $command != version ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(hypergate status --json 2>/dev/null | sed -n 's/.*"instance":"\([^"\\]*\)".*/\1/p')" -- "$current")
 	fi
 }
 complete -o filenames -F _hypergate hypergate

@@ -4,8 +4,8 @@ function __hypergate_instances
     hypergate status --json 2>/dev/null | string replace -rf '.*"instance":"([^"\\\\]*)".*' '$1'
 end
 
-set -l commands new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level
-set -l asks status peers routes gates services channels log-level
+set -l commands new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level version
+set -l asks status peers reload routes gates services channels log-level
 set -l without "not __fish_seen_subcommand_from $commands"
 
 complete -c hypergate -f
@@ -25,11 +25,12 @@ complete -c hypergate -n $without -a services -d 'What they offer'
 complete -c hypergate -n $without -a channels -d 'What is carried now'
 complete -c hypergate -n $without -a metrics -d 'All of that for Prometheus'
 complete -c hypergate -n $without -a log-level -d 'How much they log'
+complete -c hypergate -n $without -a version -d 'Which one this is'
 
 complete -c hypergate -n "__fish_seen_subcommand_from check run" -F
-complete -c hypergate -n "__fish_seen_subcommand_from $asks reload" -a '(__hypergate_instances)'
+complete -c hypergate -n "__fish_seen_subcommand_from $asks" -a '(__hypergate_instances)'
 complete -c hypergate -n "__fish_seen_subcommand_from log-level" -a 'error warning notice info debug'
-complete -c hypergate -n "__fish_seen_subcommand_from $asks scan doctor" -l json -d 'An object a line'
+complete -c hypergate -n "__fish_seen_subcommand_from $asks new check scan doctor version" -l json -d 'An object a line'
 complete -c hypergate -n "__fish_seen_subcommand_from check run" -s c -l config -rF -d 'The same as FILE'
 complete -c hypergate -n "__fish_seen_subcommand_from check" -l show -d 'Print what its files say together'
 complete -c hypergate -n "__fish_seen_subcommand_from new" -l output -rF -d 'Write the secret there'

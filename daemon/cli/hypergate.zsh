@@ -15,6 +15,7 @@ _hypergate() {
 		'reload:let them read their configuration anew'
 		'routes:which peer offers which gate port' 'gates:which gates are open' 'services:what they offer'
 		'channels:what is carried now' 'metrics:all of that for Prometheus' 'log-level:how much they log'
+		'version:which one this is'
 	)
 	local -a start=('--user[become this user]:user:_users' '--allow-root[stay root]')
 	local -a nodes=('*--bootstrap[DHT nodes to begin with]:host\:port:_hosts' '--verbose[log more]' $start)
@@ -24,15 +25,15 @@ _hypergate() {
 		return
 	fi
 	case $words[2] in
-	new) _arguments '2::' '--output[write the secret there]:file:_files' '--help' ;;
-	check) _arguments '2::' '--show[print what its files say together]' '*'{-c,--config}'[the same as FILE]:file:_files' '--help' '*:file:_files' ;;
+	new) _arguments '2::' '--output[write the secret there]:file:_files' '--json' '--help' ;;
+	check) _arguments '2::' '--show[print what its files say together]' '--json' '*'{-c,--config}'[the same as FILE]:file:_files' '--help' '*:file:_files' ;;
+	version) _arguments '2::' '--json' '--help' ;;
 	run) _arguments '2::' {-c,--config}'[the same as FILE]:file:_files' '--verbose[log more]' $start '--help' ':file:_files' ;;
 	bootstrap) _arguments '2::' '--listen[UDP address of the node]:ip\:port:' '--public[where others reach it]:ip\:port:' $nodes '--help' ;;
 	relay) _arguments '2::' '--router[its secret]:secret:' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
 	scan) _arguments '2::' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $nodes ;;
 	doctor) _arguments '2::' '--json' $nodes '--help' ;;
-	status | peers | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
-	reload) _arguments '2::' '--help' '*:instance:_hypergate_instances' ;;
+	status | peers | reload | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
 	metrics) _arguments '2::' '--http[answer one request of HTTP]' '--help' ;;
 	log-level) _arguments '2::' '--json' '--help' '3::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
 	*) _arguments '--router[its secret]:secret:' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \

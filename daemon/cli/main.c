@@ -1,65 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "cli_ask.h"
+#include "cli_check.h"
 #include "cli_instance.h"
 #include "cli_launch.h"
 #include "cli_options.h"
 #include "cli_secret.h"
-#include "conf.h"
 
 static int run_new(const struct cli_options *options)
 {
-        return cli_secret_new(cli_options_value(options, CLI_OPTION_OUTPUT));
-}
-
-/* False: it can't be said. */
-static bool show(const struct conf *conf)
-{
-        char folder[PATH_MAX];
-
-        if (getcwd(folder, sizeof(folder)) && conf_show(conf, folder, stdout))
-                return true;
-        fprintf(stderr, "hypergate: cannot show it: %s\n", strerror(errno));
-        return false;
-}
-
-/* As the service would read it, from the same places. Says nothing about what is good, unless it shall be shown. */
-static int check_file(const char *file, bool shown)
-{
-        struct conf_source source = CONF_SOURCE_INIT;
-        struct conf_complaints complaints;
-        struct conf *conf = NULL;
-        int status = EX_OK;
-
-        source.path = file;
-        conf_source_environment(&source);
-        if (conf_load(&source, &conf, &complaints) != CONF_GOOD)
-                status = EX_CONFIG;
-        cli_print_complaints(&complaints);
-        conf_complaints_fini(&complaints);
-        if (conf && shown && !show(conf))
-                status = EX_IOERR;
-        conf_free(conf);
-        return status;
-}
-
-static int run_check(const struct cli_options *options)
-{
-        bool shown = cli_options_next(options, CLI_OPTION_SHOW, NULL);
-        int status = EX_OK;
-
-        for (size_t i = 0; i < options->operand_count; i++) {
-                int r = check_file(options->operands[i], shown);
-
-                status = r == EX_OK ? status : r;
-        }
-        return status;
+        return cli_secret_new(cli_options_value(options, CLI_OPTION_OUTPUT), cli_options_next(options, CLI_OPTION_JSON, NULL));
 }
 
 static int run_file(const struct cli_options *options)
@@ -74,7 +26,10 @@ static int run_help(const struct cli_options *options)
 
 static int run_version(const struct cli_options *options)
 {
-        return puts("hypergate " HG_VERSION) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
+        bool json = cli_options_next(options, CLI_OPTION_JSON, NULL);
+        int r = puts(json ? "{\"type\":\"version\",\"version\":\"" HG_VERSION "\"}" : "hypergate " HG_VERSION);
+
+        return r < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
 }
 
 int main(int argc, char **argv)
@@ -82,7 +37,7 @@ int main(int argc, char **argv)
         static int (*const run[CLI_COMMANDS])(const struct cli_options *options) = {
                 [CLI_INSTANCE] = cli_instance_run,
                 [CLI_NEW] = run_new,
-                [CLI_CHECK] = run_check,
+                [CLI_CHECK] = cli_check_run,
                 [CLI_RUN] = run_file,
                 [CLI_BOOTSTRAP] = cli_instance_run,
                 [CLI_RELAY] = cli_instance_run,

@@ -149,7 +149,9 @@ def reloaded(stack):
     wait_for(lambda: 'the page' in fetch(8001), lambda: M.journal())
     M.write('/etc/hypergate/r1.yaml', PROVIDER + 'what: is this?\n')
     assert M.run('systemctl', 'reload', unit).returncode != 0
-    assert state(unit) == 'active' and '/etc/hypergate/r1.yaml:5:1: ' in M.journal(unit), M.journal(unit)
+    assert state(unit) == 'active' and M.journal(unit).count('/etc/hypergate/r1.yaml:5:1: ') == 1, M.journal(unit)
+    fields = json.loads(M.ok('journalctl', '-u', unit, '-o', 'json', 'HYPERGATE_EVENT=config-wrong').splitlines()[-1])
+    assert [fields[f'HYPERGATE_{name}'] for name in ('FILE', 'LINE', 'COLUMN')] == ['/etc/hypergate/r1.yaml', '5', '1'], fields
     assert 'the page' in fetch(8001)
     M.write('/etc/hypergate/r1.yaml', PROVIDER)
     M.ok('systemctl', 'kill', '--kill-whom=main', '-s', 'HUP', unit)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The commands of hypergate(1) that ask an instance: what they make of its answers, which are here those of a socket that says what an
 instance says. Usage: ask_test.py HYPERGATE. Prints TAP."""
+import contextlib
 import json
 import os
 import socket
@@ -36,8 +37,13 @@ ANSWERS = {
                   'sentBytes': 1, 'receivedBytes': 2}],
     'log-level': [{'type': 'log-level', 'level': 'info', 'channels': True}],
     'log-level debug': [{'type': 'log-level', 'level': 'debug', 'channels': False}],
+    'reload': [{'type': 'complaint', 'file': '/r1.yaml', 'line': 3, 'column': 1, 'warning': True, 'text': 'port: changes with a restart'},
+               {'type': 'complaint', 'file': '/r1.yaml', 'line': 0, 'column': 0, 'warning': False, 'text': 'nothing to do'},
+               {'type': 'reload', 'instance': 'r1', 'good': False, 'confirmed': False, 'changed': False, 'servicesAdded': 0,
+                'servicesRemoved': 0, 'tookMs': 1.5}],
 }
 tests = []
+dumps = json.dumps
 
 
 def test(function):
@@ -54,17 +60,24 @@ def serve(listener):
         with conn:
             request = conn.makefile().readline().rstrip('\n')
             lines = ANSWERS.get(request, []) + [{'type': 'end'} if request in ANSWERS else {'type': 'end', 'error': 'unknown request'}]
-            conn.sendall(''.join(json.dumps(line) + '\n' for line in lines).encode())
+            conn.sendall(''.join(dumps(line) + '\n' for line in lines).encode())
 
 
-def run(*args, stdin=b''):
+def run(*args, stdin=b'', journal=False):
+    """@journal: its standard error leads to the journal, as $JOURNAL_STREAM says."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.path.join(folder, 'r1.sock'))
         listener.listen(8)
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
         environment = {'RUNTIME_DIRECTORY': folder, **{k: v for k, v in os.environ.items() if k.endswith('SAN_OPTIONS')}}
-        done = subprocess.run([HYPERGATE, *args], env=environment, input=stdin, capture_output=True, timeout=60)
+        with tempfile.TemporaryFile() as errors:
+            about = os.fstat(errors.fileno())
+            if journal:
+                environment['JOURNAL_STREAM'] = f'{about.st_dev}:{about.st_ino}'
+            done = subprocess.run([HYPERGATE, *args], env=environment, input=stdin, stdout=subprocess.PIPE, stderr=errors, timeout=60)
+            errors.seek(0)
+            done.stderr = errors.read()
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
     return done
@@ -99,6 +112,49 @@ def and_objects_for_programs():
 
 
 @test
+def what_a_reload_says_stands_in_the_journal_once():
+    done = run('reload')
+    assert done.returncode == 78 and done.stdout == b'', done
+    assert done.stderr == (b'/r1.yaml:3:1: warning: port: changes with a restart\n/r1.yaml: nothing to do\n'
+                           b'hypergate: r1: not reloaded: what runs stays as it is\n'), done
+    done = run('reload', journal=True)
+    assert (done.returncode, done.stdout, done.stderr) == (78, b'', b''), done
+    done = run('reload', '--json')
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 78 and done.stderr == b'' and said == [{'instance': 'r1', **each} for each in ANSWERS['reload']], done
+    done = run('reload', 'nobody', journal=True)
+    assert done.returncode == 1 and b'"nobody" does not run here' in done.stderr, 'but who could not be asked is told of'
+
+
+@test
+def nobody_writes_to_the_terminal():
+    """Escape sequences of peers, files and names: ESC [, and its one-byte form in UTF-8"""
+    evil, shown = '\x1b[2J\u009b31m\x07', '\\x1b[2J\\xc2\\x9b31m\\x07'
+    before = {key: ANSWERS[key] for key in ('peers', 'services')}
+    ANSWERS['peers'] = [{**PEER, 'address': evil, 'why': evil}, {'type': 'unreached', 'key': evil, 'why': evil}]
+    ANSWERS['services'] = [{**before['services'][0], 'tags': evil, 'serviceHost': 'a\\b'}]
+    try:
+        people, services, programs = said('peers'), said('services'), said('peers', '--json')
+    finally:
+        ANSWERS.update(before)
+    assert people.count(shown) == 3 and f'tags {shown}' in services and ' from a\\\\b:8080' in services, (people, services)
+    assert (people + services + programs).replace('\n', '').isprintable() and programs.isascii()
+    assert json.loads(programs.splitlines()[0])['why'] == evil, 'programs get what was said'
+
+
+@test
+def an_answer_is_printable():
+    ANSWERS['status'], good = [{**STATUS, 'version': 'é'}], ANSWERS['status']
+    try:
+        global dumps
+        dumps = lambda line: json.dumps(line, ensure_ascii=False)
+        done = run('status', '--json')
+    finally:
+        ANSWERS['status'], dumps = good, json.dumps
+    assert done.returncode == 1 and done.stdout == b'' and b"none of hypergated's" in done.stderr, done
+
+
+@test
 def a_level_is_no_name():
     assert said('log-level') == 'r1: info, and how each channel ended\n'
     assert said('log-level', 'debug') == said('log-level', 'debug', 'r1') == 'r1: debug, of channels those that failed\n'
@@ -119,7 +175,7 @@ def metrics_are_what_was_told():
         ('hypergate_gates', r1, ('listening', 'yes')): 1, ('hypergate_gates', r1, ('listening', 'no')): 1,
         ('hypergate_channels_ended_total', r1, ('reason', 'refused')): 2,
         ('hypergate_peers', r1, ('path', 'relay'), ('role', 'provider')): 1, ('hypergate_peers', r1, ('path', 'direct'), ('role', 'provider')): 1,
-        ('hypergate_peers', r1, ('path', 'near'), ('role', 'gateway')): 0,
+        ('hypergate_peers', r1, ('path', 'near'), ('role', 'gateway')): 0, ('hypergate_peers', r1, ('path', 'relay'), ('role', 'gateway')): 0,
         ('hypergate_peer_rtt_seconds', r1, ('peer', KEY[:16]), ('role', 'provider')): 0.025,
         ('hypergate_peer_packets_resent_total', r1, ('peer', KEY[:16]), ('role', 'provider')): 4,
     }
@@ -139,6 +195,24 @@ def metrics_answer_a_scraper():
                             (b'GET /metrics HTTP/1.1\r\n' + b'x: y\r\n' * 4000, 400), (b'get /metrics HTTP/1.1\r\n\r\n', 400)):
         done = run('metrics', '--http', stdin=request)
         assert done.stdout.startswith(b'HTTP/1.1 %d ' % status) and done.returncode == 0, (request[:40], done.stdout[:80])
+
+
+@test
+def metrics_of_many_instances_and_peers_are_counted_once():
+    names = [f'r{number}' for number in range(3)]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        for name in names:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(os.path.join(folder, name + '.sock'))
+            listener.listen(8)
+            threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        environment = {'RUNTIME_DIRECTORY': folder, **{k: v for k, v in os.environ.items() if k.endswith('SAN_OPTIONS')}}
+        text = subprocess.run([HYPERGATE, 'metrics'], env=environment, capture_output=True, timeout=60, text=True, check=True).stdout
+    samples = [sample for family in parse(text) for sample in family.samples]
+    for name in names:
+        peers = [s.value for s in samples if s.name == 'hypergate_peers' and s.labels['instance'] == name]
+        assert len(peers) == 10 and sum(peers) == 2, peers
+        assert [s.value for s in samples if s.name == 'hypergate_peers_unreached' and s.labels['instance'] == name] == [1]
 
 
 def main():

@@ -227,6 +227,37 @@ def check_shows_what_files_say_together_and_that_reads_the_same():
 
 
 @test
+def new_check_and_version_for_programs():
+    one = json.loads(run('new', '--json').stdout)
+    assert set(one) == {'type', 'router', 'secret'} and one['type'] == 'new' and re.fullmatch('[0-9a-f]{64}', one['secret']), one
+    assert re.fullmatch('[0-9a-f]{64}', one['router']) and one['router'] != one['secret']
+    kept = json.loads(run('new', '--json', '--output', 'kept').stdout)
+    assert set(kept) == {'type', 'router'} and open('kept').read().strip() not in json.dumps(kept), kept
+    assert run('version', '--json').stdout == run('--version', '--json').stdout
+    said = json.loads(run('version', '--json').stdout)
+    assert said == {'type': 'version', 'version': run('version').stdout.split()[1]}, said
+
+    write('key', SECRET, 0o600)
+    write('good.yaml', f'secretFile: key\nprovider: {{services: [{SERVICE}]}}\n')
+    write('warns.yaml', 'secretFile: key\ngateway: {services: []}\n')
+    write('bad.yaml', 'secretFile: key\ngateway:\nprot: 1\n')
+    done = run('check', '--json', 'good.yaml', 'warns.yaml', 'bad.yaml', 'missing.yaml', 'x' + SECRET)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 78 and done.stderr == '' and SECRET not in done.stdout, done
+    assert [(one['file'], one['good'], one['errors'], one['warnings']) for one in lines if one['type'] == 'check'] == [
+        ('good.yaml', True, 0, 0), ('warns.yaml', True, 0, 1), ('bad.yaml', False, 1, 0), ('missing.yaml', False, 1, 0),
+        ('(65 characters)', False, 1, 0)], lines
+    assert [(one['file'], one['line'], one['column'], one['warning']) for one in lines if one['type'] == 'complaint'][:3] == [
+        ('warns.yaml', 2, 21, True), ('bad.yaml', 3, 1, False), ('missing.yaml', 0, 0, False)], lines
+    assert all(one['text'] for one in lines if one['type'] == 'complaint')
+    assert run('check', '--json', 'warns.yaml').returncode == 0
+    shown = json.loads(run('check', '--json', '--show', 'good.yaml').stdout)
+    assert shown['shown'] == run('check', '--show', 'good.yaml').stdout and SECRET not in shown['shown'], shown
+    with open('/dev/full', 'w') as full:
+        assert run('check', '--json', 'bad.yaml', stdout=full).returncode == run('new', '--json', stdout=full).returncode == 74
+
+
+@test
 def wrong_flags_are_told_by_their_name_all_at_once():
     refused(78, '--provider: services: cannot read "no.json": No such file or directory\n'
                 '--gateway: services: cannot read "none.json": No such file or directory\n'
@@ -269,6 +300,7 @@ def wrong_command_lines():
             (('scan', '--seconds', '1s', SECRET), 'scan: --seconds: a whole number from 1 to 300'),
             (('doctor', 'x'), 'doctor: takes no operand'),
             (('status', '--bootstrap', 'x:1'), '--bootstrap: does not go with status'),
+            (('run', '--json', 'x'), '--json: does not go with run'),
             (('--router', SECRET), 'provider or gateway? --provider SERVICES, --gateway [SERVICES]')):
         refused(64, f'hypergate: {expected}{hint}', *args)
     done = run()
