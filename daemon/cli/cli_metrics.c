@@ -55,12 +55,6 @@ static void sample(FILE *out, const char *name, const json_t *of, const char *mo
         fprintf(out, "\"%s} %.15g\n", more, value);
 }
 
-static double number(const json_t *object, const char *key)
-{
-        return json_is_boolean(json_object_get(object, key)) ? json_is_true(json_object_get(object, key))
-                                                             : json_number_value(json_object_get(object, key));
-}
-
 static bool is(const json_t *object, const char *key, const char *word)
 {
         return strcmp(cli_talk_text(object, key), word) == 0;
@@ -96,7 +90,7 @@ static void write_figure(FILE *out, const struct figure *figure, const json_t *t
                 const json_t *status = json_array_get(told, i), *in = figure->inside ? json_object_get(status, figure->inside) : status;
 
                 if (is(status, "type", "status") && json_object_get(in, figure->key))
-                        sample(out, name, status, "", number(in, figure->key));
+                        sample(out, name, status, "", cli_talk_decimal(in, figure->key));
         }
 }
 
@@ -149,45 +143,79 @@ static void write_ended(FILE *out, const json_t *told)
         }
 }
 
-/* Of the peers of that instance: how many are connected so. */
-static unsigned count(const json_t *told, const char *instance, const char *role, const char *path)
+static const char *const roles[] = { "provider", "gateway" }, *const paths[] = { "direct", "near", "punched", "chance", "relay" };
+
+enum { ROLES = sizeof(roles) / sizeof(roles[0]), PATHS = sizeof(paths) / sizeof(paths[0]) };
+
+/* The peers of one instance. */
+struct tally {
+        const json_t *status;
+        unsigned peers[ROLES][PATHS], unreached;
+};
+
+struct tallies {
+        struct tally *list;
+        size_t count;
+};
+
+/* That of the instance which told @object; NULL: it did not tell its status. All that one has told follows each other: @last, of the object
+ * before, is nearly always the one. */
+static struct tally *tally_of(const struct tallies *tallies, const json_t *object, struct tally *last)
 {
-        unsigned found = 0;
+        const char *instance = cli_talk_text(object, "instance");
 
-        for (size_t i = 0; i < json_array_size(told); i++) {
-                const json_t *peer = json_array_get(told, i);
+        if (last && is(last->status, "instance", instance))
+                return last;
+        for (size_t i = 0; i < tallies->count; i++)
+                if (is(tallies->list[i].status, "instance", instance))
+                        return &tallies->list[i];
+        return NULL;
+}
 
-                found += is(peer, "type", "peer") && is(peer, "instance", instance) && is(peer, "role", role) && is(peer, "path", path);
+static void count_peer(struct tally *tally, const json_t *peer)
+{
+        for (size_t i = 0; i < ROLES; i++)
+                for (size_t j = 0; j < PATHS; j++)
+                        tally->peers[i][j] += is(peer, "role", roles[i]) && is(peer, "path", paths[j]);
+}
+
+/* All peers once. Without memory there are no tallies. */
+static struct tallies count_peers(const json_t *told)
+{
+        struct tallies tallies = { .list = calloc(json_array_size(told) + 1, sizeof(*tallies.list)) };
+        struct tally *tally = NULL;
+
+        for (size_t i = 0; tallies.list && i < json_array_size(told); i++) {
+                const json_t *object = json_array_get(told, i);
+
+                if (is(object, "type", "status"))
+                        tallies.list[tallies.count++].status = object;
+                else
+                        tally = tally_of(&tallies, object, tally);
+                if (tally && is(object, "type", "peer"))
+                        count_peer(tally, object);
+                else if (tally && is(object, "type", "unreached"))
+                        tally->unreached++;
         }
-        return found;
+        return tallies;
 }
 
 static void write_peers(FILE *out, const json_t *told)
 {
-        static const char *const roles[] = { "provider", "gateway" }, *const paths[] = { "direct", "near", "punched", "chance", "relay" };
+        struct tallies tallies = count_peers(told);
         char more[64];
 
         family(out, "peers", "gauge", NULL, "Peers that are connected, by what they are and how.");
-        for (size_t i = 0; i < json_array_size(told); i++) {
-                const json_t *status = json_array_get(told, i);
-
-                for (size_t j = 0; is(status, "type", "status") && j < 2; j++)
-                        for (size_t k = 0; k < sizeof(paths) / sizeof(paths[0]); k++) {
+        for (size_t i = 0; i < tallies.count; i++)
+                for (size_t j = 0; j < ROLES; j++)
+                        for (size_t k = 0; k < PATHS; k++) {
                                 snprintf(more, sizeof(more), ",role=\"%s\",path=\"%s\"", roles[j], paths[k]);
-                                sample(out, "peers", status, more, count(told, cli_talk_text(status, "instance"), roles[j], paths[k]));
+                                sample(out, "peers", tallies.list[i].status, more, tallies.list[i].peers[j][k]);
                         }
-        }
         family(out, "peers_unreached", "gauge", NULL, "Peers that could not be reached lately.");
-        for (size_t i = 0; i < json_array_size(told); i++) {
-                const json_t *status = json_array_get(told, i);
-                unsigned unreached = 0;
-
-                for (size_t j = 0; j < json_array_size(told); j++)
-                        unreached += is(json_array_get(told, j), "type", "unreached") &&
-                                     is(json_array_get(told, j), "instance", cli_talk_text(status, "instance"));
-                if (is(status, "type", "status"))
-                        sample(out, "peers_unreached", status, "", unreached);
-        }
+        for (size_t i = 0; i < tallies.count; i++)
+                sample(out, "peers_unreached", tallies.list[i].status, "", tallies.list[i].unreached);
+        free(tallies.list);
 }
 
 /* One number of each peer; counters begin anew with a connection. */
@@ -215,7 +243,7 @@ static void write_peer_figure(FILE *out, const struct peer_figure *figure, const
                 if (!is(peer, "type", "peer") || !value || json_is_null(value))
                         continue;
                 snprintf(more, sizeof(more), ",peer=\"%.*s\",role=\"%.16s\"", PEER_CHARS, cli_talk_text(peer, "key"), cli_talk_text(peer, "role"));
-                sample(out, name, peer, more, number(peer, figure->key) * figure->scale);
+                sample(out, name, peer, more, cli_talk_decimal(peer, figure->key) * figure->scale);
         }
 }
 
