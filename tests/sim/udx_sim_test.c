@@ -493,50 +493,6 @@ TEST(udx_tells_of_another_socket_too)
         check_equal(sim->end[B].path_events, 1);
 }
 
-/* Drops what has DATA and that number, so often. */
-struct unlucky {
-        uint32_t seq;
-        unsigned times;
-};
-
-static bool is_unlucky(void *context, const uint8_t *bytes, size_t len)
-{
-        struct unlucky *unlucky = context;
-        struct udx_packet packet;
-
-        if (!unlucky->times || udx_packet_read(bytes, len, &packet) != UDX_OK || !(packet.type & UDX_DATA) || packet.seq != unlucky->seq)
-                return false;
-        unlucky->times--;
-        return true;
-}
-
-/* Of twenty packets with nothing behind them, any one is lost, and again when it is sent again: nothing that was sent later arrives to
- * tell, and nobody waits a second for it. */
-TEST(udx_does_not_wait_for_what_is_lost_again)
-{
-        enum { BYTES = 20 * UDX_PAYLOAD_BASE };
-
-        for (unsigned times = 1; times <= 3; times++) {
-                usec_t longest_us = 0;
-
-                for (uint32_t seq = 0; seq < 20; seq++) {
-                        struct unlucky unlucky = { seq + 1, times };
-                        struct net_link link = { .delay_us = 20000, .drops = is_unlucky, .context = &unlucky };
-                        SIM sim = udx_sim_new(200 + seq, &wan);
-
-                        udx_sim_write(sim, A, 1);
-                        udx_sim_run(sim, SECONDS(1));           /* the round trip is known */
-                        udx_sim_set_link(sim, A, &link);
-                        udx_sim_write(sim, A, BYTES);
-                        longest_us = usec_max(longest_us, udx_sim_run_until_read(sim, B, 1 + BYTES, SECONDS(20)));
-                        check(udx_sim_delivered(sim, B));
-                        check_equal(unlucky.times, 0);
-                }
-                printf("# lost %u times: %.1f ms at most\n", times, (double)longest_us / 1000);
-                check(longest_us < MSEC(20) + (MSEC(170) << (times - 1)));
-        }
-}
-
 TEST(udx_messages_go_beside_the_stream)
 {
         SIM sim = udx_sim_new(22, &lan);

@@ -154,13 +154,19 @@ void udx_recovery_resent(struct udx_recovery *recovery, uint32_t seq, usec_t now
         fly(recovery, seq, now_us);
 }
 
-/* RFC 8985 6.2 steps 2 and 3. An answer to a resent packet that comes sooner than any round trip is for its first sending. */
+/* An answer to a resent packet that comes sooner than any round trip is for its first sending. */
+static bool had_arrived(const struct udx_sent *sent, const struct udx_rtt *rtt, usec_t now_us)
+{
+        return sent->resent && now_us - sent->sent_us < udx_rtt_min(rtt);
+}
+
+/* RFC 8985 6.2 steps 2 and 3. */
 static void rack_update(struct udx_recovery *recovery, const struct udx_sent *sent, uint32_t seq, const struct udx_rtt *rtt,
                         usec_t now_us)
 {
         usec_t took_us = now_us - sent->sent_us;
 
-        if (sent->resent && took_us < udx_rtt_min(rtt))
+        if (had_arrived(sent, rtt, now_us))
                 return;
         if (!sent->resent && recovery->delivered_any && udx_seq_diff(seq, recovery->newest_delivered) < 0)
                 recovery->reordered = true;
@@ -179,7 +185,7 @@ static void rack_update(struct udx_recovery *recovery, const struct udx_sent *se
 static void note_large(struct udx_recovery *recovery, const struct udx_sent *sent, const struct udx_rtt *rtt, usec_t now_us,
                        struct udx_delivered *delivered)
 {
-        if (!udx_sent_large(sent) || (sent->resent && now_us - sent->sent_us < udx_rtt_min(rtt)))
+        if (!udx_sent_large(sent) || had_arrived(sent, rtt, now_us))
                 return;
         recovery->large_us = usec_max(recovery->large_us, sent->sent_us);
         recovery->large_doubts = 0;
@@ -188,6 +194,19 @@ static void note_large(struct udx_recovery *recovery, const struct udx_sent *sen
                 delivered->large_bytes = sent->len + (size_t)UDX_HEADER_BYTES;
                 delivered->large_us = sent->sent_us;
         }
+}
+
+/* Of what arrived, the packet that was sent last brought the answer on its way; others may have been here for long, and only the answers
+ * before this one were lost. If it was sent twice nobody knows for which (Karn), and there is no sample. */
+static void sample_rtt(const struct udx_sent *sent, const struct udx_rtt *rtt, usec_t now_us, struct udx_delivered *delivered)
+{
+        if (sent->sent_us < delivered->newest_sent_us || had_arrived(sent, rtt, now_us))
+                return;
+        if (!sent->resent)
+                delivered->rtt_us = now_us - sent->sent_us;
+        else if (sent->sent_us > delivered->newest_sent_us)
+                delivered->rtt_us = USEC_NEVER;
+        delivered->newest_sent_us = sent->sent_us;
 }
 
 static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct udx_rtt *rtt, usec_t now_us,
@@ -199,10 +218,7 @@ static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct ud
         delivered->bytes += udx_sent_bytes(sent);
         delivered->packets++;
         udx_rate_delivered(&recovery->rate, &delivered->sample, &sent->mark, udx_sent_bytes(sent), sent->sent_us, now_us);
-        if (!sent->resent && (delivered->rtt_us == USEC_NEVER || sent->sent_us >= delivered->newest_sent_us)) {
-                delivered->newest_sent_us = sent->sent_us;
-                delivered->rtt_us = now_us - sent->sent_us;
-        }
+        sample_rtt(sent, rtt, now_us, delivered);
         if (sent->probe) {
                 delivered->probe = true;
                 delivered->probe_seq = seq;

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What was lost, or only looks so, is found out soon, whatever the path: outages, packets that overtake each other, bad luck. */
+#include <stdio.h>
+
+#include "udx_sim.h"
+
+#include "cleanup.h"
+#include "test.h"
+
+#define SIM cleanup_with(udx_sim_freep) struct udx_sim *
+
+static const struct net_link wan = { .delay_us = 20000 };
+
+/* Drops what has DATA and that number, so often. */
+struct unlucky {
+        uint32_t seq;
+        unsigned times;
+};
+
+static bool is_unlucky(void *context, const uint8_t *bytes, size_t len)
+{
+        struct unlucky *unlucky = context;
+        struct udx_packet packet;
+
+        if (!unlucky->times || udx_packet_read(bytes, len, &packet) != UDX_OK || !(packet.type & UDX_DATA) || packet.seq != unlucky->seq)
+                return false;
+        unlucky->times--;
+        return true;
+}
+
+/* Of twenty packets with nothing behind them, any one is lost, and again when it is sent again: nothing that was sent later arrives to
+ * tell, and nobody waits a second for it. */
+TEST(udx_does_not_wait_for_what_is_lost_again)
+{
+        enum { BYTES = 20 * UDX_PAYLOAD_BASE };
+
+        for (unsigned times = 1; times <= 3; times++) {
+                usec_t longest_us = 0;
+
+                for (uint32_t seq = 0; seq < 20; seq++) {
+                        struct unlucky unlucky = { seq + 1, times };
+                        struct net_link link = { .delay_us = 20000, .drops = is_unlucky, .context = &unlucky };
+                        SIM sim = udx_sim_new(200 + seq, &wan);
+
+                        udx_sim_write(sim, A, 1);
+                        udx_sim_run(sim, SECONDS(1));           /* the round trip is known */
+                        udx_sim_set_link(sim, A, &link);
+                        udx_sim_write(sim, A, BYTES);
+                        longest_us = usec_max(longest_us, udx_sim_run_until_read(sim, B, 1 + BYTES, SECONDS(20)));
+                        check(udx_sim_delivered(sim, B));
+                        check_equal(unlucky.times, 0);
+                }
+                printf("# lost %u times: %.1f ms at most\n", times, (double)longest_us / 1000);
+                check(longest_us < MSEC(20) + (MSEC(170) << (times - 1)));
+        }
+}
+
+/* Nothing comes back for as long as @us: the first answer that does is to what was sent again, and all before it seems to have taken so long. */
+static usec_t outage_at_first(uint64_t seed, usec_t us)
+{
+        enum { FIRST = 10 * UDX_PAYLOAD_BASE, BYTES = FIRST + 100000 };
+        static const struct net_link dead = { .loss_ppm = 1000000 }, lossy = { .delay_us = 20000, .loss_ppm = 50000 };
+        SIM sim = udx_sim_new(seed, &lossy);
+        usec_t took_us;
+
+        udx_sim_set_link(sim, B, &dead);
+        udx_sim_write(sim, A, FIRST);
+        udx_sim_run(sim, us);
+        udx_sim_set_link(sim, B, &lossy);
+        udx_sim_write(sim, A, BYTES - FIRST);
+        took_us = udx_sim_run_until_read(sim, B, BYTES, SECONDS(300));
+        check(udx_sim_delivered(sim, B));
+        return took_us;
+}
+
+TEST(udx_outage_is_not_taken_for_the_round_trip)
+{
+        usec_t longest_us = 0;
+
+        for (uint64_t seed = 1; seed <= 20; seed++)
+                longest_us = usec_max(longest_us, outage_at_first(seed, MSEC(500) * seed));
+        printf("# %.1f s at most\n", (double)longest_us / 1e6);
+        check(longest_us < SECONDS(6));
+}

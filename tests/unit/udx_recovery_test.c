@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What acknowledgements tell: how long the path is, and what is lost on it. */
+#include "udx_recovery.h"
+
+#include "cleanup.h"
+#include "test.h"
+
+struct bench {
+        struct udx_pool pool;
+        struct udx_recovery recovery;
+        struct udx_rtt rtt;
+};
+
+static void bench_init(struct bench *b)
+{
+        udx_pool_init(&b->pool);
+        udx_recovery_init(&b->recovery, &b->pool);
+        udx_rtt_init(&b->rtt);
+}
+
+static void bench_fini(struct bench *b)
+{
+        udx_recovery_fini(&b->recovery);
+        udx_pool_fini(&b->pool);
+}
+
+#define BENCH(name)                                             \
+        cleanup_with(bench_fini) struct bench name;             \
+        bench_init(&name)
+
+static void send(struct bench *b, unsigned count, usec_t now_us)
+{
+        struct udx_slice slice = { .len = 1000 };
+
+        for (unsigned i = 0; i < count; i++) {
+                check(udx_recovery_reserve(&b->recovery));
+                udx_recovery_sent(&b->recovery, UDX_DATA, &slice, now_us);
+        }
+}
+
+/* All below @ack has arrived, and from @start to before @end; returns the round trip, or USEC_NEVER. */
+static usec_t hear(struct bench *b, uint32_t ack, uint32_t start, uint32_t end, usec_t now_us)
+{
+        struct udx_delivered delivered = { .rtt_us = USEC_NEVER };
+        struct udx_sack sack = { start, end };
+
+        udx_recovery_ack(&b->recovery, ack, &b->rtt, now_us, &delivered);
+        if (start != end)
+                udx_recovery_sack(&b->recovery, &sack, &b->rtt, now_us, &delivered);
+        if (delivered.rtt_us != USEC_NEVER)
+                udx_rtt_sample(&b->rtt, delivered.rtt_us, now_us);
+        return delivered.rtt_us;
+}
+
+TEST(udx_round_trip_is_of_the_packet_sent_last)
+{
+        BENCH(b);
+
+        send(&b, 1, MSEC(1000));
+        send(&b, 2, MSEC(1010));
+        check_equal(hear(&b, 3, 0, 0, MSEC(1050)), MSEC(40));
+        send(&b, 1, MSEC(1100));
+        send(&b, 1, MSEC(1110));
+        check_equal(hear(&b, 3, 4, 5, MSEC(1155)), MSEC(45));
+}
+
+/* All answers were lost but the one to what was sent again. */
+TEST(udx_round_trip_is_not_the_time_that_answers_were_lost)
+{
+        BENCH(b);
+
+        send(&b, 10, MSEC(1000));
+        udx_recovery_resent(&b.recovery, 0, MSEC(5000));
+        check_equal(hear(&b, 10, 0, 0, MSEC(5040)), USEC_NEVER);
+        check_equal(b.rtt.srtt_us, 0);
+
+        send(&b, 2, MSEC(6000));
+        udx_recovery_resent(&b.recovery, 11, MSEC(8000));
+        check_equal(hear(&b, 10, 11, 12, MSEC(8040)), USEC_NEVER);
+        send(&b, 1, MSEC(8040));
+        udx_recovery_resent(&b.recovery, 10, MSEC(8040));
+        check_equal(hear(&b, 13, 0, 0, MSEC(8080)), MSEC(40));          /* that one was sent with it, and once */
+}
+
+/* An answer sooner than any round trip is to the first sending: it is the one to a packet that was sent after it, and says how long that took. */
+TEST(udx_round_trip_is_known_where_packets_are_sent_again_too_early)
+{
+        BENCH(b);
+
+        send(&b, 1, MSEC(1000));
+        check_equal(hear(&b, 1, 0, 0, MSEC(1040)), MSEC(40));
+        send(&b, 1, MSEC(1100));
+        send(&b, 1, MSEC(1110));
+        udx_recovery_resent(&b.recovery, 1, MSEC(1145));
+        check_equal(hear(&b, 3, 0, 0, MSEC(1150)), MSEC(40));
+}
