@@ -56,7 +56,8 @@ enum conf_filter_field {
 /* A route passes a filter that matches in all of its @fields; all words of @tags must be among the route's. */
 struct conf_filter {
         unsigned fields;                /* or of enum conf_filter_field; never 0 */
-        uint16_t gate_port, service_port;
+        uint16_t gate_port, gate_port_last;             /* both included */
+        uint16_t service_port, service_port_last;
         enum conf_protocol protocol;
         const char *host;               /* "" when not among @fields */
         const char *tags;

@@ -67,7 +67,8 @@ static int compare_services(const struct conf_provider *before, const struct con
 
 static bool same_filter(const struct conf_filter *a, const struct conf_filter *b)
 {
-        return a->fields == b->fields && a->gate_port == b->gate_port && a->service_port == b->service_port &&
+        return a->fields == b->fields && a->gate_port == b->gate_port && a->gate_port_last == b->gate_port_last &&
+               a->service_port == b->service_port && a->service_port_last == b->service_port_last &&
                a->protocol == b->protocol && strcmp(a->host, b->host) == 0 && strcmp(a->tags, b->tags) == 0;
 }
 

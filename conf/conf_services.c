@@ -10,39 +10,39 @@
 #include "conf_host.h"
 #include "conf_path.h"
 
-enum { ADVERTISED_MAX = 256 };          /* worker/router ADVERT_ROUTES_MAX: no gateway would take more of one peer */
+enum {
+        ADVERTISED_MAX = 256,           /* worker/router ADVERT_ROUTES_MAX: no gateway would take more of one peer */
+        TCP = 1 << CONF_TCP,
+        UDP = 1 << CONF_UDP,
+};
 
 /* One entry of a list, whichever list it is. */
 struct entry {
         unsigned fields;                /* enum conf_filter_field: what was there and good */
         unsigned bad;                   /* there, but complained of */
-        uint32_t gate_port, service_port;
-        unsigned protocol;
+        uint16_t gate_port, gate_port_last, service_port, service_port_last;
+        unsigned protocols;             /* TCP, UDP or both */
         const char *host;               /* memory of the tree */
         char tags[CONF_TAGS_MAX];
         const struct conf_node *policy; /* who may use it; NULL: it says nothing of that */
 };
 
-static void read_port(struct conf_read *read, const struct conf_node *node, enum conf_filter_field field, uint32_t *port,
-                      struct entry *entry)
-{
-        bool good = conf_value_whole(read, node, 1, UINT16_MAX, 8080, port);
-
-        *(good ? &entry->fields : &entry->bad) |= field;
-}
-
 static void read_gate_port(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct entry *entry = into;
 
-        read_port(read, node, CONF_FILTER_GATE_PORT, &entry->gate_port, entry);
+        bool good = conf_value_ports(read, node, &entry->gate_port, &entry->gate_port_last);
+
+        *(good ? &entry->fields : &entry->bad) |= CONF_FILTER_GATE_PORT;
 }
 
 static void read_service_port(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct entry *entry = into;
 
-        read_port(read, node, CONF_FILTER_SERVICE_PORT, &entry->service_port, entry);
+        bool good = conf_value_ports(read, node, &entry->service_port, &entry->service_port_last);
+
+        *(good ? &entry->fields : &entry->bad) |= CONF_FILTER_SERVICE_PORT;
 }
 
 static void read_host(struct conf_read *read, const struct conf_node *node, void *into)
@@ -61,13 +61,14 @@ static void read_host(struct conf_read *read, const struct conf_node *node, void
 /* The original takes 0 and 1 as well: what it sends to its peers. */
 static void read_protocol(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        static const char *const names[] = { [CONF_TCP] = "tcp", [CONF_UDP] = "udp", NULL };
+        static const char *const names[] = { "tcp", "udp", "tcp+udp", NULL };
+        static const unsigned meant[] = { TCP, UDP, TCP | UDP };
         struct entry *entry = into;
         bool number = node->kind == CONF_PLAIN && (strcmp(node->text, "0") == 0 || strcmp(node->text, "1") == 0);
-        bool good = number || conf_value_choice(read, node, names, &entry->protocol);
+        unsigned choice = number && node->text[0] == '1' ? CONF_UDP : CONF_TCP;
+        bool good = number || conf_value_choice(read, node, names, &choice);
 
-        if (number)
-                entry->protocol = node->text[0] == '1' ? CONF_UDP : CONF_TCP;
+        entry->protocols = meant[choice];
         *(good ? &entry->fields : &entry->bad) |= CONF_FILTER_PROTOCOL;
 }
 
@@ -125,11 +126,15 @@ static bool is_missing(struct conf_read *read, const struct conf_node *node, con
         return missing;
 }
 
-static bool is_full(struct conf_read *read, const struct conf_node *node, size_t *taken_count)
+/* For @count more of them; complains once. */
+static bool is_full(struct conf_read *read, const struct conf_node *node, size_t count, size_t *taken_count)
 {
-        if (*taken_count == CONF_SERVICES_MAX)
+        size_t before = *taken_count;
+
+        *taken_count += count;
+        if (before <= CONF_SERVICES_MAX && *taken_count > CONF_SERVICES_MAX)
                 conf_error(&read->report, read->file, node->at, "more than %d services in all", CONF_SERVICES_MAX);
-        return ++*taken_count > CONF_SERVICES_MAX;
+        return *taken_count > CONF_SERVICES_MAX;
 }
 
 static const char *image_text(struct conf_read *read, const char *text)
@@ -137,14 +142,41 @@ static const char *image_text(struct conf_read *read, const char *text)
         return conf_arena_text(&read->image, text, strlen(text));
 }
 
+/* Each of its ports, for each protocol, is a service of its own. */
+static void add_each(struct conf_read *read, const struct conf_node *node, const struct entry *entry, struct conf_services *services)
+{
+        const char *host = image_text(read, entry->host), *tags = image_text(read, entry->tags);
+        size_t ports = (size_t)(entry->gate_port_last - entry->gate_port) + 1;
+
+        for (size_t i = 0; i < ports; i++)
+                for (unsigned protocol = CONF_TCP; protocol <= CONF_UDP; protocol++)
+                        if (entry->protocols & (1u << protocol))
+                                services->list[services->count++] = (struct conf_service){
+                                        .gate_port = (uint16_t)(entry->gate_port + i), .service_port = (uint16_t)(entry->service_port + i),
+                                        .protocol = (enum conf_protocol)protocol, .line = node->at.line, .file = read->file->name,
+                                        .host = host, .tags = tags,
+                                };
+}
+
+/* A service behind each gate, one after the other. */
+static bool are_paired(struct conf_read *read, const struct conf_node *node, const struct entry *entry)
+{
+        int gates = entry->gate_port_last - entry->gate_port + 1, ports = entry->service_port_last - entry->service_port + 1;
+
+        if (gates == ports)
+                return true;
+        conf_error(&read->report, read->file, node->at, "gatePort is %d and servicePort %d in a row: write as many for both, such as "
+                   "gatePort: 27000-27050, servicePort: 27000-27050", gates, ports);
+        return false;
+}
+
 static void add_service(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct conf_services *services = into;
-        struct entry entry = { 0 };
+        struct entry entry = { .protocols = TCP };
         bool missing = false;
+        size_t count;
 
-        if (is_full(read, node, &services->taken_count))
-                return;
         conf_value_map(read, node, "a service", entry_fields, &entry);
         if (node->kind != CONF_MAP)
                 return;
@@ -155,13 +187,11 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
                 conf_error(&read->report, read->file, entry.policy->key_at,
                            "ingressPolicy is not kept yet: the service would be open to whoever reaches a gate. Leave the service out, or "
                            "the policy if that is meant");
-        if (missing || entry.bad || entry.policy)
+        if (missing || entry.bad || entry.policy || !are_paired(read, node, &entry))
                 return;
-        services->list[services->count++] = (struct conf_service){
-                .gate_port = (uint16_t)entry.gate_port, .service_port = (uint16_t)entry.service_port,
-                .protocol = (enum conf_protocol)entry.protocol, .line = node->at.line, .file = read->file->name,
-                .host = image_text(read, entry.host), .tags = image_text(read, entry.tags),
-        };
+        count = (size_t)(entry.gate_port_last - entry.gate_port + 1) * (entry.protocols == (TCP | UDP) ? 2 : 1);
+        if (!is_full(read, node, count, &services->taken_count))
+                add_each(read, node, &entry, services);
 }
 
 static void add_filter(struct conf_read *read, const struct conf_node *node, void *into)
@@ -169,11 +199,13 @@ static void add_filter(struct conf_read *read, const struct conf_node *node, voi
         struct conf_filters *filters = into;
         struct entry entry = { .host = "" };
 
-        if (is_full(read, node, &filters->taken_count))
+        if (is_full(read, node, 1, &filters->taken_count))
                 return;
         conf_value_map(read, node, "a service", entry_fields, &entry);
         if (node->kind != CONF_MAP || entry.bad)
                 return;
+        if (entry.protocols == (TCP | UDP))
+                entry.fields &= ~(unsigned)CONF_FILTER_PROTOCOL;
         if (!entry.fields) {
                 conf_error(&read->report, read->file, node->at,
                            "says nothing about which services pass; it needs at least one of gatePort, serviceHost, servicePort, "
@@ -181,8 +213,9 @@ static void add_filter(struct conf_read *read, const struct conf_node *node, voi
                 return;
         }
         filters->list[filters->count++] = (struct conf_filter){
-                .fields = entry.fields, .gate_port = (uint16_t)entry.gate_port, .service_port = (uint16_t)entry.service_port,
-                .protocol = (enum conf_protocol)entry.protocol, .host = image_text(read, entry.host),
+                .fields = entry.fields, .gate_port = entry.gate_port, .gate_port_last = entry.gate_port_last,
+                .service_port = entry.service_port, .service_port_last = entry.service_port_last,
+                .protocol = entry.protocols == UDP ? CONF_UDP : CONF_TCP, .host = image_text(read, entry.host),
                 .tags = image_text(read, entry.tags),
         };
 }

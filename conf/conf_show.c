@@ -83,19 +83,26 @@ static const char *separator(bool *any)
         return before ? ", " : "";
 }
 
+static void put_ports(FILE *out, bool *any, const char *key, uint16_t first, uint16_t last)
+{
+        fprintf(out, "%s%s: %u", separator(any), key, first);
+        if (last != first)
+                fprintf(out, "-%u", last);
+}
+
 static void put_filter(FILE *out, const struct conf_filter *filter)
 {
         bool any = false;
 
         fputs("    - {", out);
         if (filter->fields & CONF_FILTER_GATE_PORT)
-                fprintf(out, "%sgatePort: %u", separator(&any), filter->gate_port);
+                put_ports(out, &any, "gatePort", filter->gate_port, filter->gate_port_last);
         if (filter->fields & CONF_FILTER_HOST) {
                 fprintf(out, "%sserviceHost: ", separator(&any));
                 put_text(out, filter->host);
         }
         if (filter->fields & CONF_FILTER_SERVICE_PORT)
-                fprintf(out, "%sservicePort: %u", separator(&any), filter->service_port);
+                put_ports(out, &any, "servicePort", filter->service_port, filter->service_port_last);
         if (filter->fields & CONF_FILTER_PROTOCOL)
                 fprintf(out, "%sprotocol: %s", separator(&any), protocol_name(filter->protocol));
         if (filter->fields & CONF_FILTER_TAGS) {

@@ -173,6 +173,45 @@ bool conf_value_whole(struct conf_read *read, const struct conf_node *node, uint
         return conf_value_wrong(read, node, expected);
 }
 
+/* Of what begins with digits and a '-'. */
+static bool port_range(const char *text, uint16_t *first_out, uint16_t *last_out)
+{
+        unsigned long ports[2];
+        char *end;
+
+        for (size_t i = 0; i < 2; i++) {
+                size_t digits = strspn(text, "0123456789");
+
+                if (digits == 0 || digits > 5 || text[digits] != (i ? '\0' : '-'))
+                        return false;
+                ports[i] = strtoul(text, &end, 10);
+                text += digits + 1;
+        }
+        *first_out = (uint16_t)ports[0];
+        *last_out = (uint16_t)ports[1];
+        return ports[0] >= 1 && ports[0] <= ports[1] && ports[1] <= UINT16_MAX;
+}
+
+bool conf_value_ports(struct conf_read *read, const struct conf_node *node, uint16_t *first_out, uint16_t *last_out)
+{
+        bool scalar = node->kind == CONF_PLAIN || node->kind == CONF_QUOTED;
+        size_t digits = scalar ? strspn(node->text, "0123456789") : 0;
+        uint16_t first, last;
+        uint32_t port;
+
+        if (digits > 0 && node->text[digits] == '-') {
+                if (!port_range(node->text, &first, &last))
+                        return conf_value_wrong(read, node, "ports from 1 to 65535, the lowest first, such as 27000-27050");
+                *first_out = first;
+                *last_out = last;
+                return true;
+        }
+        if (!conf_value_whole(read, node, 1, UINT16_MAX, 8080, &port))
+                return false;
+        *first_out = *last_out = (uint16_t)port;
+        return true;
+}
+
 bool conf_value_bool(struct conf_read *read, const struct conf_node *node, bool *out)
 {
         bool yes = node->kind == CONF_PLAIN && strcmp(node->text, "true") == 0;

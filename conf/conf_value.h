@@ -44,6 +44,9 @@ bool conf_value_text(struct conf_read *read, const struct conf_node *node, const
 bool conf_value_whole(struct conf_read *read, const struct conf_node *node, uint32_t min, uint32_t max, uint32_t example,
                       uint32_t *out);
 
+/* A port, as conf_value_whole() takes it, or several in a row, 27000-27050, which may have quotes. */
+bool conf_value_ports(struct conf_read *read, const struct conf_node *node, uint16_t *first_out, uint16_t *last_out);
+
 /* true or false. */
 bool conf_value_bool(struct conf_read *read, const struct conf_node *node, bool *out);
 

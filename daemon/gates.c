@@ -12,6 +12,11 @@
 #include "monotonic.h"
 #include "sockets.h"
 
+static bool has_gate_port(const struct conf_filter *filter, uint16_t port)
+{
+        return filter->gate_port <= port && port <= filter->gate_port_last;
+}
+
 bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t protocol)
 {
         if (!conf->present || port == 0 || protocol > CONF_UDP)
@@ -19,7 +24,7 @@ bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t prot
         for (size_t i = 0; i < conf->filter_count; i++) {
                 const struct conf_filter *filter = &conf->filters[i];
 
-                if ((!(filter->fields & CONF_FILTER_GATE_PORT) || filter->gate_port == port) &&
+                if ((!(filter->fields & CONF_FILTER_GATE_PORT) || has_gate_port(filter, port)) &&
                     (!(filter->fields & CONF_FILTER_PROTOCOL) || (uint16_t)filter->protocol == protocol))
                         return true;
         }
@@ -31,7 +36,7 @@ bool gates_reopens(const struct conf_gateway *conf, uint16_t port, uint16_t prot
         bool named = port >= IPPORT_RESERVED;
 
         for (size_t i = 0; i < conf->filter_count; i++)
-                named |= (conf->filters[i].fields & CONF_FILTER_GATE_PORT) && conf->filters[i].gate_port == port;
+                named |= (conf->filters[i].fields & CONF_FILTER_GATE_PORT) && has_gate_port(&conf->filters[i], port);
         return named && gates_allowed(conf, port, protocol);
 }
 

@@ -148,8 +148,10 @@ static void send_filters(const struct conf_gateway *conf, struct child *child)
 {
         for (size_t i = 0; i < conf->filter_count; i++) {
                 const struct conf_filter *from = &conf->filters[i];
-                struct ipc_router_filter filter = { .fields = from->fields, .gate_port = from->gate_port,
-                                                    .service_port = from->service_port, .protocol = (uint16_t)from->protocol };
+                struct ipc_router_filter filter = { .fields = from->fields,
+                                                    .gate_port = from->gate_port, .gate_port_last = from->gate_port_last,
+                                                    .service_port = from->service_port, .service_port_last = from->service_port_last,
+                                                    .protocol = (uint16_t)from->protocol };
 
                 snprintf(filter.host, sizeof(filter.host), "%s", from->host);
                 snprintf(filter.tags, sizeof(filter.tags), "%s", from->tags);

@@ -380,8 +380,8 @@ enum ipc_filter_field {
 /* (conf) What a gateway may open: a route passes if any filter matches in all of its @fields; no filter at all: everything. */
 struct ipc_router_filter {
         uint32_t fields;                /* or of enum ipc_filter_field */
-        uint16_t gate_port;
-        uint16_t service_port;
+        uint16_t gate_port, gate_port_last;             /* both included */
+        uint16_t service_port, service_port_last;
         uint16_t protocol;
         char host[IPC_NAME_MAX];
         char tags[IPC_TAGS_MAX];

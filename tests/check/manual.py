@@ -109,7 +109,8 @@ def check_one_liner(folder, line):
     role = '' if line.startswith('gateway') else 'gateway:\n'
     secret = '' if line.startswith('secretFile') else 'secretFile: key\n'
     places = [f'{secret}{role}{line}\n', f'secretFile: key\ngateway: {{{line}}}\n',
-              f'secretFile: key\ngateway: {{services: [{{{line}}}]}}\n', f'dht: {{persistent: true, {line}}}\n',
+              f'secretFile: key\ngateway: {{services: [{{{line}}}]}}\n',
+              f'secretFile: key\ngateway: {{services: [{{tags: x, {line}}}]}}\n', f'dht: {{persistent: true, {line}}}\n',
               f'dht: {{public: "192.0.2.1:1", {line}}}\n', f'secretFile: key\nrelay: {{{line}}}\n']
     said = [check(folder, place) for place in places]
     return [] if [] in said else [f'{line}: {said[0]}']

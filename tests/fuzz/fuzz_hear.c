@@ -121,7 +121,7 @@ static void begin_worker(struct scene *scene, unsigned i)
 static const struct conf *conf_of(bool gateway, bool filtered)
 {
         static const struct conf_address nowhere = { .text = "192.0.2.1", .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 } };
-        static const struct conf_filter filter = { .fields = CONF_FILTER_GATE_PORT, .gate_port = 80 };
+        static const struct conf_filter filter = { .fields = CONF_FILTER_GATE_PORT, .gate_port = 80, .gate_port_last = 80 };
         static const struct conf_bootstrap bootstrap = { "", "one.example", 49737 };
         static struct conf conf;
 

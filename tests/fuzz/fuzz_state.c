@@ -143,7 +143,7 @@ static void take(struct last_gates *last, const struct gates *gates)
 static void open_gates(struct last_gates *last, struct log *log)
 {
         static const struct conf_address nowhere = { .text = "192.0.2.1", .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 } };
-        static const struct conf_filter filter = { .fields = CONF_FILTER_GATE_PORT, .gate_port = 80 };
+        static const struct conf_filter filter = { .fields = CONF_FILTER_GATE_PORT, .gate_port = 80, .gate_port_last = 80 };
         struct conf_gateway gateway = { .present = true, .listen = &nowhere, .listen_count = 1, .filters = &filter,
                                         .filter_count = last->count % 2 };
         static struct ev_loop *loop;

@@ -291,7 +291,7 @@ TEST(each_configuration_hears_of_all_gates_again)
 
 TEST(filters_say_which_gates_open)
 {
-        struct ipc_router_filter filter = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 80 };
+        struct ipc_router_filter filter = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 80, .gate_port_last = 80 };
         struct scene scene;
 
         begin_gateway(&scene);

@@ -42,6 +42,7 @@ static void run(const struct wrong *wrong, size_t count)
 #define RUN(table) run(table, sizeof(table) / sizeof(table[0]))
 #define KEY "secretFile: key\n"
 #define PORT_EXPECTED "expected a whole number from 1 to 65535, such as 8080, not "
+#define PORTS_EXPECTED "expected ports from 1 to 65535, the lowest first, such as 27000-27050, not "
 #define SERVICE(fields) KEY "provider: {services: [" fields "]}\n"
 #define SERVICE_WITH(field) SERVICE("{gatePort: 1, serviceHost: a, servicePort: 2, " field "}")
 
@@ -192,8 +193,20 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:34: gatePort: " PORT_EXPECTED "\"22:22\"\n"
                   "x.yaml:2:70: servicePort: " PORT_EXPECTED "\"80.0\"\n" },
                 { SERVICE_WITH("protocol: tpc"), "x.yaml:2:79: protocol: expected tcp, not \"tpc\"\n" },
-                { SERVICE_WITH("protocol: sctp"), "x.yaml:2:79: protocol: expected tcp or udp, not \"sctp\"\n" },
-                { SERVICE_WITH("protocol: 2"), "x.yaml:2:79: protocol: expected tcp or udp, not \"2\"\n" },
+                { SERVICE_WITH("protocol: sctp"), "x.yaml:2:79: protocol: expected tcp, udp or tcp+udp, not \"sctp\"\n" },
+                { SERVICE_WITH("protocol: 2"), "x.yaml:2:79: protocol: expected tcp, udp or tcp+udp, not \"2\"\n" },
+                { SERVICE("{gatePort: 7-5, serviceHost: a, servicePort: 0-1}"),
+                  "x.yaml:2:34: gatePort: " PORTS_EXPECTED "\"7-5\"\nx.yaml:2:68: servicePort: " PORTS_EXPECTED "\"0-1\"\n" },
+                { SERVICE("{gatePort: 1-65536, serviceHost: a, servicePort: 1-2-3}"),
+                  "x.yaml:2:34: gatePort: " PORTS_EXPECTED "\"1-65536\"\nx.yaml:2:72: servicePort: " PORTS_EXPECTED "\"1-2-3\"\n" },
+                { SERVICE("{gatePort: 100-, serviceHost: a, servicePort: -1}"),
+                  "x.yaml:2:34: gatePort: " PORTS_EXPECTED "\"100-\"\nx.yaml:2:69: servicePort: " PORT_EXPECTED "\"-1\"\n" },
+                { SERVICE("{gatePort: 10-19, serviceHost: a, servicePort: 80}"),
+                  "x.yaml:2:23: gatePort is 10 and servicePort 1 in a row: write as many for both, such as gatePort: 27000-27050, "
+                  "servicePort: 27000-27050\n" },
+                { SERVICE("{gatePort: 1-65535, serviceHost: a, servicePort: 1-65535}"), "x.yaml:2:23: more than 16384 services in all\n" },
+                { SERVICE("{gatePort: 1-8193, serviceHost: a, servicePort: 1-8193, protocol: tcp+udp}"),
+                  "x.yaml:2:23: more than 16384 services in all\n" },
                 { SERVICE_WITH("tags: [a]"), "x.yaml:2:75: tags: expected a text such as \"docker published\", not a list\n" },
                 { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, "
                                            "servicePort, protocol, "

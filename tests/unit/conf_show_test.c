@@ -78,6 +78,8 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 "gateway:\npeers: ['" KEY "@192.0.2.7:1', '" KEY "@name.example:2']\nrelays: [" KEY "]\nlogLevel: error\nlogChannels: true\n"
                 "stateDirectory: \"st\\u00e4te \\\" dir\"\nsecretFile: key\n",
                 "gateway:\nstateDirectory: /var/lib/x\nlogLevel: debug\n",
+                "provider: {services: [{gatePort: 10-12, serviceHost: a, servicePort: 20-22, protocol: tcp+udp}]}\n",
+                "gateway: {services: [{gatePort: 10-12}, {servicePort: 1-65535, gatePort: 1}]}\n",
         };
 
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

@@ -195,6 +195,34 @@ TEST(conf_keeps_one_of_equal_services_and_the_order)
         folder_end(&folder);
 }
 
+TEST(conf_of_ports_in_a_row_and_of_both_protocols)
+{
+        struct folder folder = folder_begin();
+        struct conf *conf;
+
+        write_text("game.json", "[{\"gatePort\": \"27000-27050\", \"serviceHost\": \"a\", \"servicePort\": \"65485-65535\", \"protocol\": \"TCP+UDP\"}]");
+        conf = load("secretFile: key\nprovider:\n  services:\n    - game.json\n"
+                    "    - {gatePort: 7-7, serviceHost: a, servicePort: 8, protocol: udp}\n"
+                    "gateway: {services: [{gatePort: 1000-65535, servicePort: '1-2', protocol: tcp+udp}, {gatePort: 7, protocol: udp}]}\n", "");
+        check_equal(conf->provider.service_count, 2 * 51 + 1);
+        for (unsigned i = 0; i < 102; i++) {
+                const struct conf_service *service = &conf->provider.services[i];
+
+                check_equal(service->gate_port, 27000 + i / 2);
+                check_equal(service->service_port, 65485 + i / 2);
+                check_equal(service->protocol, i % 2 ? CONF_UDP : CONF_TCP);
+                check(strcmp(service->file, "game.json") == 0 && service->line == 1);
+        }
+        check(conf->provider.services[102].gate_port == 7 && conf->provider.services[102].service_port == 8);
+        check_equal(conf->gateway.filters[0].fields, CONF_FILTER_GATE_PORT | CONF_FILTER_SERVICE_PORT);
+        check(conf->gateway.filters[0].gate_port == 1000 && conf->gateway.filters[0].gate_port_last == 65535);
+        check(conf->gateway.filters[0].service_port == 1 && conf->gateway.filters[0].service_port_last == 2);
+        check(conf->gateway.filters[1].gate_port == 7 && conf->gateway.filters[1].gate_port_last == 7);
+        check_equal(conf->gateway.filters[1].protocol, CONF_UDP);
+        conf_free(conf);
+        folder_end(&folder);
+}
+
 TEST(conf_of_a_bootstrap_node)
 {
         struct folder folder = folder_begin();

@@ -33,9 +33,9 @@ TEST(without_filters_every_port_may_open)
 TEST(a_port_that_no_filter_lets_through_stays_shut_whatever_the_router_says)
 {
         static const struct conf_filter filters[] = {
-                { .fields = CONF_FILTER_GATE_PORT, .gate_port = 8000 },
-                { .fields = CONF_FILTER_GATE_PORT | CONF_FILTER_PROTOCOL, .gate_port = 53, .protocol = CONF_UDP },
-                { .fields = CONF_FILTER_GATE_PORT | CONF_FILTER_HOST, .gate_port = 9000, .host = "db" },
+                { .fields = CONF_FILTER_GATE_PORT, .gate_port = 8000, .gate_port_last = 8000 },
+                { .fields = CONF_FILTER_GATE_PORT | CONF_FILTER_PROTOCOL, .gate_port = 53, .gate_port_last = 53, .protocol = CONF_UDP },
+                { .fields = CONF_FILTER_GATE_PORT | CONF_FILTER_HOST, .gate_port = 9000, .gate_port_last = 9000, .host = "db" },
         };
         struct conf_gateway conf = { .present = true, .filters = filters, .filter_count = 3 };
 
@@ -46,10 +46,20 @@ TEST(a_port_that_no_filter_lets_through_stays_shut_whatever_the_router_says)
         check(gates_allowed(&conf, 9000, CONF_TCP));    /* the host is the router's to judge */
 }
 
+TEST(a_range_of_ports_has_both_its_ends)
+{
+        static const struct conf_filter filter = { .fields = CONF_FILTER_GATE_PORT, .gate_port = 1000, .gate_port_last = 8000 };
+        struct conf_gateway conf = { .present = true, .filters = &filter, .filter_count = 1 };
+
+        check(gates_allowed(&conf, 1000, CONF_TCP) && gates_allowed(&conf, 8000, CONF_UDP));
+        check(!gates_allowed(&conf, 999, CONF_TCP) && !gates_allowed(&conf, 8001, CONF_TCP));
+        check(gates_reopens(&conf, 1000, CONF_TCP) && !gates_reopens(&conf, 999, CONF_TCP));
+}
+
 TEST(a_low_port_opens_again_only_by_name)
 {
         static const struct conf_filter filters[] = {
-                { .fields = CONF_FILTER_TAGS, .tags = "web" }, { .fields = CONF_FILTER_GATE_PORT, .gate_port = 80 },
+                { .fields = CONF_FILTER_TAGS, .tags = "web" }, { .fields = CONF_FILTER_GATE_PORT, .gate_port = 80, .gate_port_last = 80 },
         };
         struct conf_gateway conf = { .present = true };
 

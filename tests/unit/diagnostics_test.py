@@ -127,7 +127,7 @@ NEWCOMERS = (
      'x.yaml:1:12: a blank that is none to YAML: write a plain one'),
     ('a star for all addresses', GATEWAY + '  listen: *\n', 'x.yaml:3:11: a text that begins with * or & needs quotes'),
     ('another protocol', PROVIDER + '{gatePort: 8000, serviceHost: a, servicePort: 80, protocol: http}\n',
-     'x.yaml:4:67: protocol: expected tcp or udp, not "http"'),
+     'x.yaml:4:67: protocol: expected tcp, udp or tcp+udp, not "http"'),
     ('a pattern of names', PROVIDER + 'services/*.json\n',
      'x.yaml:4:7: services: cannot read "services/*.json": No such file or directory; patterns mean nothing here: name each file'),
     ('a home folder', 'secretFile: ~/key\ngateway:\n',

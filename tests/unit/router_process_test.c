@@ -196,7 +196,7 @@ TEST(gates_that_a_configuration_does_not_list_are_held_by_nobody)
 
 static void configure_filtered(uint16_t port)
 {
-        struct ipc_router_filter filter = { .fields = IPC_FILTER_GATE_PORT, .gate_port = port };
+        struct ipc_router_filter filter = { .fields = IPC_FILTER_GATE_PORT, .gate_port = port, .gate_port_last = port };
 
         inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &generation, -1);
         inside_send(&inside, IPC_SUPERVISOR, IPC_ROUTER_ROLES, &(struct ipc_router_roles){ IPC_AS_GATEWAY }, -1);

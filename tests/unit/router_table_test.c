@@ -230,7 +230,7 @@ TEST(never_told_means_never_untold)
 TEST(any_filter_admits_and_all_its_fields_must_match)
 {
         static struct ipc_router_filter filters[2] = {
-                { .fields = IPC_FILTER_GATE_PORT | IPC_FILTER_HOST, .gate_port = 8080, .host = "web" },
+                { .fields = IPC_FILTER_GATE_PORT | IPC_FILTER_HOST, .gate_port = 8080, .gate_port_last = 8080, .host = "web" },
                 { .fields = IPC_FILTER_TAGS, .tags = "published  docker" },
         };
 
@@ -244,7 +244,7 @@ TEST(any_filter_admits_and_all_its_fields_must_match)
         say(&peer_a, 0);
         check_told("+A8080 +A8082 open 8080 open 8082");
         filters[0].fields = IPC_FILTER_SERVICE_PORT | IPC_FILTER_PROTOCOL;
-        filters[0].service_port = 80;
+        filters[0].service_port = filters[0].service_port_last = 80;
         filters[0].protocol = IPC_UDP;
         check_equal(route_table_filter(&table, filters, 2, 1), 0);
         check_told("-A8080");
@@ -253,6 +253,29 @@ TEST(any_filter_admits_and_all_its_fields_must_match)
         check_told("+A8081 +A8080 +A8083 open 8081 open 8083");
         check_equal(route_table_filter(&table, NULL, 0, 3), 0);
         check_told("");
+        finish();
+}
+
+TEST(a_range_of_ports_has_both_its_ends)
+{
+        static struct ipc_router_filter filter = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 1022, .gate_port_last = 8081 };
+
+        begin();
+        check_equal(route_table_filter(&table, &filter, 1, 0), 0);
+        offer(1021, "web", "");
+        offer(1022, "web", "");
+        offer(8081, "web", "");
+        offer(8082, "web", "");
+        say(&peer_a, 0);
+        check_told("+A1022 +A8081 open 1022 open 8081");
+        filter.fields = IPC_FILTER_SERVICE_PORT;
+        filter.service_port = 81;
+        filter.service_port_last = 90;
+        check_equal(route_table_filter(&table, &filter, 1, 1), 0);
+        check_told("-A1022 -A8081");
+        filter.service_port = 79;
+        check_equal(route_table_filter(&table, &filter, 1, 2), 0);
+        check_told("+A8081 +A8082 open 8082 low 1021 low 1022");
         finish();
 }
 
@@ -274,7 +297,7 @@ TEST(weakness_14_2_a_low_port_opens_only_by_name)
         check_equal(route_table_filter(&table, &filter, 1, 2), 0);
         check_told("low 22");
         filter.fields |= IPC_FILTER_GATE_PORT;
-        filter.gate_port = 22;
+        filter.gate_port = filter.gate_port_last = 22;
         check_equal(route_table_filter(&table, &filter, 1, 3), 0);
         check_told("+A22 -A1024 close 1024 open 22");   /* at once: it is not its provider that is missing */
         finish();

@@ -191,12 +191,17 @@ static bool has_words(const char *words, const char *wanted)
         return true;
 }
 
+static bool is_between(uint16_t first, uint16_t last, uint16_t port)
+{
+        return first <= port && port <= last;
+}
+
 static bool filter_matches(const struct ipc_router_filter *filter, const struct route *route)
 {
         uint32_t fields = filter->fields;
 
-        return (!(fields & IPC_FILTER_GATE_PORT) || filter->gate_port == route->gate_port) &&
-               (!(fields & IPC_FILTER_SERVICE_PORT) || filter->service_port == route->service_port) &&
+        return (!(fields & IPC_FILTER_GATE_PORT) || is_between(filter->gate_port, filter->gate_port_last, route->gate_port)) &&
+               (!(fields & IPC_FILTER_SERVICE_PORT) || is_between(filter->service_port, filter->service_port_last, route->service_port)) &&
                (!(fields & IPC_FILTER_PROTOCOL) || filter->protocol == route->protocol) &&
                (!(fields & IPC_FILTER_HOST) || strcmp(filter->host, route->host) == 0) &&
                (!(fields & IPC_FILTER_TAGS) || has_words(route->tags, filter->tags));
@@ -414,7 +419,7 @@ static bool may_be_open(const struct route_table *table, const struct route_gate
         for (size_t i = 0; i < table->filter_count; i++) {
                 const struct ipc_router_filter *filter = &table->filters[i];
 
-                if ((!(filter->fields & IPC_FILTER_GATE_PORT) || filter->gate_port == gate->port) &&
+                if ((!(filter->fields & IPC_FILTER_GATE_PORT) || is_between(filter->gate_port, filter->gate_port_last, gate->port)) &&
                     (!(filter->fields & IPC_FILTER_PROTOCOL) || filter->protocol == gate->protocol))
                         return true;
         }
