@@ -166,6 +166,32 @@ TEST(it_gives_up_where_nothing_comes_through)
         end(&scene);
 }
 
+/* When it ends, counted from the beginning, if its rounds were on their way for so long. */
+static usec_t ends_after(usec_t late_us)
+{
+        usec_t end_us;
+        struct scene scene;
+
+        begin(&scene, NAT_CONSISTENT, NAT_CONSISTENT, NULL, NULL);
+        scene.now_us += late_us;
+        carry(&scene);
+        check(both_probe(&scene));
+        check_equal(nat_punch_deadline_last(&scene.server.punch), scene.now_us + NAT_CONSISTENT_US);
+        end_us = nat_punch_deadline_last(&scene.client.punch) + late_us - scene.now_us;
+        pass(&scene, end_us - late_us + MSEC(5));
+        check_equal(nat_punch_failure(&scene.client.punch), NAT_SHUT);
+        end(&scene);
+        return end_us;
+}
+
+/* The client tells why they don't meet. */
+TEST(rounds_that_took_long_leave_less_time_for_probes)
+{
+        check_equal(ends_after(0), NAT_CONSISTENT_US);
+        check_equal(ends_after(SECONDS(3)), NAT_CONSISTENT_US);
+        check_equal(ends_after(SECONDS(6)), SECONDS(6) + NAT_CONSISTENT_MIN_US);
+}
+
 TEST(a_class_that_shows_late_is_waited_for)
 {
         struct scene scene;

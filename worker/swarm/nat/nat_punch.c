@@ -96,6 +96,16 @@ bool nat_punch_is_possible(const struct nat_punch *punch)
         return punch->own.class != NAT_RANDOM || punch->remote_class != NAT_RANDOM;
 }
 
+/* The initiator tells why they don't meet: rounds that were lost shall not put that off, while there is time for enough probes. */
+static usec_t limit(const struct nat_punch *punch, usec_t now_us)
+{
+        if (nat_punch_is_random(punch))
+                return now_us + NAT_RANDOM_US;
+        if (punch->role == NAT_RESPONDER)
+                return now_us + NAT_CONSISTENT_US;
+        return usec_max(punch->begun_us + NAT_CONSISTENT_US, now_us + NAT_CONSISTENT_MIN_US);
+}
+
 static void step(struct nat_punch *punch, enum event event, usec_t now_us)
 {
         enum nat_state next = next_state[punch->state][event];
@@ -121,7 +131,7 @@ static void step(struct nat_punch *punch, enum event event, usec_t now_us)
                 break;
         case NAT_PROBING:
                 punch->wake_us = now_us;
-                punch->limit_us = now_us + (nat_punch_is_random(punch) ? NAT_RANDOM_US : NAT_CONSISTENT_US);
+                punch->limit_us = limit(punch, now_us);
                 break;
         case NAT_OVER:
                 punch->probe_count = punch->echoes.count = 0;
@@ -153,6 +163,7 @@ void nat_punch_init(struct nat_punch *punch, const struct nat_punch_config *conf
                 .socket = config->socket,
                 .remote_class = config->remote_class,
                 .remote = config->remote,
+                .begun_us = now_us,
                 .wake_us = USEC_NEVER,
                 .limit_us = USEC_NEVER,
                 .gated_until_us = USEC_NEVER,

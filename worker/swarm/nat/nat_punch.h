@@ -25,6 +25,7 @@ enum {
 
 #define NAT_RANDOM_US SECONDS(36)       /* hyperdht tries 1750 times, 20 ms apart */
 #define NAT_CONSISTENT_US SECONDS(10)   /* and 10 times a second apart; here the last probe leaves after 9 s */
+#define NAT_CONSISTENT_MIN_US SECONDS(6)        /* nine probes, of an initiator whose rounds have taken the rest */
 
 enum nat_role {
         NAT_INITIATOR,
@@ -105,7 +106,7 @@ struct nat_punch {
         uint64_t round;                 /* initiator: the next one; responder: the last one */
         unsigned asked;
         unsigned rounds;                /* sent or received, for who wants to know */
-        usec_t wake_us, limit_us;
+        usec_t begun_us, wake_us, limit_us;
         usec_t gated_until_us;          /* initiator */
         usec_t answered_us;             /* initiator: when the last answer came */
         struct nat_echoes echoes;       /* responder */
