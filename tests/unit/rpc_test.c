@@ -330,6 +330,7 @@ static void check_sends(struct rpc *rpc, const struct rpc_request_spec *spec, co
 TEST(rpc_asks_again_as_soon_as_nodes_use_to_answer_and_then_with_patience)
 {
         static const unsigned near_ms[] = { 200, 600, 1600, 2600, 3600 }, far_ms[] = { 400, 1200, 2200, 3200, 4200 },
+                              eager_ms[] = { 400, 800, 1200, 1600, 2000, 3000, 4000, 5000, 6000 },
                               twice_ms[] = { 200, 1200 }, once_ms[] = { 1000 };
         struct rpc_request_spec spec = { .to = other, .internal = true, .retries = RPC_RETRIES };
         MAKE(rpc);
@@ -338,6 +339,9 @@ TEST(rpc_asks_again_as_soon_as_nodes_use_to_answer_and_then_with_patience)
         check_sends(rpc, &spec, near_ms, ARRAY_LEN(near_ms));
         spec.far = true;
         check_sends(rpc, &spec, far_ms, ARRAY_LEN(far_ms));
+        spec.eager = true;
+        spec.retries = RPC_RETRIES_EAGER;
+        check_sends(rpc, &spec, eager_ms, ARRAY_LEN(eager_ms));
         spec = (struct rpc_request_spec){ .to = other, .internal = true, .retries = 1 };
         check_sends(rpc, &spec, twice_ms, ARRAY_LEN(twice_ms));
         spec.retries = 0;

@@ -176,6 +176,7 @@ struct dht_punch_spec {
         uint64_t id;                    /* by which the server knows the handshake it belongs to */
         const void *payload;            /* copied */
         size_t len;
+        bool eager;                     /* asks again soon and often: a server that hears it twice must not mind */
         void *context;
 };
 

@@ -67,7 +67,8 @@ struct dht_handshake *dht_punch_send(struct dht *dht, const struct dht_punch_spe
         struct rpc_request_spec spec = {
                 .to = punch_spec->relay, .command = DHT_PEER_HOLEPUNCH, .target = punch_spec->target, .value = value,
                 .kind = DHT_ASK_PUNCH, .far = true,
-                .retries = RPC_RETRIES_QUERY,   /* no other relay is asked beside */
+                .eager = punch_spec->eager,
+                .retries = punch_spec->eager ? RPC_RETRIES_EAGER : RPC_RETRIES_QUERY,   /* no other relay is asked beside */
         };
 
         dht_punch_write(&w, &punch);

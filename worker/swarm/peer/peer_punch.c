@@ -139,6 +139,7 @@ static void carry(struct peer_punch *punch, const struct addr *server, const uin
                 .id = punch->plan.id,
                 .payload = sealed,
                 .len = len,
+                .eager = !nat_punch_is_random(&punch->nat),     /* by chance an original ends the punch over what it hears twice */
                 .context = punch,
         };
 

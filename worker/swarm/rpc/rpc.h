@@ -22,6 +22,7 @@ struct rpc_request;     /* one of ours in flight or waiting */
 enum {
         RPC_RETRIES = 4,                /* plain requests: 5 sends within 4 s. dht-rpc: 4, a second apart */
         RPC_RETRIES_QUERY = 6,          /* within queries; dht-rpc: one less, too */
+        RPC_RETRIES_EAGER = 8,          /* 9 sends within 6 s, 6 of them within 2 s */
 };
 
 struct rpc_config {
@@ -52,6 +53,7 @@ struct rpc_request_spec {
         bool urgent;                    /* past the congestion window */
         bool by_server;                 /* it leaves by the server socket, whatever rpc_socket() is */
         bool far;                       /* who is asked asks another one: it takes twice as long */
+        bool eager;                     /* nobody else is asked meanwhile, and a person waits: repeated soon more than twice */
         unsigned kind;                  /* handed back in the event: what @context is */
         void *context;
 };

@@ -8,7 +8,10 @@
 #include "rpc_state.h"
 #include "wire.h"
 
-enum { SOON = 2 };              /* sends that are repeated as soon as an answer should have been there */
+enum {
+        SOON = 2,               /* sends that are repeated as soon as an answer should have been there */
+        SOON_EAGER = 5,
+};
 
 static uint64_t hash_of(const struct rpc *rpc, uint16_t tid, const struct addr *remote)
 {
@@ -66,7 +69,7 @@ static struct rpc_request *make(struct rpc *rpc, const struct rpc_request_spec *
         if (!request)
                 return NULL;
         *request = (struct rpc_request){
-                .tid = message.tid, .retries = spec->retries, .urgent = spec->urgent, .far = spec->far, .kind = spec->kind, .context = spec->context,
+                .tid = message.tid, .retries = spec->retries, .urgent = spec->urgent, .far = spec->far, .eager = spec->eager, .kind = spec->kind, .context = spec->context,
                 .datagram = { .socket = socket, .to = spec->to, .len = len, .bytes = request->bytes },
         };
         memcpy(request->bytes, bytes, len);
@@ -79,9 +82,10 @@ static struct rpc_request *make(struct rpc *rpc, const struct rpc_request_spec *
 /* Soon for what may have been lost, and seconds in all for an outage, or who is slow. The last is waited for longest. */
 static usec_t timer(const struct rpc *rpc, const struct rpc_request *request)
 {
-        usec_t timer_us = rpc_rtt_timer(&rpc->rtt) * (request->far ? 2 : 1) * request->sends;
+        unsigned soon = request->eager ? SOON_EAGER : SOON;
+        usec_t timer_us = rpc_rtt_timer(&rpc->rtt) * (request->far ? 2 : 1) * (request->eager ? 1 : request->sends);
 
-        return request->sends > MIN(request->retries, (unsigned)SOON) ? RPC_TIMER_MAX_US : usec_min(timer_us, RPC_TIMER_MAX_US);
+        return request->sends > MIN(request->retries, soon) ? RPC_TIMER_MAX_US : usec_min(timer_us, RPC_TIMER_MAX_US);
 }
 
 static void send_now(struct rpc *rpc, struct rpc_request *request, usec_t now_us)

@@ -30,7 +30,7 @@ struct rpc_request {
         enum rpc_request_state state;
         uint16_t tid;
         unsigned sends, retries;
-        bool urgent, far;
+        bool urgent, far, eager;
         usec_t sent_us;                 /* the last time */
         unsigned kind;
         void *context;
