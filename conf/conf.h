@@ -93,7 +93,9 @@ struct conf_gateway {
         const struct conf_address *listen;      /* at least one */
         size_t listen_count;
         const struct conf_filter *filters;      /* a route passes if any does */
-        size_t filter_count;                    /* 0: everything passes */
+        size_t filter_count;                    /* 0: everything passes, */
+        const struct conf_filter *exceptions;   /* but for a route that matches any of these */
+        size_t exception_count;
         uint32_t route_finding_timeout_ms;
         uint32_t udp_timeout_ms;
 };
@@ -212,7 +214,7 @@ int conf_service_compare(const struct conf_service *a, const struct conf_service
 enum conf_part {
         CONF_PART_SERVICES = 1,
         CONF_PART_SERVICE_TIMES = 2,    /* how long their sessions may be silent */
-        CONF_PART_FILTERS = 4,
+        CONF_PART_FILTERS = 4,          /* and exceptions */
         CONF_PART_LISTEN = 8,
         CONF_PART_GATE_TIMES = 16,
         CONF_PART_PEERS = 32,

@@ -72,12 +72,12 @@ static bool same_filter(const struct conf_filter *a, const struct conf_filter *b
                a->protocol == b->protocol && strcmp(a->host, b->host) == 0 && strcmp(a->tags, b->tags) == 0;
 }
 
-static bool same_filters(const struct conf_gateway *a, const struct conf_gateway *b)
+static bool same_filters(const struct conf_filter *a, size_t a_count, const struct conf_filter *b, size_t b_count)
 {
-        if (a->filter_count != b->filter_count)
+        if (a_count != b_count)
                 return false;
-        for (size_t i = 0; i < a->filter_count; i++)
-                if (!same_filter(&a->filters[i], &b->filters[i]))
+        for (size_t i = 0; i < a_count; i++)
+                if (!same_filter(&a[i], &b[i]))
                         return false;
         return true;
 }
@@ -123,7 +123,8 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
         const struct { bool same; enum conf_part part; } parts[] = {
                 { found.added + found.removed == 0, CONF_PART_SERVICES },
                 { before->provider.udp_timeout_ms == after->provider.udp_timeout_ms, CONF_PART_SERVICE_TIMES },
-                { same_filters(a, b), CONF_PART_FILTERS },
+                { same_filters(a->filters, a->filter_count, b->filters, b->filter_count) &&
+                  same_filters(a->exceptions, a->exception_count, b->exceptions, b->exception_count), CONF_PART_FILTERS },
                 { same_listen(a, b), CONF_PART_LISTEN },
                 { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms,
                   CONF_PART_GATE_TIMES },

@@ -28,10 +28,10 @@ enum {
         UDP_TIMEOUT_MAX_MS = 24 * 3600000,
 };
 
-/* Lists of services and filters at their longest, each text as long as it may be; of each file its name, paths in it, and lists of
+/* Lists of services, filters and exceptions at their longest, each text as long as it may be; of each file its name, paths in it, and lists of
  * addresses and peers. */
 static const size_t image_reserve =
-        2 * CONF_SERVICES_MAX * (sizeof(struct conf_service) + CONF_HOST_MAX + CONF_TAGS_MAX + 64) +
+        3 * CONF_SERVICES_MAX * (sizeof(struct conf_service) + CONF_HOST_MAX + CONF_TAGS_MAX + 64) +
         (CONF_FILES_MAX + 16) * (5 * (CONF_PATH_MAX + 64) + 4 * ADDRESSES_MAX * (CONF_HOST_MAX + 256)) + 65536;
 
 /* What conf_free() must know stands in front. */
@@ -46,7 +46,7 @@ struct draft {
         const struct conf_file *file;   /* the first one */
         const char **files;
         struct conf_services services;
-        struct conf_filters filters;
+        struct conf_filters filters, exceptions;
         struct conf_place dht_at;
         struct conf_node secret;        /* secretFile in @secret_from, the last that has it; NULL: none is good */
         const struct conf_file *secret_from;
@@ -232,6 +232,11 @@ static void read_gateway_services(struct conf_read *read, const struct conf_node
                              "services: an empty list lets every service pass; leave it out to say so");
 }
 
+static void read_except(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_filters_read(read, node, &((struct draft *)into)->exceptions);
+}
+
 static void read_route_finding_timeout(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct conf_gateway *gateway = &((struct draft *)into)->conf->gateway;
@@ -250,6 +255,7 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
         static const struct conf_field fields[] = {
                 { "listen", read_listen },
                 { "services", read_gateway_services },
+                { "except", read_except },
                 { "routeFindingTimeoutMs", read_route_finding_timeout },
                 { "udpSocketTimeoutMs", read_gateway_udp_timeout },
                 { NULL, NULL },
@@ -440,6 +446,8 @@ static void load_all(struct conf_read *read, struct conf *conf)
         conf->provider.service_count = draft.services.count;
         conf->gateway.filters = draft.filters.list;
         conf->gateway.filter_count = draft.filters.count;
+        conf->gateway.exceptions = draft.exceptions.list;
+        conf->gateway.exception_count = draft.exceptions.count;
         if (read->source->verbose)
                 conf->log_level = LOG_DEBUG_LEVEL;
         if (draft.seen)

@@ -208,7 +208,7 @@ static void add_filter(struct conf_read *read, const struct conf_node *node, voi
                 entry.fields &= ~(unsigned)CONF_FILTER_PROTOCOL;
         if (!entry.fields) {
                 conf_error(&read->report, read->file, node->at,
-                           "says nothing about which services pass; it needs at least one of gatePort, serviceHost, servicePort, "
+                           "says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
                            "protocol, tags");
                 return;
         }

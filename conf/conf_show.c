@@ -125,6 +125,10 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fputs("  services:\n", out);
         for (size_t i = 0; i < gateway->filter_count; i++)
                 put_filter(out, &gateway->filters[i]);
+        if (gateway->exception_count)
+                fputs("  except:\n", out);
+        for (size_t i = 0; i < gateway->exception_count; i++)
+                put_filter(out, &gateway->exceptions[i]);
 }
 
 /* What is 0 was not said. */

@@ -52,7 +52,7 @@ static void append(char *out, size_t len, const char *text)
 static const char *place_of(const char *key)
 {
         static const struct { const char *key, *place; } places[] = {
-                { "services", "below provider: or gateway:" }, { "listen", "below gateway:" },
+                { "services", "below provider: or gateway:" }, { "listen", "below gateway:" }, { "except", "below gateway:" },
                 { "routeFindingTimeoutMs", "below gateway:" }, { "udpSocketTimeoutMs", "below provider: or gateway:" },
                 { "persistent", "below dht:" }, { "public", "below dht:" },
                 { "gatePort", "in an entry of services:" }, { "serviceHost", "in an entry of services:" },

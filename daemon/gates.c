@@ -17,17 +17,25 @@ static bool has_gate_port(const struct conf_filter *filter, uint16_t port)
         return filter->gate_port <= port && port <= filter->gate_port_last;
 }
 
+/* As far as it can be told of a gate: what else the filter says is the router worker's to judge. */
+static bool matches(const struct conf_filter *filter, uint16_t port, uint16_t protocol)
+{
+        return (!(filter->fields & CONF_FILTER_GATE_PORT) || has_gate_port(filter, port)) &&
+               (!(filter->fields & CONF_FILTER_PROTOCOL) || (uint16_t)filter->protocol == protocol);
+}
+
 bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t protocol)
 {
+        static const unsigned of_gates = CONF_FILTER_GATE_PORT | CONF_FILTER_PROTOCOL;
+
         if (!conf->present || port == 0 || protocol > CONF_UDP)
                 return false;
-        for (size_t i = 0; i < conf->filter_count; i++) {
-                const struct conf_filter *filter = &conf->filters[i];
-
-                if ((!(filter->fields & CONF_FILTER_GATE_PORT) || has_gate_port(filter, port)) &&
-                    (!(filter->fields & CONF_FILTER_PROTOCOL) || (uint16_t)filter->protocol == protocol))
+        for (size_t i = 0; i < conf->exception_count; i++)
+                if (!(conf->exceptions[i].fields & ~of_gates) && matches(&conf->exceptions[i], port, protocol))
+                        return false;
+        for (size_t i = 0; i < conf->filter_count; i++)
+                if (matches(&conf->filters[i], port, protocol))
                         return true;
-        }
         return conf->filter_count == 0;
 }
 

@@ -144,11 +144,11 @@ static void send_services(const struct conf_provider *conf, struct child *child)
         }
 }
 
-static void send_filters(const struct conf_gateway *conf, struct child *child)
+static void send_filters(const struct conf_filter *filters, size_t count, unsigned more_fields, struct child *child)
 {
-        for (size_t i = 0; i < conf->filter_count; i++) {
-                const struct conf_filter *from = &conf->filters[i];
-                struct ipc_router_filter filter = { .fields = from->fields,
+        for (size_t i = 0; i < count; i++) {
+                const struct conf_filter *from = &filters[i];
+                struct ipc_router_filter filter = { .fields = from->fields | more_fields,
                                                     .gate_port = from->gate_port, .gate_port_last = from->gate_port_last,
                                                     .service_port = from->service_port, .service_port_last = from->service_port_last,
                                                     .protocol = (uint16_t)from->protocol };
@@ -175,7 +175,8 @@ static void publish_router(const struct supervisor *supervisor, struct child *ch
 
         child_send(child, IPC_ROUTER_ROLES, &roles, NULL, 0);
         send_services(&conf->provider, child);
-        send_filters(&conf->gateway, child);
+        send_filters(conf->gateway.filters, conf->gateway.filter_count, 0, child);
+        send_filters(conf->gateway.exceptions, conf->gateway.exception_count, IPC_FILTER_EXCEPT, child);
         list_for_each(at, &supervisor->gates.all) {
                 const struct gate *gate = list_entry(at, struct gate, in_all);
 

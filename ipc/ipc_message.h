@@ -375,9 +375,10 @@ enum ipc_filter_field {
         IPC_FILTER_PROTOCOL = 4,
         IPC_FILTER_HOST = 8,
         IPC_FILTER_TAGS = 16,
+        IPC_FILTER_EXCEPT = 32,         /* what matches the others is kept out, whatever other filters let through */
 };
 
-/* (conf) What a gateway may open: a route passes if any filter matches in all of its @fields; no filter at all: everything. */
+/* (conf) What a gateway may open: a route passes if any filter matches in all of its @fields; no filter but exceptions: everything. */
 struct ipc_router_filter {
         uint32_t fields;                /* or of enum ipc_filter_field */
         uint16_t gate_port, gate_port_last;             /* both included */

@@ -187,6 +187,9 @@ def gates_move_and_close(stack):
     held = connect(two)
     held.sendall(b'a')
     assert held.recv(1) == b'a'
+    router.conf['gateway']['gateway'] = {'listen': '127.0.0.1', 'except': [{'gatePort': f'{one}-{one}'}]}
+    router.reload('gateway')
+    assert not listens(one) and listens(two)
     router.conf['gateway']['gateway'] = {'listen': '127.0.0.2', 'services': [{'gatePort': one}]}
     router.reload('gateway')
     assert not listens(one) and not listens(two)

@@ -233,9 +233,16 @@ TEST(conf_services_in_the_configuration)
                 { KEY "provider: {services: }\n",
                   "x.yaml:2:22: services: expected a list; write services: [] for an empty one, not nothing\n" },
                 { KEY "gateway: {services: [{}]}\n",
-                  "x.yaml:2:22: says nothing about which services pass; it needs at least one of gatePort, serviceHost, "
+                  "x.yaml:2:22: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, "
                   "servicePort, "
                   "protocol, tags\n" },
+                { KEY "except: []\ngateway: {except: [{}, {port: 1}]}\n",
+                  "x.yaml:2:1: \"except\" does not belong here but below gateway:\n"
+                  "x.yaml:3:20: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
+                  "protocol, tags\n"
+                  "x.yaml:3:24: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
+                  "protocol, tags\n"
+                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags\n" },
                 { KEY "gateway: {services: []}\n",
                   "x.yaml:2:21: warning: services: an empty list lets every service pass; leave it out to say so\n" },
         };

@@ -79,16 +79,17 @@ TEST(drop_ins_go_before_the_file_and_later_names_before_earlier_ones)
 TEST(services_peers_and_relays_of_all_files_add_up)
 {
         struct folder folder = begin("secretFile: key\nprovider: {services: [" A "]}\npeers: ['" KEY "1@a:1']\nrelays: [" KEY "1]\n"
-                                     "gateway: {services: [{gatePort: 1}]}\nbootstrap: ['one:1']\n");
+                                     "gateway: {services: [{gatePort: 1}], except: {tags: internal}}\nbootstrap: ['one:1']\n");
         struct conf *conf;
 
         write_text("x.yaml.d/1.yaml", "provider: {services: [" B ", " A "]}\npeers: ['" KEY "2@a:1']\nrelays: [" KEY "2]\n"
-                                      "bootstrap: ['two:2']\ngateway: {services: {gatePort: 2}}\n");
+                                      "bootstrap: ['two:2']\ngateway: {services: {gatePort: 2}, except: [{gatePort: 9}]}\n");
         conf = load("");
         check_gate_ports(conf, " 1 2");
         check(conf->peer_count == 2 && conf->peers[0].key[31] == 0x31 && conf->peers[1].key[31] == 0x32);
         check(conf->relay_count == 2 && conf->relays[1][31] == 0x32);
         check(conf->gateway.filter_count == 2 && conf->gateway.filters[1].gate_port == 2);
+        check(conf->gateway.exception_count == 2 && conf->gateway.exceptions[1].gate_port == 9);
         check(conf->bootstrap_count == 1 && strcmp(conf->bootstrap[0].host, "two") == 0);
         conf_free(conf);
 

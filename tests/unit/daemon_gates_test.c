@@ -56,6 +56,26 @@ TEST(a_range_of_ports_has_both_its_ends)
         check(gates_reopens(&conf, 1000, CONF_TCP) && !gates_reopens(&conf, 999, CONF_TCP));
 }
 
+TEST(a_port_that_is_an_exception_stays_shut_whatever_lets_it_through)
+{
+        static const struct conf_filter all = { .fields = CONF_FILTER_GATE_PORT, .gate_port = 1, .gate_port_last = 65535 };
+        static const struct conf_filter exceptions[] = {
+                { .fields = CONF_FILTER_GATE_PORT, .gate_port = 22, .gate_port_last = 23 },
+                { .fields = CONF_FILTER_GATE_PORT | CONF_FILTER_PROTOCOL, .gate_port = 53, .gate_port_last = 53, .protocol = CONF_UDP },
+                { .fields = CONF_FILTER_GATE_PORT | CONF_FILTER_TAGS, .gate_port = 80, .gate_port_last = 80, .tags = "internal" },
+        };
+        struct conf_gateway conf = { .present = true, .exceptions = exceptions, .exception_count = 3 };
+
+        for (unsigned i = 0; i < 2; i++) {
+                check(!gates_allowed(&conf, 22, CONF_TCP) && !gates_allowed(&conf, 23, CONF_UDP) && gates_allowed(&conf, 24, CONF_TCP));
+                check(gates_allowed(&conf, 53, CONF_TCP) && !gates_allowed(&conf, 53, CONF_UDP));
+                check(gates_allowed(&conf, 80, CONF_TCP));      /* whether it has the tag is the router's to judge */
+                conf.filters = &all;
+                conf.filter_count = 1;
+        }
+        check(!gates_reopens(&conf, 22, CONF_TCP) && gates_reopens(&conf, 24, CONF_TCP));
+}
+
 TEST(a_low_port_opens_again_only_by_name)
 {
         static const struct conf_filter filters[] = {

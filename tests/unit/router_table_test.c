@@ -279,6 +279,37 @@ TEST(a_range_of_ports_has_both_its_ends)
         finish();
 }
 
+TEST(an_exception_is_kept_out_whatever_else_admits_it)
+{
+        static struct ipc_router_filter filters[] = {
+                { .fields = IPC_FILTER_EXCEPT | IPC_FILTER_GATE_PORT, .gate_port = 8081, .gate_port_last = 8082 },
+                { .fields = IPC_FILTER_EXCEPT | IPC_FILTER_TAGS, .tags = "internal" },
+                { .fields = IPC_FILTER_GATE_PORT, .gate_port = 8080, .gate_port_last = 8082 },
+        };
+
+        begin();
+        offer(8080, "web", "");
+        offer(8081, "web", "");
+        offer(8082, "web", "");
+        offer(8083, "web", "");
+        offer(8084, "web", "internal x");
+        say(&peer_a, 0);
+        check_told("+A8080 +A8081 +A8082 +A8083 +A8084 open 8080 open 8081 open 8082 open 8083 open 8084");
+        check_equal(route_table_filter(&table, filters, 2, 1), 0);
+        check_told("-A8081 -A8082 -A8084 close 8082 close 8081");       /* that of 8084 may open for another service */
+        check_equal(route_table_filter(&table, filters, 3, 2), 0);
+        check_told("-A8083 close 8084 close 8083");
+        check_equal(route_table_filter(&table, filters + 2, 1, 3), 0);
+        check_told("+A8081 +A8082 open 8081 open 8082");
+        offer(22, "web", "");
+        say(&peer_b, 4);
+        check_told("");
+        filters[0].gate_port = filters[0].gate_port_last = 22;
+        check_equal(route_table_filter(&table, filters, 1, 5), 0);
+        check_told("+A8083 +A8084 open 8083 open 8084");        /* who wants 22 shut need not be told that it is */
+        finish();
+}
+
 TEST(weakness_14_2_a_low_port_opens_only_by_name)
 {
         static struct ipc_router_filter filter = { .fields = IPC_FILTER_HOST, .host = "web" };

@@ -207,13 +207,28 @@ static bool filter_matches(const struct ipc_router_filter *filter, const struct 
                (!(fields & IPC_FILTER_TAGS) || has_words(route->tags, filter->tags));
 }
 
+static bool is_exception(const struct ipc_router_filter *filter)
+{
+        return filter->fields & IPC_FILTER_EXCEPT;
+}
+
+static bool route_excepted(const struct route_table *table, const struct route *route)
+{
+        for (size_t i = 0; i < table->filter_count; i++)
+                if (is_exception(&table->filters[i]) && filter_matches(&table->filters[i], route))
+                        return true;
+        return false;
+}
+
 /* Any filter admits; a low port only the one that names it, lest whoever holds the secret opens our port 22. */
 static bool route_admitted(struct route_table *table, const struct route *route)
 {
-        bool low = route->gate_port < ROUTE_LOW_PORTS, admitted = table->filter_count == 0;
+        bool low = route->gate_port < ROUTE_LOW_PORTS, admitted = !table->selective;
 
+        if (route_excepted(table, route))
+                return false;
         for (size_t i = 0; i < table->filter_count; i++) {
-                if (!filter_matches(&table->filters[i], route))
+                if (is_exception(&table->filters[i]) || !filter_matches(&table->filters[i], route))
                         continue;
                 if (!low || (table->filters[i].fields & IPC_FILTER_GATE_PORT))
                         return true;
@@ -416,14 +431,20 @@ int route_table_merge(struct route_table *table, const struct ipc_via *via, cons
 /* Whether a filter lets through anything at all there, as the supervisor asks as well. */
 static bool may_be_open(const struct route_table *table, const struct route_gate *gate)
 {
+        static const uint32_t of_gates = IPC_FILTER_GATE_PORT | IPC_FILTER_PROTOCOL;
+        bool admitted = !table->selective;
+
         for (size_t i = 0; i < table->filter_count; i++) {
                 const struct ipc_router_filter *filter = &table->filters[i];
+                bool matches = (!(filter->fields & IPC_FILTER_GATE_PORT) ||
+                                is_between(filter->gate_port, filter->gate_port_last, gate->port)) &&
+                               (!(filter->fields & IPC_FILTER_PROTOCOL) || filter->protocol == gate->protocol);
 
-                if ((!(filter->fields & IPC_FILTER_GATE_PORT) || is_between(filter->gate_port, filter->gate_port_last, gate->port)) &&
-                    (!(filter->fields & IPC_FILTER_PROTOCOL) || filter->protocol == gate->protocol))
-                        return true;
+                if (matches && is_exception(filter) && !(filter->fields & ~(of_gates | IPC_FILTER_EXCEPT)))
+                        return false;
+                admitted = admitted || (matches && !is_exception(filter));
         }
-        return table->filter_count == 0;
+        return admitted;
 }
 
 /* Their provider has not gone for a moment: they are not wanted. */
@@ -450,6 +471,9 @@ int route_table_filter(struct route_table *table, const struct ipc_router_filter
         free(table->filters);
         table->filters = copy;
         table->filter_count = count;
+        table->selective = false;
+        for (size_t i = 0; i < count; i++)
+                table->selective = table->selective || !is_exception(&filters[i]);
         memset(table->low_seen, 0, sizeof(table->low_seen));
         memset(table->low_told, 0, sizeof(table->low_told));
         for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at))

@@ -68,6 +68,7 @@ struct route_table {
         struct list dirty_offers, dirty_gates;
         struct ipc_router_filter *filters;
         size_t filter_count, routes;
+        bool selective;                         /* what no filter lets through stays out: some are no exceptions */
         size_t wanted;                          /* gates that shall be open */
         uint8_t low_seen[ROUTE_LOW_PORTS / 8], low_told[ROUTE_LOW_PORTS / 8];
         bool low_dirty;
