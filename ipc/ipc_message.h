@@ -36,6 +36,7 @@ enum {
         IPC_FDS_MAX = 4,
         IPC_GRANT_MAX = 64,
         IPC_PORTS_MAX = 64,
+        IPC_ROUTERS_MAX = 4,            /* the secret and those before it */
         IPC_KNOWN_MAX = 64,             /* DHT nodes kept over a restart */
         IPC_RELAYS_MAX = 8,             /* nodes in the record of a peer */
         IPC_OWN_RELAYS_MAX = 3,
@@ -304,7 +305,8 @@ struct ipc_swarm_known {
         struct ipc_swarm_bootstrap node[IPC_KNOWN_MAX];
 };
 
-/* (conf) The router: what is announced, and what hello is keyed with. Not the secret itself. */
+/* (conf) The router: what is announced, and what hello is keyed with. Not the secret itself. The same of each previous secret that counts
+ * still follows, newest first. */
 struct ipc_swarm_router {
         uint8_t public_key[IPC_KEY_BYTES];
         uint8_t auth_key[IPC_AUTH_KEY_BYTES];

@@ -176,7 +176,7 @@ static void pass_time(struct world *w, usec_t us)
 
 static void begin(struct world *w)
 {
-        static const uint8_t router[NODE_KEY_BYTES] = { 1 }, auth[NODE_AUTH_KEY_BYTES] = { 2 };
+        static const struct node_router router = { .public_key = { 1 }, .auth_key = { 2 } };
         static const uint8_t seeds[NODE_ROLES][NODE_KEY_BYTES] = { { 3 }, { 4 } };
         struct addr first = { .ip = { 10, 0, 0, 1 }, .port = 49737 };
         struct node_config config = { .random = { fill, &w->dice }, .client_socket = 1,
@@ -186,8 +186,9 @@ static void begin(struct world *w)
         assert(r == 0);
         node_set_bootstrap(w->node, &first, 1, &w->now);
         node_set_local_addresses(w->node, &config.server_local, 1, &w->now);
+        node_set_routers(w->node, &router, 1, &w->now);
         for (int role = 0; role < NODE_ROLES; role++)
-                node_join(w->node, role, router, auth, seeds[role], &w->now);
+                node_join(w->node, role, seeds[role], &w->now);
         node_advertise(w->node, "{}", 2, &w->now);
         turn(w);
 }

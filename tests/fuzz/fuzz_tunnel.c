@@ -16,6 +16,7 @@
 enum { CHANNELS = 24, WALL_S = 1700000000, DRAIN_MAX = 100000 };
 
 struct bench {
+        struct tunnel_routers routers;
         struct tunnel *t;
         enum tunnel_role role;
         usec_t now_us;
@@ -199,7 +200,7 @@ static void receive_frame(struct bench *b, struct reader *r)
         struct writer w = writer_over(head, sizeof(head));
         size_t len = read_u8(r);
 
-        action = action >= TUNNEL_ACTION_BYE && action <= TUNNEL_ACTION_SERVICE ? action : actions[action % 8];
+        action = action >= TUNNEL_ACTION_BYE && action <= TUNNEL_ACTION_PROOF ? action : actions[action % 8];
         len = MIN(len, reader_left(r));
         tunnel_frame_write(&w, action, error_len % 4 ? 0 : error_len / 4, channel % 16, len);
         if (action >= 0x40)
@@ -220,6 +221,29 @@ static void say_hello(struct bench *b, uint8_t how)
         tunnel_frame_write(&w, TUNNEL_ACTION_HELLO, 0, (b->role == TUNNEL_PROVIDER) != (how & 1), TUNNEL_HELLO_BYTES);
         tunnel_hello_make(write_reserve(&w, TUNNEL_HELLO_BYTES), &keys, INT64_C(1000) * (WALL_S + skews_s[how / 2 % 4]));
         receive(b, frame, sizeof(frame));
+}
+
+/* Another secret of the router, comes or goes; or the peer proves that it knows it, or that it knows the first. */
+static void exchange(struct bench *b, uint8_t how)
+{
+        static const uint8_t zeros[TUNNEL_KEY_BYTES];
+        const struct tunnel_router *of = &b->routers.list[how / 4 % 2];
+        struct tunnel_hello_keys keys = { zeros, zeros, of->public_key, of->auth_key };
+        uint8_t frame[TUNNEL_HEADER_BYTES + 2 + TUNNEL_HELLO_BYTES];
+        struct writer w = writer_over(frame, sizeof(frame));
+
+        if (how % 4 > 1) {
+                tunnel_hello_make(tunnel_proof_write(&w, how % 2), &keys, INT64_C(1000) * WALL_S);
+                receive(b, frame, sizeof(frame));
+                return;
+        }
+        b->routers.newest = how % 2;
+        b->routers.list[1].held = how % 2;
+        if (how % 2)
+                tunnel_add_router(b->t, 1);
+        else
+                tunnel_drop_router(b->t, 1);
+        assert(tunnel_proven(b->t) < 4);
 }
 
 static void step(struct bench *b, struct reader *r)
@@ -273,6 +297,8 @@ static void step(struct bench *b, struct reader *r)
                         (void)tunnel_bye(b->t, b->now_us);
                 else if (argument >= 0xe0)
                         say_hello(b, argument);
+                else if (argument >= 0xd0)
+                        exchange(b, argument);
                 return;
         default:
                 break;
@@ -308,13 +334,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         struct reader r = steps_begin(bytes, len);
         uint8_t flags = read_u8(&r);
         struct bench *b = calloc(1, sizeof(*b));
-        struct tunnel_config config = { .role = flags & 1 ? TUNNEL_PROVIDER : TUNNEL_GATEWAY, .random = { zero_fill, NULL },
+        struct tunnel_config config = { .role = flags & 1 ? TUNNEL_PROVIDER : TUNNEL_GATEWAY, .random = { zero_fill, NULL }, .routers = &b->routers,
                                         .channels_max = 20, .window_bytes = flags & 2 ? 1000 : 0,
                                         .receive_limit_bytes = flags & 4 ? 500 : flags & 128 ? 4000 : 0 };
         struct now now = { .mono_us = SECONDS(1), .wall_us = SECONDS((usec_t)WALL_S) };
         struct tunnel_stats stats;
         usec_t deadline_us;
 
+        b->routers = (struct tunnel_routers){ .list = { { .held = true }, { .public_key = { 1 }, .auth_key = { 1 } } } };
         b->role = config.role;
         b->now_us = now.mono_us;
         if (tunnel_new(&b->t, &config, &now) < 0)

@@ -127,8 +127,13 @@ size_t node_known(const struct node *node, struct addr *out, size_t max)
         return node->last % 2;
 }
 
-int node_join(struct node *node, enum node_role role, const uint8_t public_key[NODE_KEY_BYTES],
-              const uint8_t auth_key[NODE_AUTH_KEY_BYTES], const uint8_t seed[NODE_KEY_BYTES], const struct now *now)
+int node_set_routers(struct node *node, const struct node_router *routers, size_t count, const struct now *now)
+{
+        must(count > 0 && count <= NODE_ROUTERS_MAX);
+        return 0;
+}
+
+int node_join(struct node *node, enum node_role role, const uint8_t seed[NODE_KEY_BYTES], const struct now *now)
 {
         must(role < NODE_ROLES);
         return seed[0] == 1 ? -ENOMEM : 0;

@@ -196,7 +196,7 @@ TEST(node_keeps_impostors_out_and_does_not_tell_of_them)
         cleanup_with(pair_free) struct pair pair = paired(84, NULL);
         struct node_sim_host *impostor = node_sim_add(pair.sim);
 
-        memset(pair.sim->auth_key, 0x99, sizeof(pair.sim->auth_key));  /* knows the topic, not the secret */
+        memset(pair.sim->router.auth_key, 0x99, sizeof(pair.sim->router.auth_key));  /* knows the topic, not the secret */
         node_sim_join(impostor, NODE_GATEWAY, 66);
         node_sim_run(pair.sim, MINUTES(5));
         check(node_sim_ups(impostor) == 0 && impostor->first_advert_us == 0);

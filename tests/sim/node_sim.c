@@ -369,8 +369,8 @@ static struct node_sim *new_network(uint64_t seed, const struct net_link *link, 
                 sim->link = *link;
         else
                 sim->link.delay_us = 100;
-        memset(sim->router_key, 0x42, sizeof(sim->router_key));
-        memset(sim->auth_key, 0x17, sizeof(sim->auth_key));
+        memset(sim->router.public_key, 0x42, sizeof(sim->router.public_key));
+        memset(sim->router.auth_key, 0x17, sizeof(sim->router.auth_key));
         node_sim_add(sim);
         return sim;
 }
@@ -448,7 +448,7 @@ void node_sim_join(struct node_sim_host *host, enum node_role role, uint8_t iden
         int len = snprintf(text, sizeof(text), "identity %u", identity);
 
         node_sim_seed(role, identity, seed);
-        if (node_join(host->node, role, sim->router_key, sim->auth_key, seed, &now) < 0 ||
+        if (node_set_routers(host->node, &sim->router, 1, &now) < 0 || node_join(host->node, role, seed, &now) < 0 ||
             (role == NODE_PROVIDER && node_advertise(host->node, text, (size_t)len, &now) < 0))
                 abort();
         node_sim_touch(host);

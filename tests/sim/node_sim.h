@@ -137,7 +137,7 @@ struct node_sim {
         uint8_t first_octet;            /* of addresses outside NATs: 10, a private network, or one that is none */
         usec_t due_us[NODE_SIM_HOSTS];  /* when each wants its next turn; 0: something came in since the last; USEC_NEVER: dead */
         struct addr bootstrap;
-        uint8_t router_key[NODE_KEY_BYTES], auth_key[NODE_AUTH_KEY_BYTES];
+        struct node_router router;      /* of hosts that join from now on */
         uint64_t map_key[2];
         struct net_link link;           /* of hosts added from now on */
         bool dht_persistent;            /* so they are DHT nodes that others know, as host 0 */

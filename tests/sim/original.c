@@ -43,6 +43,7 @@ struct original {
         struct peer_set *peers;
         struct peer_listener *listener;
         struct dht_query *query;
+        struct tunnel_routers routers;  /* the one */
         enum node_role role;
         uint8_t secret_key[PEER_SECRET_KEY_BYTES], remote_key[PEER_KEY_BYTES];
         enum existing existing;
@@ -150,8 +151,7 @@ static void greet(struct original *o, struct conn *conn, const struct now *now)
 
         memcpy(config.key, conn_local_key(conn), sizeof(config.key));
         memcpy(config.peer_key, o->remote_key, sizeof(config.peer_key));
-        memcpy(config.router_key, o->host->sim->router_key, sizeof(config.router_key));
-        memcpy(config.auth_key, o->host->sim->auth_key, sizeof(config.auth_key));
+        config.routers = &o->routers;
         o->existing = OPEN;
         o->proven = true;
         o->abandoned_us = USEC_NEVER;
@@ -198,7 +198,7 @@ static void on_peer_event(struct original *o, const struct peer_event *event, co
                         struct addr relays[DHT_RELAYS_MAX];
                         struct dht_query_spec spec = {
                                 .operation = DHT_ANNOUNCE,
-                                .target = o->host->sim->router_key,
+                                .target = o->routers.list[0].public_key,
                                 .secret_key = o->secret_key,
                                 .relays = relays,
                                 .relay_count = peer_listener_relays(o->listener, relays),
@@ -399,6 +399,9 @@ struct original *original_new(struct node_sim *sim, struct net_nat *nat, enum no
         crypto_sign_seed_keypair(key, o->secret_key, seed);
         memcpy(o->remote_key, remote_key, sizeof(o->remote_key));
         o->role = role;
+        o->routers.list[0].held = true;
+        memcpy(o->routers.list[0].public_key, sim->router.public_key, NODE_KEY_BYTES);
+        memcpy(o->routers.list[0].auth_key, sim->router.auth_key, NODE_AUTH_KEY_BYTES);
         o->abandoned_us = o->dial_us = USEC_NEVER;
         o->host = node_sim_add_guest(sim, nat, &guest);
         make_stack(o, &now);

@@ -107,10 +107,14 @@ void peer_sim_listen(struct peer_sim_node *node, bool ask)
 
 void peer_sim_relay(struct peer_sim_node *node, unsigned pairs, uint64_t bytes_per_s)
 {
-        struct peer_relay_spec spec = { .secret_key = node->secret_key, .proof = node->relay_proof, .pairs = pairs,
+        uint8_t proofs[1][PEER_PROOF_BYTES];
+        struct peer_relay_spec spec = { .secret_key = node->secret_key, .pairs = pairs,
+                                        .proofs = proofs, .proof_count = node->relay_proof != NULL,
                                         .bytes_per_s = bytes_per_s, .bytes_per_s_per_host = node->relay_rate_per_host };
         struct now now = peer_sim_now(node->sim);
 
+        if (node->relay_proof)
+                memcpy(proofs[0], node->relay_proof, sizeof(proofs[0]));
         assert(peer_relay_start(node->set, &spec, &now) == 0);
         list(node);
 }

@@ -472,13 +472,13 @@ static bool name_token(struct bench *bench, struct peer *peer, enum relay_messag
 
 TEST(relay_that_demands_proof_takes_tokens_of_its_own_alone)
 {
-        static const uint8_t proof[RELAY_PROOF_BYTES] = { 1 }, other[RELAY_PROOF_BYTES] = { 2 }, key[RELAY_KEY_BYTES] = { 3 },
+        static const uint8_t proofs[][RELAY_PROOF_BYTES] = { { 9 }, { 1 } }, *proof = proofs[1], other[RELAY_PROOF_BYTES] = { 2 }, key[RELAY_KEY_BYTES] = { 3 },
                              elsewhere[RELAY_KEY_BYTES] = { 4 };
         cleanup_with(bench_freep) struct bench *bench = opened_bench(&no_limits);
         struct peer *peer = bench->peer;
         uint8_t token[RELAY_TOKEN_BYTES];
 
-        relay_pairing_demand_proof(bench->pairing, proof, key);
+        relay_pairing_demand_proof(bench->pairing, proofs, ARRAY_LEN(proofs), key);
         make_token(bench, proof, key, token);
         check(name_token(bench, &peer[0], RELAY_PAIR, true, token));
         check(name_token(bench, &peer[1], RELAY_PAIR, false, token));
@@ -497,7 +497,7 @@ TEST(relay_that_demands_proof_takes_tokens_of_its_own_alone)
         check_equal(stats_of(bench).unproven, 3 + 8 * RELAY_TOKEN_BYTES);
         check_equal(stats_of(bench).waiting, 0);
         check(!relay_session_has_asked(peer[5].session) && relay_session_has_asked(peer[0].session));
-        relay_pairing_demand_proof(bench->pairing, NULL, key);
+        relay_pairing_demand_proof(bench->pairing, NULL, 0, key);
         check(name_token(bench, &peer[6], RELAY_PAIR, true, token));
 }
 

@@ -15,7 +15,8 @@ static struct swarm *swarm_of(uint8_t own, uint64_t *seed)
         struct swarm *swarm;
 
         *seed = own;
-        check_equal(swarm_new(&swarm, &config, SECONDS(100)), 0);
+        check_equal(swarm_new(&swarm, &config), 0);
+        swarm_join(swarm, 0, SECONDS(100));
         return swarm;
 }
 
@@ -26,7 +27,7 @@ static bool next_dial(struct swarm *swarm, usec_t *now_us, usec_t until_us, stru
                 while (swarm_task(swarm, out, *now_us)) {
                         if (out->kind == SWARM_DIAL)
                                 return true;
-                        swarm_query_done(swarm, NULL, 0, 0, 0, *now_us);
+                        swarm_query_done(swarm, 0, NULL, 0, 0, 0, *now_us);
                 }
                 if (swarm_deadline(swarm) > until_us)
                         return false;
@@ -62,7 +63,7 @@ TEST(its_written_address_goes_first_whatever_the_topic_lists)
         struct swarm *swarm = swarm_of(1, &seed);
 
         check_equal(swarm_appoint(swarm, key, &there, now_us), 0);
-        swarm_listed(swarm, key, listed, DHT_PEER_RELAYS_MAX, now_us);
+        swarm_listed(swarm, 0, key, listed, DHT_PEER_RELAYS_MAX, now_us);
         check(next_dial(swarm, &now_us, now_us, &task));
         check_equal(task.addr_count, DHT_PEER_RELAYS_MAX);
         check(addr_equal(&task.addrs[0], &there) && addr_equal(&task.addrs[1], &listed[0]));
@@ -87,7 +88,7 @@ TEST(a_flood_of_records_does_not_push_it_out_nor_does_its_own_refusal)
         for (unsigned i = 0; i < 2 * SWARM_PEERS_MAX; i++) {
                 uint8_t other[DHT_KEY_BYTES] = { 9, (uint8_t)i, (uint8_t)(i >> 8) };
 
-                swarm_listed(swarm, other, &moved, 1, now_us);
+                swarm_listed(swarm, 0, other, &moved, 1, now_us);
         }
         now_us += MINUTES(10);
         swarm_advance(swarm, now_us);

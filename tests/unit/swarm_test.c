@@ -37,7 +37,8 @@ static struct world *world_new(uint8_t key)
 
         check(w);
         *w = (struct world){ .key = { key }, .seed = key, .now_us = SECONDS(100), .replying = 8, .accepting = 8 };
-        check(swarm_new(&w->swarm, &config, w->now_us) == 0);
+        check(swarm_new(&w->swarm, &config) == 0);
+        swarm_join(w->swarm, 0, w->now_us);
         return w;
 }
 
@@ -51,14 +52,14 @@ static void list_key(struct world *w, uint8_t first, uint8_t second)
 {
         uint8_t key[DHT_KEY_BYTES] = { first, second };
 
-        swarm_listed(w->swarm, key, relays, 1, w->now_us);
+        swarm_listed(w->swarm, 0, key, relays, 1, w->now_us);
 }
 
 static void answer(struct world *w, unsigned accepted)
 {
         struct addr closest[DHT_K] = { home, afar };
 
-        swarm_query_done(w->swarm, closest, w->replying ? 2 : 0, w->replying, accepted, w->now_us);
+        swarm_query_done(w->swarm, 0, closest, w->replying ? 2 : 0, w->replying, accepted, w->now_us);
 }
 
 static void list_some(struct world *w)
@@ -167,10 +168,10 @@ TEST(swarm_announces_first_and_then_looks_at_once)
         cleanup_with(world_freep) struct world *w = world_new(9);
 
         run(w, SECONDS(1));
-        check(!w->announces && !w->lookups && !swarm_announced(w->swarm));
+        check(!w->announces && !w->lookups && !swarm_announced(w->swarm, 0));
         swarm_reachable(w->swarm, relays, 1, w->now_us);
         settle(w);
-        check(w->announces == 1 && w->lookups == 1 && swarm_announced(w->swarm));
+        check(w->announces == 1 && w->lookups == 1 && swarm_announced(w->swarm, 0));
         check(w->announced_us == w->now_us && w->looked_us == w->now_us && w->cleared);
 }
 
@@ -292,12 +293,12 @@ TEST(swarm_announces_again_soon_when_nobody_took_the_record)
         swarm_reachable(w->swarm, relays, 1, w->now_us);
         run(w, SECONDS(4));
         check(w->announces == 3 || w->announces == 2);  /* after about 1 and 3 s */
-        check(!swarm_announced(w->swarm));
+        check(!swarm_announced(w->swarm, 0));
         run(w, MINUTES(10));
         check(w->announces >= 11 && w->announces <= 22);
         w->accepting = 1;
         run(w, SECONDS(76));
-        check(swarm_announced(w->swarm));
+        check(swarm_announced(w->swarm, 0));
 }
 
 TEST(swarm_wakes_by_announcing_and_looking)
@@ -717,10 +718,10 @@ TEST(weakness_14_28_swarm_leaves_by_withdrawing_what_it_announced)
         list_key(w, 1, 0);
         settle(w);
         list_key(w, 2, 0);
-        swarm_leave(w->swarm, w->now_us);
-        check(!swarm_has_left(w->swarm));
+        swarm_leave(w->swarm, 0, w->now_us);
+        check(!swarm_has_left(w->swarm, 0));
         run(w, MINUTES(1));
-        check(w->unannounces == 1 && w->dials == 1 && swarm_has_left(w->swarm) && !admits(w, 3, &home));
+        check(w->unannounces == 1 && w->dials == 1 && swarm_has_left(w->swarm, 0) && !admits(w, 3, &home));
         check(swarm_deadline(w->swarm) == USEC_NEVER);
 }
 
@@ -728,8 +729,8 @@ TEST(swarm_leaves_at_once_when_it_announced_nothing)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);
 
-        swarm_leave(w->swarm, w->now_us);
-        check(swarm_has_left(w->swarm));
+        swarm_leave(w->swarm, 0, w->now_us);
+        check(swarm_has_left(w->swarm, 0));
         run(w, MINUTES(1));
         check(!w->unannounces && !w->lookups);
 }

@@ -6,7 +6,7 @@
 #include "tunnel_peer.h"
 
 #define NOW SECONDS(1)
-#define OURS "4001000000003001010000003f00040000"       /* our second HGX: all six features */
+#define OURS "4001000000003001010000007f00040000"       /* our second HGX: all seven features */
 #define THEIRS "400100000000300101000000130000ffff"      /* order, credit, bye */
 #define OLD "4001000000003001010000000f0000ffff"         /* a peer of our kind, from before there was a bye */
 #define BYE "42010000000030"

@@ -17,17 +17,19 @@ static usec_t now_us;
 static struct tunnel *ends[2];          /* by role */
 static uint8_t large[TUNNEL_DATAGRAM_MAX];
 
+static const struct tunnel_routers routers = {
+        .list = { { .held = true, .public_key = { [0 ... TUNNEL_KEY_BYTES - 1] = 7 }, .auth_key = { [0 ... TUNNEL_AUTH_KEY_BYTES - 1] = 9 } } },
+};
+
 static struct tunnel *end_of(enum tunnel_role role, size_t receive_limit_bytes)
 {
         struct tunnel_config config = { .role = role, .random = { test_random_fill, &seed },
-                                        .receive_limit_bytes = receive_limit_bytes };
+                                        .receive_limit_bytes = receive_limit_bytes, .routers = &routers };
         struct now now = { .mono_us = now_us, .wall_us = SECONDS(1700000000) };
         struct tunnel *t;
 
         memset(config.key, 1 + role, sizeof(config.key));
         memset(config.peer_key, 2 - role, sizeof(config.peer_key));
-        memset(config.router_key, 7, sizeof(config.router_key));
-        memset(config.auth_key, 9, sizeof(config.auth_key));
         check_equal(tunnel_new(&t, &config, &now), 0);
         tunnel_progress(t, ROOM, 0, now_us);
         return t;

@@ -186,7 +186,7 @@ TEST(a_channel_has_the_features_its_open_came_behind)
         struct tunnel_event event;
 
         peer_feed(t, "400100000000300100000000030000ffff", start_us);
-        peer_expect(t, "4001000000003001010000003f00040000", start_us);
+        peer_expect(t, "4001000000003001010000007f00040000", start_us);
         for (unsigned i = 0; i < 2; i++) {
                 if (i)
                         peer_feed(t, "400100000000300101000000030000ffff", start_us);
@@ -207,7 +207,7 @@ TEST(an_open_ahead_of_the_second_hgx_is_plain_for_the_gateway_too)
         peer_expect(t, "0100000000010000005000", start_us);
         peer_feed(t, "40010000000030010000000003000000ff", start_us);
         check_equal(tunnel_open(t, 80, TUNNEL_TCP, NULL, 0, USEC_NEVER, NULL, &extended, start_us), 0);
-        peer_expect(t, "4001000000003001010000003f00040000", start_us);
+        peer_expect(t, "4001000000003001010000007f00040000", start_us);
         peer_expect(t, "0100000000020000005000", start_us);
         peer_feed(t, "0100000000020000005000", start_us);       /* it does not answer in order */
         peer_expect_event(t, TUNNEL_OPENED, extended, 0, start_us);
@@ -226,7 +226,7 @@ TEST(who_overruns_a_window_loses_the_channel)
         struct tunnel_event event;
 
         peer_feed(t, "400100000000300101000000030000ffff", start_us);
-        peer_expect(t, "4001000000003001010000003f00040000", start_us);
+        peer_expect(t, "4001000000003001010000007f00040000", start_us);
         peer_feed(t, "0100000000010000005000", start_us);
         check_equal(peer_event(t, &event), TUNNEL_ARRIVED);
         tunnel_accept(event.channel, NULL, start_us);

@@ -16,16 +16,18 @@ static uint8_t pattern(uint32_t key, enum tunnel_role role, uint64_t at)
         return (uint8_t)(x >> 32 ^ x >> 56);
 }
 
+static const struct tunnel_routers routers = {
+        .list = { { .held = true, .public_key = { [0 ... TUNNEL_KEY_BYTES - 1] = 7 }, .auth_key = { [0 ... TUNNEL_AUTH_KEY_BYTES - 1] = 9 } } },
+};
+
 static struct tunnel *side_tunnel(struct pair *pair, enum tunnel_role role)
 {
-        struct tunnel_config config = { .role = role, .random = pair->random };
+        struct tunnel_config config = { .role = role, .random = pair->random, .routers = &routers };
         struct now now = { .mono_us = pair->now_us, .wall_us = SECONDS(1700000000) };
         struct tunnel *t;
 
         memset(config.key, 1 + role, sizeof(config.key));
         memset(config.peer_key, 2 - role, sizeof(config.peer_key));
-        memset(config.router_key, 7, sizeof(config.router_key));
-        memset(config.auth_key, 9, sizeof(config.auth_key));
         check_equal(tunnel_new(&t, &config, &now), 0);
         return t;
 }

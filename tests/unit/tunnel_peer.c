@@ -76,14 +76,16 @@ void peer_hello_read(const json_t *root, const json_t *row, struct peer_hello *o
 struct tunnel *peer_tunnel(const struct peer_hello *hello, enum tunnel_role role, int64_t wall_ms)
 {
         static uint64_t seed = 1;
-        struct tunnel_config config = { .role = role, .random = { test_random_fill, &seed } };
+        static struct tunnel_routers routers;
+        struct tunnel_config config = { .role = role, .random = { test_random_fill, &seed }, .routers = &routers };
         struct now now = { .mono_us = SECONDS(1), .wall_us = (usec_t)wall_ms * 1000 };
         struct tunnel *t;
 
         memcpy(config.key, hello->target, 32);
         memcpy(config.peer_key, hello->source, 32);
-        memcpy(config.router_key, hello->router, 32);
-        memcpy(config.auth_key, hello->auth, 64);
+        routers.list[0].held = true;
+        memcpy(routers.list[0].public_key, hello->router, 32);
+        memcpy(routers.list[0].auth_key, hello->auth, 64);
         check_equal(tunnel_new(&t, &config, &now), 0);
         tunnel_progress(t, 1 << 20, 0, SECONDS(1));
         return t;

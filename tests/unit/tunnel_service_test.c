@@ -4,7 +4,7 @@
 #include "tunnel_peer.h"
 
 #define NOW SECONDS(1)
-#define OURS "4001000000003001010000003f00040000"       /* our second HGX: all six features */
+#define OURS "4001000000003001010000007f00040000"       /* our second HGX: all seven features */
 #define THEIRS "400100000000300101000000230000ffff"      /* order, credit, service */
 #define OLD "4001000000003001010000001f0000ffff"         /* a peer of our kind, from before services had names */
 #define NAMED "46010000000130" "0123456789abcdef"

@@ -8,7 +8,7 @@
 
 enum { CHANNEL = 5, MESSAGE_MAX = 100, LARGE = 1000, ROOM = 1 << 20 };
 
-#define OURS "4001000000003001010000003f00040000"       /* our second HGX: all six features */
+#define OURS "4001000000003001010000007f00040000"       /* our second HGX: all seven features */
 #define NOW SECONDS(1)
 
 static uint8_t large[TUNNEL_DATAGRAM_MAX];

@@ -12,6 +12,7 @@
 
 #define FULL_AGAIN_US SECONDS(60)
 
+_Static_assert((int)IPC_ROUTERS_MAX == (int)NODE_ROUTERS_MAX, "all that are told are taken");
 _Static_assert((int)IPC_RELAY_NEVER == (int)NODE_RELAY_NEVER && (int)IPC_RELAY_ALWAYS == (int)NODE_RELAY_ALWAYS, "the same words");
 
 static void fill_random(void *context, void *out, size_t len)
@@ -108,11 +109,16 @@ static void on_known(void *context, struct worker_link *from, struct ipc_receive
 
 static void on_router(void *context, struct worker_link *from, struct ipc_received *message)
 {
+        const struct ipc_swarm_router *router = IPC_PAYLOAD(message, struct ipc_swarm_router);
         struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
 
-        conf->router = *IPC_PAYLOAD(message, struct ipc_swarm_router);
-        conf->has_router = true;
-        sodium_memzero(message->payload.bytes, sizeof(conf->router));
+        if (conf->router_count < ARRAY_LEN(conf->routers)) {
+                struct node_router *out = &conf->routers[conf->router_count++];
+
+                memcpy(out->public_key, router->public_key, sizeof(out->public_key));
+                memcpy(out->auth_key, router->auth_key, sizeof(out->auth_key));
+        }
+        sodium_memzero(message->payload.bytes, sizeof(*router));
 }
 
 static void on_identity(void *context, struct worker_link *from, struct ipc_received *message)
@@ -184,10 +190,9 @@ static void join(struct swarm_process *swarm, const struct ipc_swarm_identity *i
 {
         enum node_role role = identity->role == IPC_AS_PROVIDER ? NODE_PROVIDER : NODE_GATEWAY;
 
-        if (!swarm->conf.has_router || swarm->joined[role])
+        if (!swarm->conf.router_count || swarm->joined[role])
                 return;
-        if (node_join(swarm->node, role, swarm->conf.router.public_key, swarm->conf.router.auth_key, identity->seed,
-                      &swarm->driver.now) == 0)
+        if (node_join(swarm->node, role, identity->seed, &swarm->driver.now) == 0)
                 swarm->joined[role] = true;
         else
                 worker_log(&swarm->worker, LOG_ERR, "can't join the router: out of memory");
@@ -232,6 +237,8 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 if (node_appoint(swarm->node, conf->appointed, conf->appointed_count, &swarm->driver.now) < 0)
                         worker_log(&swarm->worker, LOG_ERR, "can't keep all of peers: too many");
                 early_expect(&swarm->channels.early, &conf->services);
+                if (conf->router_count)
+                        node_set_routers(swarm->node, conf->routers, conf->router_count, &swarm->driver.now);
                 for (size_t i = 0; i < conf->identity_count; i++)
                         join(swarm, &conf->identities[i]);
                 relay(swarm);

@@ -20,9 +20,10 @@ enum {
 
 /* What CONF_BEGIN .. CONF_END said so far; wiped as soon as it is applied. */
 struct swarm_conf {
-        bool open, has_node, has_router, has_relay;
+        bool open, has_node, has_relay;
         struct ipc_swarm_node node;
-        struct ipc_swarm_router router;
+        struct node_router routers[NODE_ROUTERS_MAX];
+        size_t router_count;
         struct ipc_swarm_identity identities[SWARM_IDENTITIES_MAX];
         struct ipc_swarm_relay relay;
         uint8_t through[SWARM_THROUGH_MAX][NODE_KEY_BYTES];

@@ -100,6 +100,8 @@ void node_free(struct node *node)
                         node_join_fini(&node->joins[role]);
         map_fini(&node->channels);
         node_relay_fini(node);
+        sodium_memzero(&node->routers, sizeof(node->routers));
+        sodium_memzero(node->proofs, sizeof(node->proofs));
         free(node->advert);
         free(node);
 }
@@ -230,8 +232,7 @@ int node_appoint(struct node *node, const struct node_appointed *peers, size_t c
         return r;
 }
 
-int node_join(struct node *node, enum node_role role, const uint8_t public_key[NODE_KEY_BYTES],
-              const uint8_t auth_key[NODE_AUTH_KEY_BYTES], const uint8_t seed[NODE_KEY_BYTES], const struct now *now)
+int node_join(struct node *node, enum node_role role, const uint8_t seed[NODE_KEY_BYTES], const struct now *now)
 {
         struct node_join *join = &node->joins[role];
         int r;
@@ -239,10 +240,7 @@ int node_join(struct node *node, enum node_role role, const uint8_t public_key[N
         node->now = *now;
         if (join->node || node->leaving != NODE_STAYS)
                 return -EEXIST;
-        memcpy(join->router_key, public_key, sizeof(join->router_key));
-        memcpy(join->auth_key, auth_key, sizeof(join->auth_key));
         node->fresh = true;
-        node_relay_prove(node, auth_key);
         r = node_join_init(join, node, role, seed);
         node_link_deal_windows(node);
         return r;
@@ -559,7 +557,8 @@ void node_stats(const struct node *node, struct node_stats *out)
         stats.table_nodes = dht_is_alone(node->dht, &node->now) ? 0 : (uint32_t)dht.nodes;
         stats.bootstrapped = dht.bootstrapped;
         for (size_t role = 0; role < NODE_ROLES; role++) {
-                stats.announced += node->joins[role].node && swarm_announced(node->joins[role].swarm);
+                stats.announced += node->joins[role].node && node->router_count &&
+                                   swarm_announced(node->joins[role].swarm, node->routers.newest);
                 stats.peers[role] = node->peer_counts[role];
         }
         stats.channels = (uint32_t)node->channels.count;
@@ -576,6 +575,7 @@ void node_stats(const struct node *node, struct node_stats *out)
         list_for_each(at, &node->links) {
                 const struct node_link *link = list_entry(at, struct node_link, in_links);
 
+                stats.outdated += link->told_up && node_router_outdated(link);
                 stats.relayed += link->told_up && link->conn && conn_is_relayed(link->conn);
         }
         *out = stats;

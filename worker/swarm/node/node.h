@@ -27,6 +27,7 @@ enum {
         NODE_HEADROOM = 16,             /* writable bytes in front of what node_write() is given */
         NODE_WRITE_MAX = 63330,         /* more than this per call is cut */
         NODE_TEXT_MAX = 253,            /* error text of a refusal: hypergate.md 2 */
+        NODE_ROUTERS_MAX = 4,
         NODE_KNOWN_MAX = 64,
         NODE_PROOF_BYTES = 32,
         NODE_RELAYS_MAX = 8,
@@ -96,11 +97,21 @@ struct node_appointed {
  * those that were appointed before; a key's address may be another one. 0, -E2BIG or -ENOMEM. */
 int node_appoint(struct node *node, const struct node_appointed *peers, size_t count, const struct now *now);
 
-/* Joins a router in one role under an identity of its own: announces, looks up and connects. Once per role.
- * @public_key: the router's, which is the topic. @auth_key: keys hello. @seed: Ed25519 seed of the identity.
- * 0, -EEXIST, -ENOMEM. All three are copied. */
-int node_join(struct node *node, enum node_role role, const uint8_t public_key[NODE_KEY_BYTES],
-              const uint8_t auth_key[NODE_AUTH_KEY_BYTES], const uint8_t seed[NODE_KEY_BYTES], const struct now *now);
+/* A router, as its members know it. */
+struct node_router {
+        uint8_t public_key[NODE_KEY_BYTES];     /* the topic */
+        uint8_t auth_key[NODE_AUTH_KEY_BYTES];  /* keys hello */
+};
+
+/* The router, newest secret first (copied, at most NODE_ROUTERS_MAX). While that is exchanged for another one there are several, and a
+ * peer that knows any of these is one of ours, once: under the same identity it is found at each of their topics, and what it has
+ * proven by one it proves by another as soon as it can. Which is not among them any more is left, with the peers that have proven
+ * nothing else. 0, -E2BIG. */
+int node_set_routers(struct node *node, const struct node_router *routers, size_t count, const struct now *now);
+
+/* Joins the router in one role under an identity of its own: announces, looks up and connects. Once per role. @seed: Ed25519 seed of the
+ * identity, copied. 0, -EEXIST, -ENOMEM. */
+int node_join(struct node *node, enum node_role role, const uint8_t seed[NODE_KEY_BYTES], const struct now *now);
 
 /* Leaves all: unannounces, tells the peers, ends what it can in order. Channels with peers of our kind, which open no further ones then,
  * may finish for most of @limit_us; the others are cut off at once. NODE_LEFT follows, at the latest after @limit_us. */
@@ -349,6 +360,7 @@ struct node_peer {
         size_t datagram_bytes;          /* longest of a service's that goes beside the stream as things are; 0: none does */
         int64_t skew_ms;                /* its clock minus ours, as hello told it */
         bool leaves;                    /* it has said so */
+        bool outdated;                  /* it knows a previous secret of the router, and has not shown that it knows the newest */
 };
 
 /* At most @max; returns how many there are. */
@@ -366,6 +378,7 @@ struct node_stats {
         uint64_t datagrams_in, datagrams_out, datagrams_dropped, unsent;        /* of the sockets */
         uint64_t channel_datagrams_dropped;     /* from peers, and nobody read those before them; to peers, and too many waited */
         uint32_t relayed;               /* of the peers, through a relay */
+        uint32_t outdated;              /* of the peers, see struct node_peer */
         bool relays;                    /* it is one: */
         uint32_t relay_connections;
         uint64_t relay_bytes;

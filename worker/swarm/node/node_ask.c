@@ -236,7 +236,7 @@ static void describe(const struct node_link *link, struct node_peer *out, usec_t
                 .role = link->role, .addr = conn_remote_addr(link->conn), .attempt = link->attempt, .rtt_us = stats.udx.srtt_us,
                 .up_us = now_us - stats.opened_us, .sent_bytes = stats.bytes_out, .received_bytes = stats.bytes_in,
                 .packets_resent = stats.udx.packets_resent, .skew_ms = tunnel.skew_ms,
-                .leaves = link->leaves,
+                .leaves = link->leaves, .outdated = node_router_outdated(link),
         };
         if (tunnel.unordered)
                 out->datagram_bytes = conn_unordered_bytes(link->conn) - TUNNEL_UNORDERED_HEAD_BYTES;

@@ -16,7 +16,9 @@ int node_join_init(struct node_join *join, struct node *node, enum node_role rol
 
         crypto_sign_seed_keypair(config.key, join->secret_key, seed);
         join->role = role;
-        r = swarm_new(&join->swarm, &config, node->now.mono_us);
+        for (size_t i = 0; i < ARRAY_LEN(join->topics); i++)
+                join->topics[i].join = join;
+        r = swarm_new(&join->swarm, &config);
         if (r == 0)
                 r = peer_listen(node->peers, &spec, &join->listener, &node->now);
         if (r < 0) {
@@ -24,6 +26,7 @@ int node_join_init(struct node_join *join, struct node *node, enum node_role rol
                 return r;
         }
         join->node = node;
+        node_router_join(join);
         r = node_join_appoint(join);
         if (r < 0) {
                 join->node = NULL;
@@ -42,7 +45,7 @@ int node_join_appoint(struct node_join *join)
         return r;
 }
 
-/* Links, query and listener go with what they belong to. */
+/* Links, queries and listener go with what they belong to. */
 void node_join_fini(struct node_join *join)
 {
         swarm_free(join->swarm);
@@ -57,7 +60,7 @@ static void start_query(struct node_join *join, const struct swarm_task *task)
         struct node *node = join->node;
         struct dht_query_spec spec = {
                 .operation = operations[task->kind],
-                .target = join->router_key,
+                .target = node->routers.list[task->topic].public_key,
                 .secret_key = join->secret_key,
                 .relays = task->addrs,
                 .relay_count = task->addr_count,
@@ -65,14 +68,15 @@ static void start_query(struct node_join *join, const struct swarm_task *task)
                 .seeds = task->seeds,
                 .seed_count = task->seed_count,
                 .retries = task->kind == SWARM_UNANNOUNCE ? UNANNOUNCE_RETRIES : 0,
-                .context = join,
+                .context = &join->topics[task->topic],
         };
+        struct dht_query **query = &join->topics[task->topic].query;
 
-        if (join->query)
-                dht_query_cancel(node->dht, join->query, &node->now);
-        join->query = dht_query(node->dht, &spec, &node->now);
-        if (!join->query)
-                swarm_query_done(join->swarm, NULL, 0, 0, 0, node->now.mono_us);
+        if (*query)
+                dht_query_cancel(node->dht, *query, &node->now);
+        *query = dht_query(node->dht, &spec, &node->now);
+        if (!*query)
+                swarm_query_done(join->swarm, task->topic, NULL, 0, 0, 0, node->now.mono_us);
 }
 
 void node_join_work(struct node_join *join)
@@ -87,33 +91,58 @@ void node_join_work(struct node_join *join)
         }
 }
 
-void node_join_leave(struct node_join *join)
+void node_join_leave_topic(struct node_join *join, unsigned number)
 {
         struct node *node = join->node;
+        struct dht_query **query = &join->topics[number].query;
 
-        swarm_leave(join->swarm, node->now.mono_us);
-        if (swarm_has_left(join->swarm) && join->query) {
-                dht_query_cancel(node->dht, join->query, &node->now);
-                join->query = NULL;
+        swarm_leave(join->swarm, number, node->now.mono_us);
+        if (swarm_has_left(join->swarm, number) && *query) {
+                dht_query_cancel(node->dht, *query, &node->now);
+                *query = NULL;
         }
+}
+
+void node_join_abandon_topic(struct node_join *join, unsigned number)
+{
+        struct node *node = join->node;
+        struct dht_query **query = &join->topics[number].query;
+
+        if (*query)
+                dht_query_cancel(node->dht, *query, &node->now);
+        *query = NULL;
+        swarm_query_done(join->swarm, number, NULL, 0, 0, 0, node->now.mono_us);
+}
+
+void node_join_leave(struct node_join *join)
+{
+        for (unsigned i = 0; i < ARRAY_LEN(join->topics); i++)
+                node_join_leave_topic(join, i);
         if (join->listener)
-                peer_unlisten(join->listener, &node->now);
+                peer_unlisten(join->listener, &join->node->now);
 }
 
 bool node_join_has_left(const struct node_join *join)
 {
-        return !join->node || (swarm_has_left(join->swarm) && !join->listener);
+        if (!join->node)
+                return true;
+        for (unsigned i = 0; i < ARRAY_LEN(join->topics); i++)
+                if (!swarm_has_left(join->swarm, i))
+                        return false;
+        return !join->listener;
 }
 
-void node_join_dht_event(struct node_join *join, const struct dht_event *event)
+void node_join_dht_event(struct node_topic *topic, const struct dht_event *event)
 {
+        struct node_join *join = topic->join;
+        unsigned number = (unsigned)(topic - join->topics);
         usec_t now_us = join->node->now.mono_us;
 
         if (event->kind == DHT_PEER_LISTED) {
-                swarm_listed(join->swarm, event->public_key, event->relays, event->relay_count, now_us);
+                swarm_listed(join->swarm, number, event->public_key, event->relays, event->relay_count, now_us);
         } else if (event->kind == DHT_QUERY_DONE) {
-                join->query = NULL;
-                swarm_query_done(join->swarm, event->closest, event->closest_count, event->replies, event->accepted, now_us);
+                topic->query = NULL;
+                swarm_query_done(join->swarm, number, event->closest, event->closest_count, event->replies, event->accepted, now_us);
         }
 }
 

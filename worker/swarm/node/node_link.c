@@ -2,7 +2,6 @@
 /* A link: from the dial or the knock to the last event of its last channel. Between the connection below, which moves messages, and
  * the tunnel above, which knows what they mean. */
 #include <assert.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,8 +175,7 @@ void node_link_greet(struct node_link *link, struct conn *conn, const struct add
 
         memcpy(config.key, conn_local_key(conn), sizeof(config.key));
         memcpy(config.peer_key, link->key, sizeof(config.peer_key));
-        memcpy(config.router_key, join->router_key, sizeof(config.router_key));
-        memcpy(config.auth_key, join->auth_key, sizeof(config.auth_key));
+        node_router_hello(link, &config);
         link->conn = conn;
         link->addr = *addr;
         conn_set_context(conn, link);
@@ -189,7 +187,6 @@ void node_link_greet(struct node_link *link, struct conn *conn, const struct add
                 node_link_cut(link, SWARM_LOST, false);
         else
                 node_link_touch(link);
-        sodium_memzero(&config, sizeof(config));
 }
 
 void node_link_connected(struct node_link *link)
@@ -227,6 +224,8 @@ void node_link_cut(struct node_link *link, enum swarm_end end, bool gently)
 {
         struct node *node = link->node;
 
+        if (end == SWARM_LOST && link->state == NODE_LINK_UP && !tunnel_proven(link->tunnel))
+                end = SWARM_OUTDATED;
         if (link->peer)
                 swarm_over(link->join->swarm, link->peer, end, node->now.mono_us);
         link->peer = NULL;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Blind relays, for pairs of peers that no packet gets through between: being one for others, and which one is named to whom. */
 #include <errno.h>
+#include <limits.h>
 #include <sodium.h>
 #include <string.h>
 
 #include "node_state.h"
 
 _Static_assert((int)NODE_KEY_BYTES == (int)PEER_KEY_BYTES && (int)NODE_PROOF_BYTES == (int)PEER_PROOF_BYTES, "handed on as they are");
+_Static_assert((int)NODE_ROUTERS_MAX <= (int)PEER_PROOFS_MAX, "each of them gives a proof");
 
 enum {
         CANDIDATES_MAX = NODE_RELAYS_MAX + 8,
@@ -18,13 +20,12 @@ enum {
 #define LOOK_US SECONDS(1)              /* how often it is asked what our NAT is like and what failed */
 
 /* What members of the router know and nobody else: tokens made with it show that their maker is one. */
-void node_relay_prove(struct node *node, const uint8_t auth_key[NODE_AUTH_KEY_BYTES])
+static void prove(struct node *node, unsigned router)
 {
         static const uint8_t what[] = "hypergate relay";
 
-        crypto_generichash(node->relays.proof, sizeof(node->relays.proof), what, sizeof(what) - 1, auth_key, NODE_AUTH_KEY_BYTES);
-        node->relays.has_proof = true;
-        node->relays.look_us = 0;
+        crypto_generichash(node->proofs[router], NODE_PROOF_BYTES, what, sizeof(what) - 1, node->routers.list[router].auth_key,
+                           NODE_AUTH_KEY_BYTES);
 }
 
 /* --- Being one --- */
@@ -43,16 +44,17 @@ static bool shall_run(const struct node *node)
         bool demanded = spec->mode == NODE_RELAY_ON_DEMAND && (node->relays.runs || (node->relays.asked && is_open(node)));
 
         return (spec->mode == NODE_RELAY_ALWAYS || demanded) && node->leaving == NODE_STAYS &&
-               (spec->anybody || node->relays.has_proof);
+               (spec->anybody || node->router_count);
 }
 
 static int run(struct node *node)
 {
         const struct node_relay_spec *from = &node->relays.spec;
-        uint8_t public_key[PEER_KEY_BYTES], secret_key[PEER_SECRET_KEY_BYTES];
+        uint8_t public_key[PEER_KEY_BYTES], secret_key[PEER_SECRET_KEY_BYTES], proofs[NODE_ROUTERS_MAX][PEER_PROOF_BYTES];
         struct peer_relay_spec spec = {
                 .secret_key = secret_key,
-                .proof = from->anybody ? NULL : node->relays.proof,
+                .proofs = proofs,
+                .proof_count = from->anybody ? 0 : node->router_count,
                 .pairs = from->connections,
                 .per_host = from->connections_per_host,
                 .bytes_per_s = from->bytes_per_s,
@@ -60,10 +62,13 @@ static int run(struct node *node)
         };
         int r;
 
+        for (size_t i = 0; i < node->router_count; i++)
+                memcpy(proofs[i], node->proofs[node->router_order[i]], sizeof(proofs[i]));
         crypto_sign_seed_keypair(public_key, secret_key, from->seed);
         memcpy(node->relays.own_key, public_key, sizeof(public_key));
         r = peer_relay_start(node->peers, &spec, &node->now);
         sodium_memzero(secret_key, sizeof(secret_key));
+        sodium_memzero(proofs, sizeof(proofs));
         node->relays.runs = node->relays.runs || r == 0;
         return r;
 }
@@ -76,6 +81,15 @@ static int settle(struct node *node)
                 peer_relay_stop(node->peers, &node->now);
         node->relays.runs = false;
         return 0;
+}
+
+/* Whom it serves by proofs made with what is left, it goes on to serve. */
+void node_relay_prove(struct node *node)
+{
+        for (size_t i = 0; i < node->router_count; i++)
+                prove(node, node->router_order[i]);
+        node->relays.look_us = 0;
+        (void)settle(node);             /* without memory it is tried again soon */
 }
 
 /* Until something else is said. */
@@ -124,21 +138,33 @@ static bool is_own(const struct node *node, const uint8_t key[NODE_KEY_BYTES])
         return node->relays.runs && memcmp(key, node->relays.own_key, NODE_KEY_BYTES) == 0;
 }
 
+/* A relay, and by what it knows its own; NULL: there is nothing. */
+struct candidate {
+        const uint8_t *key, *proof;
+};
+
+static const uint8_t *proof_for(const struct node *node, unsigned routers)
+{
+        unsigned newest = node_router_newest(node, routers);
+
+        return newest < TUNNEL_ROUTERS_MAX ? node->proofs[newest] : NULL;
+}
+
 /* Those of the configuration first, then peers that are relays; but none to reach itself (@peer; NULL: anybody), nor our own: whom
  * that serves it reaches. */
-static size_t list_keys(const struct node *node, const uint8_t *peer, const uint8_t *out[CANDIDATES_MAX])
+static size_t list_candidates(const struct node *node, const uint8_t *peer, struct candidate out[CANDIDATES_MAX])
 {
         size_t count = 0;
 
         for (size_t i = 0; i < node->relays.key_count; i++)
                 if (!is_own(node, node->relays.keys[i]))
-                        out[count++] = node->relays.keys[i];
+                        out[count++] = (struct candidate){ node->relays.keys[i], proof_for(node, UINT_MAX) };
         list_for_each(at, &node->links) {
                 const struct node_link *link = list_entry(at, struct node_link, in_links);
                 bool use = link->relay.offered && link->state == NODE_LINK_UP && !is_own(node, link->relay.key);
 
                 if (use && count < CANDIDATES_MAX && (!peer || memcmp(peer, link->key, NODE_KEY_BYTES) != 0))
-                        out[count++] = link->relay.key;
+                        out[count++] = (struct candidate){ link->relay.key, proof_for(node, tunnel_proven(link->tunnel)) };
         }
         return count;
 }
@@ -149,15 +175,15 @@ static bool is_lost(const struct node *node, const uint8_t key[NODE_KEY_BYTES])
 }
 
 /* The next one each time one has failed. */
-static const uint8_t *choose(const struct node *node, const uint8_t *peer)
+static struct candidate choose(const struct node *node, const uint8_t *peer)
 {
-        const uint8_t *keys[CANDIDATES_MAX];
-        size_t count = list_keys(node, peer, keys);
+        struct candidate list[CANDIDATES_MAX];
+        size_t count = list_candidates(node, peer, list);
 
         for (size_t i = 0; i < count; i++)
-                if (!is_lost(node, keys[(node->relays.turn + i) % count]))
-                        return keys[(node->relays.turn + i) % count];
-        return count ? keys[node->relays.turn % count] : NULL;
+                if (!is_lost(node, list[(node->relays.turn + i) % count].key))
+                        return list[(node->relays.turn + i) % count];
+        return count ? list[node->relays.turn % count] : (struct candidate){ NULL, NULL };
 }
 
 void node_relay_lost(struct node *node, const uint8_t key[NODE_KEY_BYTES])
@@ -167,11 +193,6 @@ void node_relay_lost(struct node *node, const uint8_t key[NODE_KEY_BYTES])
         node->relays.look_us = 0;
 }
 
-static const uint8_t *proof_of(const struct node *node)
-{
-        return node->relays.has_proof ? node->relays.proof : NULL;
-}
-
 static bool is_in_trouble(const struct node *node)
 {
         return peer_is_random(node->peers) || node->now.mono_us < node->relays.trouble_until_us;
@@ -179,10 +200,13 @@ static bool is_in_trouble(const struct node *node)
 
 void node_relay_name(const struct node *node, struct peer_dial_spec *spec)
 {
+        struct candidate relay;
+
         if (!is_in_trouble(node))
                 return;
-        spec->relay_through = choose(node, spec->remote_key);
-        spec->relay_proof = proof_of(node);
+        relay = choose(node, spec->remote_key);
+        spec->relay_through = relay.key;
+        spec->relay_proof = relay.proof;
 }
 
 /* A relay may be known by now. */
@@ -194,7 +218,7 @@ void node_relay_failed(struct node_link *link, enum peer_failure failure)
                 return;
         node->relays.trouble_until_us = usec_add(node->now.mono_us, TROUBLE_US);
         node->relays.look_us = 0;
-        if (!link->named_relay && choose(node, link->key))
+        if (!link->named_relay && choose(node, link->key).key)
                 node->relays.retries = true;    /* that dial names it, so this happens once */
 }
 
@@ -245,14 +269,14 @@ static void begin_again(struct node *node)
         list_for_each(at, &node->links) {
                 struct node_link *link = list_entry(at, struct node_link, in_links);
 
-                if (link->dial && !link->named_relay && peer_dial_struggles(link->dial, &node->now) && choose(node, link->key))
+                if (link->dial && !link->named_relay && peer_dial_struggles(link->dial, &node->now) && choose(node, link->key).key)
                         node_link_cut(link, SWARM_MOVED, false);
         }
 }
 
 bool node_relay_helps(const struct node *node, const uint8_t key[NODE_KEY_BYTES])
 {
-        return is_in_trouble(node) && choose(node, key);
+        return is_in_trouble(node) && choose(node, key).key;
 }
 
 /* The peer has begun, and we have the relay: then we dial it, whether we had heard of it or not. */
@@ -263,21 +287,24 @@ static void call_back(struct node_join *join)
 
         for (size_t i = 0; i < count; i++)
                 if (node_relay_helps(join->node, keys[i]))
-                        swarm_listed(join->swarm, keys[i], NULL, 0, join->node->now.mono_us);
+                        swarm_listed(join->swarm, SWARM_TOPICS_MAX, keys[i], NULL, 0, join->node->now.mono_us);
 }
 
 /* Whoever waits to be told of us need not wait for long. */
 void node_relay_look(struct node *node)
 {
+        struct candidate any;
+
         if (node->now.mono_us < node->relays.look_us && node->relays.offered == node->relays.runs)
                 return;
         node->relays.look_us = usec_add(node->now.mono_us, LOOK_US);
         compare(node);
+        any = choose(node, NULL);
         if (shall_run(node) != node->relays.runs)
                 (void)settle(node);
         for (size_t role = 0; role < NODE_ROLES; role++)
                 if (node->joins[role].node && node->joins[role].listener) {
-                        peer_listener_relay_through(node->joins[role].listener, choose(node, NULL), proof_of(node), is_in_trouble(node));
+                        peer_listener_relay_through(node->joins[role].listener, any.key, any.proof, is_in_trouble(node));
                         call_back(&node->joins[role]);
                 }
         tell_peers(node);

@@ -88,15 +88,19 @@ struct node_channel {
         bool opening;                   /* asked for by us, unanswered */
 };
 
-/* One identity at one router. */
+/* One identity at the topic of one secret of the router. */
+struct node_topic {
+        struct node_join *join;
+        struct dht_query *query;
+};
+
+/* One identity. */
 struct node_join {
         struct node *node;              /* NULL: not joined in this role */
         enum node_role role;
         struct swarm *swarm;
         struct peer_listener *listener; /* NULL once withdrawn */
-        struct dht_query *query;
-        uint8_t router_key[NODE_KEY_BYTES];
-        uint8_t auth_key[NODE_AUTH_KEY_BYTES];
+        struct node_topic topics[TUNNEL_ROUTERS_MAX];
         uint8_t secret_key[PEER_SECRET_KEY_BYTES];
 };
 
@@ -116,8 +120,6 @@ struct node_relays {
         bool offered;                   /* and was told of us */
         struct node_relay_spec spec;
         uint8_t own_key[NODE_KEY_BYTES];
-        bool has_proof;
-        uint8_t proof[NODE_PROOF_BYTES];        /* of being a peer of the router */
         uint8_t keys[NODE_RELAYS_MAX][NODE_KEY_BYTES];
         size_t key_count;
         unsigned turn;                  /* of these keys: after each failure the next one's */
@@ -151,6 +153,10 @@ enum node_leaving {
 
 struct node {
         struct node_config config;
+        struct tunnel_routers routers;  /* a number of a list is that of a topic, too */
+        uint8_t proofs[TUNNEL_ROUTERS_MAX][NODE_PROOF_BYTES];   /* of being a peer of these, to relays */
+        unsigned router_order[NODE_ROUTERS_MAX];        /* those that are held, newest first */
+        size_t router_count;
         struct now now;                 /* of the last call that told */
         struct udx_mux *mux;
         struct dht *dht;
@@ -196,9 +202,17 @@ void node_join_fini(struct node_join *join);
 int node_join_appoint(struct node_join *join);          /* tells its swarm all that are */
 void node_join_work(struct node_join *join);            /* what its swarm wants done */
 void node_join_leave(struct node_join *join);
+void node_join_leave_topic(struct node_join *join, unsigned number);
+void node_join_abandon_topic(struct node_join *join, unsigned number);          /* one that is being left: at once */
 bool node_join_has_left(const struct node_join *join);
-void node_join_dht_event(struct node_join *join, const struct dht_event *event);
+void node_join_dht_event(struct node_topic *topic, const struct dht_event *event);
 void node_join_peer_event(struct node_join *join, const struct peer_event *event);
+
+/* node_router.c: the secrets of the router */
+void node_router_join(struct node_join *join);          /* the topics of all */
+void node_router_hello(const struct node_link *link, struct tunnel_config *config);     /* which of them it is for, and when */
+unsigned node_router_newest(const struct node *node, unsigned of);      /* of 1 << number; TUNNEL_ROUTERS_MAX: none of these is held */
+bool node_router_outdated(const struct node_link *link);        /* its peer has not proven the newest */
 
 /* node_link.c */
 void node_link_deal_windows(struct node *node);
@@ -247,7 +261,7 @@ void node_attempt_moved(struct node_link *link, const struct peer_event *event);
 bool node_attempt_event(struct node *node, struct node_event *out);
 
 /* node_relay.c */
-void node_relay_prove(struct node *node, const uint8_t auth_key[NODE_AUTH_KEY_BYTES]);
+void node_relay_prove(struct node *node);               /* by other routers */
 void node_relay_name(const struct node *node, struct peer_dial_spec *spec);     /* whom a dial names, if anybody */
 bool node_relay_helps(const struct node *node, const uint8_t key[NODE_KEY_BYTES]);      /* a dial of that peer would name one */
 void node_relay_failed(struct node_link *link, enum peer_failure failure);      /* its dial */

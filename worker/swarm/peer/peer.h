@@ -40,6 +40,7 @@ enum {
         PEER_KEY_BYTES = 32,
         PEER_SECRET_KEY_BYTES = 64,             /* Ed25519, seed and public key */
         PEER_PROOF_BYTES = 32,                  /* relay_token.h */
+        PEER_PROOFS_MAX = 4,
         PEER_LOCAL_MAX = 8,                     /* local addresses told to others */
         PEER_SESSIONS_MAX = 256,                /* handshakes of strangers under way; the oldest gives way */
         PEER_KNOWN_MAX = 128,                   /* hosts of peers that have proved themselves: their handshakes go first */
@@ -214,7 +215,8 @@ struct peer_attempt {
 
 struct peer_relay_spec {
         const uint8_t *secret_key;              /* PEER_SECRET_KEY_BYTES; copied: by its public key clients find it */
-        const uint8_t *proof;                   /* PEER_PROOF_BYTES: it serves whoever was told a token made with that; NULL: everybody */
+        const uint8_t (*proofs)[PEER_PROOF_BYTES];      /* it serves whoever was told a token made with one of these */
+        size_t proof_count;                     /* at most PEER_PROOFS_MAX; 0: everybody */
         unsigned pairs;                         /* of connections at a time; 0: RELAY_PAIRS_MAX */
         unsigned per_host;                      /* ends of these from one host; 0: RELAY_PER_HOST_MAX */
         uint64_t bytes_per_s;                   /* in all; 0: as many as come */

@@ -294,6 +294,8 @@ bool peer_is_of_relay(struct peer_source *source)
 
 /* --- From outside --- */
 
+_Static_assert((int)PEER_PROOFS_MAX == (int)RELAY_PROOFS_MAX, "peer.h says what relay_token.h does");
+
 static void set_limits(struct peer_relay *relay, const struct peer_relay_spec *spec)
 {
         struct relay_limits limits = {
@@ -301,7 +303,7 @@ static void set_limits(struct peer_relay *relay, const struct peer_relay_spec *s
         };
 
         relay_pairing_set_limits(relay->pairing, &limits);
-        relay_pairing_demand_proof(relay->pairing, spec->proof, spec->secret_key + 32);
+        relay_pairing_demand_proof(relay->pairing, spec->proofs, spec->proof_count, spec->secret_key + 32);
         udx_mux_set_forward_rate(relay->source.set->udx, spec->bytes_per_s);
         relay->bytes_per_s_per_host = spec->bytes_per_s_per_host;
         list_for_each(at, &relay->meters)

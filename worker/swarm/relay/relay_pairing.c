@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "relay_pairing.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -57,8 +58,8 @@ struct relay_pair {
 
 struct relay_pairing {
         struct relay_limits limits;
-        bool demands_proof;
-        uint8_t proof[RELAY_PROOF_BYTES], key[RELAY_KEY_BYTES];
+        size_t proof_count;             /* 0: none is demanded */
+        uint8_t proofs[RELAY_PROOFS_MAX][RELAY_PROOF_BYTES], key[RELAY_KEY_BYTES];
         struct map waiting;
         struct list sessions, ready, pairs, eventful;
         struct heap timers;
@@ -76,11 +77,13 @@ void relay_pairing_set_limits(struct relay_pairing *pairing, const struct relay_
         };
 }
 
-void relay_pairing_demand_proof(struct relay_pairing *pairing, const uint8_t *proof, const uint8_t relay_key[RELAY_KEY_BYTES])
+void relay_pairing_demand_proof(struct relay_pairing *pairing, const uint8_t (*proofs)[RELAY_PROOF_BYTES], size_t count,
+                                const uint8_t relay_key[RELAY_KEY_BYTES])
 {
-        pairing->demands_proof = proof != NULL;
-        if (proof)
-                memcpy(pairing->proof, proof, sizeof(pairing->proof));
+        assert(count <= RELAY_PROOFS_MAX);
+        pairing->proof_count = count;
+        if (count)
+                memcpy(pairing->proofs, proofs, count * sizeof(*proofs));
         memcpy(pairing->key, relay_key, sizeof(pairing->key));
 }
 
@@ -141,7 +144,7 @@ void relay_pairing_free(struct relay_pairing *pairing)
         list_for_each(at, &pairing->sessions)
                 relay_session_free(list_entry(at, struct relay_session, all));
         map_fini(&pairing->waiting);
-        sodium_memzero(pairing->proof, sizeof(pairing->proof));
+        sodium_memzero(pairing->proofs, sizeof(pairing->proofs));
         free(pairing);
 }
 
@@ -442,8 +445,11 @@ static void refuse(struct relay_session *session, uint64_t channel)
 
 static bool is_proven(struct relay_pairing *pairing, const struct relay_message *message)
 {
-        if (!pairing->demands_proof || relay_token_check(message->token, pairing->proof, pairing->key))
+        if (!pairing->proof_count)
                 return true;
+        for (size_t i = 0; i < pairing->proof_count; i++)
+                if (relay_token_check(message->token, pairing->proofs[i], pairing->key))
+                        return true;
         pairing->stats.unproven++;
         return false;
 }

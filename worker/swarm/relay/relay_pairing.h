@@ -41,9 +41,10 @@ struct relay_pairing *relay_pairing_new(const struct relay_limits *limits, const
 void relay_pairing_free(struct relay_pairing *pairing);
 void relay_pairing_set_limits(struct relay_pairing *pairing, const struct relay_limits *limits);
 
-/* From now on only tokens made for @relay_key with @proof (RELAY_PROOF_BYTES; NULL: any) are taken, and another one ends its session:
+/* From now on only tokens made for @relay_key with one of @proofs (at most RELAY_PROOFS_MAX; 0: any tokens) are taken, and another one ends its session:
  * who can't make one was told one by somebody who can. */
-void relay_pairing_demand_proof(struct relay_pairing *pairing, const uint8_t *proof, const uint8_t relay_key[RELAY_KEY_BYTES]);
+void relay_pairing_demand_proof(struct relay_pairing *pairing, const uint8_t (*proofs)[RELAY_PROOF_BYTES], size_t count,
+                                const uint8_t relay_key[RELAY_KEY_BYTES]);
 
 /* A peer with public @key has connected from @host. @context: its connection. NULL: no memory, or there are enough. */
 struct relay_session *relay_session_new(struct relay_pairing *pairing, const uint8_t key[RELAY_KEY_BYTES], const struct addr *host,

@@ -7,7 +7,7 @@
 #include "random.h"
 #include "relay_frame.h"
 
-enum { RELAY_PROOF_BYTES = 32 };
+enum { RELAY_PROOF_BYTES = 32, RELAY_PROOFS_MAX = 4 };
 
 /* A token to meet by at the relay with @relay_key. @proof: RELAY_PROOF_BYTES, or NULL: that relay asks for none. */
 void relay_token_make(uint8_t out[RELAY_TOKEN_BYTES], const uint8_t *proof, const uint8_t relay_key[RELAY_KEY_BYTES],

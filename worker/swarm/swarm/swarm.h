@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Whom to connect to in one topic under one identity, and when: announcing, looking up, the queue of peers, retries, bans,
+/* Whom to connect to in a topic, or several, under one identity, and when: announcing, looking up, the queue of peers, retries, bans,
  * duplicates, and who may come in. Policy alone, in plain values: nothing of it is on the wire (swarm.md), so it does better
  * than Hyperswarm where that costs nobody anything: it announces before it looks, looks again soon while it is alone and rarely
  * when it isn't, and remembers which keys are ghosts.
@@ -22,6 +22,7 @@ struct swarm;
 struct swarm_peer;      /* one remote key; stays where it is while it is dialled or connected */
 
 enum {
+        SWARM_TOPICS_MAX = 6,           /* at a time, those that are being left included */
         SWARM_PEERS_MAX = 1024,         /* keys remembered; beyond, the least useful is forgotten */
         SWARM_CONNECTIONS_MAX = 512,    /* in both directions; beyond, nobody is dialled or let in */
         SWARM_GUESTS_MAX = 64,          /* incoming and not proven yet; the caller ends those that stay so */
@@ -35,8 +36,8 @@ struct swarm_config {
         uint8_t key[DHT_KEY_BYTES];     /* the public key of our identity */
 };
 
-/* 0 or -ENOMEM. Nothing is announced before swarm_reachable(), or before it has waited a moment for it in vain. */
-int swarm_new(struct swarm **swarm_out, const struct swarm_config *config, usec_t now_us);
+/* 0 or -ENOMEM. It does nothing before swarm_join(). */
+int swarm_new(struct swarm **swarm_out, const struct swarm_config *config);
 void swarm_free(struct swarm *swarm);
 
 /* --- What shall be done --- */
@@ -50,6 +51,7 @@ enum swarm_task_kind {
 
 struct swarm_task {
         enum swarm_task_kind kind;
+        unsigned topic;                 /* queries */
         struct swarm_peer *peer;
         const uint8_t *key;             /* the rest is valid until the next call on the swarm */
         const struct addr *addrs;
@@ -59,26 +61,31 @@ struct swarm_task {
         bool clear;
 };
 
-/* Drained until false. At most one query at a time; it ends in swarm_query_done(). */
+/* Drained until false. At most one query at a time and topic; it ends in swarm_query_done(). */
 bool swarm_task(struct swarm *swarm, struct swarm_task *out, usec_t now_us);
 void swarm_advance(struct swarm *swarm, usec_t now_us);
 usec_t swarm_deadline(const struct swarm *swarm);
 
-/* --- The topic --- */
+/* --- Topics --- */
+
+/* Another one, by a number below SWARM_TOPICS_MAX that is not in use: swarm_has_left(). Nothing is announced before swarm_reachable(), or
+ * before it has waited a moment for it in vain. */
+void swarm_join(struct swarm *swarm, unsigned topic, usec_t now_us);
 
 /* Our server is found through these nodes now: at first, and whenever it moves. Copied, at most DHT_RELAYS_MAX. */
 void swarm_reachable(struct swarm *swarm, const struct addr *relays, size_t count, usec_t now_us);
 
-/* A record of the topic, of whatever query. */
-void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *relays, size_t count, usec_t now_us);
+/* A record of the topic, of whatever query. SWARM_TOPICS_MAX: of none, and yet it is there. */
+void swarm_listed(struct swarm *swarm, unsigned topic, const uint8_t key[DHT_KEY_BYTES], const struct addr *relays, size_t count,
+                  usec_t now_us);
 
 /* @key is at @addr, says somebody who knows: dialled there first, now and again and again, listed or not. It stays so for good; @addr may
  * be another one later. 0 or -ENOMEM. */
 int swarm_appoint(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *addr, usec_t now_us);
 
 /* The query is over: nodes nearest to the topic, how many answered, and how many took the record. */
-void swarm_query_done(struct swarm *swarm, const struct addr *closest, size_t count, unsigned replies, unsigned accepted,
-                      usec_t now_us);
+void swarm_query_done(struct swarm *swarm, unsigned topic, const struct addr *closest, size_t count, unsigned replies,
+                      unsigned accepted, usec_t now_us);
 
 /* The machine slept, or has other interfaces: announces and looks anew. */
 void swarm_wake(struct swarm *swarm, usec_t now_us);
@@ -89,12 +96,15 @@ void swarm_come_back(struct swarm *swarm, usec_t now_us);
 /* There are new ways to reach peers: those whose dials failed are dialled again at once. */
 void swarm_retry(struct swarm *swarm, usec_t now_us);
 
-/* Dials nobody any more and withdraws what was announced. */
-void swarm_leave(struct swarm *swarm, usec_t now_us);
-bool swarm_has_left(const struct swarm *swarm);
+/* There is another way to prove who belongs to us: who failed to may try again. */
+void swarm_forgive(struct swarm *swarm, usec_t now_us);
+
+/* Withdraws what was announced there. With the last topic nobody is dialled or let in any more. */
+void swarm_leave(struct swarm *swarm, unsigned topic, usec_t now_us);
+bool swarm_has_left(const struct swarm *swarm, unsigned topic);
 
 /* Our record is out. */
-bool swarm_announced(const struct swarm *swarm);
+bool swarm_announced(const struct swarm *swarm, unsigned topic);
 
 /* --- Connections: one a key, in whatever direction --- */
 
@@ -123,6 +133,9 @@ struct swarm_peer *swarm_connected(struct swarm *swarm, const uint8_t key[DHT_KE
 /* Where it says it is reached next time. Copied; none: nothing changes. */
 void swarm_peer_set_relays(struct swarm_peer *peer, const struct addr *relays, size_t count);
 
+/* Which topics had a record of it: or of 1 << topic. */
+unsigned swarm_peer_listed(const struct swarm_peer *peer);
+
 /* The peer has shown that it belongs to us. @useful: it has the other role, so we aren't alone. */
 void swarm_proven(struct swarm *swarm, struct swarm_peer *peer, bool useful, usec_t now_us);
 
@@ -130,6 +143,7 @@ enum swarm_end {
         SWARM_FAILED,           /* the dial came to nothing */
         SWARM_LOST,             /* the connection is over, whoever wanted it */
         SWARM_MOVED,            /* we are elsewhere, and it did not come along: dialled again at once */
+        SWARM_OUTDATED,         /* what it proved itself by counts no more */
         SWARM_REPLACED,         /* by another one of the same key */
         SWARM_AWAITED,          /* the peer's own handshake was answered meanwhile: it has a moment to come in */
         SWARM_UNNEEDED,         /* the same role as ours: nothing to say to each other, for long */

@@ -145,19 +145,21 @@ int swarm_appoint(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const s
         return 0;
 }
 
-void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const struct addr *relays, size_t count, usec_t now_us)
+void swarm_listed(struct swarm *swarm, unsigned topic, const uint8_t key[DHT_KEY_BYTES], const struct addr *relays, size_t count,
+                  usec_t now_us)
 {
         struct swarm_peer *peer;
         usec_t from_us;
 
         if (memcmp(key, swarm->config.key, DHT_KEY_BYTES) == 0)
                 return;
-        swarm->found_new = swarm->found_new || !swarm_peer_find(swarm, key);
+        if (topic < SWARM_TOPICS_MAX && !swarm_peer_find(swarm, key))
+                swarm->topics[topic].found_new = true;
         peer = swarm_peer_get(swarm, key);
         if (!peer)
                 return;
         swarm_peer_set_relays(peer, relays, count);
-        peer->listed = true;
+        peer->listed |= 1u << topic;
         if (peer->state != SWARM_REMEMBERED)
                 return;
         if (peer->failed_us && now_us - peer->failed_us >= FORGIVE_US)
@@ -167,6 +169,26 @@ void swarm_listed(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES], const s
                 swarm_peer_enter(peer, SWARM_QUEUED);
         else
                 swarm_peer_wait(peer, from_us);
+}
+
+void swarm_peer_unlist(struct swarm *swarm, unsigned topic)
+{
+        for (size_t i = 0; i < ARRAY_LEN(swarm->peers); i++)
+                list_for_each(at, &swarm->peers[i])
+                        list_entry(at, struct swarm_peer, in_state)->listed &= ~(1u << topic);
+}
+
+void swarm_forgive(struct swarm *swarm, usec_t now_us)
+{
+        list_for_each(at, &swarm->peers[SWARM_WAITING]) {
+                struct swarm_peer *peer = list_entry(at, struct swarm_peer, in_state);
+
+                if (peer->blocked_us > now_us)
+                        swarm_peer_enter(peer, SWARM_QUEUED);
+        }
+        for (size_t i = 0; i < ARRAY_LEN(swarm->peers); i++)
+                list_for_each(at, &swarm->peers[i])
+                        list_entry(at, struct swarm_peer, in_state)->blocked_us = 0;
 }
 
 void swarm_retry(struct swarm *swarm, usec_t now_us)

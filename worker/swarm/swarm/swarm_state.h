@@ -31,10 +31,11 @@ struct swarm_peer {
         size_t relay_count;
         struct addr from;               /* of the connection, which the peer began: */
         bool incoming;
-        bool listed;                    /* the topic had a record of it */
+        unsigned listed;                /* or of 1 << topic, which had a record of it */
         bool appointed;                 /* somebody has written down that it is there, at: */
         struct addr appointed_at;
         bool proven;                    /* showed once that it belongs to us */
+        bool former;                    /* by what counts no more */
         bool useful;                    /* while connected */
         unsigned attempts;              /* that ended, since it last lasted */
         usec_t connected_us;
@@ -44,7 +45,7 @@ struct swarm_peer {
         void *context;
 };
 
-/* What the topic is busy with. */
+/* What a topic is busy with. */
 enum swarm_phase {
         SWARM_PHASE_SAME,       /* in the table: nothing changes */
         SWARM_STARTING,         /* waits for our server to be reachable */
@@ -62,9 +63,8 @@ struct swarm_suspect {
         usec_t until_us;
 };
 
-struct swarm {
-        struct swarm_config config;
-        enum swarm_phase phase;
+struct swarm_topic {
+        enum swarm_phase phase;         /* GONE: not joined */
         bool query_wanted;              /* the phase's query has not been handed out */
         bool announced;
         bool clear;                     /* nodes may hold a record of ours that is not true any more */
@@ -75,8 +75,15 @@ struct swarm {
         bool found_new;                 /* the running one told of somebody we had not heard of */
         unsigned dry;                   /* nodes in a row that named nobody new */
         unsigned quick;                 /* nodes asked since we last announced by lookups that came no later than the one before */
-        struct addr relays[DHT_RELAYS_MAX], seeds[DHT_K];
-        size_t relay_count, seed_count;
+        struct addr seeds[DHT_K];
+        size_t seed_count;
+};
+
+struct swarm {
+        struct swarm_config config;
+        struct swarm_topic topics[SWARM_TOPICS_MAX];
+        struct addr relays[DHT_RELAYS_MAX];
+        size_t relay_count;
 
         struct map by_key;
         struct list peers[SWARM_PEER_STATES];
@@ -88,6 +95,13 @@ struct swarm {
         unsigned next_suspect;
 };
 
+/* swarm_topic.c */
+bool swarm_topic_is_in(const struct swarm_topic *topic);                /* and not about to leave */
+bool swarm_topic_task(struct swarm *swarm, unsigned number, struct swarm_task *out);
+void swarm_topic_advance(struct swarm_topic *topic, usec_t now_us);
+usec_t swarm_topic_deadline(const struct swarm_topic *topic);
+void swarm_topic_look_soon(struct swarm *swarm, struct swarm_topic *topic, usec_t now_us);
+
 /* swarm_peer.c: the table of peers. */
 struct swarm_peer *swarm_peer_find(const struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES]);
 struct swarm_peer *swarm_peer_get(struct swarm *swarm, const uint8_t key[DHT_KEY_BYTES]);       /* makes it; NULL: no room */
@@ -96,6 +110,7 @@ void swarm_peer_enter(struct swarm_peer *peer, enum swarm_peer_state state);
 void swarm_peer_wait(struct swarm_peer *peer, usec_t until_us);
 struct swarm_peer *swarm_peer_next(const struct swarm *swarm);          /* of the queued, whom to dial */
 void swarm_peer_failed(struct swarm_peer *peer, usec_t now_us);         /* and when to try again */
+void swarm_peer_unlist(struct swarm *swarm, unsigned topic);            /* its records count no more */
 void swarm_peer_come_back(struct swarm *swarm, usec_t now_us);          /* of what failed, nobody is to blame */
 
 /* swarm_guest.c: who may come in. */

@@ -37,7 +37,10 @@ int tunnel_new(struct tunnel **tunnel_out, const struct tunnel_config *config, c
                 t->config.receive_limit_bytes = RECEIVE_LIMIT_BYTES;
         t->now_us = now->mono_us;
         t->wall_offset_us = (int64_t)(now->wall_us - now->mono_us);
+        t->speak_us = usec_add(now->mono_us, config->listen_us);
         t->hello_due_us = usec_add(now->mono_us, HELLO_US);
+        for (unsigned i = 0; i < TUNNEL_ROUTERS_MAX; i++)
+                t->to_prove |= config->routers->list[i].held ? 1u << i : 0;
         t->hungry_us = USEC_NEVER;
         list_init(&t->all);
         list_init(&t->controls);
@@ -135,6 +138,8 @@ usec_t tunnel_deadline(const struct tunnel *t)
         due_us = usec_min(heap_deadline(&t->timers), usec_min(tunnel_share_deadline(t), tunnel_stall_deadline(t)));
         if (!t->up)
                 due_us = usec_min(due_us, t->hello_due_us);
+        if (!t->up && !t->hello_sent)
+                due_us = usec_min(due_us, t->speak_us);
         if (t->hungry)
                 due_us = usec_min(due_us, t->retry_us);
         /* One that is due and waits for room comes with the room. */

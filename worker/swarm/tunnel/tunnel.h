@@ -14,7 +14,8 @@
  *      action 0x40 | 01 | channel 0 u32 | '0' | version u8 = 1 | flags u8 | features u32 | window u32      (big-endian)
  *
  *      flags       bit 0: I have received yours
- *      features    bit 0 order, bit 1 credit, bit 2 relay, bit 3 unordered, bit 4 bye, bit 5 service; unknown bits are ignored
+ *      features    bit 0 order, bit 1 credit, bit 2 relay, bit 3 unordered, bit 4 bye, bit 5 service, bit 6 proof; unknown bits
+ *                  are ignored
  *      window      data bytes a channel may send to the author before it gets a credit
  *
  * An original ignores it silently in both roles: with errlen 1 it looks at no more of an unknown action than the JSON text
@@ -34,6 +35,10 @@
  *
  *      service     action 0x46 | 01 | channel u32 | '0' | name u64, right ahead of the open of that channel: which of the services is meant
  *                  that the provider has behind the gate port, by a name that both make from its advertisement (ipc_service.h)
+ *
+ *      proof       action 0x47 | 01 | channel 0 | '0' | flags u8 | 73 bytes as in hello: I know the secret of this router, too. One of each
+ *                  other than hello's that the author has, or comes to have: so the connection stays what it is when the secret by
+ *                  which it began counts no more. Flag bit 0: you have proven the same to me; without, the answer is such a one
  *
  *      unordered   datagrams of a channel may come as unordered messages of the secret stream: 01 | channel u32 | data. They have
  *                  no number of their own: the secret stream takes each once
@@ -63,6 +68,7 @@ struct tunnel_channel;
 enum {
         TUNNEL_KEY_BYTES = 32,
         TUNNEL_AUTH_KEY_BYTES = 64,
+        TUNNEL_ROUTERS_MAX = 6,
         TUNNEL_HEADER_BYTES = 10,               /* length, action, error length, channel */
         TUNNEL_UNORDERED_HEAD_BYTES = 5,        /* of a message that is a datagram: mark, channel */
         TUNNEL_DATA_MAX = 63330,                /* data bytes of a frame we send: sealed, a full run of UDX packets */
@@ -91,12 +97,26 @@ enum tunnel_verdict {
         TUNNEL_OVERSIZE,        /* a frame over 10 MiB, or one longer than a hello before it */
 };
 
+/* A router, as a member knows it: by what its secret gives. */
+struct tunnel_router {
+        bool held;
+        uint8_t public_key[TUNNEL_KEY_BYTES];
+        uint8_t auth_key[TUNNEL_AUTH_KEY_BYTES];
+};
+
+/* While its secret is exchanged there are several, and a peer who knows any of these is one of ours. */
+struct tunnel_routers {
+        struct tunnel_router list[TUNNEL_ROUTERS_MAX];
+        unsigned newest;
+};
+
 struct tunnel_config {
         enum tunnel_role role;
         uint8_t key[TUNNEL_KEY_BYTES];          /* our static public key of this connection, and the peer's */
         uint8_t peer_key[TUNNEL_KEY_BYTES];
-        uint8_t router_key[TUNNEL_KEY_BYTES];
-        uint8_t auth_key[TUNNEL_AUTH_KEY_BYTES];        /* wiped here when both hellos are through */
+        const struct tunnel_routers *routers;   /* borrowed for the tunnel's life */
+        unsigned router;                        /* which of them our hello is for, unless the peer's came before, for another one: */
+        usec_t listen_us;                       /* it is waited for for so long */
         struct random random;                   /* used by tunnel_new() only */
         uint32_t channels_max;                  /* 0: 16384 */
         uint32_t window_bytes;                  /* 0: 262144; per channel, for data to us */
@@ -141,6 +161,13 @@ struct tunnel_relay {
 
 /* What the peer shall know of us, as soon as it can and for as long as it can tell; an original never does. True: that is news. */
 bool tunnel_tell_relay(struct tunnel *tunnel, const struct tunnel_relay *relay);
+
+/* One of its routers has come, and the peer shall know; or it has gone, and counts for nothing any more. */
+void tunnel_add_router(struct tunnel *tunnel, unsigned router);
+void tunnel_drop_router(struct tunnel *tunnel, unsigned router);
+
+/* Which routers the peer has proven to belong to: or of 1 << number; 0: none that is left. */
+unsigned tunnel_proven(const struct tunnel *tunnel);
 
 /* We leave: no channel is opened or accepted any more, what the peer asks for is refused. True: it can be told, and is as soon as there
  * is room; so what runs may be let finish before the connection ends. An original can't, and would ask on. */

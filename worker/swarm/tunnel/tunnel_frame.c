@@ -2,6 +2,7 @@
 #include "tunnel_frame.h"
 
 #include "cleanup.h"
+#include "tunnel_hello.h"
 
 #define PROTOCOL_MAX 1          /* 0 tcp, 1 udp */
 #define UNORDERED_MARK 1        /* of a datagram, among what else unordered messages may once carry */
@@ -187,6 +188,21 @@ bool tunnel_service_read(struct reader *r, uint64_t *service_out)
 {
         read_extension(r);
         *service_out = read_u64be(r);
+        return !r->failed;
+}
+
+uint8_t *tunnel_proof_write(struct writer *w, uint8_t flags)
+{
+        write_extension(w, TUNNEL_ACTION_PROOF, 0, 1 + TUNNEL_HELLO_BYTES);
+        write_u8(w, flags);
+        return write_reserve(w, TUNNEL_HELLO_BYTES);
+}
+
+bool tunnel_proof_read(struct reader *r, uint8_t *flags_out, const uint8_t **hello_out)
+{
+        read_extension(r);
+        *flags_out = read_u8(r);
+        *hello_out = read_bytes(r, TUNNEL_HELLO_BYTES);
         return !r->failed;
 }
 

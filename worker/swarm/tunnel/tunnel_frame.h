@@ -22,6 +22,7 @@ enum tunnel_action {
         TUNNEL_ACTION_BYE = 0x42,
         TUNNEL_ACTION_RELAY = 0x45,
         TUNNEL_ACTION_SERVICE = 0x46,
+        TUNNEL_ACTION_PROOF = 0x47,
 };
 
 enum {
@@ -70,8 +71,10 @@ enum {
         TUNNEL_FEATURE_UNORDERED = 8,
         TUNNEL_FEATURE_BYE = 16,
         TUNNEL_FEATURE_SERVICE = 32,
+        TUNNEL_FEATURE_PROOF = 64,
         TUNNEL_RELAY_WANTED = 1,        /* flags of relay */
         TUNNEL_RELAY_OFFERED = 2,
+        TUNNEL_PROOF_MUTUAL = 1,        /* flags of proof: you have proven the same to me */
 };
 
 /* Whole frames. */
@@ -80,6 +83,9 @@ void tunnel_credit_write(struct writer *w, uint32_t channel, uint32_t bytes);
 void tunnel_relay_write(struct writer *w, const struct tunnel_relay *relay);
 void tunnel_bye_write(struct writer *w);
 void tunnel_service_write(struct writer *w, uint32_t channel, uint64_t service);
+
+/* Returned: where TUNNEL_HELLO_BYTES are to be made. */
+uint8_t *tunnel_proof_write(struct writer *w, uint8_t flags);
 
 /* An unordered message's head, in front of the datagram; and false: none of ours. */
 void tunnel_unordered_write(struct writer *w, uint32_t channel);
@@ -91,5 +97,6 @@ bool tunnel_credit_read(struct reader *r, uint32_t *bytes_out);
 bool tunnel_relay_read(struct reader *r, struct tunnel_relay *relay);
 bool tunnel_bye_read(struct reader *r);
 bool tunnel_service_read(struct reader *r, uint64_t *service_out);
+bool tunnel_proof_read(struct reader *r, uint8_t *flags_out, const uint8_t **hello_out);
 
 #endif

@@ -238,6 +238,7 @@ static enum tunnel_sink sink_for(struct tunnel *t)
         case TUNNEL_ACTION_CREDIT:
         case TUNNEL_ACTION_RELAY:
         case TUNNEL_ACTION_BYE:
+        case TUNNEL_ACTION_PROOF:
                 return in->frame.error_len == 1 ? TUNNEL_SMALL : TUNNEL_SKIP;
         case TUNNEL_ACTION_SERVICE:
                 return in->frame.error_len == 1 && served && t->config.role == TUNNEL_PROVIDER ? TUNNEL_SMALL : TUNNEL_SKIP;

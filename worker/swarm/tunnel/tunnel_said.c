@@ -1,44 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the peer says in one small frame: who it is, what it understands, that it wants a relay or is one, that it leaves; which service
+/* What the peer says in one small frame: what it understands, that it wants a relay or is one, that it leaves; which service
  * its next open means, and how much more of a channel it takes. */
-#include <sodium.h>
 #include <stdlib.h>
 
 #include "tunnel_state.h"
 
-#define SKEW_MAX_MS (INT64_C(24) * 60 * 60 * 1000)      /* hypergate.md 14.5 */
-#define US_PER_MS 1000
 #define CREDIT_MAX (UINT64_C(1) << 40)
-
-/* Who is it, and may it speak. */
-static void on_hello(struct tunnel *t, usec_t now_us)
-{
-        struct tunnel_hello_keys keys = { .sender = t->config.peer_key, .receiver = t->config.key,
-                                          .router = t->config.router_key, .auth = t->config.auth_key };
-        int64_t own_ms = ((int64_t)now_us + t->wall_offset_us) / US_PER_MS, time_ms;
-        enum tunnel_role role = t->input.frame.channel == 1 ? TUNNEL_GATEWAY : TUNNEL_PROVIDER;
-
-        if (!tunnel_hello_check(t->input.small, &keys, &time_ms)) {
-                tunnel_fail(t, TUNNEL_BAD_AUTH);
-                return;
-        }
-        if (time_ms < own_ms - SKEW_MAX_MS || time_ms > own_ms + SKEW_MAX_MS + TUNNEL_LEAD_MS) {
-                tunnel_fail(t, TUNNEL_SKEW);
-                return;
-        }
-        t->skew_ms = time_ms - own_ms;
-        t->peer_time_ms = time_ms;
-        t->peer_role = role;
-        if (role == TUNNEL_PROVIDER && t->config.role == TUNNEL_PROVIDER) {
-                tunnel_fail(t, TUNNEL_SAME_ROLE);
-                return;
-        }
-        t->up = true;
-        t->hello_due_us = USEC_NEVER;
-        t->advert_due_us = now_us;
-        if (t->hello_sent)
-                sodium_memzero(t->config.auth_key, sizeof(t->config.auth_key));
-}
 
 static void on_hgx(struct tunnel *t, usec_t now_us)
 {
@@ -115,8 +82,9 @@ static void on_credit(struct tunnel *t, usec_t now_us)
 void tunnel_said(struct tunnel *t, usec_t now_us)
 {
         static void (*const on[])(struct tunnel *t, usec_t now_us) = {
-                [TUNNEL_ACTION_HELLO] = on_hello, [TUNNEL_ACTION_HGX] = on_hgx, [TUNNEL_ACTION_CREDIT] = on_credit,
+                [TUNNEL_ACTION_HELLO] = tunnel_proof_on_hello, [TUNNEL_ACTION_HGX] = on_hgx, [TUNNEL_ACTION_CREDIT] = on_credit,
                 [TUNNEL_ACTION_BYE] = on_bye, [TUNNEL_ACTION_RELAY] = on_relay, [TUNNEL_ACTION_SERVICE] = on_service,
+                [TUNNEL_ACTION_PROOF] = tunnel_proof_on_proof,
         };
         uint8_t action = t->input.frame.action;
 

@@ -173,7 +173,11 @@ struct tunnel {
         enum tunnel_verdict verdict;
         enum tunnel_role peer_role;
         bool up, disconnected, hello_sent, told_up, told_verdict;
+        usec_t speak_us;                /* hello is sent then, if the peer's has not come before */
         usec_t hello_due_us;
+        unsigned router;                /* that of the peer's hello; ours is for the same, or was for config.router */
+        unsigned proven;                /* or of 1 << router: by the peer; */
+        unsigned to_prove, to_confirm;  /* and to the peer, who has not, or has proven it to us */
         int64_t peer_time_ms, skew_ms;
 
         enum tunnel_hgx_state hgx_sent, hgx_seen;
@@ -272,6 +276,13 @@ void tunnel_ignore(struct tunnel *t);                   /* the frame is counted,
 
 /* tunnel_said.c: the frame is one of these, and here whole */
 void tunnel_said(struct tunnel *t, usec_t now_us);
+
+/* tunnel_proof.c: that both belong to a router */
+void tunnel_proof_hello(struct tunnel *t, struct writer *w);    /* ours leaves */
+void tunnel_proof_on_hello(struct tunnel *t, usec_t now_us);
+void tunnel_proof_on_proof(struct tunnel *t, usec_t now_us);
+bool tunnel_proof_due(const struct tunnel *t);
+void tunnel_proof_leave(struct tunnel *t, struct writer *w);    /* one that is due */
 
 /* tunnel_hunger.c: there is no memory */
 void tunnel_hunger_begin(struct tunnel *t);

@@ -2,14 +2,12 @@
 /* Control on its way out: one frame after the other, each cut to the room there is. */
 #include <assert.h>
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 
 #include "tunnel_state.h"
 
 #define REFRESH_US SECONDS(30)  /* routes expire after 120 s at originals: hypergate.md 14.27 */
 #define PIECE_MIN 256           /* of a longer frame; shorter ones go whole */
-#define US_PER_MS 1000
 
 bool tunnel_advertises(const struct tunnel *t)
 {
@@ -58,9 +56,9 @@ bool tunnel_bye(struct tunnel *t, usec_t now_us)
 
 static bool control_waits(const struct tunnel *t)
 {
-        return !t->hello_sent ||
-               (t->up && (!t->hgx_sent || (t->hgx_seen && t->hgx_sent != TUNNEL_HGX_LAST) || bye_due(t) || advert_due(t) || relay_due(t) ||
-                          t->reply_count || !list_empty(&t->controls)));
+        return (!t->hello_sent && (t->up || t->now_us >= t->speak_us)) ||
+               (t->hello_sent && t->up && (!t->hgx_sent || (t->hgx_seen && t->hgx_sent != TUNNEL_HGX_LAST) || bye_due(t) || advert_due(t) || relay_due(t) ||
+                          tunnel_proof_due(t) || t->reply_count || !list_empty(&t->controls)));
 }
 
 static size_t room(const struct tunnel *t)
@@ -75,26 +73,12 @@ bool tunnel_transmit_ready(const struct tunnel *t)
         return (t->leaving_len || control_waits(t)) && room(t) >= (t->leaving_len ? MIN(t->leaving_len, PIECE_MIN) : PIECE_MIN);
 }
 
-static void write_hello(struct tunnel *t, struct writer *w)
-{
-        struct tunnel_hello_keys keys = { .sender = t->config.key, .receiver = t->config.peer_key,
-                                          .router = t->config.router_key, .auth = t->config.auth_key };
-        int64_t time_ms = ((int64_t)t->now_us + t->wall_offset_us) / US_PER_MS + TUNNEL_LEAD_MS;
-
-        if (t->up && t->peer_time_ms > time_ms)
-                time_ms = t->peer_time_ms;
-        tunnel_frame_write(w, TUNNEL_ACTION_HELLO, 0, t->config.role == TUNNEL_GATEWAY ? 1 : 0, TUNNEL_HELLO_BYTES);
-        tunnel_hello_make(write_reserve(w, TUNNEL_HELLO_BYTES), &keys, time_ms);
-        t->hello_sent = true;
-        if (t->up)
-                sodium_memzero(t->config.auth_key, sizeof(t->config.auth_key));
-}
-
 static void write_hgx(struct tunnel *t, struct writer *w)
 {
         struct tunnel_hgx hgx = { .flags = t->hgx_seen ? TUNNEL_HGX_SEEN : 0, .window_bytes = t->config.window_bytes,
                                   .features = TUNNEL_FEATURE_ORDER | TUNNEL_FEATURE_CREDIT | TUNNEL_FEATURE_RELAY |
-                                              TUNNEL_FEATURE_UNORDERED | TUNNEL_FEATURE_BYE | TUNNEL_FEATURE_SERVICE };
+                                              TUNNEL_FEATURE_UNORDERED | TUNNEL_FEATURE_BYE | TUNNEL_FEATURE_SERVICE |
+                                              TUNNEL_FEATURE_PROOF };
 
         t->hgx_sent = t->hgx_seen ? TUNNEL_HGX_LAST : TUNNEL_HGX_FIRST;
         tunnel_hgx_write(w, &hgx);
@@ -199,9 +183,11 @@ static void next_frame(struct tunnel *t)
         struct writer w = writer_over(t->scratch, sizeof(t->scratch));
 
         if (!t->hello_sent) {
-                write_hello(t, &w);
+                tunnel_proof_hello(t, &w);
         } else if (!t->hgx_sent || (t->hgx_seen && t->hgx_sent != TUNNEL_HGX_LAST)) {
                 write_hgx(t, &w);
+        } else if (tunnel_proof_due(t)) {
+                tunnel_proof_leave(t, &w);
         } else if (bye_due(t)) {
                 t->bye_sent = true;
                 tunnel_bye_write(&w);

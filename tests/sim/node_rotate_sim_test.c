@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The secret of a router is exchanged for another one while everything runs: on one side first, then on the other. */
+#include <string.h>
+
+#include "node_pair.h"
+#include "node_sim_app.h"
+#include "original.h"
+#include "test.h"
+
+static struct node_router router_of(uint8_t secret)
+{
+        struct node_router router;
+
+        memset(router.public_key, secret, sizeof(router.public_key));
+        memset(router.auth_key, 100 + secret, sizeof(router.auth_key));
+        return router;
+}
+
+/* @newest, and @previous if that is not 0. */
+static void hold(struct node_sim_host *host, uint8_t newest, uint8_t previous)
+{
+        struct node_router routers[] = { router_of(newest), router_of(previous) };
+        struct now now = node_sim_now(host->sim);
+
+        check_equal(node_set_routers(host->node, routers, previous ? 2 : 1, &now), 0);
+        node_sim_touch(host);
+}
+
+static struct pair pair_by(uint64_t seed, uint8_t secret, const struct net_link *link)
+{
+        struct pair pair = pair_new(seed, link);
+
+        pair.sim->router = router_of(secret);
+        pair_up(&pair);
+        check(gateway_knows(&pair));
+        return pair;
+}
+
+static unsigned outdated(const struct node_sim_host *host)
+{
+        struct node_stats stats;
+
+        node_stats(host->node, &stats);
+        return stats.outdated;
+}
+
+static bool nobody_is_outdated(void *context)
+{
+        const struct pair *pair = context;
+
+        return !outdated(pair->provider) && !outdated(pair->gateway);
+}
+
+TEST(node_exchanges_the_secret_and_no_channel_notices)
+{
+        static const struct net_link link = { .delay_us = 20000, .jitter_us = 3000, .loss_ppm = 10000 };
+
+        for (unsigned first = 0; first < 2; first++) {
+                cleanup_with(pair_free) struct pair pair = pair_by(900 + first, 1, &link);
+                struct node_sim_host *one = first ? pair.gateway : pair.provider, *other = first ? pair.provider : pair.gateway;
+                struct node_sim_channel *bulk = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 20 << 20, true);
+                struct node_sim_channel *idle = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 10, false), *late;
+                const struct node_sim_peer *peer = node_sim_peer(pair.gateway, NODE_PROVIDER, 1);
+
+                node_sim_run(pair.sim, SECONDS(1));
+                check(!outdated(one) && !outdated(other) && bulk->fate == NODE_SIM_OPEN);
+                hold(one, 2, 1);
+                node_sim_run(pair.sim, SECONDS(20));
+                check(outdated(one) == 1 && !outdated(other));
+                hold(other, 2, 1);
+                check(node_sim_run_until(pair.sim, nobody_is_outdated, &pair, SECONDS(5)) < SECONDS(1));
+                hold(one, 2, 0);
+                node_sim_run(pair.sim, MINUTES(1));
+                hold(other, 2, 0);
+                node_sim_run(pair.sim, MINUTES(5));
+                check(node_sim_echoed(bulk));
+                check(idle->fate == NODE_SIM_OPEN && idle->received == 10);
+                check(peer->up && peer->ups == 1 && peer->downs == 0);
+                check(node_sim_ups(pair.gateway) == 1 && node_sim_ups(pair.provider) == 1);
+                late = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 1000, true);
+                node_sim_run(pair.sim, SECONDS(5));
+                check(node_sim_echoed(late));
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
+/* It is told in order, finds no way back by the old one, and gets back at once by the new one. */
+TEST(node_lets_go_who_kept_the_old_secret_and_takes_him_back_by_the_new_one)
+{
+        for (unsigned late = 0; late < 2; late++) {
+                cleanup_with(pair_free) struct pair pair = pair_by(910 + late, 1, NULL);
+                struct node_sim_host *one = late ? pair.gateway : pair.provider, *other = late ? pair.provider : pair.gateway;
+                struct node_sim_channel *idle = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 10, false);
+
+                hold(one, 2, 1);
+                node_sim_run(pair.sim, MINUTES(2));
+                check(gateway_is_up(&pair) && idle->fate == NODE_SIM_OPEN);
+                hold(one, 2, 0);
+                check(node_sim_run_until(pair.sim, gateway_is_down, &pair, MINUTES(1)) < SECONDS(4));
+                check(idle->fate == NODE_SIM_CLOSED);
+                node_sim_run(pair.sim, MINUTES(20));
+                check(gateway_is_down(&pair) && node_sim_peer(pair.gateway, NODE_PROVIDER, 1)->ups == 1);
+                hold(other, 2, 0);
+                check(node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(2)) < SECONDS(10));
+                check(gateway_knows(&pair));
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
+/* In whatever order they come, and whatever each knows. */
+TEST(node_finds_its_peers_by_either_secret)
+{
+        static const struct { uint8_t provider[2], gateway[2]; bool meet; } cases[] = {
+                { { 2, 1 }, { 1, 0 }, true }, { { 2, 1 }, { 2, 0 }, true }, { { 2, 1 }, { 2, 1 }, true }, { { 1, 0 }, { 2, 1 }, true },
+                { { 2, 0 }, { 2, 1 }, true }, { { 2, 1 }, { 3, 2 }, true }, { { 3, 2 }, { 2, 1 }, true }, { { 2, 1 }, { 1, 2 }, true },
+                { { 2, 0 }, { 1, 0 }, false }, { { 3, 2 }, { 1, 0 }, false },
+        };
+
+        for (size_t i = 0; i < 3 * ARRAY_LEN(cases); i++) {
+                cleanup_with(pair_free) struct pair pair = pair_new(920 + i, NULL);
+                const uint8_t *provider = cases[i / 3].provider, *gateway = cases[i / 3].gateway;
+                usec_t apart_us = i % 3 == 0 ? 0 : SECONDS(20), took_us;
+
+                for (unsigned turn = 0; turn < 2; turn++) {
+                        bool offers = (turn == 0) == (i % 3 != 2);
+                        const uint8_t *secrets = offers ? provider : gateway;
+
+                        pair.sim->router = router_of(secrets[0]);
+                        node_sim_join(offers ? pair.provider : pair.gateway, offers ? NODE_PROVIDER : NODE_GATEWAY, 1);
+                        hold(offers ? pair.provider : pair.gateway, secrets[0], secrets[1]);
+                        node_sim_run(pair.sim, turn ? 0 : apart_us);
+                }
+                took_us = node_sim_run_until(pair.sim, gateway_knows, &pair, SECONDS(30));
+                check_equal(gateway_knows(&pair), cases[i / 3].meet);
+                check(!cases[i / 3].meet || took_us < SECONDS(6));
+                check_equal(node_sim_ups(pair.provider), cases[i / 3].meet);
+                check_equal(mistakes(pair.sim), 0);
+        }
+}
+
+/* An original cannot be told; it is served by the secret that it has, and no longer than that counts. */
+TEST(node_serves_an_original_that_has_the_old_secret_as_long_as_that_counts)
+{
+        for (unsigned role = 0; role < NODE_ROLES; role++) {
+                cleanup_with(node_sim_freep) struct node_sim *sim = node_sim_new(970 + role, NULL);
+                enum node_role other = role == NODE_GATEWAY ? NODE_PROVIDER : NODE_GATEWAY;
+                struct node_sim_host *ours = node_sim_add(sim);
+                uint8_t key[NODE_KEY_BYTES];
+                struct original *original;
+
+                node_sim_key((enum node_role)role, 1, key);
+                sim->router = router_of(1);
+                original = original_new(sim, NULL, other, 1, key);
+                node_sim_join(ours, (enum node_role)role, 1);
+                hold(ours, 2, 1);
+                node_sim_run(sim, SECONDS(5));
+                original_discover(original);
+                node_sim_run(sim, SECONDS(30));
+                check(original_stats(original).up && node_sim_ups(ours) == 1);
+                check(outdated(ours) == 1);
+                hold(ours, 2, 0);
+                node_sim_run(sim, SECONDS(30));
+                check(!original_stats(original).up && node_sim_ups(ours) == 0);
+        }
+}
+
+/* Written down on one side: no topic tells which secret the other knows, and whoever spoke first by the wrong one would be shut out for
+ * ten minutes. What is lost decides who is heard first. */
+TEST(node_greets_an_appointed_peer_by_whatever_secret_that_knows)
+{
+        static const struct net_link link = { .delay_us = 20000, .jitter_us = 5000, .loss_ppm = 200000 };
+        static const uint8_t theirs[][2] = { { 1, 0 }, { 2, 0 }, { 2, 1 }, { 3, 2 } };
+
+        for (size_t i = 0; i < 20 * ARRAY_LEN(theirs); i++) {
+                const uint8_t *secrets = theirs[i % ARRAY_LEN(theirs)];
+                cleanup_with(pair_free) struct pair pair = pair_new(10000 + i, &link);
+                struct node_appointed peer = { .addr = pair.provider->addr };
+                struct now now;
+
+                node_sim_kill(&pair.sim->hosts[0]);     /* no DHT */
+                node_sim_key(NODE_PROVIDER, 1, peer.key);
+                pair.sim->router = router_of(secrets[0]);
+                node_sim_join(pair.provider, NODE_PROVIDER, 1);
+                hold(pair.provider, secrets[0], secrets[1]);
+                node_sim_run(pair.sim, SECONDS(5));
+                pair.sim->router = router_of(2);
+                node_sim_join(pair.gateway, NODE_GATEWAY, 1);
+                hold(pair.gateway, 2, 1);
+                now = node_sim_now(pair.sim);
+                check_equal(node_appoint(pair.gateway->node, &peer, 1, &now), 0);
+                node_sim_touch(pair.gateway);
+                node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(1));
+                check(gateway_knows(&pair));
+        }
+}
+
+/* Four are known at a time, and as many exchanges as there may be in a row leave nothing behind. */
+TEST(node_exchanges_its_secret_again_and_again)
+{
+        cleanup_with(pair_free) struct pair pair = pair_by(990, 1, NULL);
+        struct node_sim_channel *idle = node_sim_open(pair.gateway, 1, NODE_SIM_ECHO, 10, false);
+
+        for (uint8_t secret = 2; secret < 40; secret++) {
+                hold(pair.provider, secret, secret - 1);
+                node_sim_run(pair.sim, MSEC(100));
+                hold(pair.gateway, secret, secret - 1);
+                node_sim_run(pair.sim, MSEC(secret % 3 * 300 + 50));
+        }
+        node_sim_run(pair.sim, SECONDS(10));
+        check(idle->fate == NODE_SIM_OPEN && nobody_is_outdated(&pair));
+        check(node_sim_peer(pair.gateway, NODE_PROVIDER, 1)->ups == 1);
+        check_equal(mistakes(pair.sim), 0);
+}
