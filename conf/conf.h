@@ -39,7 +39,7 @@ struct conf_service {
         uint16_t gate_port;             /* 1..65535, what gateways listen on */
         uint16_t service_port;          /* 1..65535 */
         enum conf_protocol protocol;
-        uint32_t line;                  /* where it was said, */
+        uint32_t line;                  /* where it was said, from 1; 0: in no file */
         const char *file;               /* for messages */
         const char *host;               /* host name or address literal, shorter than CONF_HOST_MAX */
         const char *tags;               /* words with one blank between; "" when none */
@@ -153,6 +153,7 @@ struct conf_source {
         const char *runtime_directory;  /* $RUNTIME_DIRECTORY; of several the first counts */
         bool verbose;                   /* log_level is debug, whatever the file says */
         bool without_role;              /* the instance is there to answer a question: it need have no role */
+        bool without_secret;            /* it is read for its services alone: no secret is looked for */
         const struct conf *running;     /* what an instance runs with that reads anew: what can't change meanwhile stays as it is there, with
                                          * a warning; a secret that can't be had any more is that one */
         const char *const *flags;       /* flags[n] said line n + 1 of @fd: complaints then name it in place of a position */

@@ -429,7 +429,8 @@ static void finish(struct conf_read *read, struct draft *draft)
         if (!has_role && !conf->dht.persistent && !conf->relay.present && !read->source->without_role)
                 conf_error(&read->report, draft->file, CONF_WHOLE_FILE,
                            "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");
-        finish_secret(read, draft, has_role);
+        if (!read->source->without_secret)
+                finish_secret(read, draft, has_role);
         if (read->source->running && read->report.error_count == 0)
                 conf_keep(read, draft->file, &draft->places, conf);
 }

@@ -8,26 +8,33 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "control_conn.h"
 #include "ipc_control.h"
 #include "ipc_fd.h"
 #include "supervisor.h"
 
+/* What changes something is for root and for who the instance runs as. */
 static const struct request {
         const char *word;
         void (*answer)(struct control_conn *conn, const char *words);
+        enum { NEVER, WITH_WORDS, ALWAYS } changes;
 } requests[] = {
-        { "scan", control_scan },
-        { "channels", control_channels },
-        { "doctor", control_doctor },
-        { "gates", control_gates },
-        { "log-level", control_log_level },
-        { "peers", control_peers },
-        { "routes", control_routes },
-        { "services", control_services },
-        { "status", control_status },
-        { "reload", control_reload },
+        { "add", control_add, ALWAYS },
+        { "channels", control_channels, NEVER },
+        { "doctor", control_doctor, NEVER },
+        { "drain", control_drain, ALWAYS },
+        { "gates", control_gates, NEVER },
+        { "log-level", control_log_level, WITH_WORDS },
+        { "peers", control_peers, NEVER },
+        { "reload", control_reload, ALWAYS },
+        { "remove", control_remove, ALWAYS },
+        { "routes", control_routes, NEVER },
+        { "scan", control_scan, NEVER },
+        { "services", control_services, NEVER },
+        { "status", control_status, NEVER },
+        { "undrain", control_undrain, ALWAYS },
 };
 
 /* --- A connection --- */
@@ -101,16 +108,30 @@ void control_refuse(struct control_conn *conn, const char *error)
         control_flush(conn, true);
 }
 
+/* As it was when it connected. */
+static bool may_change(const struct control_conn *conn)
+{
+        struct ucred who;
+        socklen_t len = sizeof(who);
+
+        return getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && (who.uid == 0 || who.uid == geteuid());
+}
+
 static void answer(struct control_conn *conn, char *line)
 {
         size_t word = strcspn(line, " ");
+        const char *words = line + word + (line[word] == ' ');
+        const struct request *request = NULL;
 
-        for (size_t i = 0; i < ARRAY_LEN(requests); i++)
-                if (strlen(requests[i].word) == word && memcmp(requests[i].word, line, word) == 0) {
-                        requests[i].answer(conn, line + word + (line[word] == ' '));
-                        return;
-                }
-        control_refuse(conn, "unknown request: of another version?");
+        for (size_t i = 0; i < ARRAY_LEN(requests) && !request; i++)
+                if (strlen(requests[i].word) == word && memcmp(requests[i].word, line, word) == 0)
+                        request = &requests[i];
+        if (!request)
+                control_refuse(conn, "unknown request: of another version?");
+        else if ((request->changes == ALWAYS || (request->changes == WITH_WORDS && *words)) && !may_change(conn))
+                control_refuse(conn, "only root, and the user it runs as, may change it");
+        else
+                request->answer(conn, words);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int events)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The control socket: people ask, with hypergate(1), and are answered. A connection is one request: a line of words; the answer is
- * lines of JSON, of which the last has the type "end", then the connection is closed. All that can be changed by it is that the
- * configuration is read anew, and the level of the log, by root and by who the instance runs as. */
+ * lines of JSON, of which the last has the type "end", then the connection is closed. What changes something is for root and for who the
+ * instance runs as: the configuration is read anew, services are added and removed, it is drained, the log has another level. */
 #ifndef HG_CONTROL_H
 #define HG_CONTROL_H
 
@@ -17,7 +17,7 @@ struct supervisor;
 enum {
         CONTROL_CONNS_MAX = 16,         /* at a time; further ones wait */
         CONTROL_BACKLOG = 64,
-        CONTROL_LINE_MAX = 256,         /* of a request */
+        CONTROL_LINE_MAX = 32 * 1024,   /* of a request: some hundred services to be added */
         CONTROL_OUT_MAX = 4 * 1024 * 1024,      /* unread by who asked: then it is cut off */
         CONTROL_PATIENCE_S = 60,        /* for a request, and for an answer */
 };

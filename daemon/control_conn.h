@@ -36,6 +36,10 @@ void control_flush(struct control_conn *conn, bool end);
 void control_refuse(struct control_conn *conn, const char *error);
 
 /* The requests. @words: what follows the first one. Each answers at once or leaves a job. */
+void control_add(struct control_conn *conn, const char *words);
+void control_remove(struct control_conn *conn, const char *words);
+void control_drain(struct control_conn *conn, const char *words);
+void control_undrain(struct control_conn *conn, const char *words);
 void control_scan(struct control_conn *conn, const char *words);
 void control_doctor(struct control_conn *conn, const char *words);
 void control_log_level(struct control_conn *conn, const char *words);

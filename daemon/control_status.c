@@ -79,6 +79,7 @@ void control_status(struct control_conn *conn, const char *words)
                 json_line_null(out, "router");
         json_line_flag(out, "provider", supervisor->conf->provider.present);
         json_line_flag(out, "gateway", supervisor->conf->gateway.present);
+        json_line_flag(out, "drained", supervisor->reload.overrides.drained);
         write_keys(out, supervisor);
         write_dht(out, supervisor);
         json_line_open_object(out, "peers");

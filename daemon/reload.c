@@ -2,6 +2,7 @@
 #include "reload.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,12 +120,15 @@ static void finish(struct reload *reload, bool confirmed)
         describe(&reload->difference, what, sizeof(what));
         reload->difference = (struct conf_difference){ 0 };
         ev_timer_stop(supervisor->loop, &reload->patience);
-        if (confirmed)
+        if (confirmed && reload->read)
                 log_event(supervisor->log, IPC_EVENT_RELOADED, LOG_NOTICE, NULL, "reloaded in %.1f ms: %s", took_ms, what);
-        else
+        else if (!confirmed)
                 log_event(supervisor->log, IPC_EVENT_RELOADED, LOG_WARNING, NULL,
-                          "reloaded: %s; not all workers have said within %d s that they have it", what, RELOAD_PATIENCE_S);
-        notify_ready();
+                          "%s: %s; not all workers have said within %d s that they have it", reload->read ? "reloaded" : "changed", what,
+                          RELOAD_PATIENCE_S);
+        if (reload->read)
+                notify_ready();
+        reload->read = false;
         while (!list_empty(&reload->waiters)) {
                 struct reload_waiter *waiter = list_entry(list_first(&reload->waiters), struct reload_waiter, in_reload);
 
@@ -163,23 +167,62 @@ static void wait_for_workers(struct reload *reload)
         ev_timer_start(reload->supervisor->loop, &reload->patience);
 }
 
-/* What runs is @conf from now on; what ran before is borrowed by nobody, but for that of the start. */
+const struct conf *reload_conf(const struct reload *reload)
+{
+        return reload->conf ? reload->conf : reload->first;
+}
+
+/* What runs is @conf with @overrides from now on; what ran before is borrowed by nobody, but for that of the start. 0 or -ENOMEM. */
+static int put(struct reload *reload, const struct conf *conf, const struct overrides *overrides, struct conf_difference *difference)
+{
+        bool plain = overrides_empty(overrides);
+        struct conf *overridden = plain ? NULL : overridden_new(conf, overrides);
+        int r = plain || overridden ? apply(reload->supervisor, plain ? conf : overridden, difference) : -ENOMEM;
+
+        if (r < 0) {
+                overridden_free(overridden);
+                return r;
+        }
+        overridden_free(reload->overridden);
+        reload->overridden = overridden;
+        reload->difference.parts |= difference->parts;
+        reload->difference.added += difference->added;
+        reload->difference.removed += difference->removed;
+        wait_for_workers(reload);
+        return 0;
+}
+
 static bool take(struct reload *reload, struct conf *conf, struct conf_difference *difference)
 {
-        struct supervisor *supervisor = reload->supervisor;
-
-        if (apply(supervisor, conf, difference) < 0) {
-                log_event(supervisor->log, IPC_EVENT_RELOAD_REFUSED, LOG_ERR, NULL, "reload: no memory: what runs stays as it is");
+        if (put(reload, conf, &reload->overrides, difference) < 0) {
+                log_event(reload->supervisor->log, IPC_EVENT_RELOAD_REFUSED, LOG_ERR, NULL, "reload: no memory: what runs stays as it is");
                 conf_free(conf);
                 return false;
         }
         conf_free(reload->conf);
         reload->conf = conf;
-        reload->difference.parts |= difference->parts;
-        reload->difference.added += difference->added;
-        reload->difference.removed += difference->removed;
-        wait_for_workers(reload);
+        reload->read = true;
         return true;
+}
+
+static void begin_change(struct reload *reload)
+{
+        if (!ev_is_active(&reload->patience))
+                reload->began_us = monotonic_us();
+}
+
+int reload_override(struct reload *reload, struct overrides *overrides, struct conf_difference *difference_out)
+{
+        int r;
+
+        begin_change(reload);
+        r = put(reload, reload_conf(reload), overrides, difference_out);
+        if (r < 0)
+                return r;
+        overrides_fini(&reload->overrides);
+        reload->overrides = *overrides;
+        *overrides = (struct overrides){ 0 };
+        return 0;
 }
 
 void reload_run(struct reload *reload, struct reload_told *told_out)
@@ -193,9 +236,8 @@ void reload_run(struct reload *reload, struct reload_told *told_out)
                 reload->wanted = true;
                 return;
         }
-        if (!ev_is_active(&reload->patience))
-                reload->began_us = monotonic_us();
-        reload->source.running = supervisor->conf;
+        begin_change(reload);
+        reload->source.running = reload_conf(reload);
         notify_reloading();
         if (conf_load(&reload->source, &conf, &told.complaints) == CONF_GOOD) {
                 complaints_say(&told.complaints, supervisor->log);
@@ -205,7 +247,7 @@ void reload_run(struct reload *reload, struct reload_told *told_out)
                 log_event(supervisor->log, IPC_EVENT_RELOAD_REFUSED, LOG_ERR, NULL,
                           "reload: the configuration is wrong: what runs stays as it is");
         }
-        if (!told.good && !ev_is_active(&reload->patience))
+        if (!told.good && !reload->read)
                 notify_ready();
         if (told_out)
                 *told_out = told;
@@ -225,7 +267,7 @@ void reload_cancel(struct reload_waiter *waiter)
 
 void reload_init(struct reload *reload, struct supervisor *supervisor, const struct conf_source *source)
 {
-        *reload = (struct reload){ .supervisor = supervisor, .source = *source };
+        *reload = (struct reload){ .supervisor = supervisor, .source = *source, .first = supervisor->conf };
         list_init(&reload->waiters);
         ev_timer_init(&reload->patience, on_impatience, 0, 0);
         reload->patience.data = reload;
@@ -246,5 +288,7 @@ void reload_stop(struct reload *reload)
 
 void reload_fini(struct reload *reload)
 {
+        overridden_free(reload->overridden);
+        overrides_fini(&reload->overrides);
         conf_free(reload->conf);
 }

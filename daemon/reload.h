@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The configuration read anew while everything runs, because of SIGHUP or of somebody at the control socket. If anything is wrong with it,
- * all of the old one stays. Otherwise each worker for which something is different is told its complete configuration, as at its start,
- * and nobody else hears of it. */
+/* Another configuration while everything runs: read anew, because of SIGHUP or of somebody at the control socket, or the same with what
+ * somebody there has said goes over it. If anything is wrong with it, all of the old one stays. Otherwise each worker for which something
+ * is different is told its complete configuration, as at its start, and nobody else hears of it. */
 #ifndef HG_RELOAD_H
 #define HG_RELOAD_H
 
@@ -10,6 +10,7 @@
 
 #include "conf.h"
 #include "list.h"
+#include "overrides.h"
 #include "usec.h"
 
 struct supervisor;
@@ -26,11 +27,15 @@ struct reload_waiter {
 struct reload {
         struct supervisor *supervisor;
         struct conf_source source;
-        struct conf *conf;              /* the last one that was read; NULL: that of the start, which others borrow from for good */
+        const struct conf *first;       /* that of the start, which others borrow from for good */
+        struct conf *conf;              /* the last one that was read; NULL: none but the first */
+        struct overrides overrides;
+        struct conf *overridden;        /* that with the overrides, which is what runs; NULL: there are none */
         struct list waiters;
         ev_timer patience;              /* runs while workers are waited for */
         usec_t began_us;                /* and this is what they are told, since then: */
         struct conf_difference difference;
+        bool read;                      /* it was read anew, and not only overridden */
         bool begun, wanted;             /* all have been up together; SIGHUP came before */
 };
 
@@ -56,7 +61,13 @@ void reload_fini(struct reload *reload);
 /* Reads it, and puts it into effect if it is good. Everything is logged; @told_out: NULL, or what to tell whoever asked. */
 void reload_run(struct reload *reload, struct reload_told *told_out);
 
-/* After reload_run(): @waiter is called soon, and not from here. To be cancelled, or not at all. */
+/* Puts @overrides, which are the reload's from now on, in the place of those there are. 0, or -ENOMEM: nothing has changed, and they are not. */
+int reload_override(struct reload *reload, struct overrides *overrides, struct conf_difference *difference_out);
+
+/* What was read last, without overrides. */
+const struct conf *reload_conf(const struct reload *reload);
+
+/* After reload_run() or reload_override(): @waiter is called soon, and not from here. To be cancelled, or not at all. */
 void reload_wait(struct reload *reload, struct reload_waiter *waiter);
 void reload_cancel(struct reload_waiter *waiter);
 

@@ -31,7 +31,7 @@ static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
         }
         reload_look(&supervisor->reload);
         introduce_new(&supervisor->children);
-        if (supervisor->gates_changed)
+        if (supervisor->gates_changed && !supervisor->reload.overrides.drained)  /* the next start is not */
                 last_gates_take(&supervisor->last, &supervisor->gates);
         supervisor->gates_changed = false;
 }

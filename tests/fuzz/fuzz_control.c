@@ -299,13 +299,17 @@ static void request(struct scene *scene, struct person *person, uint8_t which)
 {
         static const char *const requests[] = { "status\n", "doctor\n", "peers\n",
                 "scan 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff 9\n" };
+        static const char *const changes[] = { "reload\n", "reload\n", "drain\n", "undrain\n", "remove 80/udp\n", "remove 080000\n",
+                "add [{gatePort: 80, serviceHost: a, servicePort: 80}]\n", "reload\n" };
         char text[300];
         size_t len = read_u8(&scene->input);
 
         if (person->fd < 0)
                 return;
         if (which >= REQUEST_RELOAD) {
-                (void)!send(person->fd, "reload\n", 7, MSG_NOSIGNAL);
+                const char *change = changes[(which - REQUEST_RELOAD) % ARRAY_LEN(changes)];
+
+                (void)!send(person->fd, change, strlen(change), MSG_NOSIGNAL);
                 return;
         }
         which %= ARRAY_LEN(requests) + 1;

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "overrides.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an overridden configuration has of its own. */
+struct overridden {
+        struct conf conf;
+        struct conf_service services[];
+};
+
+/* --- Services that were added --- */
+
+static bool has(const struct conf_service *list, size_t count, const struct conf_service *service)
+{
+        for (size_t i = 0; i < count; i++)
+                if (conf_service_compare(&list[i], service) == 0)
+                        return true;
+        return false;
+}
+
+static void forget(struct conf_service *service)
+{
+        free((char *)(uintptr_t)service->host);
+        free((char *)(uintptr_t)service->tags);
+}
+
+/* There is room. */
+static int append(struct overrides *overrides, const struct conf_service *service)
+{
+        struct conf_service *own = &overrides->added[overrides->added_count];
+
+        *own = *service;
+        own->line = 0;
+        own->file = "";
+        own->host = strdup(service->host);
+        own->tags = strdup(service->tags);
+        if (own->host && own->tags) {
+                overrides->added_count++;
+                return 0;
+        }
+        forget(own);
+        return -ENOMEM;
+}
+
+static int add_list(struct overrides *overrides, const struct conf_service *list, size_t count)
+{
+        struct conf_service *grown = reallocarray(overrides->added, overrides->added_count + count + 1, sizeof(*grown));
+        int r = 0;
+
+        if (!grown)
+                return -ENOMEM;
+        overrides->added = grown;
+        for (size_t i = 0; i < count && r == 0; i++)
+                if (!has(overrides->added, overrides->added_count, &list[i]))
+                        r = append(overrides, &list[i]);
+        return r;
+}
+
+int overrides_add(struct overrides *overrides, const struct conf_provider *conf)
+{
+        return add_list(overrides, conf->services, conf->service_count);
+}
+
+static bool is_behind(const struct conf_service *service, uint16_t port, enum conf_protocol protocol)
+{
+        return service->gate_port == port && service->protocol == protocol;
+}
+
+/* True: there were some. */
+static bool take_back(struct overrides *overrides, uint16_t port, enum conf_protocol protocol)
+{
+        size_t kept = 0, count = overrides->added_count;
+
+        for (size_t i = 0; i < count; i++)
+                if (is_behind(&overrides->added[i], port, protocol))
+                        forget(&overrides->added[i]);
+                else
+                        overrides->added[kept++] = overrides->added[i];
+        overrides->added_count = kept;
+        return kept < count;
+}
+
+/* --- Gate ports that were removed --- */
+
+static bool is_removed(const struct overrides *overrides, uint16_t port, enum conf_protocol protocol)
+{
+        for (size_t i = 0; i < overrides->removed_count; i++)
+                if (overrides->removed[i].port == port && overrides->removed[i].protocol == protocol)
+                        return true;
+        return false;
+}
+
+int overrides_remove(struct overrides *overrides, const struct conf_provider *conf, uint16_t port, enum conf_protocol protocol)
+{
+        bool found = take_back(overrides, port, protocol), configured = false;
+        struct overrides_gate *grown;
+
+        for (size_t i = 0; i < conf->service_count && !configured; i++)
+                configured = is_behind(&conf->services[i], port, protocol);
+        if (!configured || is_removed(overrides, port, protocol))
+                return found;
+        grown = reallocarray(overrides->removed, overrides->removed_count + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        overrides->removed = grown;
+        overrides->removed[overrides->removed_count++] = (struct overrides_gate){ port, protocol };
+        return 1;
+}
+
+/* --- All of it --- */
+
+int overrides_copy(struct overrides *overrides, const struct overrides *from)
+{
+        int r;
+
+        *overrides = (struct overrides){ .drained = from->drained, .removed = calloc(from->removed_count + 1, sizeof(*overrides->removed)) };
+        if (!overrides->removed)
+                return -ENOMEM;
+        for (; overrides->removed_count < from->removed_count; overrides->removed_count++)
+                overrides->removed[overrides->removed_count] = from->removed[overrides->removed_count];
+        r = add_list(overrides, from->added, from->added_count);
+        if (r < 0)
+                overrides_fini(overrides);
+        return r;
+}
+
+void overrides_fini(struct overrides *overrides)
+{
+        for (size_t i = 0; i < overrides->added_count; i++)
+                forget(&overrides->added[i]);
+        free(overrides->added);
+        free(overrides->removed);
+        *overrides = (struct overrides){ 0 };
+}
+
+bool overrides_empty(const struct overrides *overrides)
+{
+        return !overrides->drained && overrides->added_count == 0 && overrides->removed_count == 0;
+}
+
+/* --- Over a configuration --- */
+
+static void lay_over_services(struct overridden *overridden, const struct conf_provider *from, const struct overrides *overrides)
+{
+        struct conf_provider *provider = &overridden->conf.provider;
+
+        provider->services = overridden->services;
+        provider->service_count = 0;
+        for (size_t i = 0; i < from->service_count; i++)
+                if (!is_removed(overrides, from->services[i].gate_port, from->services[i].protocol))
+                        overridden->services[provider->service_count++] = from->services[i];
+        for (size_t i = 0; i < overrides->added_count; i++)
+                if (!has(overridden->services, provider->service_count, &overrides->added[i]))
+                        overridden->services[provider->service_count++] = overrides->added[i];
+}
+
+/* No gate has port 0. */
+static void drain(struct conf *conf)
+{
+        static const struct conf_filter nothing = { .fields = CONF_FILTER_GATE_PORT, .host = "", .tags = "" };
+
+        conf->provider.service_count = 0;
+        conf->gateway.filters = &nothing;
+        conf->gateway.filter_count = 1;
+}
+
+struct conf *overridden_new(const struct conf *conf, const struct overrides *overrides)
+{
+        size_t most = conf->provider.service_count + overrides->added_count;
+        struct overridden *overridden = calloc(1, sizeof(*overridden) + most * sizeof(overridden->services[0]));
+
+        if (!overridden)
+                return NULL;
+        overridden->conf = *conf;
+        if (conf->provider.present)
+                lay_over_services(overridden, &conf->provider, overrides);
+        if (overrides->drained)
+                drain(&overridden->conf);
+        return &overridden->conf;
+}
+
+void overridden_free(struct conf *overridden)
+{
+        if (overridden)
+                explicit_bzero(overridden->secret, sizeof(overridden->secret));
+        free(overridden);
+}
