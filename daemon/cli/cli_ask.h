@@ -15,5 +15,7 @@ int cli_metrics_run(const struct cli_options *options);
 int cli_peers_run(const struct cli_options *options);
 int cli_status_run(const struct cli_options *options);
 int cli_reload_run(const struct cli_options *options);
+int cli_change_run(const struct cli_options *options);
+int cli_drain_run(const struct cli_options *options);
 
 #endif

@@ -83,7 +83,8 @@ static int ask_named(const struct cli_each *each, const struct cli_options *opti
                 if (r == 0)
                         continue;
                 status = CLI_EXIT_NOTHING;
-                tell_silent(name, r);
+                if (!each->quiet)
+                        tell_silent(name, r);
         }
         return status;
 }
@@ -142,7 +143,8 @@ int cli_each_named(const struct cli_each *each, const struct cli_options *option
                 return ask_named(each, options, folder);
         if (ask_all(each, folder))
                 return EX_OK;
-        fprintf(stderr, "hypergate: no instance of this user runs here (%s)\n", folder);
+        if (!each->quiet)
+                fprintf(stderr, "hypergate: no instance of this user runs here (%s)\n", folder);
         return CLI_EXIT_NOTHING;
 }
 

@@ -39,9 +39,9 @@ static void print_service(const json_t *service)
 {
         const char *tags = cli_talk_text(service, "tags");
 
-        printf("gate %lld/%s from %s:%lld%s%s%s\n", cli_talk_number(service, "gatePort"), cli_talk_text(service, "protocol"),
+        printf("gate %lld/%s from %s:%lld%s%s%s%s\n", cli_talk_number(service, "gatePort"), cli_talk_text(service, "protocol"),
                cli_talk_text(service, "serviceHost"), cli_talk_number(service, "servicePort"), *tags ? ", tags " : "", tags,
-               cli_talk_number(service, "addresses") ? "" : ": no address is known");
+               cli_talk_flag(service, "added") ? ", added" : "", cli_talk_number(service, "addresses") ? "" : ": no address is known");
 }
 
 static void print_channel(const json_t *channel)

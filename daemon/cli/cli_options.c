@@ -23,6 +23,10 @@ const char cli_usage[] =
         "       hypergate routes | gates | services | channels [--json] [NAME...]\n"
         "       hypergate metrics [--http]\n"
         "       hypergate log-level [--json] [LEVEL] [NAME...]\n"
+        "       hypergate add [--save] [--json] SERVICES NAME...\n"
+        "       hypergate remove [--save] [--json] PORT[/PROTOCOL] NAME...\n"
+        "       hypergate drain [--wait SECONDS] [--json] [NAME...]\n"
+        "       hypergate undrain [--json] [NAME...]\n"
         "       hypergate version [--json]\n"
         "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
@@ -43,6 +47,10 @@ const char cli_usage[] =
         "  channels [NAME...]        what is carried now, from where to where\n"
         "  metrics                   all of that for Prometheus, as OpenMetrics\n"
         "  log-level [LEVEL]         how much they log, and from now on: error, warning, notice, info, debug\n"
+        "  add SERVICES NAME...      offer these, too, while they run: a service file, or JSON\n"
+        "  remove PORT NAME...       offer nothing behind that gate port any more, while they run\n"
+        "  drain [NAME...]           take no new clients; those that are connected go on\n"
+        "  undrain [NAME...]         take clients again\n"
         "  version                   which one this is\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
@@ -61,6 +69,8 @@ const char cli_usage[] =
         "  --seconds N               of scan: for so long at most (default 10)\n"
         "  --json                    for programs: an object a line, see hypergate(1)\n"
         "  --http                    of metrics: answer one request of HTTP, from standard input to output\n"
+        "  --save                    of add and remove: also for the next start, by a file in FILE.d\n"
+        "  --wait SECONDS            of drain: until nobody is connected any more, for so long at most\n"
         "  --user NAME               started as root: become this user once all files are read\n"
         "  --allow-root              started as root: stay root\n"
         "  --new                     the same as new\n"
@@ -75,6 +85,7 @@ enum argument { NO_ARGUMENT, OPTIONAL_ARGUMENT, NEEDS_ARGUMENT };
 #define NODES (AT(CLI_BOOTSTRAP) | AT(CLI_RELAY))
 #define ASKS (AT(CLI_SCAN) | AT(CLI_DOCTOR))
 #define SEES (AT(CLI_STATUS) | AT(CLI_PEERS) | AT(CLI_ROUTES) | AT(CLI_GATES) | AT(CLI_SERVICES) | AT(CLI_CHANNELS) | AT(CLI_LOG_LEVEL))
+#define CHANGES (AT(CLI_RELOAD) | AT(CLI_ADD) | AT(CLI_REMOVE) | AT(CLI_DRAIN) | AT(CLI_UNDRAIN))
 #define STARTS_ONE (AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES | ASKS)
 
 static const struct option {
@@ -95,8 +106,10 @@ static const struct option {
         [CLI_OPTION_SHOW] = { "--show", NULL, NO_ARGUMENT, AT(CLI_CHECK) },
         [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
-        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES | AT(CLI_NEW) | AT(CLI_CHECK) | AT(CLI_RELOAD) },
+        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES | CHANGES | AT(CLI_NEW) | AT(CLI_CHECK) },
         [CLI_OPTION_HTTP] = { "--http", NULL, NO_ARGUMENT, AT(CLI_METRICS) },
+        [CLI_OPTION_SAVE] = { "--save", NULL, NO_ARGUMENT, AT(CLI_ADD) | AT(CLI_REMOVE) },
+        [CLI_OPTION_WAIT] = { "--wait", NULL, NEEDS_ARGUMENT, AT(CLI_DRAIN) },
         [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_NEW] = { "--new", NULL, NO_ARGUMENT, AT(CLI_NEW) },
@@ -107,11 +120,12 @@ static const struct option {
 static const struct command {
         const char *name;
         size_t operands_min, operands_max;
+        const char *which;              /* operands there are too few of */
 } commands[CLI_COMMANDS] = {
         [CLI_INSTANCE] = { "", 0, 0 },
         [CLI_NEW] = { "new", 0, 0 },
-        [CLI_CHECK] = { "check", 1, SIZE_MAX },
-        [CLI_RUN] = { "run", 1, 1 },
+        [CLI_CHECK] = { "check", 1, SIZE_MAX, "which FILE?" },
+        [CLI_RUN] = { "run", 1, 1, "which FILE?" },
         [CLI_BOOTSTRAP] = { "bootstrap", 0, 0 },
         [CLI_RELAY] = { "relay", 0, 0 },
         [CLI_SCAN] = { "scan", 0, 1 },
@@ -125,6 +139,10 @@ static const struct command {
         [CLI_CHANNELS] = { "channels", 0, SIZE_MAX },
         [CLI_METRICS] = { "metrics", 0, 0 },
         [CLI_LOG_LEVEL] = { "log-level", 0, SIZE_MAX },
+        [CLI_ADD] = { "add", 2, SIZE_MAX, "which SERVICES, and to which NAME?" },
+        [CLI_REMOVE] = { "remove", 2, SIZE_MAX, "which gate PORT, and from which NAME?" },
+        [CLI_DRAIN] = { "drain", 0, SIZE_MAX },
+        [CLI_UNDRAIN] = { "undrain", 0, SIZE_MAX },
         [CLI_HELP] = { "help", 0, SIZE_MAX },
         [CLI_VERSION] = { "version", 0, SIZE_MAX },
 };
@@ -268,7 +286,7 @@ static bool check_command(const struct cli_options *options)
                         return complain(options->given[i].flag, what);
                 }
         if (options->operand_count < command->operands_min)
-                return complain(command->name, "which FILE?");
+                return complain(command->name, command->which);
         if (options->command == CLI_CHECK && options->operand_count > 1 && cli_options_next(options, CLI_OPTION_SHOW, NULL))
                 return complain("--show", "one FILE is enough");
         if (options->operand_count > command->operands_max)

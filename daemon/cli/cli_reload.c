@@ -8,11 +8,11 @@
 #include "cli_ask.h"
 #include "cli_each.h"
 #include "cli_json.h"
+#include "cli_reload.h"
 #include "cli_talk.h"
 #include "ipc_journal.h"
 
-/* As the instance itself would print it. */
-static void print_complaint(const json_t *complaint)
+void cli_reload_print_complaint(const json_t *complaint)
 {
         fputs(cli_talk_text(complaint, "file"), stderr);
         if (cli_talk_number(complaint, "line"))
@@ -32,7 +32,8 @@ static void print_reload(const char *instance, const json_t *reload)
         printf("%s: reloaded in %.1f ms", instance, took_ms);
         if (added || removed)
                 printf(", services: %lld more, %lld gone", added, removed);
-        puts(cli_talk_flag(reload, "changed") ? "" : ", nothing is different");
+        printf("%s", cli_talk_flag(reload, "changed") ? "" : ", nothing is different");
+        puts(cli_talk_flag(reload, "drained") ? "; still drained" : "");
         fflush(stdout);
         if (!cli_talk_flag(reload, "confirmed"))
                 fprintf(stderr, "hypergate: %s: not all of its workers have said that they have it; its log may say why\n", instance);
@@ -65,7 +66,7 @@ static void take(void *context, const char *instance, const json_t *object, cons
         else if (strcmp(cli_talk_text(object, "type"), "complaint") == 0 && reloading->json)
                 cli_json_print_line(instance, object, line);
         else if (strcmp(cli_talk_text(object, "type"), "complaint") == 0 && !reloading->logged)
-                print_complaint(object);
+                cli_reload_print_complaint(object);
         fflush(stdout);
 }
 

@@ -29,6 +29,8 @@ static void print_status(const json_t *status)
         if (*cli_talk_text(status, "router"))
                 printf(" of router %.8s...", cli_talk_text(status, "router"));
         printf(", up for %lld s, version %s\n", cli_talk_number(status, "uptimeSeconds"), cli_talk_text(status, "version"));
+        if (cli_talk_flag(status, "drained"))
+                printf("  drained   takes no new clients: hypergate undrain\n");
         if (gateway)
                 printf("  gateway   %s\n", cli_talk_text(status, "gatewayKey"));
         if (provider)

@@ -4,8 +4,12 @@ function __hypergate_instances
     hypergate status --json 2>/dev/null | string replace -rf '.*"instance":"([^"\\\\]*)".*' '$1'
 end
 
-set -l commands new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level version
-set -l asks status peers reload routes gates services channels log-level
+function __hypergate_gates
+    hypergate services --json 2>/dev/null | string replace -rf '.*"gatePort":([0-9]*),"protocol":"([a-z]*)".*' '$1/$2'
+end
+
+set -l commands new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level add remove drain undrain version
+set -l asks status peers reload undrain drain routes gates services channels log-level
 set -l without "not __fish_seen_subcommand_from $commands"
 
 complete -c hypergate -f
@@ -25,17 +29,24 @@ complete -c hypergate -n $without -a services -d 'What they offer'
 complete -c hypergate -n $without -a channels -d 'What is carried now'
 complete -c hypergate -n $without -a metrics -d 'All of that for Prometheus'
 complete -c hypergate -n $without -a log-level -d 'How much they log'
+complete -c hypergate -n $without -a add -d 'Offer these services, too'
+complete -c hypergate -n $without -a remove -d 'Offer nothing behind a gate port any more'
+complete -c hypergate -n $without -a drain -d 'Take no new clients'
+complete -c hypergate -n $without -a undrain -d 'Take clients again'
 complete -c hypergate -n $without -a version -d 'Which one this is'
 
-complete -c hypergate -n "__fish_seen_subcommand_from check run" -F
-complete -c hypergate -n "__fish_seen_subcommand_from $asks" -a '(__hypergate_instances)'
+complete -c hypergate -n "__fish_seen_subcommand_from check run add" -F
+complete -c hypergate -n "__fish_seen_subcommand_from $asks add remove" -a '(__hypergate_instances)'
 complete -c hypergate -n "__fish_seen_subcommand_from log-level" -a 'error warning notice info debug'
-complete -c hypergate -n "__fish_seen_subcommand_from $asks new check scan doctor version" -l json -d 'An object a line'
+complete -c hypergate -n "__fish_seen_subcommand_from $asks new check add remove scan doctor version" -l json -d 'An object a line'
 complete -c hypergate -n "__fish_seen_subcommand_from check run" -s c -l config -rF -d 'The same as FILE'
 complete -c hypergate -n "__fish_seen_subcommand_from check" -l show -d 'Print what its files say together'
 complete -c hypergate -n "__fish_seen_subcommand_from new" -l output -rF -d 'Write the secret there'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l secret-file -rF -d 'The router whose secret is in there'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l seconds -x -d 'For so long at most'
+complete -c hypergate -n "__fish_seen_subcommand_from remove" -a '(__hypergate_gates)'
+complete -c hypergate -n "__fish_seen_subcommand_from add remove" -l save -d 'Also for the next start'
+complete -c hypergate -n "__fish_seen_subcommand_from drain" -l wait -x -d 'Until nobody is connected, for so long at most'
 complete -c hypergate -n "__fish_seen_subcommand_from metrics" -l http -d 'Answer one request of HTTP'
 complete -c hypergate -n "__fish_seen_subcommand_from bootstrap" -l public -x -d 'Where others reach it'
 complete -c hypergate -n "__fish_seen_subcommand_from relay" -l open -d 'For whoever knows its key'

@@ -7,6 +7,12 @@ _hypergate_instances() {
 	compadd -a names
 }
 
+_hypergate_gates() {
+	local -a gates
+	gates=(${(f)"$(hypergate services --json 2>/dev/null | sed -n 's/.*"gatePort":\([0-9]*\),"protocol":"\([a-z]*\)".*/\1\/\2/p')"})
+	compadd -a gates
+}
+
 _hypergate() {
 	local -a commands=(
 		'new:make a router secret' 'check:say what is wrong with a configuration' 'run:run an instance in the foreground'
@@ -15,7 +21,8 @@ _hypergate() {
 		'reload:let them read their configuration anew'
 		'routes:which peer offers which gate port' 'gates:which gates are open' 'services:what they offer'
 		'channels:what is carried now' 'metrics:all of that for Prometheus' 'log-level:how much they log'
-		'version:which one this is'
+		'add:offer these services, too' 'remove:offer nothing behind a gate port any more' 'drain:take no new clients'
+		'undrain:take clients again' 'version:which one this is'
 	)
 	local -a start=('--user[become this user]:user:_users' '--allow-root[stay root]')
 	local -a nodes=('*--bootstrap[DHT nodes to begin with]:host\:port:_hosts' '--verbose[log more]' $start)
@@ -33,7 +40,10 @@ _hypergate() {
 	relay) _arguments '2::' '--router[its secret]:secret:' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
 	scan) _arguments '2::' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $nodes ;;
 	doctor) _arguments '2::' '--json' $nodes '--help' ;;
-	status | peers | reload | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	status | peers | reload | undrain | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	add) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:services:_files' '*:instance:_hypergate_instances' ;;
+	remove) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:gate port:_hypergate_gates' '*:instance:_hypergate_instances' ;;
+	drain) _arguments '2::' '--wait[until nobody is connected]:seconds:' '--json' '--help' '*:instance:_hypergate_instances' ;;
 	metrics) _arguments '2::' '--http[answer one request of HTTP]' '--help' ;;
 	log-level) _arguments '2::' '--json' '--help' '3::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
 	*) _arguments '--router[its secret]:secret:' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \

@@ -52,6 +52,10 @@ int main(int argc, char **argv)
                 [CLI_CHANNELS] = cli_list_run,
                 [CLI_METRICS] = cli_metrics_run,
                 [CLI_LOG_LEVEL] = cli_log_level_run,
+                [CLI_ADD] = cli_change_run,
+                [CLI_REMOVE] = cli_change_run,
+                [CLI_DRAIN] = cli_drain_run,
+                [CLI_UNDRAIN] = cli_change_run,
                 [CLI_HELP] = run_help,
                 [CLI_VERSION] = run_version,
         };

@@ -242,7 +242,7 @@ def who_asks_nonsense(stack):
                 return [json.loads(line) for line in answer]
 
     for request in (b'fnord\n', b'\n', b'scan\n', b'scan 00 1\n', b'scan ' + b'0' * 64 + b' 0\n', b'scan ' + b'0' * 64 + b' 301\n',
-                    b'scan ' + b'0' * 64 + b' 1x\n', b'x' * 300, b'status\0\n'):
+                    b'scan ' + b'0' * 64 + b' 1x\n', b'x' * 32768, b'status\0\n'):
         answer = talk(request)
         assert len(answer) == 1 and answer[0]['type'] == 'end' and answer[0]['error'], (request, answer)
     silent = [socket.socket(socket.AF_UNIX) for _ in range(15)]

@@ -301,6 +301,14 @@ def wrong_command_lines():
             (('doctor', 'x'), 'doctor: takes no operand'),
             (('status', '--bootstrap', 'x:1'), '--bootstrap: does not go with status'),
             (('run', '--json', 'x'), '--json: does not go with run'),
+            (('add', 'x'), 'add: which SERVICES, and to which NAME?'),
+            (('add', '[]', 'x'), 'add: there is no service in it'),
+            (('remove', '80'), 'remove: which gate PORT, and from which NAME?'),
+            (('remove', '0', 'x'), 'remove: a gate PORT, 1 to 65535, such as 8000 or 8000/udp'),
+            (('remove', '80/sctp', 'x'), 'remove: a gate PORT, 1 to 65535, such as 8000 or 8000/udp'),
+            (('drain', '--wait', '0'), 'drain: --wait: a whole number of seconds from 1 to 604800'),
+            (('drain', '--wait', '5m'), 'drain: --wait: a whole number of seconds from 1 to 604800'),
+            (('undrain', '--wait', '5'), '--wait: does not go with undrain'),
             (('--router', SECRET), 'provider or gateway? --provider SERVICES, --gateway [SERVICES]')):
         refused(64, f'hypergate: {expected}{hint}', *args)
     done = run()

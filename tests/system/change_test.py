@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What people change by hand while an instance runs: hypergate drain, undrain, add and remove."""
+import json
+import os
+import subprocess
+
+from harness import (Service, answers, binary, connect, eventually, free_ports, listens, main, new_secret, read_all, serve_echo, start_dht,
+                     start_instance, test)
+
+
+class Router:
+    """A provider and a gateway; services are what the configuration of the former says."""
+
+    def __init__(self, stack, services):
+        self.secret, self.dht, self.stack = new_secret(), start_dht(stack, 1), stack
+        self.start_provider(services)
+        self.gateway = start_instance(stack, 'gateway', self.secret, {'bootstrap': [self.dht], 'gateway': {'listen': '127.0.0.1'}})
+
+    def start_provider(self, services):
+        self.provider = start_instance(self.stack, 'provider', self.secret, {'bootstrap': [self.dht], 'provider': {'services': services}})
+
+    def ask(self, *args):
+        """The last of @args says whom."""
+        instance = getattr(self, args[-1])
+        return subprocess.run([binary(), *args], capture_output=True, text=True, timeout=90, env={**os.environ, 'RUNTIME_DIRECTORY': instance.folder})
+
+    def tell(self, *args):
+        done = self.ask(*args)      # nobody may read root's secret: a reload says so
+        assert done.returncode == 0 and all('secret stays as it was' in line for line in done.stderr.splitlines()), done
+        return done.stdout
+
+    def services(self):
+        return {one['gatePort']: one for one in map(json.loads, self.tell('services', '--json', 'provider').splitlines())}
+
+    def status(self, role):
+        return json.loads(self.tell('status', '--json', role))
+
+
+def entry(gate_port, service):
+    return {'gatePort': gate_port, 'serviceHost': '127.0.0.1', 'servicePort': service.port, 'protocol': 'tcp'}
+
+
+def echoes(connection, data):
+    connection.sendall(data)
+    return connection.recv(len(data)) == data
+
+
+def drained(stack, role, gone):
+    """@gone: what becomes of the gate."""
+    gate = free_ports(1)[0]
+    router = Router(stack, [entry(gate, Service(stack, serve_echo))])
+    eventually(lambda: answers(gate), 20, 'the gate')
+    held = connect(gate)
+    assert echoes(held, b'before')
+
+    assert router.tell('drain', role) == f'{role}: drained, 1 channel goes on\n'
+    eventually(lambda: gone(router, gate), 20, 'nobody comes in')
+    assert echoes(held, b'drained') and router.status(role)['drained'] and router.status(role)['gates'] == []
+    assert 'still drained' in router.tell('reload', role) and router.status(role)['drained'], 'a reload does not end it'
+    assert getattr(router, role).log().count('drained: takes no new clients') == 1
+    late = router.ask('drain', '--json', '--wait', '1', role)
+    assert late.returncode == 75 and json.loads(late.stdout) == {'type': 'drain', 'instance': role, 'confirmed': True, 'channels': 1}, late
+
+    waiting = subprocess.Popen([binary(), 'drain', '--wait', '80', role], stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, 'RUNTIME_DIRECTORY': getattr(router, role).folder})
+    assert echoes(held, b'the last')
+    held.close()
+    assert waiting.communicate(timeout=90)[0] == f'{role}: drained, nobody is connected\n' and waiting.returncode == 0
+    router.tell('undrain', role)
+    eventually(lambda: answers(gate), 20, 'the gate, again')
+    assert not router.status(role)['drained'] and 'takes clients again' in getattr(router, role).log()
+    assert router.tell('undrain', role) == f'{role}: nothing is different\n'
+
+
+@test
+def a_gateway_is_drained(stack):
+    """drain of a gateway: its gates close, who is connected goes on, --wait until nobody is; undrain opens them"""
+    drained(stack, 'gateway', lambda router, gate: not listens(gate))
+
+
+@test
+def a_provider_is_drained(stack):
+    """drain of a provider: nobody reaches its services, who is connected goes on; undrain offers them again"""
+    drained(stack, 'provider', lambda router, gate: not router.tell('routes', '--json', 'gateway'))
+
+
+@test
+def services_are_added_and_removed(stack):
+    """add and remove: until the instance ends, over a configuration that is read anew, too; with --save also after that"""
+    first, second, third = free_ports(3)
+    one, two = Service(stack, serve_echo), Service(stack, serve_echo)
+    configured, added = [entry(first, one), entry(third, one)], json.dumps([{**entry(second, two), 'tags': 'by "hand"'}])
+    router = Router(stack, configured)
+    eventually(lambda: answers(first), 20, 'what is configured')
+
+    assert router.tell('add', added, 'provider') == 'provider: services: 1 more, 0 gone\n'
+    eventually(lambda: answers(second), 20, 'what was added')
+    assert router.tell('add', added, 'provider') == 'provider: nothing is different\n'
+    assert router.tell('remove', f'{third}/tcp', 'provider') == 'provider: services: 0 more, 1 gone\n'
+    router.tell('reload', 'provider')
+    found = router.services()
+    assert {port: one['added'] for port, one in found.items()} == {first: False, second: True} and found[second]['tags'] == 'by "hand"', found
+    assert f'gate {second}/tcp from 127.0.0.1:{two.port}, tags by "hand", added\n' in router.tell('services', 'provider')
+    held = connect(second)
+    assert echoes(held, b'x')
+    said = json.loads(router.tell('remove', '--json', str(second), 'provider'))
+    assert said == {**said, 'type': 'change', 'good': True, 'confirmed': True, 'changed': True, 'drained': False, 'servicesAdded': 0,
+                    'servicesRemoved': 1, 'file': router.provider.conf}, said
+    assert list(router.services()) == [first] and echoes(held, b'y'), 'who is connected goes on'
+
+    none = router.ask('remove', str(second), 'provider')
+    assert none.returncode == 1 and none.stderr == 'hypergate: nothing is offered behind that gate port\n', none
+    wrong = router.ask('add', '[{"gatePort": 0, "serviceHost": "a", "servicePort": 1, "prot": 2}]', 'provider')
+    assert wrong.returncode == 78 and 'gatePort: expected a whole number' in wrong.stderr and wrong.stdout == '', wrong
+    none = router.ask('add', added, 'gateway')
+    assert none.returncode == 1 and 'it is no provider' in none.stderr, none
+    assert 'added by hand: 1 services more, 0 gone' in router.provider.log() and 'removed by hand' in router.provider.log()
+
+    unsaved = router.ask('add', '--save', added, 'provider')
+    assert unsaved.returncode == 73 and f'mkdir {router.provider.conf}.d' in unsaved.stderr, unsaved
+    os.mkdir(router.provider.conf + '.d')
+    for _ in range(2):
+        router.tell('add', '--save', added, 'provider')
+    router.tell('add', '--save', json.dumps([entry(second, one)]), 'provider')
+    assert sorted(os.listdir(router.provider.conf + '.d')) == [f'added-{second}-tcp-{number}.yaml' for number in (1, 2)]
+    assert subprocess.run([binary(), 'check', router.provider.conf], env=os.environ).returncode == 0
+    before = router.services()
+    router.tell('reload', 'provider')
+    assert router.services().keys() == before.keys() == {first, second}
+    assert router.tell('remove', '--save', str(second), 'provider') == 'provider: services: 0 more, 2 gone\n'
+    assert os.listdir(router.provider.conf + '.d') == []
+
+
+main()
