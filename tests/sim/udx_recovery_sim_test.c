@@ -82,3 +82,22 @@ TEST(udx_outage_is_not_taken_for_the_round_trip)
         printf("# %.1f s at most\n", (double)longest_us / 1e6);
         check(longest_us < SECONDS(6));
 }
+
+/* A packet takes 0.8 s, and the round trip was known to be 40 ms: whatever times out is sent again before its answer can come, and as long as
+ * that is so no answer says how long it took. */
+TEST(udx_finds_out_that_the_path_has_become_slow)
+{
+        static const struct net_link slow = { .delay_us = 200000, .bits_per_s = 12000, .queue_bytes = 5000 };
+        enum { BYTES = 60000 };
+        SIM sim = udx_sim_new(300, &wan);
+        usec_t took_us;
+
+        udx_sim_write(sim, A, 1);
+        udx_sim_run(sim, SECONDS(1));
+        udx_sim_set_link(sim, A, &slow);
+        udx_sim_write(sim, A, BYTES);
+        took_us = udx_sim_run_until_read(sim, B, 1 + BYTES, SECONDS(300));
+        printf("# %.1f s, %u timeouts\n", (double)took_us / 1e6, (unsigned)udx_mux_counters(sim->end[A].mux)->timeouts);
+        check(udx_sim_delivered(sim, B));
+        check(took_us < SECONDS(50));           /* the wire alone takes 42 */
+}

@@ -94,3 +94,27 @@ TEST(udx_round_trip_is_known_where_packets_are_sent_again_too_early)
         udx_recovery_resent(&b.recovery, 1, MSEC(1145));
         check_equal(hear(&b, 3, 0, 0, MSEC(1150)), MSEC(40));
 }
+
+/* A timeout, an answer after @took_us, and how long the next timeout is. */
+static usec_t doubt(struct bench *b, usec_t took_us)
+{
+        udx_rtt_init(&b->rtt);
+        for (unsigned i = 0; i < 20; i++)
+                udx_rtt_sample(&b->rtt, MSEC(40), SECONDS(1));
+        udx_rtt_doubt(&b->rtt, took_us);
+        return b->rtt.rto_us;
+}
+
+TEST(udx_timeout_grows_until_the_round_trip_is_known_again)
+{
+        BENCH(b);
+
+        check_equal(doubt(&b, MSEC(45)), SECONDS(1));           /* what a round trip takes */
+        check_equal(doubt(&b, MSEC(400)), SECONDS(2));
+        check_equal(doubt(&b, USEC_NEVER), SECONDS(2));
+        for (unsigned i = 0; i < 10; i++)
+                udx_rtt_doubt(&b.rtt, MSEC(400));
+        check_equal(b.rtt.rto_us, UDX_RTO_MAX_US);
+        udx_rtt_sample(&b.rtt, MSEC(40), SECONDS(2));
+        check_equal(b.rtt.rto_us, SECONDS(1));
+}

@@ -154,6 +154,8 @@ static void take_window(struct udx_stream *stream, const struct udx_packet *pack
 static void take_progress(struct udx_stream *stream, const struct udx_delivered *delivered, usec_t now_us)
 {
         udx_queue_release(&stream->queue, delivered->released_bytes);
+        if (stream->timeouts && delivered->rtt_us == USEC_NEVER)
+                udx_rtt_doubt(&stream->rtt, delivered->newest_sent_us ? now_us - delivered->newest_sent_us : USEC_NEVER);
         stream->timeouts = 0;
         udx_stream_restart_timeout(stream, now_us);
         if (stream->local_half != UDX_HALF_END_SENT || stream->recovery.una != stream->recovery.nxt)

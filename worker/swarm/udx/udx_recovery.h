@@ -75,7 +75,7 @@ struct udx_delivered {
         size_t large_bytes;             /* the longest of those that are longer than pass any path; 0: there was none */
         usec_t large_us;                /* when it was sent */
         struct udx_rate_sample sample;
-        usec_t newest_sent_us, rtt_us;  /* of the last sent among them that was sent once; USEC_NEVER when none */
+        usec_t newest_sent_us, rtt_us;  /* of the last sent among them, 0: there was none; USEC_NEVER: nor was it sent once */
 };
 
 void udx_recovery_init(struct udx_recovery *recovery, struct udx_pool *pool);

@@ -40,6 +40,13 @@ void udx_rtt_sample(struct udx_rtt *rtt, usec_t sample_us, usec_t now_us)
         rtt->rto_us = usec_min(usec_max(rtt->srtt_us + 4 * rtt->var_us, UDX_RTO_MIN_US), UDX_RTO_MAX_US);
 }
 
+void udx_rtt_doubt(struct udx_rtt *rtt, usec_t took_us)
+{
+        if (took_us <= 2 * rtt->srtt_us + 4 * rtt->var_us)
+                return;
+        rtt->rto_us = usec_min(2 * rtt->rto_us, UDX_RTO_MAX_US);
+}
+
 usec_t udx_rtt_min(const struct udx_rtt *rtt)
 {
         usec_t least_us = usec_min(rtt->min_us, rtt->min_before_us);

@@ -20,6 +20,11 @@ void udx_rtt_init(struct udx_rtt *rtt);
 /* A packet sent once took @sample_us to be acknowledged. Absurd samples are cut: an attacker may delay, not stop the clock. */
 void udx_rtt_sample(struct udx_rtt *rtt, usec_t sample_us, usec_t now_us);
 
+/* After a timeout something was acknowledged @took_us after it was sent again, which is no sample; USEC_NEVER: too soon for that to be
+ * what was acknowledged. Unless it took about as long as a round trip that may be longer than the timeout, so that there will never be a
+ * sample: waits twice as long until there is one (RFC 6298 5.5 to 5.7, Karn). */
+void udx_rtt_doubt(struct udx_rtt *rtt, usec_t took_us);
+
 /* Smallest of the last 150 to 300 seconds; 0 when there is none. */
 usec_t udx_rtt_min(const struct udx_rtt *rtt);
 
