@@ -42,6 +42,8 @@ static const struct path paths[] = {
         { "sixty-100", 100, 10, 20, 0, { .flows = 60 }, 5, 20 },
         { "reorder-100", 100, 20, 40, 0, { .there = { .jitter_us = 5000, .reorder = true } }, 2, 10 },
         { "reorder-100-loss-1", 100, 20, 40, 1, { .there = { .jitter_us = 5000, .reorder = true } }, 2, 10 },
+        { "reorder-100-far", 100, 20, 40, 0, { .there = { .jitter_us = 30000, .reorder = true } }, 2, 10 },
+        { "reorder-100-far-loss-1", 100, 20, 40, 1, { .there = { .jitter_us = 30000, .reorder = true } }, 2, 10 },
         { "jitter-100", 100, 20, 40, 0, { .there = { .jitter_us = 10000 }, .back = { .jitter_us = 10000 } }, 2, 10 },
         { "aggregate-100", 100, 5, 20, 0, { .batch_us = 8000 }, 2, 10 },
         { "lan-1000", 1000, 0.1, 2, 0, { .batch_us = 20 }, 1, 2 },

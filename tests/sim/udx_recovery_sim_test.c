@@ -2,6 +2,7 @@
 /* What was lost, or only looks so, is found out soon, whatever the path: outages, packets that overtake each other, bad luck. */
 #include <stdio.h>
 
+#include "udx_bulk.h"
 #include "udx_sim.h"
 
 #include "cleanup.h"
@@ -100,4 +101,28 @@ TEST(udx_finds_out_that_the_path_has_become_slow)
         printf("# %.1f s, %u timeouts\n", (double)took_us / 1e6, (unsigned)udx_mux_counters(sim->end[A].mux)->timeouts);
         check(udx_sim_delivered(sim, B));
         check(took_us < SECONDS(50));           /* the wire alone takes 42 */
+}
+
+/* As much as three quarters of the least round trip: RACK's first window is one. */
+TEST(udx_fills_a_path_where_packets_overtake_each_other_by_far)
+{
+        static const uint32_t losses_ppm[] = { 0, 10000 };
+
+        for (size_t i = 0; i < ARRAY_LEN(losses_ppm); i++) {
+                struct udx_bulk_spec spec = {
+                        .seed = 7,
+                        .there = { .delay_us = MSEC(20), .jitter_us = MSEC(30), .reorder = true, .loss_ppm = losses_ppm[i],
+                                   .bits_per_s = 50000000, .queue_bytes = 250000 },
+                        .back = { .delay_us = MSEC(20) },
+                };
+                cleanup_with(udx_bulk_freep) struct udx_bulk *bulk = udx_bulk_new(&spec);
+                struct udx_bulk_figures figures;
+
+                udx_bulk_run(bulk, SECONDS(2));
+                figures = udx_bulk_run(bulk, SECONDS(10));
+                printf("# %.1f Mbit/s, %.2f %% in vain\n", figures.bits_per_s / 1e6,
+                       100.0 * (double)figures.duplicates / (double)figures.packets);
+                check(figures.bits_per_s > 0.6 * 50e6);
+                check(figures.duplicates < figures.packets / 100);
+        }
 }

@@ -82,7 +82,7 @@ TEST(udx_round_trip_is_not_the_time_that_answers_were_lost)
         check_equal(hear(&b, 13, 0, 0, MSEC(8080)), MSEC(40));          /* that one was sent with it, and once */
 }
 
-/* An answer sooner than any round trip is to the first sending: it is the one to a packet that was sent after it, and says how long that took. */
+/* An answer sooner than any round trip is to the first sending, and says how long the packet took that was sent after that. */
 TEST(udx_round_trip_is_known_where_packets_are_sent_again_too_early)
 {
         BENCH(b);
@@ -117,4 +117,69 @@ TEST(udx_timeout_grows_until_the_round_trip_is_known_again)
         check_equal(b.rtt.rto_us, UDX_RTO_MAX_US);
         udx_rtt_sample(&b.rtt, MSEC(40), SECONDS(2));
         check_equal(b.rtt.rto_us, SECONDS(1));
+}
+
+/* Of ten packets the first arrives @late_us after the others, or never; returns whether it was sent again meanwhile. */
+static bool first_comes_late(struct bench *b, usec_t late_us)
+{
+        uint32_t first = b->recovery.nxt;
+        usec_t now_us = SECONDS(1 + first), arrival_us = late_us == USEC_NEVER ? USEC_NEVER : now_us + MSEC(40) + late_us;
+        bool resent = false;
+
+        send(b, 10, now_us);
+        now_us += MSEC(40);
+        hear(b, first, first + 1, first + 10, now_us);
+        udx_recovery_detect(&b->recovery, &b->rtt, false, now_us);
+        if (b->recovery.reorder_deadline_us < arrival_us) {
+                now_us = b->recovery.reorder_deadline_us;
+                udx_recovery_detect(&b->recovery, &b->rtt, false, now_us);
+        }
+        if (b->recovery.lost.count) {
+                udx_recovery_resent(&b->recovery, first, now_us);
+                resent = true;
+        }
+        hear(b, first + 10, 0, 0, usec_min(arrival_us, now_us + MSEC(40)));
+        return resent;
+}
+
+TEST(udx_waits_longer_for_what_is_overtaken_where_that_was_seen)
+{
+        BENCH(b);
+
+        send(&b, 1, SECONDS(1));
+        hear(&b, 1, 0, 0, SECONDS(1) + MSEC(40));
+        check(first_comes_late(&b, MSEC(15)));          /* three others are here: it is lost at once */
+        check(!first_comes_late(&b, MSEC(15)));
+        check(first_comes_late(&b, MSEC(25)));          /* two quarters of 40 ms were waited */
+        check(!first_comes_late(&b, MSEC(25)));
+        check(first_comes_late(&b, MSEC(45)));          /* and no longer than a round trip ever */
+        check(first_comes_late(&b, MSEC(45)));
+}
+
+TEST(udx_waits_less_again_where_nothing_is_overtaken)
+{
+        BENCH(b);
+
+        send(&b, 1, SECONDS(1));
+        hear(&b, 1, 0, 0, SECONDS(1) + MSEC(40));
+        check(first_comes_late(&b, MSEC(15)));
+        for (unsigned i = 0; i < 15; i++)
+                check(first_comes_late(&b, USEC_NEVER));
+        check(!first_comes_late(&b, MSEC(15)));
+        check(first_comes_late(&b, USEC_NEVER));
+        check(first_comes_late(&b, MSEC(15)));
+}
+
+/* A probe is sent again because of silence: no packet has overtaken another when both arrive. */
+TEST(udx_probe_in_vain_says_nothing_of_what_is_overtaken)
+{
+        BENCH(b);
+
+        send(&b, 1, SECONDS(1));
+        hear(&b, 1, 0, 0, SECONDS(1) + MSEC(40));
+        send(&b, 2, SECONDS(2));
+        udx_recovery_resent(&b.recovery, 2, SECONDS(2) + MSEC(80));
+        hear(&b, 3, 0, 0, SECONDS(2) + MSEC(81));
+        check_equal(b.recovery.reorder_steps, 1);
+        check(!b.recovery.reordered);
 }

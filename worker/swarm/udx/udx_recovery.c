@@ -9,11 +9,12 @@
 enum {
         RING_FIRST = 16,
         SACKED_ENOUGH = 3,      /* RFC 8985 6.2 step 4: without reordering, three SACKed packets need no patience */
+        REORDER_RECOVERIES = 16,        /* there, too */
 };
 
 void udx_recovery_init(struct udx_recovery *recovery, struct udx_pool *pool)
 {
-        *recovery = (struct udx_recovery){ .pool = pool, .reorder_deadline_us = USEC_NEVER };
+        *recovery = (struct udx_recovery){ .pool = pool, .reorder_steps = 1, .reorder_deadline_us = USEC_NEVER };
 }
 
 static void ring_free(struct udx_recovery *recovery)
@@ -27,6 +28,16 @@ void udx_recovery_fini(struct udx_recovery *recovery)
 {
         ring_free(recovery);
         udx_recovery_init(recovery, recovery->pool);
+}
+
+void udx_recovery_forget_path(struct udx_recovery *recovery, usec_t now_us)
+{
+        recovery->rate.valid_us = now_us;
+        recovery->large_us = now_us;
+        recovery->large_doubts = 0;
+        recovery->hole = false;
+        recovery->reordered = false;
+        recovery->reorder_steps = 1;
 }
 
 static inline struct udx_sent *sent_at(const struct udx_recovery *recovery, uint32_t seq)
@@ -107,7 +118,7 @@ void udx_recovery_sent(struct udx_recovery *recovery, uint8_t type, const struct
         sent->offset = slice->offset;
         sent->len = slice->len;
         sent->type = type;
-        sent->resent = sent->probe = sent->pieces = sent->asks = 0;
+        sent->resent = sent->raced = sent->probe = sent->pieces = sent->asks = 0;
         fly(recovery, seq, now_us);
 }
 
@@ -147,6 +158,7 @@ void udx_recovery_resent(struct udx_recovery *recovery, uint32_t seq, usec_t now
         struct udx_sent *sent = udx_recovery_find(recovery, seq);
 
         assert(sent->state != UDX_SENT_SACKED);
+        sent->raced = sent->raced && sent->state == UDX_SENT_LOST;
         leave_list(recovery, seq);
         fail_probe(recovery, seq);
         sent->asks = 0;
@@ -209,11 +221,26 @@ static void sample_rtt(const struct udx_sent *sent, const struct udx_rtt *rtt, u
         delivered->newest_sent_us = sent->sent_us;
 }
 
+/* It was taken for lost too early: it arrived before it was sent again, or sooner after that than any round trip (half of the least that
+ * was measured, in which there may have been a queue). RFC 8985 6.2 step 4 has DSACKs for that, which UDX has not. */
+static void note_overtaken(struct udx_recovery *recovery, const struct udx_sent *sent, const struct udx_rtt *rtt, usec_t now_us)
+{
+        if (!sent->raced || (sent->state != UDX_SENT_LOST && now_us - sent->sent_us >= udx_rtt_min(rtt) / 2))
+                return;
+        recovery->reordered = true;
+        if (recovery->reorder_steps > 1 && udx_seq_diff(recovery->una, recovery->reorder_round) < 0)
+                return;
+        recovery->reorder_steps++;
+        recovery->reorder_round = recovery->nxt;
+        recovery->reorder_recoveries = REORDER_RECOVERIES;
+}
+
 static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct udx_rtt *rtt, usec_t now_us,
                     struct udx_delivered *delivered)
 {
         struct udx_sent *sent = sent_at(recovery, seq);
 
+        note_overtaken(recovery, sent, rtt, now_us);
         leave_list(recovery, seq);
         delivered->bytes += udx_sent_bytes(sent);
         delivered->packets++;
@@ -276,8 +303,8 @@ void udx_recovery_sack(struct udx_recovery *recovery, const struct udx_sack *sac
         }
 }
 
-/* False: it was a probe of the MTU. */
-static bool lose(struct udx_recovery *recovery, uint32_t seq)
+/* @raced: because others that were sent later have arrived. False: it was a probe of the MTU. */
+static bool lose(struct udx_recovery *recovery, uint32_t seq, bool raced)
 {
         struct udx_sent *sent = sent_at(recovery, seq);
         bool probe = fail_probe(recovery, seq);
@@ -288,6 +315,7 @@ static bool lose(struct udx_recovery *recovery, uint32_t seq)
         if (sent->asks && sent->sent_us > recovery->large_us)
                 recovery->hole = true;
         sent->state = UDX_SENT_LOST;
+        sent->raced = raced && !sent->resent;
         list_append(recovery, &recovery->lost, seq);
         return !probe;
 }
@@ -297,7 +325,17 @@ static usec_t reorder_window(const struct udx_recovery *recovery, const struct u
 {
         if (!recovery->reordered && (recovering || recovery->sacked >= SACKED_ENOUGH))
                 return 0;
-        return usec_min(udx_rtt_min(rtt) / 4, rtt->srtt_us);
+        return usec_min(recovery->reorder_steps * udx_rtt_min(rtt) / 4, rtt->srtt_us);
+}
+
+/* A recovery begins. (RFC 8985 goes back to one step after 16 of them; where packets are lost and overtake each other that is each second,
+ * and they are resent in vain until all the steps are found again.) */
+static void narrow_reorder_window(struct udx_recovery *recovery)
+{
+        if (recovery->reorder_steps == 1 || --recovery->reorder_recoveries)
+                return;
+        recovery->reorder_steps--;
+        recovery->reorder_recoveries = REORDER_RECOVERIES;
 }
 
 unsigned udx_recovery_detect(struct udx_recovery *recovery, const struct udx_rtt *rtt, bool recovering, usec_t now_us)
@@ -323,8 +361,10 @@ unsigned udx_recovery_detect(struct udx_recovery *recovery, const struct udx_rtt
                         recovery->reorder_deadline_us = sent->sent_us + patience_us;
                         break;
                 }
-                found += lose(recovery, seq);
+                found += lose(recovery, seq, !recovery->blind);
         }
+        if (found && !recovering)
+                narrow_reorder_window(recovery);
         return found;
 }
 
@@ -337,7 +377,7 @@ unsigned udx_recovery_time_out(struct udx_recovery *recovery, const struct udx_r
         recovery->reorder_deadline_us = USEC_NEVER;
         if (recovery->una != recovery->nxt && sent_at(recovery, recovery->una)->state == UDX_SENT_FLYING &&
             seq != recovery->una) {
-                found += lose(recovery, recovery->una);
+                found += lose(recovery, recovery->una, false);
                 left--;
         }
         for (uint32_t next; left; seq = next, left--) {
@@ -346,7 +386,7 @@ unsigned udx_recovery_time_out(struct udx_recovery *recovery, const struct udx_r
                 next = sent->next;
                 if (seq != recovery->una && sent->sent_us + patience_us > now_us)
                         break;
-                found += lose(recovery, seq);
+                found += lose(recovery, seq, false);
         }
         return found;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The packets that were sent and are not acknowledged, and which of them are lost: RACK (RFC 8985, without DSACK) over SACKs.
- * Every step is O(1) per packet it changes: packets are found by seq in a ring, in flight ones lie in a list by time sent. */
+/* The packets that were sent and are not acknowledged, and which of them are lost: RACK (RFC 8985) over SACKs. What is found lost too
+ * early is seen by when it arrives, as there is no DSACK. Every step is O(1) per packet it changes: packets are found by seq in a ring, in
+ * flight ones lie in a list by time sent. */
 #ifndef HG_UDX_RECOVERY_H
 #define HG_UDX_RECOVERY_H
 
@@ -28,7 +29,8 @@ struct udx_sent {
         uint32_t offset;
         uint16_t len;
         uint8_t type;                   /* UDX_DATA, UDX_END or both */
-        uint8_t state : 4, resent : 1;
+        uint8_t state : 2, resent : 1;
+        uint8_t raced : 1;              /* sent once, it was taken for lost as later ones had arrived; and sent again once at most */
         uint8_t probe : 1;              /* of the MTU: it went out with padding */
         uint8_t pieces : 1;             /* it may be cut into IP fragments on its way */
         uint8_t asks : 1;               /* beside a shorter one: do long ones still get through? */
@@ -52,6 +54,9 @@ struct udx_recovery {
         struct udx_rate rate;
         uint32_t newest_delivered;      /* highest seq seen delivered, valid once @delivered_any */
         bool delivered_any, reordered;
+        unsigned reorder_steps;         /* quarters of the least round trip that a packet may be overtaken by. If more than one: */
+        uint32_t reorder_round;         /* there is no further one before this is acknowledged, */
+        unsigned reorder_recoveries;    /* and one less when so many recoveries have begun */
         bool blind;                     /* the last SACK had no room to tell what arrived from @blind_from on */
         uint32_t blind_from;
         uint32_t rack_seq;              /* the packet delivered that was sent last, */
@@ -80,6 +85,9 @@ struct udx_delivered {
 
 void udx_recovery_init(struct udx_recovery *recovery, struct udx_pool *pool);
 void udx_recovery_fini(struct udx_recovery *recovery);
+
+/* Packets go another way from now on: what was measured on the one before says nothing of it. */
+void udx_recovery_forget_path(struct udx_recovery *recovery, usec_t now_us);
 
 /* Room to send one more new packet. False: too many are out, or no memory. */
 bool udx_recovery_reserve(struct udx_recovery *recovery);

@@ -13,10 +13,7 @@ static void init_path_state(struct udx_stream *stream)
         stream->congestion.round_end = (uint32_t)stream->recovery.rate.delivered;
         stream->congestion.round_delivered = (uint32_t)stream->recovery.rate.delivered;
         stream->congestion.round_lost = (uint32_t)stream->recovery.rate.lost;
-        stream->recovery.rate.valid_us = stream->mux->now_us;
-        stream->recovery.large_us = stream->mux->now_us;
-        stream->recovery.large_doubts = 0;
-        stream->recovery.hole = false;
+        udx_recovery_forget_path(&stream->recovery, stream->mux->now_us);
         udx_mtu_init(&stream->mtu, stream->mtu.grows);
 }
 
