@@ -336,6 +336,55 @@ static bool is_relayed_by_both(void *context)
         return stats_of(street->gateway).relayed == 1 && stats_of(street->provider).relayed == 1;
 }
 
+/* Nothing that the street *@context sends gets to the other one. */
+static bool is_to_the_other(void *context, const struct addr *from, const struct addr *to)
+{
+        const uint8_t *street = context;
+
+        return is_between_streets(NULL, from, to) && from->ip[2] == *street;
+}
+
+/* How soon one of them has told why it does not reach the other: who is heard, and dials, gets no answer any more. */
+static usec_t told_us(struct street *street)
+{
+        usec_t shut_us = street_known_us(street);
+
+        street->verdict = NODE_PUNCH_UNANSWERED;
+        return usec_min(shut_us, street_known_us(street));
+}
+
+/* A firewall on the way lets only the one be heard. Who is, finds its peer deaf, which takes it for connected: both come to the relay, be
+ * it one that they name or one that is asked. */
+TEST(two_of_whom_one_is_not_heard_meet_over_a_relay_or_are_told)
+{
+        enum { NO_RELAY, NAMED, ASKED, RELAYS };
+
+        for (unsigned i = 0; i < 2 * STREET_STARTS * RELAYS; i++) {
+                uint8_t unheard = (uint8_t)(1 + i % 2);
+                enum street_start start = (enum street_start)(i / 2 % STREET_STARTS);
+                unsigned relay = i / 2 / STREET_STARTS;
+                struct street street = street_new(i, &wan, STREET_CONE, STREET_CONE);
+                usec_t took_us;
+
+                street.verdict = NODE_PUNCH_SHUT;
+                if (relay == NAMED)
+                        add_used_relay(&street);
+                else if (relay == ASKED)
+                        node_sim_join(node_sim_add(street.sim), NODE_GATEWAY, 9);
+                node_sim_run(street.sim, SECONDS(3));
+                net_block(street.sim->net, is_to_the_other, &unheard);
+                took_us = street_meet_from(&street, start, MSEC(500), SECONDS(15));
+                if (relay == NO_RELAY)
+                        took_us = told_us(&street);
+                printf("# relay %u, street %u is not heard, start %u: %u ms\n", relay, unheard, start, (unsigned)(took_us / 1000));
+                check_equal(street_met(&street), relay != NO_RELAY);
+                check(took_us < (relay == NO_RELAY ? SECONDS(15) : SECONDS(8)));
+                if (relay != NO_RELAY)
+                        check(street_echoes(&street) && is_relayed_by_both(&street));
+                street_free(&street);
+        }
+}
+
 /* What was punched may not last. Where it dies soon the connection goes on over the relay, and where it dies later it breaks and is made
  * again over that at once. */
 TEST(direct_way_that_dies_is_given_up_for_the_relay)

@@ -173,105 +173,6 @@ void peer_detour_leave(struct peer_detour *detour)
         arm(detour);
 }
 
-/* --- Pairing --- */
-
-static void give_up(struct peer_detour *detour, const struct now *now)
-{
-        struct conn *conn = detour->conn;
-
-        conn->source.set->stats.detours_failed++;
-        peer_detour_free(detour);
-        if (conn->dial)
-                peer_reach_alone(conn->dial, now);
-}
-
-static void use(struct peer_detour *detour, const struct now *now)
-{
-        struct conn *conn = detour->conn;
-        struct peer_way way;
-
-        if (conn->state != CONN_REACHING || !relay_way(detour, &way)) {
-                peer_detour_free(detour);       /* a direct way was faster */
-                return;
-        }
-        conn->source.set->stats.detours_paired++;
-        arm(detour);
-        if (conn->dial)
-                peer_reach_relayed(conn->dial, &way, now);
-        else if (conn->session)
-                peer_session_relayed(conn->session, &way, now);
-        conn_take_waiting(conn, now);
-}
-
-static void look(struct peer_detour *detour, const struct now *now)
-{
-        if (detour->client.state == RELAY_GIVEN_UP)
-                give_up(detour, now);
-        else if (detour->client.state == RELAY_PAIRED)
-                use(detour, now);
-}
-
-static void pump(struct peer_detour *detour, const struct now *now)
-{
-        uint8_t frame[RELAY_FRAME_MAX];
-        const uint8_t *bytes;
-        size_t len;
-
-        while (relay_client_frame(&detour->client, frame, &len))
-                if (!conn_seal(detour->control, frame, len, now->mono_us))
-                        relay_client_lost(&detour->client);
-        while ((len = conn_peek(detour->control, &bytes))) {
-                relay_client_take(&detour->client, bytes, len);
-                conn_consume(detour->control, len);
-        }
-}
-
-/* The relay is gone, and with it a stream that goes over it. hyperdht waits until that finds it out by itself, which takes 17 s. */
-static void lose_control(struct peer_detour *detour, const struct now *now)
-{
-        bool used = detour->conn && peer_detour_is_used(detour->conn) && detour->conn->state == CONN_OPEN;
-
-        conn_free(detour->control);
-        detour->control = NULL;
-        if (detour->client.state == RELAY_PAIRED) {
-                if (used)
-                        conn_lose(detour->conn);
-                if (detour->conn)
-                        udx_stream_allow_moves(detour->conn->stream, false);
-                peer_detour_free(detour);
-                return;
-        }
-        relay_client_lost(&detour->client);
-        look(detour, now);
-}
-
-void peer_detour_event(struct peer_detour *detour, const struct peer_event *event, const struct now *now)
-{
-        bool trying = is_trying(detour);
-
-        switch (event->kind) {
-        case PEER_CONNECTED:
-                detour->dial = NULL;
-                detour->control = event->conn;
-                event->conn->control_of = detour;
-                relay_client_connected(&detour->client, event->conn->local_key);
-                break;
-        case PEER_DIAL_FAILED:
-                detour->dial = NULL;
-                relay_client_lost(&detour->client);
-                break;
-        case PEER_CONN_CLOSED:
-                lose_control(detour, now);
-                return;
-        default:
-                break;
-        }
-        if (detour->control)
-                pump(detour, now);
-        if (trying)
-                look(detour, now);
-}
-
 /* --- Back to the direct way --- */
 
 static void add_way(struct peer_detour *detour, const struct peer_way *way)
@@ -414,12 +315,27 @@ void peer_detour_heard(struct peer_detour *detour, const struct peer_way *way)
         probe_way(detour->conn, way);
 }
 
+/* A round trip was measured since: packets get through both ways. */
+static bool is_proven(const struct conn *conn)
+{
+        struct udx_stats stats;
+
+        udx_stream_stats(conn->stream, &stats);
+        return stats.srtt_us > 0;
+}
+
+/* A client has heard its server by then. A server only knows that its client is heard, which comes to the relay if it hears nothing. */
 void peer_detour_opened(struct conn *conn)
 {
         struct peer_detour *detour = conn->detour;
 
         if (!detour)
                 return;
+        if (!conn->initiator && is_trying(detour)) {
+                detour->leave_us = usec_add(conn->opened_us, LOOK_US);
+                arm(detour);
+                return;
+        }
         if (!peer_detour_is_used(conn)) {
                 peer_detour_free(detour);
                 return;
@@ -512,15 +428,6 @@ void peer_detour_called(struct conn *conn, const struct peer_way *way, const str
         arm(detour);
 }
 
-/* A round trip was measured since: packets get through both ways. */
-static bool is_proven(const struct conn *conn)
-{
-        struct udx_stats stats;
-
-        udx_stream_stats(conn->stream, &stats);
-        return stats.srtt_us > 0;
-}
-
 /* Punching has done what it could. From here on a packet of the peer's by the relay is news. */
 static void take_direct(struct peer_detour *detour, const struct now *now)
 {
@@ -544,8 +451,13 @@ static void leave_or_return(struct peer_detour *detour, const struct now *now)
         struct conn *conn = detour->conn;
         struct peer_way way;
 
-        if (!conn) {
+        if (!conn || (is_trying(detour) && is_proven(conn))) {
                 peer_detour_free(detour);
+                return;
+        }
+        if (is_trying(detour)) {
+                detour->leave_us = usec_add(now->mono_us, LOOK_US);
+                arm(detour);
                 return;
         }
         if (detour->proven && !peer_detour_is_used(conn)) {
@@ -566,6 +478,112 @@ static void leave_or_return(struct peer_detour *detour, const struct now *now)
                 conn_reach(conn, &way, now->mono_us);
         arm(detour);
 }
+
+/* --- Pairing --- */
+
+static void give_up(struct peer_detour *detour, const struct now *now)
+{
+        struct conn *conn = detour->conn;
+
+        conn->source.set->stats.detours_failed++;
+        peer_detour_free(detour);
+        if (conn->dial)
+                peer_reach_alone(conn->dial, now);
+}
+
+static void use(struct peer_detour *detour, const struct now *now)
+{
+        struct conn *conn = detour->conn;
+        struct peer_way way;
+
+        if (conn->state == CONN_CLOSED || (conn->state == CONN_OPEN && is_proven(conn)) || !relay_way(detour, &way)) {
+                peer_detour_free(detour);       /* a direct way was faster */
+                return;
+        }
+        conn->source.set->stats.detours_paired++;
+        if (conn->state == CONN_OPEN) {
+                conn_reach(conn, &way, now->mono_us);
+                conn_ping(conn, now->mono_us);
+                stay_back(detour);
+        }
+        arm(detour);
+        if (conn->dial)
+                peer_reach_relayed(conn->dial, &way, now);
+        else if (conn->session)
+                peer_session_relayed(conn->session, &way, now);
+        conn_take_waiting(conn, now);
+}
+
+static void look(struct peer_detour *detour, const struct now *now)
+{
+        if (detour->client.state == RELAY_GIVEN_UP)
+                give_up(detour, now);
+        else if (detour->client.state == RELAY_PAIRED)
+                use(detour, now);
+}
+
+static void pump(struct peer_detour *detour, const struct now *now)
+{
+        uint8_t frame[RELAY_FRAME_MAX];
+        const uint8_t *bytes;
+        size_t len;
+
+        while (relay_client_frame(&detour->client, frame, &len))
+                if (!conn_seal(detour->control, frame, len, now->mono_us))
+                        relay_client_lost(&detour->client);
+        while ((len = conn_peek(detour->control, &bytes))) {
+                relay_client_take(&detour->client, bytes, len);
+                conn_consume(detour->control, len);
+        }
+}
+
+/* The relay is gone, and with it a stream that goes over it. hyperdht waits until that finds it out by itself, which takes 17 s. */
+static void lose_control(struct peer_detour *detour, const struct now *now)
+{
+        bool used = detour->conn && peer_detour_is_used(detour->conn) && detour->conn->state == CONN_OPEN;
+
+        conn_free(detour->control);
+        detour->control = NULL;
+        if (detour->client.state == RELAY_PAIRED) {
+                if (used)
+                        conn_lose(detour->conn);
+                if (detour->conn)
+                        udx_stream_allow_moves(detour->conn->stream, false);
+                peer_detour_free(detour);
+                return;
+        }
+        relay_client_lost(&detour->client);
+        look(detour, now);
+}
+
+void peer_detour_event(struct peer_detour *detour, const struct peer_event *event, const struct now *now)
+{
+        bool trying = is_trying(detour);
+
+        switch (event->kind) {
+        case PEER_CONNECTED:
+                detour->dial = NULL;
+                detour->control = event->conn;
+                event->conn->control_of = detour;
+                relay_client_connected(&detour->client, event->conn->local_key);
+                break;
+        case PEER_DIAL_FAILED:
+                detour->dial = NULL;
+                relay_client_lost(&detour->client);
+                break;
+        case PEER_CONN_CLOSED:
+                lose_control(detour, now);
+                return;
+        default:
+                break;
+        }
+        if (detour->control)
+                pump(detour, now);
+        if (trying)
+                look(detour, now);
+}
+
+/* --- Time --- */
 
 void peer_detour_advance(struct peer_detour *detour, const struct now *now)
 {

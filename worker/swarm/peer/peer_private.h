@@ -137,7 +137,7 @@ struct peer_detour {
         struct peer_way ways[PEER_WAYS_MAX];    /* direct ones, to be looked at again */
         unsigned way_count, probes;
         usec_t probe_us;
-        usec_t leave_us;                /* a direct way is used: whether it works is seen then */
+        usec_t leave_us;                /* a direct way is used: whether it works both ways is seen then */
         bool proven;                    /* it does, and then the relay is let go of */
         struct peer_way direct;         /* proven: that way */
         usec_t look_us;                 /* while the relay stands by: when it is looked whether that way is alive */
