@@ -54,7 +54,7 @@ static void on_introduced(void *context, struct worker_link *link)
                 return;
         worker_send(link, IPC_ROUTES_BEGIN, &generation, NULL, 0);
         for (unsigned i = 0; i < fake->count; i++) {
-                struct ipc_route route = { .peer = "a provider that is not there...", .gate_port = fake->port[i] };
+                struct ipc_route route = { .peer = "a provider that is not there...", .gate_port = fake->port[i], .swarm = 1 };
 
                 worker_send(link, IPC_ROUTE_SET, &route, NULL, 0);
         }
