@@ -94,9 +94,11 @@ def doctor_says_what_the_network_is_like(stack):
     assert lines[-1] == {'type': 'clock', 'peers': 0, 'peersAheadSeconds': None}, lines[-1]
     assert itself['dhtReached'] and itself['dhtNodes'] > 0 and itself['nat'] == 'open', itself
     assert [one['name'] for one in itself['sockets']] == ['server', 'client']
+    assert all(one['receiveBufferBytes'] > 0 and one['receiveBufferWantedBytes'] > 0 for one in itself['sockets']), itself
     assert itself['publicAddress'] == f'127.0.0.1:{itself["sockets"][0]["port"]}'
     text = ask('doctor', '--bootstrap', dht, folder=folder)
     assert text.returncode == 0 and f'bootstrap  {dht} answers within ' in text.stdout and 'open: ' in text.stdout, text
+    assert text.stdout.count('\nbuffer     UDP port ') == 2, text
     lost = ask('doctor', '--bootstrap', dead, folder=folder)
     assert lost.returncode == 1 and 'does not answer' in lost.stdout and 'not reached' in lost.stdout, lost
 

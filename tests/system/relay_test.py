@@ -3,11 +3,13 @@
 import os
 import re
 import signal
+import socket
+import threading
 import time
 
 from harness import MB, Process, connect, eventually, how_it_ends, main, new_secret, serve_echo, start_instance, test
 from nat_lab import Lab
-from nat_pairs import BULK_DIGEST, NatPair, start_dht, start_their_relay
+from nat_pairs import BULK, BULK_DIGEST, NatPair, start_dht, start_their_relay
 from networks import with_networks
 
 
@@ -32,16 +34,44 @@ def kill(instance):
         os.kill(pid, signal.SIGKILL)
 
 
+class Eavesdropper:
+    """All that comes to a machine and leaves it, until enough has been heard."""
+    ENOUGH = 2 * MB
+
+    def __init__(self, stack, machine):
+        with machine.inside():
+            self.wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        stack.callback(self.wire.close)
+        self.wire.settimeout(20)
+        self.heard = bytearray()
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
+
+    def listen(self):
+        while len(self.heard) < self.ENOUGH:
+            self.heard += self.wire.recv(1 << 16)
+
+    def all(self):
+        self.thread.join(30)
+        return bytes(self.heard)
+
+
 @test
 def unasked(stack):
-    """they meet through a gateway of the router that strangers reach, without any configuration; 20 MB come whole"""
+    """they meet through a gateway of the router that strangers reach, without any configuration; 20 MB come whole, and it can read none of them"""
     scene = Scene(stack)
     scene.third('pub1', gateway={'listen': '127.0.0.1'})
     pair = scene.pair()
     opened = pair.open(20)
     pair.gateway.says('path relay')
+    spy, clear = Eavesdropper(stack, scene.lab['pub1']), BULK[-100:]
+    with pair.here.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(clear, (scene.lab['pub1'].address, 9))
     digest, took = pair.fetch()
     assert digest == BULK_DIGEST, 'other bytes came'
+    heard = spy.all()
+    assert len(heard) >= spy.ENOUGH and clear in heard, f'{len(heard)} bytes were overheard'
+    assert not [at for at in range(0, MB, 1 << 10) if BULK[at:at + 16] in heard], 'the relay sees what it carries'
     print(f'# open after {opened:.1f} s, {20 / took:.0f} MB/s', flush=True)
 
 
