@@ -132,6 +132,7 @@ static void write_route(struct json_line *out, const struct ipc_router_route *ro
 static void write_channel(struct json_line *out, const struct ipc_swarm_channel *channel)
 {
         json_line_begin(out, "channel");
+        json_line_number(out, "channel", channel->channel);
         json_line_number(out, "gatePort", channel->gate_port);
         json_line_text(out, "protocol", protocol_word(channel->protocol));
         json_line_text(out, "end", channel->incoming ? "service" : "gate");

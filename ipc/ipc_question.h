@@ -102,6 +102,7 @@ enum ipc_channel_state {
 
 struct ipc_swarm_channel {
         uint64_t question;
+        uint64_t channel;               /* its number among those of this worker */
         uint64_t age_us;
         uint64_t sent_bytes, received_bytes;    /* to the peer, from it */
         uint8_t key[IPC_KEY_BYTES];     /* the peer's */

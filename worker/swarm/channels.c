@@ -523,7 +523,7 @@ size_t channels_list(const struct channels *channels, struct ipc_swarm_channel *
                 if (count++ >= max)
                         continue;
                 *out = (struct ipc_swarm_channel){
-                        .age_us = channels->room.now->mono_us - channel->since_us, .sent_bytes = channel->pump.sent_bytes,
+                        .channel = channel->pump.channel, .age_us = channels->room.now->mono_us - channel->since_us, .sent_bytes = channel->pump.sent_bytes,
                         .received_bytes = channel->pump.received_bytes, .gate_port = channel->gate_port, .protocol = channel->protocol,
                         .incoming = channel->incoming,
                         .state = channel->state == CHANNEL_RUNNING ? IPC_CHANNEL_STATE_OPEN : IPC_CHANNEL_STATE_OPENING,
