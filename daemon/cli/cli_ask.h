@@ -17,5 +17,6 @@ int cli_status_run(const struct cli_options *options);
 int cli_reload_run(const struct cli_options *options);
 int cli_change_run(const struct cli_options *options);
 int cli_drain_run(const struct cli_options *options);
+int cli_top_run(const struct cli_options *options);
 
 #endif

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ static int ask_at(const struct cli_each *each, const char *path, const char *nam
                 ipc_control_sweep_one(path);
         if (r < 0)
                 return r;
+        talk.quiet = each->quiet;
         cli_talk_escape(one.name, sizeof(one.name), name);
         return cli_talk(&talk, each->request, take, &one) ? 0 : -EPROTO;
 }
@@ -153,4 +155,13 @@ int cli_each_there(const struct cli_each *each)
         char folder[PATH_MAX / 2];
 
         return find_folder(folder, sizeof(folder)) ? ask_all(each, folder) : 0;
+}
+
+void cli_each_collect(void *context, const char *instance, const json_t *object, const char *line)
+{
+        json_t *copy = json_copy((json_t *)(uintptr_t)object);
+
+        if (copy)
+                json_object_set_new(copy, "instance", json_string(instance));
+        json_array_append_new(context, copy);
 }

@@ -22,4 +22,7 @@ int cli_each_named(const struct cli_each *each, const struct cli_options *option
 /* All there are; returns how many have answered. Nothing is said where there is none. */
 int cli_each_there(const struct cli_each *each);
 
+/* A take of struct cli_each: appends a copy of each object, with the instance that said it, to the array @context. */
+void cli_each_collect(void *context, const char *instance, const json_t *object, const char *line);
+
 #endif

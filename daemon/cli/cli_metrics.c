@@ -3,7 +3,6 @@
  * control sockets: so who answers a scraper is a process of its own, which holds no secret and no connection of theirs, and ends with
  * its answer. */
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +17,6 @@
 enum { PATIENCE_S = 20, PEER_CHARS = 16 };
 
 static const char type_openmetrics[] = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/* What was told: an array of objects, each with the instance that told it. */
-static void take(void *context, const char *instance, const json_t *object, const char *line)
-{
-        json_t *copy = json_copy((json_t *)(uintptr_t)object);
-
-        if (copy)
-                json_object_set_new(copy, "instance", json_string(instance));
-        json_array_append_new(context, copy);
-}
 
 /* "\\", "\"" and line breaks: OpenMetrics 1.0, "escaped-string". */
 static void write_escaped(FILE *out, const char *text)
@@ -268,8 +257,8 @@ static char *measure(size_t *len_out)
         FILE *out = told ? open_memstream(&text, len_out) : NULL;
 
         if (out) {
-                cli_each_there(&(struct cli_each){ "status\n", take, told });
-                cli_each_there(&(struct cli_each){ "peers\n", take, told });
+                cli_each_there(&(struct cli_each){ .request = "status\n", .take = cli_each_collect, .context = told });
+                cli_each_there(&(struct cli_each){ .request = "peers\n", .take = cli_each_collect, .context = told });
                 write_all(out, told);
                 if (fclose(out) != 0) {
                         free(text);

@@ -21,6 +21,7 @@ const char cli_usage[] =
         "       hypergate peers [--json] [NAME...]\n"
         "       hypergate reload [--json] [NAME...]\n"
         "       hypergate routes | gates | services | channels [--json] [NAME...]\n"
+        "       hypergate top [--delay SECONDS] [--count N] [NAME...]\n"
         "       hypergate metrics [--http]\n"
         "       hypergate log-level [--json] [LEVEL] [NAME...]\n"
         "       hypergate add [--save] [--json] SERVICES NAME...\n"
@@ -45,6 +46,7 @@ const char cli_usage[] =
         "  gates [NAME...]           which gates are open, and where\n"
         "  services [NAME...]        what they offer to others\n"
         "  channels [NAME...]        what is carried now, from where to where\n"
+        "  top [NAME...]             all of that, again and again, with how fast it goes\n"
         "  metrics                   all of that for Prometheus, as OpenMetrics\n"
         "  log-level [LEVEL]         how much they log, and from now on: error, warning, notice, info, debug\n"
         "  add SERVICES NAME...      offer these, too, while they run: a service file, or JSON\n"
@@ -71,6 +73,9 @@ const char cli_usage[] =
         "  --http                    of metrics: answer one request of HTTP, from standard input to output\n"
         "  --save                    of add and remove: also for the next start, by a file in FILE.d\n"
         "  --wait SECONDS            of drain: until nobody is connected any more, for so long at most\n"
+        "  --delay SECONDS, -d SECONDS\n"
+        "                            of top: between two pages (default 2)\n"
+        "  --count N, -n N           of top: end after so many pages\n"
         "  --user NAME               started as root: become this user once all files are read\n"
         "  --allow-root              started as root: stay root\n"
         "  --new                     the same as new\n"
@@ -110,11 +115,20 @@ static const struct option {
         [CLI_OPTION_HTTP] = { "--http", NULL, NO_ARGUMENT, AT(CLI_METRICS) },
         [CLI_OPTION_SAVE] = { "--save", NULL, NO_ARGUMENT, AT(CLI_ADD) | AT(CLI_REMOVE) },
         [CLI_OPTION_WAIT] = { "--wait", NULL, NEEDS_ARGUMENT, AT(CLI_DRAIN) },
+        [CLI_OPTION_DELAY] = { "--delay", NULL, NEEDS_ARGUMENT, AT(CLI_TOP) },
+        [CLI_OPTION_COUNT] = { "--count", NULL, NEEDS_ARGUMENT, AT(CLI_TOP) },
         [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_ALLOW_ROOT] = { "--allow-root", NULL, NO_ARGUMENT, STARTS_ONE },
         [CLI_OPTION_NEW] = { "--new", NULL, NO_ARGUMENT, AT(CLI_NEW) },
         [CLI_OPTION_HELP] = { "--help", NULL, NO_ARGUMENT, ~0u },
         [CLI_OPTION_VERSION] = { "--version", NULL, NO_ARGUMENT, ~0u },
+};
+
+/* Of one letter. */
+static const struct { char letter; enum cli_option option; } briefs[] = {
+        { 'c', CLI_OPTION_CONFIG },
+        { 'd', CLI_OPTION_DELAY },
+        { 'n', CLI_OPTION_COUNT },
 };
 
 static const struct command {
@@ -143,6 +157,7 @@ static const struct command {
         [CLI_REMOVE] = { "remove", 2, SIZE_MAX, "which gate PORT, and from which NAME?" },
         [CLI_DRAIN] = { "drain", 0, SIZE_MAX },
         [CLI_UNDRAIN] = { "undrain", 0, SIZE_MAX },
+        [CLI_TOP] = { "top", 0, SIZE_MAX },
         [CLI_HELP] = { "help", 0, SIZE_MAX },
         [CLI_VERSION] = { "version", 0, SIZE_MAX },
 };
@@ -196,8 +211,9 @@ static enum cli_option find_option(const char *argument, size_t len)
 {
         enum cli_option i = 0;
 
-        if (len == 2 && memcmp(argument, "-c", len) == 0)
-                return CLI_OPTION_CONFIG;
+        for (size_t j = 0; len == 2 && j < sizeof(briefs) / sizeof(briefs[0]); j++)
+                if (briefs[j].letter == argument[1])
+                        return briefs[j].option;
         while (i < CLI_OPTIONS && (strlen(table[i].name) != len || memcmp(table[i].name, argument, len) != 0))
                 i++;
         return i;

@@ -71,9 +71,10 @@ int cli_talk_connect(struct cli_talk *talk, const char *path)
         return r;
 }
 
-static bool complain(const char *what)
+static bool complain(const struct cli_talk *talk, const char *what)
 {
-        fprintf(stderr, "hypergate: %s\n", what);
+        if (!talk->quiet)
+                fprintf(stderr, "hypergate: %s\n", what);
         return false;
 }
 
@@ -126,8 +127,8 @@ static bool is_printable(const char *line, size_t len)
 }
 
 /* One line. True: it was the end; @good_out says whether of an answer. */
-static bool take_line(const char *line, size_t len, bool *good_out, void (*take)(void *context, const json_t *object, const char *line),
-                      void *context)
+static bool take_line(const struct cli_talk *talk, const char *line, size_t len, bool *good_out,
+                      void (*take)(void *context, const json_t *object, const char *line), void *context)
 {
         json_t *read = is_printable(line, len) ? json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
         json_t *object = json_is_object(read) && *line == '{' ? made_printable(read) : NULL;
@@ -136,17 +137,18 @@ static bool take_line(const char *line, size_t len, bool *good_out, void (*take)
 
         *good_out = object && !*error;
         if (*error)
-                complain(error);
+                complain(talk, error);
         else if (object)
                 take(context, object, line);
         else
-                complain("an answer that is none of hypergated's");
+                complain(talk, "an answer that is none of hypergated's");
         json_decref(object);
         json_decref(read);
         return end;
 }
 
-static bool listen_to(FILE *from, void (*take)(void *context, const json_t *object, const char *line), void *context)
+static bool listen_to(const struct cli_talk *talk, FILE *from, void (*take)(void *context, const json_t *object, const char *line),
+                      void *context)
 {
         char *line = NULL;
         size_t size = 0;
@@ -154,9 +156,9 @@ static bool listen_to(FILE *from, void (*take)(void *context, const json_t *obje
         bool good = false, end = false;
 
         while (!end && (len = getline(&line, &size, from)) > 0 && len <= LINE_BYTES_MAX)
-                end = take_line(line, (size_t)len, &good, take, context);
+                end = take_line(talk, line, (size_t)len, &good, take, context);
         free(line);
-        return end ? good : complain("the instance ended before it had answered");
+        return end ? good : complain(talk, "the instance ended before it had answered");
 }
 
 bool cli_talk(struct cli_talk *talk, const char *request, void (*take)(void *context, const json_t *object, const char *line),
@@ -169,7 +171,7 @@ bool cli_talk(struct cli_talk *talk, const char *request, void (*take)(void *con
         from = fdopen(talk->fd, "r");
         if (!from)
                 close(talk->fd);
-        good = (good && from) ? listen_to(from, take, context) : complain("the instance ended before it was asked");
+        good = (good && from) ? listen_to(talk, from, take, context) : complain(talk, "the instance ended before it was asked");
         if (from)
                 fclose(from);
         if (talk->instance > 0)

@@ -13,6 +13,7 @@
 struct cli_talk {
         int fd;
         pid_t instance;                 /* started for this talk alone; 0: it was there */
+        bool quiet;                     /* nothing is printed of what goes wrong */
 };
 
 /* With an instance made for it, that knows the DHT and has no router. 0, or an exit status, and why was printed. */

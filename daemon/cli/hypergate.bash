@@ -7,7 +7,7 @@ _hypergate() {
 	--provider | --gateway | --output | --secret-file | --config | -c) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$current"); return 0 ;;
 	--listen) mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
-	--router | --public | --bootstrap | --seconds | --wait) return 0 ;;
+	--router | --public | --bootstrap | --seconds | --wait | --delay | --count | -d | -n) return 0 ;;
 	esac
 	case $command in
 	new) options='--output --json --help' ;;
@@ -21,13 +21,14 @@ _hypergate() {
 	metrics) options='--http --help' ;;
 	add | remove) options='--save --json --help' ;;
 	drain) options='--wait --json --help' ;;
+	top) options='--delay --count --help' ;;
 	status | peers | reload | undrain | routes | gates | services | channels | log-level) options='--json --help' ;;
 	*) options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --help --version' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level add remove drain undrain version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain version' -- "$current")
 	elif [[ $command == log-level && $COMP_CWORD -eq 2 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W 'error warning notice info debug' -- "$current")
 	elif [[ $command == check || $command == run ]]; then
@@ -36,7 +37,7 @@ _hypergate() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 	elif [[ $command == remove && $before == @(remove|--*) ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(hypergate services --json 2>/dev/null | sed -n 's/.*"gatePort":\([0-9]*\),"protocol":"\([a-z]*\)".*/\1\/\2/p')" -- "$current")
-	elif [[ $options == *'--json --help' && $command != @(new|version) ]]; then
+	elif [[ $command == top || ($options == *'--json --help' && $command != @(new|version)) ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(hypergate status --json 2>/dev/null | sed -n 's/.*"instance":"\([^"\\]*\)".*/\1/p')" -- "$current")
 	fi
 }

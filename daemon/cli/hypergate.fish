@@ -8,7 +8,7 @@ function __hypergate_gates
     hypergate services --json 2>/dev/null | string replace -rf '.*"gatePort":([0-9]*),"protocol":"([a-z]*)".*' '$1/$2'
 end
 
-set -l commands new check run bootstrap relay scan doctor status peers reload routes gates services channels metrics log-level add remove drain undrain version
+set -l commands new check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain version
 set -l asks status peers reload undrain drain routes gates services channels log-level
 set -l without "not __fish_seen_subcommand_from $commands"
 
@@ -29,6 +29,7 @@ complete -c hypergate -n $without -a services -d 'What they offer'
 complete -c hypergate -n $without -a channels -d 'What is carried now'
 complete -c hypergate -n $without -a metrics -d 'All of that for Prometheus'
 complete -c hypergate -n $without -a log-level -d 'How much they log'
+complete -c hypergate -n $without -a top -d 'All of that, again and again'
 complete -c hypergate -n $without -a add -d 'Offer these services, too'
 complete -c hypergate -n $without -a remove -d 'Offer nothing behind a gate port any more'
 complete -c hypergate -n $without -a drain -d 'Take no new clients'
@@ -36,7 +37,7 @@ complete -c hypergate -n $without -a undrain -d 'Take clients again'
 complete -c hypergate -n $without -a version -d 'Which one this is'
 
 complete -c hypergate -n "__fish_seen_subcommand_from check run add" -F
-complete -c hypergate -n "__fish_seen_subcommand_from $asks add remove" -a '(__hypergate_instances)'
+complete -c hypergate -n "__fish_seen_subcommand_from $asks top add remove" -a '(__hypergate_instances)'
 complete -c hypergate -n "__fish_seen_subcommand_from log-level" -a 'error warning notice info debug'
 complete -c hypergate -n "__fish_seen_subcommand_from $asks new check add remove scan doctor version" -l json -d 'An object a line'
 complete -c hypergate -n "__fish_seen_subcommand_from check run" -s c -l config -rF -d 'The same as FILE'
@@ -46,6 +47,8 @@ complete -c hypergate -n "__fish_seen_subcommand_from scan" -l secret-file -rF -
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l seconds -x -d 'For so long at most'
 complete -c hypergate -n "__fish_seen_subcommand_from remove" -a '(__hypergate_gates)'
 complete -c hypergate -n "__fish_seen_subcommand_from add remove" -l save -d 'Also for the next start'
+complete -c hypergate -n "__fish_seen_subcommand_from top" -s d -l delay -x -d 'Between two pages'
+complete -c hypergate -n "__fish_seen_subcommand_from top" -s n -l count -x -d 'End after so many pages'
 complete -c hypergate -n "__fish_seen_subcommand_from drain" -l wait -x -d 'Until nobody is connected, for so long at most'
 complete -c hypergate -n "__fish_seen_subcommand_from metrics" -l http -d 'Answer one request of HTTP'
 complete -c hypergate -n "__fish_seen_subcommand_from bootstrap" -l public -x -d 'Where others reach it'

@@ -21,7 +21,7 @@ _hypergate() {
 		'reload:let them read their configuration anew'
 		'routes:which peer offers which gate port' 'gates:which gates are open' 'services:what they offer'
 		'channels:what is carried now' 'metrics:all of that for Prometheus' 'log-level:how much they log'
-		'add:offer these services, too' 'remove:offer nothing behind a gate port any more' 'drain:take no new clients'
+		'top:all of that, again and again' 'add:offer these services, too' 'remove:offer nothing behind a gate port any more' 'drain:take no new clients'
 		'undrain:take clients again' 'version:which one this is'
 	)
 	local -a start=('--user[become this user]:user:_users' '--allow-root[stay root]')
@@ -44,6 +44,7 @@ _hypergate() {
 	add) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:services:_files' '*:instance:_hypergate_instances' ;;
 	remove) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:gate port:_hypergate_gates' '*:instance:_hypergate_instances' ;;
 	drain) _arguments '2::' '--wait[until nobody is connected]:seconds:' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	top) _arguments '2::' {-d,--delay}'[between two pages]:seconds:' {-n,--count}'[end after so many pages]:pages:' '--help' '*:instance:_hypergate_instances' ;;
 	metrics) _arguments '2::' '--http[answer one request of HTTP]' '--help' ;;
 	log-level) _arguments '2::' '--json' '--help' '3::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
 	*) _arguments '--router[its secret]:secret:' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \

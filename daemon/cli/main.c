@@ -56,6 +56,7 @@ int main(int argc, char **argv)
                 [CLI_REMOVE] = cli_change_run,
                 [CLI_DRAIN] = cli_drain_run,
                 [CLI_UNDRAIN] = cli_change_run,
+                [CLI_TOP] = cli_top_run,
                 [CLI_HELP] = run_help,
                 [CLI_VERSION] = run_version,
         };

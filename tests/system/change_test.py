@@ -55,6 +55,8 @@ def drained(stack, role, gone):
 
     assert router.tell('drain', role) == f'{role}: drained, 1 channel goes on\n'
     eventually(lambda: gone(router, gate), 20, 'nobody comes in')
+    page = router.tell('top', '-n', '1', '-d', '0.1', role)
+    assert page.startswith('hypergate ') and '1 instance, 1 peer, 1 channel\n' in page and f'{gate}/tcp' in page and 'drained' in page, page
     assert echoes(held, b'drained') and router.status(role)['drained'] and router.status(role)['gates'] == []
     assert 'still drained' in router.tell('reload', role) and router.status(role)['drained'], 'a reload does not end it'
     assert getattr(router, role).log().count('drained: takes no new clients') == 1

@@ -33,7 +33,7 @@ ANSWERS = {
     'gates': [{'type': 'gate', 'gatePort': 80, 'protocol': 'tcp', 'open': True, 'listen': [
         {'address': '127.0.0.1', 'listening': True, 'why': None}, {'address': '::1', 'listening': False, 'why': 'Address already in use'}]}],
     'services': [{'type': 'service', 'gatePort': 80, 'protocol': 'tcp', 'serviceHost': 'web', 'servicePort': 8080, 'tags': 'a b', 'addresses': 0}],
-    'channels': [{'type': 'channel', 'gatePort': 80, 'protocol': 'tcp', 'end': 'service', 'peer': KEY, 'state': 'open', 'ageSeconds': 1.5,
+    'channels': [{'type': 'channel', 'channel': 7, 'gatePort': 80, 'protocol': 'tcp', 'end': 'service', 'peer': KEY, 'state': 'open', 'ageSeconds': 1.5,
                   'sentBytes': 1, 'receivedBytes': 2}],
     'log-level': [{'type': 'log-level', 'level': 'info', 'channels': True}],
     'log-level debug': [{'type': 'log-level', 'level': 'debug', 'channels': False}],

@@ -308,6 +308,9 @@ def wrong_command_lines():
             (('remove', '80/sctp', 'x'), 'remove: a gate PORT, 1 to 65535, such as 8000 or 8000/udp'),
             (('drain', '--wait', '0'), 'drain: --wait: a whole number of seconds from 1 to 604800'),
             (('drain', '--wait', '5m'), 'drain: --wait: a whole number of seconds from 1 to 604800'),
+            (('top', '-d', '0'), 'top: --delay: seconds, 0.1 to 3600'),
+            (('top', '-n', '0.5'), 'top: --count: a whole number from 1 to 1000000'),
+            (('check', '-n', '1', 'x'), '--count: does not go with check'),
             (('undrain', '--wait', '5'), '--wait: does not go with undrain'),
             (('--router', SECRET), 'provider or gateway? --provider SERVICES, --gateway [SERVICES]')):
         refused(64, f'hypergate: {expected}{hint}', *args)
