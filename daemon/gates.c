@@ -141,11 +141,47 @@ static void on_refused(struct gate_listener *listener, int error)
         ev_timer_start(gate->gates->loop, &listener->retry);
 }
 
+static struct socket_place place_of(const struct gate_listener *listener)
+{
+        struct socket_place place = { .port = listener->gate->port, .datagrams = listener->gate->protocol == CONF_UDP };
+
+        memcpy(place.ip, listener->address->ip, sizeof(place.ip));
+        return place;
+}
+
+/* One that is there already. 0, -ENOENT: none, or -errno. */
+static int take_passed(struct gate_listener *listener, const struct socket_place *place)
+{
+        bool lent = false;
+        cleanup_fd int fd = passed_take_gate(listener->gate->gates->passed, place, &lent);
+        int r = fd < 0 ? -ENOENT : place->datagrams ? sockets_datagrams_again(fd) : sockets_listener_again(fd);
+
+        if (r < 0)
+                return r;
+        listener->fd = take_fd(&fd);
+        listener->hold = lent ? GATE_LENT : GATE_KEPT;
+        return 0;
+}
+
+static int open_listener(struct gate_listener *listener)
+{
+        struct socket_place place = place_of(listener);
+        int r = take_passed(listener, &place);
+
+        if (r != -ENOENT)
+                return r;
+        r = place.datagrams ? sockets_datagrams(place.ip, place.port, &listener->fd)
+                            : sockets_listener(place.ip, place.port, &listener->fd);
+        if (r < 0)
+                return r;
+        listener->hold = passed_keep_gate(listener->gate->gates->passed, &place, listener->fd) ? GATE_KEPT : GATE_OURS;
+        return 0;
+}
+
 static bool bind_listener(struct gate_listener *listener)
 {
         struct gate *gate = listener->gate;
-        int r = gate->protocol == CONF_UDP ? sockets_datagrams(listener->address->ip, gate->port, &listener->fd)
-                                           : sockets_listener(listener->address->ip, gate->port, &listener->fd);
+        int r = open_listener(listener);
 
         if (r < 0) {
                 on_refused(listener, -r);
@@ -228,8 +264,12 @@ static struct gate *gate_new(struct gates *gates, uint16_t port, uint16_t protoc
  * not told anyway. */
 static void shut(struct gate_listener *listener)
 {
-        if (listener->fd >= 0 && listener->gate->protocol == CONF_TCP)
+        struct socket_place place = place_of(listener);
+
+        if (listener->fd >= 0 && listener->hold != GATE_LENT && !place.datagrams)
                 shutdown(listener->fd, SHUT_RDWR);
+        if (listener->fd >= 0 && listener->hold == GATE_KEPT)
+                passed_forget_gate(listener->gate->gates->passed, &place);
         close_fdp(&listener->fd);
 }
 
@@ -295,11 +335,19 @@ static void close_gate(struct gate *gate, const char *why)
                 forward->child->unconfigured = true;
 }
 
+static bool is_lent(const struct gate *gate)
+{
+        for (size_t i = 0; i < gate->listener_count; i++)
+                if (gate->listeners[i].fd >= 0 && gate->listeners[i].hold == GATE_LENT)
+                        return true;
+        return false;
+}
+
 void gates_close(struct gates *gates, uint16_t port, uint16_t protocol)
 {
         struct gate *gate = find(gates, port, protocol);
 
-        if (gate)
+        if (gate && !is_lent(gate))
                 close_gate(gate, "nobody offers it any more");
 }
 
@@ -319,8 +367,10 @@ static void move_listeners(struct gate *to, struct gate *from)
         for (size_t i = 0; i < to->listener_count; i++)
                 for (size_t j = 0; j < from->listener_count; j++)
                         if (memcmp(to->listeners[i].address->ip, from->listeners[j].address->ip,
-                                   sizeof(to->listeners[i].address->ip)) == 0)
+                                   sizeof(to->listeners[i].address->ip)) == 0) {
                                 to->listeners[i].fd = take_fd(&from->listeners[j].fd);
+                                to->listeners[i].hold = from->listeners[j].hold;
+                        }
 }
 
 /* Another gate takes its place, with the same forward worker. What is gone is closed before what is new is opened: one may be in the
@@ -363,6 +413,32 @@ void gates_reload(struct gates *gates, const struct conf_gateway *conf)
                         for (size_t i = 0; i < gate->listener_count; i++)
                                 gate->listeners[i].address = &conf->listen[i];
         }
+        gates_open_lent(gates);
+}
+
+/* NULL, or why the configuration has no gate there. */
+static const char *open_lent(void *context, const struct socket_place *place)
+{
+        struct gates *gates = context;
+        uint16_t protocol = place->datagrams ? CONF_UDP : CONF_TCP;
+        bool listens = false;
+
+        if (!gates->conf->present)
+                return "this instance is no gateway";
+        for (size_t i = 0; i < gates->conf->listen_count; i++)
+                listens |= memcmp(gates->conf->listen[i].ip, place->ip, sizeof(place->ip)) == 0;
+        if (!listens)
+                return "gateway.listen has another address";
+        if (!gates_reopens(gates->conf, place->port, protocol))
+                return place->port < IPPORT_RESERVED ? "gateway.services must name a gate below 1024, with its protocol if it has one"
+                                                     : "gateway.services does not allow that gate";
+        gates_open(gates, place->port, protocol);
+        return NULL;
+}
+
+void gates_open_lent(struct gates *gates)
+{
+        passed_each_lent(gates->passed, open_lent, gates);
 }
 
 unsigned gates_open_count(const struct gates *gates)
@@ -375,16 +451,22 @@ unsigned gates_open_count(const struct gates *gates)
 }
 
 void gates_init(struct gates *gates, struct ev_loop *loop, const struct log *log, const struct conf_gateway *conf,
-                struct forwards *forwards, void (*served)(void *context, const struct gate *gate),
+                struct forwards *forwards, struct passed *passed, void (*served)(void *context, const struct gate *gate),
                 void (*moved)(void *context, const struct gate *gate), void *context)
 {
-        *gates = (struct gates){ .loop = loop, .log = log, .conf = conf, .forwards = forwards, .served = served,
+        *gates = (struct gates){ .loop = loop, .log = log, .conf = conf, .forwards = forwards, .passed = passed, .served = served,
                                  .moved = moved, .context = context };
         list_init(&gates->all);
 }
 
 void gates_fini(struct gates *gates)
 {
-        list_for_each(at, &gates->all)
-                gate_free(list_entry(at, struct gate, in_all));
+        list_for_each(at, &gates->all) {
+                struct gate *gate = list_entry(at, struct gate, in_all);
+
+                for (size_t i = 0; i < gate->listener_count; i++)
+                        if (gate->listeners[i].hold != GATE_OURS)
+                                close_fdp(&gate->listeners[i].fd);
+                gate_free(gate);
+        }
 }

@@ -12,6 +12,7 @@
 #include "forwards.h"
 #include "list.h"
 #include "log.h"
+#include "passed.h"
 
 enum {
         GATES_MAX = 4096,               /* open at a time */
@@ -21,10 +22,17 @@ enum {
 
 struct gate;
 
+enum gate_hold {
+        GATE_OURS,                      /* nobody else's */
+        GATE_KEPT,                      /* kept for our next life, too */
+        GATE_LENT,                      /* a socket unit's: never to be shut */
+};
+
 struct gate_listener {
         struct gate *gate;
         const struct conf_address *address;
         int fd;                         /* -1: not bound (yet) */
+        enum gate_hold hold;
         unsigned failures;
         int error;                      /* the last one's errno: said once */
         ev_timer retry;
@@ -44,6 +52,7 @@ struct gates {
         const struct log *log;
         const struct conf_gateway *conf;
         struct forwards *forwards;
+        struct passed *passed;
         struct list all;
         unsigned count;
         struct log_limit refusals, told;
@@ -53,8 +62,9 @@ struct gates {
 };
 
 void gates_init(struct gates *gates, struct ev_loop *loop, const struct log *log, const struct conf_gateway *conf,
-                struct forwards *forwards, void (*served)(void *context, const struct gate *gate),
+                struct forwards *forwards, struct passed *passed, void (*served)(void *context, const struct gate *gate),
                 void (*moved)(void *context, const struct gate *gate), void *context);
+/* What is kept for the next life, or lent, goes on listening. */
 void gates_fini(struct gates *gates);
 
 /* @conf from now on; what was before is not borrowed any more. Gates that it does not allow are closed, the others are opened at addresses
@@ -63,6 +73,10 @@ void gates_reload(struct gates *gates, const struct conf_gateway *conf);
 
 /* Says which of the configured addresses this machine lacks now: they may come, and gates are tried again until then. */
 void gates_look_at_addresses(const struct gates *gates);
+
+/* Opens those whose sockets socket units have lent: they are open as long as the configuration allows it, whether or not somebody is behind
+ * them, since nobody but the unit can close them. */
+void gates_open_lent(struct gates *gates);
 
 /* The router worker wants it open, or no longer. What may not be opened is refused and logged. */
 void gates_open(struct gates *gates, uint16_t port, uint16_t protocol);

@@ -84,6 +84,29 @@ void last_gates_take(struct last_gates *last, const struct gates *gates)
                 *last = now;
 }
 
+struct sort {
+        const struct last_gates *last;
+        const struct conf_gateway *conf;
+};
+
+static bool is_wanted(const void *context, const struct socket_place *place)
+{
+        const struct sort *sort = context;
+        uint16_t protocol = place->datagrams ? CONF_UDP : CONF_TCP;
+        bool was_open = false, listens = false;
+
+        for (uint32_t i = 0; i < sort->last->count; i++)
+                was_open |= sort->last->gate[i].port == place->port && sort->last->gate[i].protocol == protocol;
+        for (size_t i = 0; i < sort->conf->listen_count; i++)
+                listens |= memcmp(sort->conf->listen[i].ip, place->ip, sizeof(place->ip)) == 0;
+        return was_open && listens && gates_reopens(sort->conf, place->port, protocol);
+}
+
+void last_gates_sort(const struct last_gates *last, const struct conf_gateway *conf, struct passed *passed)
+{
+        passed_sort(passed, is_wanted, &(struct sort){ .last = last, .conf = conf });
+}
+
 void last_gates_open(const struct last_gates *last, struct gates *gates)
 {
         for (uint32_t i = 0; i < last->count; i++)

@@ -29,6 +29,9 @@ void last_gates_fini(struct last_gates *last);
 /* Keeps which gates there are now, and stores that when it is another set. What a full disk does not take is left as it was. */
 void last_gates_take(struct last_gates *last, const struct gates *gates);
 
+/* Of the gates that were kept since our last life, those that can't be opened again are dropped. */
+void last_gates_sort(const struct last_gates *last, const struct conf_gateway *conf, struct passed *passed);
+
 /* Opens them as far as @gates' configuration lets them open again. */
 void last_gates_open(const struct last_gates *last, struct gates *gates);
 

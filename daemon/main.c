@@ -23,6 +23,7 @@
 #include "known.h"
 #include "last_gates.h"
 #include "log.h"
+#include "passed.h"
 #include "privileges.h"
 #include "supervisor.h"
 #include "swarm_sockets.h"
@@ -38,6 +39,7 @@ struct start {
         struct swarm_sockets sockets;
         struct known known;
         struct last_gates last;
+        struct passed passed;
         int control;                    /* its listener, or -1 */
         char kind[32];                  /* of one without a file, and its number */
         const char *asked_as;           /* by people */
@@ -203,6 +205,14 @@ static int read_last_gates(struct start *start)
         return EX_OK;
 }
 
+/* What our last life had open comes before anything is opened. */
+static int take_passed(struct start *start)
+{
+        passed_init(&start->passed, &start->log);
+        last_gates_sort(&start->last, &start->conf->gateway, &start->passed);
+        return EX_OK;
+}
+
 /* What is said on the command line has no name but what it is and its number: there may be many of the same kind. */
 static void name_for_people(struct start *start)
 {
@@ -290,7 +300,7 @@ static int settle_down(struct start *start)
 {
         int r;
 
-        swarm_sockets_init(&start->sockets, &start->log, start->conf->host, start->conf->port);
+        swarm_sockets_init(&start->sockets, &start->log, &start->passed, start->conf->host, start->conf->port);
         r = privileges_drop(&start->privileges);
         if (r == 0)
                 r = privileges_renounce_writing();
@@ -311,8 +321,8 @@ static int hold_signals(struct start *start)
 static int prepare(struct start *start)
 {
         static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, hold_signals, find_workers, make_keys,
-                                                           read_known, read_last_gates, listen_to_people, look_at_kernel,
-                                                           settle_down };
+                                                           read_known, read_last_gates, take_passed, listen_to_people,
+                                                           look_at_kernel, settle_down };
 
         for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
                 int code = steps[i](start);
@@ -340,9 +350,10 @@ int main(int argc, char *argv[])
         if (code == EX_OK)
                 code = supervisor_run(&supervisor, &(struct supervisor_start){
                         .log = &start.log, .conf = start.conf, .source = &start.source, .keys = start.keys, .sockets = &start.sockets,
-                        .known = &start.known, .last = &start.last, .control_listener = start.control,
+                        .known = &start.known, .last = &start.last, .passed = &start.passed, .control_listener = start.control,
                         .control_conn = start.args.control_fd, .asked_as = start.asked_as, .libexec = start.libexec,
                 });
+        passed_fini(&start.passed);
         keys_free(start.keys);
         conf_free(start.conf);
         return code;

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
@@ -83,17 +84,14 @@ static void divide(int *streams_fd, int *strangers_fd, uint8_t mark)
         setsockopt(*strangers_fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
-int sockets_udp(const uint8_t ip[4], uint16_t port, const uint8_t *mark, struct udp_made *made)
+/* @bound: it has its port; it is @made's. 0 or -errno: then it is still the caller's. */
+static int finish_udp(int bound, const uint8_t *mark, struct udp_made *made)
 {
-        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port) };
-        cleanup_fd int fd = -1, strangers_fd = -1;
+        struct sockaddr_in addr;
         socklen_t len = sizeof(addr);
-        int r = new_udp(&fd), one = 1;
+        int fd = bound, strangers_fd = -1, one = 1;
 
-        if (r < 0)
-                return r;
-        memcpy(&addr.sin_addr, ip, 4);
-        if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+        if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
                 return -errno;
         if (mark)
                 divide(&fd, &strangers_fd, *mark);
@@ -103,10 +101,47 @@ int sockets_udp(const uint8_t ip[4], uint16_t port, const uint8_t *mark, struct 
                 .receive_bytes = (uint32_t)MAX(get_option(fd, SOL_SOCKET, SO_RCVBUF), 0),
                 .gso = get_option(fd, SOL_UDP, UDP_SEGMENT) >= 0,       /* each run says its own size: only whether it exists */
                 .gro = setsockopt(fd, SOL_UDP, UDP_GRO, &one, sizeof(one)) == 0,
+                .fd = fd,
+                .strangers_fd = strangers_fd,
         };
-        made->fd = take_fd(&fd);
-        made->strangers_fd = take_fd(&strangers_fd);
         return 0;
+}
+
+int sockets_udp(const uint8_t ip[4], uint16_t port, const uint8_t *mark, struct udp_made *made)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port) };
+        cleanup_fd int fd = -1;
+        int r = new_udp(&fd);
+
+        if (r < 0)
+                return r;
+        memcpy(&addr.sin_addr, ip, 4);
+        if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+                return -errno;
+        r = finish_udp(fd, mark, made);
+        if (r == 0)
+                (void)take_fd(&fd);
+        return r;
+}
+
+/* Other flags stay. */
+static int set_nonblocking(int fd)
+{
+        int flags = fcntl(fd, F_GETFL);
+
+        return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+/* The other half of a divided port ended with who held it: a socket that is alone has all of it, but for a filter. */
+int sockets_udp_again(int fd, uint8_t mark, struct udp_made *made)
+{
+        int r = set_nonblocking(fd), unused = 0;
+
+        if (r == 0)
+                r = set_options(fd, udp_options, ARRAY_LEN(udp_options));
+        if (r == 0 && setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)) < 0 && errno != ENOENT)
+                r = -errno;
+        return r < 0 ? r : finish_udp(fd, &mark, made);
 }
 
 int sockets_udp_usual(const uint8_t ip[4], uint8_t mark, struct udp_made *made)
@@ -127,6 +162,13 @@ static bool is_mapped(const uint8_t ip[16])
         return memcmp(ip, mapped, sizeof(mapped)) == 0;
 }
 
+void sockets_print_address(const uint8_t ip[16], char text[INET6_ADDRSTRLEN])
+{
+        bool v4 = is_mapped(ip);
+
+        inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? ip + 12 : ip, text, INET6_ADDRSTRLEN);
+}
+
 static socklen_t put_address(struct sockaddr_storage *out, const uint8_t ip[16], uint16_t port)
 {
         struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
@@ -143,7 +185,7 @@ static socklen_t put_address(struct sockaddr_storage *out, const uint8_t ip[16],
 }
 
 /* Bound to @ip and @port. "::" is not "0.0.0.0" as well: each address listened on is written down. */
-static int open_bound(const uint8_t ip[16], uint16_t port, int type, const struct option *options, size_t count, int *fd_out)
+static int open_bound(const uint8_t ip[16], uint16_t port, int type, int (*set)(int fd), int *fd_out)
 {
         struct sockaddr_storage addr;
         socklen_t len = put_address(&addr, ip, port);
@@ -152,7 +194,7 @@ static int open_bound(const uint8_t ip[16], uint16_t port, int type, const struc
 
         if (fd < 0)
                 return -errno;
-        r = set_options(fd, options, count);
+        r = set(fd);
         if (r < 0)
                 return r;
         if ((addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
@@ -162,23 +204,19 @@ static int open_bound(const uint8_t ip[16], uint16_t port, int type, const struc
         return 0;
 }
 
-int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
+static int set_listener(int fd)
 {
         struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-        cleanup_fd int fd = -1;
-        int r = open_bound(ip, port, SOCK_STREAM, listener_options, ARRAY_LEN(listener_options), &fd);
+        int r = set_options(fd, listener_options, ARRAY_LEN(listener_options));
 
-        if (r < 0)
-                return r;
-        if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0 || listen(fd, BACKLOG) < 0)
-                return -errno;
-        *fd_out = take_fd(&fd);
-        return 0;
+        if (r == 0 && setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
+                r = -errno;
+        return r;
 }
 
-int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out)
+static int set_datagrams(int fd)
 {
-        bool v4 = is_mapped(ip);
+        bool v4 = get_option(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET;
         const struct option options[] = {
                 { v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, true },
                 { SOL_SOCKET, SO_RXQ_OVFL, 1, false },          /* how many found no room */
@@ -186,14 +224,93 @@ int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out)
                 { SOL_SOCKET, SO_SNDBUF, GATE_BYTES, false },
         };
 
-        return open_bound(ip, port, SOCK_DGRAM, options, ARRAY_LEN(options), fd_out);
+        return set_options(fd, options, ARRAY_LEN(options));
+}
+
+int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
+{
+        cleanup_fd int fd = -1;
+        int r = open_bound(ip, port, SOCK_STREAM, set_listener, &fd);
+
+        if (r < 0)
+                return r;
+        if (listen(fd, BACKLOG) < 0)
+                return -errno;
+        *fd_out = take_fd(&fd);
+        return 0;
+}
+
+int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out)
+{
+        return open_bound(ip, port, SOCK_DGRAM, set_datagrams, fd_out);
+}
+
+int sockets_listener_again(int fd)
+{
+        int r = set_nonblocking(fd);
+
+        return r < 0 ? r : set_listener(fd);
+}
+
+int sockets_datagrams_again(int fd)
+{
+        int r = set_nonblocking(fd);
+
+        return r < 0 ? r : set_datagrams(fd);
+}
+
+/* Of what two families, two types and their usual protocols allow. */
+static const char *look_at_kind(int fd, bool *datagrams_out)
+{
+        int family = get_option(fd, SOL_SOCKET, SO_DOMAIN), type = get_option(fd, SOL_SOCKET, SO_TYPE);
+        int protocol = get_option(fd, SOL_SOCKET, SO_PROTOCOL);
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof(peer);
+
+        *datagrams_out = type == SOCK_DGRAM && protocol == IPPROTO_UDP;
+        if ((family != AF_INET && family != AF_INET6) || (!*datagrams_out && (type != SOCK_STREAM || protocol != IPPROTO_TCP)))
+                return "it is neither TCP nor UDP";
+        if (!*datagrams_out && get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
+                return "it does not listen (a socket unit must have Accept=no)";
+        if (*datagrams_out && getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
+                return "it is connected";
+        if (family == AF_INET6 && get_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 1)
+                return "it takes IPv4 as well: write BindIPv6Only=ipv6-only in the socket unit, and for IPv4 another line, with 0.0.0.0:PORT";
+        return NULL;
+}
+
+const char *sockets_look(int fd, struct socket_place *place)
+{
+        struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
+        struct sockaddr_in6 v6;
+        struct sockaddr_in v4;
+        socklen_t len = sizeof(addr);
+        bool datagrams;
+        const char *why = look_at_kind(fd, &datagrams);
+
+        if (why)
+                return why;
+        if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+                return strerror(errno);
+        *place = (struct socket_place){ .datagrams = datagrams };
+        if (addr.ss_family == AF_INET) {
+                memcpy(&v4, &addr, sizeof(v4));
+                place->port = ntohs(v4.sin_port);
+                place->ip[10] = place->ip[11] = 0xff;
+                memcpy(place->ip + 12, &v4.sin_addr, 4);
+        } else {
+                memcpy(&v6, &addr, sizeof(v6));
+                place->port = ntohs(v6.sin6_port);
+                memcpy(place->ip, &v6.sin6_addr, sizeof(place->ip));
+        }
+        return NULL;
 }
 
 const char *sockets_refusal(int error)
 {
         return error == EADDRINUSE      ? "the port is in use by another program" :
-               error == EACCES          ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE, which --user gives up: "
-                                         "hypergated(8) has an example that keeps it)" :
+               error == EACCES          ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE, which --user gives up, or a socket unit: "
+                                         "hypergated(8) has examples of both)" :
                error == EADDRNOTAVAIL   ? "this machine has no such address" :
                                           strerror(error);
 }

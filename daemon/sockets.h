@@ -3,6 +3,7 @@
 #ifndef HG_SOCKETS_H
 #define HG_SOCKETS_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,6 +37,26 @@ int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out);
 /* A bound UDP socket there, for a gate: it tells where each datagram was sent to, and fragments what is longer than the path takes, as
  * UDP services do. 0 or -errno. */
 int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out);
+
+/* Where a socket is bound that was made before our start. */
+struct socket_place {
+        uint8_t ip[16];
+        uint16_t port;
+        bool datagrams;                 /* UDP; else a TCP listener */
+};
+
+/* As people write it: ::ffff:a.b.c.d is a.b.c.d. */
+void sockets_print_address(const uint8_t ip[16], char text[INET6_ADDRSTRLEN]);
+
+/* What @fd is: the kernel's word, nobody else's. NULL; or, in words that help, why it is neither a TCP listener nor a UDP socket that is
+ * not connected, or takes more than what it is bound to. */
+const char *sockets_look(int fd, struct socket_place *place_out);
+
+/* A socket that sockets_look() finds good gets everything that the functions above set on a new one. 0 or -errno; @fd is still the caller's,
+ * but where sockets_udp_again() succeeds: then it is in @made_out. What was divided is so again, by @mark. */
+int sockets_listener_again(int fd);
+int sockets_datagrams_again(int fd);
+int sockets_udp_again(int fd, uint8_t mark, struct udp_made *made_out);
 
 /* Why a port could not be bound, in words that help: @error is an errno. */
 const char *sockets_refusal(int error);

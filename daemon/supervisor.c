@@ -305,6 +305,7 @@ static int begin(struct supervisor *supervisor)
         gates_look_at_addresses(&supervisor->gates);
         if (conf->gateway.present)
                 last_gates_open(&supervisor->last, &supervisor->gates);
+        gates_open_lent(&supervisor->gates);
         if (swarm_sockets_made(&supervisor->sockets))
                 start_swarm(supervisor);
         swarm_sockets_watch(&supervisor->sockets, supervisor->loop, start_swarm, supervisor);
@@ -362,8 +363,8 @@ static int init(struct supervisor *supervisor, const char *libexec)
         interfaces_init(&supervisor->interfaces, supervisor->loop, conf->host, on_interfaces, supervisor);
         forwards_init(&supervisor->forwards, &supervisor->children,
                       conf->gateway.present && conf->provider.present ? FORWARDS_MAX / 2 : FORWARDS_MAX);
-        gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, &supervisor->forwards, on_served,
-                   on_moved, supervisor);
+        gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, &supervisor->forwards, supervisor->passed,
+                   on_served, on_moved, supervisor);
         questions_init(&supervisor->questions);
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         watch(supervisor);
@@ -389,7 +390,8 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
 
         *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = start->log,
                                            .conf = start->conf, .keys = start->keys, .sockets = *start->sockets,
-                                           .known = *start->known, .last = *start->last, .began_us = monotonic_us() };
+                                           .known = *start->known, .last = *start->last, .passed = start->passed,
+                                           .began_us = monotonic_us() };
         if (!supervisor->loop) {
                 log_error(start->log, "no event loop: %s", strerror(errno));
                 return EX_OSERR;

@@ -21,6 +21,7 @@
 #include "log.h"
 #include "lost_links.h"
 #include "names.h"
+#include "passed.h"
 #include "questions.h"
 #include "reload.h"
 #include "services.h"
@@ -46,6 +47,7 @@ struct supervisor {
         struct appointed appointed;
         struct known known;
         struct last_gates last;
+        struct passed *passed;
         struct names names;
         struct interfaces interfaces;
         struct status status;
@@ -73,6 +75,7 @@ struct supervisor_start {
         struct swarm_sockets *sockets;
         struct known *known;
         struct last_gates *last;
+        struct passed *passed;          /* borrowed: it outlives us */
         int control_listener, control_conn;     /* -1: none */
         const char *asked_as;           /* by people; borrowed */
         const char *libexec;

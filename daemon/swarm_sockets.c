@@ -19,16 +19,78 @@ bool swarm_sockets_made(const struct swarm_sockets *sockets)
         return sockets->server.fd >= 0 && sockets->client.fd >= 0;
 }
 
+/* An empty datagram to itself shows it: nothing else does, and nothing undoes it. */
+static bool is_shut(int fd)
+{
+        struct sockaddr_in self = { .sin_family = AF_INET };
+        socklen_t len = sizeof(self);
+
+        if (fd < 0 || getsockname(fd, (struct sockaddr *)&self, &len) < 0)
+                return false;
+        if (self.sin_addr.s_addr == htonl(INADDR_ANY))
+                self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        return sendto(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&self, len) < 0 && errno == EPIPE;
+}
+
+static const char *name_of(const struct swarm_sockets *sockets, const struct udp_made *made)
+{
+        return made == &sockets->server ? "server" : "client";
+}
+
+/* Of a divided port the one that was bound first: the other one is made anew, with another mark. */
+static void keep(struct swarm_sockets *sockets, const struct udp_made *made)
+{
+        passed_keep_dht(sockets->passed, name_of(sockets, made), made->strangers_fd >= 0 ? made->strangers_fd : made->fd);
+}
+
+static bool take_kept(struct swarm_sockets *sockets, struct udp_made *made, uint16_t port)
+{
+        cleanup_fd int fd = passed_take_dht(sockets->passed, name_of(sockets, made), sockets->host, port);
+
+        if (fd < 0)
+                return false;
+        if (is_shut(fd) || sockets_udp_again(fd, sockets->mark, made) < 0) {
+                passed_forget_dht(sockets->passed, name_of(sockets, made));
+                return false;
+        }
+        (void)take_fd(&fd);
+        return true;
+}
+
+static int make_server(struct swarm_sockets *sockets)
+{
+        int r;
+
+        if (take_kept(sockets, &sockets->server, sockets->port))
+                return 0;
+        r = sockets->port ? sockets_udp(sockets->host, sockets->port, &sockets->mark, &sockets->server)
+                          : sockets_udp_usual(sockets->host, sockets->mark, &sockets->server);
+        if (r == 0)
+                keep(sockets, &sockets->server);
+        return r;
+}
+
+static int make_client(struct swarm_sockets *sockets)
+{
+        int r;
+
+        if (take_kept(sockets, &sockets->client, 0))
+                return 0;
+        r = sockets_udp(sockets->host, 0, &sockets->mark, &sockets->client);
+        if (r == 0)
+                keep(sockets, &sockets->client);
+        return r;
+}
+
 /* 0 or -errno. */
 static int try_make(struct swarm_sockets *sockets)
 {
         int r = 0;
 
         if (sockets->server.fd < 0)
-                r = sockets->port ? sockets_udp(sockets->host, sockets->port, &sockets->mark, &sockets->server)
-                                  : sockets_udp_usual(sockets->host, sockets->mark, &sockets->server);
+                r = make_server(sockets);
         if (r == 0 && sockets->client.fd < 0)
-                r = sockets_udp(sockets->host, 0, &sockets->mark, &sockets->client);
+                r = make_client(sockets);
         return r;
 }
 
@@ -61,11 +123,11 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
         ev_timer_start(loop, timer);
 }
 
-void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, const uint8_t host[4], uint16_t port)
+void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, struct passed *passed, const uint8_t host[4], uint16_t port)
 {
         int r;
 
-        *sockets = (struct swarm_sockets){ .log = log, .port = port };
+        *sockets = (struct swarm_sockets){ .log = log, .passed = passed, .port = port };
         sockets->server.fd = sockets->server.strangers_fd = sockets->client.fd = sockets->client.strangers_fd = -1;
         randombytes_buf(&sockets->mark, sizeof(sockets->mark));
         memcpy(sockets->host, host, sizeof(sockets->host));
@@ -87,19 +149,6 @@ void swarm_sockets_watch(struct swarm_sockets *sockets, struct ev_loop *loop, vo
         ev_timer_start(loop, &sockets->retry);
 }
 
-/* An empty datagram to itself shows it: nothing else does, and nothing undoes it. */
-static bool is_shut(int fd)
-{
-        struct sockaddr_in self = { .sin_family = AF_INET };
-        socklen_t len = sizeof(self);
-
-        if (fd < 0 || getsockname(fd, (struct sockaddr *)&self, &len) < 0)
-                return false;
-        if (self.sin_addr.s_addr == htonl(INADDR_ANY))
-                self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        return sendto(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&self, len) < 0 && errno == EPIPE;
-}
-
 static void mend(struct swarm_sockets *sockets, struct udp_made *made)
 {
         uint16_t port = made->port;
@@ -109,6 +158,7 @@ static void mend(struct swarm_sockets *sockets, struct udp_made *made)
                 return;
         close_fdp(&made->fd);
         close_fdp(&made->strangers_fd);
+        passed_forget_dht(sockets->passed, name_of(sockets, made));
         r = sockets_udp(sockets->host, port, &sockets->mark, made);
         if (r < 0)
                 r = sockets_udp(sockets->host, 0, &sockets->mark, made);
@@ -116,6 +166,8 @@ static void mend(struct swarm_sockets *sockets, struct udp_made *made)
                 log_error(sockets->log, "UDP port %u was shut for sending and can't be made anew: %s", port, sockets_refusal(-r));
         else
                 log_warning(sockets->log, "UDP port %u was shut for sending: made anew, as port %u", port, made->port);
+        if (r == 0)
+                keep(sockets, made);
 }
 
 void swarm_sockets_mend(struct swarm_sockets *sockets)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The swarm worker's two UDP sockets: made once, the same in each of its lives, so that peers find it where it was. */
+/* The swarm worker's two UDP sockets: made once, the same in each of its lives, so that peers find it where it was; and in the next life of all, if
+ * the service manager keeps them, so that NATs go on leading to them. */
 #ifndef HG_SWARM_SOCKETS_H
 #define HG_SWARM_SOCKETS_H
 
@@ -9,6 +10,7 @@
 
 #include "children.h"
 #include "log.h"
+#include "passed.h"
 #include "sockets.h"
 
 enum {
@@ -18,6 +20,7 @@ enum {
 
 struct swarm_sockets {
         const struct log *log;
+        struct passed *passed;
         uint8_t host[4];
         uint8_t mark;                   /* highest byte of our stream ids: whoever guesses it gets past the kernel, and no further */
         uint16_t port;                  /* wanted; 0: the usual ones */
@@ -33,7 +36,7 @@ struct swarm_sockets {
 };
 
 /* Tries at once, while we still may what an ordinary user may not. */
-void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, const uint8_t host[4], uint16_t port);
+void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, struct passed *passed, const uint8_t host[4], uint16_t port);
 void swarm_sockets_fini(struct swarm_sockets *sockets);
 
 /* Both are there. */

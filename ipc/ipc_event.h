@@ -52,6 +52,7 @@
         X(GATE_OPEN,          "gate-open",             "be9c7128fcf94e349e52fb04b4b6730a", IPC_SUPERVISOR)      \
         X(GATE_CLOSED,        "gate-closed",           "6f639907939f4fde84cb39278d3085f2", IPC_SUPERVISOR)      \
         X(GATE_UNAVAILABLE,   "gate-unavailable",      "a72800c5ef7b4811bbee1ddf62187ffb", IPC_SUPERVISOR)      \
+        X(SOCKET_UNUSED,      "socket-unused",         "85c0c9801ba54ec395201956fd4e7ffd", IPC_SUPERVISOR)      \
         X(GATE_REFUSED,       "gate-refused",          "b0bced354d0e4ab3a8dd3519ce019d88", IPC_SUPERVISOR)      \
         X(GATE_STAYS_CLOSED,  "gate-stays-closed",     "75da985355654edc9a8b59fbb71d3fac", IPC_ROUTER)          \
         X(GATE_UNSERVED,      "gate-unserved",         "9b18fd980bbd4a37836475ee0414c94d", IPC_FORWARD)         \

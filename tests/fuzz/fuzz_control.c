@@ -183,6 +183,7 @@ static void begin(struct scene *scene, uint8_t flags)
                 { "255.255.255.255", "255.255.255.255", 49738 },        /* where there is no way to */
         };
         static const uint8_t map_key[16];
+        static struct passed no_sockets;
         static struct conf conf;
         struct supervisor *supervisor = &scene->supervisor;
 
@@ -201,7 +202,8 @@ static void begin(struct scene *scene, uint8_t flags)
         list_init(&supervisor->children.all);
         questions_init(&supervisor->questions);
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_no_name, on_context, NULL);
-        gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf.gateway, NULL, on_no_gate, on_no_gate, NULL);
+        gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf.gateway, NULL, &no_sockets, on_no_gate,
+                   on_no_gate, NULL);
         status_init(&supervisor->status, supervisor->loop, supervisor->log, &supervisor->gates, &conf, on_context, NULL);
         must(seeds_init(&supervisor->seeds, &supervisor->names, &conf) == 0);
         must(appointed_init(&supervisor->appointed, &supervisor->names, &conf) == 0);

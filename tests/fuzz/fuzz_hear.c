@@ -137,6 +137,7 @@ static void begin(struct scene *scene, uint8_t flags)
         static const char *const hosts[NAMES] = { "one.example", "two.example", "three.example" };
         static const struct children_events events = { .message = on_message };
         static const uint8_t map_key[16];
+        static struct passed no_sockets;
         struct supervisor *supervisor = &scene->supervisor;
         const struct conf *conf = conf_of(flags & 1, flags & 2);
 
@@ -152,7 +153,8 @@ static void begin(struct scene *scene, uint8_t flags)
         questions_init(&supervisor->questions);
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name, on_context, NULL);
-        gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, NULL, on_no_gate, on_no_gate, NULL);
+        gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, NULL, &no_sockets, on_no_gate,
+                   on_no_gate, NULL);
         status_init(&supervisor->status, supervisor->loop, supervisor->log, conf->gateway.present ? &supervisor->gates : NULL,
                     conf, on_context, NULL);
         must(known_init(&supervisor->known, NULL, 0, 0, conf) == 0);

@@ -146,13 +146,14 @@ static void open_gates(struct last_gates *last, struct log *log)
         static const struct conf_filter filter = { .fields = CONF_FILTER_GATE_PORT, .gate_port = 80, .gate_port_last = 80 };
         struct conf_gateway gateway = { .present = true, .listen = &nowhere, .listen_count = 1, .filters = &filter,
                                         .filter_count = last->count % 2 };
+        static struct passed no_sockets;
         static struct ev_loop *loop;
         struct gates gates;
 
         if (!loop)
                 loop = ev_default_loop(EVFLAG_AUTO);
         must(loop != NULL);
-        gates_init(&gates, loop, log, &gateway, NULL, on_gate, on_gate, NULL);
+        gates_init(&gates, loop, log, &gateway, NULL, &no_sockets, on_gate, on_gate, NULL);
         last_gates_open(last, &gates);
         must(gates.count <= last->count && gates_open_count(&gates) == 0);
         take(last, &gates);

@@ -228,15 +228,15 @@ def how_it_ends(connection):
 # --- Instances ---
 
 class Process:
-    """A hypergate command, started (by the command @under, if any, which becomes it); its words in .log()."""
+    """A hypergate command, started (by the command @under, if any, which becomes it) with the descriptors @fds; its words in .log()."""
     running = []
 
-    def __init__(self, stack, name, args, env=None, under=()):
+    def __init__(self, stack, name, args, env=None, under=(), fds=()):
         self.name = name
         self.folder = tempfile.mkdtemp(prefix='hypergate-test-')
         self.path = os.path.join(self.folder, 'log')
         with open(self.path, 'wb') as log:
-            self.process = subprocess.Popen([*under, binary(), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen([*under, binary(), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=fds,
                                             env={**os.environ, 'RUNTIME_DIRECTORY': self.folder, **(env or {})})
         Process.running.append(self)
         stack.callback(self.forget)
@@ -354,7 +354,7 @@ def start_dht(stack, count=3, host='127.0.0.1'):
     return first
 
 
-def start_instance(stack, name, secret, config, under=(), env=None):
+def start_instance(stack, name, secret, config, under=(), env=None, fds=()):
     """Runs @config (a dictionary: JSON is YAML) with the secret in a file of its own, which is its owner's alone."""
     folder = tempfile.mkdtemp(prefix='hypergate-test-')
     os.chmod(folder, 0o755)
@@ -364,7 +364,7 @@ def start_instance(stack, name, secret, config, under=(), env=None):
         file.write(secret + '\n')
     with open(path, 'w') as file:
         json.dump({'secretFile': key, **config}, file)
-    instance = Process(stack, name, ['run', path], env, under)
+    instance = Process(stack, name, ['run', path], env, under, fds)
     instance.conf, instance.key = path, key
     return instance
 

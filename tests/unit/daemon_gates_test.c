@@ -105,6 +105,7 @@ TEST(a_filter_that_names_no_port_leaves_it_to_the_router)
 struct story {
         struct world world;
         struct forwards forwards;
+        struct passed passed;
         struct gates gates;
         unsigned served, moved;
         char libexec[PATH_MAX + 1];
@@ -128,7 +129,8 @@ static void begin(struct story *story, const struct conf_gateway *conf)
         story->world.children.libexec = story->libexec;
         story->world.children.instance = "test";
         forwards_init(&story->forwards, &story->world.children, 8);
-        gates_init(&story->gates, story->world.loop, &story->world.log, conf, &story->forwards, on_served, on_moved, story);
+        gates_init(&story->gates, story->world.loop, &story->world.log, conf, &story->forwards, &story->passed, on_served,
+                   on_moved, story);
 }
 
 static void end(struct story *story)
@@ -223,4 +225,38 @@ TEST(gates_that_are_not_allowed_any_more_are_closed_at_once)
         check_equal(story.moved, 3);
         check(strstr(world_logged(&story.world), "closed: the configuration does not allow it any more"));
         end(&story);
+}
+
+TEST(a_gate_that_is_lent_is_open_as_long_as_the_configuration_allows_it_and_is_never_shut)
+{
+        static const struct conf_filter filters[] = { { .fields = CONF_FILTER_PROTOCOL, .protocol = CONF_UDP } };
+        struct conf_gateway before = { .present = true, .listen = ones, .listen_count = 2 };
+        struct conf_gateway after = { .present = true, .listen = ones, .listen_count = 2, .filters = filters, .filter_count = 1 };
+        struct passed_socket lent = { .from = PASSED_LENT, .name = "gate", .place = { .port = free_port() } };
+        socklen_t len = sizeof(int);
+        struct story story;
+        int listens = 0;
+        ino_t inode;
+
+        memcpy(lent.place.ip, ones[0].ip, sizeof(lent.place.ip));
+        check_equal(sockets_listener(ones[0].ip, lent.place.port, &lent.fd), 0);
+        inode = inode_of(lent.fd);
+        begin(&story, &before);
+        story.passed = (struct passed){ .log = &story.world.log, .list = &lent, .count = 1 };
+        gates_open_lent(&story.gates);
+        check(the_gate(&story)->listeners[0].fd != lent.fd && inode_of(the_gate(&story)->listeners[0].fd) == inode);
+        check_equal(the_gate(&story)->listeners[1].hold, GATE_OURS);
+        gates_close(&story.gates, lent.place.port, CONF_TCP);
+        check(the_gate(&story)->listeners[0].fd >= 0);
+        gates_reload(&story.gates, &after);
+        check_equal(story.gates.count, 0);
+        check(strstr(world_logged(&story.world), "socket \"gate\" (127.0.0.1, "));
+        gates_reload(&story.gates, &after);
+        check(!strstr(world_logged(&story.world), "socket \"gate\""));
+        gates_reload(&story.gates, &before);
+        check(inode_of(the_gate(&story)->listeners[0].fd) == inode);
+        gates_reload(&story.gates, &after);
+        check(getsockopt(lent.fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens);
+        end(&story);
+        close(lent.fd);
 }

@@ -89,7 +89,8 @@ static size_t wait_for_one(int fd)
         return (size_t)recv(fd, bytes, sizeof(bytes), 0);
 }
 
-TEST(a_port_is_divided_between_streams_and_strangers)
+/* By MARK. */
+static void check_divided(const struct udp_made *made)
 {
         enum { NOBODY, STREAMS, STRANGERS };
         static const struct {
@@ -117,21 +118,18 @@ TEST(a_port_is_divided_between_streams_and_strangers)
                 { { 0 }, 0, NOBODY },
         };
         static const uint8_t last_of_streams[1000] = { 0xff, 1, 1, 0, 1, 2, 3, MARK }, last_of_strangers[1000] = { 0x03 };
-        cleanup_fd int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), streams = -1, strangers = -1;
-        struct udp_made made;
+        cleanup_fd int sender = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        int streams = made->fd, strangers = made->strangers_fd;
 
-        check_equal(sockets_udp(loopback, 0, &mark, &made), 0);
-        streams = made.fd;
-        strangers = made.strangers_fd;
         check(strangers >= 0);
         check_equal(port_of(streams), port_of(strangers));
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 uint8_t sent[2049] = { 0 };
 
                 memcpy(sent, cases[i].bytes, sizeof(cases[i].bytes));
-                send_to(sender, made.port, sent, cases[i].len);
-                send_to(sender, made.port, last_of_streams, sizeof(last_of_streams));
-                send_to(sender, made.port, last_of_strangers, sizeof(last_of_strangers));
+                send_to(sender, made->port, sent, cases[i].len);
+                send_to(sender, made->port, last_of_streams, sizeof(last_of_streams));
+                send_to(sender, made->port, last_of_strangers, sizeof(last_of_strangers));
                 if (cases[i].to == STREAMS)
                         check_equal(wait_for_one(streams), cases[i].len);
                 check_equal(wait_for_one(streams), sizeof(last_of_streams));
@@ -139,6 +137,33 @@ TEST(a_port_is_divided_between_streams_and_strangers)
                         check_equal(wait_for_one(strangers), cases[i].len);
                 check_equal(wait_for_one(strangers), sizeof(last_of_strangers));
         }
+}
+
+TEST(a_port_is_divided_between_streams_and_strangers)
+{
+        struct udp_made made;
+
+        check_equal(sockets_udp(loopback, 0, &mark, &made), 0);
+        check_divided(&made);
+        close(made.fd);
+        close(made.strangers_fd);
+}
+
+TEST(a_port_that_was_divided_is_so_again_from_the_socket_that_was_bound_first)
+{
+        static const uint8_t other = MARK + 5;
+        struct udp_made made, again;
+
+        check_equal(sockets_udp(loopback, 0, &other, &made), 0);
+        close(made.fd);
+        check_equal(fcntl(made.strangers_fd, F_SETFL, 0), 0);
+        check_equal(sockets_udp_again(made.strangers_fd, MARK, &again), 0);
+        check(again.strangers_fd == made.strangers_fd && again.port == made.port && again.mark == MARK);
+        check(again.gso == made.gso && again.gro == made.gro && again.receive_bytes == made.receive_bytes);
+        check(fcntl(again.strangers_fd, F_GETFL) & O_NONBLOCK);
+        check_divided(&again);
+        close(again.fd);
+        close(again.strangers_fd);
 }
 
 TEST(the_usual_ports_are_tried_before_any)
@@ -234,13 +259,14 @@ static bool sends(int fd, uint16_t port)
 TEST(what_a_swarm_worker_shut_is_made_anew_for_the_next_and_what_it_did_not_stays)
 {
         struct swarm_sockets sockets;
+        struct passed passed = { 0 };
         struct log log;
         uint16_t port;
         int client;
 
         log_init(&log, NULL);
         log_instance(&log, "x", LOG_CRIT);
-        swarm_sockets_init(&sockets, &log, loopback, 0);
+        swarm_sockets_init(&sockets, &log, &passed, loopback, 0);
         check(swarm_sockets_made(&sockets));
         port = sockets.server.port;
         client = sockets.client.fd;
