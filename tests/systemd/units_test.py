@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -264,6 +265,81 @@ def low_ports(stack):
         assert '0' not in found['Uid'].split() and int(found['CapEff'], 16) == bind, found
         if not bind:
             assert not any(int(found[name], 16) for name in ('CapInh', 'CapPrm', 'CapAmb')), found
+
+
+def inode_of(kind, port):
+    """Of the one socket that listens (kind: tcp) or is bound (udp) there."""
+    lines = [line.split() for line in M.ok('cat', f'/proc/net/{kind}').splitlines()[1:]]
+    found = [line[9] for line in lines if int(line[1].split(':')[1], 16) == port and (kind == 'udp' or line[3] == '0A')]
+    return found[0] if found else None
+
+
+def udp_inodes(unit):
+    """Of the ports of its DHT node: the sockets that its supervisor has, which make those of its workers."""
+    bound = {line.split()[9] for line in M.ok('cat', '/proc/net/udp').splitlines()[1:]}
+    return bound & sockets_of(M.show(unit, 'MainPID'))
+
+
+def sockets_of(pid):
+    return set(re.findall(r'socket:\[(\d+)\]', M.run('ls', '-l', f'/proc/{pid}/fd').stdout))
+
+
+def holders(unit, inode):
+    return sorted({M.ok('cat', f'/proc/{pid}/comm').strip() for pid in processes(unit) if inode in sockets_of(pid)})
+
+
+@test
+def opened_by_a_socket_unit(stack):
+    """Port 80 without a capability: its first client starts the instance and is served; the supervisor and one worker have the socket"""
+    text = M.ok('cat', option('prefix') + '/' + option('datadir') + '/hypergate/gates.socket')
+    M.write('/etc/systemd/system/hypergate@r5.socket', text.replace('0.0.0.0', '127.0.0.1'))
+    M.write('/etc/hypergate/r5.key', SECRET, '600')
+    M.write('/etc/hypergate/r5.yaml', GATEWAY + '  services: [{gatePort: 80}]\n')
+    M.write('/etc/hypergate/r1.yaml', PROVIDER.replace('gatePort: 8000', 'gatePort: 80'))
+    stack.callback(M.write, '/etc/hypergate/r1.yaml', PROVIDER)
+    M.ok('systemctl', 'reload', 'hypergate@r1')
+    M.ok('systemctl', 'daemon-reload')
+    M.ok('systemctl', 'start', 'hypergate@r5.socket')
+    stack.callback(M.ok, 'systemctl', 'stop', 'hypergate@r5.socket', 'hypergate@r5')
+    assert state('hypergate@r5') == 'inactive' and 'the page' in fetch(80), M.journal('hypergate@r5')
+    assert holders('hypergate@r5', inode_of('tcp', 80)) == ['hypergate-forwa', 'hypergated']
+    for pid in processes('hypergate@r5'):
+        assert not any(int(status_of(pid)[name], 16) for name in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'))
+    last = M.journal('hypergate@r5')
+    assert 'socket "gate" (127.0.0.1, 443) is of no use here: gateway.services must name' in last and last.count('of no use') == 1, last
+    M.ok('systemctl', 'restart', 'hypergate@r5')
+    assert state('hypergate@r5.socket') == 'active' and 'the page' in fetch(80)
+
+
+@test
+def kept_over_a_restart(stack):
+    """Who connects while nobody runs waits and is served; gates and UDP ports are the same sockets in the next life, and gone after a stop"""
+    unit = 'hypergate@r2'
+    M.ok('systemctl', 'restart', 'hypergate@r1', unit)
+    wait_for(lambda: 'the page' in fetch(8000), lambda: M.journal())
+    assert M.show(unit, 'FileDescriptorStoreMax') == '512' and 'FDSTORE=512' in M.show(unit, 'Environment')
+    before = (inode_of('tcp', 8000), udp_inodes(unit))
+    wait_for(lambda: M.show(unit, 'NFileDescriptorStore') == '3', lambda: M.show(unit, 'NFileDescriptorStore'))
+    drop_in(unit, 'slow', '[Service]\nRestartSec=100ms\nExecStartPre=+/bin/sh -c "until test -e /run/go; do sleep 0.02; done"\n')
+    stack.callback(drop_no_more, unit)
+    M.ok('systemctl', 'restart', '--no-block', unit)
+    wait_for(lambda: M.show(unit, 'SubState') == 'start-pre', lambda: M.show(unit, 'SubState'))
+    client = subprocess.Popen(M.words('python3', '-c', 'import socket; c = socket.create_connection(("127.0.0.1", 8000)); print("in", flush=True);'
+                                      'c.sendall(b"GET /page HTTP/1.0\\r\\n\\r\\n"); print(c.makefile().read())'),
+                              stdout=subprocess.PIPE, text=True)
+    stack.callback(client.kill)
+    assert client.stdout.readline() == 'in\n'
+    M.write('/run/go', '')
+    assert 'the page' in client.communicate(timeout=60)[0], M.journal(unit)
+    wait_for(lambda: state(unit) == 'active', lambda: M.journal(unit))
+    after = (inode_of('tcp', 8000), udp_inodes(unit))
+    assert after[0] == before[0] and len(after[1] & before[1]) == 2, (before, after, M.journal(unit))
+    M.ok('systemctl', 'kill', '--kill-whom=main', '-s', 'KILL', unit)
+    wait_for(lambda: int(M.show(unit, 'NRestarts')) > 0 and state(unit) == 'active', lambda: M.journal(unit))
+    assert inode_of('tcp', 8000) == before[0] and 'the page' in fetch(8000)
+    M.ok('systemctl', 'stop', unit)
+    assert inode_of('tcp', 8000) is None
+    M.ok('systemctl', 'start', unit)
 
 
 if __name__ == '__main__':
