@@ -9,6 +9,7 @@
 
 enum { A, B, SIDES, FIRST_ID = 100, WRITE_BYTES = 32768, SAMPLES_MAX = 1 << 17, ANSWERS_MAX = 1 << 16 };
 
+#define SAY_BYTES 1000                  /* who has little to say says it in pieces */
 #define ANSWER_PAUSE_US MSEC(100)       /* on average, the same again at most */
 
 struct bulk_flow {
@@ -97,11 +98,14 @@ void udx_bulk_freep(struct udx_bulk **bulk)
 
 static uint64_t allowed(const struct udx_bulk *bulk, const struct bulk_flow *flow)
 {
+        uint64_t said;
+
         if (bulk->spec.answer_bytes)
                 return flow->asked;
-        if (!bulk->spec.app_bytes_per_s)
+        if (!bulk->spec.app_bytes_per_s || (bulk->spec.app_flows && flow >= &bulk->flows[bulk->spec.app_flows]))
                 return UINT64_MAX;
-        return bulk->app_base + (net_now(bulk->net) - bulk->app_since_us) * bulk->spec.app_bytes_per_s / 1000000;
+        said = (net_now(bulk->net) - bulk->app_since_us) * bulk->spec.app_bytes_per_s / 1000000;
+        return bulk->app_base + said / SAY_BYTES * SAY_BYTES;
 }
 
 /* The next answer is asked for when the pause after the last one is over. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Bulk transfers that share one bottleneck, in virtual time: what a path of some rate, queue, delay and loss makes of congestion
- * control and loss recovery. All flows go from A to B, each a stream of its own, and have always more to say. */
+ * control and loss recovery. All flows go from A to B, each a stream of its own, and most have always more to say. */
 #ifndef HG_UDX_BULK_H
 #define HG_UDX_BULK_H
 
@@ -17,7 +17,8 @@ struct udx_bulk_spec {
         usec_t batch_us;                /* what arrives waits that long for more to come along, as in a busy machine; 0: not at all */
         size_t window_bytes;            /* the receiver's, for good; 0: begins with what UDX takes at most, and may grow */
         bool datagrams_grow;            /* to what the path carries */
-        uint64_t app_bytes_per_s;       /* the applications write no faster; 0: as fast as it goes */
+        uint64_t app_bytes_per_s;       /* the applications write no faster; 0: as fast as it goes. But only those of */
+        unsigned app_flows;             /* so many flows, the first ones; 0: of all */
         uint64_t answer_bytes;          /* they write so much, and as much again a while after it has arrived; 0: without an end */
 };
 

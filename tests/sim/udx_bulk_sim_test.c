@@ -3,6 +3,8 @@
  * are the same everywhere, and the bounds are wide all the same. */
 #include "udx_bulk.h"
 
+#include <stdio.h>
+
 #include "cleanup.h"
 #include "test.h"
 
@@ -150,6 +152,38 @@ TEST(udx_bulk_is_fair_to_who_comes_much_later)
         check(figures.jain > 0.6 && figures.read[1] > figures.read_sum / 10);
         udx_bulk_run(bulk, SECONDS(5));
         check(udx_bulk_run(bulk, SECONDS(10)).jain > 0.9);
+}
+
+/* Who says less than its share gets all of that through beside one that takes what it can, leaves the rest to it, and does not take what it
+ * said for what it could say: once it has more it gets its share of that. */
+TEST(udx_bulk_leaves_its_share_to_who_has_little_to_say)
+{
+        static const double queues_ms[] = { 4, 40, 400 }, shares[] = { 0.02, 0.3 };
+
+        for (size_t i = 0; i < ARRAY_LEN(queues_ms); i++) {
+                for (size_t j = 0; j < ARRAY_LEN(shares); j++) {
+                        struct udx_bulk_spec spec = path(20, 20, queues_ms[i], 0);
+                        double said = shares[j] * 20e6 / 8 * 10;
+                        struct udx_bulk_figures figures;
+                        BULK bulk = NULL;
+
+                        spec.flows = 2;
+                        spec.app_flows = 1;
+                        spec.app_bytes_per_s = (uint64_t)(shares[j] * 20e6 / 8);
+                        spec.stagger_us = SECONDS(3);
+                        bulk = udx_bulk_new(&spec);
+                        udx_bulk_run(bulk, SECONDS(10));
+                        figures = udx_bulk_run(bulk, SECONDS(10));
+                        printf("# queue %.0f ms: %.1f %% of what it said, %.1f %% of the link\n", queues_ms[i],
+                               100 * (double)figures.read[0] / said, 100 * figures.bits_per_s / 20e6);
+                        check((double)figures.read[0] > 0.95 * said);
+                        check(figures.bits_per_s > 0.8 * 20e6);
+                        udx_bulk_set_app_rate(bulk, 0);
+                        figures = udx_bulk_run(bulk, SECONDS(5));
+                        check(queues_ms[i] < 40 || figures.read[0] > figures.read_sum / 5);
+                        check(udx_bulk_run(bulk, SECONDS(5)).jain > 0.8);
+                }
+        }
 }
 
 TEST(udx_bulk_resends_nothing_in_vain_where_packets_overtake_each_other)
