@@ -19,6 +19,7 @@ enum {
         CONF_RELAYS_MAX = 8,
         CONF_RELAY_RATE_MIN = 10000,            /* bytes a second: with less not even keep-alives of a few get through */
         CONF_HOST_MAX = 254,                    /* with its NUL: RFC 1035 2.3.4 */
+        CONF_SOCKET_PATH_MAX = 108,             /* with its NUL: sockaddr_un(7) */
         CONF_TAGS_MAX = 512,                    /* with its NUL */
         CONF_FILE_BYTES_MAX = 1024 * 1024,      /* of each file */
         CONF_FILES_MAX = 256,                   /* files of one instance, beside the first */
@@ -37,11 +38,11 @@ enum conf_protocol {
 /* A service of this provider. Entries equal in all fields occur once; several with one gate port and protocol are alternatives. */
 struct conf_service {
         uint16_t gate_port;             /* 1..65535, what gateways listen on */
-        uint16_t service_port;          /* 1..65535 */
+        uint16_t service_port;          /* 1..65535; 0 of a unix socket */
         enum conf_protocol protocol;
         uint32_t line;                  /* where it was said, from 1; 0: in no file */
         const char *file;               /* for messages */
-        const char *host;               /* host name or address literal, shorter than CONF_HOST_MAX */
+        const char *host;               /* host name, address literal, or "unix:" and a path; shorter than CONF_HOST_MAX */
         const char *tags;               /* words with one blank between; "" when none */
 };
 
@@ -207,6 +208,9 @@ const char *conf_suggest(const char *word, const char *const *names);
 /* Where the control sockets of this user's instances are, unless they are told otherwise: /run/hypergate for root, else
  * $XDG_RUNTIME_DIR/hypergate. NULL: nowhere, or longer than @size. Returns @out. */
 const char *conf_runtime_directory(char *out, size_t size);
+
+/* The path of the unix socket that it is, within @service->host; NULL: it is none. */
+const char *conf_service_path(const struct conf_service *service);
 
 /* The order of services: by gate port and protocol, then by all else. 0: they are the same. */
 int conf_service_compare(const struct conf_service *a, const struct conf_service *b);

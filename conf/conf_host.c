@@ -62,6 +62,30 @@ const char *conf_host_check(const char *host)
         return is_name(host) ? NULL : "a host name or an address, such as localhost or 127.0.0.1";
 }
 
+static const char *path_in(const char *host)
+{
+        static const char prefix[] = "unix:";
+
+        return strncmp(host, prefix, sizeof(prefix) - 1) == 0 ? host + sizeof(prefix) - 1 : NULL;
+}
+
+const char *conf_service_path(const struct conf_service *service)
+{
+        return path_in(service->host);
+}
+
+const char *conf_host_service(const char *text, bool *local_out)
+{
+        const char *path = path_in(text);
+
+        *local_out = path;
+        if (!path)
+                return conf_host_check(text);
+        if (*path != '/' || strlen(path) >= CONF_SOCKET_PATH_MAX)
+                return "unix: and the whole path of a socket, of at most 107 bytes, such as unix:/run/app.sock";
+        return NULL;
+}
+
 const char *conf_host_ipv4(const char *text, uint8_t ip_out[4])
 {
         struct in_addr ip;

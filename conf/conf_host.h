@@ -18,6 +18,9 @@ struct conf_host_port {
 /* A host name (RFC 1123 2.1, '_' let pass) or an IPv4 or IPv6 address. */
 const char *conf_host_check(const char *host);
 
+/* The same, or "unix:" and the whole path of a socket: *@local_out, whether that is good or bad. */
+const char *conf_host_service(const char *text, bool *local_out);
+
 /* "0.0.0.0" */
 const char *conf_host_ipv4(const char *text, uint8_t ip_out[4]);
 

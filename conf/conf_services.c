@@ -23,6 +23,7 @@ struct entry {
         uint16_t gate_port, gate_port_last, service_port, service_port_last;
         unsigned protocols;             /* TCP, UDP or both */
         const char *host;               /* memory of the tree */
+        bool local;                     /* a unix socket */
         char tags[CONF_TAGS_MAX];
         const struct conf_node *policy; /* who may use it; NULL: it says nothing of that */
 };
@@ -51,7 +52,7 @@ static void read_host(struct conf_read *read, const struct conf_node *node, void
         const char *host = NULL, *expected = NULL;
         bool good = conf_value_text(read, node, "127.0.0.1", &host);
 
-        if (good && (expected = conf_host_check(host)))
+        if (good && (expected = conf_host_service(host, &entry->local)))
                 good = conf_value_wrong(read, node, expected);
         if (good)
                 entry->host = host;
@@ -152,7 +153,7 @@ static void add_each(struct conf_read *read, const struct conf_node *node, const
                 for (unsigned protocol = CONF_TCP; protocol <= CONF_UDP; protocol++)
                         if (entry->protocols & (1u << protocol))
                                 services->list[services->count++] = (struct conf_service){
-                                        .gate_port = (uint16_t)(entry->gate_port + i), .service_port = (uint16_t)(entry->service_port + i),
+                                        .gate_port = (uint16_t)(entry->gate_port + i), .service_port = entry->local ? 0 : (uint16_t)(entry->service_port + i),
                                         .protocol = (enum conf_protocol)protocol, .line = node->at.line, .file = read->file->name,
                                         .host = host, .tags = tags,
                                 };
@@ -163,8 +164,12 @@ static bool are_paired(struct conf_read *read, const struct conf_node *node, con
 {
         int gates = entry->gate_port_last - entry->gate_port + 1, ports = entry->service_port_last - entry->service_port + 1;
 
-        if (gates == ports)
+        if (gates == ports || (entry->local && gates == 1))
                 return true;
+        if (entry->local) {
+                conf_error(&read->report, read->file, node->at, "a unix socket is behind one gatePort, not behind %d", gates);
+                return false;
+        }
         conf_error(&read->report, read->file, node->at, "gatePort is %d and servicePort %d in a row: write as many for both, such as "
                    "gatePort: 27000-27050, servicePort: 27000-27050", gates, ports);
         return false;
@@ -182,11 +187,16 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
                 return;
         missing |= is_missing(read, node, &entry, CONF_FILTER_GATE_PORT, "gatePort, which gateways open, such as gatePort: 8080");
         missing |= is_missing(read, node, &entry, CONF_FILTER_HOST, "serviceHost, where it runs, such as serviceHost: 127.0.0.1");
-        missing |= is_missing(read, node, &entry, CONF_FILTER_SERVICE_PORT, "servicePort, its port there, such as servicePort: 80");
+        if (!entry.local)
+                missing |= is_missing(read, node, &entry, CONF_FILTER_SERVICE_PORT, "servicePort, its port there, such as servicePort: 80");
         if (entry.policy)
                 conf_error(&read->report, read->file, entry.policy->key_at,
                            "ingressPolicy is not kept yet: the service would be open to whoever reaches a gate. Leave the service out, or "
                            "the policy if that is meant");
+        if (entry.local && ((entry.fields & CONF_FILTER_SERVICE_PORT) || entry.protocols != TCP)) {
+                conf_error(&read->report, read->file, node->at, "a unix socket has no servicePort, and no protocol but tcp: leave them out");
+                return;
+        }
         if (missing || entry.bad || entry.policy || !are_paired(read, node, &entry))
                 return;
         count = (size_t)(entry.gate_port_last - entry.gate_port + 1) * (entry.protocols == (TCP | UDP) ? 2 : 1);

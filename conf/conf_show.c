@@ -60,7 +60,9 @@ static void put_service(FILE *out, const struct conf_service *service)
 {
         fprintf(out, "    - {gatePort: %u, serviceHost: ", service->gate_port);
         put_text(out, service->host);
-        fprintf(out, ", servicePort: %u, protocol: %s", service->service_port, protocol_name(service->protocol));
+        if (!conf_service_path(service))
+                fprintf(out, ", servicePort: %u", service->service_port);
+        fprintf(out, ", protocol: %s", protocol_name(service->protocol));
         if (*service->tags) {
                 fputs(", tags: ", out);
                 put_text(out, service->tags);

@@ -258,7 +258,7 @@ static void on_ready(struct child *child)
 /* A loop that never sleeps would be ours as well. */
 static void count_said(struct child *child)
 {
-        unsigned most = child->children->log->level >= LOG_DEBUG ? 10 * CHILD_FLOOD : CHILD_FLOOD;
+        unsigned most = child->dials || child->children->log->level >= LOG_DEBUG ? 10 * CHILD_FLOOD : CHILD_FLOOD;
         usec_t now_us;
 
         if (child->said++ % 64 == 0) {          /* a clock is read for a turn, not for a message */

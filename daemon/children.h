@@ -26,7 +26,7 @@ enum {
         CHILD_LATE_S = 2,               /* a timer that comes so late says that nobody ran, not only they */
         CHILD_KILL_S = 1,               /* past the deadline it was told to stop by, or after its link broke */
         CHILD_FLOOD = 50000,            /* more messages and lines than any has to say in */
-        CHILD_FLOOD_S = 10,             /* so many seconds; ten times as many where each connection is told of (log level debug) */
+        CHILD_FLOOD_S = 10,             /* so many seconds; ten times as many where each connection is told of (log level debug, unix sockets) */
 };
 
 enum child_state {
@@ -64,6 +64,7 @@ struct child {
         usec_t stuck_since_us;          /* when that was */
         unsigned doubts;
         bool struck;                    /* killed by us, which has been said */
+        bool dials;                     /* asks for each connection to a service */
         unsigned said;                  /* messages and lines */
         usec_t said_since_us;
         struct words words;

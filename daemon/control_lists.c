@@ -63,7 +63,7 @@ static void write_service(struct json_line *out, const struct service *service)
         json_line_text(out, "serviceHost", service->conf->host);
         json_line_number(out, "servicePort", service->conf->service_port);
         json_line_text(out, "tags", service->conf->tags);
-        json_line_number(out, "addresses", service->name ? service->name->count : 0);
+        json_line_number(out, "addresses", service->name ? service->name->count : 1);
         json_line_flag(out, "added", service->conf->line == 0);
         json_line_end(out);
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "dial.h"
+
 static void on_gate(struct supervisor *supervisor, const struct ipc_received *message)
 {
         const struct ipc_gate *gate = IPC_PAYLOAD(message, struct ipc_gate);
@@ -40,6 +42,9 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
                 break;
         case IPC_FORWARD_STATUS:
                 status_forward(&supervisor->status, IPC_PAYLOAD(message, struct ipc_forward_status));
+                break;
+        case IPC_SERVICE_DIAL:
+                dial(&supervisor->services, child, IPC_PAYLOAD(message, struct ipc_service_dial));
                 break;
         case IPC_SWARM_WANT:
                 if (!swarm_sockets_grant(&supervisor->sockets, child, IPC_PAYLOAD(message, struct ipc_swarm_want)))

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ipc_service.h"
-
 enum { SEED_ADDRESSES_MAX = 64 };
 
 _Static_assert((int)CONF_TCP == (int)IPC_TCP && (int)CONF_UDP == (int)IPC_UDP, "both are the protocol's numbers");
@@ -199,16 +197,6 @@ static void send_listeners(const struct supervisor *supervisor, struct child *ch
         }
 }
 
-/* By what the router worker advertises of it. */
-static uint64_t service_name(const struct conf_service *service)
-{
-        char host[IPC_NAME_MAX], tags[IPC_TAGS_MAX];
-
-        snprintf(host, sizeof(host), "%s", service->host);
-        snprintf(tags, sizeof(tags), "%s", service->tags);
-        return ipc_service_name(host, service->service_port, tags);
-}
-
 static void publish_forward(const struct supervisor *supervisor, struct child *child)
 {
         const struct forward *forward = forward_of(child);
@@ -220,11 +208,15 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                                                        .protocol = (uint16_t)from->conf->protocol,
                                                        .service_port = from->conf->service_port,
                                                        .idle_ms = supervisor->conf->provider.udp_timeout_ms,
-                                                       .count = (uint16_t)from->name->count };
+                                                       .local = conf_service_path(from->conf) != NULL };
 
                 if (from->forward != forward)
                         continue;
-                memcpy(service.address, from->name->address, sizeof(service.address));
+                if (from->name) {
+                        service.count = (uint16_t)from->name->count;
+                        memcpy(service.address, from->name->address, sizeof(service.address));
+                }
+                child->dials = child->dials || service.local;
                 snprintf(service.host, sizeof(service.host), "%s", from->conf->host);
                 service.service = service_name(from->conf);
                 child_send(child, IPC_FORWARD_SERVICE, &service, NULL, 0);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ipc_service.h"
+
 /* What stands behind one gate port: neighbours in the list. */
 struct group {
         struct service *list;
@@ -66,7 +68,8 @@ static bool fits(const struct forward *forward, const void *what)
         const struct group *group = what;
 
         for (size_t i = 0; i < group->count; i++)
-                if (!forward_reaches(forward, (uint16_t)group->list[i].conf->protocol, group->list[i].conf->service_port))
+                if (!conf_service_path(group->list[i].conf) &&
+                    !forward_reaches(forward, (uint16_t)group->list[i].conf->protocol, group->list[i].conf->service_port))
                         return false;
         return true;
 }
@@ -87,7 +90,7 @@ static int hold(const struct group *group, const struct group *before, struct fo
                 return -ENOMEM;
         for (size_t i = 0; i < group->count; i++) {
                 group->list[i].forward = forward;
-                if (!forward->child)
+                if (!forward->child && !conf_service_path(group->list[i].conf))
                         forward_add_port(forward, (uint16_t)group->list[i].conf->protocol, group->list[i].conf->service_port);
         }
         return 0;
@@ -145,6 +148,8 @@ static int fill(struct services *services, const struct conf_provider *conf, str
                 char what[sizeof(service->name->what)];
 
                 service->conf = &conf->services[services->count];
+                if (conf_service_path(service->conf))
+                        continue;
                 snprintf(what, sizeof(what), "service %u", service->conf->gate_port);
                 service->name = names_add(names, service->conf->host, false, what);
                 if (!service->name)
@@ -207,6 +212,27 @@ void services_fini(struct services *services)
 {
         free(services->list);
         *services = (struct services){ 0 };
+}
+
+uint64_t service_name(const struct conf_service *service)
+{
+        char host[IPC_NAME_MAX], tags[IPC_TAGS_MAX];
+
+        snprintf(host, sizeof(host), "%s", service->host);
+        snprintf(tags, sizeof(tags), "%s", service->tags);
+        return ipc_service_name(host, service->service_port, tags);
+}
+
+const struct service *services_find(const struct services *services, const struct forward *forward, uint16_t gate_port, uint64_t name)
+{
+        const struct conf_service wanted = { .gate_port = gate_port, .protocol = CONF_TCP };
+        struct service first = { .conf = &wanted };
+        struct group group = group_like(services, &(struct group){ &first, 1 });
+
+        for (size_t i = 0; forward && i < group.count; i++)
+                if (group.list[i].forward == forward && service_name(group.list[i].conf) == name)
+                        return &group.list[i];
+        return NULL;
 }
 
 void services_renamed(struct services *services, const struct name *name)

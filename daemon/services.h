@@ -12,7 +12,7 @@
 
 struct service {
         const struct conf_service *conf;
-        struct name *name;
+        struct name *name;              /* NULL: a unix socket */
         struct forward *forward;
 };
 
@@ -24,6 +24,12 @@ struct services {
 /* Starts the forward workers. Strings of @conf are borrowed. 0 or -ENOMEM. */
 int services_init(struct services *services, const struct conf_provider *conf, struct names *names, struct forwards *forwards);
 void services_fini(struct services *services);
+
+/* Its name between processes (ipc_service.h): by what the router worker advertises of it. */
+uint64_t service_name(const struct conf_service *service);
+
+/* The TCP service of that name that @forward holds behind that gate port, or NULL. */
+const struct service *services_find(const struct services *services, const struct forward *forward, uint16_t gate_port, uint64_t name);
 
 /* Those of @conf from now on, in place of those of before, which are not borrowed any more. Behind one gate port that has services as
  * before stays the same forward worker, if its wall lets it connect to all of these; one for which something is different must hear

@@ -134,6 +134,8 @@ enum ipc_reason {
         X(FORWARD_STATUS,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_forward_status,     0)    \
         X(SERVICE_HELD,     IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_FORWARD),                                            \
                                                             IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
+        X(SERVICE_DIAL,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_service_dial,       0)    \
+        X(SERVICE_DIALLED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_service_dialled,    FDS_UP_TO(1)) \
         X(SERVICE_LEFT,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
         X(CHANNEL_OPEN,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_open,       1)    \
         X(CHANNEL_OPENED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel,            0)    \
@@ -456,7 +458,25 @@ struct ipc_forward_service {
         uint32_t idle_ms;               /* IPC_UDP: a session that is silent for so long ends */
         uint8_t address[IPC_ADDRESSES_MAX][16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
         char host[IPC_NAME_MAX];        /* as configured, for messages */
-        uint8_t pad[6];
+        uint16_t local;                 /* 1: a unix socket, IPC_TCP, without address and port: it is asked for by SERVICE_DIAL */
+        uint8_t pad[4];
+};
+
+/* Connect to that service of the sender's, which is local: whoever holds services can't reach a unix socket, lest it reaches all. Answered
+ * by SERVICE_DIALLED with the same @swarm and @channel, which are the sender's to choose. */
+struct ipc_service_dial {
+        uint64_t channel;
+        uint64_t service;               /* its name: ipc_service.h */
+        uint32_t swarm;
+        uint16_t gate_port;
+        uint8_t pad[2];
+};
+
+/* The connection rides along, unless @error is none of 0: errno. */
+struct ipc_service_dialled {
+        uint64_t channel;
+        uint32_t swarm;
+        uint32_t error;
 };
 
 /* Channels that arrive for this gate port and protocol may come over this link, until SERVICE_LEFT. From the supervisor (conf): some

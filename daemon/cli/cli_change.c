@@ -51,9 +51,11 @@ static json_t *list_of(const struct conf_provider *provider)
 
         for (size_t i = 0; i < provider->service_count; i++) {
                 const struct conf_service *from = &provider->services[i];
-                json_t *service = json_pack("{s:i, s:s, s:i, s:s}", "gatePort", from->gate_port, "serviceHost", from->host, "servicePort",
-                                            from->service_port, "protocol", protocols[from->protocol]);
+                json_t *service = json_pack("{s:i, s:s, s:s}", "gatePort", from->gate_port, "serviceHost", from->host, "protocol",
+                                            protocols[from->protocol]);
 
+                if (!conf_service_path(from))
+                        json_object_set_new(service, "servicePort", json_integer(from->service_port));
                 if (*from->tags)
                         json_object_set_new(service, "tags", json_string(from->tags));
                 if (json_array_append_new(list, service) < 0) {

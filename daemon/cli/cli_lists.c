@@ -38,9 +38,11 @@ static void print_gate(const json_t *gate)
 static void print_service(const json_t *service)
 {
         const char *tags = cli_talk_text(service, "tags");
+        char port[32];
 
-        printf("gate %lld/%s from %s:%lld%s%s%s%s\n", cli_talk_number(service, "gatePort"), cli_talk_text(service, "protocol"),
-               cli_talk_text(service, "serviceHost"), cli_talk_number(service, "servicePort"), *tags ? ", tags " : "", tags,
+        snprintf(port, sizeof(port), ":%lld", cli_talk_number(service, "servicePort"));
+        printf("gate %lld/%s from %s%s%s%s%s%s\n", cli_talk_number(service, "gatePort"), cli_talk_text(service, "protocol"),
+               cli_talk_text(service, "serviceHost"), cli_talk_number(service, "servicePort") ? port : "", *tags ? ", tags " : "", tags,
                cli_talk_flag(service, "added") ? ", added" : "", cli_talk_number(service, "addresses") ? "" : ": no address is known");
 }
 

@@ -204,6 +204,14 @@ TEST(conf_services_in_the_configuration)
                 { SERVICE("{gatePort: 10-19, serviceHost: a, servicePort: 80}"),
                   "x.yaml:2:23: gatePort is 10 and servicePort 1 in a row: write as many for both, such as gatePort: 27000-27050, "
                   "servicePort: 27000-27050\n" },
+                { SERVICE("{gatePort: 1, serviceHost: 'unix:app.sock'}"),
+                  "x.yaml:2:50: serviceHost: expected unix: and the whole path of a socket, of at most 107 bytes, such as unix:/run/app.sock, not "
+                  "\"unix:app.sock\"\n" },
+                { SERVICE("{gatePort: 1, serviceHost: 'unix:/a', servicePort: 80}"),
+                  "x.yaml:2:23: a unix socket has no servicePort, and no protocol but tcp: leave them out\n" },
+                { SERVICE("{gatePort: 1, serviceHost: 'unix:/a', protocol: tcp+udp}"),
+                  "x.yaml:2:23: a unix socket has no servicePort, and no protocol but tcp: leave them out\n" },
+                { SERVICE("{gatePort: 1-2, serviceHost: 'unix:/a'}"), "x.yaml:2:23: a unix socket is behind one gatePort, not behind 2\n" },
                 { SERVICE("{gatePort: 1-65535, serviceHost: a, servicePort: 1-65535}"), "x.yaml:2:23: more than 16384 services in all\n" },
                 { SERVICE("{gatePort: 1-8193, serviceHost: a, servicePort: 1-8193, protocol: tcp+udp}"),
                   "x.yaml:2:23: more than 16384 services in all\n" },

@@ -223,6 +223,19 @@ TEST(conf_of_ports_in_a_row_and_of_both_protocols)
         folder_end(&folder);
 }
 
+TEST(conf_of_a_unix_socket)
+{
+        struct folder folder = folder_begin();
+        struct conf *conf = load("secretFile: key\nprovider:\n  services:\n    - {gatePort: 7-7, serviceHost: 'unix:/run/a b.sock', tags: t}\n"
+                                 "gateway: {services: [{serviceHost: unix:/run/x}]}\n", "");
+
+        check_service(&conf->provider.services[0], 7, "unix:/run/a b.sock", 0, "t");
+        check(strcmp(conf_service_path(&conf->provider.services[0]), "/run/a b.sock") == 0);
+        check(strcmp(conf->gateway.filters[0].host, "unix:/run/x") == 0);
+        conf_free(conf);
+        folder_end(&folder);
+}
+
 TEST(conf_of_a_bootstrap_node)
 {
         struct folder folder = folder_begin();

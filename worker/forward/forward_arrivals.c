@@ -24,6 +24,7 @@ struct arrival {
         uint16_t gate_port, protocol;
         uint8_t peer[IPC_KEY_BYTES];
         union socket_address remote;    /* tried last */
+        char *local;                    /* the name of the unix socket that it is instead, or NULL */
         struct ipc_forward_service *service;    /* a copy while the connection is being made, then NULL */
         struct watched watched;
         struct heap_entry deadline;     /* of the address being tried */
@@ -94,6 +95,7 @@ static void arrival_free(struct arrival *arrival)
                 close(fd);
         stop_pending(arrival);
         map_remove(&arrival->arrivals->by_number, &arrival->by_number);
+        free(arrival->local);
         free(arrival);
 }
 
@@ -184,7 +186,7 @@ static void tell_service(struct arrivals *arrivals, const struct ipc_forward_ser
         struct ipc_fields fields = IPC_FIELDS_INIT;
         char at[sizeof(service->host) + 8];
 
-        snprintf(at, sizeof(at), "%s:%u", service->host, service->service_port);
+        snprintf(at, sizeof(at), service->local ? "%s" : "%s:%u", service->host, service->service_port);
         ipc_fields_gate(&fields, service->gate_port, service->protocol);
         ipc_fields_text(&fields, "SERVICE", at);
         if (trouble) {
@@ -202,9 +204,10 @@ static void service_works(struct arrival *arrival, bool works)
 {
         struct arrivals *arrivals = arrival->arrivals;
         const struct ipc_forward_service *service = arrival->service;
+        bool tried = service->count || service->local;
 
         if (services_note(&arrivals->services, service, works))
-                tell_service(arrivals, service, works ? NULL : service->count ? strerror(arrival->error) : "the name has no address");
+                tell_service(arrivals, service, works ? NULL : tried ? strerror(arrival->error) : "the name has no address");
 }
 
 /* In the words of an original, which gets them from Node.js. */
@@ -216,7 +219,9 @@ static void give_up(struct arrival *arrival)
 
         socket_address_widen(&arrival->remote, &wide);
         metadata_address_text(&wide, address);
-        if (service->count == 0)
+        if (service->local)
+                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->error), service->host);
+        else if (service->count == 0)
                 snprintf(text, sizeof(text), "Error: getaddrinfo ENOTFOUND %s", service->host);
         else
                 snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->error), address);
@@ -329,6 +334,36 @@ static void failed(struct arrival *arrival, int error, usec_t now_us)
         arrival_advance(arrival, now_us);
 }
 
+/* By the supervisor, which has until then. */
+static void ask_for(struct arrival *arrival)
+{
+        struct ipc_service_dial dial = { .channel = arrival->number, .service = arrival->service->service, .swarm = arrival->swarm,
+                                         .gate_port = arrival->gate_port };
+        int r = worker_send(&arrival->arrivals->worker->supervisor, IPC_SERVICE_DIAL, &dial, NULL, 0);
+
+        heap_set(&arrival->arrivals->deadlines, &arrival->deadline, arrival->gives_up_us);
+        if (r < 0) {
+                arrival->error = -r;
+                give_up(arrival);
+        }
+}
+
+void arrivals_dialled(struct arrivals *arrivals, const struct ipc_service_dialled *dialled, int fd, usec_t now_us)
+{
+        struct arrival *arrival = find(arrivals, dialled->swarm, dialled->channel);
+
+        if (!arrival || !arrival->service || !arrival->service->local) {
+                if (fd >= 0)            /* nobody waits for it any more */
+                        close(fd);
+        } else if (fd >= 0) {
+                arrival->watched.fd = fd;
+                connected(arrival);
+        } else {
+                arrival->error = (int)dialled->error;
+                give_up(arrival);
+        }
+}
+
 static void on_connecting(struct watched *watched, uint32_t events)
 {
         struct arrival *arrival = container_of(watched, struct arrival, watched);
@@ -347,11 +382,13 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
 {
         struct arrival *arrival = calloc(1, sizeof(*arrival));
         struct ipc_forward_service *copy = malloc(sizeof(*copy));
+        char *local = service->local ? strdup(service->host) : NULL;
 
-        if (!arrival || !copy ||
+        if (!arrival || !copy || (service->local && !local) ||
             map_insert(&arrivals->by_number, &arrival->by_number, number_hash(arrivals, swarm, arrived->channel)) < 0) {
                 free(arrival);
                 free(copy);
+                free(local);
                 return NULL;
         }
         *copy = *service;
@@ -362,6 +399,7 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
         arrival->protocol = service->protocol;
         memcpy(arrival->peer, arrived->peer, sizeof(arrival->peer));
         arrival->service = copy;
+        arrival->local = local;
         arrival->watched.fd = -1;
         list_push_back(&arrivals->pending_all, &arrival->in_pending);
         arrivals->pending++;
@@ -404,7 +442,10 @@ void arrivals_arrived(struct arrivals *arrivals, uint32_t swarm, const struct ip
                 return;
         }
         arrival->gives_up_us = usec_add(now_us, ARRIVALS_CONNECT_US);
-        arrival_advance(arrival, now_us);
+        if (service->local)
+                ask_for(arrival);
+        else
+                arrival_advance(arrival, now_us);
 }
 
 void arrivals_gone(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel *gone)
@@ -449,6 +490,7 @@ void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc
                 .gate_port = arrival->gate_port,
                 .protocol = arrival->protocol,
                 .remote = &arrival->remote,
+                .local = arrival->local,
                 .peer = arrival->peer,
                 .reason = closed->reason == IPC_REASON_REFUSED ? IPC_REASON_RESET_LOCAL : (enum ipc_reason)closed->reason,
                 .sent_bytes = closed->sent_bytes,

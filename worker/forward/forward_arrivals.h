@@ -43,6 +43,9 @@ void arrivals_lose(struct arrivals *arrivals, uint32_t swarm);
 
 /* What the swarm worker of that id says. */
 void arrivals_arrived(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_arrived *arrived, usec_t now_us);
+/* What the supervisor says of a local service. Takes @fd, -1: none. */
+void arrivals_dialled(struct arrivals *arrivals, const struct ipc_service_dialled *dialled, int fd, usec_t now_us);
+
 void arrivals_gone(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel *gone);
 void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_closed *closed);
 

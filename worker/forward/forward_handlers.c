@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the supervisor and the siblings say to the forward worker. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,9 +61,10 @@ static void on_service(void *context, struct worker_link *from, struct ipc_recei
         struct forward *forward = context;
 
         if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_SERVICES || service->protocol > IPC_UDP ||
-            service->count > IPC_ADDRESSES_MAX || !memchr(service->host, '\0', sizeof(service->host)))
+            service->count > IPC_ADDRESSES_MAX || !memchr(service->host, '\0', sizeof(service->host)) ||
+            service->local > (service->protocol == IPC_TCP))
                 worker_disown(from);
-        else if (!may_connect(&forward->worker.begin, service->protocol, service->service_port))
+        else if (!service->local && !may_connect(&forward->worker.begin, service->protocol, service->service_port))
                 worker_log(&forward->worker, LOG_ERR, "service %u at %s:%u: not a port that this worker was started for",
                            service->gate_port, service->host, service->service_port);
         else if (services_add(&forward->arrivals.services, service) < 0)
@@ -165,6 +167,18 @@ static void on_arrived(void *context, struct worker_link *from, struct ipc_recei
                 arrivals_arrived(&forward->arrivals, from->ipc.id, arrived, now_read().mono_us);
 }
 
+static void on_dialled(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_service_dialled *dialled = IPC_PAYLOAD(message, struct ipc_service_dialled);
+        cleanup_fd int fd = message->fd_count ? ipc_received_take_fd(message, 0) : -1;
+        struct forward *forward = context;
+
+        if ((fd >= 0) != (dialled->error == 0) || dialled->error > INT_MAX)
+                worker_disown(from);
+        else
+                arrivals_dialled(&forward->arrivals, dialled, fd >= 0 ? take_fd(&fd) : -1, now_read().mono_us);
+}
+
 static void on_gone(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct forward *forward = context;
@@ -234,6 +248,7 @@ const struct worker_handlers forward_handlers = {
                 [IPC_CHANNEL_REFUSED] = on_refused,
                 [IPC_CHANNEL_ARRIVED] = on_arrived,
                 [IPC_CHANNEL_GONE] = on_gone,
+                [IPC_SERVICE_DIALLED] = on_dialled,
                 [IPC_CHANNEL_CLOSED] = on_closed,
         },
         .introduced = on_introduced,

@@ -80,17 +80,21 @@ static void fill(struct ipc_fields *fields, const struct log_channel *channel, c
 void log_channel(struct worker *worker, const struct log_channel *channel)
 {
         bool failed = !usual(channel->reason), told = failed ? !said_lately(channel) : worker->log_channels;
+        const char *remote = channel->local;
         const char *text = channel->text ? channel->text : "", *kind = channel->protocol == IPC_UDP ? "/udp" : "";
         int level = told ? LOG_INFO : LOG_DEBUG;
-        char remote[METADATA_ADDRESS_TEXT_MAX], figures[96] = "";
+        char address[METADATA_ADDRESS_TEXT_MAX], figures[96] = "";
         struct ipc_fields fields = IPC_FIELDS_INIT;
         struct sockaddr_storage wide;
 
         tally_count(channel->tally, channel->reason);
         if (level > worker->log_level)
                 return;
-        socket_address_widen(channel->remote, &wide);
-        metadata_address_text(&wide, remote);
+        if (!channel->local) {
+                socket_address_widen(channel->remote, &wide);
+                metadata_address_text(&wide, address);
+                remote = address;
+        }
         fill(&fields, channel, remote);
         if (channel->duration_us)
                 snprintf(figures, sizeof(figures), ", %" PRIu64 " bytes sent, %" PRIu64 " received, %.1f s", channel->sent_bytes,

@@ -12,6 +12,7 @@ struct log_channel {
         uint64_t number;                        /* of this worker's channels */
         uint16_t gate_port, protocol;
         const union socket_address *remote;     /* the client, or the service */
+        const char *local;                      /* the service, where it is a unix socket; else NULL */
         const uint8_t *peer;                    /* IPC_KEY_BYTES: the provider, or the gateway */
         enum ipc_reason reason;
         const char *text;                       /* what the peer said of it, or NULL; untrusted */

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Services that are unix sockets: the supervisor connects to them for forward workers, whose walls let them reach none. */
+#ifndef HG_DIAL_H
+#define HG_DIAL_H
+
+#include "children.h"
+#include "services.h"
+
+/* Answers @child, which asks for one of its services. */
+void dial(const struct services *services, struct child *child, const struct ipc_service_dial *asked);
+
+#endif
