@@ -6,7 +6,7 @@ A ratio is the median over the rounds of (this peer / reference peer in the same
 round), so that noise which hits neighbouring measurements alike cancels.
 The references are ssh -L (column x-ssh), the least that could do the same (x-ceiling: ceiling.c) and a direct TCP connection (x-direct).
 
-After bulk: CPU of each process, for that it may be held against the ceiling's.
+After bulk: CPU of each process, for that it may be held against the ceiling's; and of each layer, if there was a profile.
 """
 import json, sys
 from collections import defaultdict
@@ -96,6 +96,23 @@ def processes(rows):
                 print(f'| {p} | {line[1]} | {num(line[2])} | {num(line[3])} |')
 
 
+def layers(rows):
+    """What the CPU of all processes of a peer went to: seconds a GB, medians, and the share."""
+    found = defaultdict(list)
+    for r in rows:
+        for name, seconds in r.get('layers', {}).items():
+            if r['bytes_total'] > 5e6:
+                found[r['peer'], name].append(seconds / r['bytes_total'] * 1e9)
+    for p in order:
+        lines = sorted(((median(v), name) for (q, name), v in found.items() if q == p), reverse=True)
+        whole = sum(seconds for seconds, _ in lines)
+        if lines:
+            print(f'\n| {p}: layer | s/GB | % |\n|---|---|---|')
+        for seconds, name in lines:
+            if seconds >= whole / 200:
+                print(f'| {name} | {num(seconds)} | {num(100 * seconds / whole)} |')
+
+
 def lat_ok(k):
     return lambda r: r[k] if r.get('samples') else None
 
@@ -113,7 +130,9 @@ for S, L in sets:
                   lambda r: here(r) and r.get('mode') == 'bulk' and r['dir'] == d and r['n'] == n,
                   [('MB/s', get('MBps'), 'span'), ('CPU s/GB', cpugb, 'span'), ('slowest/fastest conn', get('fair'), 'med'),
                    ('died', get('died', 1), 'sum'), ('corrupt', get('corrupt', 1), 'sum')], get('MBps'))
-            processes([r for r in rows if here(r) and r.get('mode') == 'bulk' and r['dir'] == d and r['n'] == n])
+            bulk = [r for r in rows if here(r) and r.get('mode') == 'bulk' and r['dir'] == d and r['n'] == n]
+            processes(bulk)
+            layers(bulk)
     for sz in sorted({r['size'] for r in rows if here(r) and r.get('mode') == 'lat' and not r['load']}):
         table(f'Latency, {sz}-byte ping-pong (µs)', lambda r: here(r) and r.get('mode') == 'lat' and not r['load'] and r['size'] == sz,
               [('p50', lat_ok('p50_us'), 'span'), ('p99', lat_ok('p99_us'), 'span'), ('p99.9', lat_ok('p999_us'), 'span'),

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # run.sh [PEER...] [--modes bulk,lat,hol,conn,idle,slow,pace,fetch,half,udp,start] [--rounds R] [--secs S]
-#        [--json out.json] [--link DELAY_MS:LOSS_PCT[:MBIT]] [--set LABEL] [--idle N]
+#        [--json out.json] [--link DELAY_MS:LOSS_PCT[:MBIT]] [--set LABEL] [--idle N] [--profile]
 #
 # Measures tunnels side by side: for every round and every single test, each
 # peer in turn. PEER is a driver peers/PEER.sh (see peers/lib.sh); without any:
 # direct ceiling hypergate ssh. Writes one JSON object a line and a table (report.py) to
-# standard output; with bulk, CPU by process, too. With --link the provider's side lives in another network
-# namespace behind tunlink, a link with one-way delay DELAY_MS and random loss
-# LOSS_PCT each way. Builds what it measures; needs root for --link.
+# standard output; with bulk, CPU by process, too, and with --profile by layer (layers.py). With --link the
+# provider's side lives in another network namespace behind tunlink, a link with one-way delay DELAY_MS and random
+# loss LOSS_PCT each way. Builds what it measures; needs root for --link and --profile.
 set -u
 unset BENCH_BOOTSTRAP
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -16,7 +16,9 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 make_work
 need_packages "${BUILD_PACKAGES[@]}" openssh-server openssh-client iproute2 procps
 [ "$(id -u)" != 0 ] || export HYPERGATE_ALLOW_ROOT=1	# one user for all peers, as the load generator reads their figures
-build bench -Dbuildtype=release -Dtests=false --prefix "$WORK/bench-install"
+PROFILE=
+case " $* " in *" --profile "*) PROFILE=1; need_packages linux-perf binutils ;; esac
+build bench -Dbuildtype=release ${PROFILE:+-Ddebug=true} -Dtests=false --prefix "$WORK/bench-install"
 meson install -C "$WORK/bench" --only-changed >"$WORK/install.log" 2>&1 || { tail "$WORK/install.log" >&2; die "the installation failed"; }
 export HYPERGATE_BIN=${HYPERGATE_BIN:-$WORK/bench-install/bin/hypergate} BENCH_RUN=$WORK/bench-run
 mkdir -p "$BENCH_RUN"
@@ -31,7 +33,7 @@ STALL=${BENCH_STALL:-20} SLOWMB=${BENCH_SLOWMB:-64}
 while [ $# -gt 0 ]; do
 	case $1 in
 	--modes) MODES=$2; shift ;; --rounds) ROUNDS=$2; shift ;; --secs) SECS=$2; shift ;;
-	--json) JSON=$2; shift ;; --link) LINK=$2; shift ;; --set) SET=$2; shift ;; --idle) IDLE=$2; shift ;;
+	--json) JSON=$2; shift ;; --link) LINK=$2; shift ;; --set) SET=$2; shift ;; --idle) IDLE=$2; shift ;; --profile) ;;
 	-*) echo "unknown option $1" >&2; exit 2 ;;
 	*) PEERS+=("$1") ;;
 	esac
@@ -124,6 +126,21 @@ parts() { # BEFORE AFTER, as ptimes says -> "parts":{"ROLE PROGRAM":[user, syste
 		END { printf "\"parts\":{"; for (i = 1; i <= n; i++) printf "%s\"%s\":[%.2f,%.2f]", (i > 1 ? "," : ""), o[i], x[o[i]] / hz, y[o[i]] / hz; printf "}" }' \
 		<(echo "$1") <(echo "$2")
 }
+PROFILE_HZ=997 RECORDER=
+record() { # PEER: samples its processes until `recorded`
+	local pids; pids=$(ptimes "$1" tcp | awk '{ print $1 }' | paste -sd,)
+	[ -n "$PROFILE" ] && [ -n "$pids" ] || return 0
+	perf record -q -e cpu-clock -F $PROFILE_HZ -g -o "$ST/perf.data" -p "$pids" 2>>"$ST/perf.err" & RECORDER=$!
+	sleep 0.5
+}
+recorded() { # -> LAYERS: ,"layers":{"LAYER":seconds}
+	LAYERS=
+	[ -n "$RECORDER" ] || return 0
+	kill -INT "$RECORDER"; wait "$RECORDER"
+	RECORDER=
+	LAYERS=$(perf script -i "$ST/perf.data" -F comm,pid,ip,sym,dso 2>>"$ST/perf.err" | "$HERE/layers.py" $PROFILE_HZ)
+	LAYERS=${LAYERS:+,\"layers\":$LAYERS}
+}
 n=0
 startpeer() { # PEER PROTO ROUND
 	local k; k=$(inst "$1" "$2")
@@ -161,9 +178,11 @@ one() { # PEER ROUND TEST
 	bulk)
 		a=$(ptree "$peer" tcp)
 		local ta tb; ta=$(ptimes "$peer" tcp)
+		record "$peer"
 		out=$(timeout 120 $LG bulk $to --dir "${A[1]%-gentle}" --gentle "$(case ${A[1]} in *-gentle) echo 1 ;; *) echo 0 ;; esac)" --n "${A[2]}" --secs $SECS 2>>"$ST/$k/loadgen.err")
 		sleep 0.3; b=$(ptree "$peer" tcp); tb=$(ptimes "$peer" tcp)
-		emit "$peer" "$r" "$(cpudiff "$a" "$b"),$(parts "$ta" "$tb"),\"pss_kb\":$(jget "$b" pss_kb)" "$out" ;;
+		recorded
+		emit "$peer" "$r" "$(cpudiff "$a" "$b"),$(parts "$ta" "$tb")$LAYERS,\"pss_kb\":$(jget "$b" pss_kb)" "$out" ;;
 	lat) emit "$peer" "$r" '' "$(timeout 120 $LG lat $to --size "${A[1]}" --secs $SECS)" ;;
 	hol) emit "$peer" "$r" '"test":"hol"' "$(timeout 120 $LG lat $to --size 1 --secs $SECS --loaddir "${A[1]}" --load "${A[2]}" 2>>"$ST/$k/loadgen.err")" ;;
 	conn) emit "$peer" "$r" '' "$(timeout 120 $LG conn $to --n "${A[1]}" --secs $SECS)" ;;
