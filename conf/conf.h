@@ -205,7 +205,10 @@ const char *conf_quote(const char *text, char *out, size_t len);
 /* The name among @names (ends with NULL) that @word was most likely meant to be, or NULL. Ignores case, '-' and '_'. */
 const char *conf_suggest(const char *word, const char *const *names);
 
-/* Where the control sockets of this user's instances are, unless they are told otherwise: /run/hypergate for root, else
+/* Where the control sockets of the system's instances are. */
+#define CONF_SYSTEM_RUNTIME "/run/hypergate"
+
+/* Where the control sockets of this user's instances are, unless they are told otherwise: CONF_SYSTEM_RUNTIME for root, else
  * $XDG_RUNTIME_DIR/hypergate. NULL: nowhere, or longer than @size. Returns @out. */
 const char *conf_runtime_directory(char *out, size_t size);
 

@@ -11,7 +11,7 @@ const char *conf_runtime_directory(char *out, size_t size)
         int len = 0;
 
         if (geteuid() == 0)
-                len = snprintf(out, size, "/run/hypergate");
+                len = snprintf(out, size, "%s", CONF_SYSTEM_RUNTIME);
         else if (own && *own == '/')
                 len = snprintf(out, size, "%s/hypergate", own);
         return len > 0 && (size_t)len < size ? out : NULL;

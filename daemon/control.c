@@ -2,6 +2,8 @@
 #include "control.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,8 @@
 #include "ipc_control.h"
 #include "ipc_fd.h"
 #include "supervisor.h"
+
+enum { OVERFLOW_UID = 65534 };          /* user_namespaces(7): who is not mapped */
 
 /* What changes something is for root and for who the instance runs as. */
 static const struct request {
@@ -108,13 +112,27 @@ void control_refuse(struct control_conn *conn, const char *error)
         control_flush(conn, true);
 }
 
+/* Whether all users have a number of their own here: in a namespace of users those that it does not know have one together, which may be
+ * ours. */
+static bool knows_all_users(void)
+{
+        cleanup_fd int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+        unsigned long long inside, outside, count;
+        char text[128] = "";
+
+        return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && sscanf(text, "%llu %llu %llu", &inside, &outside, &count) == 3 && inside == 0 &&
+               outside == 0 && count == UINT32_MAX;
+}
+
 /* As it was when it connected. */
 static bool may_change(const struct control_conn *conn)
 {
         struct ucred who;
         socklen_t len = sizeof(who);
 
-        return getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && (who.uid == 0 || who.uid == geteuid());
+        if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+                return false;
+        return who.uid == 0 || (who.uid == geteuid() && (who.uid != OVERFLOW_UID || knows_all_users()));
 }
 
 static void answer(struct control_conn *conn, char *line)
@@ -214,10 +232,24 @@ static bool is_socket(const char *path)
         return lstat(path, &about) == 0 && S_ISSOCK(about.st_mode);
 }
 
+/* To who we shall be, and to the readers: a unit has made us one of them already, and lets us give nothing away. */
+static int hand_over(const char *path, uid_t uid, gid_t gid)
+{
+        const struct group *readers = getgrnam(CONTROL_READERS);
+        bool root = geteuid() == 0, shared = readers && (root || getegid() == readers->gr_gid);
+
+        if (root && lchown(path, uid, readers ? readers->gr_gid : gid) < 0)
+                return -errno;
+        if (readers && !shared)
+                shared = lchown(path, (uid_t)-1, readers->gr_gid) == 0;
+        return shared && chmod(path, 0660) < 0 ? -errno : 0;
+}
+
 int control_listen(const char *path, uid_t uid, gid_t gid, int *fd_out)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int r;
 
         if (fd < 0)
                 return -errno;
@@ -228,9 +260,11 @@ int control_listen(const char *path, uid_t uid, gid_t gid, int *fd_out)
                 return -EADDRINUSE;
         if (is_socket(path) && unlink(path) < 0)
                 return -errno;
-        if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || (geteuid() == 0 && lchown(path, uid, gid) < 0) ||
-            listen(fd, CONTROL_BACKLOG) < 0)
+        if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
                 return -errno;
+        r = hand_over(path, uid, gid);
+        if (r < 0 || listen(fd, CONTROL_BACKLOG) < 0)
+                return r < 0 ? r : -errno;
         *fd_out = take_fd(&fd);
         return 0;
 }

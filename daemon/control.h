@@ -14,6 +14,9 @@
 
 struct supervisor;
 
+/* A group whose members may ask what changes nothing. */
+#define CONTROL_READERS "hypergate"
+
 enum {
         CONTROL_CONNS_MAX = 16,         /* at a time; further ones wait */
         CONTROL_BACKLOG = 64,
@@ -32,7 +35,8 @@ struct control {
         bool alone;                     /* it exists for one request, and ends with it */
 };
 
-/* A socket at @path, of @uid:@gid alone; a stale one is replaced. 0 or -errno: -EADDRINUSE: somebody serves there. */
+/* A socket at @path, of @uid:@gid alone, and of the group CONTROL_READERS where there is one that we may give it to; a stale one is replaced.
+ * 0 or -errno: -EADDRINUSE: somebody serves there. */
 int control_listen(const char *path, uid_t uid, gid_t gid, int *fd_out);
 
 /* @listener, or @conn with which the instance ends; -1: none. Theirs is the control's from now on. */

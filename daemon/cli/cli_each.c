@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "cli_ask.h"
 #include "cli_talk.h"
@@ -69,18 +70,49 @@ static void tell_silent(const char *name, int error)
         else if (error == -ENOENT)
                 fprintf(stderr, "hypergate: %s does not run here, or runs as somebody else\n", quoted);
         else if (error == -EACCES || error == -EPERM)
-                fprintf(stderr, "hypergate: %s runs as somebody else: ask as that user, or as root\n", quoted);
+                fprintf(stderr, "hypergate: %s runs as somebody else: ask as that user, as root, or, what changes nothing, as a member of the group hypergate\n", quoted);
         else if (error != -EPROTO)
                 fprintf(stderr, "hypergate: %s: %s\n", quoted, strerror(-error));
 }
 
-static int ask_named(const struct cli_each *each, const struct cli_options *options, const char *folder)
+/* Where to look: where we are told, or where this user's are, and those of the system, which may let us ask. */
+struct folders {
+        char own[PATH_MAX / 2];
+        const char *list[2];
+        size_t count;
+};
+
+static void folders_init(struct folders *folders)
+{
+        const char *told = secure_getenv("RUNTIME_DIRECTORY");
+        bool is_told = told && *told && strlen(told) < sizeof(folders->own);
+
+        *folders = (struct folders){ .count = 0 };
+        if (is_told)
+                memcpy(folders->own, told, strlen(told) + 1);
+        if (is_told || conf_runtime_directory(folders->own, sizeof(folders->own)))
+                folders->list[folders->count++] = folders->own;
+        if (!is_told && geteuid() != 0)
+                folders->list[folders->count++] = CONF_SYSTEM_RUNTIME;
+}
+
+/* The first folder that has it says what became of it. */
+static int ask_anywhere(const struct cli_each *each, const struct folders *folders, const char *name)
+{
+        int r = -ENOENT;
+
+        for (size_t i = 0; i < folders->count && r == -ENOENT; i++)
+                r = ask(each, folders->list[i], name);
+        return r;
+}
+
+static int ask_named(const struct cli_each *each, const struct cli_options *options, const struct folders *folders)
 {
         int status = EX_OK;
 
         for (size_t i = 0; i < options->operand_count; i++) {
                 const char *name = options->operands[i];
-                int r = ask(each, folder, name);
+                int r = ask_anywhere(each, folders, name);
 
                 if (r == 0)
                         continue;
@@ -125,36 +157,30 @@ static int ask_all(const struct cli_each *each, const char *folder)
         return alive;
 }
 
-static bool find_folder(char *out, size_t size)
-{
-        const char *told = secure_getenv("RUNTIME_DIRECTORY");
-        int len = told && *told ? snprintf(out, size, "%s", told) : 0;
-
-        return len > 0 ? (size_t)len < size : conf_runtime_directory(out, size) != NULL;
-}
-
 int cli_each_named(const struct cli_each *each, const struct cli_options *options)
 {
-        char folder[PATH_MAX / 2];
+        struct folders folders;
 
-        if (!find_folder(folder, sizeof(folder))) {
-                fprintf(stderr, "hypergate: XDG_RUNTIME_DIR is not set: no place for control sockets\n");
-                return EX_UNAVAILABLE;
-        }
+        folders_init(&folders);
         if (options->operand_count)
-                return ask_named(each, options, folder);
-        if (ask_all(each, folder))
+                return ask_named(each, options, &folders);
+        if (cli_each_there(each))
                 return EX_OK;
         if (!each->quiet)
-                fprintf(stderr, "hypergate: no instance of this user runs here (%s)\n", folder);
+                fprintf(stderr, "hypergate: no instance runs here that this user may ask (%s%s%s)\n", folders.list[0],
+                        folders.count > 1 ? ", " : "", folders.count > 1 ? folders.list[1] : "");
         return CLI_EXIT_NOTHING;
 }
 
 int cli_each_there(const struct cli_each *each)
 {
-        char folder[PATH_MAX / 2];
+        struct folders folders;
+        int alive = 0;
 
-        return find_folder(folder, sizeof(folder)) ? ask_all(each, folder) : 0;
+        folders_init(&folders);
+        for (size_t i = 0; i < folders.count; i++)
+                alive += ask_all(each, folders.list[i]);
+        return alive;
 }
 
 void cli_each_collect(void *context, const char *instance, const json_t *object, const char *line)

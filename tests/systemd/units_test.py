@@ -53,13 +53,13 @@ def install(stack):
         path.chmod(mode)
 
 
-def drop_in(unit, name, text):
-    M.write(f'/etc/systemd/system/{unit}.service.d/{name}.conf', text)
+def drop_in(unit, name, text, kind='service'):
+    M.write(f'/etc/systemd/system/{unit}.{kind}.d/{name}.conf', text)
     M.ok('systemctl', 'daemon-reload')
 
 
-def drop_no_more(unit):
-    M.ok('rm', '-rf', f'/etc/systemd/system/{unit}.service.d')
+def drop_no_more(unit, kind='service'):
+    M.ok('rm', '-rf', f'/etc/systemd/system/{unit}.{kind}.d')
     M.ok('systemctl', 'daemon-reload')
 
 
@@ -196,6 +196,34 @@ def reloaded(stack):
     wait_for(lambda: M.journal(unit).count('\nreloaded in') == 2 and state(unit) == 'active', lambda: M.journal(unit))
     wait_for(lambda: 'the page' in fetch(8000), lambda: M.journal())
     assert len(set(before) & set(processes(unit))) == len(before) - 1, 'more have begun anew than who connects to the service'
+
+
+@test
+def asked(stack):
+    """Members of the group hypergate may ask, and change nothing; nobody else may ask; on the loopback a scraper gets metrics of all instances"""
+    command = option('prefix') + '/' + option('bindir') + '/hypergate'
+    M.ok('useradd', 'member')
+    M.ok('usermod', '-aG', 'hypergate', 'member')
+    M.ok('useradd', 'stranger')
+    told = M.ok('runuser', '-u', 'member', '--', command, 'status', '--json')
+    assert sorted(json.loads(line)['instance'] for line in told.splitlines()) == ['node', 'r1', 'r2'], told
+    M.ok('runuser', '-u', 'member', '--', command, 'peers', 'r1')
+    for words in ['reload'], ['drain'], ['undrain'], ['log-level', 'debug'], ['remove', '8000']:
+        done = M.run('runuser', '-u', 'member', '--', command, *words, 'r1')
+        assert done.returncode == 1 and 'only root, and the user it runs as, may change it' in done.stderr, done
+    M.ok('runuser', '-u', 'member', '--', command, 'log-level', 'r1')
+    done = M.run('runuser', '-u', 'stranger', '--', command, 'status', 'r1')
+    assert done.returncode == 1 and 'runs as somebody else' in done.stderr, done
+    assert M.run('runuser', '-u', 'stranger', '--', command, 'status').returncode == 1
+    M.ok(command, 'log-level', 'info', 'r1')
+
+    drop_in('hypergate-metrics', 'loopback', '[Socket]\nListenStream=127.0.0.1:9469\n', 'socket')
+    stack.callback(drop_no_more, 'hypergate-metrics', 'socket')
+    M.ok('systemctl', 'start', 'hypergate-metrics.socket')
+    stack.callback(M.ok, 'systemctl', 'stop', 'hypergate-metrics.socket')
+    text = M.ok('curl', '-sf', 'http://127.0.0.1:9469/metrics')
+    for name in 'node', 'r1', 'r2':
+        assert f'hypergate_uptime_seconds{{instance="{name}"}}' in text, text + M.journal()
 
 
 @test
@@ -421,4 +449,5 @@ if __name__ == '__main__':
     atexit.register(everything.close)
     install(everything)
     M = Machine(everything, FILES)
+    M.ok('systemd-sysusers')
     main()

@@ -174,7 +174,7 @@ def nobody_runs():
     with tempfile.TemporaryDirectory() as folder:
         environment = {'RUNTIME_DIRECTORY': folder, 'TERM': 'xterm'}
         done = subprocess.run([HYPERGATE, 'top'], env=environment, capture_output=True, text=True, timeout=PATIENCE)
-        assert done.returncode == 1 and 'no instance of this user runs here' in done.stderr and done.stdout == '', done
+        assert done.returncode == 1 and 'no instance runs here that this user may ask' in done.stderr and done.stdout == '', done
         shown = Terminal(environment)
         assert shown.becomes() == '1' and b'no instance' in shown.said and b'\x1b' not in shown.said, 'before the screen is taken'
         shown.close()
