@@ -32,6 +32,7 @@ static const struct request {
         { "gates", control_gates, NEVER },
         { "log-level", control_log_level, WITH_WORDS },
         { "peers", control_peers, NEVER },
+        { "relays", control_relays, NEVER },
         { "reload", control_reload, ALWAYS },
         { "remove", control_remove, ALWAYS },
         { "routes", control_routes, NEVER },

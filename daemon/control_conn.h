@@ -44,6 +44,7 @@ void control_scan(struct control_conn *conn, const char *words);
 void control_doctor(struct control_conn *conn, const char *words);
 void control_log_level(struct control_conn *conn, const char *words);
 void control_peers(struct control_conn *conn, const char *words);
+void control_relays(struct control_conn *conn, const char *words);
 void control_reload(struct control_conn *conn, const char *words);
 void control_gates(struct control_conn *conn, const char *words);
 void control_services(struct control_conn *conn, const char *words);

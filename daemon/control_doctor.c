@@ -271,14 +271,6 @@ static void write_sightings(struct json_line *out, const struct ipc_swarm_self *
         json_line_close_list(out);
 }
 
-static void write_relays(struct json_line *out, const char *key, const struct ipc_swarm_self *self, size_t role)
-{
-        json_line_open_list(out, key);
-        for (size_t i = 0; i < MIN(self->relay_count[role], (uint32_t)IPC_OWN_RELAYS_MAX); i++)
-                json_line_address(out, NULL, self->relay[role][i].ip, self->relay[role][i].port);
-        json_line_close_list(out);
-}
-
 static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
 {
         const struct supervisor *supervisor = supervisor_of(doctor);
@@ -302,8 +294,6 @@ static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
         json_line_flag(out, "ipv4", interfaces_has_ipv4(&supervisor->interfaces));
         write_sightings(out, self);
         write_sockets(out, supervisor);
-        write_relays(out, "gatewayRelays", self, 0);
-        write_relays(out, "providerRelays", self, 1);
         json_line_open_list(out, "localAddresses");
         for (size_t i = 0; i < supervisor->interfaces.count; i++)
                 json_line_address(out, NULL, supervisor->interfaces.ip[i], supervisor->sockets.server.port);

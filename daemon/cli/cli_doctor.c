@@ -116,6 +116,33 @@ static void take_peer(void *context, const char *instance, const json_t *object,
                 doctor->skews_s[doctor->skew_count++] = cli_talk_decimal(object, "clockSkewSeconds");
 }
 
+/* Through which nodes of the DHT peers reach an instance that runs here. */
+static void print_relays(const char *instance, const json_t *object)
+{
+        static const char *const roles[] = { "gateway", "provider" };
+
+        for (size_t role = 0; role < sizeof(roles) / sizeof(roles[0]); role++) {
+                const json_t *list = json_object_get(object, roles[role]);
+
+                if (json_array_size(list))
+                        printf("relays     peers reach the %s %s through ", roles[role], instance);
+                for (size_t i = 0; i < json_array_size(list); i++)
+                        printf("%s%s", json_string_value(json_array_get(list, i)), i + 1 < json_array_size(list) ? ", " : "\n");
+        }
+}
+
+static void take_relays(void *context, const char *instance, const json_t *object, const char *line)
+{
+        const struct doctor *doctor = context;
+
+        if (strcmp(cli_talk_text(object, "type"), "relays") != 0)
+                return;
+        if (doctor->json)
+                cli_json_print_line(instance, object, line);
+        else
+                print_relays(instance, object);
+}
+
 static int compare(const void *a, const void *b)
 {
         const double *one = a, *other = b;
@@ -152,6 +179,7 @@ int cli_doctor_run(const struct cli_options *options)
                 return status;
         if (!cli_talk(&talk, "doctor\n", take, &doctor))
                 return EX_UNAVAILABLE;
+        cli_each_there(&(struct cli_each){ "relays\n", take_relays, &doctor });
         cli_each_there(&(struct cli_each){ "peers\n", take_peer, &doctor });
         print_clock(&doctor);
         return doctor.reached ? EX_OK : CLI_EXIT_NOTHING;

@@ -191,7 +191,15 @@ def peers_and_how_they_were_reached(stack):
     text = ask('peers', 'garden', folder=folder)
     assert text.returncode == 0 and text.stdout.startswith(f'garden: provider {found["garden"]["key"][:8]}... at 127.0.0.1:'), text
     assert f'garden: provider {found["garden"]["key"][:8]}' in ask('doctor', '--bootstrap', dht, folder=folder).stdout
-    told = objects(ask('doctor', '--json', '--bootstrap', dht, folder=folder))
+
+    def announced():
+        told = objects(ask('doctor', '--json', '--bootstrap', dht, folder=folder))
+        relays = {one['instance']: one for one in told if one['type'] == 'relays'}
+        return told if relays['garden']['gateway'] and relays['house']['provider'] else None
+    told = eventually(announced, 20, 'through whom both are reached')
+    assert not [one for one in told if one['type'] == 'relays' and one['gateway'] and one['provider']], told
+    text = ask('doctor', '--bootstrap', dht, folder=folder).stdout
+    assert '\nrelays     peers reach the provider house through ' in text and '\nrelays     peers reach the gateway garden through ' in text, text
     assert [(one['instance'], one['key']) for one in told if one['type'] == 'peer'] == [(name, found[name]['key']) for name in ('garden', 'house')]
     assert told[-1]['type'] == 'clock' and told[-1]['peers'] == 2 and abs(told[-1]['peersAheadSeconds']) < 10, told[-1]
     assert house.stop() == 0
