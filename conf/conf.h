@@ -97,6 +97,7 @@ struct conf_gateway {
         size_t filter_count;                    /* 0: everything passes, */
         const struct conf_filter *exceptions;   /* but for a route that matches any of these */
         size_t exception_count;
+        uint32_t connections, connections_per_client;   /* at each gate at a time; 0: no limit */
         uint32_t route_finding_timeout_ms;
         uint32_t udp_timeout_ms;
 };
@@ -224,7 +225,7 @@ enum conf_part {
         CONF_PART_SERVICE_TIMES = 2,    /* how long their sessions may be silent */
         CONF_PART_FILTERS = 4,          /* and exceptions */
         CONF_PART_LISTEN = 8,
-        CONF_PART_GATE_TIMES = 16,
+        CONF_PART_GATE_TIMES = 16,      /* and limits */
         CONF_PART_PEERS = 32,
         CONF_PART_RELAY = 64,           /* limits of ours */
         CONF_PART_RELAYS = 128,

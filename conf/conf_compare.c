@@ -126,7 +126,8 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                 { same_filters(a->filters, a->filter_count, b->filters, b->filter_count) &&
                   same_filters(a->exceptions, a->exception_count, b->exceptions, b->exception_count), CONF_PART_FILTERS },
                 { same_listen(a, b), CONF_PART_LISTEN },
-                { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms,
+                { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms &&
+                  a->connections == b->connections && a->connections_per_client == b->connections_per_client,
                   CONF_PART_GATE_TIMES },
                 { same_peers(before, after), CONF_PART_PEERS },
                 { same_relay(&before->relay, &after->relay), CONF_PART_RELAY },

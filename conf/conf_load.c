@@ -24,6 +24,7 @@ enum {
         ROUTE_FINDING_TIMEOUT_MS = 60000,       /* as the original */
         ROUTE_FINDING_TIMEOUT_MAX_MS = 3600000,
         UDP_TIMEOUT_MS = 3600000,               /* as the original */
+        CONNECTIONS_MAX = 65536,
         UDP_TIMEOUT_MIN_MS = 1000,
         UDP_TIMEOUT_MAX_MS = 24 * 3600000,
 };
@@ -250,6 +251,16 @@ static void read_gateway_udp_timeout(struct conf_read *read, const struct conf_n
         read_udp_timeout(read, node, &((struct draft *)into)->conf->gateway.udp_timeout_ms);
 }
 
+static void read_connections(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, 1, CONNECTIONS_MAX, 1000, &((struct draft *)into)->conf->gateway.connections);
+}
+
+static void read_connections_per_client(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, 1, CONNECTIONS_MAX, 50, &((struct draft *)into)->conf->gateway.connections_per_client);
+}
+
 static void read_gateway(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const struct conf_field fields[] = {
@@ -258,6 +269,8 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "except", read_except },
                 { "routeFindingTimeoutMs", read_route_finding_timeout },
                 { "udpSocketTimeoutMs", read_gateway_udp_timeout },
+                { "connections", read_connections },
+                { "connectionsPerClient", read_connections_per_client },
                 { NULL, NULL },
         };
         struct draft *draft = into;

@@ -123,6 +123,10 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fputc('\n', out);
         }
         fprintf(out, "  routeFindingTimeoutMs: %u\n  udpSocketTimeoutMs: %u\n", gateway->route_finding_timeout_ms, gateway->udp_timeout_ms);
+        if (gateway->connections)
+                fprintf(out, "  connections: %u\n", gateway->connections);
+        if (gateway->connections_per_client)
+                fprintf(out, "  connectionsPerClient: %u\n", gateway->connections_per_client);
         if (gateway->filter_count)
                 fputs("  services:\n", out);
         for (size_t i = 0; i < gateway->filter_count; i++)

@@ -58,7 +58,7 @@ static const char *place_of(const char *key)
                 { "gatePort", "in an entry of services:" }, { "serviceHost", "in an entry of services:" },
                 { "servicePort", "in an entry of services:" }, { "protocol", "in an entry of services:" },
                 { "tags", "in an entry of services:" }, { "secretFile", "at the left margin" },
-                { "open", "below relay:" }, { "connections", "below relay:" }, { "connectionsPerClient", "below relay:" },
+                { "open", "below relay:" }, { "connections", "below gateway: or relay:" }, { "connectionsPerClient", "below gateway: or relay:" },
                 { "bytesPerSecond", "below relay:" },
                 { "bytesPerSecondPerClient", "below relay:" }, { "relay", "at the left margin" }, { "relays", "at the left margin" },
                 { "provider", "at the left margin" }, { "gateway", "at the left margin" }, { "dht", "at the left margin" },

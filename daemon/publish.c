@@ -197,10 +197,19 @@ static void send_listeners(const struct supervisor *supervisor, struct child *ch
         }
 }
 
+static void send_limits(const struct conf_gateway *conf, struct child *child)
+{
+        struct ipc_forward_limits limits = { conf->connections, conf->connections_per_client };
+
+        child_send(child, IPC_FORWARD_LIMITS, &limits, NULL, 0);
+}
+
 static void publish_forward(const struct supervisor *supervisor, struct child *child)
 {
         const struct forward *forward = forward_of(child);
 
+        if (forward->duty == IPC_DUTY_GATES)
+                send_limits(&supervisor->conf->gateway, child);
         send_listeners(supervisor, child, forward);
         for (size_t i = 0; i < supervisor->services.count; i++) {
                 const struct service *from = &supervisor->services.list[i];

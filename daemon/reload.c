@@ -27,7 +27,7 @@ static void describe(const struct conf_difference *difference, char *out, size_t
                 { CONF_PART_SERVICE_TIMES, "provider.udpSocketTimeoutMs" },
                 { CONF_PART_FILTERS, "gateway.services or except" },
                 { CONF_PART_LISTEN, "gateway.listen" },
-                { CONF_PART_GATE_TIMES, "timeouts of gateway" },
+                { CONF_PART_GATE_TIMES, "timeouts and limits of gateway" },
                 { CONF_PART_PEERS, "peers" },
                 { CONF_PART_RELAY, "relay" },
                 { CONF_PART_RELAYS, "relays" },

@@ -130,6 +130,7 @@ enum ipc_reason {
         X(ROUTE_DROP,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_route,              0)    \
         /* Forward. */                                                                                                           \
         X(FORWARD_LISTENER, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_listener,   1)    \
+        X(FORWARD_LIMITS,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_limits,     0)    \
         X(FORWARD_SERVICE,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_service,    0)    \
         X(FORWARD_STATUS,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_forward_status,     0)    \
         X(SERVICE_HELD,     IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_FORWARD),                                            \
@@ -440,6 +441,11 @@ struct ipc_forward_listener {
         uint16_t protocol;
         uint32_t wait_ms;
         uint32_t idle_ms;
+};
+
+/* (conf) How many connections, or sessions of datagrams, each gate may have at a time, and how many of them one client; 0: no limit. */
+struct ipc_forward_limits {
+        uint32_t connections, connections_per_client;
 };
 
 /* At most once a second, when there is something new. */

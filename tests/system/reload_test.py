@@ -2,6 +2,7 @@
 """hypergate reload and SIGHUP: what changes, and that nobody else notices.
 
 RELOADS, IDLE and MB in the environment make the first test larger: tests/README.md."""
+import contextlib
 import hashlib
 import json
 import os
@@ -205,6 +206,43 @@ def gates_move_and_close(stack):
     held.sendall(b'c')
     assert held.recv(1) == b'c'
     assert 'refused, the configuration' not in router.instance['gateway'].log()
+
+
+def echoes(connection):
+    connection.sendall(b'a')
+    return connection.recv(1) == b'a'
+
+
+def welcome(port):
+    """Whether who comes now is served."""
+    with contextlib.suppress(OSError), connect(port) as client:
+        return echoes(client)
+    return False
+
+
+@test
+def limits_hold_for_who_comes(stack):
+    """a gate has as many connections of a client as it may, from a reload on: who is there stays, and who leaves makes room"""
+    echo = Service(stack, serve_echo)
+    one, two = free_ports(2)
+    router = Router(stack, [entry(one, echo.port), entry(two, echo.port)])
+    wait_for_gates(one, two)
+    held = [stack.enter_context(connect(one)) for _ in range(3)]
+    assert all(echoes(connection) for connection in held)
+    router.conf['gateway']['gateway'] = {'listen': '127.0.0.1', 'connectionsPerClient': 2}
+    router.reload('gateway')
+    assert not welcome(one) and welcome(two), 'each gate by itself'
+    router.instance['gateway'].says(f'gate {one}: a client has 2 connections, as many as may be: more are reset')
+    assert all(echoes(connection) for connection in held)
+    for connection in held[:2]:
+        connection.close()
+    eventually(lambda: welcome(one), 20, 'room for one')
+    router.conf['gateway']['gateway'] = {'listen': '127.0.0.1', 'connections': 1}
+    router.reload('gateway')
+    assert not welcome(one)
+    router.conf['gateway']['gateway'] = {'listen': '127.0.0.1'}
+    router.reload('gateway')
+    assert welcome(one) and echoes(held[2])
 
 
 @test

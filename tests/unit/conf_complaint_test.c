@@ -244,6 +244,10 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:22: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, "
                   "servicePort, "
                   "protocol, tags\n" },
+                { KEY "connections: 1\ngateway: {connections: 0, connectionsPerClient: 65537}\n",
+                  "x.yaml:2:1: \"connections\" does not belong here but below gateway: or relay:\n"
+                  "x.yaml:3:24: connections: expected a whole number from 1 to 65536, such as 1000, not \"0\"\n"
+                  "x.yaml:3:49: connectionsPerClient: expected a whole number from 1 to 65536, such as 50, not \"65537\"\n" },
                 { KEY "except: []\ngateway: {except: [{}, {port: 1}]}\n",
                   "x.yaml:2:1: \"except\" does not belong here but below gateway:\n"
                   "x.yaml:3:20: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "

@@ -80,6 +80,7 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 "gateway:\nstateDirectory: /var/lib/x\nlogLevel: debug\n",
                 "provider: {services: [{gatePort: 10-12, serviceHost: a, servicePort: 20-22, protocol: tcp+udp}]}\n",
                 "provider: {services: [{gatePort: 1, serviceHost: 'unix:/run/a \"b\".sock'}]}\n",
+                "gateway: {connections: 65536, connectionsPerClient: 1}\n",
                 "gateway: {except: [{gatePort: 3306}, {tags: internal, protocol: udp}]}\n",
                 "gateway: {services: [{gatePort: 10-12}, {servicePort: 1-65535, gatePort: 1}]}\n",
         };

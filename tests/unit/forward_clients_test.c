@@ -417,3 +417,76 @@ TEST(what_one_swarm_worker_says_of_anothers_client_means_nothing)
         close(client);
         finish();
 }
+
+/* --- Limits --- */
+
+static int come_from(uint32_t address)
+{
+        const union socket_address remote = { .v4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(address) } };
+        int fds[2];
+
+        check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, &now);
+        return fds[1];
+}
+
+static int come_from6(uint16_t network, uint16_t host)
+{
+        union socket_address remote = { .v6 = { .sin6_family = AF_INET6 } };
+        int fds[2];
+
+        memcpy(&remote.v6.sin6_addr.s6_addr[6], &network, sizeof(network));
+        memcpy(&remote.v6.sin6_addr.s6_addr[14], &host, sizeof(host));
+        check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, &now);
+        return fds[1];
+}
+
+TEST(a_gate_has_as_many_connections_as_it_may)
+{
+        int client[4];
+
+        begin("");
+        forward.clients.limits.connections = 3;
+        for (uint32_t i = 0; i < 3; i++)
+                check(!closed(client[i] = come_from(i)));
+        check(closed(client[3] = come_from(9)));
+        close(client[3]);
+        check_equal(next_due(), SECONDS(WAIT_S));       /* they all wait in vain, and leave */
+        for (unsigned i = 0; i < 3; i++) {
+                check(closed(client[i]));
+                close(client[i]);
+        }
+        check_equal(forward.clients.guests.all.count, 0);
+        check(!closed(client[3] = come_from(9)));
+        close(client[3]);
+        finish();
+}
+
+TEST(a_client_has_as_many_connections_as_it_may)
+{
+        struct ipc_channel_open open;
+        int client[8], fd;
+
+        begin("a");
+        forward.clients.limits.connections_per_client = 2;
+        for (unsigned i = 0; i < 2; i++) {
+                check(!closed(client[i] = come_from(1)));
+                check_equal(asked(&fd, &open), 'a');
+                close(fd);
+        }
+        check(closed(client[2] = come_from(1)));
+        check(!closed(client[3] = come_from(2)));
+        check_equal(asked(&fd, &open), 'a');
+        close(fd);
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel - 1 });
+        clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = open.channel - 1 });       /* one of the first two */
+        check(!closed(client[4] = come_from(1)));
+        check(!closed(client[5] = come_from6(1, 1)) && !closed(client[6] = come_from6(1, 2)));
+        check(closed(client[7] = come_from6(1, 3)));    /* the same network */
+        for (unsigned i = 0; i < 8; i++)
+                close(client[i]);
+        check(!closed(client[0] = come_from6(2, 3)));
+        close(client[0]);
+        finish();
+}

@@ -10,6 +10,9 @@
 #include "forward_log.h"
 #include "forward_metadata.h"
 #include "forward_swarms.h"
+#include "ipc_words.h"
+
+#define FULL_AGAIN_US SECONDS(60)       /* before the log says so once more */
 
 #define RETRY_LEAST_US MSEC(20) /* between two looks at those who wait: the swarm worker may be full, or a provider just fit */
 
@@ -20,6 +23,8 @@ struct gate {
         struct list waiting;            /* clients, the oldest first */
         size_t waiting_count;
         usec_t wait_us;
+        uint32_t count;                 /* clients, waiting or not, since it is there */
+        usec_t full_told_us;            /* when the log last said of this gate that somebody has reached a limit; 0: never */
         uint16_t port, protocol;
         bool listed;                    /* in the list being made */
         bool complained;                /* the last client found nobody, and the log says so */
@@ -55,6 +60,7 @@ static const enum client_state client_next[CLIENT_STATES][CLIENT_EVENTS] = {
 struct client {
         struct clients *clients;
         struct gate *gate;              /* NULL: closed meanwhile */
+        struct guest *guest;
         struct client_session *session; /* of a client of datagrams, until it or the session ends */
         struct watched watched;         /* its descriptor is ours while HELD or WAITING, else -1 */
         struct list in_gate;            /* WAITING */
@@ -123,6 +129,9 @@ static void enter_over(struct client *client)
 
         if (client->watched.fd >= 0)
                 close(client->watched.fd);
+        if (client->gate)
+                client->gate->count--;
+        guests_leave(&client->clients->guests, client->guest);
         free(client);
         if (!session)
                 return;
@@ -155,6 +164,7 @@ void clients_init(struct clients *clients, struct worker *worker, struct watch *
         tally_init(&clients->tally, worker);
         random_fill(random, key, sizeof(key));
         choose_init(&clients->choose, key);
+        guests_init(&clients->guests, key);
         map_init(&clients->gates, key);
         map_init(&clients->handed, key);
 }
@@ -211,6 +221,7 @@ void clients_fini(struct clients *clients)
                 client_step(container_of(at, struct client, by_number), CLIENT_ENDED);
         while ((gate = gate_next(clients, NULL)))
                 gate_free(clients, gate);
+        guests_fini(&clients->guests);
         map_fini(&clients->gates);
         map_fini(&clients->handed);
         choose_fini(&clients->choose);
@@ -220,6 +231,7 @@ void clients_gates_begin(struct clients *clients)
 {
         struct gate *gate = NULL;
 
+        clients->limits_next = (struct ipc_forward_limits){ 0 };
         while ((gate = gate_next(clients, gate)))
                 gate->listed = false;
 }
@@ -247,6 +259,7 @@ void clients_gates_end(struct clients *clients)
 {
         struct gate *gate, *next;
 
+        clients->limits = clients->limits_next;
         for (gate = gate_next(clients, NULL); gate; gate = next) {
                 next = gate_next(clients, gate);
                 if (!gate->listed)
@@ -386,18 +399,62 @@ static void client_place(struct client *client, const struct now *now)
         }
 }
 
-/* NULL: no such gate, or no memory. */
+/* Once a minute: it is the many who come that reach a limit. */
+static void tell_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const struct now *now)
+{
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        tally_count(&clients->tally, IPC_REASON_LIMIT);
+        if (gate->full_told_us && now->mono_us - gate->full_told_us < FULL_AGAIN_US)
+                return;
+        gate->full_told_us = now->mono_us;
+        ipc_fields_gate(&fields, gate->port, gate->protocol);
+        ipc_fields_text(&fields, "REASON", ipc_reason_word(IPC_REASON_LIMIT));
+        worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
+                         "gate %u%s: %s %u connections, as many as may be: more are %s", gate->port, gate->protocol == IPC_UDP ? "/udp" : "",
+                         who, limit, gate->protocol == IPC_UDP ? "not answered" : "reset");
+}
+
+/* Whether there is room for one more; then *@guest_out is counted. */
+static bool admit(struct clients *clients, struct gate *gate, const union socket_address *remote, const struct now *now,
+                  struct guest **guest_out)
+{
+        const struct ipc_forward_limits *limits = &clients->limits;
+        struct guest *guest;
+        uint32_t count = 0;
+
+        if (limits->connections && gate->count >= limits->connections) {
+                tell_full(clients, gate, "there are", limits->connections, now);
+                return false;
+        }
+        guest = guests_enter(&clients->guests, gate->port, gate->protocol, remote, &count);
+        if (guest && (!limits->connections_per_client || count <= limits->connections_per_client)) {
+                *guest_out = guest;
+                return true;
+        }
+        if (guest)
+                tell_full(clients, gate, "a client has", limits->connections_per_client, now);
+        guests_leave(&clients->guests, guest);
+        return false;
+}
+
+/* NULL: no such gate, no room, or no memory. */
 static struct client *client_new(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd,
                                  const union socket_address *remote, const struct now *now)
 {
         struct gate *gate = gate_find(clients, gate_port, protocol);
         struct client *client = gate ? calloc(1, sizeof(*client)) : NULL;
+        struct guest *guest = NULL;
 
-        if (!client)
+        if (!client || !admit(clients, gate, remote, now, &guest)) {
+                free(client);
                 return NULL;
+        }
+        gate->count++;
         *client = (struct client){
                 .clients = clients,
                 .gate = gate,
+                .guest = guest,
                 .watched = { .fd = fd, .ready = on_hang_up },
                 .state = CLIENT_HELD,
                 .gate_port = gate_port,

@@ -5,6 +5,7 @@
 #define HG_FORWARD_CLIENTS_H
 
 #include "forward_choose.h"
+#include "forward_guests.h"
 #include "forward_socket.h"
 #include "forward_tally.h"
 #include "forward_watch.h"
@@ -34,6 +35,8 @@ struct clients {
         struct random random;
         struct choose choose;
         struct map gates;
+        struct guests guests;
+        struct ipc_forward_limits limits, limits_next;  /* of each gate: more are reset; of the configuration being told, 0 unless it says so */
         struct map handed;              /* clients that a swarm worker has, by number */
         struct heap deadlines;          /* of clients that wait */
         struct heap retries;            /* of gates whose clients wait */

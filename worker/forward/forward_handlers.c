@@ -26,6 +26,16 @@ static void on_begin(void *context, struct worker_link *from, struct ipc_receive
         services_begin(&forward->arrivals.services);
 }
 
+static void on_limits(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct forward *forward = context;
+
+        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES)
+                worker_disown(from);
+        else
+                forward->clients.limits_next = *IPC_PAYLOAD(message, struct ipc_forward_limits);
+}
+
 static int add_listener(struct forward *forward, const struct ipc_forward_listener *listener, int fd)
 {
         return listener->protocol == IPC_UDP ? datagrams_add(&forward->datagrams, listener, fd)
@@ -238,6 +248,7 @@ const struct worker_handlers forward_handlers = {
         .message = {
                 [IPC_CONF_BEGIN] = on_begin,
                 [IPC_FORWARD_LISTENER] = on_listener,
+                [IPC_FORWARD_LIMITS] = on_limits,
                 [IPC_FORWARD_SERVICE] = on_service,
                 [IPC_CONF_END] = on_end,
                 [IPC_ROUTES_BEGIN] = on_routes_begin,
