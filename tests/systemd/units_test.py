@@ -200,7 +200,7 @@ def reloaded(stack):
 
 @test
 def asked(stack):
-    """Members of the group hypergate may ask, and change nothing; nobody else may ask; on the loopback a scraper gets metrics of all instances"""
+    """Members of the group hypergate may ask, and change nothing; nobody else may ask"""
     command = option('prefix') + '/' + option('bindir') + '/hypergate'
     M.ok('useradd', 'member')
     M.ok('usermod', '-aG', 'hypergate', 'member')
@@ -217,13 +217,40 @@ def asked(stack):
     assert M.run('runuser', '-u', 'stranger', '--', command, 'status').returncode == 1
     M.ok(command, 'log-level', 'info', 'r1')
 
+
+@test
+def scraped_by_prometheus(stack):
+    """Prometheus on the loopback: it takes all that is said, of all instances, with types and units, and sees who is connected how"""
     drop_in('hypergate-metrics', 'loopback', '[Socket]\nListenStream=127.0.0.1:9469\n', 'socket')
     stack.callback(drop_no_more, 'hypergate-metrics', 'socket')
     M.ok('systemctl', 'start', 'hypergate-metrics.socket')
     stack.callback(M.ok, 'systemctl', 'stop', 'hypergate-metrics.socket')
-    text = M.ok('curl', '-sf', 'http://127.0.0.1:9469/metrics')
-    for name in 'node', 'r1', 'r2':
-        assert f'hypergate_uptime_seconds{{instance="{name}"}}' in text, text + M.journal()
+    M.write('/var/tmp/prometheus.yml', 'global: {scrape_interval: 500ms}\nscrape_configs: [{job_name: hypergate, honor_labels: true, '
+            'static_configs: [{targets: ["127.0.0.1:9469"]}]}]\n')
+    M.ok('systemd-run', '--quiet', '--unit=scraper', 'prometheus', '--config.file=/var/tmp/prometheus.yml',
+         '--storage.tsdb.path=/var/tmp/prometheus', '--web.listen-address=127.0.0.1:9090')
+    stack.callback(M.ok, 'systemctl', 'stop', 'scraper')
+
+    def asked(what, **query):
+        words = [word for name, value in query.items() for word in ('--data-urlencode', f'{name}={value}')]
+        text = M.run('curl', '-sfG', *words, f'http://127.0.0.1:9090/api/v1/{what}').stdout
+        return json.loads(text)['data'] if text else None
+
+    def values(query, label):
+        return {one['metric'][label]: float(one['value'][1]) for one in (asked('query', query=query) or {'result': []})['result']}
+
+    up = wait_for(lambda: values('hypergate_uptime_seconds', 'instance'), lambda: M.journal('scraper'))
+    assert up.keys() == {'node', 'r1', 'r2'} and all(value > 0 for value in up.values()), up
+    assert values('hypergate_peers{role="gateway",path="near"}', 'instance') == {'node': 0, 'r1': 1, 'r2': 0}
+    assert values('hypergate_gates{listening="yes"}', 'instance') == {'r2': 1}
+    rtt = values('hypergate_peer_rtt_seconds', 'instance')
+    assert rtt.keys() == {'r1', 'r2'} and all(0 < value < 60 for value in rtt.values()), rtt
+    assert values('hypergate_channels_ended_total{instance="r1"}', 'reason')['done'] > 0
+    about = {one['metric']: (one['type'], one['unit']) for one in asked('targets/metadata') if one['metric'].startswith('hypergate_')}
+    assert len(about) > 20 and about['hypergate_peer_rtt_seconds'] == ('gauge', 'seconds'), about
+    assert about['hypergate_channel_sent_bytes'] == ('counter', 'bytes') and about['hypergate_instance'][0] == 'info', about
+    [target] = asked('targets')['activeTargets']
+    assert target['health'] == 'up' and not target['lastError'], target
 
 
 @test
