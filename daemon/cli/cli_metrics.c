@@ -12,6 +12,7 @@
 #include "cli_ask.h"
 #include "cli_each.h"
 #include "cli_http.h"
+#include "cli_serve.h"
 #include "cli_talk.h"
 
 enum { PATIENCE_S = 20, PEER_CHARS = 16 };
@@ -283,18 +284,39 @@ static int answer_http(void)
         return r < 0 ? EX_IOERR : EX_OK;
 }
 
-int cli_metrics_run(const struct cli_options *options)
+/* A process for each request, as systemd would start it; who hangs is ended by its own alarm. */
+static int answer_at(void *context, int fd)
+{
+        if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
+                return EX_OSERR;
+        alarm(PATIENCE_S);
+        return answer_http();
+}
+
+static int print(void)
 {
         size_t len = 0;
         char *text;
         bool good;
 
-        signal(SIGPIPE, SIG_IGN);
-        alarm(PATIENCE_S);              /* an instance that hangs holds nobody up for long */
-        if (cli_options_next(options, CLI_OPTION_HTTP, NULL))
-                return answer_http();
         text = measure(&len);
         good = text && fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0;
         free(text);
         return good ? EX_OK : EX_IOERR;
+}
+
+int cli_metrics_run(const struct cli_options *options)
+{
+        const char *listen = cli_options_value(options, CLI_OPTION_LISTEN);
+        bool http = cli_options_next(options, CLI_OPTION_HTTP, NULL);
+
+        signal(SIGPIPE, SIG_IGN);
+        if (listen && http) {
+                fprintf(stderr, "hypergate: metrics: --http answers one request, --listen all: one of both\nTry: hypergate --help\n");
+                return EX_USAGE;
+        }
+        if (listen)
+                return cli_serve(listen, answer_at, NULL);
+        alarm(PATIENCE_S);              /* an instance that hangs holds nobody up for long */
+        return http ? answer_http() : print();
 }

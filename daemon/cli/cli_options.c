@@ -22,7 +22,7 @@ const char cli_usage[] =
         "       hypergate reload [--json] [NAME...]\n"
         "       hypergate routes | gates | services | channels [--json] [NAME...]\n"
         "       hypergate top [--delay SECONDS] [--count N] [NAME...]\n"
-        "       hypergate metrics [--http]\n"
+        "       hypergate metrics [--http | --listen IP:PORT]\n"
         "       hypergate log-level [--json] [LEVEL] [NAME...]\n"
         "       hypergate add [--save] [--json] SERVICES NAME...\n"
         "       hypergate remove [--save] [--json] PORT[/PROTOCOL] NAME...\n"
@@ -59,7 +59,7 @@ const char cli_usage[] =
         "  --provider SERVICES       offer these: a service file, see hypergate-services(5), or JSON\n"
         "  --gateway [SERVICES]      open a port for every service of the router, or only for these\n"
         "  --listen IP               where a gateway opens ports (default 127.0.0.1)\n"
-        "  --listen IP:PORT          of bootstrap and relay: the UDP address of the node\n"
+        "  --listen IP:PORT          of bootstrap and relay: the UDP address of the node; of metrics: where to answer\n"
         "  --open                    of relay: for whoever knows its key, which is logged\n"
         "  --public IP:PORT          of bootstrap: where others reach it (default: as --listen)\n"
         "  --bootstrap HOST:PORT,... DHT nodes to begin with (default: the public HyperDHT)\n"
@@ -101,7 +101,7 @@ static const struct option {
         [CLI_OPTION_ROUTER] = { "--router", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RELAY) },
         [CLI_OPTION_PROVIDER] = { "--provider", "HYPERGATE_PROVIDER", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_GATEWAY] = { "--gateway", "HYPERGATE_GATEWAY", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
-        [CLI_OPTION_LISTEN] = { "--listen", "HYPERGATE_LISTEN", NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES },
+        [CLI_OPTION_LISTEN] = { "--listen", "HYPERGATE_LISTEN", NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES | AT(CLI_METRICS) },
         [CLI_OPTION_PUBLIC] = { "--public", NULL, NEEDS_ARGUMENT, AT(CLI_BOOTSTRAP) },
         [CLI_OPTION_OPEN] = { "--open", NULL, NO_ARGUMENT, AT(CLI_RELAY) },
         [CLI_OPTION_BOOTSTRAP] = { "--bootstrap", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES | ASKS },

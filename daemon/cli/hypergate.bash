@@ -18,7 +18,7 @@ _hypergate() {
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
 	scan) options='--secret-file --seconds --json --bootstrap --user --allow-root --help' ;;
 	doctor) options='--json --bootstrap --user --allow-root --help' ;;
-	metrics) options='--http --help' ;;
+	metrics) options='--http --listen --help' ;;
 	add | remove) options='--save --json --help' ;;
 	drain) options='--wait --json --help' ;;
 	top) options='--delay --count --help' ;;

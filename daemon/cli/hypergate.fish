@@ -54,7 +54,7 @@ complete -c hypergate -n "__fish_seen_subcommand_from metrics" -l http -d 'Answe
 complete -c hypergate -n "__fish_seen_subcommand_from bootstrap" -l public -x -d 'Where others reach it'
 complete -c hypergate -n "__fish_seen_subcommand_from relay" -l open -d 'For whoever knows its key'
 complete -c hypergate -n "$without; or __fish_seen_subcommand_from relay" -l router -x -d 'Its secret'
-complete -c hypergate -n "$without; or __fish_seen_subcommand_from bootstrap relay" -l listen -x -d 'Address of gates, or of the node'
+complete -c hypergate -n "$without; or __fish_seen_subcommand_from bootstrap relay metrics" -l listen -x -d 'Address of gates, or of the node'
 complete -c hypergate -n "$without; or __fish_seen_subcommand_from bootstrap relay scan doctor" -l bootstrap -x -d 'DHT nodes to begin with'
 complete -c hypergate -n "$without; or __fish_seen_subcommand_from run bootstrap relay" -l verbose -d 'Log more'
 complete -c hypergate -n "$without; or __fish_seen_subcommand_from run bootstrap relay scan doctor" -l user -xa '(__fish_complete_users)' -d 'Become this user'

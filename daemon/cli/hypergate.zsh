@@ -45,7 +45,7 @@ _hypergate() {
 	remove) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:gate port:_hypergate_gates' '*:instance:_hypergate_instances' ;;
 	drain) _arguments '2::' '--wait[until nobody is connected]:seconds:' '--json' '--help' '*:instance:_hypergate_instances' ;;
 	top) _arguments '2::' {-d,--delay}'[between two pages]:seconds:' {-n,--count}'[end after so many pages]:pages:' '--help' '*:instance:_hypergate_instances' ;;
-	metrics) _arguments '2::' '--http[answer one request of HTTP]' '--help' ;;
+	metrics) _arguments '2::' '--http[answer one request of HTTP]' '--listen[answer all]:ip\:port:(127.0.0.1\:9469)' '--help' ;;
 	log-level) _arguments '2::' '--json' '--help' '3::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
 	*) _arguments '--router[its secret]:secret:' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \
 		'*--listen[where gates open]:ip:(127.0.0.1 0.0.0.0 \:\:1 \:\:)' '--new[make a router secret]' '--help' '--version' $nodes ;;

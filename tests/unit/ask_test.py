@@ -5,12 +5,14 @@ instance says. Usage: ask_test.py HYPERGATE. Prints TAP."""
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
+import urllib.request
 
 sys.path += ['/usr/lib/python3/dist-packages']         # Debian's python3-prometheus-client, whoever runs this
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
@@ -195,6 +197,35 @@ def metrics_answer_a_scraper():
                             (b'GET /metrics HTTP/1.1\r\n' + b'x: y\r\n' * 4000, 400), (b'get /metrics HTTP/1.1\r\n\r\n', 400)):
         done = run('metrics', '--http', stdin=request)
         assert done.stdout.startswith(b'HTTP/1.1 %d ' % status) and done.returncode == 0, (request[:40], done.stdout[:80])
+
+
+@test
+def metrics_answer_all_scrapers_on_the_loopback():
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.join(folder, 'r1.sock'))
+        listener.listen(8)
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        environment = {'RUNTIME_DIRECTORY': folder, **{k: v for k, v in os.environ.items() if k.endswith('SAN_OPTIONS')}}
+        for host in '127.0.0.1', '[::1]':
+            server = subprocess.Popen([HYPERGATE, 'metrics', '--listen', host + ':0'], env=environment, stdout=subprocess.PIPE, text=True)
+            try:
+                where = server.stdout.readline().strip()
+                assert where.startswith(f'http://{host}:'), where
+                port = int(where.split(':')[-1].split('/')[0])
+                silent = [socket.create_connection((host.strip('[]'), port)) for _ in range(3)]         # of four at a time
+                for _ in range(5):
+                    with urllib.request.urlopen(where, timeout=60) as answer:
+                        assert answer.status == 200 and b'hypergate_channels{instance="r1"} 7\n' in answer.read()
+                for one in silent:
+                    one.close()
+            finally:
+                server.terminate()
+                assert server.wait(60) == -signal.SIGTERM
+                server.stdout.close()
+    for where in '0.0.0.0:0', '192.0.2.1:80', 'localhost:80', '127.0.0.1', ':80', '[::]:80', '127.0.0.1:http', 'x' * 100:
+        done = run('metrics', '--listen', where)
+        assert done.returncode == 64 and b'an address of the loopback and a port' in done.stderr, done
+    assert run('metrics', '--http', '--listen', '127.0.0.1:0').returncode == 64
 
 
 @test
