@@ -95,6 +95,20 @@ TEST(udx_round_trip_is_known_where_packets_are_sent_again_too_early)
         check_equal(hear(&b, 3, 0, 0, MSEC(1150)), MSEC(40));
 }
 
+/* All that is known of the path is the answer to a lone packet, which had waited a millisecond. */
+TEST(udx_answer_that_did_not_wait_is_for_what_was_sent_again)
+{
+        BENCH(b);
+
+        send(&b, 1, SECONDS(1));
+        hear(&b, 1, 0, 0, SECONDS(1) + MSEC(41));
+        send(&b, 2, SECONDS(2));
+        udx_recovery_resent(&b.recovery, 1, SECONDS(3));
+        hear(&b, 2, 0, 0, SECONDS(3) + MSEC(40));
+        check_equal(b.recovery.rack_sent_us, SECONDS(3));
+        check_equal(udx_recovery_detect(&b.recovery, &b.rtt, true, SECONDS(3) + MSEC(40)), 1);
+}
+
 /* A timeout, an answer after @took_us, and how long the next timeout is. */
 static usec_t doubt(struct bench *b, usec_t took_us)
 {

@@ -67,15 +67,15 @@ void udx_stream_find_losses(struct udx_stream *stream, usec_t now_us)
 }
 
 /* RFC 8985 7.2, but in a recovery, too: what is sent again can be lost again, and if it was the last RACK has nothing to go by (RFC 9002
- * 6.2 does the same). One probe after the other until something is heard, each after twice as long, as far as they come before the
- * timeout. */
+ * 6.2 does the same), and after a timeout when something was heard since. One probe after the other until something is heard, each after
+ * twice as long, as far as they come before the timeout. */
 static usec_t tail_deadline(const struct udx_stream *stream)
 {
         const struct udx_recovery *recovery = &stream->recovery;
         usec_t wait_us = usec_max(2 * stream->rtt.srtt_us + TAIL_EXTRA_US, TAIL_MIN_US) << stream->probes, due_us;
 
         if (stream->probes >= TAIL_PROBES_MAX || stream->probe_due || !stream->rtt.srtt_us || !recovery->flying.count ||
-            recovery->lost.count || stream->congestion.phase == UDX_CONGESTION_TIMED_OUT)
+            recovery->lost.count || stream->timeouts)
                 return USEC_NEVER;
         due_us = stream->tail_since_us + wait_us;
         return due_us < stream->timeout_us ? due_us : USEC_NEVER;
