@@ -15,6 +15,7 @@ extern const char *const conf_log_levels[];
 enum {
         CONF_LOG_LEVEL_FIRST = 3,
         CONF_SECRET_BYTES = 32,
+        CONF_PREVIOUS_MAX = 3,
         CONF_KEY_BYTES = 32,
         CONF_RELAYS_MAX = 8,
         CONF_RELAY_RATE_MIN = 10000,            /* bytes a second: with less not even keep-alives of a few get through */
@@ -118,6 +119,12 @@ struct conf_relay {
         uint32_t bytes_per_second, bytes_per_second_per_client;
 };
 
+/* A secret that still counts beside the one that has taken its place. */
+struct conf_previous {
+        uint8_t secret[CONF_SECRET_BYTES];
+        int64_t until_s;                /* since the epoch */
+};
+
 struct conf {
         const char *name;               /* of the instance: its file without folder and suffix */
         const char *const *files;       /* that said it, for people; what a later one says goes before */
@@ -125,6 +132,8 @@ struct conf {
         const char *secret_file;        /* where the secret is; NULL: it came another way */
         bool has_secret;                /* always when provider, gateway or a relay that is not for anybody is present */
         uint8_t secret[CONF_SECRET_BYTES];
+        struct conf_previous previous[CONF_PREVIOUS_MAX];       /* newest first, over or not */
+        size_t previous_count;
         const char *state_directory;    /* NULL: none, the identity is new at each start */
         const char *runtime_directory;  /* where its control socket is, NAME.sock; NULL: as hypergate(1) would look for it */
         uint16_t port;                  /* UDP server port; 0: the first free of 49737..49741, else any */
@@ -230,6 +239,7 @@ enum conf_part {
         CONF_PART_RELAY = 64,           /* limits of ours */
         CONF_PART_RELAYS = 128,
         CONF_PART_LOG_LEVEL = 256,
+        CONF_PART_SECRET = 512,         /* or previous ones */
 };
 
 struct conf_difference {

@@ -115,6 +115,16 @@ static bool same_relays(const struct conf *a, const struct conf *b)
         return a->relay_count == b->relay_count && memcmp(a->relays, b->relays, a->relay_count * sizeof(a->relays[0])) == 0;
 }
 
+static bool same_secrets(const struct conf *a, const struct conf *b)
+{
+        bool same = memcmp(a->secret, b->secret, sizeof(a->secret)) == 0 && a->previous_count == b->previous_count;
+
+        for (size_t i = 0; same && i < a->previous_count; i++)
+                same = memcmp(a->previous[i].secret, b->previous[i].secret, CONF_SECRET_BYTES) == 0 &&
+                       a->previous[i].until_s == b->previous[i].until_s;
+        return same;
+}
+
 int conf_compare(const struct conf *before, const struct conf *after, struct conf_difference *out)
 {
         const struct conf_gateway *a = &before->gateway, *b = &after->gateway;
@@ -133,6 +143,7 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                 { same_relay(&before->relay, &after->relay), CONF_PART_RELAY },
                 { same_relays(before, after), CONF_PART_RELAYS },
                 { before->log_level == after->log_level && before->log_channels == after->log_channels, CONF_PART_LOG_LEVEL },
+                { same_secrets(before, after), CONF_PART_SECRET },
         };
 
         if (r < 0)

@@ -8,15 +8,18 @@ static const char *image_text(struct conf_read *read, const char *text)
         return text ? conf_arena_text(&read->image, text, strlen(text)) : NULL;
 }
 
+/* Another one is a matter of conf_compare(). */
 static bool same_secret(const struct conf *a, const struct conf *b)
 {
-        return a->has_secret == b->has_secret && memcmp(a->secret, b->secret, sizeof(a->secret)) == 0;
+        return a->has_secret == b->has_secret;
 }
 
 static void keep_secret(struct conf_read *read, struct conf *conf, const struct conf *running)
 {
         conf->has_secret = running->has_secret;
         memcpy(conf->secret, running->secret, sizeof(conf->secret));
+        memcpy(conf->previous, running->previous, sizeof(conf->previous));
+        conf->previous_count = running->previous_count;
         conf->secret_file = image_text(read, running->secret_file);
 }
 

@@ -426,9 +426,9 @@ static void finish_secret(struct conf_read *read, struct draft *draft, bool need
 
         read->file = draft->secret_from;
         if (draft->secret_from)
-                conf->has_secret = conf_secret_find(read, read->file, &draft->secret, true, conf->secret);
+                conf->has_secret = conf_secret_find(read, read->file, &draft->secret, true, conf);
         else if (!draft->secret_given)
-                conf->has_secret = conf_secret_find(read, draft->file, NULL, needed, conf->secret);
+                conf->has_secret = conf_secret_find(read, draft->file, NULL, needed, conf);
         read->file = NULL;
 }
 
@@ -480,9 +480,15 @@ static int seal(struct conf_read *read, struct image *image)
         return error < 0 ? error : conf_arena_protect(&read->image);
 }
 
+static void wipe_secrets(struct conf *conf)
+{
+        explicit_bzero(conf->secret, sizeof(conf->secret));
+        explicit_bzero(conf->previous, sizeof(conf->previous));
+}
+
 static void drop(struct conf_arena *arena, struct image *image)
 {
-        explicit_bzero(image->conf.secret, sizeof(image->conf.secret));
+        wipe_secrets(&image->conf);
         conf_arena_fini(arena);
 }
 
@@ -527,7 +533,7 @@ void conf_free(struct conf *conf)
         if (!conf)
                 return;
         if (mprotect(image, len, PROT_READ | PROT_WRITE) == 0)
-                explicit_bzero(conf->secret, sizeof(conf->secret));
+                wipe_secrets(conf);
         munmap(image, len);
 }
 

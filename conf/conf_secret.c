@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "conf_input.h"
@@ -12,7 +13,7 @@
 
 enum {
         SECRET_DIGITS = 2 * CONF_SECRET_BYTES,
-        READ_MAX = 512,                 /* to tell how long a wrong one is, up to here */
+        READ_MAX = 1024,                /* with previous ones; to tell how long a wrong one is, up to here */
 };
 
 static const char credential_name[] = "router.key";
@@ -50,42 +51,159 @@ static int digit_value(char c)
         return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* In a file, of one line. Elsewhere there are no places. */
-static struct conf_position position(bool positions, size_t index)
+/* A piece of one line; @line 0: elsewhere than in a file there are no places. */
+struct piece {
+        const char *start, *end;
+        uint32_t line, column;          /* of @start */
+        bool cut;                       /* there is more of it */
+};
+
+static struct conf_position position(const struct piece *piece, size_t index)
 {
-        return positions ? (struct conf_position){ 1, (uint32_t)index + 1 } : CONF_WHOLE_FILE;
+        return piece->line ? (struct conf_position){ piece->line, piece->column + (uint32_t)index } : CONF_WHOLE_FILE;
 }
 
 /* Blanks around it don't count. */
-static bool decode(struct conf_read *read, const struct conf_file *file, bool positions, const struct secret_text *text,
-                   uint8_t out[CONF_SECRET_BYTES])
+static void trim(struct piece *piece)
 {
-        const char *start = text->bytes, *end = text->bytes + text->len;
-        size_t len;
+        for (; piece->start < piece->end && is_blank(*piece->start); piece->start++)
+                piece->column++;
+        while (piece->end > piece->start && is_blank(piece->end[-1]))
+                piece->end--;
+}
 
-        while (start < end && is_blank(*start))
-                start++;
-        while (end > start && is_blank(end[-1]))
-                end--;
-        len = (size_t)(end - start);
-        if (len == 0) {
-                conf_error(&read->report, file, CONF_WHOLE_FILE, "the router secret is empty; \"hypergate new\" makes one");
-                return false;
-        }
+/* What is before the first blank of @piece, and what is behind that. */
+static struct piece take_word(struct piece *piece)
+{
+        struct piece word = *piece;
+
+        trim(&word);
+        word.cut = false;
+        *piece = word;
+        while (piece->start < piece->end && !is_blank(*piece->start))
+                piece->start++;
+        piece->column += (uint32_t)(piece->start - word.start);
+        word.end = piece->start;
+        return word;
+}
+
+static bool decode(struct conf_read *read, const struct conf_file *file, const struct piece *piece, uint8_t out[CONF_SECRET_BYTES])
+{
+        const char *start = piece->start;
+        size_t len = (size_t)(piece->end - start);
+
         for (size_t i = 0; i < len; i++)
                 if (digit_value(start[i]) < 0) {
-                        conf_error(&read->report, file, position(positions, i),
+                        conf_error(&read->report, file, position(piece, i),
                                    "the router secret: character %zu is none of 0-9 a-f; it is %d of these and nothing else", i + 1, SECRET_DIGITS);
                         return false;
                 }
         if (len != SECRET_DIGITS) {
-                conf_error(&read->report, file, position(positions, 0), "the router secret has %s%zu characters, not %d",
-                           text->len == READ_MAX ? "at least " : "", len, SECRET_DIGITS);
+                conf_error(&read->report, file, position(piece, 0), "the router secret has %s%zu characters, not %d",
+                           piece->cut ? "at least " : "", len, SECRET_DIGITS);
                 return false;
         }
         for (size_t i = 0; i < CONF_SECRET_BYTES; i++)
                 out[i] = (uint8_t)(digit_value(start[2 * i]) << 4 | digit_value(start[2 * i + 1]));
         return true;
+}
+
+/* --- Previous ones --- */
+
+/* "2026-12-01T12:00:00Z" (RFC 3339), and nothing else. */
+static bool read_time(const struct piece *piece, int64_t *out)
+{
+        char text[sizeof("2026-12-01T12:00:00Z")], again[sizeof(text)];
+        struct tm tm = { 0 };
+        const char *end;
+        time_t time;
+
+        if (piece->end - piece->start != sizeof(text) - 1)
+                return false;
+        memcpy(text, piece->start, sizeof(text) - 1);
+        text[sizeof(text) - 1] = '\0';
+        end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        time = end && !*end ? timegm(&tm) : -1;
+        /* What there is no such day of comes out as another one. */
+        if (time < 0 || !strftime(again, sizeof(again), "%Y-%m-%dT%H:%M:%SZ", &tm) || strcmp(again, text) != 0)
+                return false;
+        *out = time;
+        return true;
+}
+
+static bool is_word(const struct piece *piece, const char *word)
+{
+        return (size_t)(piece->end - piece->start) == strlen(word) && memcmp(piece->start, word, strlen(word)) == 0;
+}
+
+static bool is_known(const struct conf *conf, const uint8_t secret[CONF_SECRET_BYTES])
+{
+        bool known = memcmp(conf->secret, secret, CONF_SECRET_BYTES) == 0;
+
+        for (size_t i = 0; i < conf->previous_count; i++)
+                known = known || memcmp(conf->previous[i].secret, secret, CONF_SECRET_BYTES) == 0;
+        return known;
+}
+
+/* "SECRET until TIME". */
+static bool decode_previous(struct conf_read *read, const struct conf_file *file, const struct piece *line, struct conf *conf)
+{
+        struct piece rest = *line, secret = take_word(&rest), until = take_word(&rest), time = take_word(&rest);
+        struct conf_previous previous;
+        bool good = false;
+
+        trim(&rest);
+        if (!decode(read, file, &secret, previous.secret))
+                goto end;
+        if (!is_word(&until, "until"))
+                conf_error(&read->report, file, position(&until, 0),
+                           "a previous secret: expected \"until\" and a time behind it, as in \"until 2026-12-01T12:00:00Z\"");
+        else if (!read_time(&time, &previous.until_s))
+                conf_error(&read->report, file, position(&time, 0),
+                           "a previous secret: until: expected a time of UTC like 2026-12-01T12:00:00Z");
+        else if (rest.start < rest.end)
+                conf_error(&read->report, file, position(&rest, 0), "a previous secret: there is something behind the time: take it away");
+        else if (conf->previous_count == CONF_PREVIOUS_MAX)
+                conf_error(&read->report, file, position(line, 0), "previous secrets: there are more than %d: take the last ones away",
+                           CONF_PREVIOUS_MAX);
+        else if (is_known(conf, previous.secret))
+                conf_error(&read->report, file, position(line, 0), "a previous secret: it is there already: take this line away");
+        else
+                good = true;
+        if (good)
+                conf->previous[conf->previous_count++] = previous;
+end:
+        explicit_bzero(&previous, sizeof(previous));
+        return good;
+}
+
+/* A secret; in a file, previous ones may follow it, one a line. */
+static bool decode_all(struct conf_read *read, const struct conf_file *file, bool positions, const struct secret_text *text, struct conf *conf)
+{
+        const char *end = text->bytes + text->len;
+        struct piece line = { .start = text->bytes, .end = end, .cut = text->len == READ_MAX };
+        bool found = false, good = true;
+
+        if (is_all_blank(text)) {
+                conf_error(&read->report, file, CONF_WHOLE_FILE, "the router secret is empty; \"hypergate new\" makes one");
+                return false;
+        }
+        for (uint32_t number = 1; line.start < end; line.start = line.end + 1, number++) {
+                const char *newline = positions ? memchr(line.start, '\n', (size_t)(end - line.start)) : NULL;
+                struct piece content;
+
+                line.end = newline ? newline : end;
+                content = line;
+                content.cut = line.cut && !newline;
+                content.line = positions ? number : 0;
+                content.column = 1;
+                trim(&content);
+                if (content.start == content.end)
+                        continue;
+                good = (found ? decode_previous(read, file, &content, conf) : decode(read, file, &content, conf->secret)) && good;
+                found = true;
+        }
+        return good;
 }
 
 static int read_text(int fd, struct secret_text *text)
@@ -109,7 +227,7 @@ static struct conf_file file_for(struct conf_read *read, const char *label)
         return (struct conf_file){ .label = conf_report_label(&read->report, label), .folder = "", .number = read->file_count++ };
 }
 
-static bool from_fd(struct conf_read *read, int fd, const char *label, bool positions, uint8_t out[CONF_SECRET_BYTES])
+static bool from_fd(struct conf_read *read, int fd, const char *label, bool positions, struct conf *conf)
 {
         struct conf_file file = file_for(read, label);
         struct secret_text text = { .len = 0 };
@@ -119,7 +237,7 @@ static bool from_fd(struct conf_read *read, int fd, const char *label, bool posi
         if (error < 0)
                 conf_error(&read->report, &file, CONF_WHOLE_FILE, "cannot read the router secret: %s", conf_input_error(error));
         else
-                good = decode(read, &file, positions, &text, out);
+                good = decode_all(read, &file, positions, &text, conf);
         wipe(&text);
         return good;
 }
@@ -159,17 +277,19 @@ static void complain_unread(struct conf_read *read, const struct conf_node *node
 }
 
 /* As it runs, the instance may not be who it was at its start. */
-static bool from_running(const struct conf_read *read, uint8_t out[CONF_SECRET_BYTES])
+static bool from_running(const struct conf_read *read, struct conf *conf)
 {
         const struct conf *running = read->source->running;
 
         if (!running || !running->has_secret)
                 return false;
-        memcpy(out, running->secret, CONF_SECRET_BYTES);
+        memcpy(conf->secret, running->secret, sizeof(conf->secret));
+        memcpy(conf->previous, running->previous, sizeof(conf->previous));
+        conf->previous_count = running->previous_count;
         return true;
 }
 
-static bool from_file(struct conf_read *read, const struct conf_node *node, uint8_t out[CONF_SECRET_BYTES])
+static bool from_file(struct conf_read *read, const struct conf_node *node, struct conf *conf)
 {
         char path[CONF_PATH_MAX], quoted[CONF_QUOTE_MAX];
         const char *name;
@@ -187,7 +307,7 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, uint
         }
         conf_quote(name, quoted, sizeof(quoted));
         fd = conf_input_open(path);
-        if (fd == -EACCES && from_running(read, out)) {
+        if (fd == -EACCES && from_running(read, conf)) {
                 conf_warning(&read->report, read->file, node->at,
                              "secretFile: this user may not read %s: the secret stays as it was at the start; to change it, restart", quoted);
                 return true;
@@ -199,7 +319,7 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, uint
                            "secretFile: %s is open to others than its owner (mode %04o): chmod 600 it, and think of a new secret",
                            quoted, mode);
         else
-                good = from_fd(read, fd, path, true, out);
+                good = from_fd(read, fd, path, true, conf);
         if (fd >= 0)
                 close(fd);
         return good;
@@ -207,7 +327,7 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, uint
 
 /* What systemd's LoadCredential= left for us is private already: by its folder, and by an ACL that shows as group bits. A blank one is
  * what a unit says where there is no file: SetCredential= needs something to say. */
-static bool from_credential(struct conf_read *read, bool *found, uint8_t out[CONF_SECRET_BYTES])
+static bool from_credential(struct conf_read *read, bool *found, struct conf *conf)
 {
         char path[CONF_PATH_MAX];
         const char *folder = read->source->credentials_directory;
@@ -227,42 +347,42 @@ static bool from_credential(struct conf_read *read, bool *found, uint8_t out[CON
         else if (is_all_blank(&text))
                 *found = false;
         else
-                good = decode(read, &file, true, &text, out);
+                good = decode_all(read, &file, true, &text, conf);
         wipe(&text);
         if (fd >= 0)
                 close(fd);
         return good;
 }
 
-static bool from_variable(struct conf_read *read, uint8_t out[CONF_SECRET_BYTES])
+static bool from_variable(struct conf_read *read, struct conf *conf)
 {
         struct conf_file file = file_for(read, "HYPERGATE_ROUTER");
         struct secret_text text = { .len = strnlen(read->source->router_secret, READ_MAX) };
         bool good;
 
         memcpy(text.bytes, read->source->router_secret, text.len);
-        good = decode(read, &file, false, &text, out);
+        good = decode_all(read, &file, false, &text, conf);
         wipe(&text);
         return good;
 }
 
 bool conf_secret_find(struct conf_read *read, const struct conf_file *file, const struct conf_node *node, bool needed,
-                      uint8_t out[CONF_SECRET_BYTES])
+                      struct conf *conf)
 {
         bool found = false, good;
 
         if (read->source->secret_fd >= 0)
-                return from_fd(read, read->source->secret_fd, "--router", false, out);
+                return from_fd(read, read->source->secret_fd, "--router", false, conf);
         if (node)
-                return from_file(read, node, out);
+                return from_file(read, node, conf);
         if (!needed)
                 return false;
-        good = from_credential(read, &found, out);
+        good = from_credential(read, &found, conf);
         if (found)
                 return good;
         if (read->source->router_secret && read->source->router_secret[0])
-                return from_variable(read, out);
-        if (from_running(read, out))
+                return from_variable(read, conf);
+        if (from_running(read, conf))
                 return true;            /* the variable has been wiped since */
         conf_error(&read->report, file, CONF_WHOLE_FILE,
                    "no router secret: %s; \"hypergate new --output FILE\" makes one",

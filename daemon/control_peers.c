@@ -74,6 +74,7 @@ static void write_peer(struct json_line *out, const struct ipc_swarm_peer *peer)
         json_line_number(out, "receivedBytes", peer->received_bytes);
         json_line_number(out, "packetsResent", peer->packets_resent);
         json_line_flag(out, "leaves", peer->leaves);
+        json_line_flag(out, "previousSecret", peer->outdated);
         json_line_number(out, "datagramBytes", peer->datagram_bytes);
         json_line_end(out);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "status": one line, what the instance is and how it fares. */
 #include <sodium.h>
+#include <time.h>
 
 #include "control_conn.h"
 #include "ipc_words.h"
@@ -35,7 +36,7 @@ static void write_keys(struct json_line *out, const struct supervisor *superviso
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
                 uint8_t public_key[crypto_sign_PUBLICKEYBYTES], secret_key[crypto_sign_SECRETKEYBYTES];
 
-                if (!present[i] || !supervisor->keys->has_router)
+                if (!present[i] || !supervisor->keys->router_count)
                         continue;
                 crypto_sign_seed_keypair(public_key, secret_key, supervisor->keys->seed[i]);
                 sodium_memzero(secret_key, sizeof(secret_key));
@@ -63,6 +64,24 @@ static void write_ended(struct json_line *out, const struct status *status)
         json_line_close_object(out);
 }
 
+/* By their names, which are no secrets. */
+static void write_previous(struct json_line *out, const struct keys *keys)
+{
+        json_line_open_list(out, "previousRouters");
+        for (size_t i = 1; i < keys->router_count; i++) {
+                char until[sizeof("2026-12-01T12:00:00Z") + 16];
+                time_t time = (time_t)keys->routers[i].until_s;
+                struct tm tm;
+
+                json_line_open_object(out, NULL);
+                json_line_hex(out, "router", keys->routers[i].public_key, KEYS_BYTES);
+                if (gmtime_r(&time, &tm) && strftime(until, sizeof(until), "%Y-%m-%dT%H:%M:%SZ", &tm))
+                        json_line_text(out, "until", until);
+                json_line_close_object(out);
+        }
+        json_line_close_list(out);
+}
+
 void control_status(struct control_conn *conn, const char *words)
 {
         const struct supervisor *supervisor = conn->control->supervisor;
@@ -73,10 +92,11 @@ void control_status(struct control_conn *conn, const char *words)
         json_line_text(out, "instance", supervisor->asked_as);
         json_line_text(out, "version", HG_VERSION);
         json_line_decimal(out, "uptimeSeconds", to_seconds(monotonic_us() - supervisor->began_us));
-        if (supervisor->keys->has_router)
-                json_line_hex(out, "router", supervisor->keys->router_public, KEYS_BYTES);
+        if (supervisor->keys->router_count)
+                json_line_hex(out, "router", supervisor->keys->routers[0].public_key, KEYS_BYTES);
         else
                 json_line_null(out, "router");
+        write_previous(out, supervisor->keys);
         json_line_flag(out, "provider", supervisor->conf->provider.present);
         json_line_flag(out, "gateway", supervisor->conf->gateway.present);
         json_line_flag(out, "drained", supervisor->reload.overrides.drained);
@@ -86,6 +106,7 @@ void control_status(struct control_conn *conn, const char *words)
         json_line_number(out, "gateways", last->gateways);
         json_line_number(out, "providers", last->providers);
         json_line_number(out, "relayed", last->relayed);
+        json_line_number(out, "previousSecret", last->outdated);
         json_line_close_object(out);
         json_line_open_object(out, "relay");
         json_line_number(out, "connections", last->relays);

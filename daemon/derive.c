@@ -15,7 +15,7 @@
 #include "ipc_fd.h"
 
 /* It holds nothing of ours open but its end of the pipe, which takes as little as that whole. */
-static _Noreturn void work(struct keys *keys, const uint8_t *secret, int fd, pid_t supervisor)
+static _Noreturn void work(struct keys_router *router, const uint8_t *secret, int fd, pid_t supervisor)
 {
         static const int ours[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE };
         bool good;
@@ -27,8 +27,8 @@ static _Noreturn void work(struct keys *keys, const uint8_t *secret, int fd, pid
         if (fd > STDERR_FILENO + 1)
                 syscall(SYS_close_range, STDERR_FILENO + 1, fd - 1, 0);
         syscall(SYS_close_range, fd + 1, ~0U, 0);
-        good = keys_derive(keys, secret) == 0 && write(fd, keys->auth, sizeof(keys->auth)) == sizeof(keys->auth);
-        sodium_memzero(keys, sizeof(*keys));
+        good = keys_router_derive(router, secret) == 0 && write(fd, router->auth, sizeof(router->auth)) == sizeof(router->auth);
+        sodium_memzero(router, sizeof(*router));
         _exit(good ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
@@ -42,25 +42,25 @@ static void on_readable(struct ev_loop *loop, ev_io *readable, int events)
         if (len < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
         if (good)
-                keys_take_auth(derive->keys, auth);
+                keys_router_take_auth(derive->router, auth);
         sodium_memzero(auth, sizeof(auth));
         derive_fini(derive);
         derive->done(derive->context, good);
 }
 
-int derive_begin(struct derive *derive, struct ev_loop *loop, struct keys *keys, const uint8_t *secret,
+int derive_begin(struct derive *derive, struct ev_loop *loop, struct keys_router *router, const uint8_t *secret,
                  void (*done)(void *context, bool good), void *context)
 {
         pid_t supervisor = getpid(), pid;
         int ends[2], r;
 
-        *derive = (struct derive){ .loop = loop, .keys = keys, .done = done, .context = context };
+        *derive = (struct derive){ .loop = loop, .router = router, .done = done, .context = context };
         if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
                 return -errno;
         pid = fork();
         r = pid < 0 ? -errno : 0;
         if (pid == 0)
-                work(keys, secret, ends[1], supervisor);
+                work(router, secret, ends[1], supervisor);
         close_fdp(&ends[1]);
         if (r < 0) {
                 close_fdp(&ends[0]);

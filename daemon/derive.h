@@ -12,15 +12,15 @@
 
 struct derive {
         struct ev_loop *loop;
-        struct keys *keys;
+        struct keys_router *router;
         ev_io readable;                 /* its end of the pipe; active: it is at work */
         void (*done)(void *context, bool good);
         void *context;
 };
 
-/* Begins; @done follows from @loop, once, when @keys has its auth key or never will. @secret (KEYS_BYTES) is not needed after this. 0 or
+/* Begins; @done follows from @loop, once, when @router has its auth key or never will. @secret (KEYS_BYTES) is not needed after this. 0 or
  * -errno: nothing follows. */
-int derive_begin(struct derive *derive, struct ev_loop *loop, struct keys *keys, const uint8_t *secret,
+int derive_begin(struct derive *derive, struct ev_loop *loop, struct keys_router *router, const uint8_t *secret,
                  void (*done)(void *context, bool good), void *context);
 
 /* Nothing follows any more. Zeroed, or over, is fine. */

@@ -21,7 +21,7 @@ struct keys *keys_new(void)
         if (!keys)
                 return NULL;
         randombytes_buf(keys, sizeof(*keys));
-        keys->has_router = keys->has_auth = false;
+        keys->router_count = 0;
         return keys;
 }
 
@@ -30,34 +30,33 @@ void keys_free(struct keys *keys)
         sodium_free(keys);
 }
 
-void keys_of_router(struct keys *keys, const uint8_t *secret)
+void keys_router_name(struct keys_router *router, const uint8_t *secret)
 {
         uint8_t pair[crypto_sign_SECRETKEYBYTES];
 
-        crypto_sign_seed_keypair(keys->router_public, pair, secret);
+        *router = (struct keys_router){ .has_auth = false };
+        crypto_sign_seed_keypair(router->public_key, pair, secret);
         sodium_memzero(pair, sizeof(pair));
-        keys->has_router = true;
 }
 
-void keys_take_auth(struct keys *keys, const uint8_t auth[KEYS_AUTH_BYTES])
+void keys_router_take_auth(struct keys_router *router, const uint8_t auth[KEYS_AUTH_BYTES])
 {
-        memcpy(keys->auth, auth, sizeof(keys->auth));
-        keys->has_auth = true;
+        memcpy(router->auth, auth, sizeof(router->auth));
+        router->has_auth = true;
 }
 
-int keys_derive(struct keys *keys, const uint8_t *secret)
+int keys_router_derive(struct keys_router *router, const uint8_t *secret)
 {
         uint8_t pair[crypto_sign_SECRETKEYBYTES], salt[crypto_pwhash_SALTBYTES];
         int r;
 
-        crypto_sign_seed_keypair(keys->router_public, pair, secret);
+        crypto_sign_seed_keypair(router->public_key, pair, secret);
         crypto_generichash(salt, sizeof(salt), pair, sizeof(pair), NULL, 0);
-        r = crypto_pwhash(keys->auth, sizeof(keys->auth), (const char *)pair, sizeof(pair), salt, PASSES, MEMORY_BYTES,
+        r = crypto_pwhash(router->auth, sizeof(router->auth), (const char *)pair, sizeof(pair), salt, PASSES, MEMORY_BYTES,
                           crypto_pwhash_ALG_ARGON2ID13);
         sodium_memzero(pair, sizeof(pair));
         sodium_memzero(salt, sizeof(salt));
-        keys->has_router = true;
-        keys->has_auth = r == 0;
+        router->has_auth = r == 0;
         return r == 0 ? 0 : -ENOMEM;
 }
 

@@ -4,6 +4,7 @@
 #define HG_KEYS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -11,12 +12,20 @@ enum {
         KEYS_BYTES = 32,
         KEYS_AUTH_BYTES = 64,
         KEYS_ROLES = 2,                 /* gateway, provider */
+        KEYS_ROUTERS_MAX = 4,
+};
+
+/* What follows from one secret of the router. */
+struct keys_router {
+        bool has_auth;
+        uint8_t public_key[KEYS_BYTES];         /* Ed25519, and the topic: hypergate.md 1.2 */
+        uint8_t auth[KEYS_AUTH_BYTES];          /* what hello is keyed with: hypergate.md 3 */
+        int64_t until_s;                        /* of a previous one: it counts until then, since the epoch */
 };
 
 struct keys {
-        bool has_router, has_auth;
-        uint8_t router_public[KEYS_BYTES];      /* Ed25519, and the topic: hypergate.md 1.2 */
-        uint8_t auth[KEYS_AUTH_BYTES];          /* what hello is keyed with: hypergate.md 3 */
+        struct keys_router routers[KEYS_ROUTERS_MAX];   /* newest first */
+        size_t router_count;
         uint8_t seed[KEYS_ROLES][KEYS_BYTES];   /* of our identity in each role */
         uint8_t relay_seed[KEYS_BYTES];         /* and as a relay */
 };
@@ -27,14 +36,14 @@ struct keys *keys_new(void);
 /* Wipes. NULL is fine. */
 void keys_free(struct keys *keys);
 
-/* The public key of that secret (KEYS_BYTES), which takes no time. */
-void keys_of_router(struct keys *keys, const uint8_t *secret);
+/* The public key of that secret (KEYS_BYTES), which takes no time, and no more. */
+void keys_router_name(struct keys_router *router, const uint8_t *secret);
 
 /* Its auth key, derived elsewhere. */
-void keys_take_auth(struct keys *keys, const uint8_t auth[KEYS_AUTH_BYTES]);
+void keys_router_take_auth(struct keys_router *router, const uint8_t auth[KEYS_AUTH_BYTES]);
 
 /* Both. Takes 0.1 s and 64 MiB for that long. 0 or -ENOMEM. */
-int keys_derive(struct keys *keys, const uint8_t *secret);
+int keys_router_derive(struct keys_router *router, const uint8_t *secret);
 
 enum keys_verdict {
         KEYS_MADE,                      /* new, and stored */

@@ -63,10 +63,28 @@ void last_gates_fini(struct last_gates *last)
         state_halves_close(&last->file);
 }
 
+static void store(struct last_gates *last, struct last_gates *now)
+{
+        uint8_t body[BODY_BYTES];
+
+        write_body(now, body);
+        if (state_halves_write(&now->file, body) == 0)
+                *last = *now;
+}
+
+void last_gates_of_router(struct last_gates *last, const uint8_t router[KEYS_BYTES])
+{
+        struct last_gates now = *last;
+
+        if (last->file.fd < 0 || memcmp(last->router, router, sizeof(last->router)) == 0)
+                return;
+        memcpy(now.router, router, sizeof(now.router));
+        store(last, &now);
+}
+
 void last_gates_take(struct last_gates *last, const struct gates *gates)
 {
         struct last_gates now = { .file = last->file };
-        uint8_t body[BODY_BYTES];
 
         memcpy(now.router, last->router, sizeof(now.router));
         list_for_each(at, &gates->all) {
@@ -79,9 +97,7 @@ void last_gates_take(struct last_gates *last, const struct gates *gates)
         }
         if (last->file.fd < 0 || (now.count == last->count && memcmp(now.gate, last->gate, sizeof(now.gate)) == 0))
                 return;
-        write_body(&now, body);
-        if (state_halves_write(&now.file, body) == 0)
-                *last = now;
+        store(last, &now);
 }
 
 struct sort {

@@ -26,6 +26,9 @@ struct last_gates {
 int last_gates_init(struct last_gates *last, const char *path, uid_t uid, gid_t gid, const uint8_t router[KEYS_BYTES]);
 void last_gates_fini(struct last_gates *last);
 
+/* The same gates, of what is called otherwise now. */
+void last_gates_of_router(struct last_gates *last, const uint8_t router[KEYS_BYTES]);
+
 /* Keeps which gates there are now, and stores that when it is another set. What a full disk does not take is left as it was. */
 void last_gates_take(struct last_gates *last, const struct gates *gates);
 

@@ -160,8 +160,9 @@ static int make_keys(struct start *start)
                 return EX_OSERR;
         }
         if (conf->has_secret) {
-                keys_of_router(start->keys, conf->secret);
-                log_router(&start->log, start->keys->router_public);
+                keys_router_name(&start->keys->routers[0], conf->secret);
+                start->keys->router_count = 1;
+                log_router(&start->log, start->keys->routers[0].public_key);
         }
         if (conf->has_secret && conf->state_directory && conf->gateway.present)
                 r = read_identity(start, "gateway", start->keys->seed[0]);
@@ -197,7 +198,7 @@ static int read_last_gates(struct start *start)
 
         snprintf(path, sizeof(path), "%s/%s.gates", folder ? folder : "", start->conf->name);
         r = last_gates_init(&start->last, folder ? path : NULL, start->privileges.uid, start->privileges.gid,
-                            start->keys->router_public);
+                            start->keys->routers[0].public_key);
         if (r == -EPERM)
                 log_warning(&start->log, "%s: not a file of ours alone: not used; remove it, and a new one is made", path);
         else if (r < 0)

@@ -184,7 +184,9 @@ struct conf *overridden_new(const struct conf *conf, const struct overrides *ove
 
 void overridden_free(struct conf *overridden)
 {
-        if (overridden)
+        if (overridden) {
                 explicit_bzero(overridden->secret, sizeof(overridden->secret));
+                explicit_bzero(overridden->previous, sizeof(overridden->previous));
+        }
         free(overridden);
 }

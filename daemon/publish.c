@@ -54,16 +54,25 @@ static void send_identity(const struct keys *keys, struct child *child, enum ipc
         sodium_memzero(&identity, sizeof(identity));
 }
 
-static void send_router(const struct supervisor *supervisor, struct child *child)
+static void send_routers(const struct supervisor *supervisor, struct child *child)
 {
         const struct conf *conf = supervisor->conf;
         const struct keys *keys = supervisor->keys;
-        struct ipc_swarm_router router;
+        bool any = false;
 
-        memcpy(router.public_key, keys->router_public, sizeof(router.public_key));
-        memcpy(router.auth_key, keys->auth, sizeof(router.auth_key));
-        child_send(child, IPC_SWARM_ROUTER, &router, NULL, 0);
-        sodium_memzero(&router, sizeof(router));
+        for (size_t i = 0; i < keys->router_count; i++) {
+                struct ipc_swarm_router router;
+
+                if (!keys->routers[i].has_auth)
+                        continue;               /* soon: then it is told again */
+                memcpy(router.public_key, keys->routers[i].public_key, sizeof(router.public_key));
+                memcpy(router.auth_key, keys->routers[i].auth, sizeof(router.auth_key));
+                child_send(child, IPC_SWARM_ROUTER, &router, NULL, 0);
+                sodium_memzero(&router, sizeof(router));
+                any = true;
+        }
+        if (!any)
+                return;
         if (conf->gateway.present || !conf->provider.present)
                 send_identity(keys, child, IPC_AS_GATEWAY);     /* a relay alone comes as one that opens nothing */
         if (conf->provider.present)
@@ -122,8 +131,8 @@ static void publish_swarm(const struct supervisor *supervisor, struct child *chi
         }
         if (supervisor->known.nodes.count > 0)
                 child_send(child, IPC_SWARM_KNOWN, &supervisor->known.nodes, NULL, 0);
-        if (supervisor->keys->has_auth && has_role(supervisor->conf))
-                send_router(supervisor, child);
+        if (has_role(supervisor->conf))
+                send_routers(supervisor, child);
         appointed_publish(&supervisor->appointed, child);
         send_relays(supervisor, child);
         send_held(&supervisor->services, child);

@@ -32,6 +32,7 @@ static void describe(const struct conf_difference *difference, char *out, size_t
                 { CONF_PART_RELAY, "relay" },
                 { CONF_PART_RELAYS, "relays" },
                 { CONF_PART_LOG_LEVEL, "logLevel" },
+                { CONF_PART_SECRET, "the router secret" },
         };
         char services[64];
         size_t len = 0;
@@ -73,6 +74,8 @@ static void tell_workers(struct supervisor *supervisor, unsigned parts)
                 must_hear(supervisor->router);
         if (parts & (CONF_PART_SERVICES | CONF_PART_PEERS | CONF_PART_RELAY | CONF_PART_RELAYS))
                 must_hear(supervisor->swarm);
+        if (parts & CONF_PART_SECRET && routers_are_derived(&supervisor->routers))
+                must_hear(supervisor->swarm);   /* else then */
         if (parts & CONF_PART_SERVICE_TIMES)
                 forwards_must_hear(supervisor, IPC_DUTY_SERVICES);
         if (parts & CONF_PART_GATE_TIMES)
@@ -93,10 +96,17 @@ static int apply(struct supervisor *supervisor, const struct conf *conf, struct 
         if (r < 0)
                 return r;
         r = appointed_init(&appointed, &supervisor->names, conf);
-        if (r == 0)
-                r = services_reload(&supervisor->services, &conf->provider, &supervisor->names, &supervisor->forwards);
+        if (r == 0 && supervisor->routers.conf)
+                r = routers_set(&supervisor->routers, conf);
         if (r < 0) {
                 appointed_fini(&appointed);
+                return r;
+        }
+        r = services_reload(&supervisor->services, &conf->provider, &supervisor->names, &supervisor->forwards);
+        if (r < 0) {
+                appointed_fini(&appointed);
+                if (supervisor->routers.conf)
+                        (void)routers_set(&supervisor->routers, supervisor->conf);      /* those are derived */
                 return r;
         }
         appointed_fini(&supervisor->appointed);
@@ -105,6 +115,7 @@ static int apply(struct supervisor *supervisor, const struct conf *conf, struct 
         gates_reload(&supervisor->gates, &conf->gateway);
         status_reload(&supervisor->status, conf);
         supervisor->gates_changed = true;
+        supervisor_name_router(supervisor);
         tell_workers(supervisor, difference_out->parts);
         return 0;
 }
@@ -156,7 +167,9 @@ static bool all_confirmed(const struct children *children)
 
 void reload_look(struct reload *reload)
 {
-        if (ev_is_active(&reload->patience) && all_confirmed(&reload->supervisor->children))
+        struct supervisor *supervisor = reload->supervisor;
+
+        if (ev_is_active(&reload->patience) && routers_are_derived(&supervisor->routers) && all_confirmed(&supervisor->children))
                 finish(reload, true);
 }
 

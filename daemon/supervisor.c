@@ -80,8 +80,8 @@ static void say_ready(const struct supervisor *supervisor)
         if (provider || gateway || relay)
                 snprintf(roles, sizeof(roles), "%s%s%s%s%s", provider ? "provider" : "", provider && gateway ? " and " : "",
                          gateway ? "gateway" : "", relay && (provider || gateway) ? " and " : "", relay ? "relay" : "");
-        if (supervisor->keys->has_router)
-                sodium_bin2hex(key, sizeof(key), supervisor->keys->router_public, KEYS_BYTES);
+        if (supervisor->keys->router_count)
+                sodium_bin2hex(key, sizeof(key), supervisor->keys->routers[0].public_key, KEYS_BYTES);
         log_event(supervisor->log, IPC_EVENT_READY, LOG_NOTICE, NULL, "ready: %s%s%.8s%s, UDP port %u", roles, *key ? " of router " : "", key,
                   *key ? "..." : "", supervisor->sockets.server.port);
         if (relay)
@@ -92,7 +92,7 @@ static void say_ready(const struct supervisor *supervisor)
 static void be_ready(struct supervisor *supervisor)
 {
         if (supervisor->ready || supervisor->children.stopping || !supervisor->swarm || !all_up(&supervisor->children) ||
-            ev_is_active(&supervisor->derive.readable))
+            !routers_are_derived(&supervisor->routers))
                 return;
         supervisor->ready = true;
         say_ready(supervisor);
@@ -119,7 +119,7 @@ static void release(struct supervisor *supervisor)
 {
         control_fini(&supervisor->control);
         reload_stop(&supervisor->reload);
-        derive_fini(&supervisor->derive);
+        routers_fini(&supervisor->routers);
         gates_fini(&supervisor->gates);
         forwards_fini(&supervisor->forwards);
         services_fini(&supervisor->services);
@@ -141,19 +141,37 @@ static void stop(struct supervisor *supervisor, int exit_code)
         children_stop(&supervisor->children, SUPERVISOR_STOP_MS);
 }
 
-/* Without it no peer is one: a start that fails. */
-static void on_derived(void *context, bool good)
+/* Without one no peer is one: a start that fails. Later, what there is goes on. */
+static void on_routers(void *context, enum routers_news news)
 {
         struct supervisor *supervisor = context;
+        uint32_t outdated = supervisor->status.last.outdated;
 
-        if (!good) {
-                log_error(supervisor->log, "no memory for keys: 64 MiB are needed for a moment");
-                stop(supervisor, EX_OSERR);
+        if (news == ROUTERS_NO_MEMORY) {
+                log_error(supervisor->log, "no memory for keys: 64 MiB are needed for a moment%s",
+                          supervisor->ready ? ": the router secret that has come is not used until the next reload" : "");
+                if (!supervisor->ready)
+                        stop(supervisor, EX_OSERR);
                 return;
         }
+        if (news == ROUTERS_OVER && outdated)
+                log_notice(supervisor->log, "a previous router secret counts no more: %u peer%s that had shown no newer one %s let go", outdated,
+                           outdated == 1 ? "" : "s", outdated == 1 ? "is" : "are");
+        else if (news == ROUTERS_OVER)
+                log_notice(supervisor->log, "a previous router secret counts no more: all peers know a newer one");
         if (supervisor->swarm)
                 supervisor->swarm->unconfigured = true;
         be_ready(supervisor);
+}
+
+void supervisor_name_router(struct supervisor *supervisor)
+{
+        const uint8_t *public_key = supervisor->keys->routers[0].public_key;
+
+        if (!supervisor->keys->router_count)
+                return;
+        log_router(supervisor->log, public_key);
+        last_gates_of_router(&supervisor->last, public_key);
 }
 
 void supervisor_stop(struct supervisor *supervisor)
@@ -289,8 +307,9 @@ static int begin(struct supervisor *supervisor)
         bool has_role = conf->provider.present || conf->gateway.present || conf->relay.present;
         int r = 0;
 
+        routers_init(&supervisor->routers, supervisor->loop, supervisor->keys, on_routers, supervisor);
         if (conf->has_secret && has_role)
-                r = derive_begin(&supervisor->derive, supervisor->loop, supervisor->keys, conf->secret, on_derived, supervisor);
+                r = routers_set(&supervisor->routers, conf);
         if (r == 0)
                 r = seeds_init(&supervisor->seeds, &supervisor->names, conf);
         if (r == 0)

@@ -11,7 +11,6 @@
 #include "children.h"
 #include "conf.h"
 #include "control.h"
-#include "derive.h"
 #include "forwards.h"
 #include "gates.h"
 #include "interfaces.h"
@@ -24,6 +23,7 @@
 #include "passed.h"
 #include "questions.h"
 #include "reload.h"
+#include "routers.h"
 #include "services.h"
 #include "seeds.h"
 #include "status.h"
@@ -35,7 +35,7 @@ struct supervisor {
         struct log *log;
         const struct conf *conf;        /* as it is now */
         struct keys *keys;
-        struct derive derive;
+        struct routers routers;
         struct swarm_sockets sockets;
         struct children children;
         struct lost_links lost;
@@ -86,6 +86,9 @@ void supervisor_hold_signals(void);
 
 /* Runs until told to stop; returns the exit code. */
 int supervisor_run(struct supervisor *supervisor, const struct supervisor_start *start);
+
+/* The newest secret of the router may be another one than it was: so it is called from now on. */
+void supervisor_name_router(struct supervisor *supervisor);
 
 /* Ends it in order, as SIGTERM does. */
 void supervisor_stop(struct supervisor *supervisor);

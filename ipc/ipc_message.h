@@ -353,6 +353,8 @@ struct ipc_swarm_status {
         uint32_t channels;
         uint32_t relayed;               /* of these peers, through a relay */
         uint32_t relays;                /* connections of others that are carried, as a relay */
+        uint32_t outdated;              /* of these peers, who have not shown that they know the newest secret of the router */
+        uint32_t pad;
         uint64_t relayed_bytes;         /* in all, as a relay */
         uint64_t sent_bytes, received_bytes;    /* of channels, ended ones included */
         uint64_t datagrams_dropped;     /* of channels, for want of room */

@@ -91,6 +91,8 @@ struct ipc_swarm_peer {
         uint32_t incoming;              /* 0 or 1: it was the peer's attempt */
         uint32_t leaves;                /* 0 or 1: it has said that it does */
         uint32_t datagram_bytes;        /* longest of a service's that goes beside the stream as things are; 0: none does */
+        uint32_t outdated;              /* 0 or 1: it has not shown that it knows the newest secret of the router */
+        uint32_t pad;
         char why[IPC_WHY_MAX];          /* text, with its NUL */
 };
 

@@ -40,6 +40,8 @@ static void print_peer(const char *instance, const json_t *peer)
                 printf(" (%s)", cli_talk_text(peer, "why"));
         if (cli_talk_flag(peer, "leaves"))
                 printf(", leaves");
+        if (cli_talk_flag(peer, "previousSecret"))
+                printf(", knows a previous secret only");
         if (cli_talk_decimal(peer, "rttMs") > 0)
                 printf(", %.1f ms away", cli_talk_decimal(peer, "rttMs"));
         printf(", up for %.0f s, %lld bytes sent, %lld received", cli_talk_decimal(peer, "upSeconds"), cli_talk_number(peer, "sentBytes"),

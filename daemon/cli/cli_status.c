@@ -18,6 +18,16 @@ static void print_gates(const json_t *gates)
         }
 }
 
+/* While a secret is exchanged. */
+static void print_previous(const json_t *previous, long long peers)
+{
+        for (size_t i = 0; i < json_array_size(previous); i++)
+                printf("  previous  router %.8s... until %s\n", cli_talk_text(json_array_get(previous, i), "router"),
+                       cli_talk_text(json_array_get(previous, i), "until"));
+        if (json_array_size(previous))
+                printf("            %lld peer%s shown no newer secret yet%s\n", peers, peers == 1 ? " has" : "s have", peers ? ": hypergate peers" : "");
+}
+
 static void print_status(const json_t *status)
 {
         const json_t *dht = json_object_get(status, "dht"), *peers = json_object_get(status, "peers"),
@@ -31,6 +41,7 @@ static void print_status(const json_t *status)
         printf(", up for %lld s, version %s\n", cli_talk_number(status, "uptimeSeconds"), cli_talk_text(status, "version"));
         if (cli_talk_flag(status, "drained"))
                 printf("  drained   takes no new clients: hypergate undrain\n");
+        print_previous(json_object_get(status, "previousRouters"), cli_talk_number(peers, "previousSecret"));
         if (gateway)
                 printf("  gateway   %s\n", cli_talk_text(status, "gatewayKey"));
         if (provider)

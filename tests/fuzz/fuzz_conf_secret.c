@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is said to be a router secret, on the command line or by systemd: 64 hexadecimal digits and blanks around them, or a complaint that
- * shows none of it. */
+/* What is said to be a router secret, on the command line or by systemd: 64 hexadecimal digits and blanks around them, by systemd with
+ * previous ones below, or complaints that show none of it. */
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 #include "conf.h"
 
-enum { DIGITS = 2 * CONF_SECRET_BYTES, SECRET_MAX = 512 };
+enum { DIGITS = 2 * CONF_SECRET_BYTES, SECRET_MAX = 1024 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -53,10 +53,34 @@ static void check_secret(const struct conf *conf, const uint8_t *digits)
                 demand(hex[conf->secret[i / 2] >> (i % 2 ? 0 : 4) & 15] == tolower(digits[i]));
 }
 
+/* Of the first line that is not blank; *@alone_out: there is no other. */
+static const uint8_t *first_digits_of(const uint8_t *data, size_t len, bool *alone_out)
+{
+        const uint8_t *end = data + len, *digits;
+        size_t line;
+
+        while (data < end && memchr(" \t\r\n", *data, 4))
+                data++;
+        line = memchr(data, '\n', (size_t)(end - data)) ? (size_t)((uint8_t *)memchr(data, '\n', (size_t)(end - data)) - data) : (size_t)(end - data);
+        digits = digits_of(data, line);
+        for (data += line; data < end && memchr(" \t\r\n", *data, 4);)
+                data++;
+        *alone_out = data == end;
+        return digits;
+}
+
+static void check_previous(const struct conf *conf)
+{
+        demand(conf->previous_count <= CONF_PREVIOUS_MAX);
+        for (size_t i = 0; i < conf->previous_count; i++)
+                demand(conf->previous[i].until_s >= 0 && memcmp(conf->previous[i].secret, conf->secret, CONF_SECRET_BYTES) != 0);
+}
+
 static bool load(struct conf_source *source, const uint8_t *data, size_t len)
 {
         static const char text[] = "gateway: {}\n";
-        const uint8_t *digits = len < SECRET_MAX ? digits_of(data, len) : NULL;
+        bool file = source->secret_fd < 0, alone = true;
+        const uint8_t *digits = len >= SECRET_MAX ? NULL : file ? first_digits_of(data, len, &alone) : digits_of(data, len);
         struct conf_complaints complaints;
         struct conf *conf = NULL;
         enum conf_verdict verdict;
@@ -64,11 +88,13 @@ static bool load(struct conf_source *source, const uint8_t *data, size_t len)
         source->path = "fuzz.yaml";
         source->fd = file_of(text, sizeof(text) - 1);
         verdict = conf_load(source, &conf, &complaints);
-        demand((verdict == CONF_GOOD) == (conf != NULL) && (!conf || len >= SECRET_MAX || digits) && (!digits || conf));
-        if (digits)
+        demand((verdict == CONF_GOOD) == (conf != NULL) && (!conf || len >= SECRET_MAX || digits) && (!digits || !alone || conf));
+        if (conf && digits)
                 check_secret(conf, digits);
-        else
-                demand(conf || complaints.error_count == 1);
+        if (conf)
+                check_previous(conf);
+        demand(conf ? complaints.error_count == 0 : file ? complaints.error_count > 0 : complaints.error_count == 1);
+        demand(!conf || file || !conf->previous_count);
         conf_free(conf);
         conf_complaints_fini(&complaints);
         close(source->fd);
@@ -104,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         struct conf_source source = { .secret_fd = file_of(data, len) };
         bool good = load(&source, data, len);
 
-        demand(load_credential(data, len) == good);     /* a blank one is none: bad, too */
+        demand(load_credential(data, len) || !good);    /* previous ones stand in files alone */
         close(source.secret_fd);
         return 0;
 }

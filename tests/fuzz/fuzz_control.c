@@ -196,7 +196,7 @@ static void begin(struct scene *scene, uint8_t flags)
         supervisor->conf = &conf;
         supervisor->asked_as = "fuzzed";
         supervisor->keys = &scene->keys;
-        scene->keys.has_router = flags & WITH_ROUTER;
+        scene->keys.router_count = flags & WITH_ROUTER ? 1 : 0;
         supervisor->children = (struct children){ .loop = supervisor->loop, .log = supervisor->log, .events = &events,
                                                   .context = supervisor };
         list_init(&supervisor->children.all);

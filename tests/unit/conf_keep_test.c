@@ -143,16 +143,21 @@ TEST(what_kind_of_relay_it_is_stays_and_its_limits_change)
         folder_end(&folder);
 }
 
-TEST(another_secret_waits_for_a_restart)
+TEST(another_secret_is_taken_with_those_before_it)
 {
-        static const char other[] = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
+        static const char other[] = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n" FOLDER_SECRET " until 2026-12-01T12:00:00Z\n";
         struct folder folder = folder_begin();
         struct conf *running = start("secretFile: key\ngateway: {}\n"), *conf;
+        struct conf_difference difference;
 
         folder_write("other", other, strlen(other), 0600);
-        conf = reload(running, "gateway: {}\nsecretFile: other\n", "x.yaml:2:1: warning: secretFile: " KEEPS);
+        conf = reload(running, "gateway: {}\nsecretFile: other\n", "");
         check(conf->has_secret);
-        check_equal(conf->secret[0], 0);
+        check_equal(conf->secret[0], 0xff);
+        check_equal(conf->previous_count, 1);
+        check_bytes(conf->previous[0].secret, running->secret, CONF_SECRET_BYTES);
+        check_equal(conf_compare(running, conf, &difference), 0);
+        check_equal(difference.parts, CONF_PART_SECRET);
         conf_free(conf);
         conf_free(running);
         folder_end(&folder);

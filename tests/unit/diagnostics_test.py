@@ -138,7 +138,7 @@ NEWCOMERS = (
     ('a secret in quotes', {'x.yaml': 'secretFile: short.key\ngateway:\n', 'short.key': f'"{SECRET}"'},
      'short.key:1:1: the router secret: character 1 is none of 0-9 a-f; it is 64 of these and nothing else'),
     ('two secrets', {'x.yaml': 'secretFile: short.key\ngateway:\n', 'short.key': f'{SECRET}\n{ZEROS}\n'},
-     'short.key:1:65: the router secret: character 65 is none of 0-9 a-f; it is 64 of these and nothing else'),
+     'short.key:2:65: a previous secret: expected "until" and a time behind it, as in "until 2026-12-01T12:00:00Z"'),
     ('several files, all at once', {
         'x.yaml': 'secretFile: key\nlogLevel: dbug\nprovider:\n  services: [a.json, b.yaml, c.yaml, d.yaml]\n',
         'a.json': '[{"gatePort": 0, "serviceHost": "a", "servicePort": 1}]',

@@ -59,7 +59,7 @@ static void tell_peer(struct swarm_process *swarm, uint64_t question, const stru
                 .role = peer->role == NODE_PROVIDER ? IPC_AS_PROVIDER : IPC_AS_GATEWAY,
                 .path = peer->attempt.path, .own_nat = peer->attempt.own_nat, .peer_nat = peer->attempt.peer_nat,
                 .rounds = peer->attempt.rounds, .incoming = peer->attempt.incoming,
-                .leaves = peer->leaves,
+                .leaves = peer->leaves, .outdated = peer->outdated,
         };
 
         memcpy(out.key, peer->key, sizeof(out.key));

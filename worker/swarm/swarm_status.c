@@ -26,6 +26,7 @@ static struct ipc_swarm_status status_now(const struct swarm_process *swarm)
                 .channels = stats.channels,
                 .relayed = stats.relayed,
                 .relays = stats.relay_connections,
+                .outdated = stats.outdated,
                 .relayed_bytes = stats.relay_bytes,
                 .strangers_dropped = strangers_dropped(swarm, &stats),
                 .streams_dropped = udp_stream_drops(&swarm->udp),
@@ -50,6 +51,7 @@ static bool news(const struct ipc_swarm_status *told, const struct ipc_swarm_sta
 {
         return told->bootstrapped != now->bootstrapped || told->announced != now->announced ||
                told->gateways != now->gateways || told->providers != now->providers || told->relayed != now->relayed ||
+               told->outdated != now->outdated ||
                told->relays != now->relays || digits(told->relayed_bytes) != digits(now->relayed_bytes) || digits(told->nodes) != digits(now->nodes) ||
                digits(told->strangers_dropped) != digits(now->strangers_dropped);
 }

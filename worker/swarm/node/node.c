@@ -557,8 +557,7 @@ void node_stats(const struct node *node, struct node_stats *out)
         stats.table_nodes = dht_is_alone(node->dht, &node->now) ? 0 : (uint32_t)dht.nodes;
         stats.bootstrapped = dht.bootstrapped;
         for (size_t role = 0; role < NODE_ROLES; role++) {
-                stats.announced += node->joins[role].node && node->router_count &&
-                                   swarm_announced(node->joins[role].swarm, node->routers.newest);
+                stats.announced += node_join_is_announced(&node->joins[role]);
                 stats.peers[role] = node->peer_counts[role];
         }
         stats.channels = (uint32_t)node->channels.count;

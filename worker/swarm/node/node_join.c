@@ -146,6 +146,14 @@ void node_join_dht_event(struct node_topic *topic, const struct dht_event *event
         }
 }
 
+bool node_join_is_announced(const struct node_join *join)
+{
+        for (unsigned i = 0; join->node && i < ARRAY_LEN(join->topics); i++)
+                if (swarm_announced(join->swarm, i))
+                        return true;
+        return false;
+}
+
 static void tell_reachable(struct node_join *join)
 {
         struct addr relays[DHT_RELAYS_MAX];

@@ -205,6 +205,7 @@ void node_join_leave(struct node_join *join);
 void node_join_leave_topic(struct node_join *join, unsigned number);
 void node_join_abandon_topic(struct node_join *join, unsigned number);          /* one that is being left: at once */
 bool node_join_has_left(const struct node_join *join);
+bool node_join_is_announced(const struct node_join *join);      /* at any of its topics */
 void node_join_dht_event(struct node_topic *topic, const struct dht_event *event);
 void node_join_peer_event(struct node_join *join, const struct peer_event *event);
 
