@@ -11,6 +11,7 @@
 
 const char cli_usage[] =
         "usage: hypergate new [--output FILE] [--json]\n"
+        "       hypergate rotate [--overlap TIME] [--json] NAME | FILE\n"
         "       hypergate check [--show] [--json] FILE...\n"
         "       hypergate run [--verbose] FILE\n"
         "       hypergate bootstrap --listen IP:PORT [--public IP:PORT] [--bootstrap HOST:PORT,...]\n"
@@ -33,6 +34,7 @@ const char cli_usage[] =
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
         "\n"
         "  new                       make a router secret; whoever holds it belongs together\n"
+        "  rotate NAME               put a new secret in its place, beside which the old one counts for a day\n"
         "  check FILE...             say what is wrong with a configuration, or nothing\n"
         "  run FILE                  run an instance in the foreground, see hypergate.yaml(5)\n"
         "  bootstrap                 run a persistent DHT node, the first of a private network\n"
@@ -67,6 +69,7 @@ const char cli_usage[] =
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
         "  --config FILE, -c FILE    of check and run: the same as FILE\n"
         "  --show                    of check: print what its files say together, with what they leave out\n"
+        "  --overlap TIME            of rotate: for so long, such as 90m, 24h, 7d; 0: no old one counts any more\n"
         "  --secret-file FILE        of scan: the router whose secret is in there\n"
         "  --seconds N               of scan: for so long at most (default 10)\n"
         "  --json                    for programs: an object a line, see hypergate(1)\n"
@@ -109,9 +112,10 @@ static const struct option {
         [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
         [CLI_OPTION_CONFIG] = { "--config", NULL, NEEDS_ARGUMENT, AT(CLI_CHECK) | AT(CLI_RUN) },
         [CLI_OPTION_SHOW] = { "--show", NULL, NO_ARGUMENT, AT(CLI_CHECK) },
+        [CLI_OPTION_OVERLAP] = { "--overlap", NULL, NEEDS_ARGUMENT, AT(CLI_ROTATE) },
         [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
-        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES | CHANGES | AT(CLI_NEW) | AT(CLI_CHECK) },
+        [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES | CHANGES | AT(CLI_NEW) | AT(CLI_ROTATE) | AT(CLI_CHECK) },
         [CLI_OPTION_HTTP] = { "--http", NULL, NO_ARGUMENT, AT(CLI_METRICS) },
         [CLI_OPTION_SAVE] = { "--save", NULL, NO_ARGUMENT, AT(CLI_ADD) | AT(CLI_REMOVE) },
         [CLI_OPTION_WAIT] = { "--wait", NULL, NEEDS_ARGUMENT, AT(CLI_DRAIN) },
@@ -138,6 +142,7 @@ static const struct command {
 } commands[CLI_COMMANDS] = {
         [CLI_INSTANCE] = { "", 0, 0 },
         [CLI_NEW] = { "new", 0, 0 },
+        [CLI_ROTATE] = { "rotate", 1, 1, "which NAME or FILE?" },
         [CLI_CHECK] = { "check", 1, SIZE_MAX, "which FILE?" },
         [CLI_RUN] = { "run", 1, 1, "which FILE?" },
         [CLI_BOOTSTRAP] = { "bootstrap", 0, 0 },

@@ -9,6 +9,7 @@
 enum cli_command {
         CLI_INSTANCE,                   /* no command: the original's flags */
         CLI_NEW,
+        CLI_ROTATE,
         CLI_CHECK,
         CLI_RUN,
         CLI_BOOTSTRAP,
@@ -46,6 +47,7 @@ enum cli_option {
         CLI_OPTION_OUTPUT,
         CLI_OPTION_CONFIG,              /* becomes an operand */
         CLI_OPTION_SHOW,
+        CLI_OPTION_OVERLAP,
         CLI_OPTION_SECRET_FILE,
         CLI_OPTION_SECONDS,
         CLI_OPTION_JSON,

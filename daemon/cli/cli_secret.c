@@ -45,7 +45,7 @@ static void secret_fini(struct secret *secret)
         explicit_bzero(secret, sizeof(*secret));
 }
 
-static int write_all(int fd, const char *text, size_t len)
+int cli_secret_write(int fd, const char *text, size_t len)
 {
         while (len > 0) {
                 ssize_t wrote = write(fd, text, len);
@@ -66,7 +66,7 @@ static int write_file(const char *path, const struct secret *secret)
 
         if (fd < 0)
                 return -errno;
-        error = fchmod(fd, S_IRUSR | S_IWUSR) < 0 ? -errno : write_all(fd, secret->line, LINE_LEN);
+        error = fchmod(fd, S_IRUSR | S_IWUSR) < 0 ? -errno : cli_secret_write(fd, secret->line, LINE_LEN);
         if (error == 0 && fsync(fd) < 0 && errno != EINVAL)
                 error = -errno;
         if (error < 0)
@@ -97,7 +97,7 @@ static int to_stdout(const struct secret *secret, bool json)
         char object[JSON_MAX];
         int len = json ? snprintf(object, sizeof(object), "{\"type\":\"new\",\"router\":\"%s\",\"secret\":\"%.*s\"}\n", secret->name,
                                   LINE_LEN - 1, secret->line) : 0;
-        int error = json ? write_all(STDOUT_FILENO, object, (size_t)len) : write_all(STDOUT_FILENO, secret->line, LINE_LEN);
+        int error = json ? cli_secret_write(STDOUT_FILENO, object, (size_t)len) : cli_secret_write(STDOUT_FILENO, secret->line, LINE_LEN);
 
         explicit_bzero(object, sizeof(object));
         if (error < 0)

@@ -7,10 +7,11 @@ _hypergate() {
 	--provider | --gateway | --output | --secret-file | --config | -c) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$current"); return 0 ;;
 	--listen) mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
-	--router | --public | --bootstrap | --seconds | --wait | --delay | --count | -d | -n) return 0 ;;
+	--router | --public | --bootstrap | --seconds | --overlap | --wait | --delay | --count | -d | -n) return 0 ;;
 	esac
 	case $command in
 	new) options='--output --json --help' ;;
+	rotate) options='--overlap --json --help' ;;
 	check) options='--config --show --json --help' ;;
 	version) options='--json --help' ;;
 	run) options='--config --user --allow-root --verbose --help' ;;
@@ -28,10 +29,12 @@ _hypergate() {
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'new check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'new rotate check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain version' -- "$current")
 	elif [[ $command == log-level && $COMP_CWORD -eq 2 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W 'error warning notice info debug' -- "$current")
-	elif [[ $command == check || $command == run ]]; then
+	elif [[ $command == rotate && $current != */* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /etc/hypergate 2>/dev/null && printf '%s\n' *.key | sed -n 's/^\([^*]*\)\.key$/\1/p')" -- "$current")
+	elif [[ $command == rotate || $command == check || $command == run ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 	elif [[ $command == add && $before == @(add|--*) ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -8,12 +8,13 @@ function __hypergate_gates
     hypergate services --json 2>/dev/null | string replace -rf '.*"gatePort":([0-9]*),"protocol":"([a-z]*)".*' '$1/$2'
 end
 
-set -l commands new check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain version
+set -l commands new rotate check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain version
 set -l asks status peers reload undrain drain routes gates services channels log-level
 set -l without "not __fish_seen_subcommand_from $commands"
 
 complete -c hypergate -f
 complete -c hypergate -n $without -a new -d 'Make a router secret'
+complete -c hypergate -n $without -a rotate -d 'Exchange a router secret for a new one'
 complete -c hypergate -n $without -a check -d 'Say what is wrong with a configuration'
 complete -c hypergate -n $without -a run -d 'Run an instance in the foreground'
 complete -c hypergate -n $without -a bootstrap -d 'Run a persistent DHT node'
@@ -36,13 +37,15 @@ complete -c hypergate -n $without -a drain -d 'Take no new clients'
 complete -c hypergate -n $without -a undrain -d 'Take clients again'
 complete -c hypergate -n $without -a version -d 'Which one this is'
 
-complete -c hypergate -n "__fish_seen_subcommand_from check run add" -F
+complete -c hypergate -n "__fish_seen_subcommand_from rotate check run add" -F
 complete -c hypergate -n "__fish_seen_subcommand_from $asks top add remove" -a '(__hypergate_instances)'
 complete -c hypergate -n "__fish_seen_subcommand_from log-level" -a 'error warning notice info debug'
-complete -c hypergate -n "__fish_seen_subcommand_from $asks new check add remove scan doctor version" -l json -d 'An object a line'
+complete -c hypergate -n "__fish_seen_subcommand_from $asks new rotate check add remove scan doctor version" -l json -d 'An object a line'
 complete -c hypergate -n "__fish_seen_subcommand_from check run" -s c -l config -rF -d 'The same as FILE'
 complete -c hypergate -n "__fish_seen_subcommand_from check" -l show -d 'Print what its files say together'
 complete -c hypergate -n "__fish_seen_subcommand_from new" -l output -rF -d 'Write the secret there'
+complete -c hypergate -n "__fish_seen_subcommand_from rotate" -a '(string replace -rf ".*/(.*)\\.key" \'$1\' /etc/hypergate/*.key)'
+complete -c hypergate -n "__fish_seen_subcommand_from rotate" -l overlap -x -d 'For so long the old one counts'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l secret-file -rF -d 'The router whose secret is in there'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l seconds -x -d 'For so long at most'
 complete -c hypergate -n "__fish_seen_subcommand_from remove" -a '(__hypergate_gates)'

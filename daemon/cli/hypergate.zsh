@@ -13,9 +13,16 @@ _hypergate_gates() {
 	compadd -a gates
 }
 
+_hypergate_secrets() {
+	local -a names
+	names=(/etc/hypergate/*.key(N:t:r))
+	compadd -a names
+	_files
+}
+
 _hypergate() {
 	local -a commands=(
-		'new:make a router secret' 'check:say what is wrong with a configuration' 'run:run an instance in the foreground'
+		'new:make a router secret' 'rotate:exchange a router secret for a new one' 'check:say what is wrong with a configuration' 'run:run an instance in the foreground'
 		'bootstrap:run a persistent DHT node' 'relay:carry what others can not send directly' 'scan:who is at that router'
 		'doctor:what the network of this machine is like' 'status:how instances fare' 'peers:whom they are connected to'
 		'reload:let them read their configuration anew'
@@ -33,6 +40,7 @@ _hypergate() {
 	fi
 	case $words[2] in
 	new) _arguments '2::' '--output[write the secret there]:file:_files' '--json' '--help' ;;
+	rotate) _arguments '2::' '--overlap[for so long the old one counts]:time:(24h 7d 0)' '--json' '--help' ':secret:_hypergate_secrets' ;;
 	check) _arguments '2::' '--show[print what its files say together]' '--json' '*'{-c,--config}'[the same as FILE]:file:_files' '--help' '*:file:_files' ;;
 	version) _arguments '2::' '--json' '--help' ;;
 	run) _arguments '2::' {-c,--config}'[the same as FILE]:file:_files' '--verbose[log more]' $start '--help' ':file:_files' ;;

@@ -7,6 +7,7 @@
 #include "cli_instance.h"
 #include "cli_launch.h"
 #include "cli_options.h"
+#include "cli_rotate.h"
 #include "cli_secret.h"
 
 static int run_new(const struct cli_options *options)
@@ -37,6 +38,7 @@ int main(int argc, char **argv)
         static int (*const run[CLI_COMMANDS])(const struct cli_options *options) = {
                 [CLI_INSTANCE] = cli_instance_run,
                 [CLI_NEW] = run_new,
+                [CLI_ROTATE] = cli_rotate_run,
                 [CLI_CHECK] = cli_check_run,
                 [CLI_RUN] = run_file,
                 [CLI_BOOTSTRAP] = cli_instance_run,

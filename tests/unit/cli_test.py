@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """hypergate(1) from outside: what it prints, how it ends, and what it hands to a hypergated that only tells what it got.
 Usage: cli_test.py HYPERGATE. Prints TAP."""
+import calendar
 import itertools
 import json
 import os
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 HYPERGATE = os.path.abspath(sys.argv[1])
@@ -90,6 +92,62 @@ def new_writes_a_file_that_only_its_owner_reads_and_never_over_another():
     assert open('fresh').read() == secret
     done = run('new', '--output', 'nofolder/key')
     assert done.returncode == 73 and done.stderr == 'hypergate: cannot write "nofolder/key": No such file or directory\n', done
+
+
+def lines_of(name):
+    with open(name, encoding='ascii') as file:
+        return [line.split() for line in file]
+
+
+@test
+def rotate_puts_a_new_secret_above_the_old_one():
+    write('rotated.key', SECRET + '\n', 0o600)
+    os.symlink('rotated.key', 'rotated.link')
+    said = [run('rotate', './rotated.link')]
+    one = lines_of('rotated.key')
+    assert [words[1:2] for words in one] == [[], ['until']] and one[1][0] == SECRET and one[0][0] != SECRET, one
+    assert 86000 < calendar.timegm(time.strptime(one[1][2], '%Y-%m-%dT%H:%M:%SZ')) - time.time() < 86401, one
+    said += [run('rotate', './rotated.key', '--overlap', '90m', '--json')]
+    two = lines_of('rotated.key')
+    assert [words[0] for words in two[1:]] == [one[0][0], SECRET] and two[2] == one[1], two
+    assert re.fullmatch('[0-9a-f]{64}', two[0][0]) and two[1][2] < one[1][2]
+    told = json.loads(said[1].stdout)
+    assert told['type'] == 'rotate' and told['until'] == two[1][2] and told['file'] == os.path.realpath('rotated.key'), told
+    assert told['previousRouter'] in said[0].stdout and told['router'] not in said[0].stdout
+    assert os.path.islink('rotated.link') and stat.S_IMODE(os.stat('rotated.key').st_mode) == 0o600
+    assert not os.path.exists('rotated.key.new')
+    write('reads.yaml', 'secretFile: rotated.key\ngateway:\n')
+    assert run('check', 'reads.yaml').returncode == 0
+    for _ in range(2):
+        said += [run('rotate', './rotated.key')]
+    assert len(lines_of('rotated.key')) == 4 and '1 of the oldest' in said[-1].stdout, said[-1]
+    said += [run('rotate', './rotated.key', '--overlap', '0')]
+    assert len(lines_of('rotated.key')) == 1
+    for done in said:
+        assert done.returncode == 0 and not done.stderr, done
+        assert not any(words[0] in done.stdout for words in one + two), 'a secret is in what it says'
+
+
+@test
+def rotate_leaves_what_it_can_not_replace_as_it_is():
+    def told(status, expected, *args):
+        done = run(*args)
+        assert (done.returncode, done.stdout) == (status, '') and expected in done.stderr, done
+
+    write('kept.key', SECRET + '\n', 0o600)
+    for overlap in ('', '24', '1x', '-1h', '59s', '367d', '99999999999999999999h', '1h2'):
+        told(64, '--overlap', 'rotate', f'--overlap={overlap}', './kept.key')
+    told(64, 'which NAME or FILE?', 'rotate')
+    told(66, 'No such file', 'rotate', './nokey')
+    told(66, '/etc/hypergate/kept-nowhere.key', 'rotate', 'kept-nowhere')
+    write('kept.key.new', 'half', 0o600)
+    told(73, 'is there already', 'rotate', './kept.key')
+    os.unlink('kept.key.new')
+    os.chmod('kept.key', 0o644)
+    told(78, 'is open to others', 'rotate', './kept.key')
+    write('wrong.key', SECRET + '\n' + SECRET + '\n', 0o600)
+    told(78, 'wrong.key:2:65: a previous secret: expected "until"', 'rotate', './wrong.key')
+    assert lines_of('kept.key') == [[SECRET]] and not os.path.exists('kept.key.new')
 
 
 @test
