@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Services that are unix sockets: what goes in comes out, and who is not there is told of."""
+"""Services that are unix sockets, and those at IPv6: what goes in comes out, and who is not there is told of."""
 import contextlib
 import hashlib
 import os
@@ -9,18 +9,24 @@ import tempfile
 import threading
 
 from harness import MB, connect, eventually, free_ports, how_it_ends, listens, main, new_secret, pattern, read_all, start_dht, start_instance, test
+from udp_scene import has
 
 SIZE = 8 * MB
 
 
-class LocalService:
-    """Echoes until the end, which it gives back."""
+def listen_at(path):
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    os.chmod(path, 0o666)
+    listener.listen(128)
+    return listener
 
-    def __init__(self, path):
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(path)
-        os.chmod(path, 0o666)
-        self.listener.listen(128)
+
+class Echo:
+    """Until the end, which it gives back."""
+
+    def __init__(self, listener):
+        self.listener = listener
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -52,7 +58,7 @@ def a_unix_socket_is_a_service_like_others(stack):
     os.chmod(folder, 0o755)
     path, secret, dht = os.path.join(folder, 'app.sock'), new_secret(), start_dht(stack, 1)
     port, = free_ports(1)
-    service = LocalService(path)
+    service = Echo(listen_at(path))
     provider = start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'logChannels': True, 'provider': {
         'services': [{'gatePort': port, 'serviceHost': 'unix:' + path}]}})
     start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1'}})
@@ -74,11 +80,11 @@ def a_unix_socket_is_a_service_like_others(stack):
     assert [client.recv(1) for client in clients] == [bytes([number]) for number in range(50)]
 
     service.close()
-    with connect(port) as client:
+    with contextlib.suppress(ConnectionResetError), connect(port) as client:        # it may be before that is through
         assert how_it_ends(client) != 'end'
     said(provider, f'service {port} at unix:{path}: Connection refused; who wants it is refused')
     os.remove(path)
-    service = LocalService(path)
+    service = Echo(listen_at(path))
     with connect(port) as client:
         client.sendall(b'x')
         assert client.recv(1) == b'x'
@@ -86,6 +92,30 @@ def a_unix_socket_is_a_service_like_others(stack):
     clients[7].sendall(b'!')
     assert clients[7].recv(1) == b'!', 'who was there before stays'
     service.close()
+
+
+def ask(host, port):
+    """Whether it echoes, all of it and then the end."""
+    with socket.create_connection((host, port), timeout=20) as client:
+        client.sendall(host.encode())
+        client.shutdown(socket.SHUT_WR)
+        return read_all(client) == host.encode()
+
+
+@test
+def gates_and_services_may_be_ipv6(stack):
+    """a service at ::1 behind a gate at ::1 and 127.0.0.1: IPv6 on either side, and none of the other's business"""
+    assert has('::1'), 'the namespace of these tests has it'
+    port, = free_ports(1)
+    service = Echo(socket.create_server(('::1', 0), family=socket.AF_INET6, backlog=128))
+    stack.callback(service.close)
+    secret, dht = new_secret(), start_dht(stack, 1)
+    entry = {'gatePort': port, 'serviceHost': '::1', 'servicePort': service.listener.getsockname()[1]}
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [entry]}})
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {
+        'listen': ['::1', '127.0.0.1'], 'services': [{'gatePort': port, 'serviceHost': '::1'}]}})
+    said(gateway, f'gate {port} open on ')
+    assert ask('::1', port) and ask('127.0.0.1', port)
 
 
 if __name__ == '__main__':
