@@ -118,6 +118,7 @@ class Machine:
         return self.ok('systemctl', 'show', '--value', '-p', name, unit).strip()
 
     def journal(self, unit=None):
+        self.run('journalctl', '--sync')        # what was said before stands in it
         return self.run('journalctl', '--no-pager', '-o', 'cat', *(['-u', unit] if unit else ['-n', '60'])).stdout
 
     def _end(self):

@@ -242,7 +242,8 @@ def scraped_by_prometheus(stack):
     up = wait_for(lambda: values('hypergate_uptime_seconds', 'instance'), lambda: M.journal('scraper'))
     assert up.keys() == {'node', 'r1', 'r2'} and all(value > 0 for value in up.values()), up
     assert values('hypergate_peers{role="gateway",path="near"}', 'instance') == {'node': 0, 'r1': 1, 'r2': 0}
-    assert values('hypergate_gates{listening="yes"}', 'instance') == {'r2': 1}
+    gates = values('hypergate_gates{listening="yes"}', 'instance')
+    assert gates.keys() == {'r2'} and gates['r2'] >= 1, gates          # one that nobody offers any more waits a while
     rtt = values('hypergate_peer_rtt_seconds', 'instance')
     assert rtt.keys() == {'r1', 'r2'} and all(0 < value < 60 for value in rtt.values()), rtt
     assert values('hypergate_channels_ended_total{instance="r1"}', 'reason')['done'] > 0
