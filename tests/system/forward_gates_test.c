@@ -61,7 +61,7 @@ static void finish(struct scene *scene)
 
 static void route(struct scene *scene, enum ipc_type type, char peer)
 {
-        struct ipc_route said = { .peer = { (uint8_t)peer }, .gate_port = GATE };
+        struct ipc_route said = { .peer = { (uint8_t)peer }, .gate_port = GATE, .swarm = 1 };
 
         host_send(&scene->router, type, &said, -1);
 }
