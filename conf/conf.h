@@ -18,6 +18,7 @@ enum {
         CONF_PREVIOUS_MAX = 3,
         CONF_KEY_BYTES = 32,
         CONF_RELAYS_MAX = 8,
+        CONF_CORES_MAX = 8,
         CONF_RELAY_RATE_MIN = 10000,            /* bytes a second: with less not even keep-alives of a few get through */
         CONF_HOST_MAX = 254,                    /* with its NUL: RFC 1035 2.3.4 */
         CONF_SOCKET_PATH_MAX = 108,             /* with its NUL: sockaddr_un(7) */
@@ -138,6 +139,7 @@ struct conf {
         const char *runtime_directory;  /* where its control socket is, NAME.sock; NULL: as hypergate(1) would look for it */
         uint16_t port;                  /* UDP server port; 0: the first free of 49737..49741, else any */
         uint8_t host[4];                /* UDP sockets are bound here; 0.0.0.0 by default */
+        uint32_t cores;                 /* that may be kept busy: swarm workers, 1 to CONF_CORES_MAX */
         const struct conf_bootstrap *bootstrap;
         size_t bootstrap_count;         /* 0: this node is the first of a private network */
         const struct conf_peer *peers;  /* dialled where they are, whether the DHT knows them or not */

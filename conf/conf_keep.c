@@ -116,6 +116,16 @@ static void keep_port(struct conf_read *read, struct conf *conf, const struct co
         conf->port = running->port;
 }
 
+static bool same_cores(const struct conf *a, const struct conf *b)
+{
+        return a->cores == b->cores;
+}
+
+static void keep_cores(struct conf_read *read, struct conf *conf, const struct conf *running)
+{
+        conf->cores = running->cores;
+}
+
 static bool same_state_directory(const struct conf *a, const struct conf *b)
 {
         return a->state_directory && b->state_directory ? strcmp(a->state_directory, b->state_directory) == 0 :
@@ -140,6 +150,7 @@ static const struct kept {
         { "bootstrap", NULL, same_bootstrap, keep_bootstrap },
         { "host", NULL, same_host, keep_host },
         { "port", NULL, same_port, keep_port },
+        { "cores", NULL, same_cores, keep_cores },
         { "stateDirectory", NULL, same_state_directory, keep_state_directory },
 };
 

@@ -329,6 +329,11 @@ static void read_relays(struct conf_read *read, const struct conf_node *node, vo
         conf_relays_read(read, node, ((struct draft *)into)->conf);
 }
 
+static void read_cores(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, 1, CONF_CORES_MAX, 1, &((struct draft *)into)->conf->cores);
+}
+
 static void read_root(struct conf_read *read, const struct conf_node *root, void *context)
 {
         static const struct conf_field fields[] = {
@@ -342,6 +347,7 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "peers", read_peers },
                 { "host", read_host },
                 { "port", read_port },
+                { "cores", read_cores },
                 { "stateDirectory", read_state_directory },
                 { "logLevel", read_log_level },
                 { "logChannels", read_log_channels },
@@ -392,6 +398,7 @@ static void set_defaults(struct conf_read *read, struct draft *draft)
 
         conf->name = conf_path_stem(read, read->source->path);
         conf->log_level = LOG_INFO_LEVEL;
+        conf->cores = 1;
         conf->gateway.route_finding_timeout_ms = ROUTE_FINDING_TIMEOUT_MS;
         conf->gateway.udp_timeout_ms = conf->provider.udp_timeout_ms = UDP_TIMEOUT_MS;
         default_bootstrap(read, conf);

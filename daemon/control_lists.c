@@ -82,6 +82,7 @@ void control_services(struct control_conn *conn, const char *words)
 struct asked {
         struct control_job job;
         struct question *question;
+        const struct child *swarm;      /* asked last, one after the other */
 };
 
 static void cancel(struct control_job *job)
@@ -129,7 +130,7 @@ static void write_route(struct json_line *out, const struct ipc_router_route *ro
         json_line_end(out);
 }
 
-static void write_channel(struct json_line *out, const struct ipc_swarm_channel *channel)
+static void write_channel(struct json_line *out, const struct ipc_swarm_channel *channel, uint32_t worker)
 {
         json_line_begin(out, "channel");
         json_line_number(out, "channel", channel->channel);
@@ -141,7 +142,26 @@ static void write_channel(struct json_line *out, const struct ipc_swarm_channel 
         json_line_decimal(out, "ageSeconds", (double)channel->age_us / 1e6);
         json_line_number(out, "sentBytes", channel->sent_bytes);
         json_line_number(out, "receivedBytes", channel->received_bytes);
+        json_line_number(out, "worker", worker);
         json_line_end(out);
+}
+
+static void on_answer(void *context, const struct ipc_received *message);
+
+/* False: all have answered. */
+static bool ask_next_swarm(struct asked *asked)
+{
+        struct supervisor *supervisor = asked->job.conn->control->supervisor;
+        struct child *swarm = supervisor_next_swarm(supervisor, asked->swarm);
+        struct ipc_swarm_ask ask = { .what = IPC_ASK_CHANNELS };
+
+        if (!swarm)
+                return false;
+        asked->swarm = swarm;
+        asked->question = questions_ask(&supervisor->questions, swarm, &ask, on_answer, asked);
+        if (!asked->question)
+                end(asked, "no memory");
+        return true;
 }
 
 static void on_answer(void *context, const struct ipc_received *message)
@@ -149,6 +169,8 @@ static void on_answer(void *context, const struct ipc_received *message)
         struct asked *asked = context;
         struct json_line *out = &asked->job.conn->out;
 
+        if (message && message->type == IPC_SWARM_ANSWERED && ask_next_swarm(asked))
+                return;
         if (!message || message->type == IPC_SWARM_ANSWERED || message->type == IPC_ROUTER_ANSWERED) {
                 end(asked, message ? NULL : "the worker that knows has just ended: ask again");
                 return;
@@ -156,7 +178,7 @@ static void on_answer(void *context, const struct ipc_received *message)
         if (message->type == IPC_ROUTER_ROUTE)
                 write_route(out, IPC_PAYLOAD(message, struct ipc_router_route));
         else if (message->type == IPC_SWARM_CHANNEL)
-                write_channel(out, IPC_PAYLOAD(message, struct ipc_swarm_channel));
+                write_channel(out, IPC_PAYLOAD(message, struct ipc_swarm_channel), asked->swarm->id);
         control_flush(asked->job.conn, false);
 }
 
@@ -179,13 +201,8 @@ void control_routes(struct control_conn *conn, const char *words)
 
 void control_channels(struct control_conn *conn, const char *words)
 {
-        struct supervisor *supervisor = conn->control->supervisor;
-        struct ipc_swarm_ask ask = { .what = IPC_ASK_CHANNELS };
-        struct asked *asked = begin(conn, supervisor_swarm_answers(supervisor));
+        struct asked *asked = begin(conn, supervisor_swarm_answers(conn->control->supervisor));
 
-        if (!asked)
-                return;
-        asked->question = questions_ask(&supervisor->questions, supervisor->swarm, &ask, on_answer, asked);
-        if (!asked->question)
-                end(asked, "no memory");
+        if (asked)
+                ask_next_swarm(asked);
 }

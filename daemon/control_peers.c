@@ -11,7 +11,7 @@
 struct peers {
         struct control_job job;
         struct question *question;
-        unsigned told;
+        const struct child *asked;      /* one swarm worker after the other */
 };
 
 static void cancel(struct control_job *job)
@@ -51,7 +51,7 @@ static const char *reason_of(const struct ipc_swarm_peer *peer)
         return reasons[peer->path < IPC_PATHS ? peer->path : IPC_PATH_NONE];
 }
 
-static void write_peer(struct json_line *out, const struct ipc_swarm_peer *peer)
+static void write_peer(struct json_line *out, const struct ipc_swarm_peer *peer, uint32_t worker)
 {
         json_line_begin(out, "peer");
         json_line_hex(out, "key", peer->key, sizeof(peer->key));
@@ -76,6 +76,7 @@ static void write_peer(struct json_line *out, const struct ipc_swarm_peer *peer)
         json_line_flag(out, "leaves", peer->leaves);
         json_line_flag(out, "previousSecret", peer->outdated);
         json_line_number(out, "datagramBytes", peer->datagram_bytes);
+        json_line_number(out, "worker", worker);
         json_line_end(out);
 }
 
@@ -94,17 +95,38 @@ static void end(struct peers *peers, const char *error)
         control_flush(conn, true);
 }
 
+static void on_answer(void *context, const struct ipc_received *message);
+
+/* False: all have answered. */
+static bool ask_next(struct peers *peers)
+{
+        struct supervisor *supervisor = peers->job.conn->control->supervisor;
+        struct child *swarm = supervisor_next_swarm(supervisor, peers->asked);
+        struct ipc_swarm_ask ask = { .what = IPC_ASK_PEERS };
+
+        if (!swarm)
+                return false;
+        peers->asked = swarm;
+        peers->question = questions_ask(&supervisor->questions, swarm, &ask, on_answer, peers);
+        if (!peers->question)
+                end(peers, "no memory");
+        return true;
+}
+
 static void on_answer(void *context, const struct ipc_received *message)
 {
         struct peers *peers = context;
         const struct ipc_swarm_peer *peer;
 
-        if (!message || message->type == IPC_SWARM_ANSWERED) {
-                end(peers, message ? NULL : "the swarm worker has just ended: ask again");
+        if (!message) {
+                end(peers, "the swarm worker has just ended: ask again");
+        } else if (message->type == IPC_SWARM_ANSWERED) {
+                if (!ask_next(peers))
+                        end(peers, NULL);
         } else if (message->type == IPC_SWARM_PEER) {
                 peer = IPC_PAYLOAD(message, struct ipc_swarm_peer);
                 if (peer->role)
-                        write_peer(&peers->job.conn->out, peer);
+                        write_peer(&peers->job.conn->out, peer, peers->asked->id);
                 else
                         write_unreached(&peers->job.conn->out, peer);
                 control_flush(peers->job.conn, false);
@@ -114,7 +136,6 @@ static void on_answer(void *context, const struct ipc_received *message)
 void control_peers(struct control_conn *conn, const char *words)
 {
         struct supervisor *supervisor = conn->control->supervisor;
-        struct ipc_swarm_ask ask = { .what = IPC_ASK_PEERS };
         struct peers *peers = supervisor_swarm_answers(supervisor) ? calloc(1, sizeof(*peers)) : NULL;
 
         if (!peers) {
@@ -123,7 +144,5 @@ void control_peers(struct control_conn *conn, const char *words)
         }
         peers->job = (struct control_job){ .conn = conn, .cancel = cancel };
         conn->job = &peers->job;
-        peers->question = questions_ask(&supervisor->questions, supervisor->swarm, &ask, on_answer, peers);
-        if (!peers->question)
-                end(peers, "no memory");
+        ask_next(peers);
 }

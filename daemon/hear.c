@@ -23,6 +23,8 @@ static void on_known(struct supervisor *supervisor, struct child *child, const s
         const struct conf *conf = supervisor->conf;
         const struct known *known = &supervisor->known;
 
+        if (child != supervisor->swarm)
+                return;                 /* what one knows is enough for all */
         if (!known_take(&supervisor->known, nodes)) {
                 child_kill(child, "knows nodes that can't be");
                 return;
@@ -34,11 +36,18 @@ static void on_known(struct supervisor *supervisor, struct child *child, const s
                 log_notice(supervisor->log, "%s/%s.nodes: stored again", conf->state_directory, conf->name);
 }
 
+static struct swarm_sockets *sockets_of(struct supervisor *supervisor, const struct child *child)
+{
+        struct core *core = cores_find(&supervisor->cores, child);
+
+        return core ? &core->sockets : &supervisor->sockets;
+}
+
 void hear(struct supervisor *supervisor, struct child *child, struct ipc_received *message)
 {
         switch (message->type) {
         case IPC_SWARM_STATUS:
-                status_swarm(&supervisor->status, IPC_PAYLOAD(message, struct ipc_swarm_status));
+                status_swarm(&supervisor->status, child->id, IPC_PAYLOAD(message, struct ipc_swarm_status));
                 break;
         case IPC_FORWARD_STATUS:
                 status_forward(&supervisor->status, IPC_PAYLOAD(message, struct ipc_forward_status));
@@ -47,7 +56,7 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
                 dial(&supervisor->services, child, IPC_PAYLOAD(message, struct ipc_service_dial));
                 break;
         case IPC_SWARM_WANT:
-                if (!swarm_sockets_grant(&supervisor->sockets, child, IPC_PAYLOAD(message, struct ipc_swarm_want)))
+                if (!swarm_sockets_grant(sockets_of(supervisor, child), child, IPC_PAYLOAD(message, struct ipc_swarm_want)))
                         child_kill(child, "wants more sockets than anybody may");
                 break;
         case IPC_SWARM_KNOWN:
@@ -61,7 +70,7 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
         case IPC_SWARM_ANSWERED:
         case IPC_ROUTER_ROUTE:
         case IPC_ROUTER_ANSWERED:
-                questions_hear(&supervisor->questions, child->role, message);
+                questions_hear(&supervisor->questions, child, message);
                 break;
         case IPC_LINK_LOST:
                 lost_links_take(&supervisor->lost, child, IPC_PAYLOAD(message, struct ipc_link_lost));

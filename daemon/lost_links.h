@@ -10,7 +10,7 @@
 #include "children.h"
 
 enum {
-        LOST_LINKS_MAX = 256,           /* pairs: above two for each of FORWARDS_MAX, and one */
+        LOST_LINKS_MAX = 1024,          /* pairs: above one of each swarm worker and the router worker with each of FORWARDS_MAX, and a few */
         LOST_LINKS_WAIT_MS = 1000,      /* until then the death of one of them is known, if it is that */
         LOST_LINKS_QUARRELS = 3,        /* within that many seconds: too many */
         LOST_LINKS_QUARRELS_S = 60,

@@ -28,15 +28,20 @@ static void send_socket(struct child *child, enum ipc_socket_kind kind, const st
                 child_send(child, IPC_SWARM_SOCKET, &socket, &made->strangers_fd, 1);
 }
 
-static void send_node(const struct supervisor *supervisor, struct child *child)
+static void send_node(const struct supervisor *supervisor, struct child *child, const struct core *core)
 {
+        const struct swarm_sockets *sockets = core ? &core->sockets : &supervisor->sockets;
         const struct conf_dht *dht = &supervisor->conf->dht;
-        struct ipc_swarm_node node = { .persistent = dht->persistent, .public_port = dht->public_port };
+        struct ipc_swarm_node node = { 0 };
 
-        memcpy(node.public_ip, dht->public_ip, sizeof(node.public_ip));
+        if (!core) {
+                node.persistent = dht->persistent;
+                node.public_port = dht->public_port;
+                memcpy(node.public_ip, dht->public_ip, sizeof(node.public_ip));
+        }
         child_send(child, IPC_SWARM_NODE, &node, NULL, 0);
-        send_socket(child, IPC_SOCKET_SERVER, &supervisor->sockets.server, supervisor->sockets.host);
-        send_socket(child, IPC_SOCKET_CLIENT, &supervisor->sockets.client, supervisor->sockets.host);
+        send_socket(child, IPC_SOCKET_SERVER, &sockets->server, sockets->host);
+        send_socket(child, IPC_SOCKET_CLIENT, &sockets->client, sockets->host);
         for (size_t i = 0; i < supervisor->interfaces.count; i++) {
                 struct ipc_swarm_address address;
 
@@ -49,7 +54,10 @@ static void send_identity(const struct keys *keys, struct child *child, enum ipc
 {
         struct ipc_swarm_identity identity = { .role = role };
 
-        memcpy(identity.seed, keys->seed[role == IPC_AS_PROVIDER], sizeof(identity.seed));
+        if (child->id == 1)
+                memcpy(identity.seed, keys->seed[role == IPC_AS_PROVIDER], sizeof(identity.seed));
+        else
+                cores_identity(child->id, keys->seed[role == IPC_AS_PROVIDER], identity.seed);
         child_send(child, IPC_SWARM_IDENTITY, &identity, NULL, 0);
         sodium_memzero(&identity, sizeof(identity));
 }
@@ -89,10 +97,14 @@ static void send_relays(const struct supervisor *supervisor, struct child *child
 
         for (size_t i = 0; i < conf->relay_count; i++)
                 child_send(child, IPC_SWARM_THROUGH, conf->relays[i], NULL, 0);
-        if (!conf->relay.present && !conf->relay.never)
+        if (child->id > 1)
+                relay = (struct ipc_swarm_relay){ .mode = IPC_RELAY_NEVER };    /* the first is the relay, if any is */
+        else if (!conf->relay.present && !conf->relay.never)
                 return;
-        relay.mode = conf->relay.never ? IPC_RELAY_NEVER : IPC_RELAY_ALWAYS;
-        memcpy(relay.seed, supervisor->keys->relay_seed, sizeof(relay.seed));
+        else
+                relay.mode = conf->relay.never ? IPC_RELAY_NEVER : IPC_RELAY_ALWAYS;
+        if (relay.mode == IPC_RELAY_ALWAYS)
+                memcpy(relay.seed, supervisor->keys->relay_seed, sizeof(relay.seed));
         child_send(child, IPC_SWARM_RELAY, &relay, NULL, 0);
         sodium_memzero(&relay, sizeof(relay));
 }
@@ -117,12 +129,29 @@ static void send_held(const struct services *services, struct child *child)
         }
 }
 
-static void publish_swarm(const struct supervisor *supervisor, struct child *child)
+/* Where nobody else is asked for the way in, the first worker's node is the network. */
+static void send_first(const struct supervisor *supervisor, struct child *child)
 {
+        static const uint8_t any[4], loopback[4] = { 127, 0, 0, 1 };
+        const struct swarm_sockets *sockets = &supervisor->sockets;
+        struct ipc_swarm_bootstrap first = { .port = sockets->server.port };
+
+        if (memcmp(sockets->host, any, sizeof(any)) != 0)
+                memcpy(first.ip, sockets->host, sizeof(first.ip));
+        else
+                memcpy(first.ip, supervisor->interfaces.count ? supervisor->interfaces.ip[0] : loopback, sizeof(first.ip));
+        child_send(child, IPC_SWARM_BOOTSTRAP, &first, NULL, 0);
+}
+
+static void publish_swarm(struct supervisor *supervisor, struct child *child)
+{
+        const struct core *core = cores_find(&supervisor->cores, child);
         struct seed_address seeds[SEED_ADDRESSES_MAX];
         size_t count = seeds_addresses(&supervisor->seeds, seeds, SEED_ADDRESSES_MAX);
 
-        send_node(supervisor, child);
+        send_node(supervisor, child, core);
+        if (core && supervisor->seeds.count == 0)
+                send_first(supervisor, child);
         for (size_t i = 0; i < count; i++) {
                 struct ipc_swarm_bootstrap seed = { .port = seeds[i].port };
 
@@ -242,10 +271,12 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
 }
 
 /* Without any node to ask, the swarm worker would take itself for the first of a network. */
-static bool swarm_may_start(const struct supervisor *supervisor)
+static bool swarm_may_start(const struct supervisor *supervisor, const struct child *child)
 {
         struct seed_address one;
 
+        if (child->id > 1 && !swarm_sockets_made(&supervisor->sockets))
+                return false;
         return supervisor->seeds.count == 0 || seeds_addresses(&supervisor->seeds, &one, 1) > 0 ||
                (supervisor->known.nodes.count > 0 && !supervisor->conf->dht.persistent);
 }
@@ -254,7 +285,7 @@ bool publish(struct supervisor *supervisor, struct child *child)
 {
         if (child->role == IPC_RESOLVE)
                 return true;            /* is asked, not configured */
-        if (child->role == IPC_SWARM && !swarm_may_start(supervisor))
+        if (child->role == IPC_SWARM && !swarm_may_start(supervisor, child))
                 return false;
         child_conf_begin(child);
         if (child->role == IPC_SWARM)

@@ -8,14 +8,15 @@ void questions_init(struct questions *questions)
         list_init(&questions->all);
 }
 
-static struct question *add(struct questions *questions, enum ipc_role role, question_answer answer, void *context)
+static struct question *add(struct questions *questions, const struct child *asked, question_answer answer, void *context)
 {
         struct question *question = calloc(1, sizeof(*question));
 
         if (!question)
                 return NULL;
         question->number = ++questions->last;
-        question->role = role;
+        question->role = asked->role;
+        question->id = asked->id;
         question->answer = answer;
         question->context = context;
         list_push_back(&questions->all, &question->in_all);
@@ -25,7 +26,7 @@ static struct question *add(struct questions *questions, enum ipc_role role, que
 struct question *questions_ask(struct questions *questions, struct child *swarm, struct ipc_swarm_ask *ask, question_answer answer,
                                void *context)
 {
-        struct question *question = add(questions, IPC_SWARM, answer, context);
+        struct question *question = add(questions, swarm, answer, context);
 
         if (!question)
                 return NULL;
@@ -36,7 +37,7 @@ struct question *questions_ask(struct questions *questions, struct child *swarm,
 
 struct question *questions_ask_routes(struct questions *questions, struct child *router, question_answer answer, void *context)
 {
-        struct question *question = add(questions, IPC_ROUTER, answer, context);
+        struct question *question = add(questions, router, answer, context);
 
         if (question)
                 child_send(router, IPC_ROUTER_ASK, &(struct ipc_router_ask){ .question = question->number }, NULL, 0);
@@ -81,14 +82,19 @@ static void end(struct question *question, const struct ipc_received *message)
         answer(context, message);
 }
 
-void questions_hear(struct questions *questions, enum ipc_role role, const struct ipc_received *message)
+static bool is_for(const struct question *question, const struct child *child)
+{
+        return question->role == child->role && question->id == child->id;
+}
+
+void questions_hear(struct questions *questions, const struct child *child, const struct ipc_received *message)
 {
         uint64_t number = number_of(message);
 
         list_for_each(at, &questions->all) {
                 struct question *question = list_entry(at, struct question, in_all);
 
-                if (question->number != number || question->role != role)
+                if (question->number != number || !is_for(question, child))
                         continue;
                 if (message->type == IPC_SWARM_ANSWERED || message->type == IPC_ROUTER_ANSWERED)
                         end(question, message);
@@ -99,23 +105,23 @@ void questions_hear(struct questions *questions, enum ipc_role role, const struc
 }
 
 /* The oldest one up to that number. */
-static struct question *of(const struct questions *questions, enum ipc_role role, uint64_t last)
+static struct question *of(const struct questions *questions, const struct child *child, uint64_t last)
 {
         list_for_each(at, &questions->all) {
                 struct question *question = list_entry(at, struct question, in_all);
 
-                if (question->role == role && question->number <= last)
+                if (is_for(question, child) && question->number <= last)
                         return question;
         }
         return NULL;
 }
 
 /* Whoever hears of it may ask anew, or end others. */
-void questions_lose(struct questions *questions, enum ipc_role role)
+void questions_lose(struct questions *questions, const struct child *child)
 {
         uint64_t last = questions->last;
         struct question *question;
 
-        while ((question = of(questions, role, last)))
+        while ((question = of(questions, child, last)))
                 end(question, NULL);
 }

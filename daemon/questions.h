@@ -17,7 +17,8 @@ typedef void (*question_answer)(void *context, const struct ipc_received *messag
 struct question {
         struct list in_all;
         uint64_t number;
-        enum ipc_role role;             /* who was asked: nobody else answers */
+        enum ipc_role role;             /* who was asked, role and id: nobody else answers */
+        uint32_t id;
         question_answer answer;
         void *context;
 };
@@ -39,10 +40,10 @@ struct question *questions_ask_routes(struct questions *questions, struct child 
 /* Nobody waits for the answer any more: what still comes is dropped. */
 void question_cancel(struct question *question);
 
-/* What the worker of that role says; an answer to nobody is late, and no news. */
-void questions_hear(struct questions *questions, enum ipc_role role, const struct ipc_received *message);
+/* What that worker says; an answer to nobody is late, and no news. */
+void questions_hear(struct questions *questions, const struct child *child, const struct ipc_received *message);
 
 /* A new life of that worker, which knows of no question. */
-void questions_lose(struct questions *questions, enum ipc_role role);
+void questions_lose(struct questions *questions, const struct child *child);
 
 #endif

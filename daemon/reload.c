@@ -73,9 +73,9 @@ static void tell_workers(struct supervisor *supervisor, unsigned parts)
         if (parts & (CONF_PART_SERVICES | CONF_PART_FILTERS))
                 must_hear(supervisor->router);
         if (parts & (CONF_PART_SERVICES | CONF_PART_PEERS | CONF_PART_RELAY | CONF_PART_RELAYS))
-                must_hear(supervisor->swarm);
+                supervisor_tell_swarms(supervisor);
         if (parts & CONF_PART_SECRET && routers_are_derived(&supervisor->routers))
-                must_hear(supervisor->swarm);   /* else then */
+                supervisor_tell_swarms(supervisor);   /* else then */
         if (parts & CONF_PART_SERVICE_TIMES)
                 forwards_must_hear(supervisor, IPC_DUTY_SERVICES);
         if (parts & CONF_PART_GATE_TIMES)

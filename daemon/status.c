@@ -97,11 +97,41 @@ static void arm(struct status *status)
         ev_timer_start(status->loop, &status->unreachable);
 }
 
-void status_begin(struct status *status)
+static uint32_t most(uint32_t a, uint32_t b)
 {
-        status->dropped += status->last.datagrams_dropped;
-        status->last = (struct ipc_swarm_status){ 0 };
-        arm(status);
+        return a > b ? a : b;
+}
+
+static struct ipc_swarm_status sum(const struct status *status)
+{
+        struct ipc_swarm_status all = status->of[0];
+
+        for (size_t i = 1; i < CONF_CORES_MAX; i++) {
+                const struct ipc_swarm_status *one = &status->of[i];
+
+                all.gateways = most(all.gateways, one->gateways);
+                all.providers = most(all.providers, one->providers);
+                all.relayed = most(all.relayed, one->relayed);
+                all.outdated = most(all.outdated, one->outdated);
+                all.channels += one->channels;
+                all.sent_bytes += one->sent_bytes;
+                all.received_bytes += one->received_bytes;
+                all.datagrams_dropped += one->datagrams_dropped;
+                all.strangers_dropped += one->strangers_dropped;
+                all.streams_dropped += one->streams_dropped;
+        }
+        return all;
+}
+
+void status_begin(struct status *status, uint32_t swarm)
+{
+        struct ipc_swarm_status *own = &status->of[swarm - 1];
+
+        status->dropped += own->datagrams_dropped;
+        *own = (struct ipc_swarm_status){ 0 };
+        status->last = sum(status);
+        if (swarm == 1)
+                arm(status);
         status_touch(status);
 }
 
@@ -172,11 +202,12 @@ static void on_peers(struct status *status, unsigned providers, unsigned gateway
         log_event(status->log, IPC_EVENT_PEERS, LOG_NOTICE, fields.list, "connected to %s", text);
 }
 
-void status_swarm(struct status *status, const struct ipc_swarm_status *now)
+void status_swarm(struct status *status, uint32_t swarm, const struct ipc_swarm_status *said)
 {
-        const struct ipc_swarm_status before = status->last;
+        const struct ipc_swarm_status before = status->last, *now = &status->last;
 
-        status->last = *now;
+        status->of[swarm - 1] = *said;
+        status->last = sum(status);
         if (!before.bootstrapped && now->bootstrapped && status->conf->bootstrap_count == 0 && may_tell(status))
                 log_info(status->log, "no bootstrap nodes: this is the first node of a DHT of its own, others may come");
         if (!is_reached(&before) && is_reached(now))

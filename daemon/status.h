@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How the instance fares: what the swarm worker tells, in the words people look for in the log and in `systemctl status`. */
+/* How the instance fares: what swarm workers tell, in the words people look for in the log and in `systemctl status`. */
 #ifndef HG_STATUS_H
 #define HG_STATUS_H
 
@@ -19,7 +19,8 @@ struct status {
         const struct log *log;
         const struct gates *gates;
         const struct conf *conf;
-        struct ipc_swarm_status last;
+        struct ipc_swarm_status of[CONF_CORES_MAX];     /* what each swarm worker said last */
+        struct ipc_swarm_status last;   /* of all together: each is connected to the same peers, and carries channels of its own; how the DHT is, the first says */
         uint64_t dropped;               /* datagrams, by forward workers and swarm workers of before */
         uint64_t ended[IPC_REASONS];    /* channels, by the word of forward workers */
         struct log_limit told;          /* lines: a worker is believed, but not so often */
@@ -38,9 +39,9 @@ void status_fini(struct status *status);
 /* @conf in its place. */
 void status_reload(struct status *status, const struct conf *conf);
 
-/* The swarm worker starts from nothing, now. */
-void status_begin(struct status *status);
-void status_swarm(struct status *status, const struct ipc_swarm_status *now);
+/* The swarm worker of that id (from 1) starts from nothing, now. */
+void status_begin(struct status *status, uint32_t swarm);
+void status_swarm(struct status *status, uint32_t swarm, const struct ipc_swarm_status *now);
 
 /* What a forward worker counted since it last said so. */
 void status_forward(struct status *status, const struct ipc_forward_status *more);

@@ -40,13 +40,17 @@ static void on_started(void *context, struct child *child)
 {
         struct supervisor *supervisor = context;
 
-        questions_lose(&supervisor->questions, child->role);
+        questions_lose(&supervisor->questions, child);
         if (child->role == IPC_RESOLVE)
                 names_worker(&supervisor->names, child);
         else if (child->role == IPC_SWARM) {
-                if (supervisor->swarm)
+                struct core *core = cores_find(&supervisor->cores, child);
+
+                if (core)
+                        swarm_sockets_mend(&core->sockets);
+                else if (supervisor->swarm == child)
                         swarm_sockets_mend(&supervisor->sockets);
-                status_begin(&supervisor->status);
+                status_begin(&supervisor->status, child->id);
         }
 }
 
@@ -131,6 +135,7 @@ static void release(struct supervisor *supervisor)
         interfaces_fini(&supervisor->interfaces);
         status_fini(&supervisor->status);
         swarm_sockets_fini(&supervisor->sockets);
+        cores_fini(&supervisor->cores);
 }
 
 static void stop(struct supervisor *supervisor, int exit_code)
@@ -159,8 +164,7 @@ static void on_routers(void *context, enum routers_news news)
                            outdated == 1 ? "" : "s", outdated == 1 ? "is" : "are");
         else if (news == ROUTERS_OVER)
                 log_notice(supervisor->log, "a previous router secret counts no more: all peers know a newer one");
-        if (supervisor->swarm)
-                supervisor->swarm->unconfigured = true;
+        supervisor_tell_swarms(supervisor);
         be_ready(supervisor);
 }
 
@@ -180,18 +184,39 @@ void supervisor_stop(struct supervisor *supervisor)
                 stop(supervisor, EXIT_SUCCESS);
 }
 
+static bool answers(const struct child *child)
+{
+        return child && child->state == CHILD_UP && !child->unconfigured;
+}
+
 bool supervisor_swarm_answers(const struct supervisor *supervisor)
 {
-        const struct child *swarm = supervisor->swarm;
-
-        return swarm && swarm->state == CHILD_UP && !swarm->unconfigured;
+        return answers(supervisor->swarm);
 }
 
 bool supervisor_router_answers(const struct supervisor *supervisor)
 {
-        const struct child *router = supervisor->router;
+        return answers(supervisor->router);
+}
 
-        return router && router->state == CHILD_UP && !router->unconfigured;
+struct child *supervisor_next_swarm(const struct supervisor *supervisor, const struct child *after)
+{
+        if (!after && answers(supervisor->swarm))
+                return supervisor->swarm;
+        for (size_t i = after ? after->id - 1 : 0; i < supervisor->cores.count; i++)
+                if (answers(supervisor->cores.list[i].child))
+                        return supervisor->cores.list[i].child;
+        return NULL;
+}
+
+void supervisor_tell_swarms(struct supervisor *supervisor)
+{
+        list_for_each(at, &supervisor->children.all) {
+                struct child *child = list_entry(at, struct child, in_all);
+
+                if (child->role == IPC_SWARM)
+                        child->unconfigured = true;
+        }
 }
 
 static void on_mismatched(void *context, struct child *child)
@@ -247,8 +272,8 @@ static void on_name_changed(void *context, const struct name *name)
         struct supervisor *supervisor = context;
 
         services_renamed(&supervisor->services, name);
-        if (supervisor->swarm && (seeds_use(&supervisor->seeds, name) || appointed_use(&supervisor->appointed, name)))
-                supervisor->swarm->unconfigured = true;
+        if (seeds_use(&supervisor->seeds, name) || appointed_use(&supervisor->appointed, name))
+                supervisor_tell_swarms(supervisor);
 }
 
 static void on_name_wanted(void *context)
@@ -281,8 +306,7 @@ static void on_interfaces(void *context)
         inet_ntop(AF_INET, interfaces->ip[0], first, sizeof(first));
         log_event(supervisor->log, IPC_EVENT_ADDRESSES_CHANGED, LOG_INFO, NULL,
                   "this machine has other addresses now (%s%s): announcing anew", first, interfaces->count > 1 ? " and others" : "");
-        if (supervisor->swarm)
-                supervisor->swarm->unconfigured = true;
+        supervisor_tell_swarms(supervisor);
 }
 
 /* What was written beside a node's name may be out of date. */
@@ -328,6 +352,7 @@ static int begin(struct supervisor *supervisor)
         if (swarm_sockets_made(&supervisor->sockets))
                 start_swarm(supervisor);
         swarm_sockets_watch(&supervisor->sockets, supervisor->loop, start_swarm, supervisor);
+        cores_init(&supervisor->cores, &supervisor->children, conf);
         if (r == 0)
                 r = services_init(&supervisor->services, &conf->provider, &supervisor->names, &supervisor->forwards);
         return r;

@@ -11,6 +11,7 @@
 #include "children.h"
 #include "conf.h"
 #include "control.h"
+#include "cores.h"
 #include "forwards.h"
 #include "gates.h"
 #include "interfaces.h"
@@ -40,6 +41,7 @@ struct supervisor {
         struct children children;
         struct lost_links lost;
         struct child *swarm, *router, *resolve;         /* NULL: not needed (yet) */
+        struct cores cores;             /* swarm workers beside that one */
         struct forwards forwards;
         struct gates gates;
         struct services services;
@@ -93,8 +95,14 @@ void supervisor_name_router(struct supervisor *supervisor);
 /* Ends it in order, as SIGTERM does. */
 void supervisor_stop(struct supervisor *supervisor);
 
-/* The swarm worker runs and is configured: it can be asked. */
+/* The first swarm worker runs and is configured: it can be asked. */
 bool supervisor_swarm_answers(const struct supervisor *supervisor);
+
+/* Swarm workers that can be asked, in their order: NULL is the first, the last yields NULL. */
+struct child *supervisor_next_swarm(const struct supervisor *supervisor, const struct child *after);
+
+/* All swarm workers are to hear their configuration anew. */
+void supervisor_tell_swarms(struct supervisor *supervisor);
 
 /* The same of the router worker; false, too, where there is none: an instance without a role. */
 bool supervisor_router_answers(const struct supervisor *supervisor);

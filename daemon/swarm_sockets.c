@@ -40,12 +40,13 @@ static const char *name_of(const struct swarm_sockets *sockets, const struct udp
 /* Of a divided port the one that was bound first: the other one is made anew, with another mark. */
 static void keep(struct swarm_sockets *sockets, const struct udp_made *made)
 {
-        passed_keep_dht(sockets->passed, name_of(sockets, made), made->strangers_fd >= 0 ? made->strangers_fd : made->fd);
+        if (sockets->passed)
+                passed_keep_dht(sockets->passed, name_of(sockets, made), made->strangers_fd >= 0 ? made->strangers_fd : made->fd);
 }
 
 static bool take_kept(struct swarm_sockets *sockets, struct udp_made *made, uint16_t port)
 {
-        cleanup_fd int fd = passed_take_dht(sockets->passed, name_of(sockets, made), sockets->host, port);
+        cleanup_fd int fd = sockets->passed ? passed_take_dht(sockets->passed, name_of(sockets, made), sockets->host, port) : -1;
 
         if (fd < 0)
                 return false;
@@ -158,7 +159,8 @@ static void mend(struct swarm_sockets *sockets, struct udp_made *made)
                 return;
         close_fdp(&made->fd);
         close_fdp(&made->strangers_fd);
-        passed_forget_dht(sockets->passed, name_of(sockets, made));
+        if (sockets->passed)
+                passed_forget_dht(sockets->passed, name_of(sockets, made));
         r = sockets_udp(sockets->host, port, &sockets->mark, made);
         if (r < 0)
                 r = sockets_udp(sockets->host, 0, &sockets->mark, made);

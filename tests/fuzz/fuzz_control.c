@@ -348,7 +348,7 @@ static void lose_swarm(struct scene *scene, uint8_t how)
         child->state = how % 4 == 0 ? CHILD_STARTING : CHILD_UP;
         child->unconfigured = how % 4 == 1;
         if (how & 4)
-                questions_lose(&scene->supervisor.questions, IPC_SWARM);
+                questions_lose(&scene->supervisor.questions, child);
 }
 
 /* Long enough for a look, for the doctor, for a connection, for any scan. */

@@ -163,7 +163,7 @@ static void begin(struct scene *scene, uint8_t flags)
         for (unsigned i = 0; i < NAMES; i++)
                 scene->names[i] = names_add(&supervisor->names, hosts[i], i == 0, "service 80");
         names_worker(&supervisor->names, &scene->workers[WORKERS - 1]);
-        status_begin(&supervisor->status);
+        status_begin(&supervisor->status, 1);
 }
 
 static void end(struct scene *scene)

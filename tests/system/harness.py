@@ -371,6 +371,7 @@ def start_instance(stack, name, secret, config, under=(), env=None, fds=()):
 
 class Pair:
     """A DHT of ours, a provider of @services ({name: serve function}) and a gateway; .gate[name] is the port to talk to."""
+    also = {}                   # of both configurations
 
     def __init__(self, stack, **services):
         self.stack, self.secret, self.dht = stack, new_secret(), start_dht(stack)
@@ -387,11 +388,11 @@ class Pair:
 
     def start_provider(self, under=()):
         return start_instance(self.stack, 'provider', self.secret,
-                              {'bootstrap': [self.dht], 'provider': {'services': self.entries()}}, under)
+                              {'bootstrap': [self.dht], 'provider': {'services': self.entries()}, **self.also}, under)
 
     def start_gateway(self, under=()):
         return start_instance(self.stack, 'gateway', self.secret,
-                              {'bootstrap': [self.dht], 'gateway': {'listen': '127.0.0.1'}}, under)
+                              {'bootstrap': [self.dht], 'gateway': {'listen': '127.0.0.1'}, **self.also}, under)
 
 
 def listens(port):

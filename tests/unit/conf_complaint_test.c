@@ -38,7 +38,7 @@ static void run(const struct wrong *wrong, size_t count)
         folder_end(&folder);
 }
 
-#define ROOT_KEYS "secretFile, provider, gateway, dht, relay, relays, bootstrap, peers, host, port, stateDirectory, logLevel, logChannels, include"
+#define ROOT_KEYS "secretFile, provider, gateway, dht, relay, relays, bootstrap, peers, host, port, cores, stateDirectory, logLevel, logChannels, include"
 #define RUN(table) run(table, sizeof(table) / sizeof(table[0]))
 #define KEY "secretFile: key\n"
 #define PORT_EXPECTED "expected a whole number from 1 to 65535, such as 8080, not "
@@ -111,6 +111,8 @@ TEST(conf_keys_and_types)
                   "x.yaml:2:10: gateway: expected a map of keys and values, such as \"listen: ...\", not \"127.0.0.1\"\n" },
                 { KEY "gateway: []\n",
                   "x.yaml:2:10: gateway: expected a map of keys and values, such as \"listen: ...\", not a list\n" },
+                { KEY "gateway: {}\ncores: 0\n", "x.yaml:3:8: cores: expected a whole number from 1 to 8, such as 1, not \"0\"\n" },
+                { KEY "gateway: {}\ncores: 9\n", "x.yaml:3:8: cores: expected a whole number from 1 to 8, such as 1, not \"9\"\n" },
                 { KEY "gateway: {}\nport: 65536\n",
                   "x.yaml:3:7: port: expected a whole number from 0 to 65535, such as 49737, not \"65536\"\n" },
                 { KEY "gateway: {}\nport: 0x10\n",

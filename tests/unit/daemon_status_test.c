@@ -20,7 +20,7 @@ static void begin(struct world *world, struct status *status, const struct conf 
         *lost = 0;
         world_begin(world, IPC_SWARM);
         status_init(status, world->loop, &world->log, NULL, conf, on_lost, lost);
-        status_begin(status);
+        status_begin(status, 1);
 }
 
 static void end(struct world *world, struct status *status)
@@ -31,7 +31,7 @@ static void end(struct world *world, struct status *status)
 
 static const char *logged(struct world *world, struct status *status, const struct ipc_swarm_status *now)
 {
-        status_swarm(status, now);
+        status_swarm(status, 1, now);
         return world_logged(world);
 }
 
@@ -125,18 +125,18 @@ TEST(peers_are_counted_in_the_log_when_they_change)
         check_equal(status.ended[IPC_REASON_IDLE], 2);
         check(strstr(status_text(&status, text, sizeof(text)), "35 DHT nodes, 1 UDP datagram dropped"));
         now.datagrams_dropped = 40;
-        status_swarm(&status, &now);
+        status_swarm(&status, 1, &now);
         check(strstr(status_text(&status, text, sizeof(text)), "35 DHT nodes, 41 UDP datagrams dropped"));
         now.strangers_dropped = 7000000000;
         check(!strstr(logged(&world, &status, &now), "dropped"));
         check(strstr(status_text(&status, text, sizeof(text)), "41 UDP datagrams dropped, 7000000000 of strangers dropped"));
         now.streams_dropped = 1;
-        status_swarm(&status, &now);
+        status_swarm(&status, 1, &now);
         check(strstr(status_text(&status, text, sizeof(text)), "dropped, 1 packet of streams dropped, 7000000000 of strangers dropped"));
         now.streams_dropped = 12;
-        status_swarm(&status, &now);
+        status_swarm(&status, 1, &now);
         check(strstr(status_text(&status, text, sizeof(text)), "dropped, 12 packets of streams dropped, 7000000000 of strangers dropped"));
-        status_begin(&status);                  /* another swarm worker counts from nothing */
+        status_begin(&status, 1);                 /* another swarm worker counts from nothing */
         check(strstr(status_text(&status, text, sizeof(text)), "trying, 41 UDP datagrams dropped"));
         now.gateways = 2;
         check(strstr(logged(&world, &status, &now), "connected to 1 provider and 2 gateways\n"));
@@ -182,5 +182,32 @@ TEST(who_says_something_else_each_time_fills_no_log)
                         lines++;
         }
         check(lines >= LOG_BURST && lines < LOG_BURST + 10);
+        end(&world, &status);
+}
+
+TEST(swarm_workers_count_their_channels_together_and_their_common_peers_once)
+{
+        static const struct conf conf = { .bootstrap = seeds, .bootstrap_count = 1, .gateway.present = true };
+        struct ipc_swarm_status first = reached(2), second = { .providers = 1, .channels = 7, .sent_bytes = 100, .datagrams_dropped = 3 };
+        struct status status;
+        struct world world;
+        unsigned lost;
+
+        begin(&world, &status, &conf, &lost);
+        first.channels = 5;
+        first.sent_bytes = 10;
+        logged(&world, &status, &first);
+        status_swarm(&status, 3, &second);
+        check_equal(status.last.providers, 2);
+        check_equal(status.last.channels, 12);
+        check_equal(status.last.sent_bytes, 110);
+        check_equal(status.last.nodes, first.nodes);
+        status_begin(&status, 3);       /* what it dropped in its life before stays counted */
+        check_equal(status.last.channels, 5);
+        check_equal(status.last.datagrams_dropped, 0);
+        check_equal(status.dropped, 3);
+        check_equal(status.last.nodes, first.nodes);
+        status_begin(&status, 1);
+        check_equal(status.last.nodes, 0);
         end(&world, &status);
 }
