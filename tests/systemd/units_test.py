@@ -178,7 +178,7 @@ def scraped(stack):
 
 @test
 def reloaded(stack):
-    """systemctl reload: what is new takes effect, in the same processes; what is wrong fails it, with its place, and changes nothing"""
+    """systemctl reload: what is new takes effect, in the same processes, drop-ins too; what is wrong fails it, with its place, and nothing changes"""
     unit, before = 'hypergate@r1', processes('hypergate@r1')
     stack.callback(M.write, '/etc/hypergate/r1.yaml', PROVIDER)
     M.write('/etc/hypergate/r1.yaml', PROVIDER.replace('gatePort: 8000', 'gatePort: 8001') + 'logLevel: debug\n')
@@ -196,6 +196,12 @@ def reloaded(stack):
     wait_for(lambda: M.journal(unit).count('\nreloaded in') == 2 and state(unit) == 'active', lambda: M.journal(unit))
     wait_for(lambda: 'the page' in fetch(8000), lambda: M.journal())
     assert len(set(before) & set(processes(unit))) == len(before) - 1, 'more have begun anew than who connects to the service'
+
+    stack.callback(M.ok, 'systemctl', 'reload', unit)
+    stack.callback(M.ok, 'rm', '-rf', '/etc/hypergate/r1.yaml.d')
+    M.write('/etc/hypergate/r1.yaml.d/50-more.yaml', 'provider: {services: [{gatePort: 8002, serviceHost: 127.0.0.1, servicePort: 8080}]}\n')
+    M.ok('systemctl', 'reload', unit)
+    wait_for(lambda: 'the page' in fetch(8002), lambda: M.journal())
 
 
 @test
