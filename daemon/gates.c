@@ -156,6 +156,8 @@ static int take_passed(struct gate_listener *listener, const struct socket_place
         cleanup_fd int fd = passed_take_gate(listener->gate->gates->passed, place, &lent);
         int r = fd < 0 ? -ENOENT : place->datagrams ? sockets_datagrams_again(fd) : sockets_listener_again(fd);
 
+        if (r < 0 && fd >= 0 && !lent)
+                passed_forget_gate(listener->gate->gates->passed, place);
         if (r < 0)
                 return r;
         listener->fd = take_fd(&fd);
