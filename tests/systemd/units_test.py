@@ -16,19 +16,11 @@ import tempfile
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / 'system')]
 from harness import main, test
 from machine import UNITS, Machine, wait_for
+from scene import ALL, GATEWAY, PROVIDER, SECRET, configure, fetched, serve_page
 
 BUILD, UNIT_DIR = sys.argv[1:3]
 sys.argv[1:3] = []
 FILES = tempfile.mkdtemp(prefix='hypergate-systemd-files.', dir='/var/tmp')
-SECRET = 'ab' * 32
-NODE = 'bootstrap: []\nhost: 127.0.0.1\nport: 41000\ndht: {persistent: true}\n'
-PROVIDER = '''bootstrap: ["127.0.0.1:41000"]
-host: 127.0.0.1
-provider:
-  services: [{gatePort: 8000, serviceHost: 127.0.0.1, servicePort: 8080, protocol: tcp}]
-'''
-ALL = ['hypergate@node', 'hypergate@r1', 'hypergate@r2']
-GATEWAY = 'bootstrap: ["127.0.0.1:41000"]\nhost: 127.0.0.1\ngateway:\n'
 
 
 def option(name):
@@ -45,12 +37,7 @@ def install(stack):
     os.makedirs(units)
     for name in os.listdir(FILES + UNIT_DIR) if UNIT_DIR not in UNITS else []:
         os.symlink(os.path.join(UNIT_DIR, name), os.path.join(units, name))
-    for name, text, mode in [('node.yaml', NODE, 0o644), ('r1.yaml', PROVIDER, 0o644), ('r2.yaml', GATEWAY, 0o644),
-                             ('r1.key', SECRET, 0o600), ('r2.key', SECRET, 0o600)]:
-        path = pathlib.Path(FILES, 'etc/hypergate', name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(mode)
+    configure(FILES)
 
 
 def drop_in(unit, name, text, kind='service'):
@@ -91,16 +78,37 @@ def status_of(pid):
 
 
 def fetch(port):
-    return M.run('python3', '-c', f'import urllib.request as u; print(u.urlopen("http://127.0.0.1:{port}/page", timeout=30).read())').stdout
+    return fetched(M, port)
 
 
-def offer(stack, port):
-    """The provider's page is at another gate until the test ends."""
+def offer(stack, port, service=8080):
+    """The provider's page, or another service, is at another gate until the test ends."""
     def at(text):
         M.write('/etc/hypergate/r1.yaml', text)
         M.ok('systemctl', 'reload', 'hypergate@r1')
     stack.callback(at, PROVIDER)
-    at(PROVIDER.replace('gatePort: 8000', f'gatePort: {port}'))
+    at(PROVIDER.replace('gatePort: 8000', f'gatePort: {port}').replace('servicePort: 8080', f'servicePort: {service}'))
+
+
+def inode_of(kind, port):
+    """Of the one socket that listens (kind: tcp) or is bound (udp) there."""
+    lines = [line.split() for line in M.ok('cat', f'/proc/net/{kind}').splitlines()[1:]]
+    found = [line[9] for line in lines if int(line[1].split(':')[1], 16) == port and (kind == 'udp' or line[3] == '0A')]
+    return found[0] if found else None
+
+
+def udp_inodes(unit):
+    """Of the ports of its DHT node: the sockets that its supervisor has, which make those of its workers."""
+    bound = {line.split()[9] for line in M.ok('cat', '/proc/net/udp').splitlines()[1:]}
+    return bound & sockets_of(M.show(unit, 'MainPID'))
+
+
+def sockets_of(pid):
+    return set(re.findall(r'socket:\[(\d+)\]', M.run('ls', '-l', f'/proc/{pid}/fd').stdout))
+
+
+def holders(unit, inode):
+    return sorted({M.ok('cat', f'/proc/{pid}/comm').strip() for pid in processes(unit) if inode in sockets_of(pid)})
 
 
 def start_both():
@@ -127,9 +135,7 @@ def units_are_good(stack):
 @test
 def starts_and_carries(stack):
     """Ready when started; as nobody in particular, without a capability, behind a filter; a page through a gate; status"""
-    M.ok('mkdir', '-p', '/srv/web')
-    M.write('/srv/web/page', 'the page')
-    M.ok('systemd-run', '--quiet', '--unit=web', 'python3', '-m', 'http.server', '-d', '/srv/web', '-b', '127.0.0.1', '8080')
+    serve_page(M)
     start_both()
     assert state('hypergate@r1') == state('hypergate@r2') == 'active'
     wait_for(lambda: said_of('hypergate@r1', '1 gateway,', 'channels'), lambda: M.show('hypergate@r1', 'StatusText'))
@@ -294,6 +300,54 @@ def killed(stack):
     wait_for(lambda: 'the page' in fetch(8000), lambda: M.journal())
 
 
+# A service that says its page in two pieces, the second when a file is there.
+SLOW = '''
+import os, socket, time
+with socket.create_server(('127.0.0.1', 8081)) as listener:
+    while True:
+        client, _ = listener.accept()
+        client.recv(4096)
+        client.sendall(b'first ')
+        while not os.path.exists('/run/rest'):
+            time.sleep(0.02)
+        client.sendall(b'and rest')
+        client.close()
+'''
+
+
+def begun(stack):
+    """A client of the slow service, which has its first piece, and says what came in all, or how it ended."""
+    client = subprocess.Popen(M.words('python3', '-c', 'import socket; c = socket.create_connection(("127.0.0.1", 8002), 30); c.sendall(b"x");'
+                                      'text = c.recv(6); print("begun", flush=True); text += b"".join(iter(lambda: c.recv(99), b"")); print(text)'),
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    stack.callback(client.kill)
+    assert client.stdout.readline() == 'begun\n', client.communicate()
+    return client
+
+
+@test
+def stopped(stack):
+    """What runs with a provider may finish while it stops; what does not is reset, in time, and nobody had to be killed"""
+    M.write('/srv/slow.py', SLOW)
+    M.ok('systemd-run', '--quiet', '--unit=slow', 'python3', '/srv/slow.py')
+    stack.callback(M.ok, 'systemctl', 'stop', 'slow')
+    offer(stack, 8002, 8081)
+    wait_for(lambda: inode_of('tcp', 8002) and inode_of('tcp', 8081), lambda: M.journal())
+    for finishes in True, False:
+        M.run('rm', '-f', '/run/rest')
+        client = begun(stack)
+        M.ok('systemctl', 'stop', '--no-block', 'hypergate@r1')
+        wait_for(lambda: 'leaves, what runs may finish' in M.journal('hypergate@r2').rsplit('came from', 1)[-1], lambda: M.journal())
+        if finishes:
+            M.write('/run/rest', '')
+        text = client.communicate(timeout=30)[0]
+        assert ('first and rest' in text) if finishes else ('ConnectionResetError' in text), text
+        wait_for(lambda: state('hypergate@r1') == 'inactive', lambda: M.journal('hypergate@r1'))
+        last = M.journal('hypergate@r1').split('stopping: Terminated')[-1]
+        assert M.show('hypergate@r1', 'Result') == 'success' and 'killed' not in last and 'Killing' not in last, last
+        M.ok('systemctl', 'start', 'hypergate@r1')
+
+
 @test
 def all_together(stack):
     """hypergate.target stops and starts all that are enabled; a stop is in order and leaves no process, no group and no socket"""
@@ -364,27 +418,6 @@ def low_ports(stack):
         assert '0' not in found['Uid'].split() and int(found['CapEff'], 16) == bind, found
         if not bind:
             assert not any(int(found[name], 16) for name in ('CapInh', 'CapPrm', 'CapAmb')), found
-
-
-def inode_of(kind, port):
-    """Of the one socket that listens (kind: tcp) or is bound (udp) there."""
-    lines = [line.split() for line in M.ok('cat', f'/proc/net/{kind}').splitlines()[1:]]
-    found = [line[9] for line in lines if int(line[1].split(':')[1], 16) == port and (kind == 'udp' or line[3] == '0A')]
-    return found[0] if found else None
-
-
-def udp_inodes(unit):
-    """Of the ports of its DHT node: the sockets that its supervisor has, which make those of its workers."""
-    bound = {line.split()[9] for line in M.ok('cat', '/proc/net/udp').splitlines()[1:]}
-    return bound & sockets_of(M.show(unit, 'MainPID'))
-
-
-def sockets_of(pid):
-    return set(re.findall(r'socket:\[(\d+)\]', M.run('ls', '-l', f'/proc/{pid}/fd').stdout))
-
-
-def holders(unit, inode):
-    return sorted({M.ok('cat', f'/proc/{pid}/comm').strip() for pid in processes(unit) if inode in sockets_of(pid)})
 
 
 @test
