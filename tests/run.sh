@@ -20,7 +20,7 @@ slow=(interop system)
 wanted=("$@")
 plain=1 sanitized=(processes)
 [ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}")
-[[ " ${wanted[*]} " != *" systemd "* ]] || need_packages systemd-container prometheus
+[[ " ${wanted[*]} " != *" systemd "* ]] || need_packages systemd-container prometheus debhelper dpkg-dev fakeroot git lintian
 if [ "${wanted[*]}" = sanitized ]; then
 	plain='' sanitized=("${slow[@]}") wanted=("${slow[@]}")
 elif [[ " ${wanted[*]} " == *" system "* ]]; then

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is tried in a machine: a DHT node, a provider of a page, and a gateway to it."""
+import pathlib
+
+SECRET = 'ab' * 32
+NODE = 'bootstrap: []\nhost: 127.0.0.1\nport: 41000\ndht: {persistent: true}\n'
+PROVIDER = '''bootstrap: ["127.0.0.1:41000"]
+host: 127.0.0.1
+provider:
+  services: [{gatePort: 8000, serviceHost: 127.0.0.1, servicePort: 8080, protocol: tcp}]
+'''
+GATEWAY = 'bootstrap: ["127.0.0.1:41000"]\nhost: 127.0.0.1\ngateway:\n'
+ALL = ['hypergate@node', 'hypergate@r1', 'hypergate@r2']
+
+
+def configure(files):
+    """Below @files, a machine's root."""
+    for name, text, mode in [('node.yaml', NODE, 0o644), ('r1.yaml', PROVIDER, 0o644), ('r2.yaml', GATEWAY, 0o644),
+                             ('r1.key', SECRET, 0o600), ('r2.key', SECRET, 0o600)]:
+        path = pathlib.Path(files, 'etc/hypergate', name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+
+def serve_page(machine):
+    machine.ok('mkdir', '-p', '/srv/web')
+    machine.write('/srv/web/page', 'the page')
+    machine.ok('systemd-run', '--quiet', '--unit=web', 'python3', '-m', 'http.server', '-d', '/srv/web', '-b', '127.0.0.1', '8080')
+
+
+def fetched(machine, port):
+    """What comes from that gate."""
+    return machine.run('python3', '-c',
+                       f'import urllib.request as u; print(u.urlopen("http://127.0.0.1:{port}/page", timeout=30).read())').stdout
