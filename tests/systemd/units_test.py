@@ -37,6 +37,10 @@ def install(stack):
     os.makedirs(units)
     for name in os.listdir(FILES + UNIT_DIR) if UNIT_DIR not in UNITS else []:
         os.symlink(os.path.join(UNIT_DIR, name), os.path.join(units, name))
+    catalog = option('prefix') + '/lib/systemd/catalog/hypergate.catalog'       # of a prefix of its own nobody would look there
+    if os.path.exists(FILES + catalog):
+        os.makedirs(FILES + '/usr/lib/systemd/catalog')
+        os.symlink(catalog, FILES + '/usr/lib/systemd/catalog/hypergate.catalog')
     configure(FILES)
 
 
