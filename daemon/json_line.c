@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf_text.h"
+
 static void put(struct json_line *line, const char *text, size_t len)
 {
         size_t size = line->size ? line->size : 512;
@@ -33,21 +35,34 @@ static void put_text(struct json_line *line, const char *text)
         put(line, text, strlen(text));
 }
 
+/* RFC 8259 7: what is beyond the first plane takes two. */
+static void put_code(struct json_line *line, uint32_t code)
+{
+        char escaped[16];
+
+        if (code == '"' || code == '\\')
+                snprintf(escaped, sizeof(escaped), "\\%c", (char)code);
+        else if (code >= 0x20 && code < 0x7f)
+                snprintf(escaped, sizeof(escaped), "%c", (char)code);
+        else if (code < 0x10000)
+                snprintf(escaped, sizeof(escaped), "\\u%04x", code);
+        else
+                snprintf(escaped, sizeof(escaped), "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
+        put_text(line, escaped);
+}
+
+/* A byte that is no UTF-8 becomes the character of its number. */
 static void put_quoted(struct json_line *line, const char *text)
 {
-        char escaped[8];
+        const char *end = text + strlen(text);
 
         put_text(line, "\"");
-        for (; *text; text++) {
-                unsigned char c = (unsigned char)*text;
+        while (text < end) {
+                uint32_t code = (unsigned char)*text;
+                size_t len = conf_utf8_next(text, end, &code);
 
-                if (c == '"' || c == '\\')
-                        snprintf(escaped, sizeof(escaped), "\\%c", c);
-                else if (c < 0x20 || c >= 0x7f)
-                        snprintf(escaped, sizeof(escaped), "\\u%04x", c);
-                else
-                        snprintf(escaped, sizeof(escaped), "%c", c);
-                put_text(line, escaped);
+                put_code(line, len ? code : (unsigned char)*text);
+                text += len ? len : 1;
         }
         put_text(line, "\"");
 }

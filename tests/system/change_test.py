@@ -91,7 +91,8 @@ def services_are_added_and_removed(stack):
     """add and remove: until the instance ends, over a configuration that is read anew, too; with --save also after that"""
     first, second, third = free_ports(3)
     one, two = Service(stack, serve_echo), Service(stack, serve_echo)
-    configured, added = [entry(first, one), entry(third, one)], json.dumps([{**entry(second, two), 'tags': 'by "hand"'}])
+    tags = 'by "hand" \N{ELEPHANT}'
+    configured, added = [entry(first, one), entry(third, one)], json.dumps([{**entry(second, two), 'tags': tags}])
     router = Router(stack, configured)
     eventually(lambda: answers(first), 20, 'what is configured')
 
@@ -101,8 +102,8 @@ def services_are_added_and_removed(stack):
     assert router.tell('remove', f'{third}/tcp', 'provider') == 'provider: services: 0 more, 1 gone\n'
     router.tell('reload', 'provider')
     found = router.services()
-    assert {port: one['added'] for port, one in found.items()} == {first: False, second: True} and found[second]['tags'] == 'by "hand"', found
-    assert f'gate {second}/tcp from 127.0.0.1:{two.port}, tags by "hand", added\n' in router.tell('services', 'provider')
+    assert {port: one['added'] for port, one in found.items()} == {first: False, second: True} and found[second]['tags'] == tags, found
+    assert f'gate {second}/tcp from 127.0.0.1:{two.port}, tags by "hand" \\xf0\\x9f\\x90\\x98, added\n' in router.tell('services', 'provider')
     held = connect(second)
     assert echoes(held, b'x')
     said = json.loads(router.tell('remove', '--json', str(second), 'provider'))

@@ -35,9 +35,9 @@ TEST(no_text_breaks_out)
         struct json_line line = { 0 };
 
         json_line_begin(&line, "x\"},{\\\n");
-        json_line_text(&line, "\x1b[2J", "\xc3\xa9\x7f");
+        json_line_text(&line, "\x1b[2J", "\xc3\xa9\x7f\xff\xc3\xf0\x9f\x90\x98\xed\xa0\x80");
         json_line_end(&line);
-        check(strcmp(line.text, "{\"type\":\"x\\\"},{\\\\\\u000a\",\"\\u001b[2J\":\"\\u00c3\\u00a9\\u007f\"}\n") == 0);
+        check(strcmp(line.text, "{\"type\":\"x\\\"},{\\\\\\u000a\",\"\\u001b[2J\":\"\\u00e9\\u007f\\u00ff\\u00c3\\ud83d\\udc18\\u00ed\\u00a0\\u0080\"}\n") == 0);
         check_equal(line.len, strlen(line.text));
         json_line_fini(&line);
 }
