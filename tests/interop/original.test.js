@@ -125,6 +125,25 @@ for (const kind of Object.keys(nodes)) {
   })
 }
 
+// Theirs never hears of the new one.
+test('while a secret is exchanged, theirs of either role are served by the old one', 90, async ({ after }) => {
+  for (const role of ['provider', 'gateway']) {
+    const old = newSecret()
+    const both = `${newSecret()}\n${old} until 2099-12-31T23:59:59Z`
+    const { port, close } = await service(serveEcho)
+    after(close)
+    const gate = await freePort()
+    const list = [{ gatePort: gate, servicePort: port, serviceHost: '127.0.0.1' }]
+    const { node, bootstrap } = await theirNode(after, 'open')
+    const ours = await (role === 'provider' ? ourProvider(after, both, list) : ourGateway(after, both))
+    const theirs = role === 'provider' ? new Gateway({ secret: old, bootstrap, dht: node, halfOpen: true })
+      : new Provider({ secret: old, services: list, bootstrap, dht: node, advertiseMs: 300 })
+    after(() => theirs.close())
+    await gatesOpen({ echo: gate }, ours)
+    await echoes(gate, 'by the old secret', MB)
+  }
+})
+
 test('whoever knows the topic but not the secret learns no route and opens no gate', 90, async ({ after }) => {
   const secret = newSecret()
   const { topic } = router(secret)
