@@ -37,10 +37,11 @@ def install(stack):
     os.makedirs(units)
     for name in os.listdir(FILES + UNIT_DIR) if UNIT_DIR not in UNITS else []:
         os.symlink(os.path.join(UNIT_DIR, name), os.path.join(units, name))
-    catalog = option('prefix') + '/lib/systemd/catalog/hypergate.catalog'       # of a prefix of its own nobody would look there
-    if os.path.exists(FILES + catalog):
-        os.makedirs(FILES + '/usr/lib/systemd/catalog')
-        os.symlink(catalog, FILES + '/usr/lib/systemd/catalog/hypergate.catalog')
+    for place in 'systemd/catalog/hypergate.catalog', 'sysusers.d/hypergate.conf':      # below a prefix of its own nobody would look
+        path, where = os.path.join(option('prefix'), 'lib', place), os.path.join(FILES, 'usr/lib', place)
+        if option('prefix') not in ('/usr', '/usr/local'):
+            os.makedirs(os.path.dirname(where))
+            os.symlink(path, where)
     configure(FILES)
 
 
