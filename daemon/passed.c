@@ -91,7 +91,7 @@ static void receive(struct passed *passed, int fd, const char *name)
         bool kept = begins(name, KEPT_GATE) || begins(name, KEPT_DHT);
         const char *why = NULL;
 
-        snprintf(socket.name, sizeof(socket.name), "%s", name);
+        memccpy(socket.name, name, 0, sizeof(socket.name) - 1);
         socket.from = begins(name, KEPT_GATE) ? PASSED_KEPT_GATE : begins(name, KEPT_DHT) ? PASSED_KEPT_DHT : PASSED_LENT;
         if (kept && passed->room)
                 passed->room--;
