@@ -16,14 +16,22 @@ static struct node_router router_of(uint8_t secret)
         return router;
 }
 
+/* @secrets, newest first. */
+static void hold_list(struct node_sim_host *host, const uint8_t *secrets, size_t count)
+{
+        struct node_router routers[NODE_ROUTERS_MAX];
+        struct now now = node_sim_now(host->sim);
+
+        for (size_t i = 0; i < count; i++)
+                routers[i] = router_of(secrets[i]);
+        check_equal(node_set_routers(host->node, routers, count, &now), 0);
+        node_sim_touch(host);
+}
+
 /* @newest, and @previous if that is not 0. */
 static void hold(struct node_sim_host *host, uint8_t newest, uint8_t previous)
 {
-        struct node_router routers[] = { router_of(newest), router_of(previous) };
-        struct now now = node_sim_now(host->sim);
-
-        check_equal(node_set_routers(host->node, routers, previous ? 2 : 1, &now), 0);
-        node_sim_touch(host);
+        hold_list(host, (const uint8_t[]){ newest, previous }, previous ? 2 : 1);
 }
 
 static struct pair pair_by(uint64_t seed, uint8_t secret, const struct net_link *link)
@@ -162,6 +170,23 @@ TEST(node_serves_an_original_that_has_the_old_secret_as_long_as_that_counts)
                 node_sim_run(sim, SECONDS(30));
                 check(!original_stats(original).up && node_sim_ups(ours) == 0);
         }
+}
+
+/* All that were held are exchanged for as many others, and those for the same in another order. */
+TEST(node_exchanges_all_its_secrets_at_once)
+{
+        static const uint8_t lists[][NODE_ROUTERS_MAX] = { { 1, 2, 3, 4 }, { 5, 6, 7, 8 }, { 7, 6, 5, 4 }, { 9, 10, 11, 12 } };
+        cleanup_with(pair_free) struct pair pair = pair_by(980, 1, NULL);
+        struct node_sim_host *const hosts[] = { pair.provider, pair.gateway };
+
+        for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+                for (size_t host = 0; host < ARRAY_LEN(hosts); host++)
+                        hold_list(hosts[host], lists[i], NODE_ROUTERS_MAX);
+                node_sim_run(pair.sim, MSEC(300));
+        }
+        node_sim_run(pair.sim, MINUTES(1));
+        check(gateway_is_up(&pair) && nobody_is_outdated(&pair));
+        check_equal(mistakes(pair.sim), 0);
 }
 
 /* Written down on one side: no topic tells which secret the other knows, and whoever spoke first by the wrong one would be shut out for

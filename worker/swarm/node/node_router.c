@@ -9,7 +9,7 @@
 #include "node_state.h"
 
 _Static_assert((int)SWARM_TOPICS_MAX == (int)TUNNEL_ROUTERS_MAX, "each router has its topic");
-_Static_assert((int)NODE_ROUTERS_MAX < (int)TUNNEL_ROUTERS_MAX, "some may be on their way out");
+_Static_assert(2 * (int)NODE_ROUTERS_MAX <= (int)TUNNEL_ROUTERS_MAX, "all may come while all go");
 
 /* Who knows one secret alone says hello by that at once. Who knows several listens first, or the other would take it for a stranger;
  * the side that called ends the silence of two of these, and only that. */

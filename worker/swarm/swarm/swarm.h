@@ -22,7 +22,7 @@ struct swarm;
 struct swarm_peer;      /* one remote key; stays where it is while it is dialled or connected */
 
 enum {
-        SWARM_TOPICS_MAX = 6,           /* at a time, those that are being left included */
+        SWARM_TOPICS_MAX = 8,           /* at a time, those that are being left included */
         SWARM_PEERS_MAX = 1024,         /* keys remembered; beyond, the least useful is forgotten */
         SWARM_CONNECTIONS_MAX = 512,    /* in both directions; beyond, nobody is dialled or let in */
         SWARM_GUESTS_MAX = 64,          /* incoming and not proven yet; the caller ends those that stay so */

@@ -68,7 +68,7 @@ struct tunnel_channel;
 enum {
         TUNNEL_KEY_BYTES = 32,
         TUNNEL_AUTH_KEY_BYTES = 64,
-        TUNNEL_ROUTERS_MAX = 6,
+        TUNNEL_ROUTERS_MAX = 8,
         TUNNEL_HEADER_BYTES = 10,               /* length, action, error length, channel */
         TUNNEL_UNORDERED_HEAD_BYTES = 5,        /* of a message that is a datagram: mark, channel */
         TUNNEL_DATA_MAX = 63330,                /* data bytes of a frame we send: sealed, a full run of UDX packets */
