@@ -184,6 +184,22 @@ TEST(udx_waits_less_again_where_nothing_is_overtaken)
         check(first_comes_late(&b, MSEC(15)));
 }
 
+/* Patience that is never had would have to be lost again, step by step, before there is less of it than a round trip. */
+TEST(udx_learns_no_patience_beyond_a_round_trip)
+{
+        BENCH(b);
+
+        send(&b, 1, SECONDS(1));
+        hear(&b, 1, 0, 0, SECONDS(1) + MSEC(40));
+        for (unsigned i = 0; i < 100; i++)
+                check(first_comes_late(&b, usec_min(MSEC(15 + 10 * i), MSEC(45))));
+        check(!first_comes_late(&b, MSEC(35)));
+        check(b.recovery.reorder_steps <= 4);
+        for (unsigned i = 0; i < 3 * 16; i++)
+                check(first_comes_late(&b, USEC_NEVER));
+        check(first_comes_late(&b, MSEC(15)));
+}
+
 /* A probe is sent again because of silence: no packet has overtaken another when both arrive. */
 TEST(udx_probe_in_vain_says_nothing_of_what_is_overtaken)
 {

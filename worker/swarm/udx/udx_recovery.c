@@ -222,6 +222,12 @@ static void sample_rtt(const struct udx_sent *sent, const struct udx_rtt *rtt, u
         delivered->newest_sent_us = sent->sent_us;
 }
 
+/* By steps; there may be more of them than a round trip has. */
+static usec_t overtaken_us(const struct udx_recovery *recovery, const struct udx_rtt *rtt)
+{
+        return recovery->reorder_steps * udx_rtt_min(rtt) / 4;
+}
+
 /* It was taken for lost too early: it arrived before it was sent again, or sooner after that than any round trip (half of the least that
  * was measured, in which there may have been a queue). RFC 8985 6.2 step 4 has DSACKs for that, which UDX has not. */
 static void note_overtaken(struct udx_recovery *recovery, const struct udx_sent *sent, const struct udx_rtt *rtt, usec_t now_us)
@@ -231,7 +237,7 @@ static void note_overtaken(struct udx_recovery *recovery, const struct udx_sent 
         recovery->reordered = true;
         if (recovery->reorder_steps > 1 && udx_seq_diff(recovery->una, recovery->reorder_round) < 0)
                 return;
-        recovery->reorder_steps++;
+        recovery->reorder_steps += overtaken_us(recovery, rtt) < rtt->srtt_us; /* it is waited no longer than that ever */
         recovery->reorder_round = recovery->nxt;
         recovery->reorder_recoveries = REORDER_RECOVERIES;
 }
@@ -326,7 +332,7 @@ static usec_t reorder_window(const struct udx_recovery *recovery, const struct u
 {
         if (!recovery->reordered && (recovering || recovery->sacked >= SACKED_ENOUGH))
                 return 0;
-        return usec_min(recovery->reorder_steps * udx_rtt_min(rtt) / 4, rtt->srtt_us);
+        return usec_min(overtaken_us(recovery, rtt), rtt->srtt_us);
 }
 
 /* A recovery begins. (RFC 8985 goes back to one step after 16 of them; where packets are lost and overtake each other that is each second,
