@@ -258,3 +258,39 @@ TEST(hello_by_a_secret_that_nobody_holds_any_more_ends_it)
         check_equal(provider->verdict, TUNNEL_BAD_AUTH);
         check(!provider->up);
 }
+
+/* The one that was called knows several secrets, and has listened so far: the other must hear that it has called a provider, or it
+ * would call again. */
+TEST(a_provider_that_hears_a_provider_says_hello_and_then_parts)
+{
+        cleanup_with(ends_free) struct ends ends = ends_new();
+        struct end *called = &ends.end[TUNNEL_PROVIDER];
+        struct tunnel_hello_keys keys;
+        uint8_t us[32], them[32], frame[128];
+        struct writer w = writer_over(frame, sizeof(frame));
+        struct tunnel_message message;
+        struct tunnel_event event;
+        int64_t time_ms;
+
+        memset(us, 2, sizeof(us));
+        memset(them, 1, sizeof(them));
+        hold(called, 0, 2);
+        hold(called, 1, 1);
+        begin(&ends, TUNNEL_PROVIDER, 0, MINUTES(1));
+        check(!tunnel_transmit(called->t, &message, ends.now_us));
+        keys = (struct tunnel_hello_keys){ .sender = them, .receiver = us, .router = called->routers.list[1].public_key,
+                                           .auth = called->routers.list[1].auth_key };
+        tunnel_frame_write(&w, TUNNEL_ACTION_HELLO, 0, 0, TUNNEL_HELLO_BYTES);
+        tunnel_hello_make(write_reserve(&w, TUNNEL_HELLO_BYTES), &keys, INT64_C(1700000000000));
+        tunnel_receive(called->t, frame, writer_len(&w), ends.now_us);
+        check(tunnel_event(called->t, &event, ends.now_us));
+        check_equal(event.kind, TUNNEL_FAILED);
+        check_equal(event.verdict, TUNNEL_SAME_ROLE);
+        check(tunnel_transmit(called->t, &message, ends.now_us));
+        check_equal(message.len, writer_len(&w));
+        keys.sender = us;
+        keys.receiver = them;
+        check(tunnel_hello_check(message.bytes + TUNNEL_HEADER_BYTES, &keys, &time_ms));
+        check(!tunnel_transmit(called->t, &message, ends.now_us));
+        check_equal(tunnel_deadline(called->t), USEC_NEVER);
+}

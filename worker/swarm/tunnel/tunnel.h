@@ -87,7 +87,8 @@ enum tunnel_role {
         TUNNEL_PROVIDER,
 };
 
-/* Why the connection must be destroyed. Nothing more comes out of a tunnel with another verdict than TUNNEL_FINE. */
+/* Why the connection must be destroyed. Nothing more comes out of a tunnel with another verdict than TUNNEL_FINE, but for hello where
+ * the roles are the same and it was not said yet: it is to be sent before the end. */
 enum tunnel_verdict {
         TUNNEL_FINE,
         TUNNEL_BAD_AUTH,        /* not a hello of this router's */

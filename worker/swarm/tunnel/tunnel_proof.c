@@ -32,7 +32,7 @@ static void make(const struct tunnel *t, unsigned number, uint8_t out[TUNNEL_HEL
 
 void tunnel_proof_hello(struct tunnel *t, struct writer *w)
 {
-        unsigned router = t->up ? t->router : t->config.router;
+        unsigned router = tunnel_proof_heard(t) ? t->router : t->config.router;
 
         if (!is_held(t, router))
                 router = t->config.routers->newest;
@@ -91,6 +91,11 @@ static bool is_in_time(const struct tunnel *t, int64_t time_ms, usec_t now_us)
         return time_ms >= own_ms - SKEW_MAX_MS && time_ms <= own_ms + SKEW_MAX_MS + TUNNEL_LEAD_MS;
 }
 
+bool tunnel_proof_heard(const struct tunnel *t)
+{
+        return t->up || t->verdict == TUNNEL_SAME_ROLE;
+}
+
 /* Who is it, and may it speak. */
 void tunnel_proof_on_hello(struct tunnel *t, usec_t now_us)
 {
@@ -109,11 +114,11 @@ void tunnel_proof_on_hello(struct tunnel *t, usec_t now_us)
         t->skew_ms = time_ms - wall_ms(t, now_us);
         t->peer_time_ms = time_ms;
         t->peer_role = role;
+        t->router = router;
         if (role == TUNNEL_PROVIDER && t->config.role == TUNNEL_PROVIDER) {
                 tunnel_fail(t, TUNNEL_SAME_ROLE);
                 return;
         }
-        t->router = router;
         t->proven = 1u << router;
         t->up = true;
         t->hello_due_us = USEC_NEVER;

@@ -280,6 +280,7 @@ void tunnel_said(struct tunnel *t, usec_t now_us);
 /* tunnel_proof.c: that both belong to a router */
 void tunnel_proof_hello(struct tunnel *t, struct writer *w);    /* ours leaves */
 void tunnel_proof_on_hello(struct tunnel *t, usec_t now_us);
+bool tunnel_proof_heard(const struct tunnel *t);        /* a good one */
 void tunnel_proof_on_proof(struct tunnel *t, usec_t now_us);
 bool tunnel_proof_due(const struct tunnel *t);
 void tunnel_proof_leave(struct tunnel *t, struct writer *w);    /* one that is due */

@@ -56,7 +56,7 @@ bool tunnel_bye(struct tunnel *t, usec_t now_us)
 
 static bool control_waits(const struct tunnel *t)
 {
-        return (!t->hello_sent && (t->up || t->now_us >= t->speak_us)) ||
+        return (!t->hello_sent && (tunnel_proof_heard(t) || t->now_us >= t->speak_us)) ||
                (t->hello_sent && t->up && (!t->hgx_sent || (t->hgx_seen && t->hgx_sent != TUNNEL_HGX_LAST) || bye_due(t) || advert_due(t) || relay_due(t) ||
                           tunnel_proof_due(t) || t->reply_count || !list_empty(&t->controls)));
 }
@@ -66,9 +66,15 @@ static size_t room(const struct tunnel *t)
         return t->room_bytes > TUNNEL_SEAL_BYTES ? MIN(t->room_bytes - TUNNEL_SEAL_BYTES, (size_t)TUNNEL_MESSAGE_MAX) : 0;
 }
 
+/* Two providers part, and the other shall know as well that we are one. */
+static bool parts(const struct tunnel *t)
+{
+        return t->verdict == TUNNEL_SAME_ROLE && !t->hello_sent;
+}
+
 bool tunnel_transmit_ready(const struct tunnel *t)
 {
-        if (t->verdict != TUNNEL_FINE || t->disconnected)
+        if ((t->verdict != TUNNEL_FINE && !parts(t)) || t->disconnected)
                 return false;
         return (t->leaving_len || control_waits(t)) && room(t) >= (t->leaving_len ? MIN(t->leaving_len, PIECE_MIN) : PIECE_MIN);
 }
