@@ -194,29 +194,56 @@ TEST(node_exchanges_all_its_secrets_at_once)
 TEST(node_greets_an_appointed_peer_by_whatever_secret_that_knows)
 {
         static const struct net_link link = { .delay_us = 20000, .jitter_us = 5000, .loss_ppm = 200000 };
-        static const uint8_t theirs[][2] = { { 1, 0 }, { 2, 0 }, { 2, 1 }, { 3, 2 } };
+        static const struct { uint8_t theirs[2], ours[2]; } cases[] = {
+                { { 1, 0 }, { 2, 1 } }, { { 2, 0 }, { 2, 1 } }, { { 2, 1 }, { 2, 1 } }, { { 3, 2 }, { 2, 1 } }, { { 2, 1 }, { 3, 2 } },
+                { { 1, 3 }, { 2, 1 } },
+        };
 
-        for (size_t i = 0; i < 20 * ARRAY_LEN(theirs); i++) {
-                const uint8_t *secrets = theirs[i % ARRAY_LEN(theirs)];
+        for (size_t i = 0; i < 20 * ARRAY_LEN(cases); i++) {
+                const uint8_t *theirs = cases[i % ARRAY_LEN(cases)].theirs, *ours = cases[i % ARRAY_LEN(cases)].ours;
                 cleanup_with(pair_free) struct pair pair = pair_new(10000 + i, &link);
                 struct node_appointed peer = { .addr = pair.provider->addr };
                 struct now now;
 
                 node_sim_kill(&pair.sim->hosts[0]);     /* no DHT */
                 node_sim_key(NODE_PROVIDER, 1, peer.key);
-                pair.sim->router = router_of(secrets[0]);
+                pair.sim->router = router_of(theirs[0]);
                 node_sim_join(pair.provider, NODE_PROVIDER, 1);
-                hold(pair.provider, secrets[0], secrets[1]);
+                hold(pair.provider, theirs[0], theirs[1]);
                 node_sim_run(pair.sim, SECONDS(5));
-                pair.sim->router = router_of(2);
+                pair.sim->router = router_of(ours[0]);
                 node_sim_join(pair.gateway, NODE_GATEWAY, 1);
-                hold(pair.gateway, 2, 1);
+                hold(pair.gateway, ours[0], ours[1]);
                 now = node_sim_now(pair.sim);
                 check_equal(node_appoint(pair.gateway->node, &peer, 1, &now), 0);
                 node_sim_touch(pair.gateway);
                 node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(1));
                 check(gateway_knows(&pair));
         }
+}
+
+/* It is back with the old secret alone, as its configuration was put back, and cannot look for us: we call, and its records of the new
+ * secret are of its life before. */
+TEST(node_does_not_take_what_was_announced_before_for_what_is_known_now)
+{
+        cleanup_with(pair_free) struct pair pair = pair_by(985, 1, NULL);
+        struct node_appointed peer = { .addr = pair.provider->addr };
+        struct now now = node_sim_now(pair.sim);
+
+        node_sim_key(NODE_PROVIDER, 1, peer.key);
+        check_equal(node_appoint(pair.gateway->node, &peer, 1, &now), 0);
+        hold(pair.provider, 2, 1);
+        hold(pair.gateway, 2, 1);
+        node_sim_run(pair.sim, MINUTES(30));    /* to look at both topics */
+        check(gateway_is_up(&pair) && !outdated(pair.gateway));
+        node_sim_kill(&pair.sim->hosts[0]);     /* no DHT any more */
+        node_sim_kill(pair.provider);
+        node_sim_run_until(pair.sim, gateway_is_down, &pair, MINUTES(2));
+        check(gateway_is_down(&pair));
+        node_sim_revive(pair.provider);
+        node_sim_join(pair.provider, NODE_PROVIDER, 1);
+        node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(2));
+        check(gateway_knows(&pair));
 }
 
 /* Four are known at a time, and as many exchanges as there may be in a row leave nothing behind. */

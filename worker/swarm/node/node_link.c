@@ -468,7 +468,7 @@ static void on_failed(struct node_link *link, enum tunnel_verdict verdict)
         if (verdict == TUNNEL_SAME_ROLE)
                 node_link_cut(link, SWARM_UNNEEDED, true);      /* with our hello, so that they know as well */
         else if (!up && (verdict == TUNNEL_BAD_AUTH || verdict == TUNNEL_OVERSIZE))
-                node_link_cut(link, SWARM_HOSTILE, false);
+                node_link_cut(link, verdict == TUNNEL_BAD_AUTH && node_router_doubted(link) ? SWARM_ESTRANGED : SWARM_HOSTILE, false);
         else
                 node_link_cut(link, SWARM_LOST, false);
 }

@@ -30,15 +30,35 @@ bool node_router_outdated(const struct node_link *link)
         return link->tunnel && !(tunnel_proven(link->tunnel) & 1u << link->node->routers.newest);
 }
 
-/* Who is found at the newest topic knows that secret. */
-void node_router_hello(const struct node_link *link, struct tunnel_config *config)
+/* It was told one that we do not hold, or answered one that we no longer do. */
+bool node_router_doubted(const struct node_link *link)
+{
+        return link->doubted || link->node->router_count > 1;
+}
+
+/* Those of 1 << number that are held (all, where none is) take turns, the newest first. */
+static unsigned by_turns(const struct node *node, unsigned of, unsigned turn)
+{
+        unsigned candidates[NODE_ROUTERS_MAX], count = 0;
+        bool any = node_router_newest(node, of) == TUNNEL_ROUTERS_MAX;
+
+        for (size_t i = 0; i < node->router_count; i++)
+                if (any || of & 1u << node->router_order[i])
+                        candidates[count++] = node->router_order[i];
+        return count ? candidates[turn % count] : node->routers.newest;
+}
+
+/* Who is found at the newest topic knows that secret, or did when that was written there. Of somebody who is found at none nobody
+ * knows: two who both hold several would always begin by one that the other has not, but that each try is by another. */
+void node_router_hello(struct node_link *link, struct tunnel_config *config)
 {
         const struct node *node = link->node;
-        unsigned listed = swarm_peer_listed(link->peer), router = node_router_newest(node, listed);
-        bool sure = node->router_count == 1 || (!link->attempt.incoming && router == node->routers.newest);
+        unsigned listed = swarm_peer_listed(link->peer), turn = swarm_peer_unproven(link->peer);
+        bool sure = node->router_count == 1 || (!link->attempt.incoming && !turn && listed & 1u << node->routers.newest);
 
         config->routers = &node->routers;
-        config->router = router < TUNNEL_ROUTERS_MAX ? router : node->routers.newest;
+        config->router = by_turns(node, listed, turn);
+        link->doubted = node->router_count > 1;
         if (!sure)
                 config->listen_us = link->attempt.incoming ? CALLED_LISTENS_US : CALLER_LISTENS_US;
 }

@@ -62,6 +62,7 @@ struct node_link {
         enum node_role role;            /* the peer's, from UP on */
         struct tunnel_relay relay;      /* what the peer says about relays */
         bool told_up;
+        bool doubted;                   /* there were several secrets when it began */
         bool starved;                   /* nothing is under way, and there is no memory to send anything */
         bool finished;                  /* the connection is closed; what it still holds can be read */
         size_t unacked_bytes;           /* when last looked at */
@@ -211,8 +212,9 @@ void node_join_peer_event(struct node_join *join, const struct peer_event *event
 
 /* node_router.c: the secrets of the router */
 void node_router_join(struct node_join *join);          /* the topics of all */
-void node_router_hello(const struct node_link *link, struct tunnel_config *config);     /* which of them it is for, and when */
+void node_router_hello(struct node_link *link, struct tunnel_config *config);   /* which of them it is for, and when */
 unsigned node_router_newest(const struct node *node, unsigned of);      /* of 1 << number; TUNNEL_ROUTERS_MAX: none of these is held */
+bool node_router_doubted(const struct node_link *link);         /* a peer that proves itself by none may do so by another one soon */
 bool node_router_outdated(const struct node_link *link);        /* its peer has not proven the newest */
 
 /* node_link.c */

@@ -148,6 +148,7 @@ struct swarm_peer *swarm_connected(struct swarm *swarm, const uint8_t key[DHT_KE
         swarm_peer_enter(peer, SWARM_CONNECTED);
         peer->from = *from;
         peer->incoming = incoming;
+        peer->shown = false;
         peer->connected_us = now_us;
         if (incoming)
                 swarm_guest_add(peer);
@@ -158,7 +159,7 @@ void swarm_proven(struct swarm *swarm, struct swarm_peer *peer, bool useful, use
 {
         assert(peer->state == SWARM_CONNECTED && !peer->useful);
         swarm_guest_remove(peer);
-        peer->proven = true;
+        peer->proven = peer->shown = true;
         peer->former = false;
         peer->failed_us = 0;
         peer->useful = useful;
@@ -189,9 +190,12 @@ void swarm_over(struct swarm *swarm, struct swarm_peer *peer, enum swarm_end end
         assert(peer->state == SWARM_DIALLING || peer->state == SWARM_CONNECTED);
         if (peer->state == SWARM_CONNECTED && now_us - peer->connected_us >= LASTED_US)
                 peer->attempts = 0;
+        peer->unproven += peer->state == SWARM_CONNECTED && !peer->incoming && !peer->shown;
         swarm_guest_remove(peer);
         swarm->useful_count -= was_useful;
-        peer->useful = false;
+        if (end == SWARM_LOST && peer->shown)
+                peer->listed = 0;       /* it may come back as another one than its records say */
+        peer->useful = peer->shown = false;
         peer->context = NULL;
         switch (end) {
         case SWARM_FAILED:
@@ -216,10 +220,11 @@ void swarm_over(struct swarm *swarm, struct swarm_peer *peer, enum swarm_end end
         case SWARM_UNNEEDED:
                 block(peer, usec_add(now_us, UNNEEDED_US));
                 break;
+        case SWARM_ESTRANGED:
         case SWARM_HOSTILE:
                 if (peer->incoming)
                         swarm_guest_suspect(swarm, &peer->from, now_us);
-                block(peer, usec_add(now_us, peer->former ? FORMER_US : HOSTILE_US));
+                block(peer, usec_add(now_us, peer->former || end == SWARM_ESTRANGED ? FORMER_US : HOSTILE_US));
                 break;
         }
         if (was_useful && !swarm->useful_count)
@@ -229,6 +234,11 @@ void swarm_over(struct swarm *swarm, struct swarm_peer *peer, enum swarm_end end
 unsigned swarm_peer_listed(const struct swarm_peer *peer)
 {
         return peer->listed;
+}
+
+unsigned swarm_peer_unproven(const struct swarm_peer *peer)
+{
+        return peer->unproven;
 }
 
 void swarm_peer_set_context(struct swarm_peer *peer, void *context)

@@ -136,6 +136,9 @@ void swarm_peer_set_relays(struct swarm_peer *peer, const struct addr *relays, s
 /* Which topics had a record of it: or of 1 << topic. */
 unsigned swarm_peer_listed(const struct swarm_peer *peer);
 
+/* How many connections that we began to it ended before it had shown that it belongs to us; swarm_forgive() forgets them. */
+unsigned swarm_peer_unproven(const struct swarm_peer *peer);
+
 /* The peer has shown that it belongs to us. @useful: it has the other role, so we aren't alone. */
 void swarm_proven(struct swarm *swarm, struct swarm_peer *peer, bool useful, usec_t now_us);
 
@@ -147,6 +150,7 @@ enum swarm_end {
         SWARM_REPLACED,         /* by another one of the same key */
         SWARM_AWAITED,          /* the peer's own handshake was answered meanwhile: it has a moment to come in */
         SWARM_UNNEEDED,         /* the same role as ours: nothing to say to each other, for long */
+        SWARM_ESTRANGED,        /* it failed to prove itself, and may do better soon: there are several ways to */
         SWARM_HOSTILE,          /* not one of ours: it failed to prove itself, or said nothing */
 };
 

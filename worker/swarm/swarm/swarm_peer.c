@@ -187,8 +187,12 @@ void swarm_forgive(struct swarm *swarm, usec_t now_us)
                         swarm_peer_enter(peer, SWARM_QUEUED);
         }
         for (size_t i = 0; i < ARRAY_LEN(swarm->peers); i++)
-                list_for_each(at, &swarm->peers[i])
-                        list_entry(at, struct swarm_peer, in_state)->blocked_us = 0;
+                list_for_each(at, &swarm->peers[i]) {
+                        struct swarm_peer *peer = list_entry(at, struct swarm_peer, in_state);
+
+                        peer->blocked_us = 0;
+                        peer->unproven = 0;
+                }
 }
 
 void swarm_retry(struct swarm *swarm, usec_t now_us)

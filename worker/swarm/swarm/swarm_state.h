@@ -36,6 +36,8 @@ struct swarm_peer {
         struct addr appointed_at;
         bool proven;                    /* showed once that it belongs to us */
         bool former;                    /* by what counts no more */
+        bool shown;                     /* while connected: in this connection */
+        unsigned unproven;              /* connections that we began, in which it has not */
         bool useful;                    /* while connected */
         unsigned attempts;              /* that ended, since it last lasted */
         usec_t connected_us;
