@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The secret of a router is exchanged for another one while everything runs: on one side first, then on the other. */
+#include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "node_pair.h"
 #include "node_sim_app.h"
+#include "node_streets.h"
 #include "original.h"
 #include "test.h"
 
@@ -244,6 +247,38 @@ TEST(node_does_not_take_what_was_announced_before_for_what_is_known_now)
         node_sim_join(pair.provider, NODE_PROVIDER, 1);
         node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(2));
         check(gateway_knows(&pair));
+}
+
+/* It is of the configuration and no peer, has one of the secrets, and nobody says which. */
+TEST(node_meets_its_peers_at_a_relay_that_has_either_secret)
+{
+        static const struct net_link wan = { .delay_us = MSEC(10), .jitter_us = MSEC(3) };
+
+        for (uint8_t secret = 1; secret <= 2; secret++) {
+                struct street street = street_new(secret, &wan, STREET_SYMMETRIC, STREET_SYMMETRIC);
+                struct node_relay_spec spec = { .mode = NODE_RELAY_ALWAYS, .seed = { 77 } };
+                struct node_sim_host *relay = node_sim_add(street.sim), *ends[] = { street.provider, street.gateway };
+                uint8_t keys[1][NODE_KEY_BYTES], secret_key[crypto_sign_SECRETKEYBYTES];
+                struct now now = node_sim_now(street.sim);
+                usec_t took_us;
+
+                crypto_sign_seed_keypair(keys[0], secret_key, spec.seed);
+                hold(relay, secret, 0);
+                check_equal(node_relay(relay->node, &spec, &now), 0);
+                node_sim_run(street.sim, SECONDS(3));
+                for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+                        now = node_sim_now(street.sim);
+                        check_equal(node_use_relays(ends[i]->node, (const uint8_t(*)[NODE_KEY_BYTES])keys, 1, &now), 0);
+                        node_sim_join(ends[i], i ? NODE_GATEWAY : NODE_PROVIDER, 1);
+                        hold(ends[i], 2, 1);
+                        node_sim_run(street.sim, i ? 0 : SECONDS(5));
+                }
+                took_us = node_sim_run_until(street.sim, street_met, &street, SECONDS(60));
+                printf("# at a relay with secret %u: %u ms\n", secret, (unsigned)(took_us / 1000));
+                check(street_met(&street));
+                check(took_us < (secret == 1 ? SECONDS(5) : SECONDS(60)));
+                street_free(&street);
+        }
 }
 
 /* Four are known at a time, and as many exchanges as there may be in a row leave nothing behind. */

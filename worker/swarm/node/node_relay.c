@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Blind relays, for pairs of peers that no packet gets through between: being one for others, and which one is named to whom. */
 #include <errno.h>
-#include <limits.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -150,6 +149,19 @@ static const uint8_t *proof_for(const struct node *node, unsigned routers)
         return newest < TUNNEL_ROUTERS_MAX ? node->proofs[newest] : NULL;
 }
 
+/* Of one that is no peer of ours nobody knows which secrets it has: most likely it is told of a new one as others are, and of the oldest
+ * that it counts no more when nobody else needs that. If not, others come next. */
+static const uint8_t *guess_proof(const struct node *node, const uint8_t key[NODE_KEY_BYTES], unsigned round)
+{
+        list_for_each(at, &node->links) {
+                const struct node_link *link = list_entry(at, struct node_link, in_links);
+
+                if (link->state == NODE_LINK_UP && link->relay.offered && memcmp(link->relay.key, key, NODE_KEY_BYTES) == 0)
+                        return proof_for(node, tunnel_proven(link->tunnel));
+        }
+        return node->router_count ? node->proofs[node->router_order[node->router_count - 1 - round % node->router_count]] : NULL;
+}
+
 /* Those of the configuration first, then peers that are relays; but none to reach itself (@peer; NULL: anybody), nor our own: whom
  * that serves it reaches. */
 static size_t list_candidates(const struct node *node, const uint8_t *peer, struct candidate out[CANDIDATES_MAX])
@@ -158,7 +170,7 @@ static size_t list_candidates(const struct node *node, const uint8_t *peer, stru
 
         for (size_t i = 0; i < node->relays.key_count; i++)
                 if (!is_own(node, node->relays.keys[i]))
-                        out[count++] = (struct candidate){ node->relays.keys[i], proof_for(node, UINT_MAX) };
+                        out[count++] = (struct candidate){ node->relays.keys[i], NULL };
         list_for_each(at, &node->links) {
                 const struct node_link *link = list_entry(at, struct node_link, in_links);
                 bool use = link->relay.offered && link->state == NODE_LINK_UP && !is_own(node, link->relay.key);
@@ -166,6 +178,9 @@ static size_t list_candidates(const struct node *node, const uint8_t *peer, stru
                 if (use && count < CANDIDATES_MAX && (!peer || memcmp(peer, link->key, NODE_KEY_BYTES) != 0))
                         out[count++] = (struct candidate){ link->relay.key, proof_for(node, tunnel_proven(link->tunnel)) };
         }
+        for (size_t i = 0; i < count; i++)
+                if (!out[i].proof)
+                        out[i].proof = guess_proof(node, out[i].key, node->relays.turn / (unsigned)count);
         return count;
 }
 
