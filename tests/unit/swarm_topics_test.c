@@ -119,23 +119,57 @@ TEST(swarm_does_not_dial_who_was_at_a_topic_that_it_left)
         check_equal(w.dials, 1);
 }
 
-/* It may learn the new secret at any moment; a stranger is shut out for long. */
+/* It may learn the new secret at any moment, or try another one; a stranger is shut out for long. */
 TEST(swarm_lets_a_former_member_try_again_soon)
 {
-        for (int former = 0; former < 2; former++) {
+        enum { STRANGER, FORMER, ESTRANGED, CASES };
+
+        for (int who = 0; who < CASES; who++) {
                 cleanup_with(world_free) struct world w = at_both();
                 struct swarm_peer *peer = swarm_connected(w.swarm, peer_key, &relay, true, w.now_us);
 
-                if (former) {
+                if (who == FORMER) {
                         swarm_proven(w.swarm, peer, true, w.now_us);
                         swarm_over(w.swarm, peer, SWARM_OUTDATED, w.now_us);
                         peer = swarm_connected(w.swarm, peer_key, &relay, true, w.now_us);
                 }
-                swarm_over(w.swarm, peer, SWARM_HOSTILE, w.now_us);
+                swarm_over(w.swarm, peer, who == ESTRANGED ? SWARM_ESTRANGED : SWARM_HOSTILE, w.now_us);
                 check(!swarm_admits(w.swarm, peer_key, &relay, w.now_us));
                 run(&w, SECONDS(10));
-                check_equal(swarm_admits(w.swarm, peer_key, &relay, w.now_us), former);
+                check_equal(swarm_admits(w.swarm, peer_key, &relay, w.now_us), who != STRANGER);
                 swarm_forgive(w.swarm, w.now_us);
                 check(swarm_admits(w.swarm, peer_key, &relay, w.now_us));
         }
+}
+
+/* What a peer can be greeted by: each try that came to nothing counts, until there is another way; and what was listed before it was
+ * connected says nothing of who comes back. */
+TEST(swarm_tells_how_often_a_peer_was_called_and_has_shown_nothing)
+{
+        cleanup_with(world_free) struct world w = at_both();
+        struct swarm_peer *peer;
+
+        swarm_listed(w.swarm, OLD, peer_key, &relay, 1, w.now_us);
+        settle(&w);
+        peer = w.dialled;
+        for (unsigned i = 0; i < 3; i++) {
+                check_equal(swarm_peer_unproven(peer), i);
+                check(swarm_connected(w.swarm, peer_key, &relay, false, w.now_us) == peer);
+                swarm_over(w.swarm, peer, SWARM_LOST, w.now_us);
+                check_equal(swarm_peer_listed(peer), 1u << OLD);
+                run(&w, SECONDS(30));
+                check_equal(w.dials, i + 2);
+        }
+        swarm_over(w.swarm, peer, SWARM_FAILED, w.now_us);
+        check_equal(swarm_peer_unproven(peer), 3);      /* a dial that led to nothing */
+        check(swarm_connected(w.swarm, peer_key, &relay, true, w.now_us) == peer);
+        swarm_over(w.swarm, peer, SWARM_LOST, w.now_us);
+        check_equal(swarm_peer_unproven(peer), 3);      /* it called */
+        swarm_forgive(w.swarm, w.now_us);
+        check_equal(swarm_peer_unproven(peer), 0);
+        check(swarm_connected(w.swarm, peer_key, &relay, true, w.now_us) == peer);
+        swarm_proven(w.swarm, peer, true, w.now_us);
+        swarm_over(w.swarm, peer, SWARM_LOST, w.now_us);
+        check_equal(swarm_peer_unproven(peer), 0);
+        check_equal(swarm_peer_listed(peer), 0);
 }
