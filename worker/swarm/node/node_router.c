@@ -30,7 +30,7 @@ bool node_router_outdated(const struct node_link *link)
         return link->tunnel && !(tunnel_proven(link->tunnel) & 1u << link->node->routers.newest);
 }
 
-/* It was told one that we do not hold, or answered one that we no longer do. */
+/* Its hello is by one that we do not hold, or do no more; we or it may begin by another one next time. */
 bool node_router_doubted(const struct node_link *link)
 {
         return link->doubted || link->node->router_count > 1;
