@@ -127,6 +127,7 @@ static void write_route(struct json_line *out, const struct ipc_router_route *ro
         json_line_text(out, "protocol", protocol_word(route->protocol));
         json_line_hex(out, "peer", route->key, sizeof(route->key));
         json_line_number(out, "services", route->services);
+        json_line_number(out, "worker", route->swarm);
         json_line_end(out);
 }
 

@@ -42,7 +42,7 @@ static void watch_the_time(struct routers *routers)
         ev_periodic_stop(routers->loop, &routers->over);
         if (!first_s)
                 return;
-        ev_periodic_set(&routers->over, (ev_tstamp)first_s, 0, NULL);
+        ev_periodic_set(&routers->over, MAX((ev_tstamp)first_s, ev_time() + 1), 0, NULL);      /* what fails is not tried at each turn */
         ev_periodic_start(routers->loop, &routers->over);
 }
 
@@ -65,10 +65,12 @@ int routers_set(struct routers *routers, const struct conf *conf)
         struct keys *keys = routers->keys;
         struct keys_router list[KEYS_ROUTERS_MAX], before[KEYS_ROUTERS_MAX];
         const struct conf *conf_before = routers->conf;
+        const uint8_t *secrets_before[KEYS_ROUTERS_MAX];
         size_t count = 0, count_before = keys->router_count;
         int r;
 
         memcpy(before, keys->routers, sizeof(before));
+        memcpy(secrets_before, routers->secrets, sizeof(secrets_before));
         add(routers, list, &count, conf->secret, 0);
         for (size_t i = 0; i < conf->previous_count; i++)
                 if ((ev_tstamp)conf->previous[i].until_s > ev_time())
@@ -80,8 +82,10 @@ int routers_set(struct routers *routers, const struct conf *conf)
         r = derive_next(routers);
         if (r < 0) {
                 memcpy(keys->routers, before, sizeof(before));
+                memcpy(routers->secrets, secrets_before, sizeof(secrets_before));
                 keys->router_count = count_before;
                 routers->conf = conf_before;
+                (void)derive_next(routers);     /* one may have been under way */
         }
         watch_the_time(routers);
         sodium_memzero(list, sizeof(list));

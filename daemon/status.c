@@ -120,6 +120,10 @@ static struct ipc_swarm_status sum(const struct status *status)
                 all.strangers_dropped += one->strangers_dropped;
                 all.streams_dropped += one->streams_dropped;
         }
+        all.sent_bytes += status->gone.sent_bytes;
+        all.received_bytes += status->gone.received_bytes;
+        all.strangers_dropped += status->gone.strangers_dropped;
+        all.streams_dropped += status->gone.streams_dropped;
         return all;
 }
 
@@ -128,6 +132,10 @@ void status_begin(struct status *status, uint32_t swarm)
         struct ipc_swarm_status *own = &status->of[swarm - 1];
 
         status->dropped += own->datagrams_dropped;
+        status->gone.sent_bytes += own->sent_bytes;
+        status->gone.received_bytes += own->received_bytes;
+        status->gone.strangers_dropped += own->strangers_dropped;
+        status->gone.streams_dropped += own->streams_dropped;
         *own = (struct ipc_swarm_status){ 0 };
         status->last = sum(status);
         if (swarm == 1)

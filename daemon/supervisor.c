@@ -36,6 +36,16 @@ static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
         supervisor->gates_changed = false;
 }
 
+/* Others may begin at its port. */
+static void mend_first(struct supervisor *supervisor)
+{
+        uint16_t port = supervisor->sockets.server.port;
+
+        swarm_sockets_mend(&supervisor->sockets);
+        if (supervisor->sockets.server.port != port)
+                supervisor_tell_swarms(supervisor);
+}
+
 static void on_started(void *context, struct child *child)
 {
         struct supervisor *supervisor = context;
@@ -49,7 +59,7 @@ static void on_started(void *context, struct child *child)
                 if (core)
                         swarm_sockets_mend(&core->sockets);
                 else if (supervisor->swarm == child)
-                        swarm_sockets_mend(&supervisor->sockets);
+                        mend_first(supervisor);
                 status_begin(&supervisor->status, child->id);
         }
 }

@@ -7,12 +7,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "backoff.h"
 #include "ipc_fd.h"
 #include "monotonic.h"
+#include "notify.h"
 
-enum { RETRY_FIRST_S = 1, RETRY_LONGEST_S = 10 };
+enum {
+        RETRY_FIRST_S = 1,
+        RETRY_LONGEST_S = 10,
+        FREED_TRIES = 10,               /* the manager has heard that a socket is kept no more, and closes it in a moment */
+        FREED_WAIT_US = 10000,
+};
 
 bool swarm_sockets_made(const struct swarm_sockets *sockets)
 {
@@ -37,11 +44,27 @@ static const char *name_of(const struct swarm_sockets *sockets, const struct udp
         return made == &sockets->server ? "server" : "client";
 }
 
+static bool *kept(struct swarm_sockets *sockets, const struct udp_made *made)
+{
+        return made == &sockets->server ? &sockets->server_kept : &sockets->client_kept;
+}
+
 /* Of a divided port the one that was bound first: the other one is made anew, with another mark. */
 static void keep(struct swarm_sockets *sockets, const struct udp_made *made)
 {
-        if (sockets->passed)
-                passed_keep_dht(sockets->passed, name_of(sockets, made), made->strangers_fd >= 0 ? made->strangers_fd : made->fd);
+        *kept(sockets, made) = sockets->passed && passed_keep_dht(sockets->passed, name_of(sockets, made),
+                                                                  made->strangers_fd >= 0 ? made->strangers_fd : made->fd);
+}
+
+/* Whether the manager had it, and has been told to close it: as long as it has not, the port is taken. */
+static bool forget(struct swarm_sockets *sockets, const struct udp_made *made)
+{
+        if (!*kept(sockets, made))
+                return false;
+        passed_forget_dht(sockets->passed, name_of(sockets, made));
+        notify_settle();
+        *kept(sockets, made) = false;
+        return true;
 }
 
 static bool take_kept(struct swarm_sockets *sockets, struct udp_made *made, uint16_t port)
@@ -50,8 +73,10 @@ static bool take_kept(struct swarm_sockets *sockets, struct udp_made *made, uint
 
         if (fd < 0)
                 return false;
+        *kept(sockets, made) = true;
         if (is_shut(fd) || sockets_udp_again(fd, sockets->mark, made) < 0) {
-                passed_forget_dht(sockets->passed, name_of(sockets, made));
+                close_fdp(&fd);
+                forget(sockets, made);
                 return false;
         }
         (void)take_fd(&fd);
@@ -64,8 +89,8 @@ static int make_server(struct swarm_sockets *sockets)
 
         if (take_kept(sockets, &sockets->server, sockets->port))
                 return 0;
-        r = sockets->port ? sockets_udp(sockets->host, sockets->port, &sockets->mark, &sockets->server)
-                          : sockets_udp_usual(sockets->host, sockets->mark, &sockets->server);
+        r = sockets->port || !sockets->passed ? sockets_udp(sockets->host, sockets->port, &sockets->mark, &sockets->server)
+                                              : sockets_udp_usual(sockets->host, sockets->mark, &sockets->server);
         if (r == 0)
                 keep(sockets, &sockets->server);
         return r;
@@ -153,15 +178,15 @@ void swarm_sockets_watch(struct swarm_sockets *sockets, struct ev_loop *loop, vo
 static void mend(struct swarm_sockets *sockets, struct udp_made *made)
 {
         uint16_t port = made->port;
-        int r;
+        int r, tries;
 
         if (made->fd >= 0 && !is_shut(made->fd) && !is_shut(made->strangers_fd))
                 return;
         close_fdp(&made->fd);
         close_fdp(&made->strangers_fd);
-        if (sockets->passed)
-                passed_forget_dht(sockets->passed, name_of(sockets, made));
-        r = sockets_udp(sockets->host, port, &sockets->mark, made);
+        tries = forget(sockets, made) ? FREED_TRIES : 1;
+        while ((r = sockets_udp(sockets->host, port, &sockets->mark, made)) == -EADDRINUSE && --tries > 0)
+                usleep(FREED_WAIT_US);
         if (r < 0)
                 r = sockets_udp(sockets->host, 0, &sockets->mark, made);
         if (r < 0)

@@ -20,7 +20,8 @@ enum {
 
 struct swarm_sockets {
         const struct log *log;
-        struct passed *passed;          /* NULL: nothing is kept from one life of ours to the next */
+        struct passed *passed;          /* NULL: of a further worker: any port will do, and nothing is kept from one life of ours to the next */
+        bool server_kept, client_kept;  /* by the service manager */
         uint8_t host[4];
         uint8_t mark;                   /* highest byte of our stream ids: whoever guesses it gets past the kernel, and no further */
         uint16_t port;                  /* wanted; 0: the usual ones */

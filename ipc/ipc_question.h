@@ -128,6 +128,8 @@ struct ipc_router_route {
         uint16_t gate_port;
         uint16_t protocol;
         uint32_t services;              /* so many stand behind it there */
+        uint32_t swarm;                 /* id of the worker that is connected to it */
+        uint32_t pad;
 };
 
 struct ipc_swarm_answered {

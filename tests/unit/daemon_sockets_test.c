@@ -256,6 +256,22 @@ static bool sends(int fd, uint16_t port)
         return sendto(fd, "x", 1, MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof(to)) == 1;
 }
 
+TEST(a_further_worker_takes_none_of_the_usual_ports)
+{
+        struct swarm_sockets sockets;
+        struct log log;
+
+        log_init(&log, NULL);
+        log_instance(&log, "x", LOG_CRIT);
+        swarm_sockets_init(&sockets, &log, NULL, loopback, 0);
+        check(swarm_sockets_made(&sockets));
+        check(sockets.server.port < SOCKETS_PORT_FIRST || sockets.server.port > SOCKETS_PORT_LAST);
+        shutdown(sockets.server.fd, SHUT_WR);
+        swarm_sockets_mend(&sockets);
+        check(sends(sockets.server.fd, sockets.server.port));
+        swarm_sockets_fini(&sockets);
+}
+
 TEST(what_a_swarm_worker_shut_is_made_anew_for_the_next_and_what_it_did_not_stays)
 {
         struct swarm_sockets sockets;

@@ -137,7 +137,7 @@ TEST(peers_are_counted_in_the_log_when_they_change)
         status_swarm(&status, 1, &now);
         check(strstr(status_text(&status, text, sizeof(text)), "dropped, 12 packets of streams dropped, 7000000000 of strangers dropped"));
         status_begin(&status, 1);                 /* another swarm worker counts from nothing */
-        check(strstr(status_text(&status, text, sizeof(text)), "trying, 41 UDP datagrams dropped"));
+        check(strstr(status_text(&status, text, sizeof(text)), "trying, 41 UDP datagrams dropped, 12 packets of streams dropped, 7000000000 of"));
         now.gateways = 2;
         check(strstr(logged(&world, &status, &now), "connected to 1 provider and 2 gateways\n"));
         now.providers = 0;
@@ -204,6 +204,7 @@ TEST(swarm_workers_count_their_channels_together_and_their_common_peers_once)
         check_equal(status.last.nodes, first.nodes);
         status_begin(&status, 3);       /* what it dropped in its life before stays counted */
         check_equal(status.last.channels, 5);
+        check_equal(status.last.sent_bytes, 110);
         check_equal(status.last.datagrams_dropped, 0);
         check_equal(status.dropped, 3);
         check_equal(status.last.nodes, first.nodes);

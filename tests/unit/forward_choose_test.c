@@ -204,12 +204,15 @@ TEST(which_service_is_meant_is_kept_with_the_route)
 
 static bool is_swarm_2(void *context, const struct ipc_via *via)
 {
+        if (context)
+                ++*(unsigned *)context;
         return via->swarm == 2;
 }
 
 TEST(a_peer_at_two_swarm_workers_is_two_and_only_ways_that_are_usable_are_taken)
 {
         struct ipc_via first = { .peer = { 'A' }, .swarm = 1 }, second = { .peer = { 'A' }, .swarm = 2 }, via;
+        unsigned asked = 0;
 
         begin("A");
         check_equal(choose_set(&choose, &second, GATE, IPC_TCP, 7), 0);
@@ -224,7 +227,8 @@ TEST(a_peer_at_two_swarm_workers_is_two_and_only_ways_that_are_usable_are_taken)
                 check_equal(via.swarm, 2);
         }
         choose_failed(&choose, &second, GATE, IPC_TCP, 0);
-        check(!choose_pick(&choose, GATE, IPC_TCP, false, 0, is_swarm_2, NULL, &via));
+        check(!choose_pick(&choose, GATE, IPC_TCP, false, 0, is_swarm_2, &asked, &via));
+        check_equal(asked, 1);          /* of one that rests it would mean nothing */
         check(choose_pick(&choose, GATE, IPC_TCP, true, 0, is_swarm_2, NULL, &via));    /* at rest, but none other is usable */
         check_equal(via.swarm, 2);
         check(choose_pick(&choose, GATE, IPC_TCP, false, 0, NULL, NULL, &via));

@@ -175,11 +175,13 @@ static struct route *route_pick(struct gate *gate, bool insist, usec_t now_us, c
         for (size_t i = 0; i < gate->count; i++) {
                 struct route *route = &gate->routes[(gate->turn + i) % gate->count];
 
-                if (usable && !usable(context, &route->via))
+                bool fit = route->rests_until_us <= now_us;
+
+                if ((!fit && !insist) || (usable && !usable(context, &route->via)))
                         continue;
-                if (route->rests_until_us <= now_us)
+                if (fit)
                         return route;
-                if (insist && (!best || route->rests_until_us < best->rests_until_us))
+                if (!best || route->rests_until_us < best->rests_until_us)
                         best = route;
         }
         return best;
