@@ -150,26 +150,22 @@ static struct conf *load(const char *path)
         return conf;
 }
 
-static int sync_folder(const char *path)
+static int open_folder(const char *path)
 {
         char folder[PATH_MAX];
-        cleanup_fd int fd = -1;
 
         snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path) + 1, path);
-        fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+        return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Beside it, and then in its place. */
-static int replace(const struct rotation *rotation)
+/* Beside it, and then in its place. Once it is there nothing is a failure any more: the secret is another one. */
+static int replace(const struct rotation *rotation, const char *beside)
 {
-        char beside[PATH_MAX + 8];
-        cleanup_fd int fd = -1;
+        cleanup_fd int folder = open_folder(rotation->path), fd = -1;
         struct stat before;
         int r;
 
-        snprintf(beside, sizeof(beside), "%s.new", rotation->path);
-        if (stat(rotation->path, &before) < 0)
+        if (folder < 0 || stat(rotation->path, &before) < 0)
                 return -errno;
         fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
         if (fd < 0)
@@ -181,7 +177,10 @@ static int replace(const struct rotation *rotation)
                 r = -errno;
         if (r < 0)
                 unlink(beside);
-        return r < 0 ? r : sync_folder(rotation->path);
+        else if (fsync(folder) < 0)
+                fprintf(stderr, "hypergate: warning: until the disk has it, a crash may bring the previous secret back: %s\n",
+                        strerror(errno));
+        return r;
 }
 
 /* --- What is said --- */
@@ -249,14 +248,15 @@ static bool find(const char *operand, struct rotation *rotation)
 static int rotate(struct rotation *rotation, bool json)
 {
         struct conf *conf = load(rotation->path);
-        char quoted[QUOTED_MAX];
+        char beside[PATH_MAX + 8], quoted[QUOTED_MAX];
         int r;
 
         if (!conf)
                 return EX_CONFIG;
         compose(rotation, conf);
         conf_free(conf);
-        r = replace(rotation);
+        snprintf(beside, sizeof(beside), "%s.new", rotation->path);
+        r = replace(rotation, beside);
         sodium_memzero(rotation->text, sizeof(rotation->text));
         if (r == -EEXIST)
                 fprintf(stderr, "hypergate: %s.new is there already: somebody else is at it, or was cut off; remove it then\n",

@@ -3,6 +3,7 @@
 """hypergate(1) from outside: what it prints, how it ends, and what it hands to a hypergated that only tells what it got.
 Usage: cli_test.py HYPERGATE. Prints TAP."""
 import calendar
+import ctypes
 import itertools
 import json
 import os
@@ -29,6 +30,7 @@ for name in ('--conf-fd', '--secret-fd'):
 fds['open'] = sorted(int(fd) for fd in os.listdir('/proc/self/fd'))[3:-1]
 json.dump({{'argv': sys.argv[1:], 'environment': dict(os.environ), 'fds': fds}}, sys.stdout)
 '''
+PR_CAPBSET_DROP = 24
 SEALS = 0x1 | 0x2 | 0x4 | 0x8   # fcntl(2): F_SEAL_SEAL, _SHRINK, _GROW, _WRITE
 tests = []
 
@@ -38,11 +40,12 @@ def test(function):
     return function
 
 
-def run(*args, env=(), stdout=subprocess.PIPE):
-    """Runs it in the current folder, with nothing in the environment but @env."""
+def run(*args, env=(), stdout=subprocess.PIPE, before=None):
+    """Runs it in the current folder, with nothing in the environment but @env; @before is called in its process."""
     environment = {'HYPERGATE_LIBEXEC': os.path.join(os.getcwd(), 'libexec'), **dict(env)}
     environment.update({k: v for k, v in os.environ.items() if k.endswith('SAN_OPTIONS')})
-    done = subprocess.run([HYPERGATE, *args], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run([HYPERGATE, *args], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60,
+                          preexec_fn=before)
     if not {'--output', 'new', '--new'} & set(args):
         assert SECRET not in done.stderr, 'the secret is in what it says'
     return done
@@ -148,6 +151,25 @@ def rotate_leaves_what_it_can_not_replace_as_it_is():
     write('wrong.key', SECRET + '\n' + SECRET + '\n', 0o600)
     told(78, 'wrong.key:2:65: a previous secret: expected "until"', 'rotate', './wrong.key')
     assert lines_of('kept.key') == [[SECRET]] and not os.path.exists('kept.key.new')
+
+
+def without_rights_of_root():
+    """capabilities(7): not those by which root reads whatever it likes, CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, nor what it starts."""
+    for capability in (1, 2) if os.geteuid() == 0 else ():
+        assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0
+
+
+@test
+def rotate_has_failed_only_if_the_secret_is_what_it_was():
+    os.mkdir('blind')
+    write('blind/a.key', SECRET + '\n', 0o600)
+    os.chmod('blind', 0o300)
+    try:
+        done = run('rotate', './blind/a.key', before=without_rights_of_root)
+    finally:
+        os.chmod('blind', 0o700)
+    assert (done.returncode, done.stdout) == (73, '') and 'a.key": Permission denied' in done.stderr, done
+    assert lines_of('blind/a.key') == [[SECRET]] and os.listdir('blind') == ['a.key']
 
 
 @test
