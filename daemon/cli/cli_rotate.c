@@ -19,6 +19,7 @@
 #include "cli_json.h"
 #include "cli_secret.h"
 #include "conf.h"
+#include "conf_text.h"
 #include "ipc_blob.h"
 #include "ipc_fd.h"
 
@@ -124,21 +125,40 @@ static void compose(struct rotation *rotation, const struct conf *conf)
         }
 }
 
+/* A configuration that names it, in which YAML 5.7 lets every character stand as its number; what is no UTF-8 stands in none. */
+static int write_down(const char *path)
+{
+        static const char key[] = "secretFile: \"";
+        char text[sizeof(key) + 10 * PATH_MAX + 4];
+        const char *end = path + strlen(path);
+        size_t len = sizeof(key) - 1;
+
+        memcpy(text, key, len);
+        while (path < end) {
+                uint32_t code = 0;
+                size_t size = conf_utf8_next(path, end, &code);
+
+                if (size == 0)
+                        return -EILSEQ;
+                len += (size_t)snprintf(text + len, sizeof(text) - len, "\\U%08x", code);
+                path += size;
+        }
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "\"\n");
+        return ipc_blob_new(text, len);
+}
+
 /* Reads it as an instance would: complaints name it. NULL: they were printed. */
 static struct conf *load(const char *path)
 {
-        json_t *quoted = json_string(path);
-        char *escaped = quoted ? json_dumps(quoted, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL, text[2 * PATH_MAX];
-        int len = snprintf(text, sizeof(text), "secretFile: %s\n", escaped ? escaped : "");
-        cleanup_fd int fd = escaped && len < (int)sizeof(text) ? ipc_blob_new(text, (size_t)len) : -ENOMEM;
+        cleanup_fd int fd = write_down(path);
         struct conf_source source = CONF_SOURCE_INIT;
         struct conf_complaints complaints;
         struct conf *conf = NULL;
+        char quoted[QUOTED_MAX];
 
-        json_decref(quoted);
-        free(escaped);
         if (fd < 0) {
-                fprintf(stderr, "hypergate: cannot read the secret: %s\n", strerror(-fd));
+                fprintf(stderr, "hypergate: cannot read the secret in %s: %s\n", conf_quote(path, quoted, sizeof(quoted)),
+                        fd == -EILSEQ ? "no configuration can say this name: it is not UTF-8" : strerror(-fd));
                 return NULL;
         }
         source.path = "command line";
@@ -237,8 +257,9 @@ static bool find(const char *operand, struct rotation *rotation)
 {
         char path[PATH_MAX], quoted[QUOTED_MAX];
 
-        if (snprintf(path, sizeof(path), strchr(operand, '/') ? "%s" : "/etc/hypergate/%s.key", operand) < (int)sizeof(path) &&
-            realpath(path, rotation->path))
+        if (snprintf(path, sizeof(path), strchr(operand, '/') ? "%s" : "/etc/hypergate/%s.key", operand) >= (int)sizeof(path))
+                errno = ENAMETOOLONG;
+        else if (realpath(path, rotation->path))
                 return true;
         fprintf(stderr, "hypergate: %s: %s; NAME stands for /etc/hypergate/NAME.key, and any other file is named with a / in it\n",
                 conf_quote(path, quoted, sizeof(quoted)), strerror(errno));

@@ -143,6 +143,7 @@ def rotate_leaves_what_it_can_not_replace_as_it_is():
     told(64, 'which NAME or FILE?', 'rotate')
     told(66, 'No such file', 'rotate', './nokey')
     told(66, '/etc/hypergate/kept-nowhere.key', 'rotate', 'kept-nowhere')
+    told(66, 'File name too long', 'rotate', './' + 'x' * 5000)
     write('kept.key.new', 'half', 0o600)
     told(73, 'is there already', 'rotate', './kept.key')
     os.unlink('kept.key.new')
@@ -170,6 +171,19 @@ def rotate_has_failed_only_if_the_secret_is_what_it_was():
         os.chmod('blind', 0o700)
     assert (done.returncode, done.stdout) == (73, '') and 'a.key": Permission denied' in done.stderr, done
     assert lines_of('blind/a.key') == [[SECRET]] and os.listdir('blind') == ['a.key']
+
+
+@test
+def rotate_finds_a_file_whatever_its_name():
+    for name in 'caf\u00e9', 'key \U0001f511', 'a"b\\c', 'tab\t\x7f', 'next\u0085line\ufffe':
+        write(name, SECRET + '\n', 0o600)
+        done = run('rotate', './' + name, '--json')
+        assert done.returncode == 0 and json.loads(done.stdout)['file'] == os.path.realpath(name), (name, done)
+        assert len(lines_of(name)) == 2
+    write(b'latin\xe9', SECRET + '\n', 0o600)
+    done = run('rotate', b'./latin\xe9')
+    assert (done.returncode, done.stdout) == (78, '') and 'it is not UTF-8\n' in done.stderr, done
+    assert lines_of(b'latin\xe9') == [[SECRET]]
 
 
 @test
