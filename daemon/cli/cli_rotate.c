@@ -280,8 +280,8 @@ static int rotate(struct rotation *rotation, bool json)
         r = replace(rotation, beside);
         sodium_memzero(rotation->text, sizeof(rotation->text));
         if (r == -EEXIST)
-                fprintf(stderr, "hypergate: %s.new is there already: somebody else is at it, or was cut off; remove it then\n",
-                        conf_quote(rotation->path, quoted, sizeof(quoted)));
+                fprintf(stderr, "hypergate: %s is there already: somebody else is at it, or was cut off; remove it then\n",
+                        conf_quote(beside, quoted, sizeof(quoted)));
         else if (r < 0)
                 fprintf(stderr, "hypergate: cannot write %s: %s\n", conf_quote(rotation->path, quoted, sizeof(quoted)), strerror(-r));
         if (r < 0)

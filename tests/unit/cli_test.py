@@ -145,7 +145,7 @@ def rotate_leaves_what_it_can_not_replace_as_it_is():
     told(66, '/etc/hypergate/kept-nowhere.key', 'rotate', 'kept-nowhere')
     told(66, 'File name too long', 'rotate', './' + 'x' * 5000)
     write('kept.key.new', 'half', 0o600)
-    told(73, 'is there already', 'rotate', './kept.key')
+    told(73, '/kept.key.new" is there already', 'rotate', './kept.key')
     os.unlink('kept.key.new')
     os.chmod('kept.key', 0o644)
     told(78, 'is open to others', 'rotate', './kept.key')
