@@ -229,7 +229,7 @@ static bool print_json(const struct rotation *rotation)
         return cli_json_print(object);
 }
 
-static bool print_text(const struct rotation *rotation)
+static void print_text(const struct rotation *rotation)
 {
         char quoted[QUOTED_MAX], instance[NAME_MAX + 1];
 
@@ -250,7 +250,6 @@ static bool print_text(const struct rotation *rotation)
                        rotation->previous_name, quoted, instance);
         if (rotation->dropped)
                 printf("There are more than %d previous secrets: %u of the oldest count no more.\n", CONF_PREVIOUS_MAX, rotation->dropped);
-        return fflush(stdout) == 0 && !ferror(stdout);
 }
 
 static bool find(const char *operand, struct rotation *rotation)
@@ -286,7 +285,9 @@ static int rotate(struct rotation *rotation, bool json)
                 fprintf(stderr, "hypergate: cannot write %s: %s\n", conf_quote(rotation->path, quoted, sizeof(quoted)), strerror(-r));
         if (r < 0)
                 return EX_CANTCREAT;
-        return (json ? print_json : print_text)(rotation) ? EX_OK : EX_IOERR;
+        if (!json)
+                print_text(rotation);
+        return !json || print_json(rotation) ? EX_OK : EX_IOERR;
 }
 
 int cli_rotate_run(const struct cli_options *options)

@@ -22,15 +22,26 @@ static int run_file(const struct cli_options *options)
 
 static int run_help(const struct cli_options *options)
 {
-        return fputs(cli_usage, stdout) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
+        fputs(cli_usage, stdout);
+        return EX_OK;
 }
 
 static int run_version(const struct cli_options *options)
 {
         bool json = cli_options_next(options, CLI_OPTION_JSON, NULL);
-        int r = puts(json ? "{\"type\":\"version\",\"version\":\"" HG_VERSION "\"}" : "hypergate " HG_VERSION);
 
-        return r < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
+        puts(json ? "{\"type\":\"version\",\"version\":\"" HG_VERSION "\"}" : "hypergate " HG_VERSION);
+        return EX_OK;
+}
+
+/* For all commands at once, of which many print line by line: what has failed once is remembered. */
+static bool is_printed(void)
+{
+        bool good = fflush(stdout) == 0 && !ferror(stdout);
+
+        if (!good)
+                fprintf(stderr, "hypergate: the output cannot be written, not all of it\n");
+        return good;
 }
 
 int main(int argc, char **argv)
@@ -68,5 +79,5 @@ int main(int argc, char **argv)
         if (cli_options_init(&options, argc, argv))
                 status = run[options.command](&options);
         cli_options_fini(&options);
-        return status;
+        return status == EX_OK && !is_printed() ? EX_IOERR : status;
 }

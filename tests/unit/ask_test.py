@@ -65,7 +65,7 @@ def serve(listener):
             conn.sendall(''.join(dumps(line) + '\n' for line in lines).encode())
 
 
-def run(*args, stdin=b'', journal=False):
+def run(*args, stdin=b'', journal=False, stdout=subprocess.PIPE):
     """@journal: its standard error leads to the journal, as $JOURNAL_STREAM says."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.path.join(folder, 'r1.sock'))
@@ -77,7 +77,7 @@ def run(*args, stdin=b'', journal=False):
             about = os.fstat(errors.fileno())
             if journal:
                 environment['JOURNAL_STREAM'] = f'{about.st_dev}:{about.st_ino}'
-            done = subprocess.run([HYPERGATE, *args], env=environment, input=stdin, stdout=subprocess.PIPE, stderr=errors, timeout=60)
+            done = subprocess.run([HYPERGATE, *args], env=environment, input=stdin, stdout=stdout, stderr=errors, timeout=60)
             errors.seek(0)
             done.stderr = errors.read()
         listener.shutdown(socket.SHUT_RDWR)
@@ -154,6 +154,24 @@ def an_answer_is_printable():
     finally:
         ANSWERS['status'], dumps = good, json.dumps
     assert done.returncode == 1 and done.stdout == b'' and b"none of hypergated's" in done.stderr, done
+
+
+@test
+def an_answer_that_can_not_be_printed_is_an_error():
+    change = {'type': 'change', 'instance': 'r1', 'good': True, 'confirmed': True, 'changed': True, 'file': None}
+    more = {'reload': [{**ANSWERS['reload'][-1], 'good': True, 'confirmed': True}], 'undrain': [change], 'drain': [change], 'remove 80': [change]}
+    before = dict(ANSWERS)
+    ANSWERS.update(more)
+    try:
+        for command in ('status', 'peers', 'reload', 'routes', 'gates', 'services', 'channels', 'metrics', 'log-level', 'drain', 'undrain',
+                        'remove 80 r1', 'top -n 1'):
+            for json_too in ([], ['--json']) if command not in ('metrics', 'top -n 1') else ([],):
+                with open('/dev/full', 'wb') as full:
+                    done = run(*command.split(), *json_too, stdout=full)
+                assert done.returncode == 74, (command, json_too, done)
+    finally:
+        ANSWERS.clear()
+        ANSWERS.update(before)
 
 
 @test

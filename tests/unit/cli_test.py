@@ -188,9 +188,11 @@ def rotate_finds_a_file_whatever_its_name():
 
 @test
 def what_can_not_be_printed_is_an_error():
+    write('full.key', SECRET + '\n', 0o600)
     with open('/dev/full', 'w') as full:
-        for args, status in ((('new',), 74), (('--help',), 74), (('--version',), 74)):
-            assert run(*args, stdout=full).returncode == status, args
+        for args in ('new',), ('--help',), ('--version',), ('version', '--json'), ('rotate', './full.key'), ('rotate', '--json', './full.key'):
+            done = run(*args, stdout=full)
+            assert done.returncode == 74 and 'cannot' in done.stderr, (args, done)
 
 
 @test
