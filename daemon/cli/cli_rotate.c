@@ -241,12 +241,14 @@ static void print_text(const struct rotation *rotation)
                        "Now, on this machine:              hypergate reload %s\n"
                        "and before then, on each other:    copy %s there as it is, and reload there\n"
                        "Who has not come along is shown by hypergate status and hypergate peers.\n"
+                       "An instance that was started as root and became somebody else is restarted instead.\n"
                        "systemd hands it over when a unit starts: systemctl restart, where the unit has LoadCredential=.\n",
                        rotation->previous_name, rotation->until, instance, quoted);
         else
                 printf("the previous one, of router %s, and those before it count no more once this is read: whoever has them alone is let go\n\n"
                        "Now, on each other machine:        copy %s there as it is\n"
-                       "and then on all:                   hypergate reload %s\n",
+                       "and then on all:                   hypergate reload %s\n"
+                       "An instance that was started as root and became somebody else is restarted instead.\n",
                        rotation->previous_name, quoted, instance);
         if (rotation->dropped)
                 printf("There are more than %d previous secrets: %u of the oldest count no more.\n", CONF_PREVIOUS_MAX, rotation->dropped);
