@@ -14,6 +14,7 @@
 #include "cli_instance.h"
 #include "cli_json.h"
 #include "conf.h"
+#include "conf_text.h"
 
 /* As it was given, unless it looks like a secret. */
 static const char *shown(const char *file, char *out, size_t size)
@@ -41,12 +42,23 @@ struct verdict {
         char *text;                     /* what shall be shown of it, or NULL */
 };
 
+/* One that is no UTF-8 as complaints have it: JSON has no other. */
+static json_t *name_of(const char *file)
+{
+        char quoted[64], escaped[4 * PATH_MAX];
+        json_t *name = json_string(shown(file, quoted, sizeof(quoted)));
+        bool complete = true;
+
+        if (name)
+                return name;
+        conf_text_escape(file, escaped, 0, sizeof(escaped), &complete);
+        return json_string(escaped);
+}
+
 static bool print_json(const struct verdict *verdict, const struct conf_complaints *complaints)
 {
-        char quoted[64];
-        json_t *object = json_pack("{s:s, s:s, s:b, s:I, s:I}", "type", "check", "file", shown(verdict->file, quoted, sizeof(quoted)), "good",
-                                   verdict->good, "errors", (json_int_t)complaints->error_count, "warnings",
-                                   (json_int_t)complaints->warning_count);
+        json_t *object = json_pack("{s:s, s:o, s:b, s:I, s:I}", "type", "check", "file", name_of(verdict->file), "good", verdict->good,
+                                   "errors", (json_int_t)complaints->error_count, "warnings", (json_int_t)complaints->warning_count);
 
         if (object && verdict->text)
                 json_object_set_new(object, "shown", json_string(verdict->text));

@@ -350,6 +350,11 @@ def new_check_and_version_for_programs():
     assert run('check', '--json', 'warns.yaml').returncode == 0
     shown = json.loads(run('check', '--json', '--show', 'good.yaml').stdout)
     assert shown['shown'] == run('check', '--show', 'good.yaml').stdout and SECRET not in shown['shown'], shown
+    write(b'latin\xe9.yaml', 'gateway:\nprot: 1\n')
+    done = run('check', '--json', b'latin\xe9.yaml', 'good.yaml')
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 78 and done.stderr == '' and len(lines) == 4, done
+    assert [one['file'] for one in lines] == ['latin\\xe9.yaml'] * 3 + ['good.yaml'], lines
     with open('/dev/full', 'w') as full:
         assert run('check', '--json', 'bad.yaml', stdout=full).returncode == run('new', '--json', stdout=full).returncode == 74
 
