@@ -21,8 +21,8 @@
 /* Lines begin with one of these where they are no plain ones; no printable text does. */
 enum { HEADING = 1, STRESS = 2, KEYS_MAX = 64 };
 
-/* What ends us, be it a mistake of ours: at once, whatever we wait for, but the terminal is given back first. */
-static const int ending[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS };
+/* Signals that end nobody, or can't be helped (SIGKILL), or that we mind ourselves. */
+static const int not_ending[] = { SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD, SIGURG, SIGWINCH, SIGPIPE };
 
 /* Of the terminal that is shown, for a handler. */
 static struct termios before_ending;
@@ -35,12 +35,23 @@ static void on_ending(int number)
         raise(number);                  /* as it would have been: SA_RESETHAND */
 }
 
+static bool is_ending(int number)
+{
+        for (size_t i = 0; i < sizeof(not_ending) / sizeof(not_ending[0]); i++)
+                if (not_ending[i] == number)
+                        return false;
+        return true;
+}
+
+/* All others end us, be it by a mistake of ours: at once, whatever we wait for, but the terminal is given back first. Those that the C library
+ * keeps to itself are refused. */
 static void watch_ending(bool watch)
 {
         struct sigaction action = { .sa_handler = watch ? on_ending : SIG_DFL, .sa_flags = watch ? (int)SA_RESETHAND : 0 };
 
-        for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
-                sigaction(ending[i], &action, NULL);
+        for (int number = 1; number <= SIGRTMAX; number++)
+                if (is_ending(number))
+                        sigaction(number, &action, NULL);
 }
 
 static bool write_all(const char *text, size_t len)
