@@ -147,19 +147,26 @@ static void print_change(const char *instance, const json_t *object)
                 fprintf(stderr, "hypergate: %s: not all of its workers have said that they have it; its log may say why\n", instance);
 }
 
-static int save(const struct change *change, const char *instance, const char *file)
+static int save_in(const struct change *change, const char *file)
 {
-        int status = EX_OK;
+        int status = change->services ? cli_save_add(file, change->services) : EX_OK;
 
-        if (!*file) {
-                fprintf(stderr, "hypergate: %s: it runs so, but is not saved: it has no file that others know\n", instance);
-                return EX_CANTCREAT;
-        }
-        for (size_t i = 0; i < json_array_size(change->services) && status == EX_OK; i++)
-                status = cli_save_add(file, json_array_get(change->services, i));
         for (unsigned i = CONF_TCP; i <= CONF_UDP && status == EX_OK; i++)
                 if (change->protocols & 1U << i)
                         status = cli_save_remove(file, change->port, protocols[i]);
+        return status;
+}
+
+/* Of @line the file: in the object it is for people. */
+static int save(const struct change *change, const char *instance, const char *line)
+{
+        json_t *object = json_loads(line, 0, NULL);
+        const char *file = cli_talk_text(object, "file");
+        int status = *file ? save_in(change, file) : EX_CANTCREAT;
+
+        if (!*file)
+                fprintf(stderr, "hypergate: %s: it runs so, but is not saved: it has no file that others know\n", instance);
+        json_decref(object);
         return status;
 }
 
@@ -172,7 +179,7 @@ static void take_change(struct change *change, const char *instance, const json_
         else if (cli_talk_flag(object, "good"))
                 print_change(instance, object);
         if (change->save && cli_talk_flag(object, "good") && status == EX_OK)
-                status = save(change, instance, cli_talk_text(object, "file"));
+                status = save(change, instance, line);
         if (change->status == EX_OK)
                 change->status = status;
 }

@@ -5,6 +5,7 @@ instance says. Usage: ask_test.py HYPERGATE. Prints TAP."""
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -61,6 +62,7 @@ def serve(listener):
             return
         with conn:
             request = conn.makefile().readline().rstrip('\n')
+            request = request if request in ANSWERS else request.split()[0]
             lines = ANSWERS.get(request, []) + [{'type': 'end'} if request in ANSWERS else {'type': 'end', 'error': 'unknown request'}]
             conn.sendall(''.join(dumps(line) + '\n' for line in lines).encode())
 
@@ -262,6 +264,100 @@ def metrics_of_many_instances_and_peers_are_counted_once():
         peers = [s.value for s in samples if s.name == 'hypergate_peers' and s.labels['instance'] == name]
         assert len(peers) == 10 and sum(peers) == 2, peers
         assert [s.value for s in samples if s.name == 'hypergate_peers_unreached' and s.labels['instance'] == name] == [1]
+
+
+CHANGE = {'type': 'change', 'instance': 'r1', 'good': True, 'confirmed': True, 'changed': True, 'drained': False, 'servicesAdded': 1,
+          'servicesRemoved': 0}
+
+
+def service(port, **more):
+    return {'gatePort': port, 'serviceHost': '127.0.0.1', 'servicePort': 8080, 'protocol': 'tcp', **more}
+
+
+@contextlib.contextmanager
+def configuration(name='r1.yaml', drop_ins=True):
+    """One of a provider, in which an instance saves what is added."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if drop_ins:
+            os.mkdir(path + '.d')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write('provider: {services: []}\n')
+        ANSWERS['add'] = ANSWERS['remove'] = [{**CHANGE, 'file': path}]
+        yield path
+        del ANSWERS['add'], ANSWERS['remove']
+
+
+def saved(path):
+    """The gate ports, in the order of what was said, of what the files say together."""
+    done = subprocess.run([HYPERGATE, 'check', '--show', path], env={'HYPERGATE_ROUTER': '1' * 64}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    return [int(port) for port in re.findall(r'gatePort"?: *(\d+)', done.stdout)]
+
+
+@test
+def what_is_saved_is_one_file():
+    with configuration() as path:
+        said('add', '--save', json.dumps([service(8000)]), 'r1')
+        said('remove', '--save', '8000', 'r1')
+        assert os.listdir(path + '.d') == []
+        for more in [service(8000)], [service(8000)], [service('10000-10299', servicePort='10000-10299')], [
+                service(8000, tags='x \U0001f511'), service(8000, protocol='udp')]:
+            assert run('add', '--save', json.dumps(more), 'r1').returncode == 0
+        assert os.listdir(path + '.d') == ['added.yaml']
+        found = saved(path)
+        assert len(found) == 303 and found.count(8000) == 3 and set(found) == {8000, *range(10000, 10300)}, found
+        said('remove', '--save', '8000/tcp', 'r1')
+        assert saved(path).count(8000) == 1
+        said('remove', '--save', '8000', 'r1')
+        assert set(saved(path)) == set(range(10000, 10300))
+        said('remove', '--save', '9', 'r1')
+
+
+@test
+def what_others_have_written_is_left_as_it_is():
+    with configuration() as path:
+        said('add', '--save', json.dumps([service(8000)]), 'r1')
+        with open(path + '.d/added.yaml', 'a', encoding='utf-8') as file:
+            file.write('gateway:\n')
+        before = open(path + '.d/added.yaml', encoding='utf-8').read()
+        for args in ('add', '--save', json.dumps([service(8001)]), 'r1'), ('remove', '--save', '8000', 'r1'):
+            done = run(*args)
+            assert done.returncode == 73 and b'somebody else has written to it' in done.stderr, done
+        assert open(path + '.d/added.yaml', encoding='utf-8').read() == before
+
+
+@test
+def nothing_is_saved_that_the_next_start_would_refuse():
+    with configuration() as path:
+        for number in range(256):
+            with open(f'{path}.d/{number:03}.yaml', 'w', encoding='utf-8') as file:
+                file.write('logLevel: info\n')
+        done = run('add', '--save', json.dumps([service(8000)]), 'r1')
+        assert done.returncode == 73 and b'more than 256 files' in done.stderr and b'is not saved' in done.stderr, done
+        assert saved(path) == [] and not os.path.exists(path + '.d/added.yaml')
+        os.unlink(path + '.d/000.yaml')
+        said('add', '--save', json.dumps([service(8000)]), 'r1')
+        assert saved(path) == [8000]
+
+
+@test
+def what_is_saved_is_where_the_configuration_is_whatever_its_name():
+    for name in 'caf\u00e9.yaml', 'a\\b.yaml', 'it\'s \x1b[2J\u009b \U0001f511.yaml', 'x\x1b[31m/r1.yaml':
+        with configuration(name, drop_ins=False) as path:
+            done = run('add', '--save', json.dumps([service(8000)]), 'r1')
+            assert done.returncode == 73 and done.stderr.replace(b'\n', b'').decode().isprintable() and done.stderr.isascii(), done
+            advice = re.search(r'say that again: (mkdir .*)', done.stderr.decode())[1]
+            subprocess.run(['bash', '-c', advice], check=True, timeout=60)
+            assert os.path.isdir(path + '.d'), advice
+            said('add', '--save', json.dumps([service(8000)]), 'r1')
+            assert saved(path) == [8000]
+            os.unlink(path + '.d/added.yaml')
+            os.mkdir(path + '.d/added.yaml')
+            for args in ('add', '--save', json.dumps([service(8000)]), 'r1'), ('remove', '--save', '8000', 'r1'):
+                done = run(*args)
+                assert done.returncode == 73 and done.stderr.replace(b'\n', b'').decode().isprintable() and done.stderr.isascii(), done
 
 
 def main():
