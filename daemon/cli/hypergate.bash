@@ -6,7 +6,12 @@ _hypergate() {
 	case $before in
 	--provider | --gateway | --output | --secret-file | --config | -c) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$current"); return 0 ;;
-	--listen) mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
+	--listen)
+		case $command in
+		metrics) mapfile -t COMPREPLY < <(compgen -W '127.0.0.1:9469' -- "$current"); return 0 ;;
+		bootstrap | relay) return 0 ;;
+		esac
+		mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
 	--router | --public | --bootstrap | --seconds | --overlap | --wait | --delay | --count | -d | -n) return 0 ;;
 	esac
 	case $command in

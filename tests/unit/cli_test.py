@@ -15,6 +15,7 @@ import tempfile
 import time
 import traceback
 
+TESTS = os.path.dirname(os.path.abspath(__file__))
 HYPERGATE = os.path.abspath(sys.argv[1])
 SECRET = bytes(range(32)).hex()
 SERVICE = '{"gatePort": 8080, "serviceHost": "localhost", "servicePort": 80, "protocol": "tcp"}'
@@ -440,6 +441,20 @@ def a_secret_in_the_wrong_place_is_never_printed():
     assert run('new', '--output', SECRET).returncode == 0
     refused(73, 'hypergate: (64 characters) exists and is left as it is: it may be the only copy of a secret\n', 'new', '--output',
             SECRET)
+
+
+def completed(*words):
+    """What bash offers for the last of @words."""
+    script = os.path.join(os.path.dirname(TESTS), '..', 'daemon', 'cli', 'hypergate.bash')
+    asks = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _hypergate; printf "%s\\n" "${COMPREPLY[@]}"'
+    return subprocess.run(['bash', '-c', asks, script, 'hypergate', *words], capture_output=True, text=True, timeout=60).stdout.split()
+
+
+@test
+def bash_completes_where_to_listen():
+    assert completed('metrics', '--listen', '') == completed('metrics', '--listen', '127') == ['127.0.0.1:9469']
+    assert completed('relay', '--listen', '') == completed('bootstrap', '--listen', '') == []
+    assert '0.0.0.0' in completed('--gateway', '--listen', '')
 
 
 @test
