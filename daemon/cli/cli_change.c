@@ -138,7 +138,8 @@ static void print_change(const char *instance, const json_t *object)
 {
         printf("%s: ", instance);
         if (cli_talk_flag(object, "changed"))
-                printf("services: %lld more, %lld gone", cli_talk_number(object, "servicesAdded"), cli_talk_number(object, "servicesRemoved"));
+                printf("services: %lld more, %lld gone", cli_talk_number(object, "servicesAdded"),
+                       cli_talk_number(object, "servicesRemoved"));
         else
                 printf("nothing is different");
         puts(cli_talk_flag(object, "drained") ? ", while it is drained" : "");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hypergate check: configurations as the service would read them, from the same places. People are told what is wrong and nothing about what
- * is good, unless it shall be shown; programs hear of each file. */
+/* hypergate check: configurations as the service would read them, from the same places. People are told what is wrong and nothing about
+ * what is good, unless it shall be shown; programs hear of each file. */
 #include "cli_check.h"
 
 #include <errno.h>

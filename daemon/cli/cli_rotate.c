@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hypergate rotate: a new secret in the place of the one in a file, which moves below it, with the time until which it counts beside the new
- * one. The file is another one then, whole or not at all, of the same owner. No secret is printed. */
+/* hypergate rotate: a new secret in the place of the one in a file, which moves below it, with the time until which it counts beside the
+ * new one. The file is another one then, whole or not at all, of the same owner. No secret is printed. */
 #include "cli_rotate.h"
 
 #include <errno.h>
@@ -245,7 +245,8 @@ static void print_text(const struct rotation *rotation)
                        "systemd hands it over when a unit starts: systemctl restart, where the unit has LoadCredential=.\n",
                        rotation->previous_name, rotation->until, instance, quoted);
         else
-                printf("the previous one, of router %s, and those before it count no more once this is read: whoever has them alone is let go\n\n"
+                printf("the previous one, of router %s, and those before it count no more once this is read: whoever has them alone "
+                       "is let go\n\n"
                        "Now, on each other machine:        copy %s there as it is\n"
                        "and then on all:                   hypergate reload %s\n"
                        "An instance that was started as root and became somebody else is restarted instead.\n",

@@ -173,7 +173,8 @@ static void put_line(const struct cli_screen *screen, FILE *out, const char *lin
 
         line += kind != 0;
         len -= kind != 0;
-        fprintf(out, "%s%.*s%s%s", colour, (int)(len < room ? len : room), line, *colour ? "\033[0m" : "", screen->terminal ? CLEAR_LINE : "\n");
+        fprintf(out, "%s%.*s%s%s", colour, (int)(len < room ? len : room), line, *colour ? "\033[0m" : "",
+                screen->terminal ? CLEAR_LINE : "\n");
 }
 
 static size_t count_lines(const char *text, size_t len)

@@ -25,7 +25,8 @@ static void print_previous(const json_t *previous, long long peers)
                 printf("  previous  router %.8s... until %s\n", cli_talk_text(json_array_get(previous, i), "router"),
                        cli_talk_text(json_array_get(previous, i), "until"));
         if (json_array_size(previous))
-                printf("            %lld peer%s shown no newer secret yet%s\n", peers, peers == 1 ? " has" : "s have", peers ? ": hypergate peers" : "");
+                printf("            %lld peer%s shown no newer secret yet%s\n", peers, peers == 1 ? " has" : "s have",
+                       peers ? ": hypergate peers" : "");
 }
 
 static void print_status(const json_t *status)
