@@ -11,9 +11,13 @@
 
 static const char suffix[] = ".yaml", almost[] = ".yml";
 
+enum { PASSED_OVER_MAX = 16 };  /* that are named in warnings */
+
 struct layers {
         conf_document_function *function;
         void *context;
+        unsigned passed_over;
+        bool too_long;                  /* a path, and it was told: each would be told in the same words */
 };
 
 void conf_layers_pass_over(struct conf_read *read, const struct conf_node *node, void *into)
@@ -77,11 +81,14 @@ static void read_drop_in(struct conf_read *read, const struct conf_file *main, c
         char path[CONF_PATH_MAX];
         int len = snprintf(path, sizeof(path), "%s/%s", folder, name);
 
-        if (len >= CONF_PATH_MAX)
-                complain(read, folder, false, strerror(ENAMETOOLONG));
-        else if (ends_with(name, almost) && read->named_file_count++ < CONF_FILES_MAX)
-                complain(read, path, true, "passed over: the name of a drop-in ends with .yaml");
-        else if (!ends_with(name, almost))
+        if (len >= CONF_PATH_MAX) {
+                if (!layers->too_long)
+                        complain(read, folder, false, strerror(ENAMETOOLONG));
+                layers->too_long = true;
+        } else if (ends_with(name, almost)) {
+                if (layers->passed_over++ < PASSED_OVER_MAX)
+                        complain(read, path, true, "passed over: the name of a drop-in ends with .yaml");
+        } else
                 conf_document_read_beside(read, main, path, read_layer, layers);
 }
 
@@ -104,7 +111,7 @@ static void read_drop_ins(struct conf_read *read, const struct conf_file *main, 
 
 const struct conf_file *conf_layers_read(struct conf_read *read, conf_document_function *function, void *context)
 {
-        struct layers layers = { function, context };
+        struct layers layers = { .function = function, .context = context };
         const struct conf_file *main = conf_document_read_main(read, read_layer, &layers);
 
         if (read->source->fd < 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Configurations of several files: who has the last word, what adds up, and which file a complaint names. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -231,6 +232,51 @@ TEST(only_files_that_end_with_yaml_are_drop_ins)
         write_text("x.yaml", "secretFile: key\ngateway:\n");
         write_text("x.yaml.d", "port: 1\n");
         load("x.yaml.d: cannot read this folder: Not a directory\n");
+        folder_end(&folder);
+}
+
+TEST(names_that_are_passed_over_cost_no_drop_in_its_place)
+{
+        struct folder folder = begin("secretFile: key\ngateway:\n");
+        const char *said;
+        struct conf *conf;
+        char name[64];
+
+        for (unsigned i = 0; i <= CONF_FILES_MAX; i++) {
+                snprintf(name, sizeof(name), "x.yaml.d/a%03u.yml", i);
+                write_text(name, "port: x\n");
+        }
+        write_text("x.yaml.d/z.yaml", "port: x\n");
+        said = folder_load((struct conf_source)CONF_SOURCE_INIT, &conf);
+        check(!conf && strstr(said, "x.yaml.d/a000.yml: warning: passed over: "));
+        check(strstr(said, "x.yaml.d/z.yaml:1:7: port: expected a whole number"));
+        write_text("x.yaml.d/z.yaml", "port: 7\n");
+        said = folder_load((struct conf_source)CONF_SOURCE_INIT, &conf);
+        check(conf && conf->port == 7);
+        end(&folder, conf);
+}
+
+TEST(a_folder_whose_drop_ins_have_too_long_paths_is_told_once)
+{
+        struct folder folder = begin("secretFile: key\ngateway:\n");
+        char path[PATH_MAX], name[300];
+        struct conf_source source = CONF_SOURCE_INIT;
+        struct conf_complaints complaints;
+        struct conf *conf = NULL;
+        size_t used = 0;
+
+        for (unsigned i = 0; i < 1200; i++) {
+                snprintf(name, sizeof(name), "x.yaml.d/%0200u.yaml", i);
+                write_text(name, "port: 1\n");
+        }
+        while (used < sizeof(path) - 20)
+                used += (size_t)snprintf(path + used, sizeof(path) - used, "./");
+        snprintf(path + used, sizeof(path) - used, "x.yaml");
+        source.path = path;
+        check_equal(conf_load(&source, &conf, &complaints), CONF_BAD);
+        check_equal(complaints.error_count, 1);
+        check(strstr(complaints.list[0].text, "File name too long"));
+        conf_complaints_fini(&complaints);
         folder_end(&folder);
 }
 
