@@ -223,9 +223,13 @@ static void read_gateway_services(struct conf_read *read, const struct conf_node
 {
         struct draft *draft = into;
         size_t before = draft->filters.count;
+        uint32_t errors = read->report.error_count;
 
         conf_filters_read(read, node, &draft->filters);
-        if (node->kind == CONF_LIST && !node->first && before)
+        if (draft->filters.count == 0 && (node->kind != CONF_LIST || node->first) && read->report.error_count == errors)
+                conf_error(&read->report, read->file, node->at,
+                           "services: what it names lists no service: every service would pass; leave it out if that is meant");
+        else if (node->kind == CONF_LIST && !node->first && before)
                 conf_warning(&read->report, read->file, node->at,
                              "services: this takes away those of other files: every service passes");
         else if (node->kind == CONF_LIST && !node->first)

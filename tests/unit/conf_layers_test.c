@@ -280,6 +280,25 @@ TEST(a_folder_whose_drop_ins_have_too_long_paths_is_told_once)
         folder_end(&folder);
 }
 
+TEST(files_that_list_nothing_open_no_gate)
+{
+        static const char wrong[] = "x.yaml:2:21: services: what it names lists no service: every service would pass; "
+                                    "leave it out if that is meant\n";
+        struct folder folder = begin("secretFile: key\ngateway: {services: [allowed.json]}\n");
+        struct conf *conf;
+
+        write_text("allowed.json", "[]");
+        load(wrong);
+        write_text("allowed.json", "{\"services\": []}");
+        load(wrong);
+        write_text("x.yaml", "secretFile: key\ngateway: {services: allowed.json}\n");
+        load(wrong);
+        write_text("x.yaml", "secretFile: key\ngateway: {services: [allowed.json, {gatePort: 1}]}\n");
+        conf = load("");
+        check_equal(conf->gateway.filter_count, 1);
+        end(&folder, conf);
+}
+
 TEST(more_files_than_are_taken_are_told_once)
 {
         struct folder folder = begin("secretFile: key\ngateway:\n");
