@@ -239,7 +239,13 @@ static void read_gateway_services(struct conf_read *read, const struct conf_node
 
 static void read_except(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        conf_filters_read(read, node, &((struct draft *)into)->exceptions);
+        struct draft *draft = into;
+        size_t before = draft->exceptions.count;
+
+        conf_filters_read(read, node, &draft->exceptions);
+        if (node->kind == CONF_LIST && !node->first && before)
+                conf_warning(&read->report, read->file, node->at,
+                             "except: this takes away those of other files: they pass again");
 }
 
 static void read_route_finding_timeout(struct conf_read *read, const struct conf_node *node, void *into)

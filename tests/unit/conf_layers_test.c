@@ -299,6 +299,17 @@ TEST(files_that_list_nothing_open_no_gate)
         end(&folder, conf);
 }
 
+TEST(exceptions_that_are_taken_away_are_told)
+{
+        struct folder folder = begin("secretFile: key\ngateway: {except: [{gatePort: 1}]}\n");
+        struct conf *conf;
+
+        write_text("x.yaml.d/1.yaml", "gateway: {except: []}\n");
+        conf = load("x.yaml.d/1.yaml:1:19: warning: except: this takes away those of other files: they pass again\n");
+        check_equal(conf->gateway.exception_count, 0);
+        end(&folder, conf);
+}
+
 TEST(more_files_than_are_taken_are_told_once)
 {
         struct folder folder = begin("secretFile: key\ngateway:\n");
