@@ -64,6 +64,7 @@ static const char *place_of(const char *key)
                 { "provider", "at the left margin" }, { "gateway", "at the left margin" }, { "dht", "at the left margin" },
                 { "bootstrap", "at the left margin" }, { "stateDirectory", "at the left margin" },
                 { "logLevel", "at the left margin" }, { "include", "at the left margin" }, { "cores", "at the left margin" },
+                { "peers", "at the left margin" }, { "logChannels", "at the left margin" },
         };
 
         for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)

@@ -257,6 +257,9 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:3:24: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
                   "protocol, tags\n"
                   "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags\n" },
+                { KEY "gateway: {peers: [], logChannels: true}\n",
+                  "x.yaml:2:11: \"peers\" does not belong here but at the left margin\n"
+                  "x.yaml:2:22: \"logChannels\" does not belong here but at the left margin\n" },
                 { KEY "gateway: {services: []}\n",
                   "x.yaml:2:21: warning: services: an empty list lets every service pass; leave it out to say so\n" },
         };
