@@ -13,12 +13,32 @@ struct overridden {
 
 /* --- Services that were added --- */
 
-static bool has(const struct conf_service *list, size_t count, const struct conf_service *service)
+static int compare_pointers(const void *a, const void *b)
 {
+        return conf_service_compare(*(const struct conf_service *const *)a, *(const struct conf_service *const *)b);
+}
+
+static void free_sortedp(const struct conf_service ***sorted)
+{
+        free(*sorted);
+}
+
+/* Lists are long, and the supervisor waits for what is done with them. NULL: no memory. */
+static const struct conf_service **sort(const struct conf_service *list, size_t count)
+{
+        const struct conf_service **sorted = calloc(count + 1, sizeof(*sorted));
+
+        if (!sorted)
+                return NULL;
         for (size_t i = 0; i < count; i++)
-                if (conf_service_compare(&list[i], service) == 0)
-                        return true;
-        return false;
+                sorted[i] = &list[i];
+        qsort(sorted, count, sizeof(*sorted), compare_pointers);
+        return sorted;
+}
+
+static bool has(const struct conf_service *const *sorted, size_t count, const struct conf_service *service)
+{
+        return bsearch(&service, sorted, count, sizeof(*sorted), compare_pointers);
 }
 
 static void forget(struct conf_service *service)
@@ -45,16 +65,31 @@ static int append(struct overrides *overrides, const struct conf_service *servic
         return -ENOMEM;
 }
 
-static int add_list(struct overrides *overrides, const struct conf_service *list, size_t count)
+/* For @count more. 0 or -ENOMEM. */
+static int make_room(struct overrides *overrides, size_t count)
 {
         struct conf_service *grown = reallocarray(overrides->added, overrides->added_count + count + 1, sizeof(*grown));
-        int r = 0;
 
         if (!grown)
                 return -ENOMEM;
         overrides->added = grown;
+        return 0;
+}
+
+/* Each occurs once in @list. */
+static int add_list(struct overrides *overrides, const struct conf_service *list, size_t count)
+{
+        __attribute__((cleanup(free_sortedp))) const struct conf_service **before = NULL;
+        size_t before_count = overrides->added_count;
+        int r = make_room(overrides, count);
+
+        if (r < 0)
+                return r;
+        before = sort(overrides->added, before_count);
+        if (!before)
+                return -ENOMEM;
         for (size_t i = 0; i < count && r == 0; i++)
-                if (!has(overrides->added, overrides->added_count, &list[i]))
+                if (!has(before, before_count, &list[i]))
                         r = append(overrides, &list[i]);
         return r;
 }
@@ -121,7 +156,9 @@ int overrides_copy(struct overrides *overrides, const struct overrides *from)
                 return -ENOMEM;
         for (; overrides->removed_count < from->removed_count; overrides->removed_count++)
                 overrides->removed[overrides->removed_count] = from->removed[overrides->removed_count];
-        r = add_list(overrides, from->added, from->added_count);
+        r = make_room(overrides, from->added_count);
+        for (size_t i = 0; i < from->added_count && r == 0; i++)
+                r = append(overrides, &from->added[i]);
         if (r < 0)
                 overrides_fini(overrides);
         return r;
@@ -143,18 +180,26 @@ bool overrides_empty(const struct overrides *overrides)
 
 /* --- Over a configuration --- */
 
-static void lay_over_services(struct overridden *overridden, const struct conf_provider *from, const struct overrides *overrides)
+/* 0 or -ENOMEM. */
+static int lay_over_services(struct overridden *overridden, const struct conf_provider *from, const struct overrides *overrides)
 {
+        __attribute__((cleanup(free_sortedp))) const struct conf_service **configured = NULL;
         struct conf_provider *provider = &overridden->conf.provider;
+        size_t configured_count;
 
         provider->services = overridden->services;
         provider->service_count = 0;
         for (size_t i = 0; i < from->service_count; i++)
                 if (!is_removed(overrides, from->services[i].gate_port, from->services[i].protocol))
                         overridden->services[provider->service_count++] = from->services[i];
+        configured_count = provider->service_count;
+        configured = sort(overridden->services, configured_count);
+        if (!configured)
+                return -ENOMEM;
         for (size_t i = 0; i < overrides->added_count; i++)
-                if (!has(overridden->services, provider->service_count, &overrides->added[i]))
+                if (!has(configured, configured_count, &overrides->added[i]))
                         overridden->services[provider->service_count++] = overrides->added[i];
+        return 0;
 }
 
 /* No gate has port 0. */
@@ -175,8 +220,10 @@ struct conf *overridden_new(const struct conf *conf, const struct overrides *ove
         if (!overridden)
                 return NULL;
         overridden->conf = *conf;
-        if (conf->provider.present)
-                lay_over_services(overridden, &conf->provider, overrides);
+        if (conf->provider.present && lay_over_services(overridden, &conf->provider, overrides) < 0) {
+                overridden_free(&overridden->conf);
+                return NULL;
+        }
         if (overrides->drained)
                 drain(&overridden->conf);
         return &overridden->conf;

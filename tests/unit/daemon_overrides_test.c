@@ -66,6 +66,33 @@ TEST(services_come_and_go)
         check(overrides_empty(&overrides));
 }
 
+TEST(long_lists_are_laid_over_each_other_in_their_order)
+{
+        static struct conf_service configured[CONF_SERVICES_MAX / 2], more[CONF_SERVICES_MAX / 2];
+        const size_t count = CONF_SERVICES_MAX / 2;
+        const struct conf conf = provider(configured, count), added = provider(more, count);
+        struct overrides overrides = { 0 }, copy;
+        struct conf *overridden;
+
+        for (size_t i = 0; i < count; i++) {
+                configured[i] = service((uint16_t)(count - i), "a", CONF_TCP);          /* 8192 to 1 */
+                more[i] = service((uint16_t)(count + count / 2 - i), "a", CONF_TCP);    /* 12288 to 4097: half of them are there */
+        }
+        check_equal(overrides_add(&overrides, &added.provider), 0);
+        check_equal(overrides_add(&overrides, &added.provider), 0);
+        check_equal(overrides_copy(&copy, &overrides), 0);
+        check_equal(copy.added_count, count);
+        for (size_t i = 0; i < count; i++)
+                check(conf_service_compare(&copy.added[i], &more[i]) == 0 && copy.added[i].host != overrides.added[i].host);
+        overridden = overridden_new(&conf, &copy);
+        check_equal(overridden->provider.service_count, count + count / 2);
+        for (size_t i = 0; i < count + count / 2; i++)
+                check_equal(overridden->provider.services[i].gate_port, i < count ? count - i : 2 * count + count / 2 - i);
+        overridden_free(overridden);
+        overrides_fini(&copy);
+        overrides_fini(&overrides);
+}
+
 TEST(what_is_removed_can_be_added_again)
 {
         const struct conf_service configured[] = { service(11, "a", CONF_TCP) };
