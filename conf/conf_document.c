@@ -46,6 +46,24 @@ static int read_all(int fd, struct conf_file *file, char **text_out, size_t *len
         return conf_input_read(fd, CONF_FILE_BYTES_MAX, text_out, len_out);
 }
 
+/* What others write to a pipe an instance that runs does not wait for. 0 or -errno. */
+static int read_path(const struct conf_read *read, const char *path, struct conf_file *file, char **text_out, size_t *len_out)
+{
+        int fd = conf_input_open(path), error = 0;
+        struct stat status;
+
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &status) < 0)
+                error = -errno;
+        else if (read->source->running && !S_ISREG(status.st_mode))
+                error = -ESPIPE;
+        if (error == 0)
+                error = read_all(fd, file, text_out, len_out);
+        close(fd);
+        return error;
+}
+
 static bool has_suffix(const char *path, const char *suffix)
 {
         size_t len = strlen(path), suffix_len = strlen(suffix);
@@ -198,17 +216,13 @@ void conf_document_read_named(struct conf_read *read, const struct conf_node *no
         char quoted[CONF_QUOTE_MAX];
         struct conf_file *file;
         unsigned depth = 0;
-        int fd, error;
         size_t len;
+        int error;
 
         if (is_one_too_many(read, read->file, node->at))
                 return;
         file = file_new(read, path);
-        error = fd = conf_input_open(path);
-        if (fd >= 0) {
-                error = read_all(fd, file, &text, &len);
-                close(fd);
-        }
+        error = read_path(read, path, file, &text, &len);
         conf_quote(name, quoted, sizeof(quoted));
         if (error < 0)
                 conf_error(&read->report, read->file, node->at, "%s: cannot read %s: %s%s", node->key, quoted, conf_input_error(error),
@@ -229,17 +243,13 @@ void conf_document_read_beside(struct conf_read *read, const struct conf_file *m
 {
         __attribute__((cleanup(free_textp))) char *text = NULL;
         struct conf_file *file;
-        int fd, error;
         size_t len;
+        int error;
 
         if (is_one_too_many(read, main, CONF_WHOLE_FILE))
                 return;
         file = file_new(read, path);
-        error = fd = conf_input_open(path);
-        if (fd >= 0) {
-                error = read_all(fd, file, &text, &len);
-                close(fd);
-        }
+        error = read_path(read, path, file, &text, &len);
         if (error < 0)
                 conf_error(&read->report, file, CONF_WHOLE_FILE, "cannot read it: %s", conf_input_error(error));
         else

@@ -89,6 +89,8 @@ const char *conf_input_error(int error)
                 return "not a file";
         case EISDIR:
                 return "it is a folder";
+        case ESPIPE:
+                return "it is a pipe, and an instance that runs waits for none";
         default:
                 return strerror(-error);
         }

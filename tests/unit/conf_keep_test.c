@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A configuration that is read for an instance that runs: what can't change stays, and that is said where it stands. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,6 +42,24 @@ static struct conf *reload(const struct conf *running, const char *text, const c
         if (strcmp(said, expected) != 0)
                 test_fail(__FILE__, __LINE__, "%s\n--- says\n%s", text, said);
         return conf;
+}
+
+TEST(nobody_who_holds_a_pipe_makes_it_wait)
+{
+        static const char text[] = "secretFile: key\ngateway:\n";
+        struct folder folder = folder_begin();
+        struct conf *running = start(text);
+        int fd;
+
+        check(mkfifo("pipe", 0600) == 0 && mkdir("x.yaml.d", 0700) == 0 && symlink("../pipe", "x.yaml.d/1.yaml") == 0);
+        fd = open("pipe", O_RDWR | O_CLOEXEC);
+        check(fd >= 0);
+        reload(running, "secretFile: key\ngateway:\ninclude: [pipe]\n",
+               "x.yaml:3:11: include: cannot read \"pipe\": it is a pipe, and an instance that runs waits for none\n"
+               "x.yaml.d/1.yaml: cannot read it: it is a pipe, and an instance that runs waits for none\n");
+        close(fd);
+        conf_free(running);
+        folder_end(&folder);
 }
 
 TEST(the_same_again_says_nothing)
