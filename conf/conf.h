@@ -167,6 +167,7 @@ struct conf_source {
         bool verbose;                   /* log_level is debug, whatever the file says */
         bool without_role;              /* the instance is there to answer a question: it need have no role */
         bool without_secret;            /* it is read for its services alone: no secret is looked for */
+        size_t added_count;             /* services that an instance offers beside those that are read */
         const struct conf *running;     /* what an instance runs with that reads anew: what can't change meanwhile stays as it is there, with
                                          * a warning; a secret that can't be had any more is that one */
         const char *const *flags;       /* flags[n] said line n + 1 of @fd: complaints then name it in place of a position */

@@ -459,6 +459,10 @@ static void finish(struct conf_read *read, struct draft *draft)
         if (!has_role && !conf->dht.persistent && !conf->relay.present && !read->source->without_role)
                 conf_error(&read->report, draft->file, CONF_WHOLE_FILE,
                            "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");
+        if (conf->provider.service_count + read->source->added_count > CONF_SERVICES_MAX)
+                conf_error(&read->report, draft->file, CONF_WHOLE_FILE,
+                           "more than %d services with the %zu that were added while it runs: remove some of these, or of those in the files",
+                           CONF_SERVICES_MAX, read->source->added_count);
         if (!read->source->without_secret)
                 finish_secret(read, draft, has_role);
         if (read->source->running && read->report.error_count == 0)

@@ -251,6 +251,7 @@ void reload_run(struct reload *reload, struct reload_told *told_out)
         }
         begin_change(reload);
         reload->source.running = reload_conf(reload);
+        reload->source.added_count = reload->overrides.added_count;
         notify_reloading();
         if (conf_load(&reload->source, &conf, &told.complaints) == CONF_GOOD) {
                 complaints_say(&told.complaints, supervisor->log);

@@ -62,6 +62,27 @@ TEST(nobody_who_holds_a_pipe_makes_it_wait)
         folder_end(&folder);
 }
 
+TEST(services_that_were_added_count_with_those_of_the_files)
+{
+        static const char text[] = "secretFile: key\nprovider: {services: [{gatePort: 1-16384, serviceHost: a, servicePort: 1-16384}]}\n";
+        struct folder folder = folder_begin();
+        struct conf *running = start("secretFile: key\nprovider: {services: []}\n"), *conf;
+        struct conf_source source = CONF_SOURCE_INIT;
+        const char *said;
+
+        write_text(text);
+        source.running = running;
+        source.added_count = 1;
+        said = folder_load(source, &conf);
+        check(!conf && strstr(said, "x.yaml: more than 16384 services with the 1 that were added while it runs: "));
+        source.added_count = 0;
+        folder_load(source, &conf);
+        check(conf && conf->provider.service_count == CONF_SERVICES_MAX);
+        conf_free(conf);
+        conf_free(running);
+        folder_end(&folder);
+}
+
 TEST(the_same_again_says_nothing)
 {
         static const char text[] = "secretFile: key\nport: 1234\nhost: 192.0.2.1\nstateDirectory: state\nbootstrap: [one:1]\n"
