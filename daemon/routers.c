@@ -109,7 +109,7 @@ void routers_init(struct routers *routers, struct ev_loop *loop, struct keys *ke
         routers->over.data = routers;
 }
 
-bool routers_are_derived(const struct routers *routers)
+bool routers_are_derived(struct routers *routers)
 {
         return !ev_is_active(&routers->derive.readable);
 }

@@ -37,7 +37,7 @@ void routers_init(struct routers *routers, struct ev_loop *loop, struct keys *ke
 int routers_set(struct routers *routers, const struct conf *conf);
 
 /* ROUTERS_DERIVED or _NO_MEMORY is still to come. */
-bool routers_are_derived(const struct routers *routers);
+bool routers_are_derived(struct routers *routers);
 
 void routers_fini(struct routers *routers);
 
