@@ -26,7 +26,8 @@ static void check_conf(const struct conf *conf)
         for (size_t i = 0; i < conf->provider.service_count; i++) {
                 const struct conf_service *service = &conf->provider.services[i];
 
-                demand(service->gate_port && service->service_port && (service->protocol == CONF_TCP || service->protocol == CONF_UDP));
+                demand(service->gate_port && !service->service_port == (conf_service_path(service) != NULL));
+                demand(service->protocol == CONF_TCP || (service->protocol == CONF_UDP && service->service_port));
                 demand(service->host[0] && strlen(service->host) < CONF_HOST_MAX && strlen(service->tags) < CONF_TAGS_MAX);
         }
         for (size_t i = 0; i < conf->gateway.filter_count; i++)

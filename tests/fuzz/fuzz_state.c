@@ -14,6 +14,7 @@
 
 #include "bytes.h"
 #include "cleanup.h"
+#include "ipc_fd.h"
 #include "keys.h"
 #include "known.h"
 #include "last_gates.h"
@@ -160,14 +161,49 @@ static void open_gates(struct last_gates *last, struct log *log)
         gates_fini(&gates);
 }
 
+/* Of the sockets that the service manager kept, those stay that were of a gate. */
+static void sort_sockets(const struct last_gates *last)
+{
+        static const struct conf_address listen = { .text = "127.0.0.1", .ip = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } };
+        const struct conf_gateway gateway = { .present = true, .listen = &listen, .listen_count = 1 };
+        struct passed_socket sockets[] = {
+                { .from = PASSED_KEPT_GATE, .place = { .port = last->gate[0].port, .datagrams = last->gate[0].protocol == CONF_UDP } },
+                { .from = PASSED_KEPT_GATE, .place = { .ip = { 1 } } },
+        };
+        struct passed passed = { .list = sockets, .count = ARRAY_LEN(sockets) };
+
+        memcpy(sockets[0].place.ip, listen.ip, sizeof(listen.ip));
+        for (size_t i = 0; i < ARRAY_LEN(sockets); i++)
+                must((sockets[i].fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0);
+        last_gates_sort(last, &gateway, &passed);
+        must(sockets[1].fd < 0 && (last->count || sockets[0].fd < 0));
+        close_fdp(&sockets[0].fd);
+}
+
+/* The router's secret is exchanged: the gates are those of the new one, which finds them. */
+static void exchange(struct last_gates *last)
+{
+        static const uint8_t other[KEYS_BYTES] = { 2 };
+        struct last_gates again;
+
+        last_gates_of_router(last, last->router);
+        last_gates_of_router(last, other);
+        last_gates_fini(last);
+        must(last_gates_init(&again, path, geteuid(), getegid(), other) == 0);
+        must(again.count == last->count && memcmp(again.gate, last->gate, again.count * sizeof(again.gate[0])) == 0);
+        *last = again;
+}
+
 static void try_gates(void)
 {
         struct log log = { .level = -1 };
         struct last_gates last;
 
         must(last_gates_init(&last, path, geteuid(), getegid(), router) == 0 && last.count <= LAST_GATES_MAX);
+        sort_sockets(&last);
         last.count = MIN(last.count, 8U);
         open_gates(&last, &log);
+        exchange(&last);
         last_gates_fini(&last);
 }
 

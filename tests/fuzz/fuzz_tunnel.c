@@ -209,12 +209,14 @@ static void receive_frame(struct bench *b, struct reader *r)
         receive(b, read_bytes(r, len), len);
 }
 
-/* As the peer would, with all keys zero; or in the role that is ours, or at another time: within a day, or not. */
+/* As the peer would, whose key is zero as ours is; or in the role that is ours, or at another time: within a day, or not; or for the second
+ * router. */
 static void say_hello(struct bench *b, uint8_t how)
 {
-        static const uint8_t zeros[TUNNEL_AUTH_KEY_BYTES];
-        static const int64_t skews_s[] = { 0, -3600, 3600, 48 * 3600 };
-        struct tunnel_hello_keys keys = { zeros, zeros, zeros, zeros };
+        static const uint8_t zeros[TUNNEL_KEY_BYTES];
+        static const int64_t skews_s[] = { 0, -3600, 12 * 3600, 48 * 3600 };
+        const struct tunnel_router *of = &b->routers.list[how / 16 % 2];
+        struct tunnel_hello_keys keys = { zeros, zeros, of->public_key, of->auth_key };
         uint8_t frame[TUNNEL_FRAME_LENGTH_BYTES + TUNNEL_HELLO_FRAME_BYTES];
         struct writer w = writer_over(frame, sizeof(frame));
 
@@ -223,8 +225,8 @@ static void say_hello(struct bench *b, uint8_t how)
         receive(b, frame, sizeof(frame));
 }
 
-/* Another secret of the router, comes or goes; or the peer proves that it knows it, or that it knows the first. */
-static void exchange(struct bench *b, uint8_t how)
+/* The peer proves that it knows the secret of a router, whether we do or not: as an answer or not, now or on another day. */
+static void say_proof(struct bench *b, uint8_t how)
 {
         static const uint8_t zeros[TUNNEL_KEY_BYTES];
         const struct tunnel_router *of = &b->routers.list[how / 4 % 2];
@@ -232,18 +234,27 @@ static void exchange(struct bench *b, uint8_t how)
         uint8_t frame[TUNNEL_HEADER_BYTES + 2 + TUNNEL_HELLO_BYTES];
         struct writer w = writer_over(frame, sizeof(frame));
 
-        if (how % 4 > 1) {
-                tunnel_hello_make(tunnel_proof_write(&w, how % 2), &keys, INT64_C(1000) * WALL_S);
-                receive(b, frame, sizeof(frame));
-                return;
+        tunnel_hello_make(tunnel_proof_write(&w, how % 2 ? TUNNEL_PROOF_MUTUAL : 0), &keys,
+                          INT64_C(1000) * (WALL_S + (how & 8 ? 48 * 3600 : 0)));
+        assert(!w.failed);
+        receive(b, frame, writer_len(&w));
+}
+
+/* Our own secrets: one comes, and is the newest; or it goes, unless it is the only one. */
+static void exchange(struct bench *b, uint8_t how)
+{
+        unsigned which = how / 4 % 2;
+
+        if (how % 2) {
+                b->routers.list[which].held = true;
+                b->routers.newest = which;
+                tunnel_add_router(b->t, which);
+        } else if (b->routers.list[!which].held) {
+                b->routers.list[which].held = false;
+                b->routers.newest = !which;
+                tunnel_drop_router(b->t, which);
+                assert(!(tunnel_proven(b->t) & 1U << which));
         }
-        b->routers.newest = how % 2;
-        b->routers.list[1].held = how % 2;
-        if (how % 2)
-                tunnel_add_router(b->t, 1);
-        else
-                tunnel_drop_router(b->t, 1);
-        assert(tunnel_proven(b->t) < 4);
 }
 
 static void step(struct bench *b, struct reader *r)
@@ -298,7 +309,7 @@ static void step(struct bench *b, struct reader *r)
                 else if (argument >= 0xe0)
                         say_hello(b, argument);
                 else if (argument >= 0xd0)
-                        exchange(b, argument);
+                        (argument & 2 ? say_proof : exchange)(b, argument);
                 return;
         default:
                 break;
@@ -336,6 +347,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         struct bench *b = calloc(1, sizeof(*b));
         struct tunnel_config config = { .role = flags & 1 ? TUNNEL_PROVIDER : TUNNEL_GATEWAY, .random = { zero_fill, NULL }, .routers = &b->routers,
                                         .channels_max = 20, .window_bytes = flags & 2 ? 1000 : 0,
+                                        .listen_us = (flags & 0x84) == 0x84 ? SECONDS(3) : 0,
                                         .receive_limit_bytes = flags & 4 ? 500 : flags & 128 ? 4000 : 0 };
         struct now now = { .mono_us = SECONDS(1), .wall_us = SECONDS((usec_t)WALL_S) };
         struct tunnel_stats stats;
@@ -352,6 +364,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
                 step(b, &r);
                 tunnel_stats(b->t, &stats);
                 assert(stats.channels <= config.channels_max);
+                assert(tunnel_proven(b->t) < 4);
                 assert(!config.receive_limit_bytes || stats.queued_bytes <= config.receive_limit_bytes);
         }
         drain_events(b);
