@@ -150,8 +150,8 @@ static void scene_end(struct scene *scene)
         if (!broken)
                 pump_close(&scene->pump, true);
         close(scene->local);
-        ev_loop_destroy(scene->room.loop);
         pump_room_fini(&scene->room);
+        ev_loop_destroy(scene->room.loop);
 }
 
 /* Turns of the loop until nothing happens any more. */
@@ -271,6 +271,43 @@ TEST(pump_aborts_the_channel_when_the_connection_is_reset)
         scene.local = -1;
         run(&scene);
         check(scene.node.aborts == 1 && broken == 1 && !scene.node.ends);
+        scene_end(&scene);
+}
+
+/* Nothing is to be read of a connection that has ended in that direction, and nothing need be written to it. */
+TEST(pump_aborts_the_channel_when_a_connection_that_ended_is_reset)
+{
+        static struct scene scene;
+        struct linger reset = { .l_onoff = 1 };
+
+        scene_begin(&scene);
+        pump_start(&scene.pump);
+        check_equal(shutdown(scene.local, SHUT_WR), 0);
+        run(&scene);
+        check(scene.node.ends == 1 && !scene.node.aborts);
+        check_equal(setsockopt(scene.local, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        close(scene.local);
+        scene.local = -1;
+        run(&scene);
+        check(scene.node.aborts == 1 && broken == 1);
+        scene_end(&scene);
+}
+
+/* Which is a hang-up as well, and no failure. */
+TEST(pump_waits_for_a_channel_whose_connection_has_ended_both_ways)
+{
+        static struct scene scene;
+
+        scene_begin(&scene);
+        pump_start(&scene.pump);
+        check_equal(shutdown(scene.local, SHUT_WR), 0);
+        run(&scene);
+        scene.node.inbound_ended = true;
+        pump_receive(&scene.pump);
+        close(scene.local);
+        scene.local = -1;
+        run(&scene);
+        check(scene.node.ends == 1 && scene.node.ends_consumed == 1 && !scene.node.aborts && !broken);
         scene_end(&scene);
 }
 

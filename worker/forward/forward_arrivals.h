@@ -5,10 +5,10 @@
 
 #include "forward_services.h"
 #include "forward_tally.h"
-#include "forward_watch.h"
 #include "heap.h"
 #include "map.h"
 #include "run.h"
+#include "run_watch.h"
 
 enum { ARRIVALS_PENDING_MAX = 512 };    /* connections that are not made yet; of one peer at most half of what others leave */
 

@@ -8,12 +8,12 @@
 #include "forward_guests.h"
 #include "forward_socket.h"
 #include "forward_tally.h"
-#include "forward_watch.h"
 #include "heap.h"
 #include "list.h"
 #include "map.h"
 #include "random.h"
 #include "run.h"
+#include "run_watch.h"
 
 enum {
         CLIENTS_WAITING_MAX = 256,      /* of one gate; more are reset at once */

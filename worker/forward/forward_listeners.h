@@ -4,9 +4,9 @@
 #define HG_FORWARD_LISTENERS_H
 
 #include "forward_clients.h"
-#include "forward_watch.h"
 #include "heap.h"
 #include "list.h"
+#include "run_watch.h"
 
 struct listeners {
         struct worker *worker;

@@ -8,8 +8,8 @@
 #include "forward_clients.h"
 #include "forward_datagrams.h"
 #include "forward_listeners.h"
-#include "forward_watch.h"
 #include "run.h"
+#include "run_watch.h"
 
 struct forward {
         struct worker worker;

@@ -9,11 +9,11 @@
 
 #include "forward_clients.h"
 #include "forward_socket.h"
-#include "forward_watch.h"
 #include "heap.h"
 #include "ipc_session.h"
 #include "list.h"
 #include "map.h"
+#include "run_watch.h"
 
 enum {
         SESSIONS_MAX = 4096,            /* of one socket; of one host at most half of what others leave */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,11 +16,12 @@ int pump_room_init(struct pump_room *room, struct ev_loop *loop, struct node *no
 {
         *room = (struct pump_room){ .loop = loop, .node = node, .now = now, .broken = broken,
                                     .buffer = malloc(PUMP_BUFFER_BYTES) };
-        return room->buffer ? 0 : -ENOMEM;
+        return room->buffer ? watch_init(&room->watch, loop) : -ENOMEM;
 }
 
 void pump_room_fini(struct pump_room *room)
 {
+        watch_fini(&room->watch);
         free(room->buffer);
 }
 
@@ -27,6 +29,7 @@ static void stop(struct pump *pump)
 {
         ev_io_stop(pump->room->loop, &pump->readable);
         ev_io_stop(pump->room->loop, &pump->writable);
+        watch_remove(&pump->room->watch, &pump->reset);
 }
 
 /* What the kernel still holds of a failed connection is worthless, and both sides shall know. */
@@ -35,6 +38,23 @@ static void fail(struct pump *pump)
         node_abort(pump->room->node, pump->channel, pump->room->now);
         pump_close(pump, false);
         pump->room->broken(pump);
+}
+
+/* An error alone: both ends in order are a hang-up as well. */
+static void on_reset(struct watched *watched, uint32_t events)
+{
+        if (events & EPOLLERR)
+                fail(container_of(watched, struct pump, reset));
+}
+
+/* A connection that ended in this direction may be reset in the other, which nobody would learn of who has nothing to write.
+ * Unwatched, it is found out then. */
+static void end_out(struct pump *pump)
+{
+        pump->read_ended = true;
+        if (!pump->write_ended)
+                (void)watch_add(&pump->room->watch, &pump->reset, 0);
+        node_end(pump->room->node, pump->channel, pump->room->now);
 }
 
 /* One read from the local connection into the channel; then the others have their turn. False: the connection is broken. */
@@ -50,12 +70,12 @@ static bool stream_out(struct pump *pump)
         if (len < 0)
                 return errno == EAGAIN || errno == EINTR;
         if (len == 0) {
-                pump->read_ended = true;
-                node_end(room->node, pump->channel, room->now);
+                end_out(pump);
                 return true;
         }
         node_write(room->node, pump->channel, room->buffer + NODE_HEADROOM, (size_t)len, room->now);
         pump->sent_bytes += (uint64_t)len;
+        pump->last_us = room->now->mono_us;
         return true;
 }
 
@@ -79,12 +99,14 @@ static bool stream_in(struct pump *pump)
                 if (written < 0)
                         return false;
                 pump->received_bytes += (uint64_t)written;
+                pump->last_us = room->now->mono_us;
                 node_consume(room->node, pump->channel, (size_t)written, room->now);
         }
         ev_io_stop(room->loop, &pump->writable);
         if (!ended || pump->write_ended)
                 return true;
         pump->write_ended = true;
+        watch_remove(&room->watch, &pump->reset);
         if (shutdown(pump->fd, SHUT_WR) < 0)
                 return false;
         node_consume_end(room->node, pump->channel, room->now);
@@ -132,7 +154,8 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
 
 void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, enum pump_kind kind, int fd)
 {
-        *pump = (struct pump){ .room = room, .channel = channel, .kind = kind, .fd = fd, .last_us = room->now->mono_us };
+        *pump = (struct pump){ .room = room, .channel = channel, .kind = kind, .fd = fd, .last_us = room->now->mono_us,
+                                .reset = { .fd = fd, .ready = on_reset } };
         ev_io_init(&pump->readable, on_readable, fd, EV_READ);
         ev_io_init(&pump->writable, on_writable, fd, EV_WRITE);
 }

@@ -12,6 +12,7 @@
 
 #include "ipc_session.h"
 #include "node.h"
+#include "run_watch.h"
 
 struct pump;
 
@@ -34,6 +35,7 @@ struct pump_room {
         uint8_t *buffer;        /* PUMP_BUFFER_BYTES: nothing stays in it between calls */
         uint64_t dropped;       /* datagrams that no socket took */
         void (*broken)(struct pump *pump);
+        struct watch watch;     /* of connections that are no longer read */
 };
 
 struct pump {
@@ -43,15 +45,16 @@ struct pump {
         int fd;
         ev_io readable, writable;
         uint64_t sent_bytes, received_bytes;    /* to the peer, from it */
+        struct watched reset;   /* from then on until @write_ended: it is told of by no read */
         bool read_ended;        /* the local side sent its FIN, and node_end() was said */
         bool write_ended;       /* the peer's end was passed on as our FIN */
         size_t usual_bytes;     /* of the largest datagram read of late; 0: none yet */
-        usec_t last_us;         /* when a datagram last went either way */
+        usec_t last_us;         /* when a byte or datagram last went either way */
         bool refused;           /* nobody is at the port that its datagrams go to, the kernel heard */
 };
 
 /* @broken is called, last thing, when a local connection failed or a session ended: its channel has been aborted and its socket
- * closed; the owner frees the pump. 0 or -ENOMEM. */
+ * closed; the owner frees the pump. 0 or -errno. */
 int pump_room_init(struct pump_room *room, struct ev_loop *loop, struct node *node, const struct now *now,
                    void (*broken)(struct pump *pump));
 void pump_room_fini(struct pump_room *room);

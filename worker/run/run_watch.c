@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "forward_watch.h"
+#include "run_watch.h"
 
 #include <assert.h>
 #include <errno.h>

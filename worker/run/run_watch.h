@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Readiness of descriptors that others hold too. libev leaves it to close() to end the kernel's interest in a descriptor,
  * which it does not while a copy of it lives on in another process: here interest ends when it is said to. */
-#ifndef HG_FORWARD_WATCH_H
-#define HG_FORWARD_WATCH_H
+#ifndef HG_RUN_WATCH_H
+#define HG_RUN_WATCH_H
 
 #include <ev.h>
 #include <stdbool.h>
