@@ -84,11 +84,18 @@ struct conf_address {
         const char *text;               /* as people write it */
 };
 
+/* Of the connections to clients, or to services. */
+struct conf_tcp {
+        uint32_t timeout_ms;            /* one that is silent for so long is reset; 0: never */
+        uint32_t keep_idle_s, keep_interval_s, keep_count;      /* all 0: the kernel asks nobody */
+};
+
 struct conf_provider {
         bool present;
         const struct conf_service *services;
         size_t service_count;
         uint32_t udp_timeout_ms;        /* a session of datagrams that is silent for so long ends */
+        struct conf_tcp tcp;
 };
 
 struct conf_gateway {
@@ -102,6 +109,7 @@ struct conf_gateway {
         uint32_t connections, connections_per_client;   /* at each gate at a time; 0: no limit */
         uint32_t route_finding_timeout_ms;
         uint32_t udp_timeout_ms;
+        struct conf_tcp tcp;
 };
 
 /* Serving the DHT itself, as the bootstrap node of a private network does. */
@@ -234,7 +242,7 @@ int conf_service_compare(const struct conf_service *a, const struct conf_service
 /* Parts in which two configurations may differ while the instance runs. */
 enum conf_part {
         CONF_PART_SERVICES = 1,
-        CONF_PART_SERVICE_TIMES = 2,    /* how long their sessions may be silent */
+        CONF_PART_SERVICE_TIMES = 2,    /* how long their sessions and connections may be silent */
         CONF_PART_FILTERS = 4,          /* and exceptions */
         CONF_PART_LISTEN = 8,
         CONF_PART_GATE_TIMES = 16,      /* and limits */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "conf_tcp.h"
 
 int conf_service_compare(const struct conf_service *a, const struct conf_service *b)
 {
@@ -132,12 +133,13 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
         int r = compare_services(&before->provider, &after->provider, &found);
         const struct { bool same; enum conf_part part; } parts[] = {
                 { found.added + found.removed == 0, CONF_PART_SERVICES },
-                { before->provider.udp_timeout_ms == after->provider.udp_timeout_ms, CONF_PART_SERVICE_TIMES },
+                { before->provider.udp_timeout_ms == after->provider.udp_timeout_ms &&
+                  conf_tcp_same(&before->provider.tcp, &after->provider.tcp), CONF_PART_SERVICE_TIMES },
                 { same_filters(a->filters, a->filter_count, b->filters, b->filter_count) &&
                   same_filters(a->exceptions, a->exception_count, b->exceptions, b->exception_count), CONF_PART_FILTERS },
                 { same_listen(a, b), CONF_PART_LISTEN },
                 { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms &&
-                  a->connections == b->connections && a->connections_per_client == b->connections_per_client,
+                  conf_tcp_same(&a->tcp, &b->tcp) && a->connections == b->connections && a->connections_per_client == b->connections_per_client,
                   CONF_PART_GATE_TIMES },
                 { same_peers(before, after), CONF_PART_PEERS },
                 { same_relay(&before->relay, &after->relay), CONF_PART_RELAY },

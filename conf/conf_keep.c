@@ -31,9 +31,8 @@ static bool same_provider(const struct conf *a, const struct conf *b)
 /* One that is gone offers nothing any more. */
 static void keep_provider(struct conf_read *read, struct conf *conf, const struct conf *running)
 {
-        uint32_t udp_timeout_ms = running->provider.udp_timeout_ms;
-
-        conf->provider = (struct conf_provider){ .present = running->provider.present, .udp_timeout_ms = udp_timeout_ms };
+        conf->provider = (struct conf_provider){ .present = running->provider.present, .udp_timeout_ms = running->provider.udp_timeout_ms,
+                                                 .tcp = running->provider.tcp };
 }
 
 static bool same_gateway(const struct conf *a, const struct conf *b)

@@ -16,6 +16,7 @@
 #include "conf_relay.h"
 #include "conf_secret.h"
 #include "conf_services.h"
+#include "conf_tcp.h"
 
 enum {
         ADDRESSES_MAX = 64,             /* to listen on; bootstrap nodes */
@@ -166,11 +167,23 @@ static void read_provider_udp_timeout(struct conf_read *read, const struct conf_
         read_udp_timeout(read, node, &((struct draft *)into)->conf->provider.udp_timeout_ms);
 }
 
+static void read_provider_tcp_timeout(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_tcp_timeout_read(read, node, &((struct draft *)into)->conf->provider.tcp);
+}
+
+static void read_provider_keep_alive(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_keep_alive_read(read, node, &((struct draft *)into)->conf->provider.tcp);
+}
+
 static void read_provider(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const struct conf_field fields[] = {
                 { "services", read_provider_services },
                 { "udpSocketTimeoutMs", read_provider_udp_timeout },
+                { "tcpSocketTimeoutMs", read_provider_tcp_timeout },
+                { "keepAlive", read_provider_keep_alive },
                 { NULL, NULL },
         };
         struct draft *draft = into;
@@ -261,6 +274,16 @@ static void read_gateway_udp_timeout(struct conf_read *read, const struct conf_n
         read_udp_timeout(read, node, &((struct draft *)into)->conf->gateway.udp_timeout_ms);
 }
 
+static void read_gateway_tcp_timeout(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_tcp_timeout_read(read, node, &((struct draft *)into)->conf->gateway.tcp);
+}
+
+static void read_gateway_keep_alive(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_keep_alive_read(read, node, &((struct draft *)into)->conf->gateway.tcp);
+}
+
 static void read_connections(struct conf_read *read, const struct conf_node *node, void *into)
 {
         conf_value_whole(read, node, 1, CONNECTIONS_MAX, 1000, &((struct draft *)into)->conf->gateway.connections);
@@ -279,6 +302,8 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "except", read_except },
                 { "routeFindingTimeoutMs", read_route_finding_timeout },
                 { "udpSocketTimeoutMs", read_gateway_udp_timeout },
+                { "tcpSocketTimeoutMs", read_gateway_tcp_timeout },
+                { "keepAlive", read_gateway_keep_alive },
                 { "connections", read_connections },
                 { "connectionsPerClient", read_connections_per_client },
                 { NULL, NULL },
@@ -411,6 +436,8 @@ static void set_defaults(struct conf_read *read, struct draft *draft)
         conf->cores = 1;
         conf->gateway.route_finding_timeout_ms = ROUTE_FINDING_TIMEOUT_MS;
         conf->gateway.udp_timeout_ms = conf->provider.udp_timeout_ms = UDP_TIMEOUT_MS;
+        conf_tcp_defaults(&conf->gateway.tcp);
+        conf_tcp_defaults(&conf->provider.tcp);
         default_bootstrap(read, conf);
         default_listen(&conf->gateway);
         conf->state_directory = first_directory(read, read->source->state_directory);

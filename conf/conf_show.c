@@ -70,9 +70,22 @@ static void put_service(FILE *out, const struct conf_service *service)
         fprintf(out, "}         # %s:%u\n", service->file, service->line);
 }
 
+static void put_tcp(FILE *out, const struct conf_tcp *tcp)
+{
+        if (tcp->timeout_ms)
+                fprintf(out, "  tcpSocketTimeoutMs: %u\n", tcp->timeout_ms);
+        if (tcp->keep_idle_s)
+                fprintf(out, "  keepAlive: {idleSeconds: %u, intervalSeconds: %u, count: %u}\n", tcp->keep_idle_s, tcp->keep_interval_s,
+                        tcp->keep_count);
+        else
+                fputs("  keepAlive: false\n", out);
+}
+
 static void put_provider(FILE *out, const struct conf_provider *provider)
 {
-        fprintf(out, "provider:\n  udpSocketTimeoutMs: %u\n  services:%s\n", provider->udp_timeout_ms, provider->service_count ? "" : " []");
+        fprintf(out, "provider:\n  udpSocketTimeoutMs: %u\n", provider->udp_timeout_ms);
+        put_tcp(out, &provider->tcp);
+        fprintf(out, "  services:%s\n", provider->service_count ? "" : " []");
         for (size_t i = 0; i < provider->service_count; i++)
                 put_service(out, &provider->services[i]);
 }
@@ -123,6 +136,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fputc('\n', out);
         }
         fprintf(out, "  routeFindingTimeoutMs: %u\n  udpSocketTimeoutMs: %u\n", gateway->route_finding_timeout_ms, gateway->udp_timeout_ms);
+        put_tcp(out, &gateway->tcp);
         if (gateway->connections)
                 fprintf(out, "  connections: %u\n", gateway->connections);
         if (gateway->connections_per_client)

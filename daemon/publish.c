@@ -223,11 +223,13 @@ static void publish_router(const struct supervisor *supervisor, struct child *ch
 
 static void send_listeners(const struct supervisor *supervisor, struct child *child, const struct forward *forward)
 {
+        const struct conf_gateway *conf = &supervisor->conf->gateway;
+
         list_for_each(at, &supervisor->gates.all) {
                 const struct gate *gate = list_entry(at, struct gate, in_all);
                 struct ipc_forward_listener listener = { .gate_port = gate->port, .protocol = gate->protocol,
-                                                         .wait_ms = supervisor->conf->gateway.route_finding_timeout_ms,
-                                                         .idle_ms = supervisor->conf->gateway.udp_timeout_ms };
+                                                         .wait_ms = conf->route_finding_timeout_ms,
+                                                         .idle_ms = gate->protocol == CONF_UDP ? conf->udp_timeout_ms : conf->tcp.timeout_ms };
 
                 for (size_t i = 0; gate->forward == forward && i < gate->listener_count; i++)
                         if (gate->listeners[i].fd >= 0)
@@ -242,10 +244,19 @@ static void send_limits(const struct conf_gateway *conf, struct child *child)
         child_send(child, IPC_FORWARD_LIMITS, &limits, NULL, 0);
 }
 
+static void send_keep_alive(const struct conf_tcp *conf, struct child *child)
+{
+        struct ipc_forward_keep_alive keep = { conf->keep_idle_s, conf->keep_interval_s, conf->keep_count };
+
+        child_send(child, IPC_FORWARD_KEEP_ALIVE, &keep, NULL, 0);
+}
+
 static void publish_forward(const struct supervisor *supervisor, struct child *child)
 {
         const struct forward *forward = forward_of(child);
+        const struct conf_provider *conf = &supervisor->conf->provider;
 
+        send_keep_alive(forward->duty == IPC_DUTY_GATES ? &supervisor->conf->gateway.tcp : &conf->tcp, child);
         if (forward->duty == IPC_DUTY_GATES)
                 send_limits(&supervisor->conf->gateway, child);
         send_listeners(supervisor, child, forward);
@@ -254,7 +265,7 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                 struct ipc_forward_service service = { .gate_port = from->conf->gate_port,
                                                        .protocol = (uint16_t)from->conf->protocol,
                                                        .service_port = from->conf->service_port,
-                                                       .idle_ms = supervisor->conf->provider.udp_timeout_ms,
+                                                       .idle_ms = from->conf->protocol == CONF_UDP ? conf->udp_timeout_ms : conf->tcp.timeout_ms,
                                                        .local = conf_service_path(from->conf) != NULL };
 
                 if (from->forward != forward)

@@ -24,7 +24,7 @@ static size_t add_text(char *out, size_t len, size_t size, const char *text)
 static void describe(const struct conf_difference *difference, char *out, size_t size)
 {
         static const struct { enum conf_part part; const char *key; } parts[] = {
-                { CONF_PART_SERVICE_TIMES, "provider.udpSocketTimeoutMs" },
+                { CONF_PART_SERVICE_TIMES, "timeouts of provider" },
                 { CONF_PART_FILTERS, "gateway.services or except" },
                 { CONF_PART_LISTEN, "gateway.listen" },
                 { CONF_PART_GATE_TIMES, "timeouts and limits of gateway" },

@@ -66,7 +66,7 @@ enum ipc_reason {
         IPC_REASON_TIMED_OUT,          /* no answer before the deadline */
         IPC_REASON_NO_PEER,            /* not connected to that peer */
         IPC_REASON_LIMIT,              /* a bound of ours was reached */
-        IPC_REASON_IDLE,               /* no datagram for too long */
+        IPC_REASON_IDLE,               /* nothing went either way for too long */
         IPC_REASONS,
 };
 
@@ -131,6 +131,7 @@ enum ipc_reason {
         /* Forward. */                                                                                                           \
         X(FORWARD_LISTENER, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_listener,   1)    \
         X(FORWARD_LIMITS,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_limits,     0)    \
+        X(FORWARD_KEEP_ALIVE, IPC_ROLE_BIT(IPC_SUPERVISOR), IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_keep_alive, 0)    \
         X(FORWARD_SERVICE,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_service,    0)    \
         X(FORWARD_STATUS,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_forward_status,     0)    \
         X(SERVICE_HELD,     IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_FORWARD),                                            \
@@ -437,7 +438,7 @@ struct ipc_route {
 };
 
 /* (conf) A listening socket, or with IPC_UDP a bound one that tells where each datagram was sent to. Clients for whom no provider is
- * found within @wait_ms are reset. A session of datagrams ends when it is silent for @idle_ms. */
+ * found within @wait_ms are reset. A session of datagrams, or a connection, ends when it is silent for @idle_ms; 0: never. */
 struct ipc_forward_listener {
         uint16_t gate_port;
         uint16_t protocol;
@@ -448,6 +449,12 @@ struct ipc_forward_listener {
 /* (conf) How many connections, or sessions of datagrams, each gate may have at a time, and how many of them one client; 0: no limit. */
 struct ipc_forward_limits {
         uint32_t connections, connections_per_client;
+};
+
+/* (conf) When the kernel asks who is silent whether it is still there: after @idle_s, then each @interval_s, and after @count questions
+ * without an answer the connection fails. All 0: never. */
+struct ipc_forward_keep_alive {
+        uint32_t idle_s, interval_s, count;
 };
 
 /* At most once a second, when there is something new. */
@@ -463,7 +470,7 @@ struct ipc_forward_service {
         uint16_t protocol;
         uint16_t service_port;
         uint16_t count;
-        uint32_t idle_ms;               /* IPC_UDP: a session that is silent for so long ends */
+        uint32_t idle_ms;               /* a session of datagrams that is silent for so long ends, or a connection; 0: never */
         uint8_t address[IPC_ADDRESSES_MAX][16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
         char host[IPC_NAME_MAX];        /* as configured, for messages */
         uint16_t local;                 /* 1: a unix socket, IPC_TCP, without address and port: it is asked for by SERVICE_DIAL */
@@ -508,7 +515,7 @@ struct ipc_channel_open {
         uint16_t protocol;
         uint32_t deadline_ms;
         uint32_t metadata_len;
-        uint32_t pad;
+        uint32_t idle_ms;               /* IPC_TCP: reset after so long without a byte either way; 0: never */
         char metadata[IPC_METADATA_MAX];
 };
 
@@ -518,7 +525,7 @@ struct ipc_channel {
 
 struct ipc_channel_ready {
         uint64_t channel;
-        uint32_t idle_ms;               /* IPC_UDP: closed after so long without a datagram; 0: never */
+        uint32_t idle_ms;               /* ended after so long without a byte or datagram either way; 0: never */
         uint32_t pad;
 };
 

@@ -235,9 +235,11 @@ static void send_service(struct scene *scene, uint16_t gate_port, uint16_t proto
 static void configure(struct scene *scene, uint8_t what)
 {
         struct ipc_generation generation = { 1 };
+        struct ipc_forward_keep_alive keep = { 60, 10, 6 };
         bool gates = scene->forward.worker.begin.duty == IPC_DUTY_GATES;
 
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &generation, sizeof(generation), NULL, 0);
+        inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_KEEP_ALIVE, &keep, sizeof(keep), NULL, 0);
         for (uint16_t protocol = what & 1; protocol <= IPC_UDP; protocol++)
                 (gates ? send_listener : send_service)(scene, 1 + (what & 4), protocol);
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_END, &generation, sizeof(generation), NULL, 0);

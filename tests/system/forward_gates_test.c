@@ -29,9 +29,11 @@ struct scene {
 static void configure(struct scene *scene, unsigned gates, uint32_t wait_ms)
 {
         struct ipc_generation generation = { .generation = 1 };
-        struct ipc_forward_listener listener = { .gate_port = GATE, .wait_ms = wait_ms };
+        struct ipc_forward_listener listener = { .gate_port = GATE, .wait_ms = wait_ms, .idle_ms = 7000 };
+        struct ipc_forward_keep_alive keep = { .idle_s = 50, .interval_s = 5, .count = 4 };
 
         host_send(&scene->host.worker, IPC_CONF_BEGIN, &generation, -1);
+        host_send(&scene->host.worker, IPC_FORWARD_KEEP_ALIVE, &keep, -1);
         if (gates)
                 host_send(&scene->host.worker, IPC_FORWARD_LISTENER, &listener, scene->listener);
         host_send(&scene->host.worker, IPC_CONF_END, &generation, -1);
@@ -116,11 +118,12 @@ TEST(weakness_14_30_a_client_goes_to_the_swarm_worker_untouched_and_prepared)
         check_equal(peer, 'A');
         check_equal(open.protocol, IPC_TCP);
         check_equal(open.deadline_ms, CLIENTS_OPEN_MS);
+        check_equal(open.idle_ms, 7000);
         check(socket_lingers(fd));
         check(fcntl(fd, F_GETFL) & O_NONBLOCK);
         check_equal(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
         check_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
-        check_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+        check_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 50);
         check_equal(getsockname(client, (struct sockaddr *)&addr, &len), 0);
         snprintf(source, sizeof(source),
                  "\"source\":{\"ip\":\"127.0.0.1\",\"ipRaw\":\"127.0.0.1\",\"port\":%u}", ntohs(addr.sin_port));

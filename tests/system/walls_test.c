@@ -190,7 +190,9 @@ static int route_around(void)
 
 static int prepare_a_socket(void)
 {
-        return socket_prepare(0) == -ENOTSOCK ? 0 : 1;
+        static const struct ipc_forward_keep_alive keep = { 60, 10, 6 };
+
+        return socket_prepare(0, &keep) == -ENOTSOCK ? 0 : 1;
 }
 
 static int nothing(void)

@@ -246,6 +246,15 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:22: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, "
                   "servicePort, "
                   "protocol, tags\n" },
+                { KEY "gateway: {tcpSocketTimeoutMs: 999, keepAlive: {idleSeconds: 0, intervalSeconds: 32768, count: 128, idle: 1}}\n"
+                  "provider: {services: [], tcpSocketTimeoutMs: 2592000001, keepAlive: soon}\n",
+                  "x.yaml:2:31: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"999\"\n"
+                  "x.yaml:2:61: idleSeconds: expected a whole number from 1 to 32767, such as 60, not \"0\"\n"
+                  "x.yaml:2:81: intervalSeconds: expected a whole number from 1 to 32767, such as 10, not \"32768\"\n"
+                  "x.yaml:2:95: count: expected a whole number from 1 to 127, such as 6, not \"128\"\n"
+                  "x.yaml:2:100: unknown key \"idle\"; did you mean idleSeconds?\n"
+                  "x.yaml:3:46: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"2592000001\"\n"
+                  "x.yaml:3:69: keepAlive: expected true or false, not \"soon\"\n" },
                 { KEY "connections: 1\ngateway: {connections: 0, connectionsPerClient: 65537}\n",
                   "x.yaml:2:1: \"connections\" does not belong here but below gateway: or relay:\n"
                   "x.yaml:3:24: connections: expected a whole number from 1 to 65536, such as 1000, not \"0\"\n"

@@ -81,6 +81,8 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 "provider: {services: [{gatePort: 10-12, serviceHost: a, servicePort: 20-22, protocol: tcp+udp}]}\n",
                 "provider: {services: [{gatePort: 1, serviceHost: 'unix:/run/a \"b\".sock'}]}\n",
                 "gateway: {connections: 65536, connectionsPerClient: 1}\n",
+                "gateway: {tcpSocketTimeoutMs: 1000, keepAlive: false}\nprovider: {tcpSocketTimeoutMs: 2592000000, keepAlive: {idleSeconds: 1,"
+                " intervalSeconds: 32767, count: 127}}\n",
                 "gateway: {except: [{gatePort: 3306}, {tags: internal, protocol: udp}]}\n",
                 "gateway: {services: [{gatePort: 10-12}, {servicePort: 1-65535, gatePort: 1}]}\n",
         };
@@ -111,7 +113,7 @@ TEST(drop_ins_included_files_and_service_files_are_shown_as_one)
         shown = show(conf);
         snprintf(expected, sizeof(expected),
                  "# x.yaml\n# x.yaml.d/../more.yaml\n# x.yaml.d/1.yaml\nsecretFile: \"%s/key\"\nprovider:\n  udpSocketTimeoutMs: 3600000\n"
-                 "  services:\n"
+                 "  keepAlive: {idleSeconds: 60, intervalSeconds: 10, count: 6}\n  services:\n"
                  "    - {gatePort: 1, serviceHost: \"a\", servicePort: 1, protocol: tcp}         # x.yaml:3\n"
                  "    - {gatePort: 80, serviceHost: \"a\", servicePort: 8080, protocol: tcp}         # x.yaml.d/../http.json:1\n"
                  "relays: []\npeers: []\nbootstrap:\n  - \"88.99.3.86@node1.hyperdht.org:49737\"\n"

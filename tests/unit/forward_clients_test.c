@@ -40,7 +40,7 @@ static void begin(const char *providers)
         inside_introduce(&inside, IPC_SWARM);
         turn();
         clients_gates_begin(&forward.clients);
-        check_equal(clients_gate_set(&forward.clients, GATE, IPC_TCP, SECONDS(WAIT_S)), 0);
+        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .protocol = IPC_TCP, .wait_ms = 1000 * WAIT_S }), 0);
         clients_gates_end(&forward.clients);
         for (; *providers; providers++) {
                 via.peer[0] = (uint8_t)*providers;

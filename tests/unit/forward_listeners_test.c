@@ -2,6 +2,7 @@
 #include "forward_listeners.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -44,6 +45,31 @@ static int datagram_socket(void)
         check(fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) == 0 && getsockname(fd, (struct sockaddr *)&addr, &len) == 0);
         check_equal(sendto(fd, "", 1, 0, (struct sockaddr *)&addr, len), 1);
         return fd;
+}
+
+static int option(int fd, int level, int name)
+{
+        int value = -1;
+        socklen_t len = sizeof(value);
+
+        check_equal(getsockopt(fd, level, name, &value, &len), 0);
+        return value;
+}
+
+TEST(a_connection_is_asked_whether_it_is_there_as_it_was_said)
+{
+        static const struct ipc_forward_keep_alive never, keep = { 61, 11, 7 };
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        check_equal(socket_prepare(fd, &keep), 0);
+        check_equal(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+        check_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+        check_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 61);
+        check_equal(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 11);
+        check_equal(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 7);
+        check_equal(socket_prepare(fd, &never), 0);     /* one that inherited it from its listener */
+        check_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+        close(fd);
 }
 
 /* accept(2) says EOPNOTSUPP of it, as it does of a connection that failed on its way. */

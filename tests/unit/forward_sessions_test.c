@@ -75,7 +75,7 @@ static void begin_with(enum ipc_role sibling)
                 inside_introduce(&inside, sibling);
         turn();
         clients_gates_begin(&forward.clients);
-        check_equal(clients_gate_set(&forward.clients, GATE, IPC_UDP, SECONDS(60)), 0);
+        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .protocol = IPC_UDP, .wait_ms = 60000 }), 0);
         clients_gates_end(&forward.clients);
         check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0), 0);
         gate = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);

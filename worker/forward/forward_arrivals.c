@@ -266,10 +266,10 @@ static void connected(struct arrival *arrival)
 
 static void on_connecting(struct watched *watched, uint32_t events);
 
-static int prepare(int fd, bool datagrams)
+static int prepare(const struct arrivals *arrivals, int fd, bool datagrams)
 {
         if (!datagrams)
-                return socket_prepare(fd);
+                return socket_prepare(fd, &arrivals->keep);
         socket_prepare_datagrams(fd);
         return 0;
 }
@@ -286,7 +286,7 @@ static int begin_connect(struct arrival *arrival, const uint8_t ip[16])
                                      (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (arrival->watched.fd < 0)
                 return -errno;
-        r = prepare(arrival->watched.fd, datagrams);
+        r = prepare(arrival->arrivals, arrival->watched.fd, datagrams);
         if (r == 0)
                 r = try_connect(arrival->watched.fd, &arrival->remote);
         if (r == -EINPROGRESS)          /* on this host it is done by now, and said so when asked again */

@@ -20,6 +20,7 @@ struct arrivals {
         struct worker *worker;
         struct watch *watch;
         struct services services;
+        struct ipc_forward_keep_alive keep;
         struct map by_number;
         struct heap deadlines;          /* of connections being made */
         struct list pending_all;

@@ -23,6 +23,7 @@ struct gate {
         struct list waiting;            /* clients, the oldest first */
         size_t waiting_count;
         usec_t wait_us;
+        uint32_t idle_ms;
         uint32_t count;                 /* clients, waiting or not, since it is there */
         usec_t full_told_us;            /* when the log last said of this gate that somebody has reached a limit; 0: never */
         uint16_t port, protocol;
@@ -236,21 +237,22 @@ void clients_gates_begin(struct clients *clients)
                 gate->listed = false;
 }
 
-int clients_gate_set(struct clients *clients, uint16_t gate_port, uint16_t protocol, usec_t wait_us)
+int clients_gate_set(struct clients *clients, const struct ipc_forward_listener *what)
 {
-        struct gate *gate = gate_find(clients, gate_port, protocol);
+        struct gate *gate = gate_find(clients, what->gate_port, what->protocol);
 
         if (!gate) {
                 gate = calloc(1, sizeof(*gate));
-                if (!gate || map_insert(&clients->gates, &gate->by_port, gate_hash(clients, gate_port, protocol)) < 0) {
+                if (!gate || map_insert(&clients->gates, &gate->by_port, gate_hash(clients, what->gate_port, what->protocol)) < 0) {
                         free(gate);
                         return -ENOMEM;
                 }
-                gate->port = gate_port;
-                gate->protocol = protocol;
+                gate->port = what->gate_port;
+                gate->protocol = what->protocol;
                 list_init(&gate->waiting);
         }
-        gate->wait_us = wait_us;
+        gate->wait_us = MSEC(what->wait_ms);
+        gate->idle_ms = what->idle_ms;
         gate->listed = true;
         return 0;
 }
@@ -327,6 +329,7 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 .gate_port = client->gate_port,
                 .protocol = client->protocol,
                 .deadline_ms = open_limit_ms(client, now->mono_us),
+                .idle_ms = client->protocol == IPC_TCP ? client->gate->idle_ms : 0,     /* else its session sees to that */
         };
 
         if (!swarms_next(clients->worker, NULL) || clients_busy(clients))
@@ -471,7 +474,7 @@ static struct client *client_new(struct clients *clients, uint16_t gate_port, ui
 void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
                     const struct now *now)
 {
-        struct client *client = socket_prepare(fd) == 0 ? client_new(clients, gate_port, protocol, fd, remote, now) : NULL;
+        struct client *client = socket_prepare(fd, &clients->keep) == 0 ? client_new(clients, gate_port, protocol, fd, remote, now) : NULL;
         socklen_t len = sizeof(client->local);
 
         if (!client) {

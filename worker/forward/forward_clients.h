@@ -36,6 +36,7 @@ struct clients {
         struct choose choose;
         struct map gates;
         struct guests guests;
+        struct ipc_forward_keep_alive keep;
         struct ipc_forward_limits limits, limits_next;  /* of each gate: more are reset; of the configuration being told, 0 unless it says so */
         struct map handed;              /* clients that a swarm worker has, by number */
         struct heap deadlines;          /* of clients that wait */
@@ -52,7 +53,7 @@ void clients_fini(struct clients *clients);
 
 /* The complete list of gates, in between. Clients that wait for one that is no longer there are reset. */
 void clients_gates_begin(struct clients *clients);
-int clients_gate_set(struct clients *clients, uint16_t gate_port, uint16_t protocol, usec_t wait_us);      /* 0 or -ENOMEM */
+int clients_gate_set(struct clients *clients, const struct ipc_forward_listener *what);    /* 0 or -ENOMEM */
 void clients_gates_end(struct clients *clients);
 
 /* A connection, non-blocking and ours from here on, that came to a gate. */

@@ -20,6 +20,7 @@ static void on_begin(void *context, struct worker_link *from, struct ipc_receive
         struct forward *forward = context;
 
         forward->conf_open = true;
+        forward->keep_next = (struct ipc_forward_keep_alive){ 0 };
         listeners_begin(&forward->listeners);
         datagrams_begin(&forward->datagrams);
         clients_gates_begin(&forward->clients);
@@ -36,6 +37,17 @@ static void on_limits(void *context, struct worker_link *from, struct ipc_receiv
                 forward->clients.limits_next = *IPC_PAYLOAD(message, struct ipc_forward_limits);
 }
 
+static void on_keep_alive(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_forward_keep_alive *keep = IPC_PAYLOAD(message, struct ipc_forward_keep_alive);
+        struct forward *forward = context;
+
+        if (!forward->conf_open || keep->idle_s > INT_MAX || keep->interval_s > INT_MAX || keep->count > INT_MAX)
+                worker_disown(from);
+        else
+                forward->keep_next = *keep;
+}
+
 static int add_listener(struct forward *forward, const struct ipc_forward_listener *listener, int fd)
 {
         return listener->protocol == IPC_UDP ? datagrams_add(&forward->datagrams, listener, fd)
@@ -49,7 +61,7 @@ static void on_listener(void *context, struct worker_link *from, struct ipc_rece
 
         if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES || listener->protocol > IPC_UDP)
                 worker_disown(from);
-        else if (clients_gate_set(&forward->clients, listener->gate_port, listener->protocol, MSEC(listener->wait_ms)) < 0 ||
+        else if (clients_gate_set(&forward->clients, listener) < 0 ||
                  add_listener(forward, listener, ipc_received_take_fd(message, 0)) < 0)
                 worker_log(&forward->worker, LOG_ERR, "gate %u: out of memory", listener->gate_port);
 }
@@ -90,6 +102,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 return;
         }
         forward->conf_open = false;
+        forward->clients.keep = forward->arrivals.keep = forward->keep_next;
         listeners_end(&forward->listeners);
         datagrams_end(&forward->datagrams);
         clients_gates_end(&forward->clients);
@@ -249,6 +262,7 @@ const struct worker_handlers forward_handlers = {
                 [IPC_CONF_BEGIN] = on_begin,
                 [IPC_FORWARD_LISTENER] = on_listener,
                 [IPC_FORWARD_LIMITS] = on_limits,
+                [IPC_FORWARD_KEEP_ALIVE] = on_keep_alive,
                 [IPC_FORWARD_SERVICE] = on_service,
                 [IPC_CONF_END] = on_end,
                 [IPC_ROUTES_BEGIN] = on_routes_begin,

@@ -18,6 +18,7 @@ struct forward {
         struct listeners listeners;
         struct datagrams datagrams;
         struct arrivals arrivals;       /* of an IPC_DUTY_SERVICES worker */
+        struct ipc_forward_keep_alive keep_next;        /* of the configuration being told */
         bool conf_open;                 /* between CONF_BEGIN and CONF_END */
         bool leaving;                   /* STOP was said: links end because we do */
         ev_prepare turn;

@@ -5,9 +5,6 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-/* Silence for @IDLE, then a probe each @INTERVAL: dead after @COUNT of them (hypergate.md 14.30). */
-enum { KEEP_IDLE_S = 60, KEEP_INTERVAL_S = 10, KEEP_COUNT = 6 };
-
 enum { DATAGRAMS_BYTES = 512 * 1024 };  /* asked for; the kernel grants what it allows */
 
 static void set(int fd, int level, int option, int value)
@@ -15,17 +12,19 @@ static void set(int fd, int level, int option, int value)
         setsockopt(fd, level, option, &value, sizeof(value));   /* comfort: the connection is good without */
 }
 
-int socket_prepare(int fd)
+int socket_prepare(int fd, const struct ipc_forward_keep_alive *keep)
 {
         struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 
         if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
                 return -errno;
         set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-        set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-        set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S);
-        set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S);
-        set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT);
+        set(fd, SOL_SOCKET, SO_KEEPALIVE, keep->idle_s > 0);
+        if (!keep->idle_s)
+                return 0;
+        set(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)keep->idle_s);
+        set(fd, IPPROTO_TCP, TCP_KEEPINTVL, (int)keep->interval_s);
+        set(fd, IPPROTO_TCP, TCP_KEEPCNT, (int)keep->count);
         return 0;
 }
 

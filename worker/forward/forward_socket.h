@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "ipc_message.h"
+
 /* Large enough for both, and a tenth of sockaddr_storage. */
 union socket_address {
         struct sockaddr any;
@@ -17,8 +19,8 @@ union socket_address {
 enum { SOCKET_DATAGRAM_MAX = 65507 };   /* what UDP over IPv4 carries */
 
 /* Whoever holds the last copy of @fd and closes or dies resets it, unless that was undone: an end nobody meant must not look
- * like one. Small writes leave at once, and a host that vanished is noticed in two minutes. 0 or -errno. */
-int socket_prepare(int fd);
+ * like one. Small writes leave at once, and a host that vanished is noticed as @keep says. 0 or -errno. */
+int socket_prepare(int fd, const struct ipc_forward_keep_alive *keep);
 
 /* Room for datagrams, on a UDP socket or one end of a pair: those that come at once while their reader is busy. */
 void socket_prepare_datagrams(int fd);

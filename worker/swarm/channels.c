@@ -140,7 +140,7 @@ static void on_broken(struct pump *pump)
 /* A service that has not answered is given less time to begin: who asked it may not be there. */
 static usec_t idle_at_us(const struct channel *channel)
 {
-        bool answered = channel->pump.sent_bytes > 0;
+        bool answered = channel->protocol != IPC_UDP || channel->pump.sent_bytes > 0;
 
         return usec_add(channel->pump.last_us, answered ? channel->idle_us : usec_min(channel->idle_us, CHANNELS_UNANSWERED_US));
 }
@@ -172,9 +172,21 @@ static void on_idle_check(struct ev_loop *loop, ev_timer *timer, int events)
                         continue;
                 }
                 node_abort(channels->node, channel->pump.channel, channels->room.now);
-                pump_close(&channel->pump, true);
+                pump_close(&channel->pump, false);
                 conclude(channel, IPC_REASON_IDLE);
         }
+        arm_idle_check(channels);
+}
+
+static void run(struct channel *channel)
+{
+        struct channels *channels = channel->channels;
+
+        channel->state = CHANNEL_RUNNING;
+        if (!channel->idle_us)
+                return;
+        channel->pump.last_us = channels->room.now->mono_us;
+        heap_insert(&channels->idle, &channel->idle, idle_at_us(channel));
         arm_idle_check(channels);
 }
 
@@ -317,6 +329,7 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
         channel = new_channel(channels, CHANNEL_OPENING, id, open->protocol, from, open->channel, fd);
         if (channel) {
                 set_ends(channel, open->peer, open->gate_port, false);
+                channel->idle_us = MSEC(open->idle_ms);
         } else {
                 node_abort(channels->node, id, channels->room.now);
                 give_back(link, open->channel, IPC_REASON_LIMIT, NULL, 0, fd);
@@ -352,12 +365,8 @@ void channels_ready(struct channels *channels, uint32_t from, const struct ipc_c
                 return;
         }
         pump_init(&channel->pump, &channels->room, channel->pump.channel, service_kind(channel), fd);
-        channel->state = CHANNEL_RUNNING;
-        if (channel->protocol == IPC_UDP && ready->idle_ms) {
-                channel->idle_us = MSEC(ready->idle_ms);
-                heap_insert(&channels->idle, &channel->idle, idle_at_us(channel));
-                arm_idle_check(channels);
-        }
+        channel->idle_us = MSEC(ready->idle_ms);
+        run(channel);
         node_accept(channels->node, channel->pump.channel, channels->room.now);
         pump_start(&channel->pump);
 }
@@ -455,7 +464,7 @@ static void on_opened(struct channel *channel)
 {
         struct ipc_channel opened = { .channel = channel->number };
 
-        channel->state = CHANNEL_RUNNING;
+        run(channel);
         tell(channel, IPC_CHANNEL_OPENED, &opened, -1);
         pump_start(&channel->pump);
 }

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How TCP connections through a gate end and are kept: resets after an end, silence, keep-alive."""
+import re
+import socket
+import subprocess
+
+from harness import connect, eventually, free_ports, how_it_ends, listens, main, new_secret, start_dht, start_instance, test
+
+RESET = b'\1\0\0\0\0\0\0\0'     # SO_LINGER: a close is a reset
+
+
+class Scene:
+    """A provider of one service, which accepts and does no more, and a gateway; what both configurations say beside."""
+
+    def __init__(self, stack, provider=None, gateway=None):
+        self.stack = stack
+        self.listener = stack.enter_context(socket.create_server(('127.0.0.1', 0), backlog=128))
+        self.listener.settimeout(20)
+        self.port, = free_ports(1)
+        secret, dht = new_secret(), start_dht(stack, 1)
+        service = {'gatePort': self.port, 'serviceHost': '127.0.0.1', 'servicePort': self.listener.getsockname()[1]}
+        self.provider = start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [service], **(provider or {})}})
+        self.gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1', **(gateway or {})}})
+        eventually(lambda: listens(self.port), 20, 'the gate')
+
+    def meet(self):
+        """Both ends of a connection: the client's and the service's."""
+        client = self.stack.enter_context(connect(self.port))
+        client.sendall(b'!')
+        while True:
+            service = self.stack.enter_context(self.listener.accept()[0])
+            service.settimeout(20)
+            if service.recv(1):         # else somebody looked whether the gate is open
+                return client, service
+
+
+@test
+def a_reset_after_an_end_is_a_reset(stack):
+    """whoever ends its direction and resets then is seen to end, and to reset, at the other end, whose own direction was silent"""
+    scene = Scene(stack)
+    for side in (0, 1):
+        ends = scene.meet()
+        near, far = ends[side], ends[1 - side]
+        near.shutdown(socket.SHUT_WR)
+        assert far.recv(1) == b'', 'the end arrives'
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        near.close()
+        eventually(lambda: far.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 10, 'the reset arrives')
+
+
+@test
+def silence_is_ended_where_that_is_said(stack):
+    """tcpSocketTimeoutMs resets a connection that is silent, at both ends, whichever side says it; one that is used goes on"""
+    for said in ({'provider': {'tcpSocketTimeoutMs': 2000}}, {'gateway': {'tcpSocketTimeoutMs': 2000}}):
+        scene = Scene(stack, **said)
+        used, silent = scene.meet(), scene.meet()
+        silent[0].settimeout(0.1)
+        while True:                     # for as long as the other is silent
+            used[0].sendall(b'?')
+            assert used[1].recv(1) == b'?'
+            try:
+                silent[0].recv(1)
+            except TimeoutError:
+                continue
+            except ConnectionResetError:
+                break
+            raise AssertionError('an end in order')
+        assert how_it_ends(silent[1]) == 'reset'
+        used[1].sendall(b'.')
+        assert used[0].recv(1) == b'.'
+
+
+def timers(*ports):
+    """What the kernel waits for at the connections to and from one of @ports: the keep-alive timers that are set, in seconds."""
+    out = subprocess.run(['ss', '-tnoH', 'state', 'established'], check=True, capture_output=True, text=True).stdout
+    return [line for line in out.splitlines() if any(f':{port} ' in line for port in ports) and 'keepalive' in line]
+
+
+@test
+def row_n30_silent_connections_are_asked_whether_they_are_there(stack):
+    """N30: keep-alive runs at the client's connection and at the service's, with the times that were said, or not at all"""
+    scene = Scene(stack, {'keepAlive': {'idleSeconds': 7200}}, {'keepAlive': {'idleSeconds': 600}})
+    scene.meet()
+    service_port = scene.listener.getsockname()[1]
+    # "timer:(keepalive,119min,0)", "timer:(keepalive,9min59sec,0)": what is left of two hours and of ten minutes
+    assert any(re.search(r'keepalive,(119|120)min', line) for line in timers(service_port)), timers(service_port)
+    assert any(re.search(r'keepalive,(9min|10min)', line) for line in timers(scene.port)), timers(scene.port)
+    scene = Scene(stack, {'keepAlive': False}, {'keepAlive': False})
+    scene.meet()
+    assert not timers(scene.port, scene.listener.getsockname()[1])
+
+
+main()
