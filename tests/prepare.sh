@@ -32,6 +32,20 @@ need_packages() {
 # need_command COMMAND PACKAGE: for what may also have come from elsewhere (node, npm).
 need_command() { command -v "$1" >/dev/null || need_packages "$2"; }
 
+# need_npm NAME FOLDER: the packages of FOLDER, at the versions of its lock file, in $WORK/NAME/node_modules.
+need_npm() {
+	local there=$WORK/$1
+	! cmp -s "$2/package-lock.json" "$there/installed.json" || return 0
+	need_command node nodejs
+	need_command npm npm
+	say "installing the JavaScript peers"
+	rm -rf "$there"
+	mkdir -p "$there"
+	cp "$2"/package*.json "$there"
+	npm ci --prefix "$there" --no-audit --no-fund >"$WORK/npm.log" 2>&1 || { tail -20 "$WORK/npm.log" >&2; die "npm could not install the JavaScript peers"; }
+	cp "$there/package-lock.json" "$there/installed.json"
+}
+
 # A place that everyone may read (root builds, an unprivileged user runs) and only we may write.
 make_work() {
 	if [ "$(id -u)" = 0 ]; then WORK=${HYPERGATE_WORK:-/var/cache/hypergate-build}; else WORK=${HYPERGATE_WORK:-${XDG_CACHE_HOME:-$HOME/.cache}/hypergate-build}; fi

@@ -66,16 +66,8 @@ suites() {
 
 # The JavaScript peers, at the versions of the lock file.
 if [ -n "$(chosen interop system processes)" ]; then
-	peers=$WORK/interop
-	if ! cmp -s "$ROOT/tests/interop/package-lock.json" "$peers/installed.json"; then
-		say "installing the JavaScript peers"
-		rm -rf "$peers"
-		mkdir -p "$peers"
-		cp "$ROOT"/tests/interop/package*.json "$peers"
-		npm ci --prefix "$peers" --no-audit --no-fund >"$WORK/npm.log" 2>&1 || { tail -20 "$WORK/npm.log" >&2; die "npm could not install the JavaScript peers"; }
-		cp "$peers/package-lock.json" "$peers/installed.json"
-	fi
-	export NODE_PATH=$peers/node_modules
+	need_npm interop "$ROOT/tests/interop"
+	export NODE_PATH=$WORK/interop/node_modules
 fi
 
 # install_build NAME: the processes run from an installation, as they would at a user's.

@@ -12,7 +12,7 @@ import json, sys
 from collections import defaultdict
 from statistics import median
 
-REFERENCES = ['ssh', 'ceiling', 'direct']
+REFERENCES = ['ssh', 'ceiling', 'direct', 'hypertele', 'npm']
 rows, bad = [], 0
 for f in sys.argv[1:]:
     for l in open(f):

@@ -42,6 +42,8 @@ done
 [ ${#PEERS[@]} -gt 0 ] || PEERS=(direct ceiling hypergate ssh)
 [ -z "$LINK" ] || PEERS=(${PEERS[@]/#ceiling})
 case " ${PEERS[*]} " in *" socat "*) need_packages socat ;; esac
+case " ${PEERS[*]} " in *npm*) need_npm interop "$ROOT/tests/interop"; export NODE_PATH=$WORK/interop/node_modules ;; esac
+case " ${PEERS[*]} " in *" hypertele "*) need_npm bench-npm "$HERE/npm"; export BENCH_NPM=$WORK/bench-npm ;; esac
 LG=$BENCH_RUN/loadgen
 case $JSON in /*) ;; *) JSON=$PWD/$JSON ;; esac
 : >"$JSON"
