@@ -342,6 +342,28 @@ TEST(room_is_shared_fairly_and_the_quiet_go_first)
         pair_free(pair);
 }
 
+/* An acknowledgement for each packet, as an original's library sends them, makes no frame for each: many small frames cost their reader
+ * more than the bytes in them. */
+TEST(who_sends_much_waits_for_room_that_is_worth_a_frame)
+{
+        struct pair *pair = pair_up(146, TUNNEL_PROVIDER);
+        const struct pair_side *gateway = &pair->side[TUNNEL_GATEWAY];
+        struct pair_app *bulk;
+        unsigned messages;
+        uint64_t sent;
+
+        pair->wire_rate = 1400;
+        pair->answer.read_max = QUICK;
+        bulk = pair_open(pair, 80, (struct pair_plan){ .want = UINT64_C(1) << 40, .read_max = QUICK });
+        pair_run(pair, SECONDS(1));
+        messages = gateway->messages;
+        sent = bulk->sent;
+        pair_run(pair, SECONDS(2));
+        check(bulk->sent - sent > UINT64_C(2000) * 1400 * 9 / 10);
+        check((bulk->sent - sent) / (gateway->messages - messages) > 40000);
+        pair_free(pair);
+}
+
 /* The poll's order must not decide who gets the room: what one was told it may write is kept for it a while. */
 TEST(room_is_shared_fairly_among_the_polled)
 {

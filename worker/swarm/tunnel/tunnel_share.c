@@ -9,6 +9,7 @@
 #define LATELY_US MSEC(100)
 #define CONTROL_ROOM 4096       /* left for control while data is in flight */
 #define SHARE_MIN 2048          /* less is not worth a frame: a share waits for its next, room for more while data is in flight */
+#define WINDOW_PARTS 4          /* what the greedy wait for, of all that may be in flight: an acknowledgement a packet makes no frame a packet */
 #define FRAME_BYTES (TUNNEL_HEADER_BYTES + TUNNEL_SEAL_BYTES)
 #define RESERVED_US MSEC(5)     /* how long room waits for one who was told to write */
 
@@ -25,6 +26,16 @@ static size_t usable(const struct tunnel *t, size_t own_reserved)
 static size_t frame_max(const struct tunnel_channel *ch)
 {
         return tunnel_channel_plain(ch) ? TUNNEL_PLAIN_DATA_MAX : TUNNEL_DATA_MAX;
+}
+
+/* Room that is worth a frame. Each costs its receiver a decryption, and an original some more; where nothing is in flight, no more room
+ * will come. */
+static bool worthwhile(const struct tunnel *t, size_t room, bool greedy)
+{
+        size_t part = (t->room_bytes + t->unacked_bytes) / WINDOW_PARTS;
+        size_t least = greedy ? MIN(MAX(part, (size_t)SHARE_MIN), (size_t)TUNNEL_PLAIN_DATA_MAX) : SHARE_MIN;
+
+        return room && (room >= least || !t->unacked_bytes);
 }
 
 /* What the peer takes of this channel. */
@@ -94,12 +105,12 @@ void tunnel_share_drop(struct tunnel_channel *ch)
 
 struct tunnel_channel *tunnel_share_next(const struct tunnel *t)
 {
-        size_t room = usable(t, 0);
         struct list *first = list_first(&t->urgent);
+        bool greedy = !first;
 
-        if (!room || (room < SHARE_MIN && t->unacked_bytes) || (!t->hgx_seen && t->unacked_bytes >= TUNNEL_PLAIN_MAX))
+        if (!worthwhile(t, usable(t, 0), greedy) || (!t->hgx_seen && t->unacked_bytes >= TUNNEL_PLAIN_MAX))
                 return NULL;
-        if (!first)
+        if (greedy)
                 first = list_first(&t->waiting);
         return first ? list_entry(first, struct tunnel_channel, turn) : NULL;
 }
@@ -157,8 +168,10 @@ static size_t room_for(struct tunnel_channel *ch)
                 ch->share += frame_max(ch);
         if (spent(ch))
                 return 0;
-        if (!contended || !greedy(ch))
+        if (!greedy(ch))
                 return usable(t, ch->reserved);
+        if (!contended)
+                return worthwhile(t, usable(t, ch->reserved), true) ? usable(t, ch->reserved) : 0;
         return ch->reserved > FRAME_BYTES ? MIN(ch->reserved - FRAME_BYTES, usable(t, ch->reserved)) : 0;
 }
 
