@@ -353,6 +353,7 @@ TEST(who_sends_much_waits_for_room_that_is_worth_a_frame)
         uint64_t sent;
 
         pair->wire_rate = 1400;
+        pair->polled = true;
         pair->answer.read_max = QUICK;
         bulk = pair_open(pair, 80, (struct pair_plan){ .want = UINT64_C(1) << 40, .read_max = QUICK });
         pair_run(pair, SECONDS(1));
