@@ -37,11 +37,19 @@ enum conf_protocol {
         CONF_UDP = 1,
 };
 
+/* The numbers are the versions of the PROXY protocol. */
+enum conf_proxy {
+        CONF_PROXY_NONE,
+        CONF_PROXY_V1,
+        CONF_PROXY_V2,
+};
+
 /* A service of this provider. Entries equal in all fields occur once; several with one gate port and protocol are alternatives. */
 struct conf_service {
         uint16_t gate_port;             /* 1..65535, what gateways listen on */
         uint16_t service_port;          /* 1..65535; 0 of a unix socket */
         enum conf_protocol protocol;
+        enum conf_proxy proxy;          /* what the service is told of its client; never CONF_PROXY_V1 with CONF_UDP */
         uint32_t line;                  /* where it was said, from 1; 0: in no file */
         const char *file;               /* for messages */
         const char *host;               /* host name, address literal, or "unix:" and a path; shorter than CONF_HOST_MAX */

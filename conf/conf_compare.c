@@ -16,6 +16,8 @@ int conf_service_compare(const struct conf_service *a, const struct conf_service
                 return a->protocol < b->protocol ? -1 : 1;
         if (a->service_port != b->service_port)
                 return a->service_port < b->service_port ? -1 : 1;
+        if (a->proxy != b->proxy)
+                return a->proxy < b->proxy ? -1 : 1;
         hosts = strcmp(a->host, b->host);
         return hosts ? hosts : strcmp(a->tags, b->tags);
 }

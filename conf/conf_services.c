@@ -24,7 +24,10 @@ struct entry {
         unsigned protocols;             /* TCP, UDP or both */
         const char *host;               /* memory of the tree */
         bool local;                     /* a unix socket */
+        bool ill;                       /* something beside these fields was complained of */
         char tags[CONF_TAGS_MAX];
+        enum conf_proxy proxy;
+        const struct conf_node *proxy_at;       /* NULL: it says nothing of that */
         const struct conf_node *policy; /* who may use it; NULL: it says nothing of that */
 };
 
@@ -107,12 +110,26 @@ static void read_policy(struct conf_read *read, const struct conf_node *node, vo
                 entry->policy = node;
 }
 
+static void read_proxy(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        static const char *const versions[] = { "none", "v1", "v2", NULL };
+        struct entry *entry = into;
+        unsigned version = CONF_PROXY_NONE;
+
+        entry->proxy_at = node;
+        if (conf_value_choice(read, node, versions, &version))
+                entry->proxy = (enum conf_proxy)version;
+        else
+                entry->ill = true;
+}
+
 static const struct conf_field entry_fields[] = {
         { "gatePort", read_gate_port },
         { "serviceHost", read_host },
         { "servicePort", read_service_port },
         { "protocol", read_protocol },
         { "tags", read_tags },
+        { "proxyProtocol", read_proxy },
         { "ingressPolicy", read_policy, .unnamed = true },
         { NULL, NULL },
 };
@@ -154,7 +171,7 @@ static void add_each(struct conf_read *read, const struct conf_node *node, const
                         if (entry->protocols & (1u << protocol))
                                 services->list[services->count++] = (struct conf_service){
                                         .gate_port = (uint16_t)(entry->gate_port + i), .service_port = entry->local ? 0 : (uint16_t)(entry->service_port + i),
-                                        .protocol = (enum conf_protocol)protocol, .line = node->at.line, .file = read->file->name,
+                                        .protocol = (enum conf_protocol)protocol, .proxy = entry->proxy, .line = node->at.line, .file = read->file->name,
                                         .host = host, .tags = tags,
                                 };
 }
@@ -197,7 +214,11 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
                 conf_error(&read->report, read->file, node->at, "a unix socket has no servicePort, and no protocol but tcp: leave them out");
                 return;
         }
-        if (missing || entry.bad || entry.policy || !are_paired(read, node, &entry))
+        if (entry.proxy == CONF_PROXY_V1 && (entry.protocols & UDP)) {
+                conf_error(&read->report, read->file, entry.proxy_at->key_at, "proxyProtocol: v1 can't tell of datagrams: write v2");
+                return;
+        }
+        if (missing || entry.bad || entry.ill || entry.policy || !are_paired(read, node, &entry))
                 return;
         count = (size_t)(entry.gate_port_last - entry.gate_port + 1) * (entry.protocols == (TCP | UDP) ? 2 : 1);
         if (!is_full(read, node, count, &services->taken_count))

@@ -63,6 +63,8 @@ static void put_service(FILE *out, const struct conf_service *service)
         if (!conf_service_path(service))
                 fprintf(out, ", servicePort: %u", service->service_port);
         fprintf(out, ", protocol: %s", protocol_name(service->protocol));
+        if (service->proxy)
+                fprintf(out, ", proxyProtocol: v%u", (unsigned)service->proxy);
         if (*service->tags) {
                 fputs(", tags: ", out);
                 put_text(out, service->tags);

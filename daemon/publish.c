@@ -8,6 +8,7 @@
 enum { SEED_ADDRESSES_MAX = 64 };
 
 _Static_assert((int)CONF_TCP == (int)IPC_TCP && (int)CONF_UDP == (int)IPC_UDP, "both are the protocol's numbers");
+_Static_assert((int)CONF_PROXY_V1 == (int)IPC_PROXY_V1 && (int)CONF_PROXY_V2 == (int)IPC_PROXY_V2, "both are the versions");
 _Static_assert((int)CONF_FILTER_GATE_PORT == (int)IPC_FILTER_GATE_PORT &&
                (int)CONF_FILTER_SERVICE_PORT == (int)IPC_FILTER_SERVICE_PORT &&
                (int)CONF_FILTER_PROTOCOL == (int)IPC_FILTER_PROTOCOL && (int)CONF_FILTER_HOST == (int)IPC_FILTER_HOST &&
@@ -266,6 +267,7 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                                                        .protocol = (uint16_t)from->conf->protocol,
                                                        .service_port = from->conf->service_port,
                                                        .idle_ms = from->conf->protocol == CONF_UDP ? conf->udp_timeout_ms : conf->tcp.timeout_ms,
+                                                       .proxy = (uint16_t)from->conf->proxy,
                                                        .local = conf_service_path(from->conf) != NULL };
 
                 if (from->forward != forward)

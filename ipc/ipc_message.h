@@ -30,6 +30,7 @@ enum {
         IPC_TAGS_MAX = 512,
         IPC_TEXT_MAX = 256,
         IPC_METADATA_MAX = 1024,        /* a connection's metadata, JSON made by the forward worker */
+        IPC_FRONT_MAX = 56,             /* a PROXY header of version 2 between two IPv6 addresses is 52 */
         IPC_LOG_MAX = 1536,
         IPC_ADDRESSES_MAX = 16,
         IPC_BLOB_MAX = 256 * 1024,      /* what rides as a sealed memfd */
@@ -48,6 +49,13 @@ enum {
 enum ipc_protocol {
         IPC_TCP = 0,
         IPC_UDP = 1,
+};
+
+/* What a service is told of its client in front of the bytes: the numbers are the versions of the PROXY protocol. */
+enum ipc_proxy {
+        IPC_PROXY_NONE,
+        IPC_PROXY_V1,
+        IPC_PROXY_V2,
 };
 
 enum ipc_instance_role {
@@ -474,7 +482,8 @@ struct ipc_forward_service {
         uint8_t address[IPC_ADDRESSES_MAX][16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
         char host[IPC_NAME_MAX];        /* as configured, for messages */
         uint16_t local;                 /* 1: a unix socket, IPC_TCP, without address and port: it is asked for by SERVICE_DIAL */
-        uint8_t pad[4];
+        uint16_t proxy;                 /* enum ipc_proxy */
+        uint8_t pad[2];
 };
 
 /* Connect to that service of the sender's, which is local: whoever holds services can't reach a unix socket, lest it reaches all. Answered
@@ -523,10 +532,12 @@ struct ipc_channel {
         uint64_t channel;
 };
 
+/* With IPC_UDP each datagram for the service gets @front in front of it. */
 struct ipc_channel_ready {
         uint64_t channel;
         uint32_t idle_ms;               /* ended after so long without a byte or datagram either way; 0: never */
-        uint32_t pad;
+        uint32_t front_len;
+        uint8_t front[IPC_FRONT_MAX];
 };
 
 struct ipc_channel_refused {

@@ -5,11 +5,13 @@
 
 void ipc_session_put(struct ipc_session_batch *batch, size_t i, struct iovec bytes)
 {
+        bool alone = !batch->marked && !batch->front.iov_len;
+
         batch->mark[i] = 0;
-        batch->iov[i][0] = (struct iovec){ &batch->mark[i], 1 };
+        batch->iov[i][0] = batch->marked ? (struct iovec){ &batch->mark[i], 1 } : batch->front;
         batch->iov[i][1] = bytes;
-        batch->message[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = batch->marked ? batch->iov[i] : &batch->iov[i][1],
-                                                           .msg_iovlen = batch->marked ? 2 : 1 } };
+        batch->message[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = alone ? &batch->iov[i][1] : batch->iov[i],
+                                                           .msg_iovlen = alone ? 1 : 2 } };
 }
 
 size_t ipc_session_collect(const struct ipc_session_batch *batch, size_t count, struct iovec *out, bool *ended_out)

@@ -16,6 +16,7 @@ enum { IPC_SESSION_BATCH_MAX = 16 };
 /* For sendmmsg() and recvmmsg(). A socket that is no such pair, a service's, gets datagrams without that byte: @marked is false. */
 struct ipc_session_batch {
         bool marked;
+        struct iovec front;             /* or with these bytes in front, to be sent */
         uint8_t mark[IPC_SESSION_BATCH_MAX];
         struct iovec iov[IPC_SESSION_BATCH_MAX][2];
         struct mmsghdr message[IPC_SESSION_BATCH_MAX];

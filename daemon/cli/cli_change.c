@@ -56,6 +56,8 @@ static json_t *list_of(const struct conf_provider *provider)
 
                 if (!conf_service_path(from))
                         json_object_set_new(service, "servicePort", json_integer(from->service_port));
+                if (from->proxy)
+                        json_object_set_new(service, "proxyProtocol", json_string(from->proxy == CONF_PROXY_V1 ? "v1" : "v2"));
                 if (*from->tags)
                         json_object_set_new(service, "tags", json_string(from->tags));
                 if (json_array_append_new(list, service) < 0) {

@@ -226,6 +226,7 @@ static void send_service(struct scene *scene, uint16_t gate_port, uint16_t proto
 
         tame_service(&service);
         service.local = protocol == IPC_TCP && gate_port > 1;   /* a unix socket, which the supervisor is asked for */
+        service.proxy = gate_port > 1 ? IPC_PROXY_V2 : IPC_PROXY_NONE;
         datagram_socket(&addr);
         service.service_port = protocol == IPC_UDP ? ntohs(addr.sin_port) : service.service_port;
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_SERVICE, &service, sizeof(service), NULL, 0);

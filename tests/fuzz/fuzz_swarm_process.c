@@ -133,7 +133,7 @@ static void serve(uint8_t what)
 {
         struct ipc_service_held held = { .gate_port = what / 8 % 4, .protocol = what / 32 % 2 };
         node_channel_id last = scene->swarm.node ? scene->swarm.node->last : 0;
-        struct ipc_channel_ready ready = { .channel = last - what / 16 % 4, .idle_ms = what & 128 ? 1 : 0 };
+        struct ipc_channel_ready ready = { .channel = last - what / 16 % 4, .idle_ms = what & 128 ? 1 : 0, .front_len = what & 64 };
         struct ipc_channel_refused refused = { .channel = ready.channel, .text_len = what };
         struct ipc_channel_open open = { .channel = what, .gate_port = 1, .protocol = what / 8 % 2, .deadline_ms = what / 16 };
         struct ipc_channel one = { .channel = ready.channel };

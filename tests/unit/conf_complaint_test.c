@@ -220,7 +220,7 @@ TEST(conf_services_in_the_configuration)
                 { SERVICE_WITH("tags: [a]"), "x.yaml:2:75: tags: expected a text such as \"docker published\", not a list\n" },
                 { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, "
                                            "servicePort, protocol, "
-                                           "tags\n" },
+                                           "tags, proxyProtocol\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'a b', servicePort: 1}"),
                   "x.yaml:2:50: serviceHost: expected a host name or an address, such as localhost or 127.0.0.1, not \"a b\"\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'b\xc3\xbc" "cher', servicePort: 1}"),
@@ -246,6 +246,10 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:22: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, "
                   "servicePort, "
                   "protocol, tags\n" },
+                { KEY "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, proxyProtocol: v3}, {gatePort: 1, serviceHost: a,"
+                  " servicePort: 2, protocol: udp, proxyProtocol: v1}]}\n",
+                  "x.yaml:2:84: proxyProtocol: expected v1, not \"v3\"\n"
+                  "x.yaml:2:150: proxyProtocol: v1 can't tell of datagrams: write v2\n" },
                 { KEY "gateway: {tcpSocketTimeoutMs: 999, keepAlive: {idleSeconds: 0, intervalSeconds: 32768, count: 128, idle: 1}}\n"
                   "provider: {services: [], tcpSocketTimeoutMs: 2592000001, keepAlive: soon}\n",
                   "x.yaml:2:31: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"999\"\n"
@@ -265,7 +269,7 @@ TEST(conf_services_in_the_configuration)
                   "protocol, tags\n"
                   "x.yaml:3:24: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
                   "protocol, tags\n"
-                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags\n" },
+                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags, proxyProtocol\n" },
                 { KEY "gateway: {peers: [], logChannels: true}\n",
                   "x.yaml:2:11: \"peers\" does not belong here but at the left margin\n"
                   "x.yaml:2:22: \"logChannels\" does not belong here but at the left margin\n" },

@@ -56,6 +56,61 @@ static const char *field(json_t *root, const char *object, const char *key)
         return json_string_value(json_object_get(json_object_get(root, object), key));
 }
 
+static bool reads(const char *text, const char *source, uint16_t source_port, const char *gateway, uint16_t gateway_port)
+{
+        union socket_address found[2] = { 0 };
+        struct sockaddr_storage expected[2] = { address(source, source_port), address(gateway, gateway_port) };
+
+        return metadata_read(text, strlen(text), &found[0], &found[1]) && memcmp(&found[0], &expected[0], sizeof(found[0])) == 0 &&
+               memcmp(&found[1], &expected[1], sizeof(found[1])) == 0;
+}
+
+TEST(who_the_client_is_reads_back)
+{
+        static const char *const ips[] = { "203.0.113.10", "2001:db8::1", "::ffff:192.0.2.7" };
+
+        for (size_t i = 0; i < 3; i++) {
+                struct metadata metadata = example(ips[i], "192.0.2.1");
+                char out[IPC_METADATA_MAX + 1];
+
+                out[metadata_write(&metadata, out)] = '\0';
+                check(reads(out, i == 2 ? "192.0.2.7" : ips[i], 51000, "192.0.2.1", 8080));
+                for (size_t len = 0; len < strlen(out); len++) {        /* what was cut says nothing */
+                        union socket_address unused;
+
+                        check(!metadata_read(out, len, &unused, &unused));
+                }
+        }
+}
+
+/* As JavaScript may have written it, with keys of later versions, and texts that look like what is wanted. */
+TEST(who_the_client_is_is_found_among_other_things)
+{
+        check(reads("{\"labels\":[\"\\\"source\\\":{}\",{\"source\":1}],\"x\":null,\"n\":-1.5e3,\"gateway\":{\"port\":80,\"ipRaw\":[],\"ip\":\"::1\"},"
+                    " \"source\" : { \"ip\" : \"::ffff:1.2.3.4\" , \"port\" : 0, \"z\": {\"ip\":\"9.9.9.9\"} } }", "1.2.3.4", 0, "::1", 80));
+}
+
+TEST(what_does_not_say_who_the_client_is_is_not_believed)
+{
+        static const char *const texts[] = {
+                "", "{}", "[]", "null", "{\"source\":{\"ip\":\"1.2.3.4\",\"port\":1}}",
+                "{\"source\":{\"ip\":\"1.2.3.4\",\"port\":1},\"gateway\":{\"ip\":\"1.2.3.4\"}}",
+                "{\"source\":{\"ip\":\"1.2.3.4\",\"port\":65536},\"gateway\":{\"ip\":\"1.2.3.4\",\"port\":1}}",
+                "{\"source\":{\"ip\":\"1.2.3\",\"port\":1},\"gateway\":{\"ip\":\"1.2.3.4\",\"port\":1}}",
+                "{\"source\":{\"ip\":\"1.2.3.4\",\"port\":\"1\"},\"gateway\":{\"ip\":\"1.2.3.4\",\"port\":1}}",
+                "{\"source\":{\"ip\":\"\\u0031.2.3.4\",\"port\":1},\"gateway\":{\"ip\":\"1.2.3.4\",\"port\":1}}",
+                "{\"x\":[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]],\"source\":{\"ip\":\"1.2.3.4\",\"port\":1},\"gateway\":{\"ip\":\"1.2.3.4\",\"port\":1}}",
+                "{\"source\":[{\"ip\":\"1.2.3.4\",\"port\":1}],\"gateway\":{\"ip\":\"1.2.3.4\",\"port\":1}}",
+        };
+
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+                union socket_address unused;
+
+                if (metadata_read(texts[i], strlen(texts[i]), &unused, &unused))
+                        test_fail(__FILE__, __LINE__, "%s", texts[i]);
+        }
+}
+
 TEST(a_mapped_address_is_told_plain_and_raw)
 {
         struct metadata metadata = example("::ffff:203.0.113.10", "2001:db8::1");

@@ -440,6 +440,31 @@ TEST(pump_keeps_the_borders_of_datagrams_the_empty_and_the_largest_included)
         }
 }
 
+TEST(pump_puts_what_is_to_stand_there_in_front_of_each_datagram_for_a_service)
+{
+        static const size_t lens[] = { 3, 0, 1400, 1 };
+        static struct scene scene;
+        uint8_t got[2000];
+
+        datagrams_begin(&scene, PUMP_DATAGRAMS);
+        memcpy(scene.pump.front, "front", 5);
+        scene.pump.front_len = 5;
+        pump_start(&scene.pump);
+        memcpy(scene.node.offer_len, lens, sizeof(lens));
+        scene.node.offered = ARRAY_LEN(lens);
+        pump_receive(&scene.pump);
+        check_equal(scene.pump.received_bytes, 1404);
+        for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+                check_equal(local_receive(&scene, got, sizeof(got)), 5 + lens[i]);
+                check_bytes(got, (const uint8_t *)"front", 5);
+                check_bytes(got + 5, inbound + i, lens[i]);
+        }
+        local_send(&scene, inbound, 7);         /* the other way nothing is added, and nothing taken away */
+        run(&scene);
+        check_equal(scene.node.datagram_len[0], 7);
+        scene_end(&scene);
+}
+
 TEST(pump_reads_no_more_datagrams_than_the_channel_is_likely_to_take)
 {
         static struct scene scene;

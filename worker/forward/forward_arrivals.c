@@ -10,6 +10,7 @@
 
 #include "forward_log.h"
 #include "forward_metadata.h"
+#include "forward_proxy.h"
 #include "forward_socket.h"
 #include "forward_swarms.h"
 
@@ -26,6 +27,8 @@ struct arrival {
         union socket_address remote;    /* tried last */
         char *local;                    /* the name of the unix socket that it is instead, or NULL */
         struct ipc_forward_service *service;    /* a copy while the connection is being made, then NULL */
+        uint8_t *header;                /* which the service shall get first, or NULL; like @service */
+        size_t header_len;
         struct watched watched;
         struct heap_entry deadline;     /* of the address being tried */
         usec_t gives_up_us;             /* on all of them */
@@ -82,7 +85,9 @@ static void stop_pending(struct arrival *arrival)
         if (!arrival->service)
                 return;
         free(arrival->service);
+        free(arrival->header);
         arrival->service = NULL;
+        arrival->header = NULL;
         list_remove(&arrival->in_pending);
         arrival->arrivals->pending--;
 }
@@ -247,19 +252,32 @@ static int try_connect(int fd, const union socket_address *remote)
         return is_itself(fd, remote) ? -ECONNREFUSED : 0;
 }
 
+/* A new connection takes as much at once. Datagrams have it in front of each of them. */
+static bool put_header(const struct arrival *arrival, int fd, struct ipc_channel_ready *ready)
+{
+        if (!arrival->header)
+                return true;
+        if (arrival->protocol == IPC_TCP)
+                return send(fd, arrival->header, arrival->header_len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)arrival->header_len;
+        ready->front_len = (uint32_t)MIN(arrival->header_len, (size_t)IPC_FRONT_MAX);
+        memcpy(ready->front, arrival->header, ready->front_len);
+        return true;
+}
+
 static void connected(struct arrival *arrival)
 {
         struct arrivals *arrivals = arrival->arrivals;
         struct ipc_channel_ready ready = { .channel = arrival->number, .idle_ms = arrival->service->idle_ms };
         int fd = stop_trying(arrival), r;
+        bool told = put_header(arrival, fd, &ready);
 
         if (arrival->protocol == IPC_TCP)       /* of datagrams it says nothing yet */
                 service_works(arrival, true);
         stop_pending(arrival);
-        r = worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_READY, &ready, &fd, 1);
+        r = told ? worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_READY, &ready, &fd, 1) : -ECONNRESET;
         close(fd);
         if (r < 0) {
-                refuse(arrivals, arrival->swarm, arrival->number, "busy");
+                refuse(arrivals, arrival->swarm, arrival->number, told ? "busy" : "Error: write ECONNRESET");
                 arrival_free(arrival);
         }
 }
@@ -377,6 +395,20 @@ static void on_connecting(struct watched *watched, uint32_t events)
                 failed(arrival, -r, now.mono_us);
 }
 
+/* What the gateway says of its client, for a service that wants to know. False: no memory. */
+static bool make_header(struct arrival *arrival, const struct ipc_channel_arrived *arrived)
+{
+        struct proxy_header header = { .protocol = arrival->protocol };
+
+        if (!arrival->service->proxy)
+                return true;
+        header.named = metadata_read(arrived->metadata, arrived->metadata_len, &header.source, &header.destination);
+        arrival->header = malloc(PROXY_WRITE_MAX);
+        if (arrival->header)
+                arrival->header_len = proxy_write(arrival->service->proxy, &header, arrival->header);
+        return arrival->header;
+}
+
 static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_arrived *arrived,
                                    const struct ipc_forward_service *service)
 {
@@ -403,7 +435,10 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
         arrival->watched.fd = -1;
         list_push_back(&arrivals->pending_all, &arrival->in_pending);
         arrivals->pending++;
-        return arrival;
+        if (make_header(arrival, arrived))
+                return arrival;
+        arrival_free(arrival);
+        return NULL;
 }
 
 /* A peer that opens without end leaves room for all others. */

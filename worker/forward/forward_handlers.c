@@ -84,7 +84,8 @@ static void on_service(void *context, struct worker_link *from, struct ipc_recei
 
         if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_SERVICES || service->protocol > IPC_UDP ||
             service->count > IPC_ADDRESSES_MAX || !memchr(service->host, '\0', sizeof(service->host)) ||
-            service->local > (service->protocol == IPC_TCP))
+            service->local > (service->protocol == IPC_TCP) || service->proxy > IPC_PROXY_V2 ||
+            (service->proxy == IPC_PROXY_V1 && service->protocol == IPC_UDP))
                 worker_disown(from);
         else if (!service->local && !may_connect(&forward->worker.begin, service->protocol, service->service_port))
                 worker_log(&forward->worker, LOG_ERR, "service %u at %s:%u: not a port that this worker was started for",

@@ -54,6 +54,174 @@ size_t metadata_write(const struct metadata *metadata, char out[IPC_METADATA_MAX
         return (size_t)len;
 }
 
+/* --- Reading --- */
+
+enum {
+        DEPTH_MAX = 16,                 /* lists and maps in each other; a fingerprint has 2 */
+        WORD_MAX = INET6_ADDRSTRLEN,    /* of the texts that are wanted, with their NUL: none of them needs an escape */
+};
+
+/* As much of JSON as finds the way through it. */
+struct scan {
+        const char *at, *end;
+        bool failed;
+};
+
+/* Whether that comes next, blanks aside. */
+static bool scan_sees(struct scan *scan, char wanted)
+{
+        while (scan->at < scan->end && *scan->at && strchr(" \t\r\n", *scan->at))
+                scan->at++;
+        return !scan->failed && scan->at < scan->end && *scan->at == wanted;
+}
+
+static bool scan_skip(struct scan *scan, char wanted)
+{
+        bool found = scan_sees(scan, wanted);
+
+        scan->at += found;
+        return found;
+}
+
+static void scan_need(struct scan *scan, char wanted)
+{
+        scan->failed = !scan_skip(scan, wanted) || scan->failed;
+}
+
+/* A text. @out gets it if it is shorter than WORD_MAX and has no escapes, else nothing. */
+static void scan_text(struct scan *scan, char out[WORD_MAX])
+{
+        bool plain = true;
+        size_t len = 0;
+
+        out[0] = '\0';
+        scan_need(scan, '"');
+        while (!scan->failed && scan->at < scan->end && *scan->at != '"') {
+                plain = plain && *scan->at != '\\' && *scan->at && len < WORD_MAX - 1;
+                if (plain)
+                        out[len++] = *scan->at;
+                scan->at += *scan->at == '\\' && scan->end - scan->at > 1 ? 2 : 1;
+        }
+        scan_need(scan, '"');
+        out[plain && !scan->failed ? len : 0] = '\0';
+}
+
+/* Of a number, or of true, false and null, as they stand there. */
+static void scan_word(struct scan *scan, char out[WORD_MAX])
+{
+        size_t len = 0;
+
+        while (scan->at < scan->end && *scan->at && strchr("+-.0123456789Eaeflnrstu", *scan->at)) {
+                if (len < WORD_MAX - 1)
+                        out[len++] = *scan->at;
+                scan->at++;
+        }
+        out[len] = '\0';
+        scan->failed = scan->failed || len == 0;
+}
+
+/* Any value: by its brackets, whatever is in them. */
+static void scan_value(struct scan *scan)
+{
+        unsigned depth = 0;
+        char unused[WORD_MAX];
+
+        do {
+                scan_skip(scan, ',');
+                if (scan_skip(scan, '{') || scan_skip(scan, '[')) {
+                        scan->failed = scan->failed || ++depth > DEPTH_MAX;
+                } else if (scan_skip(scan, '}') || scan_skip(scan, ']')) {
+                        scan->failed = scan->failed || depth-- == 0;
+                } else if (scan_sees(scan, '"')) {
+                        scan_text(scan, unused);
+                        scan_skip(scan, ':');
+                } else {
+                        scan_word(scan, unused);
+                }
+        } while (depth > 0 && !scan->failed);
+}
+
+/* To the member of the map that begins here, or behind the one before; false: there is none any more. */
+static bool scan_member(struct scan *scan, bool *begun, char key[WORD_MAX])
+{
+        if (!*begun)
+                scan_need(scan, '{');
+        else if (!scan_skip(scan, ','))
+                scan_need(scan, '}');
+        if (scan->failed || (!*begun && scan_skip(scan, '}')) || (*begun && scan->at[-1] == '}'))
+                return false;
+        *begun = true;
+        scan_text(scan, key);
+        scan_need(scan, ':');
+        return !scan->failed;
+}
+
+static bool read_ip(const char *text, uint8_t out[16])
+{
+        memset(out, 0, 10);
+        memset(out + 10, 0xff, 2);
+        return inet_pton(AF_INET, text, out + 12) == 1 || inet_pton(AF_INET6, text, out) == 1;
+}
+
+static bool read_port(const char *text, uint16_t *out)
+{
+        size_t len = strspn(text, "0123456789");
+        unsigned long port = 0;
+
+        if (len == 0 || len > 5 || text[len])
+                return false;
+        for (size_t i = 0; i < len; i++)
+                port = 10 * port + (unsigned long)(text[i] - '0');
+        *out = (uint16_t)port;
+        return port <= UINT16_MAX;
+}
+
+/* {"ip": "192.0.2.1", "port": 80}, and whatever else. */
+static bool scan_endpoint(struct scan *scan, union socket_address *out)
+{
+        bool begun = false, has_ip = false, has_port = false;
+        char key[WORD_MAX], word[WORD_MAX];
+        uint8_t ip[16];
+        uint16_t port = 0;
+
+        while (scan_member(scan, &begun, key)) {
+                bool text = scan_sees(scan, '"');
+
+                if (strcmp(key, "ip") == 0 && text) {
+                        scan_text(scan, word);
+                        has_ip = read_ip(word, ip);
+                } else if (strcmp(key, "port") == 0 && !text) {
+                        scan_word(scan, word);
+                        has_port = read_port(word, &port);
+                } else {
+                        scan_value(scan);
+                }
+        }
+        if (scan->failed || !has_ip || !has_port)
+                return false;
+        socket_address_from(ip, port, out);
+        return true;
+}
+
+bool metadata_read(const char *text, size_t len, union socket_address *source_out, union socket_address *gateway_out)
+{
+        struct scan scan = { .at = text, .end = text + len };
+        bool begun = false, has_source = false, has_gateway = false;
+        char key[WORD_MAX];
+
+        while (scan_member(&scan, &begun, key)) {
+                bool map = scan_sees(&scan, '{');
+
+                if (strcmp(key, "source") == 0 && map)
+                        has_source = scan_endpoint(&scan, source_out);
+                else if (strcmp(key, "gateway") == 0 && map)
+                        has_gateway = scan_endpoint(&scan, gateway_out);
+                else
+                        scan_value(&scan);
+        }
+        return !scan.failed && has_source && has_gateway;
+}
+
 void metadata_address_text(const struct sockaddr_storage *addr, char out[METADATA_ADDRESS_TEXT_MAX])
 {
         struct endpoint endpoint = endpoint_of(addr);

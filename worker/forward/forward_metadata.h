@@ -3,10 +3,12 @@
 #ifndef HG_FORWARD_METADATA_H
 #define HG_FORWARD_METADATA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "forward_socket.h"
 #include "ipc_message.h"
 
 enum { METADATA_ID_BYTES = 16 };
@@ -22,6 +24,10 @@ struct metadata {
 /* Writes the text, without NUL, and returns its length. An address is told twice: as text, an IPv4 client of a dual-stack
  * listener as plain IPv4, and raw as the kernel names it. */
 size_t metadata_write(const struct metadata *metadata, char out[IPC_METADATA_MAX]);
+
+/* Who it is: the client's address, and the one of the gateway that it came to, from such a text of ours or of an original. False: it doesn't
+ * say, or is no such text. */
+bool metadata_read(const char *text, size_t len, union socket_address *source_out, union socket_address *gateway_out);
 
 /* "192.0.2.1:80" or "[2001:db8::1]:80", for the log. */
 enum { METADATA_ADDRESS_TEXT_MAX = 64 };

@@ -366,6 +366,8 @@ void channels_ready(struct channels *channels, uint32_t from, const struct ipc_c
         }
         pump_init(&channel->pump, &channels->room, channel->pump.channel, service_kind(channel), fd);
         channel->idle_us = MSEC(ready->idle_ms);
+        channel->pump.front_len = MIN(ready->front_len, (uint32_t)IPC_FRONT_MAX);
+        memcpy(channel->pump.front, ready->front, channel->pump.front_len);
         run(channel);
         node_accept(channels->node, channel->pump.channel, channels->room.now);
         pump_start(&channel->pump);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ipc_message.h"
 #include "ipc_session.h"
 #include "node.h"
 #include "run_watch.h"
@@ -50,6 +51,8 @@ struct pump {
         bool write_ended;       /* the peer's end was passed on as our FIN */
         size_t usual_bytes;     /* of the largest datagram read of late; 0: none yet */
         usec_t last_us;         /* when a byte or datagram last went either way */
+        uint8_t front[IPC_FRONT_MAX];   /* of each datagram for the local socket, */
+        size_t front_len;
         bool refused;           /* nobody is at the port that its datagrams go to, the kernel heard */
 };
 

@@ -77,7 +77,7 @@ static void done(struct pump *pump, const struct iovec *datagrams, size_t count)
 bool pump_datagrams_in(struct pump *pump)
 {
         struct pump_room *room = pump->room;
-        struct ipc_session_batch batch = { .marked = is_marked(pump) };
+        struct ipc_session_batch batch = { .marked = is_marked(pump), .front = { pump->front, pump->front_len } };
         struct iovec datagrams[PUMP_BATCH_MAX];
         size_t count;
 

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Services that are told of their clients by the PROXY protocol."""
+import ipaddress
+import os
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+
+from harness import connect, eventually, free_ports, listens, main, new_secret, read_all, start_dht, start_instance, test
+from udp_scene import has
+
+SIGNATURE = b'\r\n\r\n\0\r\nQUIT\n'
+
+
+def take(header):
+    """(client, gateway, kind, rest) of what begins with a header of version 1 or 2."""
+    if header.startswith(b'PROXY TCP'):
+        line, rest = header.split(b'\r\n', 1)
+        _, kind, source, destination, source_port, destination_port = line.decode().split(' ')
+        return (source, int(source_port)), (destination, int(destination_port)), kind, rest
+    assert header.startswith(SIGNATURE), header
+    command, family, length = struct.unpack('>BBH', header[12:16])
+    assert command == 0x21, command
+    size = {0x10: 4, 0x20: 16}[family & 0xf0]
+    ends, rest = header[16:16 + length], header[16 + length:]
+    assert length == 2 * size + 4
+    ports = struct.unpack('>HH', ends[2 * size:])
+    source, destination = (str(ipaddress.ip_address(ends[at:at + size])) for at in (0, size))
+    return (source, ports[0]), (destination, ports[1]), {0x1: 'TCP', 0x2: 'UDP'}[family & 0xf] + {4: '4', 16: '6'}[size], rest
+
+
+class Listener:
+    """Takes the header of each connection, then echoes."""
+
+    def __init__(self, stack, listener):
+        self.listener, self.told = listener, []
+        threading.Thread(target=self.accept, daemon=True).start()
+        stack.callback(self.close)
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection:
+            data = b''
+            while chunk := connection.recv(65536):
+                data += chunk
+            if data:
+                self.told.append(take(data))
+                connection.sendall(self.told[-1][3])
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def ask(host, port, words):
+    """The client's own address, after its words came back and were told with its name."""
+    with socket.create_connection((host, port), timeout=20) as client:
+        client.sendall(words)
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == words
+        return client.getsockname()[:2]
+
+
+@test
+def services_are_told_who_their_client_is(stack):
+    """v1 and v2 to TCP services, one of them a unix socket, and v2 in front of each datagram: the client's own address, IPv4 and IPv6"""
+    assert has('::1'), 'the namespace of these tests has it'
+    folder = tempfile.mkdtemp(prefix='hypergate-test-')
+    stack.callback(shutil.rmtree, folder)
+    os.chmod(folder, 0o755)
+    path = os.path.join(folder, 'app.sock')
+    local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    local.bind(path)
+    os.chmod(path, 0o666)
+    local.listen(16)
+    services = [Listener(stack, socket.create_server(('127.0.0.1', 0))), Listener(stack, socket.create_server(('127.0.0.1', 0))),
+                Listener(stack, local)]
+    datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    datagrams.bind(('127.0.0.1', 0))
+    datagrams.settimeout(20)
+    ports, secret, dht = free_ports(3), new_secret(), start_dht(stack, 1)
+    entries = [{'gatePort': port, 'serviceHost': '127.0.0.1', 'servicePort': service.listener.getsockname()[1], 'proxyProtocol': version}
+               for port, service, version in zip(ports, services[:2], ('v1', 'v2'))]
+    entries.append({'gatePort': ports[2], 'serviceHost': 'unix:' + path, 'proxyProtocol': 'v2'})
+    entries.append({'gatePort': ports[0], 'serviceHost': '127.0.0.1', 'servicePort': datagrams.getsockname()[1], 'protocol': 'udp',
+                    'proxyProtocol': 'v2'})
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': entries}})
+    start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': ['127.0.0.1', '::1']}})
+    for port in ports:
+        eventually(lambda: listens(port), 20, 'the gate')
+
+    for port, service in zip(ports, services):
+        for host, kind in (('127.0.0.1', 'TCP4'), ('::1', 'TCP6')):
+            words = f'{port} {host}'.encode() * 1000
+            client = ask(host, port, words)
+            assert service.told[-1] == (client, (host, port), kind, words), service.told[-1][:3]
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(('127.0.0.1', ports[0]))
+        client.settimeout(20)
+        for size in (0, 5, 1200, 60000):
+            client.send(b'x' * size)
+            data, remote = datagrams.recvfrom(65536)
+            assert take(data) == (client.getsockname(), ('127.0.0.1', ports[0]), 'UDP4', b'x' * size), data[:60]
+            datagrams.sendto(b'yes', remote)
+            assert client.recv(10) == b'yes', 'answers have none'
+
+
+main()
