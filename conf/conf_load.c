@@ -11,6 +11,7 @@
 #include "conf_host.h"
 #include "conf_keep.h"
 #include "conf_layers.h"
+#include "conf_limits.h"
 #include "conf_path.h"
 #include "conf_peers.h"
 #include "conf_relay.h"
@@ -386,6 +387,11 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "stateDirectory", read_state_directory },
                 { "logLevel", read_log_level },
                 { "logChannels", read_log_channels },
+                { "channelTimeoutPollMs", conf_limits_pass_over, .unnamed = true },
+                { "findRouteRetryMinMs", conf_limits_pass_over, .unnamed = true },
+                { "findRouteRetryMaxMs", conf_limits_pass_over, .unnamed = true },
+                { "peerStaleMs", conf_limits_pass_over, .unnamed = true },
+                { "peerRefreshWaitMs", conf_limits_pass_over, .unnamed = true },
                 { "include", conf_layers_pass_over },
                 { NULL, NULL },
         };

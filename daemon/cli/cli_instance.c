@@ -85,6 +85,13 @@ bool cli_instance_check(const struct cli_sheet *sheet, int conf_fd, int secret_f
         return good;
 }
 
+int cli_instance_secret(const struct cli_options *options, bool variable)
+{
+        int flag_fd = take_flag(options), variable_fd = take_variable(variable && flag_fd == -ENOENT);
+
+        return flag_fd == -ENOENT ? variable_fd : flag_fd;
+}
+
 static bool refuse(const char *why)
 {
         fprintf(stderr, "hypergate: %s\nTry: hypergate --help\n", why);
@@ -111,7 +118,9 @@ static bool asks_for_something(const struct cli_options *options)
                 fputs(cli_usage, stderr);
                 return false;
         }
-        /* As a variable it may be there for other instances. */
+        /* As variables they may be there for other instances. */
+        if (!gateway && is_flag(cli_options_next(options, CLI_OPTION_ROUTE_FINDING_TIMEOUT, NULL)))
+                return refuse("--routeFindingTimeoutMs: a provider has no clients that wait; it goes with --gateway");
         return gateway || !is_flag(cli_options_next(options, CLI_OPTION_LISTEN, NULL)) ||
                refuse("--listen: a provider opens no ports; it goes with --gateway");
 }

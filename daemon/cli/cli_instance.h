@@ -14,6 +14,10 @@
  * something is wrong. */
 int cli_instance_run(const struct cli_options *options);
 
+/* The secret that --router says, with a warning, or if not, and @variable, HYPERGATE_ROUTER, in a memory file; both are wiped where they
+ * were. -ENOENT: nobody says one. Another -errno. */
+int cli_instance_secret(const struct cli_options *options, bool variable);
+
 /* Complaints name flags, which hypergated doesn't know any more: so everything is read here first. @conf_fd: the sheet's text, @secret_fd:
  * what --router said, or -1. @secret_out: NULL, or the secret that was found. False: complaints were printed. */
 bool cli_instance_check(const struct cli_sheet *sheet, int conf_fd, int secret_fd, bool without_role,

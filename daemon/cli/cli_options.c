@@ -30,7 +30,7 @@ const char cli_usage[] =
         "       hypergate drain [--wait SECONDS] [--json] [NAME...]\n"
         "       hypergate undrain [--json] [NAME...]\n"
         "       hypergate version [--json]\n"
-        "       hypergate [--router SECRET] --provider SERVICES [--provider SERVICES]...\n"
+        "       hypergate [--router SECRET] --provider [SERVICES] [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
         "\n"
         "  new                       make a router secret; whoever holds it belongs together\n"
@@ -58,7 +58,7 @@ const char cli_usage[] =
         "  version                   which one this is\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
-        "  --provider SERVICES       offer these: a service file, see hypergate-services(5), or JSON\n"
+        "  --provider [SERVICES]     offer these: a service file, see hypergate-services(5), or JSON\n"
         "  --gateway [SERVICES]      open a port for every service of the router, or only for these\n"
         "  --listen IP               where a gateway opens ports (default 127.0.0.1)\n"
         "  --listen IP:PORT          of bootstrap and relay: the UDP address of the node; of metrics: where to answer\n"
@@ -66,6 +66,11 @@ const char cli_usage[] =
         "  --public IP:PORT          of bootstrap: where others reach it (default: as --listen)\n"
         "  --bootstrap HOST:PORT,... DHT nodes to begin with (default: the public HyperDHT)\n"
         "  --verbose                 log more\n"
+        "  --routeFindingTimeoutMs MS  of a gateway: how long a client waits for a provider (default 60000)\n"
+        "  --udpSocketTimeoutMs MS   UDP sessions that are silent for so long end (default 3600000)\n"
+        "  --tcpSocketTimeoutMs MS   TCP connections that are silent for so long are reset (default: never)\n"
+        "  --channelTimeoutPollMs, --findRouteRetryMinMs, --findRouteRetryMaxMs, --peerStaleMs, --peerRefreshWaitMs\n"
+        "                            limits of the original that have no effect here, see hypergate(1)\n"
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
         "  --config FILE, -c FILE    of check and run: the same as FILE\n"
         "  --show                    of check: print what its files say together, with what they leave out\n"
@@ -82,6 +87,7 @@ const char cli_usage[] =
         "  --user NAME               started as root: become this user once all files are read\n"
         "  --allow-root              started as root: stay root\n"
         "  --new                     the same as new\n"
+        "  --scan [KEY]              the same as scan; without KEY that of --router\n"
         "  --help                    this text\n"
         "  --version                 the same as version\n"
         "\n"
@@ -94,6 +100,7 @@ enum argument { NO_ARGUMENT, OPTIONAL_ARGUMENT, NEEDS_ARGUMENT };
 #define ASKS (AT(CLI_SCAN) | AT(CLI_DOCTOR))
 #define SEES (AT(CLI_STATUS) | AT(CLI_PEERS) | AT(CLI_ROUTES) | AT(CLI_GATES) | AT(CLI_SERVICES) | AT(CLI_CHANNELS) | AT(CLI_LOG_LEVEL))
 #define CHANGES (AT(CLI_RELOAD) | AT(CLI_ADD) | AT(CLI_REMOVE) | AT(CLI_DRAIN) | AT(CLI_UNDRAIN))
+#define LIMIT(flag, variable) { flag, variable, NEEDS_ARGUMENT, AT(CLI_INSTANCE) }
 #define STARTS_ONE (AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES | ASKS)
 
 static const struct option {
@@ -101,14 +108,23 @@ static const struct option {
         enum argument argument;
         unsigned commands;
 } table[CLI_OPTIONS] = {
-        [CLI_OPTION_ROUTER] = { "--router", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RELAY) },
-        [CLI_OPTION_PROVIDER] = { "--provider", "HYPERGATE_PROVIDER", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_ROUTER] = { "--router", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RELAY) | AT(CLI_SCAN) },
+        [CLI_OPTION_PROVIDER] = { "--provider", "HYPERGATE_PROVIDER", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_GATEWAY] = { "--gateway", "HYPERGATE_GATEWAY", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_LISTEN] = { "--listen", "HYPERGATE_LISTEN", NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES | AT(CLI_METRICS) },
         [CLI_OPTION_PUBLIC] = { "--public", NULL, NEEDS_ARGUMENT, AT(CLI_BOOTSTRAP) },
         [CLI_OPTION_OPEN] = { "--open", NULL, NO_ARGUMENT, AT(CLI_RELAY) },
         [CLI_OPTION_BOOTSTRAP] = { "--bootstrap", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | NODES | ASKS },
         [CLI_OPTION_VERBOSE] = { "--verbose", "HYPERGATE_VERBOSE", NO_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES },
+        [CLI_OPTION_SCAN] = { "--scan", NULL, OPTIONAL_ARGUMENT, AT(CLI_SCAN) },
+        [CLI_OPTION_ROUTE_FINDING_TIMEOUT] = LIMIT("--routeFindingTimeoutMs", "HYPERGATE_ROUTE_FINDING_TIMEOUT_MS"),
+        [CLI_OPTION_UDP_TIMEOUT] = LIMIT("--udpSocketTimeoutMs", "HYPERGATE_UDP_SOCKET_TIMEOUT_MS"),
+        [CLI_OPTION_TCP_TIMEOUT] = LIMIT("--tcpSocketTimeoutMs", "HYPERGATE_TCP_SOCKET_TIMEOUT_MS"),
+        [CLI_OPTION_CHANNEL_TIMEOUT_POLL] = LIMIT("--channelTimeoutPollMs", "HYPERGATE_CHANNEL_TIMEOUT_POLL_MS"),
+        [CLI_OPTION_FIND_ROUTE_RETRY_MIN] = LIMIT("--findRouteRetryMinMs", "HYPERGATE_FIND_ROUTE_RETRY_MIN_MS"),
+        [CLI_OPTION_FIND_ROUTE_RETRY_MAX] = LIMIT("--findRouteRetryMaxMs", "HYPERGATE_FIND_ROUTE_RETRY_MAX_MS"),
+        [CLI_OPTION_PEER_STALE] = LIMIT("--peerStaleMs", "HYPERGATE_PEER_STALE_MS"),
+        [CLI_OPTION_PEER_REFRESH_WAIT] = LIMIT("--peerRefreshWaitMs", "HYPERGATE_PEER_REFRESH_WAIT_MS"),
         [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
         [CLI_OPTION_CONFIG] = { "--config", NULL, NEEDS_ARGUMENT, AT(CLI_CHECK) | AT(CLI_RUN) },
         [CLI_OPTION_SHOW] = { "--show", NULL, NO_ARGUMENT, AT(CLI_CHECK) },
@@ -168,11 +184,30 @@ static const struct command {
 };
 
 /* What the original has and this does not. */
-static const char *const originals[] = {
-        "--docker", "--network", "--image", "--refreshTime", "--exposeOnlyPublished", "--exposeOnlyDocker",
-        "--exposeOnlyServices", "--fingerprintResolverHost", "--fingerprintResolverPort", "--fingerprintResolverBasicAuth",
-        "--ingressPolicy", "--unlimitedSecret", "--unlimitedHost", "--unlimitedPort", NULL,
+static const struct { const char *flag, *variable; } originals[] = {
+        { "--docker", "HYPERGATE_DOCKER" },
+        { "--network", "HYPERGATE_NETWORK" },
+        { "--image", "HYPERGATE_IMAGE" },
+        { "--refreshTime", "HYPERGATE_REFRESH_TIME" },
+        { "--exposeOnlyPublished", "HYPERGATE_EXPOSE_ONLY_PUBLISHED" },
+        { "--exposeOnlyDocker", "HYPERGATE_EXPOSE_ONLY_DOCKER" },
+        { "--exposeOnlyServices", "HYPERGATE_EXPOSE_ONLY_SERVICES" },
+        { "--fingerprintResolverHost", "HYPERGATE_FINGERPRINT_RESOLVER_HOST" },
+        { "--fingerprintResolverPort", "HYPERGATE_FINGERPRINT_RESOLVER_PORT" },
+        { "--fingerprintResolverBasicAuth", "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH" },
+        { "--ingressPolicy", "HYPERGATE_INGRESS_POLICY" },
+        { "--unlimitedSecret", "HYPERGATE_UNLIMITED_SECRET" },
+        { "--unlimitedHost", "HYPERGATE_UNLIMITED_HOST" },
+        { "--unlimitedPort", "HYPERGATE_UNLIMITED_PORT" },
+        { "--maxBufferPerChannel", "HYPERGATE_MAX_BUFFER_PER_CHANNEL" },
+        { "--maxBufferPerPeer", "HYPERGATE_MAX_BUFFER_PER_PEER" },
+        { "--statsIntervalMs", "HYPERGATE_STATS_INTERVAL_MS" },
+        { "--routeExpirationMs", "HYPERGATE_ROUTE_EXPIRATION_MS" },
+        { "--openRequestTimeoutMs", "HYPERGATE_OPEN_REQUEST_TIMEOUT_MS" },
+        { "--peerRefreshMs", "HYPERGATE_PEER_REFRESH_MS" },
 };
+
+static const char not_here[] = "this option of the original does not exist here yet";
 
 static bool complain(const char *about, const char *what)
 {
@@ -182,8 +217,8 @@ static bool complain(const char *about, const char *what)
 
 static bool is_original(const char *flag, size_t len)
 {
-        for (size_t i = 0; originals[i]; i++)
-                if (strlen(originals[i]) == len && memcmp(originals[i], flag, len) == 0)
+        for (size_t i = 0; i < sizeof(originals) / sizeof(originals[0]); i++)
+                if (strlen(originals[i].flag) == len && memcmp(originals[i].flag, flag, len) == 0)
                         return true;
         return false;
 }
@@ -198,10 +233,8 @@ static bool complain_unknown(const char *argument, size_t len)
         for (size_t i = 0; i < CLI_OPTIONS; i++)
                 names[i] = table[i].name;
         suggestion = conf_suggest(flag, names);
-        if (strcmp(flag, "--scan") == 0)
-                snprintf(what, sizeof(what), "here it is a command: hypergate scan KEY");
-        else if (is_original(argument, len))
-                snprintf(what, sizeof(what), "this option of the original does not exist here yet");
+        if (is_original(argument, len))
+                snprintf(what, sizeof(what), "%s", not_here);
         else if (suggestion)
                 snprintf(what, sizeof(what), "unknown option; did you mean %s?", suggestion);
         return complain(conf_quote(flag, quoted, sizeof(quoted)), what);
@@ -239,7 +272,7 @@ static bool take_option(struct cli_options *options, char **argv, int *at)
                 return complain(table[option].name, "takes no value");
         if (table[option].argument != NO_ARGUMENT && !value && next && next[0] != '-')
                 value = argv[++*at];
-        if (table[option].argument == NEEDS_ARGUMENT && (!value || !*value))
+        if ((table[option].argument == NEEDS_ARGUMENT && !value) || (table[option].argument != NO_ARGUMENT && value && !*value))
                 return complain(table[option].name, "needs a value");
         give(options, option, table[option].name, !value && table[option].argument == OPTIONAL_ARGUMENT ? nothing : value);
         return true;
@@ -316,9 +349,16 @@ static bool check_command(const struct cli_options *options)
         return true;
 }
 
-/* --help, --version and --new stand for commands. */
+/* --help, --version, --new and --scan KEY stand for commands. */
 static void apply_shortcuts(struct cli_options *options)
 {
+        const struct cli_given *scan = cli_options_next(options, CLI_OPTION_SCAN, NULL);
+
+        if (scan && options->command == CLI_INSTANCE) {
+                options->command = CLI_SCAN;
+                if (*scan->value)
+                        options->operands[options->operand_count++] = scan->value;
+        }
         if (cli_options_next(options, CLI_OPTION_NEW, NULL) && options->command == CLI_INSTANCE)
                 options->command = CLI_NEW;
         if (cli_options_next(options, CLI_OPTION_VERSION, NULL))
@@ -347,6 +387,18 @@ static void take_variables(struct cli_options *options)
         }
 }
 
+/* Who set them means something by it, such as who may come in: to go on without would be to do something else. */
+static bool are_known(void)
+{
+        for (size_t i = 0; i < sizeof(originals) / sizeof(originals[0]); i++) {
+                const char *value = getenv(originals[i].variable);
+
+                if (value && *value)
+                        return complain(originals[i].variable, not_here);
+        }
+        return true;
+}
+
 bool cli_options_init(struct cli_options *options, int argc, char **argv)
 {
         *options = (struct cli_options){ .given = calloc((size_t)argc + CLI_OPTIONS, sizeof(*options->given)), .operands = argv };
@@ -355,8 +407,11 @@ bool cli_options_init(struct cli_options *options, int argc, char **argv)
         if (!take_arguments(options, argc, argv) || !find_command(options))
                 return false;
         apply_shortcuts(options);
-        if (options->command == CLI_INSTANCE)
+        if (options->command == CLI_INSTANCE) {
                 take_variables(options);
+                if (!are_known())
+                        return false;
+        }
         if (options->command == CLI_CHECK || options->command == CLI_RUN)
                 take_files(options);
         return options->command >= CLI_HELP || check_command(options);

@@ -44,6 +44,15 @@ enum cli_option {
         CLI_OPTION_OPEN,
         CLI_OPTION_BOOTSTRAP,
         CLI_OPTION_VERBOSE,
+        CLI_OPTION_SCAN,                /* a command of the original's */
+        CLI_OPTION_ROUTE_FINDING_TIMEOUT,       /* limits, from here on: see cli_sheet.c */
+        CLI_OPTION_UDP_TIMEOUT,
+        CLI_OPTION_TCP_TIMEOUT,
+        CLI_OPTION_CHANNEL_TIMEOUT_POLL,
+        CLI_OPTION_FIND_ROUTE_RETRY_MIN,
+        CLI_OPTION_FIND_ROUTE_RETRY_MAX,
+        CLI_OPTION_PEER_STALE,
+        CLI_OPTION_PEER_REFRESH_WAIT,
         CLI_OPTION_OUTPUT,
         CLI_OPTION_CONFIG,              /* becomes an operand */
         CLI_OPTION_SHOW,

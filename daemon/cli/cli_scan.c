@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* hypergate scan: looks up a router's topic, announces nothing, and ends. */
+#include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,25 +32,25 @@ static int fail(int error)
         return EX_OSERR;
 }
 
-/* As a configuration would read it, with the same complaints. */
-static int read_secret(const struct cli_options *options, uint8_t seed[CONF_SECRET_BYTES])
+/* As a configuration would read it, with the same complaints. @secret_fd: -1 where a file has it. */
+static int read_secret(const struct cli_options *options, int secret_fd, uint8_t seed[CONF_SECRET_BYTES])
 {
         struct cli_sheet sheet;
-        int r = cli_sheet_init_secret(&sheet, options), status;
+        int r = secret_fd < 0 ? cli_sheet_init_secret(&sheet, options) : cli_sheet_init(&sheet, options), status;
         cleanup_fd int fd = r < 0 ? r : ipc_blob_new(sheet.text, sheet.len);
 
         if (r < 0)
                 return fail(r);
-        status = fd < 0 ? fail(fd) : cli_instance_check(&sheet, fd, -1, true, seed) ? EX_OK : EX_CONFIG;
+        status = fd < 0 ? fail(fd) : cli_instance_check(&sheet, fd, secret_fd, true, seed) ? EX_OK : EX_CONFIG;
         cli_sheet_fini(&sheet);
         return status;
 }
 
-/* Of the router whose secret is in that file. An exit status. */
-static int read_key(const struct cli_options *options, char key[KEY_TEXT + 1])
+/* Of the router whose secret that is. An exit status. */
+static int read_key(const struct cli_options *options, int secret_fd, char key[KEY_TEXT + 1])
 {
         uint8_t public_key[crypto_sign_PUBLICKEYBYTES], secret_key[crypto_sign_SECRETKEYBYTES], seed[CONF_SECRET_BYTES] = { 0 };
-        int status = sodium_init() < 0 ? EX_OSERR : read_secret(options, seed);
+        int status = sodium_init() < 0 ? EX_OSERR : read_secret(options, secret_fd, seed);
 
         crypto_sign_seed_keypair(public_key, secret_key, seed);
         sodium_bin2hex(key, KEY_TEXT + 1, public_key, sizeof(public_key));
@@ -58,14 +59,18 @@ static int read_key(const struct cli_options *options, char key[KEY_TEXT + 1])
         return status;
 }
 
+/* The original wants --router beside a KEY: then it is taken out of the argument list, and says nothing. */
 static int find_key(const struct cli_options *options, char key[KEY_TEXT + 1])
 {
         const char *file = cli_options_value(options, CLI_OPTION_SECRET_FILE), *text = options->operand_count ? options->operands[0] : NULL;
+        cleanup_fd int secret_fd = cli_instance_secret(options, !file && !text);
 
-        if (!file == !text)
+        if (secret_fd < 0 && secret_fd != -ENOENT)
+                return fail(secret_fd);
+        if ((file && (text || secret_fd >= 0)) || (!file && !text && secret_fd < 0))
                 return refuse("which router? Its public KEY, or --secret-file FILE");
-        if (file)
-                return read_key(options, key);
+        if (!text)
+                return read_key(options, secret_fd, key);
         if (strlen(text) != KEY_TEXT || strspn(text, "0123456789abcdefABCDEF") != KEY_TEXT)
                 return refuse("a KEY is 64 hexadecimal characters: hypergate new says which, and so does hypergate status --json");
         memcpy(key, text, KEY_TEXT + 1);

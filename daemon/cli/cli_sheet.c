@@ -95,14 +95,67 @@ static bool has_value(const struct cli_options *options, enum cli_option option)
         return value && *value;
 }
 
+static const struct cli_given *last(const struct cli_options *options, enum cli_option option)
+{
+        const struct cli_given *given = NULL, *found = NULL;
+
+        while ((given = cli_options_next(options, option, given)))
+                found = given;
+        return found;
+}
+
+/* One that is no number stays a text, for the complaint. */
+static void write_number(struct writer_state *state, const char *text)
+{
+        if (*text && strspn(text, "0123456789") == strlen(text))
+                fputs(text, state->out);
+        else
+                write_quoted(state->out, text, strlen(text));
+}
+
+enum { OF_PROVIDER = 1, OF_GATEWAY = 2, OF_INSTANCE = 4 };
+
+/* The original's, in what they are said of here. */
+static const struct {
+        enum cli_option option;
+        const char *key;
+        unsigned of;
+} limits[] = {
+        { CLI_OPTION_ROUTE_FINDING_TIMEOUT, "routeFindingTimeoutMs", OF_GATEWAY },
+        { CLI_OPTION_UDP_TIMEOUT, "udpSocketTimeoutMs", OF_PROVIDER | OF_GATEWAY },
+        { CLI_OPTION_TCP_TIMEOUT, "tcpSocketTimeoutMs", OF_PROVIDER | OF_GATEWAY },
+        { CLI_OPTION_CHANNEL_TIMEOUT_POLL, "channelTimeoutPollMs", OF_INSTANCE },
+        { CLI_OPTION_FIND_ROUTE_RETRY_MIN, "findRouteRetryMinMs", OF_INSTANCE },
+        { CLI_OPTION_FIND_ROUTE_RETRY_MAX, "findRouteRetryMaxMs", OF_INSTANCE },
+        { CLI_OPTION_PEER_STALE, "peerStaleMs", OF_INSTANCE },
+        { CLI_OPTION_PEER_REFRESH_WAIT, "peerRefreshWaitMs", OF_INSTANCE },
+};
+
+static void write_limits(struct writer_state *state, const struct cli_options *options, unsigned of)
+{
+        for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+                const struct cli_given *given = limits[i].of & of ? last(options, limits[i].option) : NULL;
+
+                if (!given)
+                        continue;
+                fprintf(state->out, "%s%s: ", of == OF_INSTANCE ? "" : " ", limits[i].key);
+                write_number(state, given->value);
+                fputs(of == OF_INSTANCE ? "" : ",", state->out);
+                end_line(state, given->flag);
+        }
+}
+
 static void write_instance(struct writer_state *state, const struct cli_options *options)
 {
         if (cli_options_next(options, CLI_OPTION_PROVIDER, NULL)) {
-                write_list(state, options, CLI_OPTION_PROVIDER, "provider: {services");
+                write_line(state, "provider: {");
+                write_limits(state, options, OF_PROVIDER);
+                write_list(state, options, CLI_OPTION_PROVIDER, " services");
                 write_line(state, " ]}");
         }
         if (cli_options_next(options, CLI_OPTION_GATEWAY, NULL)) {
                 write_line(state, "gateway: {");
+                write_limits(state, options, OF_GATEWAY);
                 if (has_value(options, CLI_OPTION_GATEWAY)) {
                         write_list(state, options, CLI_OPTION_GATEWAY, " services");
                         write_line(state, " ],");
@@ -115,33 +168,21 @@ static void write_instance(struct writer_state *state, const struct cli_options 
         }
         if (cli_options_next(options, CLI_OPTION_BOOTSTRAP, NULL))
                 write_bootstrap(state, options);
+        write_limits(state, options, OF_INSTANCE);
         write_verbose(state, options);
 }
 
-/* HOST:PORT becomes host and port; a port that is no number stays a text, for the complaint. */
+/* HOST:PORT becomes host and port. */
 static void write_listen(struct writer_state *state, const struct cli_given *listen)
 {
-        const char *colon = strrchr(listen->value, ':'), *port = colon ? colon + 1 : "";
-        bool number = *port && strspn(port, "0123456789") == strlen(port);
+        const char *colon = strrchr(listen->value, ':');
 
         fputs("host: ", state->out);
         write_quoted(state->out, listen->value, colon ? (size_t)(colon - listen->value) : strlen(listen->value));
         end_line(state, listen->flag);
         fputs("port: ", state->out);
-        if (number)
-                fputs(port, state->out);
-        else
-                write_quoted(state->out, port, strlen(port));
+        write_number(state, colon ? colon + 1 : "");
         end_line(state, listen->flag);
-}
-
-static const struct cli_given *last(const struct cli_options *options, enum cli_option option)
-{
-        const struct cli_given *given = NULL, *found = NULL;
-
-        while ((given = cli_options_next(options, option, given)))
-                found = given;
-        return found;
 }
 
 static void write_bootstrap_node(struct writer_state *state, const struct cli_options *options)

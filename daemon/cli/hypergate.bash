@@ -12,7 +12,7 @@ _hypergate() {
 		bootstrap | relay) return 0 ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
-	--router | --public | --bootstrap | --seconds | --overlap | --wait | --delay | --count | -d | -n) return 0 ;;
+	--router | --scan | --*Ms | --public | --bootstrap | --seconds | --overlap | --wait | --delay | --count | -d | -n) return 0 ;;
 	esac
 	case $command in
 	new) options='--output --json --help' ;;
@@ -22,14 +22,17 @@ _hypergate() {
 	run) options='--config --user --allow-root --verbose --help' ;;
 	relay) options='--router --open --listen --bootstrap --verbose --user --allow-root --help' ;;
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
-	scan) options='--secret-file --seconds --json --bootstrap --user --allow-root --help' ;;
+	scan) options='--router --secret-file --seconds --json --bootstrap --user --allow-root --help' ;;
 	doctor) options='--json --bootstrap --user --allow-root --help' ;;
 	metrics) options='--http --listen --help' ;;
 	add | remove) options='--save --json --help' ;;
 	drain) options='--wait --json --help' ;;
 	top) options='--delay --count --help' ;;
 	status | peers | reload | undrain | routes | gates | services | channels | log-level) options='--json --help' ;;
-	*) options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --help --version' ;;
+	*)
+		options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --scan --help --version'
+		options+=' --routeFindingTimeoutMs --udpSocketTimeoutMs --tcpSocketTimeoutMs --channelTimeoutPollMs'
+		options+=' --findRouteRetryMinMs --findRouteRetryMaxMs --peerStaleMs --peerRefreshWaitMs' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

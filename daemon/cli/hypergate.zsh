@@ -33,6 +33,11 @@ _hypergate() {
 	)
 	local -a start=('--user[become this user]:user:_users' '--allow-root[stay root]')
 	local -a nodes=('*--bootstrap[DHT nodes to begin with]:host\:port:_hosts' '--verbose[log more]' $start)
+	local -a limits=(
+		'--routeFindingTimeoutMs[how long a client waits for a provider]:ms:' '--udpSocketTimeoutMs[how long UDP sessions may be silent]:ms:'
+		'--tcpSocketTimeoutMs[how long TCP connections may be silent]:ms:'
+		{--channelTimeoutPollMs,--findRouteRetryMinMs,--findRouteRetryMaxMs,--peerStaleMs,--peerRefreshWaitMs}'[without effect]:ms:'
+	)
 
 	if ((CURRENT == 2)) && [[ $words[2] != -* ]]; then
 		_describe command commands
@@ -46,7 +51,7 @@ _hypergate() {
 	run) _arguments '2::' {-c,--config}'[the same as FILE]:file:_files' '--verbose[log more]' $start '--help' ':file:_files' ;;
 	bootstrap) _arguments '2::' '--listen[UDP address of the node]:ip\:port:' '--public[where others reach it]:ip\:port:' $nodes '--help' ;;
 	relay) _arguments '2::' '--router[its secret]:secret:' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
-	scan) _arguments '2::' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $nodes ;;
+	scan) _arguments '2::' '--router[its secret]:secret:' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $nodes ;;
 	doctor) _arguments '2::' '--json' $nodes '--help' ;;
 	status | peers | reload | undrain | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
 	add) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:services:_files' '*:instance:_hypergate_instances' ;;
@@ -56,7 +61,7 @@ _hypergate() {
 	metrics) _arguments '2::' '--http[answer one request of HTTP]' '--listen[answer all]:ip\:port:(127.0.0.1\:9469)' '--help' ;;
 	log-level) _arguments '2::' '--json' '--help' '3::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
 	*) _arguments '--router[its secret]:secret:' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \
-		'*--listen[where gates open]:ip:(127.0.0.1 0.0.0.0 \:\:1 \:\:)' '--new[make a router secret]' '--help' '--version' $nodes ;;
+		'*--listen[where gates open]:ip:(127.0.0.1 0.0.0.0 \:\:1 \:\:)' '--new[make a router secret]' '--scan[who is at that router]:key:' '--help' '--version' $nodes $limits ;;
 	esac
 }
 _hypergate "$@"

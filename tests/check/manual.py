@@ -15,7 +15,7 @@ import parts
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HYPERGATE = os.path.abspath(sys.argv[1])
 HYPERGATED = os.path.abspath(sys.argv[2])
-OPTION = re.compile(r'(?<![\w-])--[a-z][a-z-]+')
+OPTION = re.compile(r'(?<![\w-])--[a-z][A-Za-z-]+')
 
 
 def page(name):
@@ -39,7 +39,7 @@ def options_of(program):
 
 
 def options_of_page(name):
-    return {'-' + option for option in re.findall(r'Fl (-[a-z][a-z-]+)', page(name))}
+    return {'-' + option for option in re.findall(r'Fl (-[a-z][A-Za-z-]+)', page(name))}
 
 
 def differ(what, expected, actual):
@@ -55,7 +55,7 @@ def options():
     return ([f'README.md has {option}, which does not exist' for option in sorted(unknown)] +
             differ('hypergate.1', there, options_of_page('hypergate.1')) + differ('hypergate.bash', there, set(OPTION.findall(bash))) +
             differ('hypergate.zsh', there, set(OPTION.findall(zsh))) +
-            differ('hypergate.fish', there, {'--' + option for option in re.findall(r'^complete .* -l ([a-z-]+)', fish, re.M)}) +
+            differ('hypergate.fish', there, {'--' + option for option in re.findall(r'^complete .* -l ([A-Za-z-]+)', fish, re.M)}) +
             differ('hypergated.8', options_of(HYPERGATED), options_of_page('hypergated.8')))
 
 
@@ -70,7 +70,7 @@ def commands():
 
 
 def keys_of(source):
-    return set(re.findall(r'\{ "(\w+)", (?:read_|conf_layers_)', (ROOT / 'conf' / source).read_text()))
+    return set(re.findall(r'\{ "(\w+)", (?:read_|conf_layers_|conf_limits_)', (ROOT / 'conf' / source).read_text()))
 
 
 def keys():
@@ -78,9 +78,10 @@ def keys():
                  for name in ('hypergate.yaml.5', 'hypergate-services.5')}
     inside = keys_of('conf_services.c') - {'services'}
     there = keys_of('conf_load.c') | keys_of('conf_relay.c')
-    # What is included is part of what is shown, and policies are refused.
+    without_effect = set(re.findall(r'\{ "(\w+)", conf_limits_pass_over', (ROOT / 'conf/conf_load.c').read_text()))
+    # What is included is part of what is shown, policies are refused, and some limits say nothing.
     shown = set(re.findall(r'\b([a-z][A-Za-z]+)(?=: |:%s|:\n|")', (ROOT / 'conf/conf_show.c').read_text().replace('\\n', '\n')))
-    hidden = (there | inside) - {'include', 'ingressPolicy'} - shown
+    hidden = (there | inside) - {'include', 'ingressPolicy'} - without_effect - shown
     return (differ('hypergate.yaml.5', there, described['hypergate.yaml.5']) +
             differ('hypergate-services.5', inside, described['hypergate-services.5']) +
             [f'conf_show.c lacks {key}' for key in sorted(hidden)])

@@ -71,6 +71,8 @@ def scan_finds_who_is_there(stack):
     assert again.returncode == 0 and again.stdout.endswith('answered\n') and '2 peers; ' in again.stdout, again
     assert all(one['key'] in again.stdout for one in found)
     assert pair.secret not in done.stdout + done.stderr + again.stdout
+    original = ask('--router', pair.secret, '--scan', '--bootstrap', pair.dht)
+    assert original.returncode == 0 and '2 peers; ' in original.stdout and pair.secret not in original.stdout + original.stderr, original
 
     began = time.monotonic()
     nobody = ask('scan', '--seconds', '1', '--bootstrap', '127.0.0.1:9', '00' * 32)

@@ -210,7 +210,7 @@ def the_one_liners_of_the_original():
     write('http.json', f'{{"name": "HTTP", "icon": "", "services": [{SERVICE}]}}')
     got = handed('--router', SECRET, '--provider', 'http.json')
     assert got['argv'][:2] == ['--foreground', '--conf-fd'] and got['argv'][3] == '--secret-fd' and len(got['argv']) == 5
-    assert got['fds']['--conf-fd'] == ['provider: {services: [\n "http.json",\n ]}\n', SEALS]
+    assert got['fds']['--conf-fd'] == ['provider: {\n services: [\n "http.json",\n ]}\n', SEALS]
     assert got['fds']['--secret-fd'] == [SECRET, SEALS]
     assert len(got['fds']['open']) == 2, 'no descriptor but these two'
     assert got['stderr'].startswith('hypergate: warning: --router: others on this machine could read the secret')
@@ -223,7 +223,7 @@ def the_one_liners_of_the_original():
     got = handed('--router', SECRET.upper(), '--provider', f'[{SERVICE}]', '--provider', 'http.json', '--gateway', '--verbose',
                  '--bootstrap', '127.0.0.1:1,127.0.0.1:2', '--bootstrap', 'c:3')
     assert got['fds']['--conf-fd'][0] == (
-        'provider: {services: [\n "' + f'[{SERVICE}]'.replace('"', '\\"') + '",\n "http.json",\n ]}\ngateway: {\n}\n'
+        'provider: {\n services: [\n "' + f'[{SERVICE}]'.replace('"', '\\"') + '",\n "http.json",\n ]}\ngateway: {\n}\n'
         'bootstrap: [\n"127.0.0.1:1", "127.0.0.1:2", \n"c:3", \n]\nlogLevel: debug\n')
 
 
@@ -237,8 +237,70 @@ def the_variables_of_the_original():
     assert got['fds']['--conf-fd'][0] == 'gateway: {\n listen: [\n "127.0.0.3",\n ],\n}\n'
 
 
+def variable_of(flag):
+    return 'HYPERGATE_' + re.sub('([A-Z])', r'_\1', flag).upper()
+
+
+# Each of the original's, by its name without --, a value, and what it makes of the configuration of an instance.
+PROVIDER = 'provider: {\n services: [\n ]}\n'
+ORIGINALS = (
+    ('provider', 'http.json', 'provider: {\n services: [\n "http.json",\n ]}\n'),
+    ('provider', 'true', PROVIDER),
+    ('gateway', 'http.json', 'gateway: {\n services: [\n "http.json",\n ],\n}\n'),
+    ('gateway', 'true', 'gateway: {\n}\n'),
+    ('listen', '127.0.0.2', PROVIDER + 'gateway: {\n listen: [\n "127.0.0.2",\n ],\n}\n'),
+    ('verbose', 'TRUE', PROVIDER + 'logLevel: debug\n'),
+    ('routeFindingTimeoutMs', '15000', PROVIDER + 'gateway: {\n routeFindingTimeoutMs: 15000,\n}\n'),
+    ('udpSocketTimeoutMs', '2000', 'provider: {\n udpSocketTimeoutMs: 2000,\n services: [\n ]}\ngateway: {\n udpSocketTimeoutMs: 2000,\n}\n'),
+    ('tcpSocketTimeoutMs', '3000', 'provider: {\n tcpSocketTimeoutMs: 3000,\n services: [\n ]}\ngateway: {\n tcpSocketTimeoutMs: 3000,\n}\n'),
+    ('channelTimeoutPollMs', '60000', PROVIDER + 'channelTimeoutPollMs: 60000\n'),
+    ('findRouteRetryMinMs', '100', PROVIDER + 'findRouteRetryMinMs: 100\n'),
+    ('findRouteRetryMaxMs', '600', PROVIDER + 'findRouteRetryMaxMs: 600\n'),
+    ('peerStaleMs', '900000', PROVIDER + 'peerStaleMs: 900000\n'),
+    ('peerRefreshWaitMs', '100', PROVIDER + 'peerRefreshWaitMs: 100\n'),
+)
+NOT_HERE = ('docker', 'network', 'image', 'refreshTime', 'exposeOnlyPublished', 'exposeOnlyDocker', 'exposeOnlyServices',
+            'fingerprintResolverHost', 'fingerprintResolverPort', 'fingerprintResolverBasicAuth', 'ingressPolicy', 'unlimitedSecret',
+            'unlimitedHost', 'unlimitedPort', 'maxBufferPerChannel', 'maxBufferPerPeer', 'statsIntervalMs', 'routeExpirationMs',
+            'openRequestTimeoutMs', 'peerRefreshMs')
+
+
+@test
+def each_option_of_the_original_alone_as_a_flag_and_as_a_variable():
+    write('http.json', f'[{SERVICE}]')
+    for name, value, expected in ORIGINALS:
+        roles = [role for role in ('provider', 'gateway') if role + ': {' in expected and role != name]
+        flags = [word for role in roles for word in ('--' + role,)]
+        alone = ('--' + name,) if value.lower() == 'true' else ('--' + name, value)
+        got = handed(*flags, *alone, env={'HYPERGATE_ROUTER': SECRET})
+        assert got['fds']['--conf-fd'][0] == expected, (name, got['fds'])
+        got = handed(env={'HYPERGATE_ROUTER': SECRET, variable_of(name): value, **{variable_of(role): 'true' for role in roles}})
+        assert got['fds']['--conf-fd'][0] == expected, (variable_of(name), got['fds'])
+    for name in NOT_HERE:
+        expected = 'this option of the original does not exist here yet\nTry: hypergate --help\n'
+        refused(64, f'hypergate: "--{name}": {expected}', '--provider', f'--{name}', SECRET)
+        refused(64, f'hypergate: {variable_of(name)}: {expected}', env={'HYPERGATE_PROVIDER': 'true', variable_of(name): SECRET})
+
+
+@test
+def limits_are_numbers_and_those_without_effect_say_so():
+    for name, value, _ in ORIGINALS:
+        if not name.endswith('Ms'):
+            continue
+        for source, args, env in (('--' + name, ('--' + name, '1s'), {}), (variable_of(name), (), {variable_of(name): '1s'})):
+            done = run('--provider', '--gateway', *args, env={'HYPERGATE_ROUTER': SECRET, **env})
+            assert done.returncode == 78 and done.stderr.startswith(f'{source}: {name}: expected a whole number from '), done
+    write('limits.yaml', 'secretFile: key\ngateway:\npeerStaleMs: 900000\n')
+    write('key', SECRET, 0o600)
+    done = run('check', 'limits.yaml')
+    assert done.returncode == 0 and done.stderr.startswith(
+        'limits.yaml:3:14: warning: peerStaleMs: this limit of the original has no effect here: '), done
+
+
 @test
 def a_flag_goes_before_its_variable():
+    got = handed('--provider', '--peerStaleMs', '1', env={'HYPERGATE_ROUTER': SECRET, 'HYPERGATE_PEER_STALE_MS': '2'})
+    assert got['fds']['--conf-fd'][0].endswith('peerStaleMs: 1\n')
     got = handed('--router', SECRET, '--gateway', env={'HYPERGATE_ROUTER': 'f' * 64})
     assert got['fds']['--secret-fd'][0] == SECRET and 'HYPERGATE_ROUTER' not in got['environment']
 
@@ -382,7 +444,14 @@ def wrong_command_lines():
             (('--gatway',), '"--gatway": unknown option; did you mean --gateway?'),
             (('--zzz=1',), '"--zzz": unknown option'),
             (('--docker',), '"--docker": this option of the original does not exist here yet'),
-            (('--scan', 'x'), '"--scan": here it is a command: hypergate scan KEY'),
+            (('--docker=/run/docker.sock',), '"--docker": this option of the original does not exist here yet'),
+            (('--scan', 'x'), 'scan: a KEY is 64 hexadecimal characters: hypergate new says which, and so does hypergate status --json'),
+            (('--scan',), 'scan: which router? Its public KEY, or --secret-file FILE'),
+            (('--scan', SECRET, '--gateway'), '--gateway: does not go with scan'),
+            (('--gateway', ''), '--gateway: needs a value'),
+            (('--provider=',), '--provider: needs a value'),
+            (('--provider', 'x.json', '--routeFindingTimeoutMs', '1'),
+             '--routeFindingTimeoutMs: a provider has no clients that wait; it goes with --gateway'),
             (('chek', 'x'), '"chek": unknown command; did you mean check?'),
             (('check',), 'check: which FILE?'),
             (('run',), 'run: which FILE?'),
