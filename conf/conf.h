@@ -92,6 +92,12 @@ struct conf_address {
         const char *text;               /* as people write it */
 };
 
+struct conf_network {
+        uint8_t ip[16];                 /* as struct conf_address has it; beyond @bits all 0 */
+        uint8_t bits;                   /* of the 128 */
+        const char *text;               /* as people write it */
+};
+
 /* Of the connections to clients, or to services. */
 struct conf_tcp {
         uint32_t timeout_ms;            /* one that is silent for so long is reset; 0: never */
@@ -110,6 +116,8 @@ struct conf_gateway {
         bool present;
         const struct conf_address *listen;      /* at least one */
         size_t listen_count;
+        const struct conf_network *trusted;     /* who comes from there is a proxy, and begins with a PROXY header */
+        size_t trusted_count;
         const struct conf_filter *filters;      /* a route passes if any does */
         size_t filter_count;                    /* 0: everything passes, */
         const struct conf_filter *exceptions;   /* but for a route that matches any of these */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "conf_network.h"
 #include "conf_tcp.h"
 
 int conf_service_compare(const struct conf_service *a, const struct conf_service *b)
@@ -141,7 +142,8 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                   same_filters(a->exceptions, a->exception_count, b->exceptions, b->exception_count), CONF_PART_FILTERS },
                 { same_listen(a, b), CONF_PART_LISTEN },
                 { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms &&
-                  conf_tcp_same(&a->tcp, &b->tcp) && a->connections == b->connections && a->connections_per_client == b->connections_per_client,
+                  conf_tcp_same(&a->tcp, &b->tcp) && conf_networks_same(a->trusted, a->trusted_count, b->trusted, b->trusted_count) &&
+                  a->connections == b->connections && a->connections_per_client == b->connections_per_client,
                   CONF_PART_GATE_TIMES },
                 { same_peers(before, after), CONF_PART_PEERS },
                 { same_relay(&before->relay, &after->relay), CONF_PART_RELAY },

@@ -12,6 +12,7 @@
 #include "conf_keep.h"
 #include "conf_layers.h"
 #include "conf_limits.h"
+#include "conf_network.h"
 #include "conf_path.h"
 #include "conf_peers.h"
 #include "conf_relay.h"
@@ -285,6 +286,13 @@ static void read_gateway_keep_alive(struct conf_read *read, const struct conf_no
         conf_keep_alive_read(read, node, &((struct draft *)into)->conf->gateway.tcp);
 }
 
+static void read_trusted(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct conf_gateway *gateway = &((struct draft *)into)->conf->gateway;
+
+        conf_networks_read(read, node, &gateway->trusted, &gateway->trusted_count);
+}
+
 static void read_connections(struct conf_read *read, const struct conf_node *node, void *into)
 {
         conf_value_whole(read, node, 1, CONNECTIONS_MAX, 1000, &((struct draft *)into)->conf->gateway.connections);
@@ -307,6 +315,7 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "keepAlive", read_gateway_keep_alive },
                 { "connections", read_connections },
                 { "connectionsPerClient", read_connections_per_client },
+                { "trustedProxies", read_trusted },
                 { NULL, NULL },
         };
         struct draft *draft = into;

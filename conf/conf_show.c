@@ -143,6 +143,13 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fprintf(out, "  connections: %u\n", gateway->connections);
         if (gateway->connections_per_client)
                 fprintf(out, "  connectionsPerClient: %u\n", gateway->connections_per_client);
+        if (gateway->trusted_count)
+                fputs("  trustedProxies:\n", out);
+        for (size_t i = 0; i < gateway->trusted_count; i++) {
+                fputs("    - ", out);
+                put_text(out, gateway->trusted[i].text);
+                fputc('\n', out);
+        }
         if (gateway->filter_count)
                 fputs("  services:\n", out);
         for (size_t i = 0; i < gateway->filter_count; i++)

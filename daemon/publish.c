@@ -245,6 +245,16 @@ static void send_limits(const struct conf_gateway *conf, struct child *child)
         child_send(child, IPC_FORWARD_LIMITS, &limits, NULL, 0);
 }
 
+static void send_trusted(const struct conf_gateway *conf, struct child *child)
+{
+        for (size_t i = 0; i < conf->trusted_count; i++) {
+                struct ipc_forward_trusted trusted = { .bits = conf->trusted[i].bits };
+
+                memcpy(trusted.ip, conf->trusted[i].ip, sizeof(trusted.ip));
+                child_send(child, IPC_FORWARD_TRUSTED, &trusted, NULL, 0);
+        }
+}
+
 static void send_keep_alive(const struct conf_tcp *conf, struct child *child)
 {
         struct ipc_forward_keep_alive keep = { conf->keep_idle_s, conf->keep_interval_s, conf->keep_count };
@@ -258,8 +268,10 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
         const struct conf_provider *conf = &supervisor->conf->provider;
 
         send_keep_alive(forward->duty == IPC_DUTY_GATES ? &supervisor->conf->gateway.tcp : &conf->tcp, child);
-        if (forward->duty == IPC_DUTY_GATES)
+        if (forward->duty == IPC_DUTY_GATES) {
                 send_limits(&supervisor->conf->gateway, child);
+                send_trusted(&supervisor->conf->gateway, child);
+        }
         send_listeners(supervisor, child, forward);
         for (size_t i = 0; i < supervisor->services.count; i++) {
                 const struct service *from = &supervisor->services.list[i];

@@ -139,6 +139,7 @@ enum ipc_reason {
         /* Forward. */                                                                                                           \
         X(FORWARD_LISTENER, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_listener,   1)    \
         X(FORWARD_LIMITS,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_limits,     0)    \
+        X(FORWARD_TRUSTED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_trusted,    0)    \
         X(FORWARD_KEEP_ALIVE, IPC_ROLE_BIT(IPC_SUPERVISOR), IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_keep_alive, 0)    \
         X(FORWARD_SERVICE,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_service,    0)    \
         X(FORWARD_STATUS,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_forward_status,     0)    \
@@ -457,6 +458,12 @@ struct ipc_forward_listener {
 /* (conf) How many connections, or sessions of datagrams, each gate may have at a time, and how many of them one client; 0: no limit. */
 struct ipc_forward_limits {
         uint32_t connections, connections_per_client;
+};
+
+/* (conf) Who comes to a gate for TCP from that network is a proxy, and begins with a PROXY header. */
+struct ipc_forward_trusted {
+        uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d; beyond @bits all 0 */
+        uint32_t bits;
 };
 
 /* (conf) When the kernel asks who is silent whether it is still there: after @idle_s, then each @interval_s, and after @count questions

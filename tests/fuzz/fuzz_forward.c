@@ -201,6 +201,7 @@ static void pass_time(struct scene *scene)
 {
         scene->now.mono_us += MSEC(1) << read_u8(&scene->input) % 20;
         clients_advance(&scene->forward.clients, &scene->now);
+        greetings_advance(&scene->forward.greetings, scene->now.mono_us);
         listeners_advance(&scene->forward.listeners, scene->now.mono_us);
         arrivals_advance(&scene->forward.arrivals, scene->now.mono_us);
         datagrams_advance(&scene->forward.datagrams, scene->now.mono_us);
@@ -236,11 +237,14 @@ static void send_service(struct scene *scene, uint16_t gate_port, uint16_t proto
 static void configure(struct scene *scene, uint8_t what)
 {
         struct ipc_generation generation = { 1 };
+        struct ipc_forward_trusted trusted = { { [10] = 0xff, [11] = 0xff, [12] = 127 }, 104 };
         struct ipc_forward_keep_alive keep = { 60, 10, 6 };
         bool gates = scene->forward.worker.begin.duty == IPC_DUTY_GATES;
 
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &generation, sizeof(generation), NULL, 0);
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_KEEP_ALIVE, &keep, sizeof(keep), NULL, 0);
+        if (gates && what & 8)          /* whose clients are all proxies */
+                inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_TRUSTED, &trusted, sizeof(trusted), NULL, 0);
         for (uint16_t protocol = what & 1; protocol <= IPC_UDP; protocol++)
                 (gates ? send_listener : send_service)(scene, 1 + (what & 4), protocol);
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_END, &generation, sizeof(generation), NULL, 0);

@@ -8,7 +8,7 @@ import struct
 import tempfile
 import threading
 
-from harness import connect, eventually, free_ports, listens, main, new_secret, read_all, start_dht, start_instance, test
+from harness import eventually, free_ports, how_it_ends, listens, main, new_secret, read_all, start_dht, start_instance, test
 from udp_scene import has
 
 SIGNATURE = b'\r\n\r\n\0\r\nQUIT\n'
@@ -52,9 +52,10 @@ class Listener:
             data = b''
             while chunk := connection.recv(65536):
                 data += chunk
-            if data:
-                self.told.append(take(data))
-                connection.sendall(self.told[-1][3])
+            told = take(data)
+            if told[3]:                 # else somebody looked whether the gate is open
+                self.told.append(told)
+                connection.sendall(told[3])
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -113,6 +114,37 @@ def services_are_told_who_their_client_is(stack):
             assert take(data) == (client.getsockname(), ('127.0.0.1', ports[0]), 'UDP4', b'x' * size), data[:60]
             datagrams.sendto(b'yes', remote)
             assert client.recv(10) == b'yes', 'answers have none'
+
+
+@test
+def gates_believe_trusted_proxies_alone(stack):
+    """a gate takes the client from the header of a trusted proxy, also in pieces, and turns away one that sends none; from others it is data"""
+    service = Listener(stack, socket.create_server(('127.0.0.1', 0)))
+    (port,), secret, dht = free_ports(1), new_secret(), start_dht(stack, 1)
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [{
+        'gatePort': port, 'serviceHost': '127.0.0.1', 'servicePort': service.listener.getsockname()[1], 'proxyProtocol': 'v2'}]}})
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'trustedProxies': ['127.0.9.0/24']}})
+    eventually(lambda: listens(port), 20, 'the gate')
+
+    def come(host, *pieces):
+        with socket.create_connection(('127.0.0.1', port), timeout=20, source_address=(host, 0)) as client:
+            for piece in pieces:
+                client.sendall(piece)
+            client.shutdown(socket.SHUT_WR)
+            return client.getsockname(), read_all(client)
+
+    v1, v2 = b'PROXY TCP6 2001:db8::7 2001:db8::1 999 443\r\n', SIGNATURE + struct.pack('>BBH4B4BHH', 0x21, 0x11, 12, 203, 0, 113, 7, 192, 0, 2, 1, 9, 80)
+    assert come('127.0.9.1', v1 + b'one')[1] == b'one'
+    assert service.told[-1][:3] == (('2001:db8::7', 999), ('2001:db8::1', 443), 'TCP6')
+    assert come('127.0.9.255', *(v2[at:at + 1] for at in range(len(v2))), b'two')[1] == b'two'
+    assert service.told[-1][:3] == (('203.0.113.7', 9), ('192.0.2.1', 80), 'TCP4')
+    client, echoed = come('127.0.8.1', v1 + b'three')
+    assert echoed == v1 + b'three' and service.told[-1][0] == client
+    with socket.create_connection(('127.0.0.1', port), timeout=20, source_address=('127.0.9.1', 0)) as client:
+        client.sendall(b'GET / HTTP/1.0\r\n\r\n')
+        assert how_it_ends(client) == 'reset'
+    gateway.says(f'gate {port}: 127.0.9.1:')
+    assert len(service.told) == 3
 
 
 main()

@@ -250,6 +250,16 @@ TEST(conf_services_in_the_configuration)
                   " servicePort: 2, protocol: udp, proxyProtocol: v1}]}\n",
                   "x.yaml:2:84: proxyProtocol: expected v1, not \"v3\"\n"
                   "x.yaml:2:150: proxyProtocol: v1 can't tell of datagrams: write v2\n" },
+                { KEY "gateway: {trustedProxies: [10.0.0.1/8, 10.0.0.0/33, proxy.example, '::/129', 1.2.3.4, 1.2.3.4/32, '::1/', '2001:db8::1/64']}\n",
+                  "x.yaml:2:28: trustedProxies: expected a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8,"
+                  " not \"10.0.0.1/8\"\n"
+                  "x.yaml:2:40: trustedProxies: expected a network, such as 10.0.0.0/8 or 2001:db8::/32, or an address, such as 192.0.2.7, not \"10.0.0.0/33\"\n"
+                  "x.yaml:2:53: trustedProxies: expected a network, such as 10.0.0.0/8 or 2001:db8::/32, or an address, such as 192.0.2.7, not \"proxy.example\"\n"
+                  "x.yaml:2:68: trustedProxies: expected a network, such as 10.0.0.0/8 or 2001:db8::/32, or an address, such as 192.0.2.7, not \"::/129\"\n"
+                  "x.yaml:2:87: trustedProxies: expected each network once, not \"1.2.3.4/32\"\n"
+                  "x.yaml:2:99: trustedProxies: expected a network, such as 10.0.0.0/8 or 2001:db8::/32, or an address, such as 192.0.2.7, not \"::1/\"\n"
+                  "x.yaml:2:107: trustedProxies: expected a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8,"
+                  " not \"2001:db8::1/64\"\n" },
                 { KEY "gateway: {tcpSocketTimeoutMs: 999, keepAlive: {idleSeconds: 0, intervalSeconds: 32768, count: 128, idle: 1}}\n"
                   "provider: {services: [], tcpSocketTimeoutMs: 2592000001, keepAlive: soon}\n",
                   "x.yaml:2:31: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"999\"\n"

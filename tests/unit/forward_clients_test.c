@@ -62,7 +62,7 @@ static int come(void)
         int fds[2];
 
         check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &nowhere, &now);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &nowhere, NULL, &now);
         return fds[1];
 }
 
@@ -426,7 +426,7 @@ static int come_from(uint32_t address)
         int fds[2];
 
         check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, &now);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, NULL, &now);
         return fds[1];
 }
 
@@ -438,7 +438,7 @@ static int come_from6(uint16_t network, uint16_t host)
         memcpy(&remote.v6.sin6_addr.s6_addr[6], &network, sizeof(network));
         memcpy(&remote.v6.sin6_addr.s6_addr[14], &host, sizeof(host));
         check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, &now);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, NULL, &now);
         return fds[1];
 }
 

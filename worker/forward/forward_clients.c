@@ -472,7 +472,7 @@ static struct client *client_new(struct clients *clients, uint16_t gate_port, ui
 }
 
 void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
-                    const struct now *now)
+                    const union socket_address *local, const struct now *now)
 {
         struct client *client = socket_prepare(fd, &clients->keep) == 0 ? client_new(clients, gate_port, protocol, fd, remote, now) : NULL;
         socklen_t len = sizeof(client->local);
@@ -481,7 +481,10 @@ void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protoc
                 close(fd);
                 return;
         }
-        getsockname(fd, &client->local.any, &len);      /* all zeros if it fails: the provider is told no address */
+        if (local)
+                client->local = *local;
+        else
+                getsockname(fd, &client->local.any, &len);      /* all zeros if it fails: the provider is told no address */
         client_place(client, now);
 }
 

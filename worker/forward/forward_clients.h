@@ -56,9 +56,9 @@ void clients_gates_begin(struct clients *clients);
 int clients_gate_set(struct clients *clients, const struct ipc_forward_listener *what);    /* 0 or -ENOMEM */
 void clients_gates_end(struct clients *clients);
 
-/* A connection, non-blocking and ours from here on, that came to a gate. */
+/* A connection, non-blocking and ours from here on, that came to a gate. @local: where its client has connected to; NULL: here. */
 void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
-                    const struct now *now);
+                    const union socket_address *local, const struct now *now);
 
 /* The same for a session of datagrams from @remote to @local: @fd is one end of a pair, with what came so far in it. @session->client
  * is set, until @session->over is called, which may be before this returns. */

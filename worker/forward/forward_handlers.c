@@ -22,6 +22,7 @@ static void on_begin(void *context, struct worker_link *from, struct ipc_receive
         forward->conf_open = true;
         forward->keep_next = (struct ipc_forward_keep_alive){ 0 };
         listeners_begin(&forward->listeners);
+        greetings_begin(&forward->greetings);
         datagrams_begin(&forward->datagrams);
         clients_gates_begin(&forward->clients);
         services_begin(&forward->arrivals.services);
@@ -35,6 +36,15 @@ static void on_limits(void *context, struct worker_link *from, struct ipc_receiv
                 worker_disown(from);
         else
                 forward->clients.limits_next = *IPC_PAYLOAD(message, struct ipc_forward_limits);
+}
+
+static void on_trusted(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct forward *forward = context;
+
+        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES ||
+            !greetings_trust(&forward->greetings, IPC_PAYLOAD(message, struct ipc_forward_trusted)))
+                worker_disown(from);
 }
 
 static void on_keep_alive(void *context, struct worker_link *from, struct ipc_received *message)
@@ -104,6 +114,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
         }
         forward->conf_open = false;
         forward->clients.keep = forward->arrivals.keep = forward->keep_next;
+        greetings_end(&forward->greetings);
         listeners_end(&forward->listeners);
         datagrams_end(&forward->datagrams);
         clients_gates_end(&forward->clients);
@@ -263,6 +274,7 @@ const struct worker_handlers forward_handlers = {
                 [IPC_CONF_BEGIN] = on_begin,
                 [IPC_FORWARD_LISTENER] = on_listener,
                 [IPC_FORWARD_LIMITS] = on_limits,
+                [IPC_FORWARD_TRUSTED] = on_trusted,
                 [IPC_FORWARD_KEEP_ALIVE] = on_keep_alive,
                 [IPC_FORWARD_SERVICE] = on_service,
                 [IPC_CONF_END] = on_end,

@@ -23,9 +23,9 @@ struct listener {
         bool failing;                   /* the last accept failed, and the log says so */
 };
 
-void listeners_init(struct listeners *listeners, struct worker *worker, struct watch *watch, struct clients *clients)
+void listeners_init(struct listeners *listeners, struct worker *worker, struct watch *watch, struct greetings *greetings)
 {
-        *listeners = (struct listeners){ .worker = worker, .watch = watch, .clients = clients };
+        *listeners = (struct listeners){ .worker = worker, .watch = watch, .greetings = greetings };
         list_init(&listeners->all);
         list_init(&listeners->next);
 }
@@ -87,7 +87,7 @@ static void on_ready(struct watched *watched, uint32_t events)
                 socklen_t len = sizeof(remote);
                 int fd;
 
-                if (clients_busy(listeners->clients)) {
+                if (clients_busy(listeners->greetings->clients)) {
                         pause_for(listener, now.mono_us, PAUSE_BUSY_US);
                         return;
                 }
@@ -102,7 +102,7 @@ static void on_ready(struct watched *watched, uint32_t events)
                 fd = accept4(watched->fd, &remote.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
                 if (fd >= 0) {
                         listener->failing = false;
-                        clients_accept(listeners->clients, listener->what.gate_port, listener->what.protocol, fd, &remote, &now);
+                        greetings_accept(listeners->greetings, listener->what.gate_port, fd, &remote, &now);
                 } else if (errno == EAGAIN) {
                         return;
                 } else if (errno == EINVAL) {   /* the supervisor has shut the gate, and is about to say so */

@@ -3,7 +3,7 @@
 #ifndef HG_FORWARD_LISTENERS_H
 #define HG_FORWARD_LISTENERS_H
 
-#include "forward_clients.h"
+#include "forward_greetings.h"
 #include "heap.h"
 #include "list.h"
 #include "run_watch.h"
@@ -11,12 +11,12 @@
 struct listeners {
         struct worker *worker;
         struct watch *watch;
-        struct clients *clients;
+        struct greetings *greetings;
         struct list all, next;          /* @next: of the configuration being told */
         struct heap paused;
 };
 
-void listeners_init(struct listeners *listeners, struct worker *worker, struct watch *watch, struct clients *clients);
+void listeners_init(struct listeners *listeners, struct worker *worker, struct watch *watch, struct greetings *greetings);
 void listeners_fini(struct listeners *listeners);
 
 /* The complete list, in between. Those of before accept until the end; then these do. */

@@ -6,6 +6,7 @@ static usec_t deadline(const struct forward *forward)
         usec_t next_us = usec_min(clients_deadline(&forward->clients), listeners_deadline(&forward->listeners));
 
         next_us = usec_min(next_us, usec_min(tally_deadline(&forward->clients.tally), tally_deadline(&forward->arrivals.tally)));
+        next_us = usec_min(next_us, greetings_deadline(&forward->greetings));
         return usec_min(next_us, usec_min(arrivals_deadline(&forward->arrivals), datagrams_deadline(&forward->datagrams)));
 }
 
@@ -16,6 +17,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 
         worker_now(&now);
         clients_advance(&forward->clients, &now);
+        greetings_advance(&forward->greetings, now.mono_us);
         listeners_advance(&forward->listeners, now.mono_us);
         arrivals_advance(&forward->arrivals, now.mono_us);
         datagrams_advance(&forward->datagrams, now.mono_us);
@@ -47,7 +49,8 @@ int forward_init(struct forward *forward, const struct random *random)
         if (r < 0)
                 return r;
         clients_init(&forward->clients, &forward->worker, &forward->watch, random);
-        listeners_init(&forward->listeners, &forward->worker, &forward->watch, &forward->clients);
+        greetings_init(&forward->greetings, &forward->worker, &forward->watch, &forward->clients);
+        listeners_init(&forward->listeners, &forward->worker, &forward->watch, &forward->greetings);
         datagrams_init(&forward->datagrams, &forward->worker, &forward->watch, &forward->clients);
         arrivals_init(&forward->arrivals, &forward->worker, &forward->watch, random);
         ev_timer_init(&forward->due, on_due, 0.0, 0.0);
@@ -63,6 +66,7 @@ void forward_fini(struct forward *forward)
         ev_timer_stop(forward->worker.loop, &forward->due);
         listeners_fini(&forward->listeners);
         datagrams_fini(&forward->datagrams);
+        greetings_fini(&forward->greetings);
         clients_fini(&forward->clients);
         arrivals_fini(&forward->arrivals);
         watch_fini(&forward->watch);

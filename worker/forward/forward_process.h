@@ -7,6 +7,7 @@
 #include "forward_arrivals.h"
 #include "forward_clients.h"
 #include "forward_datagrams.h"
+#include "forward_greetings.h"
 #include "forward_listeners.h"
 #include "run.h"
 #include "run_watch.h"
@@ -15,6 +16,7 @@ struct forward {
         struct worker worker;
         struct watch watch;
         struct clients clients;         /* of an IPC_DUTY_GATES worker, */
+        struct greetings greetings;
         struct listeners listeners;
         struct datagrams datagrams;
         struct arrivals arrivals;       /* of an IPC_DUTY_SERVICES worker */

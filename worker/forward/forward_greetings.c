@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "forward_greetings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "forward_metadata.h"
+#include "forward_proxy.h"
+
+#define AGAIN_US SECONDS(60)            /* before the log says so once more */
+
+struct greeting {
+        struct greetings *greetings;
+        struct list in_all;
+        struct heap_entry deadline;
+        struct watched watched;
+        uint16_t gate_port;
+        union socket_address remote;
+        size_t len;                     /* of the header so far, which is no longer in the socket */
+        uint8_t header[PROXY_READ_MAX];
+};
+
+void greetings_init(struct greetings *greetings, struct worker *worker, struct watch *watch, struct clients *clients)
+{
+        *greetings = (struct greetings){ .worker = worker, .watch = watch, .clients = clients };
+        list_init(&greetings->all);
+}
+
+/* The descriptor is the caller's. */
+static int release(struct greeting *greeting)
+{
+        struct greetings *greetings = greeting->greetings;
+        int fd = greeting->watched.fd;
+
+        watch_remove(greetings->watch, &greeting->watched);
+        heap_remove(&greetings->deadlines, &greeting->deadline);
+        list_remove(&greeting->in_all);
+        greetings->count--;
+        free(greeting);
+        return fd;
+}
+
+void greetings_fini(struct greetings *greetings)
+{
+        list_for_each(at, &greetings->all)
+                close(release(list_entry(at, struct greeting, in_all)));
+}
+
+void greetings_begin(struct greetings *greetings)
+{
+        greetings->next_count = 0;
+}
+
+bool greetings_trust(struct greetings *greetings, const struct ipc_forward_trusted *trusted)
+{
+        if (greetings->next_count == GREETINGS_TRUSTED_MAX || trusted->bits > 128)
+                return false;
+        greetings->next[greetings->next_count++] = *trusted;
+        return true;
+}
+
+void greetings_end(struct greetings *greetings)
+{
+        memcpy(greetings->trusted, greetings->next, sizeof(greetings->trusted));
+        greetings->trusted_count = greetings->next_count;
+}
+
+static bool is_within(const struct ipc_forward_trusted *network, const uint8_t ip[16])
+{
+        size_t whole = network->bits / 8;
+        unsigned rest = network->bits % 8;
+
+        return memcmp(network->ip, ip, whole) == 0 && (!rest || (network->ip[whole] ^ ip[whole]) >> (8 - rest) == 0);
+}
+
+static bool is_trusted(const struct greetings *greetings, const union socket_address *remote)
+{
+        uint8_t ip[16];
+
+        socket_address_ip(remote, ip);
+        for (size_t i = 0; i < greetings->trusted_count; i++)
+                if (is_within(&greetings->trusted[i], ip))
+                        return true;
+        return false;
+}
+
+/* Once a minute: whoever is trusted may do it all day. */
+static void complain(struct greetings *greetings, const struct greeting *greeting, const char *what)
+{
+        char address[METADATA_ADDRESS_TEXT_MAX];
+        struct sockaddr_storage wide;
+        struct now now;
+
+        worker_now(&now);
+        if (greetings->told_us && now.mono_us - greetings->told_us < AGAIN_US)
+                return;
+        greetings->told_us = now.mono_us;
+        socket_address_widen(&greeting->remote, &wide);
+        metadata_address_text(&wide, address);
+        worker_log(greetings->worker, LOG_NOTICE, "gate %u: %s is among trustedProxies, and %s: reset", greeting->gate_port, address, what);
+}
+
+/* SO_LINGER{1,0} comes with the listener: a close is a reset. */
+static void turn_away(struct greeting *greeting, const char *what)
+{
+        complain(greeting->greetings, greeting, what);
+        close(release(greeting));
+}
+
+/* All that is there of it leaves the socket, and nothing of what comes behind. */
+static enum proxy_verdict take_header(struct greeting *greeting, struct proxy_header *out)
+{
+        uint8_t *at = greeting->header + greeting->len;
+        ssize_t seen = recv(greeting->watched.fd, at, sizeof(greeting->header) - greeting->len, MSG_PEEK | MSG_DONTWAIT);
+        enum proxy_verdict verdict;
+        size_t size = 0;
+
+        if (seen < 0 && (errno == EAGAIN || errno == EINTR))
+                return PROXY_MORE;
+        if (seen <= 0)
+                return PROXY_BAD;
+        verdict = proxy_read(greeting->header, greeting->len + (size_t)seen, out, &size);
+        if (verdict == PROXY_BAD)
+                return verdict;
+        seen = recv(greeting->watched.fd, at, verdict == PROXY_OK ? size - greeting->len : (size_t)seen, MSG_DONTWAIT);
+        greeting->len += seen > 0 ? (size_t)seen : 0;
+        return seen > 0 ? verdict : PROXY_BAD;
+}
+
+/* What a proxy says on its own behalf, as to look whether we are there, is its own. */
+static void become_client(struct greeting *greeting, const struct proxy_header *header, const struct now *now)
+{
+        struct clients *clients = greeting->greetings->clients;
+        union socket_address remote = header->named ? header->source : greeting->remote;
+        uint16_t gate_port = greeting->gate_port;
+
+        clients_accept(clients, gate_port, IPC_TCP, release(greeting), &remote, header->named ? &header->destination : NULL, now);
+}
+
+/* False: it is gone from here, one way or the other. */
+static bool listen_to(struct greeting *greeting, const struct now *now)
+{
+        struct proxy_header header;
+
+        switch (take_header(greeting, &header)) {
+        case PROXY_OK:
+                become_client(greeting, &header, now);
+                return false;
+        case PROXY_BAD:
+                turn_away(greeting, "sends no PROXY header");
+                return false;
+        default:
+                return true;
+        }
+}
+
+static void on_words(struct watched *watched, uint32_t events)
+{
+        struct now now;
+
+        worker_now(&now);
+        listen_to(container_of(watched, struct greeting, watched), &now);
+}
+
+void greetings_accept(struct greetings *greetings, uint16_t gate_port, int fd, const union socket_address *remote, const struct now *now)
+{
+        struct greeting *greeting;
+
+        if (!is_trusted(greetings, remote)) {
+                clients_accept(greetings->clients, gate_port, IPC_TCP, fd, remote, NULL, now);
+                return;
+        }
+        greeting = calloc(1, sizeof(*greeting));
+        if (!greeting) {
+                close(fd);
+                return;
+        }
+        if (greetings->count == GREETINGS_MAX)
+                turn_away(list_entry(list_first(&greetings->all), struct greeting, in_all), "many connections of it say nothing");
+        greeting->greetings = greetings;
+        greeting->gate_port = gate_port;
+        greeting->remote = *remote;
+        greeting->watched = (struct watched){ .fd = fd, .ready = on_words };
+        list_push_back(&greetings->all, &greeting->in_all);
+        greetings->count++;
+        heap_insert(&greetings->deadlines, &greeting->deadline, usec_add(now->mono_us, GREETINGS_WAIT_US));
+        if (listen_to(greeting, now) && watch_add(greetings->watch, &greeting->watched, EPOLLIN) < 0)
+                close(release(greeting));
+}
+
+void greetings_advance(struct greetings *greetings, usec_t now_us)
+{
+        struct heap_entry *due;
+
+        while ((due = heap_pop_due(&greetings->deadlines, now_us)))
+                turn_away(container_of(due, struct greeting, deadline), "says nothing, or not all");
+}
+
+usec_t greetings_deadline(const struct greetings *greetings)
+{
+        return heap_deadline(&greetings->deadlines);
+}
