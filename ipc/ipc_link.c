@@ -114,21 +114,6 @@ static int queue(struct ipc_link *link, uint32_t type, const void *payload, size
         return 0;
 }
 
-int ipc_link_send(struct ipc_link *link, enum ipc_type type, const void *payload, const int *fds, size_t fd_count)
-{
-        const struct ipc_row *row = ipc_row(type);
-        int r;
-
-        assert(row && (row->from & IPC_ROLE_BIT(link->self)) && (row->to & IPC_ROLE_BIT(link->peer)));
-        assert(fd_count >= row->fds_min && fd_count <= row->fds_max);
-        if (link->fd < 0)
-                return -EPIPE;
-        r = link->first ? -EAGAIN : send_packet(link->fd, type, payload, row->payload_bytes, fds, fd_count);
-        if (r == -ETOOMANYREFS)         /* the receiver is far behind with its descriptors: unix(7) */
-                return -ENOBUFS;
-        return r == -EAGAIN || r == -ENOBUFS ? queue(link, type, payload, row->payload_bytes, fds, fd_count) : r;
-}
-
 int ipc_link_flush(struct ipc_link *link)
 {
         while (link->first) {
@@ -142,6 +127,38 @@ int ipc_link_flush(struct ipc_link *link)
                 drop_first(link);
         }
         return 0;
+}
+
+/* What the table says of a message that we may send. */
+static const struct ipc_row *row_of(const struct ipc_link *link, enum ipc_type type, size_t fd_count)
+{
+        const struct ipc_row *row = ipc_row(type);
+
+        assert(row && (row->from & IPC_ROLE_BIT(link->self)) && (row->to & IPC_ROLE_BIT(link->peer)));
+        assert(fd_count >= row->fds_min && fd_count <= row->fds_max);
+        return row;
+}
+
+int ipc_link_post(struct ipc_link *link, enum ipc_type type, const void *payload)
+{
+        const struct ipc_row *row = row_of(link, type, 0);
+
+        return link->fd < 0 ? -EPIPE : queue(link, type, payload, row->payload_bytes, NULL, 0);
+}
+
+int ipc_link_send(struct ipc_link *link, enum ipc_type type, const void *payload, const int *fds, size_t fd_count)
+{
+        const struct ipc_row *row = row_of(link, type, fd_count);
+        int r;
+
+        if (link->fd < 0)
+                return -EPIPE;
+        r = ipc_link_flush(link);
+        if (r == 0)
+                r = send_packet(link->fd, type, payload, row->payload_bytes, fds, fd_count);
+        if (r == -ETOOMANYREFS)         /* the receiver is far behind with its descriptors: unix(7) */
+                return -ENOBUFS;
+        return r == -EAGAIN || r == -ENOBUFS ? queue(link, type, payload, row->payload_bytes, fds, fd_count) : r;
 }
 
 static void take_fds(struct msghdr *packet, struct ipc_received *message)

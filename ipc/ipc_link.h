@@ -51,6 +51,10 @@ void ipc_link_fini(struct ipc_link *link);
  * what the table doesn't allow us is a bug. 0, -EPIPE when the other end is gone, -ENOBUFS when it is stuck, -errno. */
 int ipc_link_send(struct ipc_link *link, enum ipc_type type, const void *payload, const int *fds, size_t fd_count);
 
+/* Queues it, to be sent by ipc_link_flush() or before the next ipc_link_send(): for what nobody waits for, so that the other end wakes up
+ * once for many. 0 or -errno, as ipc_link_send(). */
+int ipc_link_post(struct ipc_link *link, enum ipc_type type, const void *payload);
+
 /* Sends what is queued. 0 when nothing is left, -EAGAIN while something is, -EPIPE or -errno when the link is of no use. */
 int ipc_link_flush(struct ipc_link *link);
 

@@ -24,6 +24,8 @@ enum {
         FDS_SPARE = 80,                 /* those in one turn's messages, an introduction or two */
 };
 
+#define POST_S 0.002                    /* how long a posted message waits for others */
+
 /* Before there is a supervisor to tell, or when there is none any more. */
 static _Noreturn void die(const char *what, int code)
 {
@@ -66,6 +68,7 @@ static void depart(struct worker_link *link)
         struct worker *worker = link->worker;
 
         stop_watching(link);
+        ipc_link_flush(&link->ipc);     /* what was posted, if it still has a reader */
         if (link == &worker->supervisor) {
                 ipc_link_fini(&link->ipc);
                 worker_stop(worker, EXIT_FAILURE);
@@ -121,6 +124,29 @@ int worker_send(struct worker_link *link, enum ipc_type type, const void *payloa
         if (ipc_link_queued(&link->ipc))
                 ev_io_start(link->worker->loop, &link->writable);
         return r;
+}
+
+int worker_post(struct worker_link *link, enum ipc_type type, const void *payload)
+{
+        struct worker *worker = link->worker;
+
+        if (!ev_is_active(&worker->post)) {
+                ev_timer_set(&worker->post, POST_S, 0);
+                ev_timer_start(worker->loop, &worker->post);
+        }
+        return ipc_link_post(&link->ipc, type, payload);
+}
+
+static void on_post(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        struct worker *worker = container_of(timer, struct worker, post);
+
+        list_for_each(at, &worker->links) {
+                struct worker_link *link = list_entry(at, struct worker_link, in_links);
+
+                if (ipc_link_flush(&link->ipc) == -EAGAIN)
+                        ev_io_start(loop, &link->writable);
+        }
 }
 
 static void watch(struct worker_link *link);
@@ -298,6 +324,7 @@ static bool begin(struct worker *worker, const struct ipc_begin *begin)
         worker->begin = *begin;
         worker->id = begin->id;
         set_log(worker, &begin->log);
+        ev_timer_init(&worker->post, on_post, POST_S, 0);
         worker->loop = run_memory_begin() ? ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV) : NULL;
         if (worker->loop)
                 watch(&worker->supervisor);

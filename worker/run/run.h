@@ -59,6 +59,7 @@ struct worker {
         struct ipc_begin begin;         /* as the supervisor said it */
         struct worker_link supervisor;
         struct list links;              /* to siblings */
+        ev_timer post;                  /* what was posted to them is sent then */
         const struct worker_handlers *handlers;
         void *context;
         bool confined;
@@ -93,6 +94,9 @@ void worker_stop(struct worker *worker, int exit_code);
 
 /* As ipc_link_send(), and sends later by itself what the kernel doesn't take now. A link that is gone swallows it. */
 int worker_send(struct worker_link *link, enum ipc_type type, const void *payload, const int *fds, size_t fd_count);
+
+/* As ipc_link_post(): sent with what is sent to that sibling next, or within a few milliseconds. */
+int worker_post(struct worker_link *link, enum ipc_type type, const void *payload);
 
 /* The link to that sibling, or NULL. */
 struct worker_link *worker_find(struct worker *worker, enum ipc_role role, uint32_t id);

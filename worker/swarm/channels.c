@@ -88,6 +88,15 @@ static bool tell(const struct channel *channel, enum ipc_type type, const void *
         return channel->forward && link && worker_send(link, type, payload, &fd, fd >= 0 ? 1 : 0) == 0;
 }
 
+/* The same, when nobody waits for it. */
+static void mention(const struct channel *channel, enum ipc_type type, const void *payload)
+{
+        struct worker_link *link = channel->channels->forward(channel->channels->context, channel->forward);
+
+        if (channel->forward && link)
+                worker_post(link, type, payload);
+}
+
 static enum ipc_reason ipc_reason_of(enum node_reason reason)
 {
         static const enum ipc_reason reasons[] = {
@@ -125,7 +134,7 @@ static void conclude(struct channel *channel, enum ipc_reason reason)
 
         channels->sent_bytes += closed.sent_bytes;
         channels->received_bytes += closed.received_bytes;
-        tell(channel, IPC_CHANNEL_CLOSED, &closed, -1);
+        mention(channel, IPC_CHANNEL_CLOSED, &closed);
         free_channel(channel);
 }
 
@@ -467,7 +476,7 @@ static void on_opened(struct channel *channel)
         struct ipc_channel opened = { .channel = channel->number };
 
         run(channel);
-        tell(channel, IPC_CHANNEL_OPENED, &opened, -1);
+        mention(channel, IPC_CHANNEL_OPENED, &opened);
         pump_start(&channel->pump);
 }
 
