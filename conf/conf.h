@@ -27,6 +27,7 @@ enum {
         CONF_FILES_MAX = 256,                   /* files of one instance, beside the first */
         CONF_SERVICES_MAX = 16384,              /* services, and filters */
         CONF_PEERS_MAX = 64,
+        CONF_PRIORITY_MAX = 255,
         CONF_COMPLAINTS_MAX = 200,              /* kept; more are only counted */
         CONF_COMPLAINT_TEXT_MAX = 4096 + 1024,  /* a path and what is said about it */
 };
@@ -44,12 +45,25 @@ enum conf_proxy {
         CONF_PROXY_V2,
 };
 
+/* Which provider of a gate gets its next client: one after the other, the one with fewest, the same for each client's address, or the same
+ * for all. */
+enum conf_policy {
+        CONF_POLICY_ROUND_ROBIN,
+        CONF_POLICY_LEAST_CONNECTIONS,
+        CONF_POLICY_SOURCE_HASH,
+        CONF_POLICY_FIRST,
+};
+
+/* As they are written, NULL at the end. */
+extern const char *const conf_policies[];
+
 /* A service of this provider. Entries equal in all fields occur once; several with one gate port and protocol are alternatives. */
 struct conf_service {
         uint16_t gate_port;             /* 1..65535, what gateways listen on */
         uint16_t service_port;          /* 1..65535; 0 of a unix socket */
         enum conf_protocol protocol;
         enum conf_proxy proxy;          /* what the service is told of its client; never CONF_PROXY_V1 with CONF_UDP */
+        uint8_t priority;               /* 0: best; others are taken while none of a better one is fit */
         uint32_t line;                  /* where it was said, from 1; 0: in no file */
         const char *file;               /* for messages */
         const char *host;               /* host name, address literal, or "unix:" and a path; shorter than CONF_HOST_MAX */
@@ -72,6 +86,8 @@ struct conf_filter {
         enum conf_protocol protocol;
         const char *host;               /* "" when not among @fields */
         const char *tags;
+        int priority;                   /* of what matches; -1: what its provider says */
+        int policy;                     /* enum conf_policy, of gates among its ports; -1: it says none */
 };
 
 /* "[ip@]host:port" of a DHT node: @ip ("" when not given) is a hint that spares the look-up of @host. */
@@ -122,6 +138,7 @@ struct conf_gateway {
         size_t filter_count;                    /* 0: everything passes, */
         const struct conf_filter *exceptions;   /* but for a route that matches any of these */
         size_t exception_count;
+        enum conf_policy policy;                /* where no filter with a policy is for the gate */
         uint32_t connections, connections_per_client;   /* at each gate at a time; 0: no limit */
         uint32_t route_finding_timeout_ms;
         uint32_t udp_timeout_ms;
@@ -261,7 +278,7 @@ enum conf_part {
         CONF_PART_SERVICE_TIMES = 2,    /* how long their sessions and connections may be silent */
         CONF_PART_FILTERS = 4,          /* and exceptions */
         CONF_PART_LISTEN = 8,
-        CONF_PART_GATE_TIMES = 16,      /* and limits */
+        CONF_PART_GATE_TIMES = 16,      /* and limits, and policy */
         CONF_PART_PEERS = 32,
         CONF_PART_RELAY = 64,           /* limits of ours */
         CONF_PART_RELAYS = 128,

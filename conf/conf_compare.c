@@ -19,6 +19,8 @@ int conf_service_compare(const struct conf_service *a, const struct conf_service
                 return a->service_port < b->service_port ? -1 : 1;
         if (a->proxy != b->proxy)
                 return a->proxy < b->proxy ? -1 : 1;
+        if (a->priority != b->priority)
+                return a->priority < b->priority ? -1 : 1;
         hosts = strcmp(a->host, b->host);
         return hosts ? hosts : strcmp(a->tags, b->tags);
 }
@@ -73,7 +75,7 @@ static bool same_filter(const struct conf_filter *a, const struct conf_filter *b
 {
         return a->fields == b->fields && a->gate_port == b->gate_port && a->gate_port_last == b->gate_port_last &&
                a->service_port == b->service_port && a->service_port_last == b->service_port_last &&
-               a->protocol == b->protocol && strcmp(a->host, b->host) == 0 && strcmp(a->tags, b->tags) == 0;
+               a->protocol == b->protocol && a->priority == b->priority && a->policy == b->policy && strcmp(a->host, b->host) == 0 && strcmp(a->tags, b->tags) == 0;
 }
 
 static bool same_filters(const struct conf_filter *a, size_t a_count, const struct conf_filter *b, size_t b_count)
@@ -143,8 +145,8 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                 { same_listen(a, b), CONF_PART_LISTEN },
                 { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms &&
                   conf_tcp_same(&a->tcp, &b->tcp) && conf_networks_same(a->trusted, a->trusted_count, b->trusted, b->trusted_count) &&
-                  a->connections == b->connections && a->connections_per_client == b->connections_per_client,
-                  CONF_PART_GATE_TIMES },
+                  a->connections == b->connections && a->connections_per_client == b->connections_per_client &&
+                  a->policy == b->policy, CONF_PART_GATE_TIMES },
                 { same_peers(before, after), CONF_PART_PEERS },
                 { same_relay(&before->relay, &after->relay), CONF_PART_RELAY },
                 { same_relays(before, after), CONF_PART_RELAYS },

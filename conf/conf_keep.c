@@ -43,7 +43,7 @@ static bool same_gateway(const struct conf *a, const struct conf *b)
 /* One that is gone lets nothing pass any more: no gate has port 0. */
 static void keep_gateway(struct conf_read *read, struct conf *conf, const struct conf *running)
 {
-        static const struct conf_filter nothing = { .fields = CONF_FILTER_GATE_PORT, .host = "", .tags = "" };
+        static const struct conf_filter nothing = { .fields = CONF_FILTER_GATE_PORT, .host = "", .tags = "", .priority = -1, .policy = -1 };
 
         conf->gateway.present = running->gateway.present;
         conf->gateway.filters = &nothing;

@@ -257,6 +257,7 @@ static void read_except(struct conf_read *read, const struct conf_node *node, vo
         struct draft *draft = into;
         size_t before = draft->exceptions.count;
 
+        draft->exceptions.keep_out = true;
         conf_filters_read(read, node, &draft->exceptions);
         if (node->kind == CONF_LIST && !node->first && before)
                 conf_warning(&read->report, read->file, node->at,
@@ -303,12 +304,22 @@ static void read_connections_per_client(struct conf_read *read, const struct con
         conf_value_whole(read, node, 1, CONNECTIONS_MAX, 50, &((struct draft *)into)->conf->gateway.connections_per_client);
 }
 
+static void read_policy(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct conf_gateway *gateway = &((struct draft *)into)->conf->gateway;
+        unsigned policy;
+
+        if (conf_value_choice(read, node, conf_policies, &policy))
+                gateway->policy = (enum conf_policy)policy;
+}
+
 static void read_gateway(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const struct conf_field fields[] = {
                 { "listen", read_listen },
                 { "services", read_gateway_services },
                 { "except", read_except },
+                { "policy", read_policy },
                 { "routeFindingTimeoutMs", read_route_finding_timeout },
                 { "udpSocketTimeoutMs", read_gateway_udp_timeout },
                 { "tcpSocketTimeoutMs", read_gateway_tcp_timeout },

@@ -28,7 +28,10 @@ struct entry {
         char tags[CONF_TAGS_MAX];
         enum conf_proxy proxy;
         const struct conf_node *proxy_at;       /* NULL: it says nothing of that */
-        const struct conf_node *policy; /* who may use it; NULL: it says nothing of that */
+        const struct conf_node *ingress;        /* who may use it; NULL: it says nothing of that */
+        uint32_t priority;
+        unsigned policy;                /* enum conf_policy */
+        const struct conf_node *priority_at, *policy_at;        /* NULL: it says none */
 };
 
 static void read_gate_port(struct conf_read *read, const struct conf_node *node, void *into)
@@ -102,12 +105,35 @@ static void read_tags(struct conf_read *read, const struct conf_node *node, void
 }
 
 /* The original's, {} included, which turns nobody away. */
-static void read_policy(struct conf_read *read, const struct conf_node *node, void *into)
+static void read_ingress_policy(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct entry *entry = into;
 
         if (!conf_value_is_empty(node) && (node->kind != CONF_MAP || node->first))
-                entry->policy = node;
+                entry->ingress = node;
+}
+
+static void read_priority(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct entry *entry = into;
+
+        if (conf_value_whole(read, node, 0, CONF_PRIORITY_MAX, 1, &entry->priority))
+                entry->priority_at = node;
+        else
+                entry->ill = true;
+}
+
+const char *const conf_policies[] = { "round-robin", "least-connections", "source-hash", "first", NULL };
+
+/* Of a gateway: a provider that reads the same file passes it over. */
+static void read_policy(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct entry *entry = into;
+
+        if (conf_value_choice(read, node, conf_policies, &entry->policy))
+                entry->policy_at = node;
+        else
+                entry->ill = true;
 }
 
 static void read_proxy(struct conf_read *read, const struct conf_node *node, void *into)
@@ -129,8 +155,10 @@ static const struct conf_field entry_fields[] = {
         { "servicePort", read_service_port },
         { "protocol", read_protocol },
         { "tags", read_tags },
+        { "priority", read_priority },
+        { "policy", read_policy },
         { "proxyProtocol", read_proxy },
-        { "ingressPolicy", read_policy, .unnamed = true },
+        { "ingressPolicy", read_ingress_policy, .unnamed = true },
         { NULL, NULL },
 };
 
@@ -171,8 +199,8 @@ static void add_each(struct conf_read *read, const struct conf_node *node, const
                         if (entry->protocols & (1u << protocol))
                                 services->list[services->count++] = (struct conf_service){
                                         .gate_port = (uint16_t)(entry->gate_port + i), .service_port = entry->local ? 0 : (uint16_t)(entry->service_port + i),
-                                        .protocol = (enum conf_protocol)protocol, .proxy = entry->proxy, .line = node->at.line, .file = read->file->name,
-                                        .host = host, .tags = tags,
+                                        .protocol = (enum conf_protocol)protocol, .proxy = entry->proxy, .priority = (uint8_t)entry->priority,
+                                        .line = node->at.line, .file = read->file->name, .host = host, .tags = tags,
                                 };
 }
 
@@ -206,8 +234,8 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
         missing |= is_missing(read, node, &entry, CONF_FILTER_HOST, "serviceHost, where it runs, such as serviceHost: 127.0.0.1");
         if (!entry.local)
                 missing |= is_missing(read, node, &entry, CONF_FILTER_SERVICE_PORT, "servicePort, its port there, such as servicePort: 80");
-        if (entry.policy)
-                conf_error(&read->report, read->file, entry.policy->key_at,
+        if (entry.ingress)
+                conf_error(&read->report, read->file, entry.ingress->key_at,
                            "ingressPolicy is not kept yet: the service would be open to whoever reaches a gate. Leave the service out, or "
                            "the policy if that is meant");
         if (entry.local && ((entry.fields & CONF_FILTER_SERVICE_PORT) || entry.protocols != TCP)) {
@@ -218,11 +246,28 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
                 conf_error(&read->report, read->file, entry.proxy_at->key_at, "proxyProtocol: v1 can't tell of datagrams: write v2");
                 return;
         }
-        if (missing || entry.bad || entry.ill || entry.policy || !are_paired(read, node, &entry))
+        if (missing || entry.bad || entry.ill || entry.ingress || !are_paired(read, node, &entry))
                 return;
         count = (size_t)(entry.gate_port_last - entry.gate_port + 1) * (entry.protocols == (TCP | UDP) ? 2 : 1);
         if (!is_full(read, node, count, &services->taken_count))
                 add_each(read, node, &entry, services);
+}
+
+/* What a filter says of the services that it lets through must be about some. */
+static bool chooses_well(struct conf_read *read, const struct entry *entry, bool keeps_out)
+{
+        const struct conf_node *said = entry->priority_at ? entry->priority_at : entry->policy_at;
+
+        if (keeps_out && said) {
+                conf_error(&read->report, read->file, said->key_at, "%s says nothing here: what matches is kept out; leave it out", said->key);
+                return false;
+        }
+        if (entry->policy_at && !(entry->fields & CONF_FILTER_GATE_PORT)) {
+                conf_error(&read->report, read->file, entry->policy_at->key_at, "policy is one of a gate: say which gatePort, such as "
+                           "gatePort: 8000; or leave it out and write gateway: {policy: %s} for all", conf_policies[entry->policy]);
+                return false;
+        }
+        return true;
 }
 
 static void add_filter(struct conf_read *read, const struct conf_node *node, void *into)
@@ -233,7 +278,7 @@ static void add_filter(struct conf_read *read, const struct conf_node *node, voi
         if (is_full(read, node, 1, &filters->taken_count))
                 return;
         conf_value_map(read, node, "a service", entry_fields, &entry);
-        if (node->kind != CONF_MAP || entry.bad)
+        if (node->kind != CONF_MAP || entry.bad || entry.ill)
                 return;
         if (entry.protocols == (TCP | UDP))
                 entry.fields &= ~(unsigned)CONF_FILTER_PROTOCOL;
@@ -243,11 +288,14 @@ static void add_filter(struct conf_read *read, const struct conf_node *node, voi
                            "protocol, tags");
                 return;
         }
+        if (!chooses_well(read, &entry, filters->keep_out))
+                return;
         filters->list[filters->count++] = (struct conf_filter){
                 .fields = entry.fields, .gate_port = entry.gate_port, .gate_port_last = entry.gate_port_last,
                 .service_port = entry.service_port, .service_port_last = entry.service_port_last,
                 .protocol = entry.protocols == UDP ? CONF_UDP : CONF_TCP, .host = image_text(read, entry.host),
-                .tags = image_text(read, entry.tags),
+                .tags = image_text(read, entry.tags), .priority = entry.priority_at ? (int)entry.priority : -1,
+                .policy = entry.policy_at ? (int)entry.policy : -1,
         };
 }
 

@@ -13,6 +13,7 @@ struct conf_services {
 struct conf_filters {
         struct conf_filter *list;
         size_t count, taken_count;
+        bool keep_out;                  /* they are exceptions */
 };
 
 /* Read provider.services, gateway.services and gateway.except: a list of maps and of names of service files, whose entries come to those that are there;

@@ -69,6 +69,8 @@ static void put_service(FILE *out, const struct conf_service *service)
                 fputs(", tags: ", out);
                 put_text(out, service->tags);
         }
+        if (service->priority)
+                fprintf(out, ", priority: %u", service->priority);
         fprintf(out, "}         # %s:%u\n", service->file, service->line);
 }
 
@@ -126,6 +128,10 @@ static void put_filter(FILE *out, const struct conf_filter *filter)
                 fprintf(out, "%stags: ", separator(&any));
                 put_text(out, filter->tags);
         }
+        if (filter->priority >= 0)
+                fprintf(out, "%spriority: %d", separator(&any), filter->priority);
+        if (filter->policy >= 0)
+                fprintf(out, "%spolicy: %s", separator(&any), conf_policies[filter->policy]);
         fputs("}\n", out);
 }
 
@@ -139,6 +145,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
         }
         fprintf(out, "  routeFindingTimeoutMs: %u\n  udpSocketTimeoutMs: %u\n", gateway->route_finding_timeout_ms, gateway->udp_timeout_ms);
         put_tcp(out, &gateway->tcp);
+        fprintf(out, "  policy: %s\n", conf_policies[gateway->policy]);
         if (gateway->connections)
                 fprintf(out, "  connections: %u\n", gateway->connections);
         if (gateway->connections_per_client)

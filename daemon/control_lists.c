@@ -65,6 +65,7 @@ static void write_service(struct json_line *out, const struct service *service)
         if (service->conf->proxy)
                 json_line_text(out, "proxyProtocol", service->conf->proxy == CONF_PROXY_V1 ? "v1" : "v2");
         json_line_text(out, "tags", service->conf->tags);
+        json_line_number(out, "priority", service->conf->priority);
         json_line_number(out, "addresses", service->name ? service->name->count : 1);
         json_line_flag(out, "added", service->conf->line == 0);
         json_line_end(out);
@@ -129,6 +130,7 @@ static void write_route(struct json_line *out, const struct ipc_router_route *ro
         json_line_text(out, "protocol", protocol_word(route->protocol));
         json_line_hex(out, "peer", route->key, sizeof(route->key));
         json_line_number(out, "services", route->services);
+        json_line_number(out, "priority", route->priority);
         json_line_number(out, "worker", route->swarm);
         json_line_end(out);
 }

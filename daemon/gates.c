@@ -48,6 +48,14 @@ bool gates_reopens(const struct conf_gateway *conf, uint16_t port, uint16_t prot
         return named && gates_allowed(conf, port, protocol);
 }
 
+enum conf_policy gates_policy(const struct conf_gateway *conf, uint16_t port, uint16_t protocol)
+{
+        for (size_t i = 0; i < conf->filter_count; i++)
+                if (conf->filters[i].policy >= 0 && matches(&conf->filters[i], port, protocol))
+                        return (enum conf_policy)conf->filters[i].policy;
+        return conf->policy;
+}
+
 static struct gate *find(struct gates *gates, uint16_t port, uint16_t protocol)
 {
         list_for_each(at, &gates->all) {

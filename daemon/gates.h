@@ -91,4 +91,7 @@ bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t prot
 /* Whether it may be opened again at a start, before the router worker has judged: one below 1024 only if it is named. */
 bool gates_reopens(const struct conf_gateway *conf, uint16_t port, uint16_t protocol);
 
+/* That of the first filter that has one and is for the gate, whatever else it says of services; else that of all gates. */
+enum conf_policy gates_policy(const struct conf_gateway *conf, uint16_t port, uint16_t protocol);
+
 #endif

@@ -205,7 +205,7 @@ static int lay_over_services(struct overridden *overridden, const struct conf_pr
 /* No gate has port 0. */
 static void drain(struct conf *conf)
 {
-        static const struct conf_filter nothing = { .fields = CONF_FILTER_GATE_PORT, .host = "", .tags = "" };
+        static const struct conf_filter nothing = { .fields = CONF_FILTER_GATE_PORT, .host = "", .tags = "", .priority = -1, .policy = -1 };
 
         conf->provider.service_count = 0;
         conf->gateway.filters = &nothing;

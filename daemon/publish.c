@@ -13,6 +13,9 @@ _Static_assert((int)CONF_FILTER_GATE_PORT == (int)IPC_FILTER_GATE_PORT &&
                (int)CONF_FILTER_SERVICE_PORT == (int)IPC_FILTER_SERVICE_PORT &&
                (int)CONF_FILTER_PROTOCOL == (int)IPC_FILTER_PROTOCOL && (int)CONF_FILTER_HOST == (int)IPC_FILTER_HOST &&
                (int)CONF_FILTER_TAGS == (int)IPC_FILTER_TAGS, "filters are passed on as they are");
+_Static_assert((int)CONF_POLICY_LEAST_CONNECTIONS == (int)IPC_POLICY_LEAST_CONNECTIONS &&
+               (int)CONF_POLICY_SOURCE_HASH == (int)IPC_POLICY_SOURCE_HASH && (int)CONF_POLICY_FIRST == (int)IPC_POLICY_FIRST &&
+               (int)CONF_PRIORITY_MAX == (int)IPC_PRIORITY_MAX, "so are policies and priorities");
 _Static_assert((int)CONF_HOST_MAX == (int)IPC_NAME_MAX && (int)CONF_TAGS_MAX == (int)IPC_TAGS_MAX, "nothing is cut");
 _Static_assert((int)CONF_KEY_BYTES == (int)IPC_KEY_BYTES, "a relay's too");
 _Static_assert((int)KEYS_BYTES == (int)IPC_KEY_BYTES && (int)KEYS_AUTH_BYTES == (int)IPC_AUTH_KEY_BYTES, "same keys");
@@ -173,7 +176,7 @@ static void send_services(const struct conf_provider *conf, struct child *child)
         for (size_t i = 0; i < conf->service_count; i++) {
                 const struct conf_service *from = &conf->services[i];
                 struct ipc_router_service service = { .gate_port = from->gate_port, .service_port = from->service_port,
-                                                      .protocol = (uint16_t)from->protocol };
+                                                      .protocol = (uint16_t)from->protocol, .priority = from->priority };
 
                 snprintf(service.host, sizeof(service.host), "%s", from->host);
                 snprintf(service.tags, sizeof(service.tags), "%s", from->tags);
@@ -188,7 +191,7 @@ static void send_filters(const struct conf_filter *filters, size_t count, unsign
                 struct ipc_router_filter filter = { .fields = from->fields | more_fields,
                                                     .gate_port = from->gate_port, .gate_port_last = from->gate_port_last,
                                                     .service_port = from->service_port, .service_port_last = from->service_port_last,
-                                                    .protocol = (uint16_t)from->protocol };
+                                                    .protocol = (uint16_t)from->protocol, .priority = (int16_t)from->priority };
 
                 snprintf(filter.host, sizeof(filter.host), "%s", from->host);
                 snprintf(filter.tags, sizeof(filter.tags), "%s", from->tags);
@@ -230,7 +233,8 @@ static void send_listeners(const struct supervisor *supervisor, struct child *ch
                 const struct gate *gate = list_entry(at, struct gate, in_all);
                 struct ipc_forward_listener listener = { .gate_port = gate->port, .protocol = gate->protocol,
                                                          .wait_ms = conf->route_finding_timeout_ms,
-                                                         .idle_ms = gate->protocol == CONF_UDP ? conf->udp_timeout_ms : conf->tcp.timeout_ms };
+                                                         .idle_ms = gate->protocol == CONF_UDP ? conf->udp_timeout_ms : conf->tcp.timeout_ms,
+                                                         .policy = gates_policy(conf, gate->port, gate->protocol) };
 
                 for (size_t i = 0; gate->forward == forward && i < gate->listener_count; i++)
                         if (gate->listeners[i].fd >= 0)

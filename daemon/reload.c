@@ -27,7 +27,7 @@ static void describe(const struct conf_difference *difference, char *out, size_t
                 { CONF_PART_SERVICE_TIMES, "timeouts of provider" },
                 { CONF_PART_FILTERS, "gateway.services or except" },
                 { CONF_PART_LISTEN, "gateway.listen" },
-                { CONF_PART_GATE_TIMES, "timeouts and limits of gateway" },
+                { CONF_PART_GATE_TIMES, "timeouts, limits and policy of gateway" },
                 { CONF_PART_PEERS, "peers" },
                 { CONF_PART_RELAY, "relay" },
                 { CONF_PART_RELAYS, "relays" },
@@ -78,7 +78,7 @@ static void tell_workers(struct supervisor *supervisor, unsigned parts)
                 supervisor_tell_swarms(supervisor);   /* else then */
         if (parts & CONF_PART_SERVICE_TIMES)
                 forwards_must_hear(supervisor, IPC_DUTY_SERVICES);
-        if (parts & CONF_PART_GATE_TIMES)
+        if (parts & (CONF_PART_GATE_TIMES | CONF_PART_FILTERS))
                 forwards_must_hear(supervisor, IPC_DUTY_GATES);
         if (parts & CONF_PART_LOG_LEVEL) {
                 supervisor->log->level = supervisor->conf->log_level;

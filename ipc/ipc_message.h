@@ -43,6 +43,7 @@ enum {
         IPC_OWN_RELAYS_MAX = 3,
         IPC_SIGHTINGS_MAX = 16,
         IPC_WHY_MAX = 96,               /* with its NUL */
+        IPC_PRIORITY_MAX = 255,
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -61,6 +62,15 @@ enum ipc_proxy {
 enum ipc_instance_role {
         IPC_AS_GATEWAY = 1,
         IPC_AS_PROVIDER = 2,
+};
+
+/* Which provider of a gate gets its next client. */
+enum ipc_policy {
+        IPC_POLICY_ROUND_ROBIN,         /* one after the other */
+        IPC_POLICY_LEAST_CONNECTIONS,   /* the one with fewest of this gate's */
+        IPC_POLICY_SOURCE_HASH,         /* the same for each client's address */
+        IPC_POLICY_FIRST,               /* the same for all */
+        IPC_POLICIES,
 };
 
 /* Why a channel could not open or had to end. */
@@ -382,8 +392,10 @@ struct ipc_router_service {
         uint16_t gate_port;
         uint16_t service_port;
         uint16_t protocol;              /* enum ipc_protocol */
+        uint16_t priority;              /* 0: best, to IPC_PRIORITY_MAX */
         char host[IPC_NAME_MAX];
         char tags[IPC_TAGS_MAX];        /* words separated by blanks; empty: none */
+        uint8_t pad[2];
 };
 
 enum ipc_filter_field {
@@ -401,8 +413,10 @@ struct ipc_router_filter {
         uint16_t gate_port, gate_port_last;             /* both included */
         uint16_t service_port, service_port_last;
         uint16_t protocol;
+        int16_t priority;               /* of what matches, whatever its provider says; -1: what that says */
         char host[IPC_NAME_MAX];
         char tags[IPC_TAGS_MAX];
+        uint8_t pad[2];
 };
 
 /* (conf, and at any time) The gate is held by forward worker @forward; 0: by none. The router sends that worker its routes. */
@@ -444,6 +458,8 @@ struct ipc_route {
         uint16_t gate_port;
         uint16_t protocol;
         uint32_t swarm;                 /* id of the worker that is connected to it */
+        uint32_t priority;              /* 0: best */
+        uint32_t pad;
 };
 
 /* (conf) A listening socket, or with IPC_UDP a bound one that tells where each datagram was sent to. Clients for whom no provider is
@@ -453,6 +469,7 @@ struct ipc_forward_listener {
         uint16_t protocol;
         uint32_t wait_ms;
         uint32_t idle_ms;
+        uint32_t policy;                /* enum ipc_policy */
 };
 
 /* (conf) How many connections, or sessions of datagrams, each gate may have at a time, and how many of them one client; 0: no limit. */

@@ -129,7 +129,7 @@ struct ipc_router_route {
         uint16_t protocol;
         uint32_t services;              /* so many stand behind it there */
         uint32_t swarm;                 /* id of the worker that is connected to it */
-        uint32_t pad;
+        uint32_t priority;              /* 0: best */
 };
 
 struct ipc_swarm_answered {

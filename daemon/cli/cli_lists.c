@@ -10,12 +10,14 @@
 
 static void print_route(const json_t *route)
 {
-        long long services = cli_talk_number(route, "services");
+        long long services = cli_talk_number(route, "services"), priority = cli_talk_number(route, "priority");
 
         printf("gate %lld/%s to provider %.8s...", cli_talk_number(route, "gatePort"), cli_talk_text(route, "protocol"),
                cli_talk_text(route, "peer"));
         if (services != 1)
                 printf(", %lld services there", services);
+        if (priority)
+                printf(", priority %lld", priority);
         puts("");
 }
 
@@ -38,11 +40,13 @@ static void print_gate(const json_t *gate)
 static void print_service(const json_t *service)
 {
         const char *tags = cli_talk_text(service, "tags");
-        char port[32];
+        char port[32], priority[48] = "";
 
         snprintf(port, sizeof(port), ":%lld", cli_talk_number(service, "servicePort"));
-        printf("gate %lld/%s from %s%s%s%s%s%s\n", cli_talk_number(service, "gatePort"), cli_talk_text(service, "protocol"),
-               cli_talk_text(service, "serviceHost"), cli_talk_number(service, "servicePort") ? port : "", *tags ? ", tags " : "", tags,
+        if (cli_talk_number(service, "priority"))
+                snprintf(priority, sizeof(priority), ", priority %lld", cli_talk_number(service, "priority"));
+        printf("gate %lld/%s from %s%s%s%s%s%s%s\n", cli_talk_number(service, "gatePort"), cli_talk_text(service, "protocol"),
+               cli_talk_text(service, "serviceHost"), cli_talk_number(service, "servicePort") ? port : "", *tags ? ", tags " : "", tags, priority,
                cli_talk_flag(service, "added") ? ", added" : "", cli_talk_number(service, "addresses") ? "" : ": no address is known");
 }
 

@@ -46,6 +46,23 @@ TEST(a_port_that_no_filter_lets_through_stays_shut_whatever_the_router_says)
         check(gates_allowed(&conf, 9000, CONF_TCP));    /* the host is the router's to judge */
 }
 
+TEST(the_policy_of_a_gate_is_that_of_its_first_filter_with_one)
+{
+        static const struct conf_filter filters[] = {
+                { .fields = CONF_FILTER_GATE_PORT, .gate_port = 8000, .gate_port_last = 8000, .policy = -1 },
+                { .fields = CONF_FILTER_GATE_PORT | CONF_FILTER_TAGS, .gate_port = 8000, .gate_port_last = 8009, .tags = "x",
+                  .policy = CONF_POLICY_SOURCE_HASH },
+                { .fields = CONF_FILTER_GATE_PORT | CONF_FILTER_PROTOCOL, .gate_port = 8000, .gate_port_last = 9000, .protocol = CONF_UDP,
+                  .policy = CONF_POLICY_ROUND_ROBIN },
+        };
+        struct conf_gateway conf = { .present = true, .filters = filters, .filter_count = 3, .policy = CONF_POLICY_FIRST };
+
+        check_equal(gates_policy(&conf, 8000, CONF_TCP), CONF_POLICY_SOURCE_HASH);
+        check_equal(gates_policy(&conf, 8000, CONF_UDP), CONF_POLICY_SOURCE_HASH);
+        check_equal(gates_policy(&conf, 8010, CONF_UDP), CONF_POLICY_ROUND_ROBIN);
+        check_equal(gates_policy(&conf, 8010, CONF_TCP), CONF_POLICY_FIRST);
+}
+
 TEST(a_range_of_ports_has_both_its_ends)
 {
         static const struct conf_filter filter = { .fields = CONF_FILTER_GATE_PORT, .gate_port = 1000, .gate_port_last = 8000 };

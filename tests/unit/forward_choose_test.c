@@ -18,24 +18,54 @@ static const struct ipc_via *peer(char name)
         return &via;
 }
 
+static const uint8_t nobody[16];
+static struct choose_ask ask;           /* what the test has set in it is asked */
+
 static void begin(const char *names)
 {
+        ask = (struct choose_ask){ .gate_port = GATE, .protocol = IPC_TCP, .address = nobody };
         choose_init(&choose, map_key);
         for (; *names; names++)
-                check_equal(choose_set(&choose, peer(*names), GATE, IPC_TCP, 0), 0);
+                check_equal(choose_set(&choose, peer(*names), GATE, IPC_TCP, 0, 0), 0);
 }
 
-/* The provider picked, or '-'. */
+static struct choose_way *take(bool insist, usec_t now_us)
+{
+        ask.insist = insist;
+        ask.now_us = now_us;
+        return choose_take(&choose, &ask);
+}
+
+/* The provider that a client got who is gone at once, or '-'. */
 static char pick(bool insist, usec_t now_us)
 {
-        struct ipc_via via;
+        struct choose_way *way = take(insist, now_us);
+        char name = way ? (char)way->via.peer[0] : '-';
 
-        return choose_pick(&choose, GATE, IPC_TCP, insist, now_us, NULL, NULL, &via) ? (char)via.peer[0] : '-';
+        if (way)
+                choose_leave(&choose, way);
+        return name;
+}
+
+static bool is_that(void *context, const struct ipc_via *via)
+{
+        return memcmp(context, via, sizeof(*via)) == 0;
+}
+
+/* It only has had its turn. */
+static struct choose_way *way_to(const struct ipc_via *via)
+{
+        struct ipc_via wanted = *via;
+        struct choose_way *way = choose_take(&choose, &(struct choose_ask){ .gate_port = GATE, .protocol = IPC_TCP, .insist = true,
+                                                                            .address = nobody, .usable = is_that, .context = &wanted });
+
+        choose_leave(&choose, way);
+        return way;
 }
 
 static void failed(char name, usec_t now_us)
 {
-        choose_failed(&choose, peer(name), GATE, IPC_TCP, now_us);
+        choose_failed(way_to(peer(name)), now_us);
 }
 
 TEST(everyone_gets_a_turn)
@@ -57,7 +87,7 @@ TEST(turns_survive_comings_and_goings)
         check_equal(pick(false, 0), 'B');
         choose_drop(&choose, peer('A'), GATE, IPC_TCP);
         check_equal(pick(false, 0), 'C');
-        check_equal(choose_set(&choose, peer('E'), GATE, IPC_TCP, 0), 0);
+        check_equal(choose_set(&choose, peer('E'), GATE, IPC_TCP, 0, 0), 0);
         check_equal(pick(false, 0), 'D');
         check_equal(pick(false, 0), 'E');
         choose_drop(&choose, peer('B'), GATE, IPC_TCP);
@@ -71,11 +101,13 @@ TEST(turns_survive_comings_and_goings)
 
 TEST(a_gate_knows_only_its_own_providers)
 {
-        struct ipc_via via;
-
         begin("A");
-        check(!choose_pick(&choose, GATE + 1, IPC_TCP, true, 0, NULL, NULL, &via));
-        check(!choose_pick(&choose, GATE, IPC_UDP, true, 0, NULL, NULL, &via));
+        ask.gate_port = GATE + 1;
+        check_equal(pick(true, 0), '-');
+        ask.gate_port = GATE;
+        ask.protocol = IPC_UDP;
+        check_equal(pick(true, 0), '-');
+        ask.protocol = IPC_TCP;
         check_equal(choose_ready_us(&choose, GATE, IPC_UDP), USEC_NEVER);
         check_equal(choose_ready_us(&choose, GATE, IPC_TCP), 0);
         choose_drop(&choose, peer('A'), GATE, IPC_TCP);
@@ -91,7 +123,7 @@ TEST(who_failed_rests_while_others_are_fit)
         for (unsigned i = 0; i < 10; i++)
                 check(pick(false, MSEC(i)) != 'B');
         check_equal(choose_ready_us(&choose, GATE, IPC_TCP), 0);
-        choose_worked(&choose, peer('B'), GATE, IPC_TCP);
+        choose_worked(way_to(peer('B')));
         check(pick(false, 1) == 'B' || pick(false, 1) == 'B' || pick(false, 1) == 'B');
         choose_fini(&choose);
 }
@@ -121,7 +153,7 @@ TEST(rest_doubles_up_to_its_limit)
                 check_equal(ready_us, now_us + SECONDS(expected_s[i]));
                 now_us = ready_us;
         }
-        choose_worked(&choose, peer('A'), GATE, IPC_TCP);
+        choose_worked(way_to(peer('A')));
         failed('A', now_us);
         check_equal(choose_ready_us(&choose, GATE, IPC_TCP), now_us + SECONDS(1));
         choose_fini(&choose);
@@ -144,7 +176,7 @@ TEST(a_rest_that_ends_lets_one_client_try)
         failed('A', 0);
         check_equal(pick(false, SECONDS(1)), 'A');
         check_equal(pick(false, SECONDS(1)), '-');
-        choose_worked(&choose, peer('A'), GATE, IPC_TCP);
+        choose_worked(way_to(peer('A')));
         check_equal(pick(false, SECONDS(1)), 'A');
         check_equal(pick(false, SECONDS(1)), 'A');
         choose_fini(&choose);
@@ -155,12 +187,12 @@ TEST(a_new_table_replaces_the_old_at_its_end_and_keeps_histories)
         begin("AB");
         failed('B', 0);
         choose_begin(&choose);
-        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0), 0);
-        check_equal(choose_set(&choose, peer('C'), GATE + 1, IPC_TCP, 0), 0);
+        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0, 0), 0);
+        check_equal(choose_set(&choose, peer('C'), GATE + 1, IPC_TCP, 0, 0), 0);
         check_equal(pick(false, 0), 'A');
         choose_begin(&choose);          /* the router died and another one starts over */
         check_equal(pick(false, 0), 'A');
-        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0), 0);
+        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0, 0), 0);
         choose_end(&choose);
         check_equal(pick(false, 0), '-');
         check_equal(choose_ready_us(&choose, GATE, IPC_TCP), SECONDS(1));
@@ -182,23 +214,22 @@ TEST(routes_are_bounded)
         begin("");
         for (unsigned i = 0; i < CHOOSE_ROUTES_MAX; i++) {
                 memcpy(via.peer, &(unsigned){ i / 16384 }, sizeof(unsigned));
-                check_equal(choose_set(&choose, &via, (uint16_t)(i % 16384), IPC_TCP, 0), 0);
+                check_equal(choose_set(&choose, &via, (uint16_t)(i % 16384), IPC_TCP, 0, 0), 0);
         }
-        check_equal(choose_set(&choose, peer('Z'), GATE, IPC_TCP, 0), -28);
+        check_equal(choose_set(&choose, peer('Z'), GATE, IPC_TCP, 0, 0), -28);
         choose_fini(&choose);
 }
 
 TEST(which_service_is_meant_is_kept_with_the_route)
 {
         begin("AB");
-        check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 0);
-        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 7), 0);
-        check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 7);
-        check_equal(choose_service(&choose, peer('B'), GATE, IPC_TCP), 0);
-        check_equal(choose_service(&choose, peer('C'), GATE, IPC_TCP), 0);
+        check_equal(way_to(peer('A'))->service, 0);
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 7, 0), 0);
+        check_equal(way_to(peer('A'))->service, 7);
+        check_equal(way_to(peer('B'))->service, 0);
         choose_drop(&choose, peer('A'), GATE, IPC_TCP);
-        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 0), 0);
-        check_equal(choose_service(&choose, peer('A'), GATE, IPC_TCP), 0);
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 0, 0), 0);
+        check_equal(way_to(peer('A'))->service, 0);
         choose_fini(&choose);
 }
 
@@ -209,31 +240,201 @@ static bool is_swarm_2(void *context, const struct ipc_via *via)
         return via->swarm == 2;
 }
 
+/* The swarm worker of the way that was picked; 0: none. */
+static uint32_t pick_swarm(bool insist)
+{
+        struct choose_way *way = take(insist, 0);
+
+        if (way)
+                choose_leave(&choose, way);
+        return way ? way->via.swarm : 0;
+}
+
 TEST(a_peer_at_two_swarm_workers_is_two_and_only_ways_that_are_usable_are_taken)
 {
-        struct ipc_via first = { .peer = { 'A' }, .swarm = 1 }, second = { .peer = { 'A' }, .swarm = 2 }, via;
+        struct ipc_via first = { .peer = { 'A' }, .swarm = 1 }, second = { .peer = { 'A' }, .swarm = 2 };
         unsigned asked = 0;
 
         begin("A");
-        check_equal(choose_set(&choose, &second, GATE, IPC_TCP, 7), 0);
-        check_equal(choose_service(&choose, &first, GATE, IPC_TCP), 0);
-        check_equal(choose_service(&choose, &second, GATE, IPC_TCP), 7);
-        for (uint32_t i = 0; i < 4; i++) {
-                check(choose_pick(&choose, GATE, IPC_TCP, false, 0, NULL, NULL, &via));
-                check_equal(via.swarm, 1 + i % 2);
-        }
-        for (unsigned i = 0; i < 2; i++) {
-                check(choose_pick(&choose, GATE, IPC_TCP, false, 0, is_swarm_2, NULL, &via));
-                check_equal(via.swarm, 2);
-        }
-        choose_failed(&choose, &second, GATE, IPC_TCP, 0);
-        check(!choose_pick(&choose, GATE, IPC_TCP, false, 0, is_swarm_2, &asked, &via));
+        check_equal(choose_set(&choose, &second, GATE, IPC_TCP, 7, 0), 0);
+        check_equal(way_to(&first)->service, 0);
+        check_equal(way_to(&second)->service, 7);
+        for (uint32_t i = 0; i < 4; i++)
+                check_equal(pick_swarm(false), 1 + i % 2);
+        ask.usable = is_swarm_2;
+        for (unsigned i = 0; i < 2; i++)
+                check_equal(pick_swarm(false), 2);
+        choose_failed(way_to(&second), 0);
+        ask.context = &asked;
+        check_equal(pick_swarm(false), 0);
         check_equal(asked, 1);          /* of one that rests it would mean nothing */
-        check(choose_pick(&choose, GATE, IPC_TCP, true, 0, is_swarm_2, NULL, &via));    /* at rest, but none other is usable */
-        check_equal(via.swarm, 2);
-        check(choose_pick(&choose, GATE, IPC_TCP, false, 0, NULL, NULL, &via));
-        check_equal(via.swarm, 1);
+        ask.context = NULL;
+        check_equal(pick_swarm(true), 2);       /* at rest, but none other is usable */
+        ask.usable = NULL;
+        check_equal(pick_swarm(false), 1);
         choose_drop(&choose, &second, GATE, IPC_TCP);
         check_equal(choose.routes, 1);
+        choose_fini(&choose);
+}
+
+static void set(char name, uint32_t priority)
+{
+        check_equal(choose_set(&choose, peer(name), GATE, IPC_TCP, 0, priority), 0);
+}
+
+TEST(a_backup_is_taken_while_nobody_better_is_fit_and_no_longer)
+{
+        begin("");
+        set('A', 0);
+        set('B', 0);
+        set('C', 1);
+        set('D', 2);
+        for (unsigned i = 0; i < 6; i++)
+                check_equal(pick(false, 0), "AB"[i % 2]);
+        failed('A', 0);
+        check_equal(pick(false, 0), 'B');
+        failed('B', 0);
+        check_equal(pick(true, 0), 'C');        /* who rests is not insisted on while a backup is fit */
+        failed('C', 0);
+        check_equal(pick(false, 0), 'D');
+        check_equal(pick(false, SECONDS(1)), 'A');
+        choose_worked(way_to(peer('A')));
+        check_equal(pick(false, SECONDS(1)), 'B');
+        choose_drop(&choose, peer('A'), GATE, IPC_TCP);
+        choose_drop(&choose, peer('B'), GATE, IPC_TCP);
+        check_equal(pick(false, SECONDS(1)), 'C');
+        set('D', 0);                            /* it is the best from now on */
+        check_equal(pick(false, SECONDS(1)), 'D');
+        choose_fini(&choose);
+}
+
+static bool is_not_a(void *context, const struct ipc_via *via)
+{
+        return via->peer[0] != 'A';
+}
+
+TEST(one_that_is_only_behind_is_not_replaced_by_a_backup)
+{
+        begin("");
+        set('A', 0);
+        set('B', 1);
+        ask.usable = is_not_a;
+        check_equal(pick(true, 0), '-');
+        failed('A', 0);
+        check_equal(pick(true, 0), 'B');
+        choose_fini(&choose);
+}
+
+TEST(the_one_with_fewest_connections_gets_the_next)
+{
+        struct choose_way *ways[9], *more[3];
+        unsigned count[128] = { 0 };
+
+        begin("ABC");
+        ask.policy = IPC_POLICY_LEAST_CONNECTIONS;
+        for (unsigned i = 0; i < 9; i++) {
+                ways[i] = take(false, 0);
+                count[ways[i]->via.peer[0]]++;
+        }
+        check_equal(count['A'], 3);
+        check_equal(count['B'], 3);
+        check_equal(count['C'], 3);
+        for (unsigned i = 0; i < 9; i++)
+                if (ways[i]->via.peer[0] == 'B')
+                        choose_leave(&choose, ways[i]);
+        for (unsigned i = 0; i < 3; i++) {
+                more[i] = take(false, 0);
+                check_equal(more[i]->via.peer[0], 'B');
+        }
+        choose_leave(&choose, more[0]);
+        choose_drop(&choose, peer('B'), GATE, IPC_TCP);         /* its clients stay on it, */
+        check(pick(false, 0) != 'B');
+        set('B', 0);                                            /* also when it is back */
+        check_equal(pick(false, 0), 'B');
+        check_equal(way_to(peer('B'))->clients, 2);
+        choose_leave(&choose, more[1]);
+        choose_leave(&choose, more[2]);
+        for (unsigned i = 0; i < 9; i++)
+                if (ways[i]->via.peer[0] != 'B')
+                        choose_leave(&choose, ways[i]);
+        choose_fini(&choose);
+}
+
+TEST(a_way_without_a_route_goes_with_its_last_client)
+{
+        struct choose_way *first, *second;
+
+        begin("A");
+        first = take(false, 0);
+        second = take(false, 0);
+        check(first == second);
+        choose_drop(&choose, peer('A'), GATE, IPC_TCP);
+        check_equal(choose.routes, 0);
+        check_equal(pick(true, 0), '-');
+        choose_failed(first, 0);                /* it may still be said */
+        choose_leave(&choose, first);
+        check_equal(choose.gates.count, 1);
+        choose_leave(&choose, second);
+        check_equal(choose.gates.count, 0);
+        choose_fini(&choose);
+}
+
+/* Whom each of 256 clients gets. */
+static void where(char out[256])
+{
+        uint8_t address[16] = { [10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2 };
+
+        ask.address = address;
+        for (unsigned i = 0; i < 256; i++) {
+                address[15] = (uint8_t)i;
+                out[i] = pick(false, 0);
+        }
+        ask.address = nobody;
+}
+
+TEST(a_client_stays_with_its_provider_and_only_those_of_one_that_goes_move)
+{
+        char before[256], after[256], again[256];
+        unsigned count[128] = { 0 };
+
+        begin("ABCD");
+        ask.policy = IPC_POLICY_SOURCE_HASH;
+        where(before);
+        where(after);
+        check_bytes(after, before, 256);
+        for (unsigned i = 0; i < 256; i++)
+                count[(unsigned)before[i]]++;
+        for (char name = 'A'; name <= 'D'; name++)
+                check(count[(unsigned)name] > 40 && count[(unsigned)name] < 90);
+        choose_drop(&choose, peer('B'), GATE, IPC_TCP);
+        where(after);
+        for (unsigned i = 0; i < 256; i++)
+                check(before[i] == 'B' ? after[i] != 'B' : after[i] == before[i]);
+        set('B', 0);
+        where(again);
+        check_bytes(again, before, 256);
+        choose_fini(&choose);
+        begin("DBCA");                          /* another gateway, which heard of them in another order */
+        ask.policy = IPC_POLICY_SOURCE_HASH;
+        where(again);
+        check_bytes(again, before, 256);
+        ask.usable = is_not_a;                  /* who is behind is waited for */
+        where(after);
+        for (unsigned i = 0; i < 256; i++)
+                check_equal(after[i], before[i] == 'A' ? '-' : before[i]);
+        choose_fini(&choose);
+}
+
+TEST(the_first_is_the_same_for_all_until_it_fails)
+{
+        begin("CAB");
+        ask.policy = IPC_POLICY_FIRST;
+        for (unsigned i = 0; i < 5; i++)
+                check_equal(pick(false, 0), 'A');
+        failed('A', 0);
+        check_equal(pick(false, 0), 'B');
+        check_equal(pick(false, SECONDS(1)), 'A');
+        choose_worked(way_to(peer('A')));
+        check_equal(pick(false, SECONDS(1)), 'A');
         choose_fini(&choose);
 }

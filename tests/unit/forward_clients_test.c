@@ -44,7 +44,7 @@ static void begin(const char *providers)
         clients_gates_end(&forward.clients);
         for (; *providers; providers++) {
                 via.peer[0] = (uint8_t)*providers;
-                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0), 0);
+                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0), 0);
         }
 }
 
@@ -130,7 +130,7 @@ TEST(an_attempt_may_last_as_long_as_its_client_has_left_and_a_second_at_least)
                 begin("");
                 client = come();
                 at(now.mono_us + MSEC(cases[i].after_ms));
-                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0), 0);
+                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0), 0);
                 clients_serve(&forward.clients, GATE, IPC_TCP, &now);
                 check_equal(asked(&fd, &open), 'A');
                 check_equal(open.deadline_ms, cases[i].limit_ms);
@@ -353,7 +353,7 @@ static void begin_with_two(void)
         begin("A");
         inside_introduce(&inside, INSIDE_SWARM_2);
         turn();
-        check_equal(choose_set(&forward.clients.choose, &second, GATE, IPC_TCP, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &second, GATE, IPC_TCP, 0, 0), 0);
 }
 
 /* The connection that went to that swarm worker, and its number there. */

@@ -104,6 +104,7 @@ TEST(what_we_write_we_read)
         for (size_t i = 0; i < ADVERT_ROUTES_MAX; i++) {
                 routes[i] = (struct advert_route){ .gate_port = (uint16_t)(i * 255 + 1), .service_port = (uint16_t)i,
                                                    .protocol = i % 2 };
+                routes[i].priority = (uint16_t)(i % 256);
                 snprintf(routes[i].host, sizeof(routes[i].host), "h\u00f6st-%zu", i);
                 snprintf(routes[i].tags, sizeof(routes[i].tags), "%s", i % 3 ? "a \"b\" \\c\t\x01" : "");
         }
@@ -112,6 +113,22 @@ TEST(what_we_write_we_read)
         check_equal(advert.count, ADVERT_ROUTES_MAX);
         check_bytes(advert.routes, routes, sizeof(routes));
         free(text);
+}
+
+TEST(a_priority_that_is_none_is_the_best)
+{
+        static const struct { const char *said; unsigned priority; } cases[] = {
+                { "0", 0 }, { "255", 255 }, { "7.0", 7 }, { "\"7\"", 7 }, { "256", 0 }, { "-1", 0 }, { "1e99", 0 }, { "null", 0 }, { "[1]", 0 },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                char text[128];
+                int len = snprintf(text, sizeof(text), "{\"routes\":[{\"gatePort\":1,\"priority\":%s}]}", cases[i].said);
+
+                check_equal(advert_decode(text, (size_t)len, &advert), ADVERT_OK);
+                check_equal(advert.count, 1);
+                check_equal(advert.routes[0].priority, cases[i].priority);
+        }
 }
 
 TEST(what_cannot_be_written_says_why)

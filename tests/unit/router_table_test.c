@@ -649,6 +649,59 @@ TEST(a_service_is_named_where_filters_keep_its_neighbours_out)
         finish();
 }
 
+/* One service of 'A' behind gate 8080 with that priority. */
+static void offer_ranked(const char *host, const char *tags, uint16_t priority)
+{
+        offer(8080, host, tags);
+        advert.routes[advert.count - 1].priority = priority;
+}
+
+/* What was last told of 'A' at gate 8080: its priority. */
+static unsigned told_priority(void)
+{
+        struct route_event event;
+
+        check(route_table_event(&table, &event));
+        check_equal(event.kind, ROUTE_OFFERED);
+        return event.priority;
+}
+
+TEST(the_best_priority_of_a_provider_at_a_gate_counts_and_that_of_a_filter_goes_before)
+{
+        struct ipc_router_filter filters[] = {
+                { .fields = IPC_FILTER_TAGS, .tags = "slow", .priority = 9 },
+                { .fields = IPC_FILTER_TAGS, .tags = "web", .priority = -1 },
+                { .fields = IPC_FILTER_GATE_PORT, .gate_port = 8080, .gate_port_last = 8080, .priority = 5 },
+        };
+
+        begin();
+        offer_ranked("h", "web slow", 1);
+        offer_ranked("i", "web", 3);
+        say(&peer_a, 0);
+        check_equal(told_priority(), 1);
+        check_told("open 8080");
+        offer_ranked("h", "web slow", 1);
+        offer_ranked("i", "web", 3);
+        say(&peer_a, 1);
+        nothing_told();
+        offer_ranked("h", "web slow", 4);
+        offer_ranked("i", "web", 3);
+        say(&peer_a, 2);
+        check_equal(told_priority(), 3);
+        nothing_told();
+        check_equal(route_table_filter(&table, filters, 2, 3), 0);      /* "i" stays at 3, which it is by its own word, too */
+        nothing_told();
+        check_equal(route_table_filter(&table, filters, 3, 4), 0);
+        check_equal(told_priority(), 5);
+        check_equal(route_table_next(&table, 8080, IPC_TCP, NULL)->told_priority, 5);
+        offer_ranked("h", "web slow", 0);
+        offer_ranked("i", "web", 3);
+        say(&peer_a, 5);
+        check_equal(told_service(), ipc_service_name("i", 80, "web"));  /* its provider would begin with the other one */
+        nothing_told();
+        finish();
+}
+
 TEST(with_a_swarm_worker_go_the_routes_that_it_brought_and_no_others)
 {
         const struct ipc_via also_a = { .peer = { 'A' }, .swarm = 2 };

@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "forward_choose.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct route {
-        struct ipc_via via;
-        uint64_t service;               /* that is meant; 0: any */
-        usec_t rests_until_us;          /* 0: fit */
-        unsigned failures;              /* in a row */
-        bool probing;                   /* its rest ended and a client was sent: the answer counts */
-        bool repeated;                  /* since choose_begin() */
-};
-
-struct gate {
+struct choose_gate {
         struct map_entry by_port;
         uint16_t port, protocol;
-        size_t count, room, turn;       /* @turn: whose turn it is */
-        struct route *routes;
+        struct list ways;               /* in the order they came */
+        struct list parted;             /* ways that are no longer there, but for their clients */
+        struct list *turn;              /* whose turn it is; the head: the first's */
 };
 
 void choose_init(struct choose *choose, const uint8_t map_key[16])
@@ -34,12 +27,12 @@ static uint64_t gate_hash(const struct choose *choose, uint16_t port, uint16_t p
         return map_hash(&choose->gates, key, sizeof(key));
 }
 
-static struct gate *gate_find(const struct choose *choose, uint16_t port, uint16_t protocol)
+static struct choose_gate *gate_find(const struct choose *choose, uint16_t port, uint16_t protocol)
 {
         struct map_entry *at = map_first(&choose->gates, gate_hash(choose, port, protocol));
 
         for (; at; at = map_next(at)) {
-                struct gate *gate = container_of(at, struct gate, by_port);
+                struct choose_gate *gate = container_of(at, struct choose_gate, by_port);
 
                 if (gate->port == port && gate->protocol == protocol)
                         return gate;
@@ -47,110 +40,122 @@ static struct gate *gate_find(const struct choose *choose, uint16_t port, uint16
         return NULL;
 }
 
-static struct gate *gate_get(struct choose *choose, uint16_t port, uint16_t protocol)
+static struct choose_gate *gate_get(struct choose *choose, uint16_t port, uint16_t protocol)
 {
-        struct gate *gate = gate_find(choose, port, protocol);
+        struct choose_gate *gate = gate_find(choose, port, protocol);
 
         if (gate || !(gate = calloc(1, sizeof(*gate))))
                 return gate;
         gate->port = port;
         gate->protocol = protocol;
+        list_init(&gate->ways);
+        list_init(&gate->parted);
+        gate->turn = &gate->ways;
         if (map_insert(&choose->gates, &gate->by_port, gate_hash(choose, port, protocol)) == 0)
                 return gate;
         free(gate);
         return NULL;
 }
 
-static void gate_free(struct choose *choose, struct gate *gate)
+static void gate_forget(struct choose *choose, struct choose_gate *gate)
 {
+        if (!list_empty(&gate->ways) || !list_empty(&gate->parted))
+                return;
         map_remove(&choose->gates, &gate->by_port);
-        free(gate->routes);
         free(gate);
 }
 
-static struct route *route_find(const struct gate *gate, const struct ipc_via *via)
+static struct choose_way *way_find(const struct list *ways, const struct ipc_via *via)
 {
-        for (size_t i = 0; gate && i < gate->count; i++)
-                if (memcmp(&gate->routes[i].via, via, sizeof(*via)) == 0)
-                        return &gate->routes[i];
+        list_for_each(at, ways) {
+                struct choose_way *way = list_entry(at, struct choose_way, in_gate);
+
+                if (memcmp(&way->via, via, sizeof(*via)) == 0)
+                        return way;
+        }
         return NULL;
 }
 
-/* Keeps the order of the others, and whose turn it is. */
-static void route_remove(struct choose *choose, struct gate *gate, size_t at)
+/* The others keep their order, and their turn. */
+static void way_part(struct choose *choose, struct choose_way *way)
 {
-        memmove(&gate->routes[at], &gate->routes[at + 1], (gate->count - at - 1) * sizeof(*gate->routes));
-        gate->count--;
+        struct choose_gate *gate = way->gate;
+
+        if (gate->turn == &way->in_gate)
+                gate->turn = way->in_gate.next;
+        list_remove(&way->in_gate);
         choose->routes--;
-        if (gate->turn > at)
-                gate->turn--;
+        way->parted = true;
+        if (way->clients)
+                list_push_back(&gate->parted, &way->in_gate);
+        else
+                free(way);
 }
 
-int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint64_t service)
+/* One that has parted and still has clients, or a new one; as fit as if nobody had ever been sent there. */
+static struct choose_way *way_get(struct choose_gate *gate, const struct ipc_via *via)
 {
-        struct gate *gate = gate_get(choose, gate_port, protocol);
-        struct route *route = route_find(gate, via);
+        struct choose_way *way = way_find(&gate->parted, via);
+        uint32_t clients = way ? way->clients : 0;
 
-        if (route) {
-                route->service = service;
-                route->repeated = true;
-                return 0;
-        }
+        if (way)
+                list_remove(&way->in_gate);
+        else if (!(way = malloc(sizeof(*way))))
+                return NULL;
+        *way = (struct choose_way){ .gate = gate, .via = *via, .clients = clients };
+        list_push_back(&gate->ways, &way->in_gate);
+        return way;
+}
+
+int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint64_t service,
+               uint32_t priority)
+{
+        struct choose_gate *gate = gate_get(choose, gate_port, protocol);
+        struct choose_way *way = gate ? way_find(&gate->ways, via) : NULL;
+
         if (!gate)
                 return -ENOMEM;
-        if (choose->routes >= CHOOSE_ROUTES_MAX)
-                return -ENOSPC;
-        if (gate->count == gate->room) {
-                size_t room = gate->room ? 2 * gate->room : 4;
-                struct route *routes = reallocarray(gate->routes, room, sizeof(*routes));
+        if (!way) {
+                bool room = choose->routes < CHOOSE_ROUTES_MAX;
 
-                if (!routes)
-                        return -ENOMEM;
-                gate->routes = routes;
-                gate->room = room;
+                way = room ? way_get(gate, via) : NULL;
+                if (!way) {
+                        gate_forget(choose, gate);
+                        return room ? -ENOMEM : -ENOSPC;
+                }
+                choose->routes++;
         }
-        route = &gate->routes[gate->count++];
-        *route = (struct route){ .via = *via, .service = service, .repeated = true };
-        choose->routes++;
+        way->service = service;
+        way->priority = priority;
+        way->repeated = true;
         return 0;
-}
-
-uint64_t choose_service(const struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol)
-{
-        const struct route *route = route_find(gate_find(choose, gate_port, protocol), via);
-
-        return route ? route->service : 0;
 }
 
 void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol)
 {
-        struct gate *gate = gate_find(choose, gate_port, protocol);
-        struct route *route = route_find(gate, via);
+        struct choose_gate *gate = gate_find(choose, gate_port, protocol);
+        struct choose_way *way = gate ? way_find(&gate->ways, via) : NULL;
 
-        if (!route)
+        if (!way)
                 return;
-        route_remove(choose, gate, (size_t)(route - gate->routes));
-        if (gate->count == 0)
-                gate_free(choose, gate);
+        way_part(choose, way);
+        gate_forget(choose, gate);
 }
 
 void choose_begin(struct choose *choose)
 {
-        for (struct map_entry *at = map_walk(&choose->gates, NULL); at; at = map_walk(&choose->gates, at)) {
-                struct gate *gate = container_of(at, struct gate, by_port);
-
-                for (size_t i = 0; i < gate->count; i++)
-                        gate->routes[i].repeated = false;
-        }
+        for (struct map_entry *at = map_walk(&choose->gates, NULL); at; at = map_walk(&choose->gates, at))
+                list_for_each(way_at, &container_of(at, struct choose_gate, by_port)->ways)
+                        list_entry(way_at, struct choose_way, in_gate)->repeated = false;
         choose->replacing = true;
 }
 
-static bool gate_sweep(struct choose *choose, struct gate *gate)
+static void gate_sweep(struct choose *choose, struct choose_gate *gate)
 {
-        for (size_t i = gate->count; i > 0; i--)
-                if (!gate->routes[i - 1].repeated)
-                        route_remove(choose, gate, i - 1);
-        return gate->count == 0;
+        list_for_each(at, &gate->ways)
+                if (!list_entry(at, struct choose_way, in_gate)->repeated)
+                        way_part(choose, list_entry(at, struct choose_way, in_gate));
+        gate_forget(choose, gate);
 }
 
 void choose_end(struct choose *choose)
@@ -158,95 +163,168 @@ void choose_end(struct choose *choose)
         struct map_entry *at = choose->replacing ? map_walk(&choose->gates, NULL) : NULL, *next;
 
         for (; at; at = next) {
-                struct gate *gate = container_of(at, struct gate, by_port);
-
                 next = map_walk(&choose->gates, at);
-                if (gate_sweep(choose, gate))
-                        gate_free(choose, gate);
+                gate_sweep(choose, container_of(at, struct choose_gate, by_port));
         }
         choose->replacing = false;
 }
 
-/* The first that is fit from @gate->turn on; else, if @insist, the one whose rest ends first. */
-static struct route *route_pick(struct gate *gate, bool insist, usec_t now_us, choose_usable usable, void *context)
+/* Rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998): the provider with the highest score
+ * for a client has that client. Without a key, so that every gateway, and a later one, says the same; the ways to one provider are told apart
+ * only among themselves. */
+static uint64_t score(const uint8_t address[16], const struct ipc_via *via, bool of_way)
 {
-        struct route *best = NULL;
+        static const struct map without_key;
+        uint8_t bytes[16 + sizeof(*via)] = { 0 };
 
-        for (size_t i = 0; i < gate->count; i++) {
-                struct route *route = &gate->routes[(gate->turn + i) % gate->count];
-
-                bool fit = route->rests_until_us <= now_us;
-
-                if ((!fit && !insist) || (usable && !usable(context, &route->via)))
-                        continue;
-                if (fit)
-                        return route;
-                if (!best || route->rests_until_us < best->rests_until_us)
-                        best = route;
-        }
-        return best;
+        memcpy(bytes, address, 16);
+        memcpy(bytes + 16, via, of_way ? sizeof(*via) : sizeof(via->peer));
+        return map_hash(&without_key, bytes, sizeof(bytes));
 }
 
-bool choose_pick(struct choose *choose, uint16_t gate_port, uint16_t protocol, bool insist, usec_t now_us, choose_usable usable,
-                 void *context, struct ipc_via *via_out)
+static bool scores_more(const uint8_t address[16], const struct ipc_via *a, const struct ipc_via *b)
 {
-        struct gate *gate = gate_find(choose, gate_port, protocol);
-        struct route *route = gate ? route_pick(gate, insist, now_us, usable, context) : NULL;
+        bool of_way = memcmp(a->peer, b->peer, sizeof(a->peer)) == 0;
 
-        if (!route)
+        return score(address, a, of_way) > score(address, b, of_way);
+}
+
+/* Whether the client goes rather to @way than to @other, whose turn is before it; both are fit. */
+static bool is_preferred(const struct choose_ask *ask, const struct choose_way *way, const struct choose_way *other)
+{
+        if (way->priority != other->priority)
+                return way->priority < other->priority;
+        switch (ask->policy) {
+        case IPC_POLICY_LEAST_CONNECTIONS:
+                return way->clients < other->clients;
+        case IPC_POLICY_SOURCE_HASH:
+                return scores_more(ask->address, &way->via, &other->via);
+        case IPC_POLICY_FIRST:
+                return memcmp(&way->via, &other->via, sizeof(way->via)) < 0;
+        default:
                 return false;
-        gate->turn = ((size_t)(route - gate->routes) + 1) % gate->count;
-        if (route->failures && route->rests_until_us <= now_us) {
-                route->probing = true;
-                route->rests_until_us = usec_add(now_us, CHOOSE_PROBE_US);
         }
-        *via_out = route->via;
-        return true;
+}
+
+static bool is_usable(const struct choose_ask *ask, const struct choose_way *way)
+{
+        return !ask->usable || ask->usable(ask->context, &way->via);
+}
+
+/* Whom the policy names is waited for while its swarm worker is behind; where anybody will do another one is taken. */
+static bool is_waited_for(const struct choose_ask *ask)
+{
+        return ask->policy == IPC_POLICY_SOURCE_HASH || ask->policy == IPC_POLICY_FIRST;
+}
+
+/* The one after @at, round and round; there is one. */
+static struct choose_way *way_after(struct choose_gate *gate, struct list *at)
+{
+        return list_entry(at->next == &gate->ways ? gate->ways.next : at->next, struct choose_way, in_gate);
+}
+
+struct pick {
+        const struct choose_ask *ask;
+        struct choose_way *best, *resting;
+        uint32_t alive;                 /* the best priority of which somebody is fit, behind or not */
+};
+
+static void consider(struct pick *pick, struct choose_way *way)
+{
+        const struct choose_ask *ask = pick->ask;
+        bool fit = way->rests_until_us <= ask->now_us;
+
+        if (fit)
+                pick->alive = MIN(pick->alive, way->priority);
+        if ((!fit && !ask->insist) || (!(fit && is_waited_for(ask)) && !is_usable(ask, way)))
+                return;
+        if (fit && (!pick->best || is_preferred(ask, way, pick->best)))
+                pick->best = way;
+        else if (!fit && (!pick->resting || way->rests_until_us < pick->resting->rests_until_us))
+                pick->resting = way;
+}
+
+/* The best of those that are fit, from the turn on; else, if it is insisted, the one whose rest ends first. A backup is not taken because those
+ * before it are only behind. */
+static struct choose_way *way_pick(struct choose_gate *gate, const struct choose_ask *ask)
+{
+        struct choose_way *first = way_after(gate, gate->turn->prev), *way = first;
+        struct pick pick = { .ask = ask, .alive = UINT32_MAX };
+
+        do {
+                consider(&pick, way);
+                way = way_after(gate, &way->in_gate);
+        } while (way != first);
+        if (!pick.best)
+                return pick.resting;
+        return pick.best->priority > pick.alive || (is_waited_for(ask) && !is_usable(ask, pick.best)) ? NULL : pick.best;
+}
+
+struct choose_way *choose_take(struct choose *choose, const struct choose_ask *ask)
+{
+        struct choose_gate *gate = gate_find(choose, ask->gate_port, ask->protocol);
+        struct choose_way *way = gate && !list_empty(&gate->ways) ? way_pick(gate, ask) : NULL;
+
+        if (!way)
+                return NULL;
+        gate->turn = way->in_gate.next;
+        if (way->failures && way->rests_until_us <= ask->now_us) {
+                way->probing = true;
+                way->rests_until_us = usec_add(ask->now_us, CHOOSE_PROBE_US);
+        }
+        way->clients++;
+        return way;
+}
+
+void choose_leave(struct choose *choose, struct choose_way *way)
+{
+        struct choose_gate *gate = way->gate;
+
+        assert(way->clients);
+        if (--way->clients || !way->parted)
+                return;
+        list_remove(&way->in_gate);
+        free(way);
+        gate_forget(choose, gate);
 }
 
 /* Clients that were under way together fail together: that is one failure. */
-void choose_failed(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, usec_t now_us)
+void choose_failed(struct choose_way *way, usec_t now_us)
 {
-        struct route *route = route_find(gate_find(choose, gate_port, protocol), via);
         usec_t rest_us = CHOOSE_REST_MIN_US;
 
-        if (!route)
-                return;
-        if (route->failures == 0 || route->probing)
-                route->failures++;
-        route->probing = false;
-        for (unsigned i = 1; i < route->failures && rest_us < CHOOSE_REST_MAX_US; i++)
+        if (way->failures == 0 || way->probing)
+                way->failures++;
+        way->probing = false;
+        for (unsigned i = 1; i < way->failures && rest_us < CHOOSE_REST_MAX_US; i++)
                 rest_us *= 2;
         rest_us = usec_min(rest_us, CHOOSE_REST_MAX_US);
-        route->rests_until_us = usec_max(route->rests_until_us, usec_add(now_us, rest_us));
+        way->rests_until_us = usec_max(way->rests_until_us, usec_add(now_us, rest_us));
 }
 
-void choose_worked(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol)
+void choose_worked(struct choose_way *way)
 {
-        struct route *route = route_find(gate_find(choose, gate_port, protocol), via);
-
-        if (!route)
-                return;
-        route->failures = 0;
-        route->probing = false;
-        route->rests_until_us = 0;
+        way->failures = 0;
+        way->probing = false;
+        way->rests_until_us = 0;
 }
 
 usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol)
 {
-        const struct gate *gate = gate_find(choose, gate_port, protocol);
+        const struct choose_gate *gate = gate_find(choose, gate_port, protocol);
         usec_t ready_us = USEC_NEVER;
 
-        for (size_t i = 0; gate && i < gate->count; i++)
-                ready_us = usec_min(ready_us, gate->routes[i].rests_until_us);
+        if (!gate)
+                return USEC_NEVER;
+        list_for_each(at, &gate->ways)
+                ready_us = usec_min(ready_us, list_entry(at, struct choose_way, in_gate)->rests_until_us);
         return ready_us;
 }
 
 void choose_fini(struct choose *choose)
 {
-        struct map_entry *at;
-
-        while ((at = map_walk(&choose->gates, NULL)))
-                gate_free(choose, container_of(at, struct gate, by_port));
+        choose_begin(choose);
+        choose_end(choose);
+        assert(choose->gates.count == 0);       /* every client has left */
         map_fini(&choose->gates);
 }

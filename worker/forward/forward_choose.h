@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which provider gets the next client, and by which swarm worker: the forward worker's replica of the routes, and how each did lately.
  *
- * Round robin over all providers of a gate. One that failed rests, 1 s at first and twice as long each time up to 30 s,
- * and is passed over while others are fit. When its rest ends it gets one client at a time until one succeeds. */
+ * Of the providers of a gate those of the best priority are meant, as long as one of them is fit; among these the gate's policy decides. One
+ * that failed rests, 1 s at first and twice as long each time up to 30 s, and is passed over while others are fit. When its rest ends it gets
+ * one client at a time until one succeeds. */
 #ifndef HG_FORWARD_CHOOSE_H
 #define HG_FORWARD_CHOOSE_H
 
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include "ipc_message.h"
+#include "list.h"
 #include "map.h"
 #include "usec.h"
 
@@ -26,7 +28,22 @@ struct choose {
         bool replacing;         /* between choose_begin() and choose_end() */
 };
 
-/* @map_key: 16 random bytes. */
+/* From a gate to one of its providers. It stays while a client is on it, also when the route is gone. */
+struct choose_way {
+        struct list in_gate;
+        struct choose_gate *gate;
+        struct ipc_via via;
+        uint32_t priority;              /* 0: best */
+        uint64_t service;               /* that is meant; 0: any */
+        uint32_t clients;               /* that took it and have not left */
+        unsigned failures;              /* in a row */
+        usec_t rests_until_us;          /* 0: fit */
+        bool probing;                   /* its rest ended and a client was sent: the answer counts */
+        bool repeated;                  /* since choose_begin() */
+        bool parted;                    /* the route is gone */
+};
+
+/* @map_key: 16 random bytes. All clients have left by the end. */
 void choose_init(struct choose *choose, const uint8_t map_key[16]);
 void choose_fini(struct choose *choose);
 
@@ -35,24 +52,33 @@ void choose_begin(struct choose *choose);
 void choose_end(struct choose *choose);
 
 /* @service: which of the peer's behind the gate is meant; 0: any. 0, -ENOSPC or -ENOMEM. A route that is there keeps its history. */
-int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint64_t service);
-uint64_t choose_service(const struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol);
-
+int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint64_t service,
+               uint32_t priority);
 void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol);
 
 /* Whether a client can be sent that way now; NULL: all can. */
 typedef bool (*choose_usable)(void *context, const struct ipc_via *via);
 
-/* The provider for a client of that gate, or false: none, or all of them rest or are not @usable. With @insist one that rests is taken rather
- * than none, the one closest to its end: for a client who has tried nobody yet. */
-bool choose_pick(struct choose *choose, uint16_t gate_port, uint16_t protocol, bool insist, usec_t now_us, choose_usable usable,
-                 void *context, struct ipc_via *via_out);
+/* A client who wants to go on. */
+struct choose_ask {
+        uint16_t gate_port, protocol;
+        enum ipc_policy policy;
+        bool insist;                    /* rather than nobody one that rests, the one closest to its end: it has tried none yet */
+        const uint8_t *address;         /* 16 bytes that are the same whenever it comes */
+        usec_t now_us;
+        choose_usable usable;
+        void *context;
+};
+
+/* The way for it, which it is on until choose_leave(). NULL: there is none, or all of them rest or are not @usable. */
+struct choose_way *choose_take(struct choose *choose, const struct choose_ask *ask);
+void choose_leave(struct choose *choose, struct choose_way *way);
 
 /* What became of it. */
-void choose_failed(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, usec_t now_us);
-void choose_worked(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol);
+void choose_failed(struct choose_way *way, usec_t now_us);
+void choose_worked(struct choose_way *way);
 
-/* When choose_pick() can next say yes without @insist; 0: now; USEC_NEVER: no route. */
+/* When choose_take() can next say yes without insisting; 0: now; USEC_NEVER: no route. */
 usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol);
 
 #endif

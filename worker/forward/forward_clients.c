@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "forward_clients.h"
+#include "forward_clients_state.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,25 +11,6 @@
 #include "forward_metadata.h"
 #include "forward_swarms.h"
 #include "ipc_words.h"
-
-#define FULL_AGAIN_US SECONDS(60)       /* before the log says so once more */
-
-#define RETRY_LEAST_US MSEC(20) /* between two looks at those who wait: the swarm worker may be full, or a provider just fit */
-
-/* A gate as its clients see it. */
-struct gate {
-        struct map_entry by_port;
-        struct heap_entry retry;
-        struct list waiting;            /* clients, the oldest first */
-        size_t waiting_count;
-        usec_t wait_us;
-        uint32_t idle_ms;
-        uint32_t count;                 /* clients, waiting or not, since it is there */
-        usec_t full_told_us;            /* when the log last said of this gate that somebody has reached a limit; 0: never */
-        uint16_t port, protocol;
-        bool listed;                    /* in the list being made */
-        bool complained;                /* the last client found nobody, and the log says so */
-};
 
 enum client_state {
         CLIENT_SAME,
@@ -75,7 +56,7 @@ struct client {
         uint64_t opened_at_ms;          /* since the epoch */
         usec_t gives_up_us;
         uint8_t id[METADATA_ID_BYTES];
-        struct ipc_via via;             /* of the last attempt */
+        struct choose_way *way;         /* HANDED, RUNNING: where it is */
         union socket_address remote, local;
 };
 
@@ -102,6 +83,8 @@ static void leave_state(struct client *client, enum client_state next)
                 client->gate->waiting_count--;
         } else if ((client->state == CLIENT_HANDED || client->state == CLIENT_RUNNING) && next != CLIENT_RUNNING) {
                 map_remove(&clients->handed, &client->by_number);
+                choose_leave(&clients->choose, client->way);
+                client->way = NULL;
         }
 }
 
@@ -170,33 +153,6 @@ void clients_init(struct clients *clients, struct worker *worker, struct watch *
         map_init(&clients->handed, key);
 }
 
-static uint64_t gate_hash(const struct clients *clients, uint16_t port, uint16_t protocol)
-{
-        uint16_t key[2] = { port, protocol };
-
-        return map_hash(&clients->gates, key, sizeof(key));
-}
-
-static struct gate *gate_find(const struct clients *clients, uint16_t port, uint16_t protocol)
-{
-        struct map_entry *at = map_first(&clients->gates, gate_hash(clients, port, protocol));
-
-        for (; at; at = map_next(at)) {
-                struct gate *gate = container_of(at, struct gate, by_port);
-
-                if (gate->port == port && gate->protocol == protocol)
-                        return gate;
-        }
-        return NULL;
-}
-
-static struct gate *gate_next(const struct clients *clients, const struct gate *gate)
-{
-        struct map_entry *at = map_walk(&clients->gates, gate ? &gate->by_port : NULL);
-
-        return at ? container_of(at, struct gate, by_port) : NULL;
-}
-
 /* Clients of it that the swarm worker has go on without. */
 static void gate_free(struct clients *clients, struct gate *gate)
 {
@@ -220,7 +176,7 @@ void clients_fini(struct clients *clients)
 
         while ((at = map_walk(&clients->handed, NULL)))
                 client_step(container_of(at, struct client, by_number), CLIENT_ENDED);
-        while ((gate = gate_next(clients, NULL)))
+        while ((gate = clients_gate_next(clients, NULL)))
                 gate_free(clients, gate);
         guests_fini(&clients->guests);
         map_fini(&clients->gates);
@@ -228,42 +184,13 @@ void clients_fini(struct clients *clients)
         choose_fini(&clients->choose);
 }
 
-void clients_gates_begin(struct clients *clients)
-{
-        struct gate *gate = NULL;
-
-        clients->limits_next = (struct ipc_forward_limits){ 0 };
-        while ((gate = gate_next(clients, gate)))
-                gate->listed = false;
-}
-
-int clients_gate_set(struct clients *clients, const struct ipc_forward_listener *what)
-{
-        struct gate *gate = gate_find(clients, what->gate_port, what->protocol);
-
-        if (!gate) {
-                gate = calloc(1, sizeof(*gate));
-                if (!gate || map_insert(&clients->gates, &gate->by_port, gate_hash(clients, what->gate_port, what->protocol)) < 0) {
-                        free(gate);
-                        return -ENOMEM;
-                }
-                gate->port = what->gate_port;
-                gate->protocol = what->protocol;
-                list_init(&gate->waiting);
-        }
-        gate->wait_us = MSEC(what->wait_ms);
-        gate->idle_ms = what->idle_ms;
-        gate->listed = true;
-        return 0;
-}
-
 void clients_gates_end(struct clients *clients)
 {
         struct gate *gate, *next;
 
         clients->limits = clients->limits_next;
-        for (gate = gate_next(clients, NULL); gate; gate = next) {
-                next = gate_next(clients, gate);
+        for (gate = clients_gate_next(clients, NULL); gate; gate = next) {
+                next = clients_gate_next(clients, gate);
                 if (!gate->listed)
                         gate_free(clients, gate);
         }
@@ -318,65 +245,63 @@ static bool is_usable(void *context, const struct ipc_via *via)
         return usable;
 }
 
-/* One attempt with the next provider. A client that has tried none yet takes one that failed others rather than none. */
-static enum attempt client_attempt(struct client *client, const struct now *now)
+/* The connection goes that way. 0 or -errno. */
+static int client_hand(struct client *client, struct choose_way *way, const struct now *now)
 {
         struct clients *clients = client->clients;
-        struct ways ways = { .worker = clients->worker };
-        struct ipc_via via;
         struct ipc_channel_open open = {
                 .channel = clients->last_number + 1,
+                .service = way->service,
                 .gate_port = client->gate_port,
                 .protocol = client->protocol,
                 .deadline_ms = open_limit_ms(client, now->mono_us),
                 .idle_ms = client->protocol == IPC_TCP ? client->gate->idle_ms : 0,     /* else its session sees to that */
         };
+        int r;
+
+        memcpy(open.peer, way->via.peer, sizeof(open.peer));
+        fill_metadata(client, &open);
+        client->number = open.channel;
+        r = map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number));
+        if (r < 0)
+                return r;
+        r = worker_send(swarms_find(clients->worker, way->via.swarm), IPC_CHANNEL_OPEN, &open, &client->watched.fd, 1);
+        if (r < 0)
+                map_remove(&clients->handed, &client->by_number);
+        return r;
+}
+
+/* One attempt with the next provider. A client that has tried none yet takes one that failed others rather than none. */
+static enum attempt client_attempt(struct client *client, const struct now *now)
+{
+        struct clients *clients = client->clients;
+        struct ways ways = { .worker = clients->worker };
+        struct choose_ask ask = {
+                .gate_port = client->gate_port,
+                .protocol = client->protocol,
+                .policy = client->gate->policy,
+                .insist = client->attempts == 0,
+                .address = guest_address(client->guest),
+                .now_us = now->mono_us,
+                .usable = is_usable,
+                .context = &ways,
+        };
+        struct choose_way *way;
 
         if (!swarms_next(clients->worker, NULL) || clients_busy(clients))
                 return ATTEMPT_LATER;
-        if (!choose_pick(&clients->choose, client->gate_port, client->protocol, client->attempts == 0, now->mono_us, is_usable, &ways, &via))
+        way = choose_take(&clients->choose, &ask);
+        if (!way)
                 return ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
-        memcpy(open.peer, via.peer, sizeof(open.peer));
-        open.service = choose_service(&clients->choose, &via, client->gate_port, client->protocol);
-        fill_metadata(client, &open);
-        client->number = open.channel;
-        if (map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number)) < 0)
-                return ATTEMPT_LATER;
-        if (worker_send(swarms_find(clients->worker, via.swarm), IPC_CHANNEL_OPEN, &open, &client->watched.fd, 1) < 0) {
-                map_remove(&clients->handed, &client->by_number);
+        if (client_hand(client, way, now) < 0) {
+                choose_leave(&clients->choose, way);
                 return ATTEMPT_LATER;
         }
         clients->last_number++;
         client->attempts++;
-        client->via = via;
+        client->way = way;
         client_step(client, CLIENT_SENT);
         return ATTEMPT_SENT;
-}
-
-static void gate_complain(struct clients *clients, struct gate *gate, const char *what)
-{
-        bool datagrams = gate->protocol == IPC_UDP;
-        struct ipc_fields fields = IPC_FIELDS_INIT;
-
-        if (gate->complained)
-                return;
-        gate->complained = true;
-        ipc_fields_gate(&fields, gate->port, gate->protocol);
-        ipc_fields_text(&fields, "REASON", what);
-        worker_log_event(clients->worker, IPC_EVENT_GATE_UNSERVED, LOG_NOTICE, fields.list, "gate %u%s: %s: clients are %s until that changes",
-                         gate->port, datagrams ? "/udp" : "", what, datagrams ? "not answered" : "reset");
-}
-
-/* When those who wait are worth another look, unless something happens before. */
-static void gate_arm(struct clients *clients, struct gate *gate, usec_t now_us)
-{
-        usec_t ready_us = USEC_NEVER;
-
-        if (gate->waiting_count && swarms_next(clients->worker, NULL))
-                ready_us = choose_ready_us(&clients->choose, gate->port, gate->protocol);
-        if (ready_us != USEC_NEVER)
-                ready_us = usec_max(ready_us, usec_add(now_us, RETRY_LEAST_US));
-        heap_set(&clients->retries, &gate->retry, ready_us);
 }
 
 /* A client in hand goes on its way, or waits, or is reset. */
@@ -391,31 +316,15 @@ static void client_place(struct client *client, const struct now *now)
         if (attempt == ATTEMPT_NOBODY && client->attempts && !client->unanswered) {
                 client_step(client, CLIENT_ENDED);      /* every provider said no, as a direct connection would have */
         } else if (client->gives_up_us <= now->mono_us) {
-                gate_complain(clients, gate, "no provider answers");
+                clients_gate_complain(clients, gate, "no provider answers");
                 client_step(client, CLIENT_ENDED);
         } else if (gate->waiting_count >= CLIENTS_WAITING_MAX) {
-                gate_complain(clients, gate, "too many clients wait for a provider");
+                clients_gate_complain(clients, gate, "too many clients wait for a provider");
                 client_step(client, CLIENT_ENDED);
         } else {
                 client_step(client, CLIENT_FOUND_NOBODY);
-                gate_arm(clients, gate, now->mono_us);
+                clients_gate_arm(clients, gate, now->mono_us);
         }
-}
-
-/* Once a minute: it is the many who come that reach a limit. */
-static void tell_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const struct now *now)
-{
-        struct ipc_fields fields = IPC_FIELDS_INIT;
-
-        tally_count(&clients->tally, IPC_REASON_LIMIT);
-        if (gate->full_told_us && now->mono_us - gate->full_told_us < FULL_AGAIN_US)
-                return;
-        gate->full_told_us = now->mono_us;
-        ipc_fields_gate(&fields, gate->port, gate->protocol);
-        ipc_fields_text(&fields, "REASON", ipc_reason_word(IPC_REASON_LIMIT));
-        worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
-                         "gate %u%s: %s %u connections, as many as may be: more are %s", gate->port, gate->protocol == IPC_UDP ? "/udp" : "",
-                         who, limit, gate->protocol == IPC_UDP ? "not answered" : "reset");
 }
 
 /* Whether there is room for one more; then *@guest_out is counted. */
@@ -427,7 +336,7 @@ static bool admit(struct clients *clients, struct gate *gate, const union socket
         uint32_t count = 0;
 
         if (limits->connections && gate->count >= limits->connections) {
-                tell_full(clients, gate, "there are", limits->connections, now);
+                clients_gate_full(clients, gate, "there are", limits->connections, now);
                 return false;
         }
         guest = guests_enter(&clients->guests, gate->port, gate->protocol, remote, &count);
@@ -436,7 +345,7 @@ static bool admit(struct clients *clients, struct gate *gate, const union socket
                 return true;
         }
         if (guest)
-                tell_full(clients, gate, "a client has", limits->connections_per_client, now);
+                clients_gate_full(clients, gate, "a client has", limits->connections_per_client, now);
         guests_leave(&clients->guests, guest);
         return false;
 }
@@ -445,7 +354,7 @@ static bool admit(struct clients *clients, struct gate *gate, const union socket
 static struct client *client_new(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd,
                                  const union socket_address *remote, const struct now *now)
 {
-        struct gate *gate = gate_find(clients, gate_port, protocol);
+        struct gate *gate = clients_gate_find(clients, gate_port, protocol);
         struct client *client = gate ? calloc(1, sizeof(*client)) : NULL;
         struct guest *guest = NULL;
 
@@ -517,12 +426,12 @@ static void gate_serve(struct clients *clients, struct gate *gate, const struct 
         list_for_each(at, &gate->waiting)
                 if (client_attempt(list_entry(at, struct client, in_gate), now) == ATTEMPT_LATER)
                         break;
-        gate_arm(clients, gate, now->mono_us);
+        clients_gate_arm(clients, gate, now->mono_us);
 }
 
 void clients_serve(struct clients *clients, uint16_t gate_port, uint16_t protocol, const struct now *now)
 {
-        struct gate *gate = gate_find(clients, gate_port, protocol);
+        struct gate *gate = clients_gate_find(clients, gate_port, protocol);
 
         if (gate)
                 gate_serve(clients, gate, now);
@@ -532,7 +441,7 @@ void clients_serve_all(struct clients *clients, const struct now *now)
 {
         struct gate *gate = NULL;
 
-        while ((gate = gate_next(clients, gate)))
+        while ((gate = clients_gate_next(clients, gate)))
                 gate_serve(clients, gate, now);
 }
 
@@ -543,7 +452,7 @@ static struct client *find_handed(const struct clients *clients, uint32_t swarm,
 
         while (at && container_of(at, struct client, by_number)->number != number)
                 at = map_next(at);
-        return at && container_of(at, struct client, by_number)->via.swarm == swarm ? container_of(at, struct client, by_number) : NULL;
+        return at && container_of(at, struct client, by_number)->way->via.swarm == swarm ? container_of(at, struct client, by_number) : NULL;
 }
 
 /* The end of a client whose connection was a swarm worker's. */
@@ -556,7 +465,7 @@ static void client_conclude(struct client *client, const struct log_channel *how
         channel.gate_port = client->gate_port;
         channel.protocol = client->protocol;
         channel.remote = &client->remote;
-        channel.peer = client->via.peer;
+        channel.peer = client->way->via.peer;
         channel.tally = &client->clients->tally;
         log_channel(client->clients->worker, &channel);
         client_step(client, CLIENT_ENDED);
@@ -575,7 +484,7 @@ void clients_lose(struct clients *clients, uint32_t swarm, const struct now *now
                 struct client *client = container_of(at, struct client, by_number);
 
                 next = map_walk(&clients->handed, at);
-                if (client->via.swarm != swarm)
+                if (client->way->via.swarm != swarm)
                         continue;
                 client_conclude(client, &(struct log_channel){ .reason = IPC_REASON_RESET_LOCAL, .text = "the swarm worker ended" });
                 count++;
@@ -592,7 +501,7 @@ void clients_opened(struct clients *clients, uint32_t swarm, const struct ipc_ch
 
         if (!client || client->state != CLIENT_HANDED)
                 return;
-        choose_worked(&clients->choose, &client->via, client->gate_port, client->protocol);
+        choose_worked(client->way);
         if (client->gate)
                 client->gate->complained = false;
         client_step(client, CLIENT_CONFIRMED);
@@ -617,7 +526,7 @@ void clients_refused(struct clients *clients, uint32_t swarm, const struct ipc_c
         }
         memcpy(text, refused->text, MIN(refused->text_len, (uint32_t)IPC_TEXT_MAX));
         if (blames_provider(reason))
-                choose_failed(&clients->choose, &client->via, client->gate_port, client->protocol, now->mono_us);
+                choose_failed(client->way, now->mono_us);
         if (fd < 0 || !client->gate || !blames_provider(reason) || (client->protocol == IPC_UDP && !client->session)) {
                 client->watched.fd = fd;
                 client_conclude(client, &(struct log_channel){ .reason = reason, .text = text });
@@ -649,7 +558,7 @@ void clients_advance(struct clients *clients, const struct now *now)
         while ((due = heap_pop_due(&clients->deadlines, now->mono_us))) {
                 struct client *client = container_of(due, struct client, deadline);
 
-                gate_complain(clients, client->gate, swarms_next(clients->worker, NULL) ? "no provider is known or answers" : "no swarm worker");
+                clients_gate_complain(clients, client->gate, swarms_next(clients->worker, NULL) ? "no provider is known or answers" : "no swarm worker");
                 client_step(client, CLIENT_ENDED);
         }
         while ((due = heap_pop_due(&clients->retries, now->mono_us)))

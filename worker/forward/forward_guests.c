@@ -68,6 +68,11 @@ struct guest *guests_enter(struct guests *guests, uint16_t gate_port, uint16_t p
         return guest;
 }
 
+const uint8_t *guest_address(const struct guest *guest)
+{
+        return guest->key.address;
+}
+
 void guests_leave(struct guests *guests, struct guest *guest)
 {
         if (!guest || --guest->count > 0)

@@ -23,6 +23,9 @@ void guests_fini(struct guests *guests);
 struct guest *guests_enter(struct guests *guests, uint16_t gate_port, uint16_t protocol, const union socket_address *remote,
                            uint32_t *count_out);
 
+/* 16 bytes by which it is known whenever it comes. */
+const uint8_t *guest_address(const struct guest *guest);
+
 /* One less. NULL is fine. */
 void guests_leave(struct guests *guests, struct guest *guest);
 

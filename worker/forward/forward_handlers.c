@@ -69,7 +69,8 @@ static void on_listener(void *context, struct worker_link *from, struct ipc_rece
         const struct ipc_forward_listener *listener = IPC_PAYLOAD(message, struct ipc_forward_listener);
         struct forward *forward = context;
 
-        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES || listener->protocol > IPC_UDP)
+        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES || listener->protocol > IPC_UDP ||
+            listener->policy >= IPC_POLICIES)
                 worker_disown(from);
         else if (clients_gate_set(&forward->clients, listener) < 0 ||
                  add_listener(forward, listener, ipc_received_take_fd(message, 0)) < 0)
@@ -151,7 +152,7 @@ static void on_route_set(void *context, struct worker_link *from, struct ipc_rec
         struct forward *forward = context;
         struct now now = now_read();
 
-        if (choose_set(&forward->clients.choose, &via, route->gate_port, route->protocol, route->service) < 0) {
+        if (choose_set(&forward->clients.choose, &via, route->gate_port, route->protocol, route->service, route->priority) < 0) {
                 worker_log(&forward->worker, LOG_WARNING, "gate %u: a provider is left out: no room", route->gate_port);
                 return;
         }

@@ -110,6 +110,7 @@ static bool route_decode(const json_t *entry, struct advert_route *route)
         long gate_port = whole_number(json_object_get(entry, "gatePort"), UINT16_MAX);
         long service_port = whole_number(json_object_get(entry, "servicePort"), UINT16_MAX);
         long protocol = protocol_number(json_object_get(entry, "protocol"));
+        long priority = whole_number(json_object_get(entry, "priority"), IPC_PRIORITY_MAX);
 
         if (gate_port < 1 || protocol < 0)
                 return false;
@@ -117,6 +118,7 @@ static bool route_decode(const json_t *entry, struct advert_route *route)
                 .gate_port = (uint16_t)gate_port,
                 .service_port = service_port < 0 ? 0 : (uint16_t)service_port,
                 .protocol = (uint16_t)protocol,
+                .priority = priority < 0 ? 0 : (uint16_t)priority,
         };
         return copy_text(json_object_get(entry, "serviceHost"), route->host, sizeof(route->host)) &&
                copy_text(json_object_get(entry, "tags"), route->tags, sizeof(route->tags));
@@ -171,6 +173,8 @@ static json_t *route_encode(const struct advert_route *route)
 
         if (route->tags[0])
                 failed |= json_object_set_new(entry, "tags", json_string(route->tags));
+        if (route->priority)
+                failed |= json_object_set_new(entry, "priority", json_integer(route->priority));
         failed |= json_object_set_new(entry, "routes", json_array());
         failed |= json_object_set_new(entry, "ingressPolicy", json_object());
         if (!failed)

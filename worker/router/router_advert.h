@@ -32,6 +32,7 @@ struct advert_route {
         uint16_t gate_port;             /* 1..65535 */
         uint16_t service_port;          /* 0: not told */
         uint16_t protocol;              /* enum ipc_protocol */
+        uint16_t priority;              /* 0: best, to IPC_PRIORITY_MAX; "priority", which originals pass over */
         char host[ADVERT_HOST_MAX];
         char tags[ADVERT_TAGS_MAX];     /* words separated by blanks; empty: none */
 };

@@ -43,12 +43,12 @@ int router_conf_roles(struct router_conf *conf, const struct ipc_router_roles *r
 int router_conf_service(struct router_conf *conf, const struct ipc_router_service *service)
 {
         struct advert_route route = { .gate_port = service->gate_port, .service_port = service->service_port,
-                                      .protocol = service->protocol };
+                                      .protocol = service->protocol, .priority = service->priority };
         char *text;
         size_t len;
         int r;
 
-        if (!conf->open || service->gate_port == 0 || service->protocol > IPC_UDP ||
+        if (!conf->open || service->gate_port == 0 || service->protocol > IPC_UDP || service->priority > IPC_PRIORITY_MAX ||
             !ends(service->host, sizeof(service->host)) || !ends(service->tags, sizeof(service->tags)))
                 return -EPROTO;
         strcpy(route.host, service->host);
@@ -87,7 +87,7 @@ int router_conf_filter(struct router_conf *conf, const struct ipc_router_filter 
         void *list = conf->filters;
         int r;
 
-        if (!conf->open || !ends(filter->host, sizeof(filter->host)) || !ends(filter->tags, sizeof(filter->tags)))
+        if (!conf->open || filter->priority > IPC_PRIORITY_MAX || !ends(filter->host, sizeof(filter->host)) || !ends(filter->tags, sizeof(filter->tags)))
                 return -EPROTO;
         r = grow(&list, conf->filter_count, &conf->filter_room, sizeof(*filter));
         conf->filters = list;

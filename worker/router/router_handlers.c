@@ -243,7 +243,8 @@ static void on_ask(void *context, struct worker_link *from, struct ipc_received 
 
         for (size_t i = 0; i < count && i < IPC_ROUTES_TOLD_MAX; i++) {
                 struct ipc_router_route route = { .question = ask.question, .gate_port = told[i].gate_port, .protocol = told[i].protocol,
-                                                  .services = told[i].routes, .swarm = told[i].via.swarm };
+                                                  .services = told[i].routes, .swarm = told[i].via.swarm,
+                                                  .priority = told[i].priority };
 
                 memcpy(route.key, told[i].via.peer, sizeof(route.key));
                 worker_send(from, IPC_ROUTER_ROUTE, &route, NULL, 0);

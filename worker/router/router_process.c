@@ -49,8 +49,7 @@ static void pass_offer(struct router *router, const struct route_event *event)
         struct router_gate *gate = router_gates_find(&router->gates, event->gate_port, event->protocol);
 
         if (gate && gate->forward)
-                router_tell_route(router, gate->forward, &event->via, event->gate_port, event->protocol,
-                                  event->kind == ROUTE_OFFERED, event->service);
+                router_tell_route(router, gate->forward, event);
 }
 
 static void pass_gate(struct router *router, const struct route_event *event)

@@ -44,8 +44,7 @@ void router_tell_advert(struct router *router);                 /* to all swarm 
 void router_tell_advert_to(struct router *router, struct worker_link *swarm);
 void router_tell_gate(struct router *router, uint16_t gate_port, uint16_t protocol, bool open);
 void router_tell_gates(struct router *router);
-void router_tell_route(struct router *router, uint32_t forward, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol,
-                       bool offered, uint64_t service);
+void router_tell_route(struct router *router, uint32_t forward, const struct route_event *event);      /* of an offer */
 /* All offers of a gate that just got this holder (@offered), or just lost it. */
 void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered);
 /* The whole table, for a new link. */

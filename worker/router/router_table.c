@@ -128,6 +128,17 @@ static void offer_free(struct route_table *table, struct route_offer *offer)
         gate_forget(table, gate);
 }
 
+/* News, or none any more. */
+static void offer_mark(struct route_table *table, struct route_offer *offer)
+{
+        bool is = offer->routes > 0, differs = offer->service != offer->told_service || offer->priority != offer->told_priority;
+
+        if (is == offer->told && !(is && differs))
+                list_remove(&offer->dirty);
+        else if (list_empty(&offer->dirty))
+                list_push_back(&table->dirty_offers, &offer->dirty);
+}
+
 void route_offer_count(struct route_table *table, struct route_offer *offer, int change, usec_t now_us)
 {
         bool was = offer->routes > 0, is;
@@ -139,9 +150,8 @@ void route_offer_count(struct route_table *table, struct route_offer *offer, int
                 gate_count(table, offer->gate, is ? 1 : -1, offer->owner, now_us);
         }
         list_remove(&offer->dirty);
-        if (is != offer->told || (is && offer->service != offer->told_service))
-                list_push_back(&table->dirty_offers, &offer->dirty);
-        else if (!is)
+        offer_mark(table, offer);
+        if (!is && !offer->told)
                 offer_free(table, offer);
 }
 
@@ -173,72 +183,6 @@ static struct route_offer *offer_new(struct route_table *table, struct route_pee
         list_push_back(&peer->offers, &offer->of_peer);
         list_init(&offer->dirty);
         return offer;
-}
-
-static bool has_word(const char *words, const char *word, size_t len)
-{
-        for (const char *at = words; *(at += strspn(at, " \t")); at += strcspn(at, " \t"))
-                if (strcspn(at, " \t") == len && memcmp(at, word, len) == 0)
-                        return true;
-        return false;
-}
-
-static bool has_words(const char *words, const char *wanted)
-{
-        for (const char *at = wanted; *(at += strspn(at, " \t")); at += strcspn(at, " \t"))
-                if (!has_word(words, at, strcspn(at, " \t")))
-                        return false;
-        return true;
-}
-
-static bool is_between(uint16_t first, uint16_t last, uint16_t port)
-{
-        return first <= port && port <= last;
-}
-
-static bool filter_matches(const struct ipc_router_filter *filter, const struct route *route)
-{
-        uint32_t fields = filter->fields;
-
-        return (!(fields & IPC_FILTER_GATE_PORT) || is_between(filter->gate_port, filter->gate_port_last, route->gate_port)) &&
-               (!(fields & IPC_FILTER_SERVICE_PORT) || is_between(filter->service_port, filter->service_port_last, route->service_port)) &&
-               (!(fields & IPC_FILTER_PROTOCOL) || filter->protocol == route->protocol) &&
-               (!(fields & IPC_FILTER_HOST) || strcmp(filter->host, route->host) == 0) &&
-               (!(fields & IPC_FILTER_TAGS) || has_words(route->tags, filter->tags));
-}
-
-static bool is_exception(const struct ipc_router_filter *filter)
-{
-        return filter->fields & IPC_FILTER_EXCEPT;
-}
-
-static bool route_excepted(const struct route_table *table, const struct route *route)
-{
-        for (size_t i = 0; i < table->filter_count; i++)
-                if (is_exception(&table->filters[i]) && filter_matches(&table->filters[i], route))
-                        return true;
-        return false;
-}
-
-/* Any filter admits; a low port only the one that names it, lest whoever holds the secret opens our port 22. */
-static bool route_admitted(struct route_table *table, const struct route *route)
-{
-        bool low = route->gate_port < ROUTE_LOW_PORTS, admitted = !table->selective;
-
-        if (route_excepted(table, route))
-                return false;
-        for (size_t i = 0; i < table->filter_count; i++) {
-                if (is_exception(&table->filters[i]) || !filter_matches(&table->filters[i], route))
-                        continue;
-                if (!low || (table->filters[i].fields & IPC_FILTER_GATE_PORT))
-                        return true;
-                admitted = true;
-        }
-        if (admitted && low) {
-                table->low_seen[route->gate_port / 8] |= (uint8_t)(1u << route->gate_port % 8);
-                table->low_dirty = true;
-        }
-        return admitted && !low;
 }
 
 /* Brings the offer behind @route in line with the filters and its peer's share. 0, or -ENOSPC or -ENOMEM: it stays out. */
@@ -348,38 +292,44 @@ static void peer_free(struct route_table *table, struct route_peer *peer, usec_t
         free(peer);
 }
 
-/* A provider takes any of its services for a gate, also one that the filters keep out: then the one that is wanted must be named. */
-static uint64_t offer_service(const struct route_peer *peer, const struct route_offer *offer)
+static bool is_behind(const struct route *route, const struct route_gate *gate)
 {
-        const struct route *first = NULL;
+        return route->gate_port == gate->port && route->protocol == gate->protocol;
+}
+
+/* A provider takes any of its services for a gate, the best of them by its own priorities first; also one that the filters keep out, or whose
+ * priority they lower: then the one that is wanted must be named. */
+static void offer_describe(const struct route_peer *peer, struct route_offer *offer)
+{
+        const struct route *best = NULL;
         bool others = false;
 
         list_for_each (at, &peer->routes) {
                 const struct route *route = container_of(at, struct route, of_peer);
 
-                if (route->gate_port != offer->gate->port || route->protocol != offer->gate->protocol)
-                        continue;
-                if (route->offer != offer)
-                        others = true;
-                else if (!first)
-                        first = route;
+                if (route->offer == offer && (!best || route->priority < best->priority))
+                        best = route;
         }
-        return first && others ? ipc_service_name(first->host, first->service_port, first->tags) : 0;
+        list_for_each (at, &peer->routes) {
+                const struct route *route = container_of(at, struct route, of_peer);
+
+                if (is_behind(route, offer->gate) && best && route != best)
+                        others = others || route->offer != offer ||
+                                 (route->priority > best->priority && route->said_priority <= best->said_priority);
+        }
+        offer->priority = best ? best->priority : offer->priority;
+        offer->service = best && others ? ipc_service_name(best->host, best->service_port, best->tags) : 0;
 }
 
-static void name_services(struct route_table *table, struct route_peer *peer)
+static void describe_offers(struct route_table *table, struct route_peer *peer)
 {
         list_for_each (at, &peer->offers) {
                 struct route_offer *offer = container_of(at, struct route_offer, of_peer);
-                uint64_t service = offer->routes > 0 ? offer_service(peer, offer) : offer->service;
 
-                if (service == offer->service)
+                if (offer->routes == 0)
                         continue;
-                offer->service = service;
-                if (offer->told && service == offer->told_service)
-                        list_remove(&offer->dirty);
-                else if (list_empty(&offer->dirty))
-                        list_push_back(&table->dirty_offers, &offer->dirty);
+                offer_describe(peer, offer);
+                offer_mark(table, offer);
         }
 }
 
@@ -392,7 +342,7 @@ static int peer_settle(struct route_table *table, struct route_peer *peer, usec_
 
                 result = r < 0 ? r : result;
         }
-        name_services(table, peer);
+        describe_offers(table, peer);
         return result;
 }
 
@@ -418,6 +368,7 @@ int route_table_merge(struct route_table *table, const struct ipc_via *via, cons
                 if (!route)
                         continue;
                 route->service_port = said->service_port;
+                route->said_priority = said->priority;
                 route->repeated = true;
         }
         list_for_each (at, &peer->routes)
@@ -428,25 +379,6 @@ int route_table_merge(struct route_table *table, const struct ipc_via *via, cons
         return settled < 0 ? settled : result;
 }
 
-/* Whether a filter lets through anything at all there, as the supervisor asks as well. */
-static bool may_be_open(const struct route_table *table, const struct route_gate *gate)
-{
-        static const uint32_t of_gates = IPC_FILTER_GATE_PORT | IPC_FILTER_PROTOCOL;
-        bool admitted = !table->selective;
-
-        for (size_t i = 0; i < table->filter_count; i++) {
-                const struct ipc_router_filter *filter = &table->filters[i];
-                bool matches = (!(filter->fields & IPC_FILTER_GATE_PORT) ||
-                                is_between(filter->gate_port, filter->gate_port_last, gate->port)) &&
-                               (!(filter->fields & IPC_FILTER_PROTOCOL) || filter->protocol == gate->protocol);
-
-                if (matches && is_exception(filter) && !(filter->fields & ~(of_gates | IPC_FILTER_EXCEPT)))
-                        return false;
-                admitted = admitted || (matches && !is_exception(filter));
-        }
-        return admitted;
-}
-
 /* Their provider has not gone for a moment: they are not wanted. */
 static void close_forbidden(struct route_table *table)
 {
@@ -454,7 +386,7 @@ static void close_forbidden(struct route_table *table)
                 struct route_gate *gate = container_of(at, struct route_gate, by_port);
 
                 next = map_walk(&table->gates, at);
-                if (gate->wanted && gate->offered == 0 && !may_be_open(table, gate))
+                if (gate->wanted && gate->offered == 0 && !route_gate_allowed(table, gate))
                         route_gate_close(table, gate);
         }
 }
@@ -473,7 +405,7 @@ int route_table_filter(struct route_table *table, const struct ipc_router_filter
         table->filter_count = count;
         table->selective = false;
         for (size_t i = 0; i < count; i++)
-                table->selective = table->selective || !is_exception(&filters[i]);
+                table->selective = table->selective || !(filters[i].fields & IPC_FILTER_EXCEPT);
         memset(table->low_seen, 0, sizeof(table->low_seen));
         memset(table->low_told, 0, sizeof(table->low_told));
         for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at))
@@ -558,12 +490,14 @@ static void offer_event(struct route_table *table, struct route_offer *offer, st
 {
         offer->told = offer->routes > 0;
         offer->told_service = offer->service;
+        offer->told_priority = offer->priority;
         *out = (struct route_event){
                 .kind = offer->told ? ROUTE_OFFERED : ROUTE_WITHDRAWN,
                 .gate_port = offer->gate->port,
                 .protocol = offer->gate->protocol,
                 .via = offer->via,
                 .service = offer->told ? offer->service : 0,
+                .priority = offer->told ? offer->priority : 0,
         };
         list_remove(&offer->dirty);
         if (!offer->told)
@@ -628,7 +562,7 @@ size_t route_table_told(const struct route_table *table, struct route_told *out,
                         if (!offer->told || count++ >= max)
                                 continue;
                         *out++ = (struct route_told){ .gate_port = gate->port, .protocol = gate->protocol, .routes = offer->routes,
-                                                      .via = offer->via };
+                                                      .via = offer->via, .priority = offer->told_priority };
                 }
         }
         return count;

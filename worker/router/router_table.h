@@ -34,7 +34,7 @@ enum {
 };
 
 enum route_event_kind {
-        ROUTE_OFFERED,          /* @via serves the gate, by @service; again when that is another one */
+        ROUTE_OFFERED,          /* @via serves the gate, by @service and with @priority; again when one of these is another */
         ROUTE_WITHDRAWN,        /* no longer */
         ROUTE_GATE_WANTED,      /* the gate shall be open */
         ROUTE_GATE_DONE,        /* no longer */
@@ -46,6 +46,7 @@ struct route_event {
         uint16_t gate_port, protocol;
         struct ipc_via via;
         uint64_t service;               /* see struct route_offer */
+        uint16_t priority;
 };
 
 struct route_gate;
@@ -58,7 +59,8 @@ struct route_offer {
         struct route_peer *owner;       /* NULL: gone, and that is still to be told */
         struct ipc_via via;
         unsigned routes;        /* that pass the filters; 0: going */
-        uint64_t service, told_service; /* the first one's name (ipc_service.h) if others of this peer at the gate do not pass; 0: any will do */
+        uint64_t service, told_service; /* the first one's name (ipc_service.h) if others of this peer at the gate will not do; 0: any will */
+        uint16_t priority, told_priority;       /* the best of its services, as a filter or the peer says; 0: best */
         bool told;              /* the last event said it is there */
 };
 
@@ -104,6 +106,7 @@ struct route_told {
         uint16_t gate_port, protocol;
         uint32_t routes;
         struct ipc_via via;
+        uint16_t priority;
 };
 
 /* At most @max; returns how many there are. */

@@ -30,6 +30,7 @@ struct route {
         struct list of_peer;
         struct route_offer *offer;
         uint16_t gate_port, service_port, protocol;
+        uint16_t said_priority, priority;       /* by the peer; in effect */
         bool repeated;                  /* while merging: the new list has it too */
         const char *host, *tags;        /* in @text */
         char text[];
@@ -42,6 +43,12 @@ void route_gate_close(struct route_table *table, struct route_gate *gate);
 
 /* One route more or less behind @offer; an offer without any goes when its end is told, or now if its start never was. */
 void route_offer_count(struct route_table *table, struct route_offer *offer, int change, usec_t now_us);
+
+/* router_table_filters.c: whether the filters let it through, with a priority, which then is @route->priority. */
+bool route_admitted(struct route_table *table, struct route *route);
+
+/* Whether a filter lets through anything at all there, as the supervisor asks as well. */
+bool route_gate_allowed(const struct route_table *table, const struct route_gate *gate);
 
 /* router_table_share.c: whether @peer may have one more gate, that of @route, for which another one may close. */
 bool route_share_allows(struct route_table *table, const struct route_peer *peer, const struct route *route, usec_t now_us);

@@ -48,22 +48,21 @@ void router_tell_gates(struct router *router)
                         router_tell_gate(router, gate->port, gate->protocol, true);
 }
 
-static void tell_route(struct worker_link *forward, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, bool offered,
-                       uint64_t service)
+static void tell_route(struct worker_link *forward, const struct route_event *event)
 {
-        struct ipc_route route = { .gate_port = gate_port, .protocol = protocol, .service = offered ? service : 0, .swarm = via->swarm };
+        struct ipc_route route = { .gate_port = event->gate_port, .protocol = event->protocol, .service = event->service,
+                                   .swarm = event->via.swarm, .priority = event->priority };
 
-        memcpy(route.peer, via->peer, sizeof(route.peer));
-        worker_send(forward, offered ? IPC_ROUTE_SET : IPC_ROUTE_DROP, &route, NULL, 0);
+        memcpy(route.peer, event->via.peer, sizeof(route.peer));
+        worker_send(forward, event->kind == ROUTE_OFFERED ? IPC_ROUTE_SET : IPC_ROUTE_DROP, &route, NULL, 0);
 }
 
-void router_tell_route(struct router *router, uint32_t forward, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol,
-                       bool offered, uint64_t service)
+void router_tell_route(struct router *router, uint32_t forward, const struct route_event *event)
 {
         struct worker_link *link = worker_find(&router->worker, IPC_FORWARD, forward);
 
         if (link)
-                tell_route(link, via, gate_port, protocol, offered, service);
+                tell_route(link, event);
 }
 
 static void tell_routes(struct router *router, struct worker_link *link, uint16_t gate_port, uint16_t protocol, bool offered)
@@ -71,7 +70,10 @@ static void tell_routes(struct router *router, struct worker_link *link, uint16_
         const struct route_offer *offer = NULL;
 
         while ((offer = route_table_next(&router->table, gate_port, protocol, offer)))
-                tell_route(link, &offer->via, gate_port, protocol, offered, offer->told_service);
+                tell_route(link, &(struct route_event){ .kind = offered ? ROUTE_OFFERED : ROUTE_WITHDRAWN, .gate_port = gate_port,
+                                                        .protocol = protocol, .via = offer->via,
+                                                        .service = offered ? offer->told_service : 0,
+                                                        .priority = offered ? offer->told_priority : 0 });
 }
 
 void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered)

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Gates as their clients see them: what they are told to be, when those who wait are looked at, and what the log says of them. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "forward_clients_state.h"
+#include "forward_swarms.h"
+#include "ipc_words.h"
+
+#define FULL_AGAIN_US SECONDS(60)       /* before the log says so once more */
+
+#define RETRY_LEAST_US MSEC(20) /* between two looks at those who wait: the swarm worker may be full, or a provider just fit */
+
+static uint64_t gate_hash(const struct clients *clients, uint16_t port, uint16_t protocol)
+{
+        uint16_t key[2] = { port, protocol };
+
+        return map_hash(&clients->gates, key, sizeof(key));
+}
+
+struct gate *clients_gate_find(const struct clients *clients, uint16_t port, uint16_t protocol)
+{
+        struct map_entry *at = map_first(&clients->gates, gate_hash(clients, port, protocol));
+
+        for (; at; at = map_next(at)) {
+                struct gate *gate = container_of(at, struct gate, by_port);
+
+                if (gate->port == port && gate->protocol == protocol)
+                        return gate;
+        }
+        return NULL;
+}
+
+struct gate *clients_gate_next(const struct clients *clients, const struct gate *gate)
+{
+        struct map_entry *at = map_walk(&clients->gates, gate ? &gate->by_port : NULL);
+
+        return at ? container_of(at, struct gate, by_port) : NULL;
+}
+
+void clients_gates_begin(struct clients *clients)
+{
+        struct gate *gate = NULL;
+
+        clients->limits_next = (struct ipc_forward_limits){ 0 };
+        while ((gate = clients_gate_next(clients, gate)))
+                gate->listed = false;
+}
+
+int clients_gate_set(struct clients *clients, const struct ipc_forward_listener *what)
+{
+        struct gate *gate = clients_gate_find(clients, what->gate_port, what->protocol);
+
+        if (!gate) {
+                gate = calloc(1, sizeof(*gate));
+                if (!gate || map_insert(&clients->gates, &gate->by_port, gate_hash(clients, what->gate_port, what->protocol)) < 0) {
+                        free(gate);
+                        return -ENOMEM;
+                }
+                gate->port = what->gate_port;
+                gate->protocol = what->protocol;
+                list_init(&gate->waiting);
+        }
+        gate->policy = (enum ipc_policy)what->policy;
+        gate->wait_us = MSEC(what->wait_ms);
+        gate->idle_ms = what->idle_ms;
+        gate->listed = true;
+        return 0;
+}
+
+void clients_gate_complain(struct clients *clients, struct gate *gate, const char *what)
+{
+        bool datagrams = gate->protocol == IPC_UDP;
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        if (gate->complained)
+                return;
+        gate->complained = true;
+        ipc_fields_gate(&fields, gate->port, gate->protocol);
+        ipc_fields_text(&fields, "REASON", what);
+        worker_log_event(clients->worker, IPC_EVENT_GATE_UNSERVED, LOG_NOTICE, fields.list, "gate %u%s: %s: clients are %s until that changes",
+                         gate->port, datagrams ? "/udp" : "", what, datagrams ? "not answered" : "reset");
+}
+
+/* When those who wait are worth another look, unless something happens before. */
+void clients_gate_arm(struct clients *clients, struct gate *gate, usec_t now_us)
+{
+        usec_t ready_us = USEC_NEVER;
+
+        if (gate->waiting_count && swarms_next(clients->worker, NULL))
+                ready_us = choose_ready_us(&clients->choose, gate->port, gate->protocol);
+        if (ready_us != USEC_NEVER)
+                ready_us = usec_max(ready_us, usec_add(now_us, RETRY_LEAST_US));
+        heap_set(&clients->retries, &gate->retry, ready_us);
+}
+
+/* Once a minute: it is the many who come that reach a limit. */
+void clients_gate_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const struct now *now)
+{
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        tally_count(&clients->tally, IPC_REASON_LIMIT);
+        if (gate->full_told_us && now->mono_us - gate->full_told_us < FULL_AGAIN_US)
+                return;
+        gate->full_told_us = now->mono_us;
+        ipc_fields_gate(&fields, gate->port, gate->protocol);
+        ipc_fields_text(&fields, "REASON", ipc_reason_word(IPC_REASON_LIMIT));
+        worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
+                         "gate %u%s: %s %u connections, as many as may be: more are %s", gate->port, gate->protocol == IPC_UDP ? "/udp" : "",
+                         who, limit, gate->protocol == IPC_UDP ? "not answered" : "reset");
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of a gate's clients share. Nobody else includes it. */
+#ifndef HG_FORWARD_CLIENTS_STATE_H
+#define HG_FORWARD_CLIENTS_STATE_H
+
+#include "forward_clients.h"
+
+/* A gate as its clients see it. */
+struct gate {
+        struct map_entry by_port;
+        struct heap_entry retry;
+        struct list waiting;            /* clients, the oldest first */
+        size_t waiting_count;
+        usec_t wait_us;
+        uint32_t idle_ms;
+        uint32_t count;                 /* clients, waiting or not, since it is there */
+        usec_t full_told_us;            /* when the log last said of this gate that somebody has reached a limit; 0: never */
+        uint16_t port, protocol;
+        enum ipc_policy policy;
+        bool listed;                    /* in the list being made */
+        bool complained;                /* the last client found nobody, and the log says so */
+};
+
+struct gate *clients_gate_find(const struct clients *clients, uint16_t port, uint16_t protocol);
+
+/* NULL: the first; NULL after the last. */
+struct gate *clients_gate_next(const struct clients *clients, const struct gate *gate);
+
+/* When those who wait are worth another look, unless something happens before. */
+void clients_gate_arm(struct clients *clients, struct gate *gate, usec_t now_us);
+
+/* A client finds nobody: said once until one does. */
+void clients_gate_complain(struct clients *clients, struct gate *gate, const char *what);
+
+/* A client is turned away, as @who has as many connections as may be. */
+void clients_gate_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const struct now *now);
+
+#endif
