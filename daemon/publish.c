@@ -284,7 +284,8 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                                                        .service_port = from->conf->service_port,
                                                        .idle_ms = from->conf->protocol == CONF_UDP ? conf->udp_timeout_ms : conf->tcp.timeout_ms,
                                                        .proxy = (uint16_t)from->conf->proxy,
-                                                       .local = conf_service_path(from->conf) != NULL };
+                                                       .local = conf_service_path(from->conf) != NULL,
+                                                       .priority = from->conf->priority };
 
                 if (from->forward != forward)
                         continue;

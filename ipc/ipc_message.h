@@ -507,7 +507,7 @@ struct ipc_forward_service {
         char host[IPC_NAME_MAX];        /* as configured, for messages */
         uint16_t local;                 /* 1: a unix socket, IPC_TCP, without address and port: it is asked for by SERVICE_DIAL */
         uint16_t proxy;                 /* enum ipc_proxy */
-        uint8_t pad[2];
+        uint16_t priority;              /* among those behind the gate port; 0: best */
 };
 
 /* Connect to that service of the sender's, which is local: whoever holds services can't reach a unix socket, lest it reaches all. Answered

@@ -14,7 +14,7 @@
 #include "inside.h"
 #include "test.h"
 
-enum { GATE = 8080, SILENT_HOST = 1, GOOD_HOST = 2 };
+enum { GATE = 8080, SILENT_HOST = 1, GOOD_HOST = 2, NOBODY_HOST = 3 };
 
 static struct forward forward;
 static struct inside inside;
@@ -120,7 +120,7 @@ static size_t header_of(uint16_t protocol, uint16_t proxy, const char *metadata,
                 close(accepted);
         }
         ipc_received_fini(&message);
-        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 1 });
+        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 1 }, 0);
         services_begin(&forward.arrivals.services);
         services_end(&forward.arrivals.services);
         return len;
@@ -178,6 +178,57 @@ TEST(a_service_is_told_of_its_client_as_it_wants_to_be)
         check_bytes(out, (const uint8_t *)unknown, sizeof(unknown) - 1);
         check_equal(header_of(IPC_TCP, IPC_PROXY_V2, "{}", out), sizeof(nobody) - 1);
         check_bytes(out, nobody, sizeof(nobody) - 1);
+        finish();
+}
+
+/* One more service behind the gate, where nobody listens or somebody does. */
+static void add_other(uint64_t name, uint8_t host)
+{
+        struct ipc_forward_service service = { .service = name, .gate_port = GATE, .count = 1, .service_port = port, .host = "other",
+                                               .address = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = host } } };
+
+        check_equal(services_add(&forward.arrivals.services, &service), 0);
+}
+
+TEST(a_service_that_fails_gives_way_to_another_behind_its_gate_unless_it_is_meant)
+{
+        struct ipc_channel_arrived arrived = { .channel = 3, .gate_port = GATE, .service = 1 };
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1];
+
+        begin((uint8_t[]){ NOBODY_HOST }, 1);
+        services_begin(&forward.arrivals.services);
+        add_other(1, NOBODY_HOST);
+        add_other(2, GOOD_HOST);
+        services_end(&forward.arrivals.services);
+        for (uint64_t channel = 1; channel <= 2; channel++) {
+                arrive(channel);
+                check(said(&type, text));
+                check_equal(type, IPC_CHANNEL_READY);
+        }
+        arrivals_arrived(&forward.arrivals, 1, &arrived, start_us);
+        check(said(&type, text));
+        check_equal(type, IPC_CHANNEL_REFUSE);
+        check(strstr(text, "ECONNREFUSED"));
+        check_equal(forward.arrivals.pending, 0);
+        finish();
+}
+
+TEST(a_silent_service_leaves_time_for_another)
+{
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1];
+
+        begin((uint8_t[]){ SILENT_HOST }, 1);
+        services_begin(&forward.arrivals.services);
+        add_other(1, SILENT_HOST);
+        add_other(2, GOOD_HOST);
+        services_end(&forward.arrivals.services);
+        arrive(1);
+        check_equal(arrivals_deadline(&forward.arrivals), start_us + ARRIVALS_CONNECT_US / 2);
+        arrivals_advance(&forward.arrivals, start_us + ARRIVALS_CONNECT_US / 2);
+        check(said(&type, text));
+        check_equal(type, IPC_CHANNEL_READY);
         finish();
 }
 
@@ -253,7 +304,7 @@ TEST(a_number_asked_twice_is_asked_once)
         arrive(5);
         arrive(5);
         check_equal(forward.arrivals.pending, 1);
-        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 5 });       /* it never was open */
+        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 5 }, 0);       /* it never was open */
         check_equal(forward.arrivals.pending, 1);
         check(!said(&type, text));
         finish();
@@ -300,7 +351,7 @@ TEST(sessions_of_datagrams_end_when_their_service_is_elsewhere)
         point_at(4, 9);
         check_equal(told_to_end(), 1);
         check_equal(forward.arrivals.by_number.count, 1);
-        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 1 });
+        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 1 }, 0);
         check_equal(forward.arrivals.by_number.count, 0);
         arrived.channel = 2;
         arrivals_arrived(&forward.arrivals, 1, &arrived, start_us);
@@ -348,7 +399,7 @@ static unsigned session(uint64_t number, enum ipc_reason reason, uint64_t answer
         }
         check_equal(getpeername(fd, (struct sockaddr *)&to, &len), 0);
         close(fd);
-        arrivals_closed(&forward.arrivals, 1, &closed);
+        arrivals_closed(&forward.arrivals, 1, &closed, 0);
         return ntohl(to.sin_addr.s_addr) & 0xff;
 }
 
@@ -536,7 +587,7 @@ TEST(the_supervisor_connects_to_a_unix_socket)
         check(forward.arrivals.pending == 0 && arrivals_deadline(&forward.arrivals) == USEC_NEVER);
         forward.worker.log_channels = true;
         forward.worker.log_level = LOG_INFO;
-        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 5, .duration_us = 1 });
+        arrivals_closed(&forward.arrivals, 1, &(struct ipc_channel_closed){ .channel = 5, .duration_us = 1 }, 0);
         check_equal(forward.arrivals.by_number.count, 0);
         close(pair[0]);
         check_equal(recv(pair[1], text, 1, MSG_DONTWAIT), 0);         /* nobody has kept the other end */

@@ -44,7 +44,7 @@ static void begin(void)
         clients_gates_begin(&forward.clients);
         check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .wait_ms = 60000 }), 0);
         clients_gates_end(&forward.clients);
-        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0), 0);
         greetings_begin(&forward.greetings);
         check(greetings_trust(&forward.greetings, &v4) && greetings_trust(&forward.greetings, &v6));
         greetings_end(&forward.greetings);

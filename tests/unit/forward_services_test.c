@@ -7,6 +7,7 @@
 
 static struct services services;
 static uint64_t seed;
+static usec_t now_us;
 static const struct random random_source = { test_random_fill, &seed };
 
 static struct ipc_forward_service service(uint16_t gate_port, uint16_t service_port)
@@ -24,7 +25,7 @@ static void add(uint16_t gate_port, uint16_t service_port)
 /* The service port whose turn it is; 0: none. */
 static unsigned pick(uint16_t gate_port)
 {
-        const struct ipc_forward_service *picked = services_pick(&services, gate_port, IPC_TCP);
+        const struct ipc_forward_service *picked = services_pick(&services, gate_port, IPC_TCP, true, now_us);
 
         return picked ? picked->service_port : 0;
 }
@@ -43,6 +44,64 @@ TEST(alternatives_take_turns)
         check_equal(pick(1), 11);
         check_equal(pick(2), 21);
         check_equal(pick(3), 0);
+        services_fini(&services);
+}
+
+static void add_ranked(uint16_t service_port, uint16_t priority)
+{
+        struct ipc_forward_service one = service(1, service_port);
+
+        one.service = service_port;
+        one.priority = priority;
+        check_equal(services_add(&services, &one), 0);
+}
+
+static void add_three(void)
+{
+        add_ranked(11, 0);
+        add_ranked(12, 0);
+        add_ranked(13, 1);
+        services_end(&services);
+}
+
+static void fails(uint16_t service_port, uint16_t priority)
+{
+        struct ipc_forward_service one = service(1, service_port);
+
+        one.service = service_port;
+        one.priority = priority;
+        services_note(&services, &one, false, now_us);
+}
+
+TEST(one_that_fails_rests_and_a_backup_waits_for_all_before_it)
+{
+        services_init(&services, &random_source);
+        now_us = SECONDS(100);
+        add_three();
+        check_equal(pick(1), 11);
+        check_equal(pick(1), 12);
+        check_equal(pick(1), 11);
+        fails(11, 0);
+        check_equal(pick(1), 12);
+        check_equal(pick(1), 12);
+        fails(12, 0);
+        check_equal(pick(1), 13);
+        now_us += SERVICES_REST_MIN_US / 2;
+        fails(12, 0);                           /* it was under way when the other one failed */
+        fails(13, 1);
+        check(!services_pick(&services, 1, IPC_TCP, false, now_us));
+        check(pick(1) != 13);                   /* whose rest ends last */
+        services_begin(&services);
+        add_three();                            /* told anew, they still rest */
+        check(!services_pick(&services, 1, IPC_TCP, false, now_us));
+        now_us += SERVICES_REST_MIN_US / 2;
+        check(pick(1) != 13);
+        fails(11, 0);
+        now_us += SERVICES_REST_MIN_US;
+        check_equal(pick(1), 12);
+        check_equal(pick(1), 12);
+        now_us += SERVICES_REST_MIN_US;         /* twice as long for the second time */
+        check_equal(pick(1), 11);
         services_fini(&services);
 }
 
@@ -90,14 +149,14 @@ TEST(each_service_has_its_own_news)
         add(1, 11);
         add(1, 12);
         services_end(&services);
-        check(!services_note(&services, &up, true));
-        check(services_note(&services, &down, false));
+        check(!services_note(&services, &up, true, now_us));
+        check(services_note(&services, &down, false, now_us));
         for (unsigned i = 0; i < 3; i++) {
-                check(!services_note(&services, &up, true));
-                check(!services_note(&services, &down, false));
+                check(!services_note(&services, &up, true, now_us));
+                check(!services_note(&services, &down, false, now_us));
         }
-        check(services_note(&services, &down, true));
-        check(!services_note(&services, &other, false));        /* not configured any more */
+        check(services_note(&services, &down, true, now_us));
+        check(!services_note(&services, &other, false, now_us));        /* not configured any more */
         services_fini(&services);
 }
 

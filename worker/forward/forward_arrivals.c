@@ -5,16 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
+#include "forward_dial.h"
 #include "forward_log.h"
 #include "forward_metadata.h"
 #include "forward_proxy.h"
 #include "forward_socket.h"
 #include "forward_swarms.h"
 
-enum { TEXT_MAX = 200 };        /* of a refusal: as JSON it must stay below 256 bytes (hypergate.md 2) */
+enum {
+        TEXT_MAX = 200,         /* of a refusal: as JSON it must stay below 256 bytes (hypergate.md 2) */
+        SERVICES_TRIED_MAX = 8, /* for one channel */
+};
 
 struct arrival {
         struct arrivals *arrivals;
@@ -24,16 +27,14 @@ struct arrival {
         uint64_t number;                /* and its number there */
         uint16_t gate_port, protocol;
         uint8_t peer[IPC_KEY_BYTES];
-        union socket_address remote;    /* tried last */
-        char *local;                    /* the name of the unix socket that it is instead, or NULL */
+        bool named;                     /* it is for that service and no other */
+        char *local;                    /* the name of the unix socket that it is, or NULL */
         struct ipc_forward_service *service;    /* a copy while the connection is being made, then NULL */
-        uint8_t *header;                /* which the service shall get first, or NULL; like @service */
-        size_t header_len;
-        struct watched watched;
+        struct proxy_header client;     /* what the gateway says of it, for a service that wants to know */
+        struct dial dial;
         struct heap_entry deadline;     /* of the address being tried */
         usec_t gives_up_us;             /* on all of them */
-        unsigned next;                  /* address */
-        int error;                      /* of the last one */
+        unsigned tried;                 /* services */
 };
 
 void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watch *watch, const struct random *random)
@@ -68,36 +69,21 @@ static struct arrival *find(const struct arrivals *arrivals, uint32_t swarm, uin
         return NULL;
 }
 
-/* The address being tried is done with, one way or the other; the descriptor is the caller's. */
-static int stop_trying(struct arrival *arrival)
-{
-        int fd = arrival->watched.fd;
-
-        watch_remove(arrival->arrivals->watch, &arrival->watched);
-        heap_remove(&arrival->arrivals->deadlines, &arrival->deadline);
-        arrival->watched.fd = -1;
-        return fd;
-}
-
 /* From here on the connection is being made no more. */
 static void stop_pending(struct arrival *arrival)
 {
         if (!arrival->service)
                 return;
         free(arrival->service);
-        free(arrival->header);
         arrival->service = NULL;
-        arrival->header = NULL;
         list_remove(&arrival->in_pending);
         arrival->arrivals->pending--;
 }
 
 static void arrival_free(struct arrival *arrival)
 {
-        int fd = stop_trying(arrival);
-
-        if (fd >= 0)
-                close(fd);
+        heap_remove(&arrival->arrivals->deadlines, &arrival->deadline);
+        dial_fini(&arrival->dial);
         stop_pending(arrival);
         map_remove(&arrival->arrivals->by_number, &arrival->by_number);
         free(arrival->local);
@@ -135,9 +121,9 @@ static void end_sessions_led_astray(struct arrivals *arrivals)
 
                 if (arrival->service || arrival->protocol != IPC_UDP)
                         continue;
-                socket_address_ip(&arrival->remote, address);
+                socket_address_ip(&arrival->dial.remote, address);
                 if (!services_lead_to(&arrivals->services, arrival->gate_port, IPC_UDP, address,
-                                      socket_address_port(&arrival->remote)))
+                                      socket_address_port(&arrival->dial.remote)))
                         worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_END, &end, NULL, 0);
         }
 }
@@ -205,74 +191,81 @@ static void tell_service(struct arrivals *arrivals, const struct ipc_forward_ser
 }
 
 /* A service is down, or up again: said when that changes, not for each who finds it so. */
-static void service_works(struct arrival *arrival, bool works)
+static void service_works(struct arrival *arrival, bool works, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
         const struct ipc_forward_service *service = arrival->service;
         bool tried = service->count || service->local;
 
-        if (services_note(&arrivals->services, service, works))
-                tell_service(arrivals, service, works ? NULL : tried ? strerror(arrival->error) : "the name has no address");
+        if (services_note(&arrivals->services, service, works, now_us))
+                tell_service(arrivals, service, works ? NULL : tried ? strerror(arrival->dial.error) : "the name has no address");
+}
+
+static void arrival_begin(struct arrival *arrival, usec_t now_us);
+static void on_connecting(struct watched *watched, uint32_t events);
+
+/* The next service behind that gate port that is fit. False: there is none, or it would not do. */
+static bool try_other(struct arrival *arrival, usec_t now_us)
+{
+        struct arrivals *arrivals = arrival->arrivals;
+        const struct ipc_forward_service *other = arrival->named || arrival->tried >= SERVICES_TRIED_MAX ? NULL :
+                services_pick(&arrivals->services, arrival->gate_port, arrival->protocol, false, now_us);
+        char *local = other && other->local ? strdup(other->host) : NULL;
+
+        if (!other || (other->local && !local))
+                return false;
+        free(arrival->local);
+        arrival->local = local;
+        *arrival->service = *other;
+        arrival_begin(arrival, now_us);
+        return true;
 }
 
 /* In the words of an original, which gets them from Node.js. */
-static void give_up(struct arrival *arrival)
+static void give_up(struct arrival *arrival, usec_t now_us)
 {
         const struct ipc_forward_service *service = arrival->service;
         char text[IPC_TEXT_MAX + IPC_NAME_MAX], address[METADATA_ADDRESS_TEXT_MAX];
         struct sockaddr_storage wide;
 
-        socket_address_widen(&arrival->remote, &wide);
+        socket_address_widen(&arrival->dial.remote, &wide);
         metadata_address_text(&wide, address);
         if (service->local)
-                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->error), service->host);
+                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->dial.error), service->host);
         else if (service->count == 0)
                 snprintf(text, sizeof(text), "Error: getaddrinfo ENOTFOUND %s", service->host);
         else
-                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->error), address);
-        service_works(arrival, false);
+                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->dial.error), address);
+        service_works(arrival, false, now_us);
+        if (try_other(arrival, now_us))
+                return;
         refuse(arrival->arrivals, arrival->swarm, arrival->number, text);
         arrival_free(arrival);
 }
 
-/* A socket meets itself when nobody listens on a port from which the kernel also dials: that is nobody. */
-static bool is_itself(int fd, const union socket_address *remote)
-{
-        union socket_address local = { 0 };
-        socklen_t len = sizeof(local);
-
-        return getsockname(fd, &local.any, &len) == 0 && memcmp(&local, remote, len) == 0;
-}
-
-/* connect(2) begins, and said again tells how it went. 0, -EINPROGRESS or -errno. */
-static int try_connect(int fd, const union socket_address *remote)
-{
-        if (connect(fd, &remote->any, socket_address_len(remote)) < 0 && errno != EISCONN)
-                return errno == EALREADY || errno == EINTR ? -EINPROGRESS : -errno;
-        return is_itself(fd, remote) ? -ECONNREFUSED : 0;
-}
-
-/* A new connection takes as much at once. Datagrams have it in front of each of them. */
+/* What the service shall hear of its client. A new connection takes as much at once; datagrams have it in front of each of them. */
 static bool put_header(const struct arrival *arrival, int fd, struct ipc_channel_ready *ready)
 {
-        if (!arrival->header)
-                return true;
+        uint8_t header[PROXY_WRITE_MAX];
+        size_t len = arrival->service->proxy ? proxy_write(arrival->service->proxy, &arrival->client, header) : 0;
+
         if (arrival->protocol == IPC_TCP)
-                return send(fd, arrival->header, arrival->header_len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)arrival->header_len;
-        ready->front_len = (uint32_t)MIN(arrival->header_len, (size_t)IPC_FRONT_MAX);
-        memcpy(ready->front, arrival->header, ready->front_len);
+                return !len || send(fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
+        ready->front_len = (uint32_t)MIN(len, (size_t)IPC_FRONT_MAX);
+        memcpy(ready->front, header, ready->front_len);
         return true;
 }
 
-static void connected(struct arrival *arrival)
+static void connected(struct arrival *arrival, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
         struct ipc_channel_ready ready = { .channel = arrival->number, .idle_ms = arrival->service->idle_ms };
-        int fd = stop_trying(arrival), r;
+        int fd = dial_take(&arrival->dial), r;
         bool told = put_header(arrival, fd, &ready);
 
+        heap_remove(&arrivals->deadlines, &arrival->deadline);
         if (arrival->protocol == IPC_TCP)       /* of datagrams it says nothing yet */
-                service_works(arrival, true);
+                service_works(arrival, true, now_us);
         stop_pending(arrival);
         r = told ? worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_READY, &ready, &fd, 1) : -ECONNRESET;
         close(fd);
@@ -282,78 +275,37 @@ static void connected(struct arrival *arrival)
         }
 }
 
-static void on_connecting(struct watched *watched, uint32_t events);
-
-static int prepare(const struct arrivals *arrivals, int fd, bool datagrams)
-{
-        if (!datagrams)
-                return socket_prepare(fd, &arrivals->keep);
-        socket_prepare_datagrams(fd);
-        return 0;
-}
-
-/* Asks for the next address. 0: connected, as a UDP socket is at once; -EINPROGRESS; -errno. */
-static int begin_connect(struct arrival *arrival, const uint8_t ip[16])
-{
-        bool datagrams = arrival->service->protocol == IPC_UDP;
-        int r;
-
-        socket_address_from(ip, arrival->service->service_port, &arrival->remote);
-        arrival->watched = (struct watched){ .ready = on_connecting };
-        arrival->watched.fd = socket(arrival->remote.any.sa_family,
-                                     (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (arrival->watched.fd < 0)
-                return -errno;
-        r = prepare(arrival->arrivals, arrival->watched.fd, datagrams);
-        if (r == 0)
-                r = try_connect(arrival->watched.fd, &arrival->remote);
-        if (r == -EINPROGRESS)          /* on this host it is done by now, and said so when asked again */
-                r = try_connect(arrival->watched.fd, &arrival->remote);
-        return r;
-}
-
-/* How long one address may take: what is left, shared with those behind it. */
+/* How long one address may take: what is left, shared with those behind it and with another service. */
 static usec_t share_us(const struct arrival *arrival, usec_t now_us)
 {
         usec_t left_us = arrival->gives_up_us > now_us ? arrival->gives_up_us - now_us : 0;
+        bool other = !arrival->named && services_have_other(&arrival->arrivals->services, arrival->service, now_us);
 
-        return left_us / (arrival->service->count - arrival->next + 1);
+        return left_us / (dial_left(&arrival->dial) + 1 + other);
 }
 
 /* One address after the other until one is connected or has to be waited for. */
 static void arrival_advance(struct arrival *arrival, usec_t now_us)
 {
-        struct arrivals *arrivals = arrival->arrivals;
+        int r = dial_next(&arrival->dial);
 
-        while (arrival->next < arrival->service->count) {
-                int fd, r = begin_connect(arrival, arrival->service->address[arrival->next++]);
-
-                if (r == -EINPROGRESS) {
-                        r = watch_add(arrivals->watch, &arrival->watched, EPOLLOUT);
-                        heap_set(&arrivals->deadlines, &arrival->deadline, usec_add(now_us, share_us(arrival, now_us)));
-                        if (r == 0)
-                                return;
-                } else if (r == 0) {
-                        connected(arrival);
-                        return;
-                }
-                arrival->error = -r;
-                fd = stop_trying(arrival);
-                if (fd >= 0)
-                        close(fd);
-        }
-        give_up(arrival);
+        if (r == 0)
+                connected(arrival, now_us);
+        else if (r == -EINPROGRESS)
+                heap_set(&arrival->arrivals->deadlines, &arrival->deadline, usec_add(now_us, share_us(arrival, now_us)));
+        else
+                give_up(arrival, now_us);
 }
 
 static void failed(struct arrival *arrival, int error, usec_t now_us)
 {
-        arrival->error = error;
-        close(stop_trying(arrival));
+        heap_remove(&arrival->arrivals->deadlines, &arrival->deadline);
+        dial_fail(&arrival->dial, error);
         arrival_advance(arrival, now_us);
 }
 
 /* By the supervisor, which has until then. */
-static void ask_for(struct arrival *arrival)
+static void ask_for(struct arrival *arrival, usec_t now_us)
 {
         struct ipc_service_dial dial = { .channel = arrival->number, .service = arrival->service->service, .swarm = arrival->swarm,
                                          .gate_port = arrival->gate_port };
@@ -361,9 +313,19 @@ static void ask_for(struct arrival *arrival)
 
         heap_set(&arrival->arrivals->deadlines, &arrival->deadline, arrival->gives_up_us);
         if (r < 0) {
-                arrival->error = -r;
-                give_up(arrival);
+                arrival->dial.error = -r;
+                give_up(arrival, now_us);
         }
+}
+
+static void arrival_begin(struct arrival *arrival, usec_t now_us)
+{
+        dial_init(&arrival->dial, arrival->arrivals->watch, arrival->service, &arrival->arrivals->keep, on_connecting);
+        arrival->tried++;
+        if (arrival->service->local)
+                ask_for(arrival, now_us);
+        else
+                arrival_advance(arrival, now_us);
 }
 
 void arrivals_dialled(struct arrivals *arrivals, const struct ipc_service_dialled *dialled, int fd, usec_t now_us)
@@ -374,39 +336,25 @@ void arrivals_dialled(struct arrivals *arrivals, const struct ipc_service_dialle
                 if (fd >= 0)            /* nobody waits for it any more */
                         close(fd);
         } else if (fd >= 0) {
-                arrival->watched.fd = fd;
-                connected(arrival);
+                arrival->dial.watched.fd = fd;
+                connected(arrival, now_us);
         } else {
-                arrival->error = (int)dialled->error;
-                give_up(arrival);
+                arrival->dial.error = (int)dialled->error;
+                give_up(arrival, now_us);
         }
 }
 
 static void on_connecting(struct watched *watched, uint32_t events)
 {
-        struct arrival *arrival = container_of(watched, struct arrival, watched);
-        int r = try_connect(watched->fd, &arrival->remote);
+        struct arrival *arrival = container_of(watched, struct arrival, dial.watched);
+        int r = dial_look(&arrival->dial);
         struct now now;
 
         worker_now(&now);
         if (r == 0)
-                connected(arrival);
+                connected(arrival, now.mono_us);
         else if (r != -EINPROGRESS)
                 failed(arrival, -r, now.mono_us);
-}
-
-/* What the gateway says of its client, for a service that wants to know. False: no memory. */
-static bool make_header(struct arrival *arrival, const struct ipc_channel_arrived *arrived)
-{
-        struct proxy_header header = { .protocol = arrival->protocol };
-
-        if (!arrival->service->proxy)
-                return true;
-        header.named = metadata_read(arrived->metadata, arrived->metadata_len, &header.source, &header.destination);
-        arrival->header = malloc(PROXY_WRITE_MAX);
-        if (arrival->header)
-                arrival->header_len = proxy_write(arrival->service->proxy, &header, arrival->header);
-        return arrival->header;
 }
 
 static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_arrived *arrived,
@@ -430,15 +378,14 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
         arrival->gate_port = arrived->gate_port;
         arrival->protocol = service->protocol;
         memcpy(arrival->peer, arrived->peer, sizeof(arrival->peer));
+        arrival->named = arrived->service != 0;
         arrival->service = copy;
         arrival->local = local;
-        arrival->watched.fd = -1;
+        arrival->client.protocol = service->protocol;
+        arrival->client.named = metadata_read(arrived->metadata, arrived->metadata_len, &arrival->client.source, &arrival->client.destination);
         list_push_back(&arrivals->pending_all, &arrival->in_pending);
         arrivals->pending++;
-        if (make_header(arrival, arrived))
-                return arrival;
-        arrival_free(arrival);
-        return NULL;
+        return arrival;
 }
 
 /* A peer that opens without end leaves room for all others. */
@@ -451,16 +398,16 @@ static bool has_room(const struct arrivals *arrivals, const uint8_t peer[IPC_KEY
         return own < (ARRIVALS_PENDING_MAX - (arrivals->pending - own) + 1) / 2;
 }
 
-static const struct ipc_forward_service *service_for(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived)
+static const struct ipc_forward_service *service_for(struct arrivals *arrivals, const struct ipc_channel_arrived *arrived, usec_t now_us)
 {
         if (arrived->service)
                 return services_named(&arrivals->services, arrived->gate_port, arrived->protocol, arrived->service);
-        return services_pick(&arrivals->services, arrived->gate_port, arrived->protocol);
+        return services_pick(&arrivals->services, arrived->gate_port, arrived->protocol, true, now_us);
 }
 
 void arrivals_arrived(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_arrived *arrived, usec_t now_us)
 {
-        const struct ipc_forward_service *service = service_for(arrivals, arrived);
+        const struct ipc_forward_service *service = service_for(arrivals, arrived, now_us);
         struct arrival *arrival;
         char text[64];
 
@@ -477,10 +424,7 @@ void arrivals_arrived(struct arrivals *arrivals, uint32_t swarm, const struct ip
                 return;
         }
         arrival->gives_up_us = usec_add(now_us, ARRIVALS_CONNECT_US);
-        if (service->local)
-                ask_for(arrival);
-        else
-                arrival_advance(arrival, now_us);
+        arrival_begin(arrival, now_us);
 }
 
 void arrivals_gone(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel *gone)
@@ -492,7 +436,7 @@ void arrivals_gone(struct arrivals *arrivals, uint32_t swarm, const struct ipc_c
 }
 
 /* What a session of datagrams that is over tells of its service. */
-static void judge_session(const struct arrival *arrival, const struct ipc_channel_closed *closed)
+static void judge_session(const struct arrival *arrival, const struct ipc_channel_closed *closed, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
         bool refused = closed->reason == IPC_REASON_REFUSED;
@@ -501,30 +445,30 @@ static void judge_session(const struct arrival *arrival, const struct ipc_channe
         struct sockaddr_storage wide;
         uint8_t address[16];
 
-        socket_address_ip(&arrival->remote, address);
+        socket_address_ip(&arrival->dial.remote, address);
         if ((!refused && !closed->sent_bytes) ||
-            !services_note_session(&arrivals->services, arrival->gate_port, address, socket_address_port(&arrival->remote), !refused,
-                                   &service))
+            !services_note_session(&arrivals->services, arrival->gate_port, address, socket_address_port(&arrival->dial.remote), !refused,
+                                   now_us, &service))
                 return;
-        socket_address_widen(&arrival->remote, &wide);
+        socket_address_widen(&arrival->dial.remote, &wide);
         metadata_address_text(&wide, text);
         snprintf(trouble, sizeof(trouble), "nobody is at %s", text);
         tell_service(arrivals, service, refused ? trouble : NULL);
 }
 
-void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_closed *closed)
+void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_closed *closed, usec_t now_us)
 {
         struct arrival *arrival = find(arrivals, swarm, closed->channel);
 
         if (!arrival || arrival->service)
                 return;         /* nothing was handed over: nothing can have ended */
         if (arrival->protocol == IPC_UDP)
-                judge_session(arrival, closed);
+                judge_session(arrival, closed, now_us);
         log_channel(arrivals->worker, &(struct log_channel){
                 .number = arrival->number,
                 .gate_port = arrival->gate_port,
                 .protocol = arrival->protocol,
-                .remote = &arrival->remote,
+                .remote = &arrival->dial.remote,
                 .local = arrival->local,
                 .peer = arrival->peer,
                 .reason = closed->reason == IPC_REASON_REFUSED ? IPC_REASON_RESET_LOCAL : (enum ipc_reason)closed->reason,

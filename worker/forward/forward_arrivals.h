@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Channels that arrive from gateways: each is connected to its service and handed to the swarm worker that it came from, or refused. */
+/* Channels that arrive from gateways: each is connected to its service, or another one behind the same gate port if that fails, and handed to
+ * the swarm worker that it came from, or refused. */
 #ifndef HG_FORWARD_ARRIVALS_H
 #define HG_FORWARD_ARRIVALS_H
 
@@ -48,7 +49,7 @@ void arrivals_arrived(struct arrivals *arrivals, uint32_t swarm, const struct ip
 void arrivals_dialled(struct arrivals *arrivals, const struct ipc_service_dialled *dialled, int fd, usec_t now_us);
 
 void arrivals_gone(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel *gone);
-void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_closed *closed);
+void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc_channel_closed *closed, usec_t now_us);
 
 /* Gives up on what did not answer; when that is the next time. */
 void arrivals_advance(struct arrivals *arrivals, usec_t now_us);

@@ -233,7 +233,7 @@ static void on_closed(void *context, struct worker_link *from, struct ipc_receiv
         else if (forward->worker.begin.duty == IPC_DUTY_GATES)
                 clients_closed(&forward->clients, from->ipc.id, closed);
         else
-                arrivals_closed(&forward->arrivals, from->ipc.id, closed);
+                arrivals_closed(&forward->arrivals, from->ipc.id, closed, now_read().mono_us);
 }
 
 static void on_introduced(void *context, struct worker_link *link)

@@ -11,6 +11,8 @@ struct service {
         struct list in_list;
         struct ipc_forward_service what;
         bool down;                      /* by the last attempt */
+        unsigned failures;              /* in a row */
+        usec_t rests_until_us;          /* 0: fit */
 };
 
 void services_init(struct services *services, const struct random *random)
@@ -107,9 +109,30 @@ int services_add(struct services *services, const struct ipc_forward_service *wh
         return 0;
 }
 
+/* What was known of the same one stays known. */
+static void take_over(struct service *service, const struct list *before)
+{
+        list_for_each(at, before) {
+                const struct service *old = list_entry(at, struct service, in_list);
+
+                if (old->what.service != service->what.service || old->what.service_port != service->what.service_port)
+                        continue;
+                service->down = old->down;
+                service->failures = old->failures;
+                service->rests_until_us = old->rests_until_us;
+                return;
+        }
+}
+
 void services_end(struct services *services)
 {
         struct service_group *group = NULL;
+
+        list_for_each(at, &services->next) {
+                struct service *service = list_entry(at, struct service, in_list);
+
+                take_over(service, &find(services, service->what.gate_port, service->what.protocol)->services);
+        }
 
         while ((group = services_next(services, group)))
                 free_list(&group->services);
@@ -121,16 +144,54 @@ void services_end(struct services *services)
         }
 }
 
-const struct ipc_forward_service *services_pick(struct services *services, uint16_t gate_port, uint16_t protocol)
+static bool is_fit(const struct service *service, usec_t now_us)
+{
+        return service->rests_until_us <= now_us;
+}
+
+/* Whether @service is taken rather than @other, whose turn is before it. */
+static bool is_preferred(const struct service *service, const struct service *other, usec_t now_us)
+{
+        if (is_fit(service, now_us) != is_fit(other, now_us))
+                return is_fit(service, now_us);
+        if (!is_fit(service, now_us))
+                return service->rests_until_us < other->rests_until_us;
+        return service->what.priority < other->what.priority;
+}
+
+const struct ipc_forward_service *services_pick(struct services *services, uint16_t gate_port, uint16_t protocol, bool insist, usec_t now_us)
 {
         struct service_group *group = find(services, gate_port, protocol);
-        struct list *first = group ? list_first(&group->services) : NULL;
+        struct service *best = NULL;
 
-        if (!first)
+        if (!group)
                 return NULL;
-        list_remove(first);
-        list_push_back(&group->services, first);
-        return &list_entry(first, struct service, in_list)->what;
+        list_for_each(at, &group->services) {
+                struct service *service = list_entry(at, struct service, in_list);
+
+                if (!best || is_preferred(service, best, now_us))
+                        best = service;
+        }
+        if (!best || (!insist && !is_fit(best, now_us)))
+                return NULL;
+        list_remove(&best->in_list);
+        list_push_back(&group->services, &best->in_list);
+        return &best->what;
+}
+
+bool services_have_other(const struct services *services, const struct ipc_forward_service *what, usec_t now_us)
+{
+        struct service_group *group = find(services, what->gate_port, what->protocol);
+
+        if (!group)
+                return false;
+        list_for_each(at, &group->services) {
+                const struct service *service = list_entry(at, struct service, in_list);
+
+                if (is_fit(service, now_us) && memcmp(&service->what, what, sizeof(*what)) != 0)
+                        return true;
+        }
+        return false;
 }
 
 const struct ipc_forward_service *services_named(const struct services *services, uint16_t gate_port, uint16_t protocol, uint64_t name)
@@ -184,8 +245,27 @@ static void put_last(struct ipc_forward_service *what, const uint8_t address[16]
         }
 }
 
+/* Who fails while it rests was under way before. True: that is news. */
+static bool note(struct service *service, bool works, usec_t now_us)
+{
+        bool news = service->down == works;
+        usec_t rest_us = SERVICES_REST_MIN_US;
+
+        service->down = !works;
+        if (works) {
+                service->failures = 0;
+                service->rests_until_us = 0;
+        } else if (is_fit(service, now_us)) {
+                for (unsigned i = 0; i < service->failures && rest_us < SERVICES_REST_MAX_US; i++)
+                        rest_us *= 2;
+                service->failures++;
+                service->rests_until_us = usec_add(now_us, usec_min(rest_us, SERVICES_REST_MAX_US));
+        }
+        return news;
+}
+
 bool services_note_session(struct services *services, uint16_t gate_port, const uint8_t address[16], uint16_t service_port, bool works,
-                           const struct ipc_forward_service **what_out)
+                           usec_t now_us, const struct ipc_forward_service **what_out)
 {
         struct service_group *group = find(services, gate_port, IPC_UDP);
 
@@ -193,11 +273,11 @@ bool services_note_session(struct services *services, uint16_t gate_port, const 
                 return false;
         list_for_each(at, &group->services) {
                 struct service *service = list_entry(at, struct service, in_list);
-                bool news = service->down == works;
+                bool news;
 
                 if (!service->what.count || !leads_to(&service->what, address, service_port))
                         continue;
-                service->down = !works;
+                news = note(service, works, now_us);
                 if (!works)
                         put_last(&service->what, address);
                 if (news)
@@ -207,7 +287,7 @@ bool services_note_session(struct services *services, uint16_t gate_port, const 
         return false;
 }
 
-bool services_note(struct services *services, const struct ipc_forward_service *what, bool works)
+bool services_note(struct services *services, const struct ipc_forward_service *what, bool works, usec_t now_us)
 {
         struct service_group *group = find(services, what->gate_port, what->protocol);
 
@@ -215,12 +295,9 @@ bool services_note(struct services *services, const struct ipc_forward_service *
                 return false;
         list_for_each(at, &group->services) {
                 struct service *service = list_entry(at, struct service, in_list);
-                bool news = service->down == works;
 
-                if (memcmp(&service->what, what, sizeof(*what)) != 0)
-                        continue;
-                service->down = !works;
-                return news;
+                if (memcmp(&service->what, what, sizeof(*what)) == 0)
+                        return note(service, works, now_us);
         }
         return false;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The services this worker connects to, by gate port; several under one port are alternatives that take turns. */
+/* The services this worker connects to, by gate port; several under one port are alternatives: those of the best priority take turns. One
+ * that fails rests, 1 s at first and twice as long each time up to 30 s, and is passed over while others are fit. */
 #ifndef HG_FORWARD_SERVICES_H
 #define HG_FORWARD_SERVICES_H
 
@@ -9,6 +10,10 @@
 #include "list.h"
 #include "map.h"
 #include "random.h"
+#include "usec.h"
+
+#define SERVICES_REST_MIN_US SECONDS(1)
+#define SERVICES_REST_MAX_US SECONDS(30)
 
 struct services {
         struct map groups;              /* by gate port and protocol */
@@ -32,19 +37,22 @@ void services_begin(struct services *services);
 void services_end(struct services *services);
 int services_add(struct services *services, const struct ipc_forward_service *service);    /* 0 or -ENOMEM */
 
-/* Whose turn it is, or NULL. Valid until services_end(). */
-const struct ipc_forward_service *services_pick(struct services *services, uint16_t gate_port, uint16_t protocol);
+/* Whose turn it is, or NULL; with @insist rather one that rests, the one closest to its end, than none. Valid until services_end(). */
+const struct ipc_forward_service *services_pick(struct services *services, uint16_t gate_port, uint16_t protocol, bool insist, usec_t now_us);
+
+/* Whether there is one that does not rest, beside @service. */
+bool services_have_other(const struct services *services, const struct ipc_forward_service *service, usec_t now_us);
 
 /* The one of that name (ipc_service.h); NULL: it is not there (any more). */
 const struct ipc_forward_service *services_named(const struct services *services, uint16_t gate_port, uint16_t protocol, uint64_t name);
 
 /* Notes whether a connection to @service could be made; true when that is news. One that is not configured any more is none. */
-bool services_note(struct services *services, const struct ipc_forward_service *service, bool works);
+bool services_note(struct services *services, const struct ipc_forward_service *service, bool works, usec_t now_us);
 
 /* The same of a service of datagrams, whose connections can always be made: whether somebody answered at @address. If not, the next one
  * tries the next of its addresses first. *@what_out is the service when that is news. */
 bool services_note_session(struct services *services, uint16_t gate_port, const uint8_t address[16], uint16_t service_port, bool works,
-                           const struct ipc_forward_service **what_out);
+                           usec_t now_us, const struct ipc_forward_service **what_out);
 
 /* Whether what is @address at @service_port is still one of those. Not asked of a service whose name has no address now: it keeps what
  * it had. */
