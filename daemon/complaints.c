@@ -9,7 +9,7 @@ static void say(const struct conf_complaint *complaint, const struct log *log)
         char text[CONF_COMPLAINT_TEXT_MAX];
 
         conf_complaint_text(complaint, text, sizeof(text));
-        if (!log->journal) {
+        if (log->journal.fd < 0) {
                 fprintf(stderr, "%s\n", text);
                 return;
         }

@@ -6,25 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
-
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 
 #include "cleanup.h"
 #include "ipc_journal.h"
 
 enum {
         TEXT_MAX = 2048,
-        FIELDS_MAX = 28,
         FIELDS_BYTES = 4 * IPC_LOG_MAX, /* each byte of a worker's may become four */
 };
 
 void log_init(struct log *log, const char *journal_stream)
 {
-        *log = (struct log){ .level = LOG_INFO };
-        log->journal = ipc_journal_has_stderr(journal_stream);
+        *log = (struct log){ .level = LOG_INFO, .journal.fd = -1 };
+        if (ipc_journal_has_stderr(journal_stream))
+                journal_open(&log->journal, JOURNAL_SOCKET);
         log->terminal = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
 }
 
@@ -90,8 +86,8 @@ bool log_field_allowed(const char *field)
 
 /* A line of the journal. */
 struct entry {
-        struct iovec iov[FIELDS_MAX];
-        int count;
+        struct iovec iov[JOURNAL_FIELDS_MAX];
+        size_t count;
         char text[512 + FIELDS_BYTES];
         size_t len;
 };
@@ -102,7 +98,7 @@ static void add(struct entry *entry, const char *name, size_t name_len, const ch
         char *text = entry->text + entry->len;
         size_t room = sizeof(entry->text) - entry->len;
 
-        if (entry->count == FIELDS_MAX || name_len + 2 > room)
+        if (entry->count == JOURNAL_FIELDS_MAX || name_len + 2 > room)
                 return;
         memcpy(text, name, name_len);
         text[name_len++] = '=';
@@ -117,7 +113,7 @@ static void add_named(struct entry *entry, const char *name, const char *value)
                 add(entry, name, strlen(name), value);
 }
 
-static void write_journal(const struct log *log, enum ipc_event event, int level, const char *const *fields, const char *text)
+static bool write_journal(const struct log *log, enum ipc_event event, int level, const char *const *fields, const char *text)
 {
         char message[TEXT_MAX + 16], priority[16];
         struct entry entry = { .count = 1 };
@@ -137,7 +133,7 @@ static void write_journal(const struct log *log, enum ipc_event event, int level
                 if ((*fields)[name])
                         add(&entry, *fields, name, *fields + name + 1);
         }
-        sd_journal_sendv(entry.iov, entry.count);
+        return journal_send(&log->journal, entry.iov, entry.count);
 }
 
 static const char *level_word(int level)
@@ -172,10 +168,8 @@ void log_event(const struct log *log, enum ipc_event event, int level, const cha
         vsnprintf(text, sizeof(text), format, args);
         va_end(args);
         log_escape(printable, sizeof(printable), text, strlen(text));
-        if (log->journal)
-                write_journal(log, event, level, fields, printable);
-        else
-                write_line(log, level, printable);
+        if (log->journal.fd < 0 || !write_journal(log, event, level, fields, printable))
+                write_line(log, level, printable);      /* which leads to the journal, too, where there is one */
 }
 
 bool log_limit_take(struct log_limit *limit, usec_t now_us, unsigned *dropped_out)

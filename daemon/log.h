@@ -10,10 +10,11 @@
 #include <syslog.h>
 
 #include "ipc_event.h"
+#include "journal.h"
 #include "usec.h"
 
 struct log {
-        bool journal;
+        struct journal journal;         /* where stderr leads there */
         bool terminal;                  /* where warnings and errors have colours */
         int level;                      /* what is less urgent is not written */
         char instance[64];              /* HYPERGATE_INSTANCE= */

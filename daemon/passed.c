@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "ipc_fd.h"
@@ -16,6 +16,11 @@
 
 #define KEPT_GATE "kept-gate-"
 #define KEPT_DHT "kept-dht-"
+
+enum {
+        PASSED_FIRST = 3,
+        PASSED_MOST = 65536,            /* as the store: what more is said to be there is not */
+};
 
 /* "kept-gate-tcp-8000-127.0.0.1". No name may have a colon: IPv6 addresses have dots, too. */
 static void name_gate(const struct socket_place *place, char name[PASSED_NAME_MAX])
@@ -110,21 +115,38 @@ static void receive(struct passed *passed, int fd, const char *name)
                 close(fd);
 }
 
+/* How many are passed to this process, from PASSED_FIRST on: sd_listen_fds(3). */
+static unsigned count_passed(void)
+{
+        const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+        unsigned long long passed;
+
+        if (!pid || !count || strtoull(pid, NULL, 10) != (unsigned long long)getpid())
+                return 0;
+        passed = strtoull(count, NULL, 10);
+        return passed > PASSED_MOST ? PASSED_MOST : (unsigned)passed;
+}
+
 void passed_init(struct passed *passed, const struct log *log)
 {
-        char **names = NULL;
-        int count = sd_listen_fds_with_names(true, &names);
+        const char *names = getenv("LISTEN_FDNAMES");
+        unsigned count = count_passed();
 
         *passed = (struct passed){ .log = log, .room = notify_store_max() };
-        passed->list = calloc((size_t)MAX(count, 0) + 1, sizeof(*passed->list));
-        for (int i = 0; i < count; i++) {
+        passed->list = calloc(count + 1, sizeof(*passed->list));
+        for (unsigned i = 0; i < count; i++) {
+                size_t len = names ? strcspn(names, ":") : 0;
+                char name[PASSED_NAME_MAX];
+
+                snprintf(name, sizeof(name), "%.*s", (int)MIN(len, sizeof(name)), names ? names : "");
+                fcntl(PASSED_FIRST + (int)i, F_SETFD, FD_CLOEXEC);
                 if (passed->list)
-                        receive(passed, SD_LISTEN_FDS_START + i, names[i]);
-                free(names[i]);
+                        receive(passed, PASSED_FIRST + (int)i, name);
+                names = names && names[len] ? names + len + 1 : NULL;
         }
-        free(names);
-        if (count < 0)
-                log_warning(log, "sockets that were passed can't be taken: %s", strerror(-count));
+        unsetenv("LISTEN_PID");
+        unsetenv("LISTEN_FDS");
+        unsetenv("LISTEN_FDNAMES");
 }
 
 void passed_fini(struct passed *passed)

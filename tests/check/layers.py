@@ -45,7 +45,6 @@ LIBRARIES = {
     r'openssl/.*': ['worker/swarm/cipher'],
     r'ev\.h': ['daemon', 'worker/run', 'worker/swarm', 'worker/router', 'worker/forward', 'worker/resolve'],
     r'yaml\.h': ['conf'],
-    r'systemd/.*': ['daemon'],
     r'seccomp\.h': ['worker/run'],
     r'jansson\.h': ['worker/router', 'daemon/cli'],
 }

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
-
+#include "cleanup.h"
 #include "log.h"
 #include "syscall_name.h"
 #include "test.h"
@@ -95,23 +93,46 @@ TEST(lines_go_to_the_journal_only_when_stderr_is_the_journal)
         struct log log;
 
         log_init(&log, NULL);
-        check(!log.journal);
+        check(log.journal.fd < 0);
         log_init(&log, "1:1");
-        check(!log.journal);
+        check(log.journal.fd < 0);
         log_init(&log, "nonsense");
-        check(!log.journal);
+        check(log.journal.fd < 0);
 }
 
-/* In the place of the library's: what the journal would get, a field a line. */
+/* What is in the place of the journal, and what it was told: a field a line, without what was said before. */
+struct listener {
+        int fd;
+        char path[64];
+};
+
 static char journal[16384];
 
-int sd_journal_sendv(const struct iovec *iov, int count)
+static void listen_as_journal(struct listener *listener, struct log *log)
 {
-        size_t len = 0;
+        struct sockaddr_un at = { .sun_family = AF_UNIX };
 
-        for (int i = 0; i < count; i++)
-                len += (size_t)snprintf(journal + len, sizeof(journal) - len, "%.*s\n", (int)iov[i].iov_len, (const char *)iov[i].iov_base);
-        return 0;
+        snprintf(listener->path, sizeof(listener->path), "/tmp/hypergate-journal-%d", getpid());
+        snprintf(at.sun_path, sizeof(at.sun_path), "%s", listener->path);
+        listener->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        check(bind(listener->fd, (const struct sockaddr *)&at, sizeof(at)) == 0);
+        *log = (struct log){ .level = LOG_INFO };
+        journal_open(&log->journal, listener->path);
+        journal[0] = '\0';
+}
+
+static void hear(struct listener *listener)
+{
+        ssize_t len = recv(listener->fd, journal, sizeof(journal) - 1, MSG_DONTWAIT);
+
+        journal[MAX(len, 0)] = '\0';
+}
+
+static void listen_no_more(struct listener *listener, struct log *log)
+{
+        journal_close(&log->journal);
+        close(listener->fd);
+        unlink(listener->path);
 }
 
 static bool has_line(const char *line)
@@ -123,10 +144,12 @@ static bool has_line(const char *line)
 
 TEST(an_event_goes_to_the_journal_with_its_names)
 {
-        struct log log = { .journal = true, .level = LOG_INFO };
         struct ipc_fields fields = IPC_FIELDS_INIT;
         uint8_t key[IPC_KEY_BYTES];
+        struct listener listener;
+        struct log log;
 
+        listen_as_journal(&listener, &log);
         memset(key, 0xab, sizeof(key));
         log_instance(&log, "r\\1", LOG_INFO);
         log_router(&log, key);
@@ -134,6 +157,7 @@ TEST(an_event_goes_to_the_journal_with_its_names)
         ipc_fields_gate(&fields, 53, IPC_UDP);
         ipc_fields_text(&fields, "REASON", "\033[2J of a stranger\n");
         log_event(&log, IPC_EVENT_GATE_OPEN, LOG_NOTICE, fields.list, "gate %u open\n", 53);
+        hear(&listener);
         check(has_line("MESSAGE=gate 53 open\\x0a") && has_line("PRIORITY=5") && has_line("SYSLOG_IDENTIFIER=hypergated"));
         check(has_line("HYPERGATE_INSTANCE=r\\\\1") && has_line("HYPERGATE_EVENT=gate-open"));
         check(has_line("MESSAGE_ID=be9c7128fcf94e349e52fb04b4b6730a"));
@@ -143,20 +167,45 @@ TEST(an_event_goes_to_the_journal_with_its_names)
         check(has_line("HYPERGATE_REASON=\\x1b[2J of a stranger\\x0a"));
 
         log_notice(&log, "no event");
+        hear(&listener);
         check(has_line("MESSAGE=no event") && !strstr(journal, "MESSAGE_ID") && !strstr(journal, "EVENT"));
-        journal[0] = '\0';
         log_event(&log, IPC_EVENT_GATE_OPEN, LOG_DEBUG, NULL, "not of interest");
+        hear(&listener);
         check(journal[0] == '\0');
+        listen_no_more(&listener, &log);
+}
+
+TEST(what_the_journal_does_not_take_is_said_on_stderr)
+{
+        int both[2], before = dup(STDERR_FILENO);
+        struct listener listener;
+        char text[256] = "";
+        struct log log;
+
+        listen_as_journal(&listener, &log);
+        unlink(listener.path);
+        check(pipe(both) == 0);
+        dup2(both[1], STDERR_FILENO);
+        log_notice(&log, "gate 53 open");
+        dup2(before, STDERR_FILENO);
+        close(both[1]);
+        check(read(both[0], text, sizeof(text) - 1) > 0);
+        check(strcmp(text, "hypergated: gate 53 open\n") == 0);
+        close(both[0]);
+        close(before);
+        listen_no_more(&listener, &log);
 }
 
 TEST(fields_that_find_no_room_are_left_out)
 {
-        struct log log = { .journal = true, .level = LOG_INFO };
         struct ipc_fields fields = IPC_FIELDS_INIT;
+        struct listener listener;
+        struct log log;
         char text[IPC_FIELDS_BYTES];
 
         memset(text, '\n', sizeof(text) - 1);
         text[sizeof(text) - 1] = '\0';
+        listen_as_journal(&listener, &log);
         ipc_fields_text(&fields, "LONG", text);
         check_equal(fields.count, 0);
         text[IPC_FIELDS_BYTES - 100] = '\0';
@@ -165,7 +214,9 @@ TEST(fields_that_find_no_room_are_left_out)
                 ipc_fields_number(&fields, "A", i);
         check(fields.count > 1 && fields.count <= IPC_FIELDS_MAX && !fields.list[fields.count]);
         log_event(&log, IPC_EVENT_NONE, LOG_INFO, fields.list, "x");
+        hear(&listener);
         check(strstr(journal, "HYPERGATE_LONG=\\x0a\\x0a") && has_line("HYPERGATE_A=0"));
+        listen_no_more(&listener, &log);
 }
 
 TEST(every_event_has_a_word_and_an_id)
