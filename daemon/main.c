@@ -23,6 +23,7 @@
 #include "known.h"
 #include "last_gates.h"
 #include "log.h"
+#include "own_names.h"
 #include "passed.h"
 #include "privileges.h"
 #include "supervisor.h"
@@ -341,6 +342,7 @@ int main(int argc, char *argv[])
         int code;
 
         begin_process();
+        own_names_only();
         code = parse_args(&start, argc, argv);
         if (code != EX_OK)
                 return code;

@@ -15,21 +15,12 @@ import tempfile
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / 'system')]
 from harness import main, test
 from machine import Machine, wait_for
-from scene import ALL, configure, fetched, serve_page
+from scene import ALL, BELONGS, BUILDERS, MANUAL, configure, fetched, serve_page, sources
 
 SOURCE = sys.argv[1]
 sys.argv[1:2] = []
 FOLDER = tempfile.mkdtemp(prefix='hypergate-package.', dir='/var/tmp')
 atexit.register(shutil.rmtree, FOLDER)
-# Two people, far from each other.
-BUILDERS = {'here': {}, 'far/away': {'TZ': 'Pacific/Auckland', 'LC_ALL': 'C.UTF-8', 'HOME': '/nonexistent'}}
-
-
-def sources():
-    """What git knows of them, as they are now."""
-    names = subprocess.run(['git', '-c', 'safe.directory=*', '-C', SOURCE, 'ls-files', '-z'], check=True, capture_output=True).stdout
-    return subprocess.run(['tar', '-C', SOURCE, '--null', '-T', '-', '-cf', '-'], input=names, check=True, capture_output=True).stdout
-
 
 def built(tar, place, more):
     """The folder where the package is."""
@@ -69,12 +60,9 @@ def installed(stack):
     """it brings all that belongs to it, starts nothing by itself, and a page goes through it"""
     M.ok('dpkg', '-i', '/etc/hypergate/package.deb')
     there = M.ok('dpkg', '-L', 'hypergate').split()
-    for path in ('/usr/bin/hypergate', '/usr/sbin/hypergated', '/lib/systemd/system/hypergate@.service',
-                 '/lib/systemd/system/hypergate-metrics.socket', '/lib/systemd/system/hypergate-metrics@.service',
-                 '/usr/lib/systemd/catalog/hypergate.catalog', '/usr/share/hypergate/low-ports.conf', '/usr/share/hypergate/gates.socket',
-                 '/usr/share/bash-completion/completions/hypergate', '/usr/share/zsh/site-functions/_hypergate',
-                 '/usr/share/fish/vendor_completions.d/hypergate.fish', *[f'/usr/share/man/man{page[-1]}/{page}.gz' for page in (
-                     'hypergate.1', 'hypergate.yaml.5', 'hypergate-services.5', 'hypergate.7', 'hypergate-journal.7', 'hypergated.8')]):
+    for path in ('/usr/sbin/hypergated', '/lib/systemd/system/hypergate@.service', '/lib/systemd/system/hypergate-metrics.socket',
+                 '/lib/systemd/system/hypergate-metrics@.service', '/usr/lib/systemd/catalog/hypergate.catalog',
+                 *[f'/usr/{name}' for name in BELONGS], *[f'/usr/share/man/man{page[-1]}/{page}.gz' for page in MANUAL]):
         assert path in there, path
     assert M.run('systemctl', 'is-enabled', 'hypergate-metrics.socket').stdout == 'disabled\n'
     assert M.run('systemctl', 'is-active', 'hypergate-metrics.socket').stdout == 'inactive\n'
@@ -107,7 +95,7 @@ def purged(stack):
 if __name__ == '__main__':
     everything = contextlib.ExitStack()
     atexit.register(everything.close)
-    copy = sources()
+    copy = sources(SOURCE)
     BUILT = [built(copy, place, more) for place, more in BUILDERS.items()]
     files = os.path.join(FOLDER, 'files')
     configure(files)

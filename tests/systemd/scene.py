@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is tried in a machine: a DHT node, a provider of a page, and a gateway to it."""
 import pathlib
+import subprocess
 
 SECRET = 'ab' * 32
 NODE = 'bootstrap: []\nhost: 127.0.0.1\nport: 41000\ndht: {persistent: true}\n'
@@ -10,7 +11,19 @@ provider:
   services: [{gatePort: 8000, serviceHost: 127.0.0.1, servicePort: 8080, protocol: tcp}]
 '''
 GATEWAY = 'bootstrap: ["127.0.0.1:41000"]\nhost: 127.0.0.1\ngateway:\n'
+# What is installed with it wherever, below its prefix; manual pages may be compressed.
+BELONGS = ['bin/hypergate', 'share/hypergate/low-ports.conf', 'share/hypergate/gates.socket', 'share/hypergate/hypergate.schema.json',
+           'share/bash-completion/completions/hypergate', 'share/zsh/site-functions/_hypergate', 'share/fish/vendor_completions.d/hypergate.fish']
+MANUAL = ['hypergate.1', 'hypergate.yaml.5', 'hypergate-services.5', 'hypergate.7', 'hypergate-journal.7', 'hypergated.8']
+# Two people who make the same thing, far from each other.
+BUILDERS = {'here': {}, 'far/away': {'TZ': 'Pacific/Auckland', 'LC_ALL': 'C.UTF-8', 'HOME': '/nonexistent'}}
 ALL = ['hypergate@node', 'hypergate@r1', 'hypergate@r2']
+
+
+def sources(folder):
+    """A tar of what git knows of them, as they are now."""
+    names = subprocess.run(['git', '-c', 'safe.directory=*', '-C', folder, 'ls-files', '-z'], check=True, capture_output=True).stdout
+    return subprocess.run(['tar', '-C', folder, '--null', '-T', '-', '-cf', '-'], input=names, check=True, capture_output=True).stdout
 
 
 def configure(files):

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "own_names.h"
 #include "resolve_files.h"
 #include "resolve_pool.h"
 #include "run.h"
@@ -69,7 +70,7 @@ int main(void)
         worker_begin(&resolve.worker, IPC_RESOLVE);
         run_walls(RUN_WALL_RESOLVE, &resolve.worker.begin, &confinement);
         confinement.readable = resolve_files;
-        confinement.local_names = resolve_files_load_modules("/etc/nsswitch.conf");
+        confinement.local_names = !own_names_only() && resolve_files_load_modules("/etc/nsswitch.conf");
         resolve_files_look(&resolve.files);
         resolve_pool_init(&resolve.pool, resolve.worker.loop, on_answer, &resolve);
         ev_timer_init(&resolve.look, on_look, LOOK_EVERY_S, LOOK_EVERY_S);
