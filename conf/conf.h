@@ -18,6 +18,7 @@ enum {
         CONF_PREVIOUS_MAX = 3,
         CONF_KEY_BYTES = 32,
         CONF_RELAYS_MAX = 8,
+        CONF_ALLOWED_MAX = 256,                 /* peers of one role */
         CONF_CORES_MAX = 8,
         CONF_RELAY_RATE_MIN = 10000,            /* bytes a second: with less not even keep-alives of a few get through */
         CONF_HOST_MAX = 254,                    /* with its NUL: RFC 1035 2.3.4 */
@@ -120,12 +121,19 @@ struct conf_tcp {
         uint32_t keep_idle_s, keep_interval_s, keep_count;      /* all 0: the kernel asks nobody */
 };
 
+/* Of peers. */
+struct conf_keys {
+        size_t count;
+        uint8_t list[CONF_ALLOWED_MAX][CONF_KEY_BYTES];
+};
+
 struct conf_provider {
         bool present;
         const struct conf_service *services;
         size_t service_count;
         uint32_t udp_timeout_ms;        /* a session of datagrams that is silent for so long ends */
         struct conf_tcp tcp;
+        struct conf_keys allowed;       /* gateways that may come; none: all that know the secret */
 };
 
 struct conf_gateway {
@@ -143,6 +151,7 @@ struct conf_gateway {
         uint32_t route_finding_timeout_ms;
         uint32_t udp_timeout_ms;
         struct conf_tcp tcp;
+        struct conf_keys allowed;       /* providers for which gates are opened; none: all that know the secret */
 };
 
 /* Serving the DHT itself, as the bootstrap node of a private network does. */
@@ -284,6 +293,7 @@ enum conf_part {
         CONF_PART_RELAYS = 128,
         CONF_PART_LOG_LEVEL = 256,
         CONF_PART_SECRET = 512,         /* or previous ones */
+        CONF_PART_ALLOWED = 1024,       /* peers of either role */
 };
 
 struct conf_difference {

@@ -109,6 +109,11 @@ static bool same_peers(const struct conf *a, const struct conf *b)
         return true;
 }
 
+static bool same_keys(const struct conf_keys *a, const struct conf_keys *b)
+{
+        return a->count == b->count && memcmp(a->list, b->list, a->count * sizeof(a->list[0])) == 0;
+}
+
 static bool same_relay(const struct conf_relay *a, const struct conf_relay *b)
 {
         return a->present == b->present && a->never == b->never && a->anybody == b->anybody && a->connections == b->connections &&
@@ -152,6 +157,7 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                 { same_relays(before, after), CONF_PART_RELAYS },
                 { before->log_level == after->log_level && before->log_channels == after->log_channels, CONF_PART_LOG_LEVEL },
                 { same_secrets(before, after), CONF_PART_SECRET },
+                { same_keys(&before->provider.allowed, &after->provider.allowed) && same_keys(&a->allowed, &b->allowed), CONF_PART_ALLOWED },
         };
 
         if (r < 0)

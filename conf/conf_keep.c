@@ -32,7 +32,7 @@ static bool same_provider(const struct conf *a, const struct conf *b)
 static void keep_provider(struct conf_read *read, struct conf *conf, const struct conf *running)
 {
         conf->provider = (struct conf_provider){ .present = running->provider.present, .udp_timeout_ms = running->provider.udp_timeout_ms,
-                                                 .tcp = running->provider.tcp };
+                                                 .tcp = running->provider.tcp, .allowed = running->provider.allowed };
 }
 
 static bool same_gateway(const struct conf *a, const struct conf *b)
@@ -46,6 +46,7 @@ static void keep_gateway(struct conf_read *read, struct conf *conf, const struct
         static const struct conf_filter nothing = { .fields = CONF_FILTER_GATE_PORT, .host = "", .tags = "", .priority = -1, .policy = -1 };
 
         conf->gateway.present = running->gateway.present;
+        conf->gateway.allowed = running->gateway.allowed;
         conf->gateway.filters = &nothing;
         conf->gateway.filter_count = 1;
 }

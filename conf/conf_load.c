@@ -179,10 +179,16 @@ static void read_provider_keep_alive(struct conf_read *read, const struct conf_n
         conf_keep_alive_read(read, node, &((struct draft *)into)->conf->provider.tcp);
 }
 
+static void read_provider_allowed(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_allowed_read(read, node, &((struct draft *)into)->conf->provider.allowed);
+}
+
 static void read_provider(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const struct conf_field fields[] = {
                 { "services", read_provider_services },
+                { "allowPeers", read_provider_allowed },
                 { "udpSocketTimeoutMs", read_provider_udp_timeout },
                 { "tcpSocketTimeoutMs", read_provider_tcp_timeout },
                 { "keepAlive", read_provider_keep_alive },
@@ -313,6 +319,11 @@ static void read_policy(struct conf_read *read, const struct conf_node *node, vo
                 gateway->policy = (enum conf_policy)policy;
 }
 
+static void read_gateway_allowed(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_allowed_read(read, node, &((struct draft *)into)->conf->gateway.allowed);
+}
+
 static void read_gateway(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const struct conf_field fields[] = {
@@ -320,6 +331,7 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "services", read_gateway_services },
                 { "except", read_except },
                 { "policy", read_policy },
+                { "allowPeers", read_gateway_allowed },
                 { "routeFindingTimeoutMs", read_route_finding_timeout },
                 { "udpSocketTimeoutMs", read_gateway_udp_timeout },
                 { "tcpSocketTimeoutMs", read_gateway_tcp_timeout },
@@ -502,6 +514,33 @@ static void finish_secret(struct conf_read *read, struct draft *draft, bool need
         read->file = NULL;
 }
 
+/* Roles that are there and let all come do so with these, too. */
+static bool may_come(const struct conf *conf, const uint8_t key[CONF_KEY_BYTES])
+{
+        const struct { bool present; const struct conf_keys *allowed; } roles[] = {
+                { conf->provider.present, &conf->provider.allowed }, { conf->gateway.present, &conf->gateway.allowed },
+        };
+        bool any = false;
+
+        for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+                any = any || roles[i].present;
+                if (roles[i].present && (!roles[i].allowed->count || conf_keys_have(roles[i].allowed, key)))
+                        return true;
+        }
+        return !any;
+}
+
+static void finish_peers(struct conf_read *read, const struct draft *draft)
+{
+        const struct conf *conf = draft->conf;
+
+        for (size_t i = 0; i < conf->peer_count; i++)
+                if (!may_come(conf, conf->peers[i].key))
+                        conf_warning(&read->report, draft->file, CONF_WHOLE_FILE,
+                                     "peers: the one at %s:%u is not among allowPeers: it is not dialled", conf->peers[i].host,
+                                     conf->peers[i].port);
+}
+
 /* What can be said only when all files are known. */
 static void finish(struct conf_read *read, struct draft *draft)
 {
@@ -509,6 +548,7 @@ static void finish(struct conf_read *read, struct draft *draft)
         bool has_role = conf->provider.present || conf->gateway.present || (conf->relay.present && !conf->relay.anybody);
 
         finish_dht(read, draft);
+        finish_peers(read, draft);
         if (!has_role && !conf->dht.persistent && !conf->relay.present && !read->source->without_role)
                 conf_error(&read->report, draft->file, CONF_WHOLE_FILE,
                            "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");

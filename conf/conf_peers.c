@@ -78,3 +78,45 @@ void conf_peers_read(struct conf_read *read, const struct conf_node *node, struc
                         conf->peer_count++;
         }
 }
+
+void conf_keys_read(struct conf_read *read, const struct conf_node *node, const char *expected, uint8_t (*list)[CONF_KEY_BYTES],
+                    size_t max, size_t *count_inout)
+{
+        const struct conf_node *entry;
+        uint32_t count;
+
+        if (!conf_value_list(read, node, (uint32_t)max, &entry, &count))
+                return;
+        if (count > max - *count_inout) {
+                conf_error(&read->report, read->file, node->at, "%s: with those of other files more than %zu", node->key, max);
+                return;
+        }
+        for (; count > 0; count--, entry = entry->next) {
+                const char *text;
+
+                if (!conf_value_text(read, entry, "0b7c...", &text))
+                        continue;
+                if (conf_key(text, strlen(text), list[*count_inout]))
+                        ++*count_inout;
+                else
+                        conf_value_wrong(read, entry, expected);
+        }
+}
+
+void conf_allowed_read(struct conf_read *read, const struct conf_node *node, struct conf_keys *keys)
+{
+        if (node->kind == CONF_LIST && !node->first)
+                conf_error(&read->report, read->file, node->at,
+                           "%s: an empty list; leave it out to let all come that know the secret, or name who may", node->key);
+        else
+                conf_keys_read(read, node, "a peer's key, 64 characters 0-9 a-f, as hypergate status says it there", keys->list,
+                               CONF_ALLOWED_MAX, &keys->count);
+}
+
+bool conf_keys_have(const struct conf_keys *keys, const uint8_t key[CONF_KEY_BYTES])
+{
+        for (size_t i = 0; i < keys->count; i++)
+                if (memcmp(keys->list[i], key, CONF_KEY_BYTES) == 0)
+                        return true;
+        return false;
+}

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "conf_relay.h"
 
-#include <string.h>
-
 #include "conf_peers.h"
 
 enum { CONNECTIONS_MAX = 65536 };
@@ -59,25 +57,7 @@ void conf_relay_read(struct conf_read *read, const struct conf_node *node, struc
 
 void conf_relays_read(struct conf_read *read, const struct conf_node *node, struct conf *conf)
 {
-        const struct conf_node *entry;
-        uint32_t count;
-
-        if (!conf_value_list(read, node, CONF_RELAYS_MAX, &entry, &count))
-                return;
-        if (count == 0)
+        if (node->kind == CONF_LIST && !node->first)
                 conf->relay_count = 0;
-        if (count > CONF_RELAYS_MAX - conf->relay_count) {
-                conf_error(&read->report, read->file, node->at, "%s: with those of other files more than %d", node->key, CONF_RELAYS_MAX);
-                return;
-        }
-        for (; count > 0; count--, entry = entry->next) {
-                const char *text;
-
-                if (!conf_value_text(read, entry, "0b7c...", &text))
-                        continue;
-                if (conf_key(text, strlen(text), conf->relays[conf->relay_count]))
-                        conf->relay_count++;
-                else
-                        conf_value_wrong(read, entry, key_example);
-        }
+        conf_keys_read(read, node, key_example, conf->relays, CONF_RELAYS_MAX, &conf->relay_count);
 }

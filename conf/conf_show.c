@@ -85,10 +85,22 @@ static void put_tcp(FILE *out, const struct conf_tcp *tcp)
                 fputs("  keepAlive: false\n", out);
 }
 
+static void put_allowed(FILE *out, const struct conf_keys *allowed)
+{
+        if (allowed->count)
+                fputs("  allowPeers:\n", out);
+        for (size_t i = 0; i < allowed->count; i++) {
+                fputs("    - \"", out);
+                put_key(out, allowed->list[i]);
+                fputs("\"\n", out);
+        }
+}
+
 static void put_provider(FILE *out, const struct conf_provider *provider)
 {
         fprintf(out, "provider:\n  udpSocketTimeoutMs: %u\n", provider->udp_timeout_ms);
         put_tcp(out, &provider->tcp);
+        put_allowed(out, &provider->allowed);
         fprintf(out, "  services:%s\n", provider->service_count ? "" : " []");
         for (size_t i = 0; i < provider->service_count; i++)
                 put_service(out, &provider->services[i]);
@@ -146,6 +158,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
         fprintf(out, "  routeFindingTimeoutMs: %u\n  udpSocketTimeoutMs: %u\n", gateway->route_finding_timeout_ms, gateway->udp_timeout_ms);
         put_tcp(out, &gateway->tcp);
         fprintf(out, "  policy: %s\n", conf_policies[gateway->policy]);
+        put_allowed(out, &gateway->allowed);
         if (gateway->connections)
                 fprintf(out, "  connections: %u\n", gateway->connections);
         if (gateway->connections_per_client)

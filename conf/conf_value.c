@@ -53,6 +53,7 @@ static const char *place_of(const char *key)
 {
         static const struct { const char *key, *place; } places[] = {
                 { "services", "below provider: or gateway:" }, { "listen", "below gateway:" }, { "except", "below gateway:" },
+                { "allowPeers", "below provider: or gateway:" },
                 { "routeFindingTimeoutMs", "below gateway:" }, { "udpSocketTimeoutMs", "below provider: or gateway:" },
                 { "persistent", "below dht:" }, { "public", "below dht:" },
                 { "gatePort", "in an entry of services:" }, { "serviceHost", "in an entry of services:" },

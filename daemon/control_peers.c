@@ -31,6 +31,7 @@ static void write_unreached(struct json_line *out, const struct ipc_swarm_peer *
         json_line_begin(out, "unreached");
         json_line_hex(out, "key", peer->key, sizeof(peer->key));
         json_line_text(out, "why", why);
+        json_line_flag(out, "forbidden", peer->forbidden);
         json_line_end(out);
 }
 

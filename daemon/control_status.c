@@ -27,20 +27,37 @@ static void write_gates(struct json_line *out, const struct gates *gates)
         json_line_close_list(out);
 }
 
-/* By which peers know us, and which their peers: names. */
+static void write_key(struct json_line *out, const char *name, const uint8_t seed[KEYS_BYTES])
+{
+        uint8_t public_key[crypto_sign_PUBLICKEYBYTES], secret_key[crypto_sign_SECRETKEYBYTES];
+
+        crypto_sign_seed_keypair(public_key, secret_key, seed);
+        sodium_memzero(secret_key, sizeof(secret_key));
+        json_line_hex(out, name, public_key, sizeof(public_key));
+}
+
+/* By which peers know us, and which their peers: and allowPeers: name; with several cores there is one for each. */
 static void write_keys(struct json_line *out, const struct supervisor *supervisor)
 {
-        static const char *const names[] = { "gatewayKey", "providerKey" };
+        static const struct { const char *first, *all; } names[] = { { "gatewayKey", "gatewayKeys" }, { "providerKey", "providerKeys" } };
         const bool present[] = { supervisor->conf->gateway.present, supervisor->conf->provider.present };
 
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-                uint8_t public_key[crypto_sign_PUBLICKEYBYTES], secret_key[crypto_sign_SECRETKEYBYTES];
+                const uint8_t *seed = supervisor->keys->seed[i];
 
                 if (!present[i] || !supervisor->keys->router_count)
                         continue;
-                crypto_sign_seed_keypair(public_key, secret_key, supervisor->keys->seed[i]);
-                sodium_memzero(secret_key, sizeof(secret_key));
-                json_line_hex(out, names[i], public_key, sizeof(public_key));
+                write_key(out, names[i].first, seed);
+                json_line_open_list(out, names[i].all);
+                write_key(out, NULL, seed);
+                for (uint32_t id = 2; id <= supervisor->conf->cores; id++) {
+                        uint8_t derived[KEYS_BYTES];
+
+                        cores_identity(id, seed, derived);
+                        write_key(out, NULL, derived);
+                        sodium_memzero(derived, sizeof(derived));
+                }
+                json_line_close_list(out);
         }
 }
 

@@ -18,6 +18,7 @@ _Static_assert((int)CONF_POLICY_LEAST_CONNECTIONS == (int)IPC_POLICY_LEAST_CONNE
                (int)CONF_PRIORITY_MAX == (int)IPC_PRIORITY_MAX, "so are policies and priorities");
 _Static_assert((int)CONF_HOST_MAX == (int)IPC_NAME_MAX && (int)CONF_TAGS_MAX == (int)IPC_TAGS_MAX, "nothing is cut");
 _Static_assert((int)CONF_KEY_BYTES == (int)IPC_KEY_BYTES, "a relay's too");
+_Static_assert((int)CONF_ALLOWED_MAX == (int)IPC_ALLOWED_MAX, "all arrive");
 _Static_assert((int)KEYS_BYTES == (int)IPC_KEY_BYTES && (int)KEYS_AUTH_BYTES == (int)IPC_AUTH_KEY_BYTES, "same keys");
 
 static void send_socket(struct child *child, enum ipc_socket_kind kind, const struct udp_made *made, const uint8_t host[4])
@@ -113,6 +114,16 @@ static void send_relays(const struct supervisor *supervisor, struct child *child
         sodium_memzero(&relay, sizeof(relay));
 }
 
+static void send_allowed(const struct conf_keys *keys, enum ipc_instance_role role, struct child *child)
+{
+        struct ipc_swarm_allowed allowed = { .role = role };
+
+        for (size_t i = 0; i < keys->count; i++) {
+                memcpy(allowed.key, keys->list[i], sizeof(allowed.key));
+                child_send(child, IPC_SWARM_ALLOWED, &allowed, NULL, 0);
+        }
+}
+
 /* A bare DHT node may find a secret in its environment. */
 static bool has_role(const struct conf *conf)
 {
@@ -164,6 +175,8 @@ static void publish_swarm(struct supervisor *supervisor, struct child *child)
         }
         if (supervisor->known.nodes.count > 0)
                 child_send(child, IPC_SWARM_KNOWN, &supervisor->known.nodes, NULL, 0);
+        send_allowed(&supervisor->conf->gateway.allowed, IPC_AS_GATEWAY, child);
+        send_allowed(&supervisor->conf->provider.allowed, IPC_AS_PROVIDER, child);
         if (has_role(supervisor->conf))
                 send_routers(supervisor, child);
         appointed_publish(&supervisor->appointed, child);

@@ -42,6 +42,7 @@
         X(PEERS,              "peers",                 "41440d297f0343ba936a950ff2e661e4", IPC_SUPERVISOR)      \
         X(PEER_REACHED,       "peer-reached",          "cb4b62b3816e47898dd97ae77620c274", IPC_SWARM)           \
         X(PEER_UNREACHED,     "peer-unreached",        "6c1bce10c81c4a48a695cc4070c9bcd5", IPC_SWARM)           \
+        X(PEER_FORBIDDEN,     "peer-forbidden",        "02ebdda452e84d96a469daa4d6d471bc", IPC_SWARM)           \
         X(PEER_MOVED,         "peer-moved",            "2e587bfc05f042a1a672b0e12154de42", IPC_SWARM)           \
         X(PEER_LEAVES,        "peer-leaves",           "72eb5ac7710447ccb12884fc8156a025", IPC_SWARM)           \
         X(PEER_LEFT,          "peer-left",             "20a215e1c4be4f678897ad6378e65359", IPC_SWARM)           \

@@ -39,6 +39,7 @@ enum {
         IPC_PORTS_MAX = 64,
         IPC_ROUTERS_MAX = 4,            /* the secret and those before it */
         IPC_KNOWN_MAX = 64,             /* DHT nodes kept over a restart */
+        IPC_ALLOWED_MAX = 256,          /* peers that may meet one role of ours */
         IPC_RELAYS_MAX = 8,             /* nodes in the record of a peer */
         IPC_OWN_RELAYS_MAX = 3,
         IPC_SIGHTINGS_MAX = 16,
@@ -115,6 +116,7 @@ enum ipc_reason {
         X(SWARM_BOOTSTRAP,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_bootstrap,    0)    \
         X(SWARM_ROUTER,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_router,       0)    \
         X(SWARM_IDENTITY,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_identity,     0)    \
+        X(SWARM_ALLOWED,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_allowed,      0)    \
         X(SWARM_RELAY,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_relay,        0)    \
         X(SWARM_THROUGH,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_through,      0)    \
         X(SWARM_APPOINTED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_appointed,    0)    \
@@ -339,6 +341,12 @@ struct ipc_swarm_router {
 struct ipc_swarm_identity {
         uint32_t role;                  /* enum ipc_instance_role */
         uint8_t seed[IPC_KEY_BYTES];
+};
+
+/* (conf) A peer that may meet our identity of that role; if there is any for a role, no others may. */
+struct ipc_swarm_allowed {
+        uint32_t role;                  /* enum ipc_instance_role */
+        uint8_t key[IPC_KEY_BYTES];
 };
 
 enum ipc_relay_mode {

@@ -92,7 +92,7 @@ struct ipc_swarm_peer {
         uint32_t leaves;                /* 0 or 1: it has said that it does */
         uint32_t datagram_bytes;        /* longest of a service's that goes beside the stream as things are; 0: none does */
         uint32_t outdated;              /* 0 or 1: it has not shown that it knows the newest secret of the router */
-        uint32_t pad;
+        uint32_t forbidden;             /* 0 or 1: not reached, as it is not among those that may meet us */
         char why[IPC_WHY_MAX];          /* text, with its NUL */
 };
 

@@ -52,6 +52,15 @@ static void print_peer(const char *instance, const json_t *peer)
         puts("");
 }
 
+/* Of one that is kept out the whole key, by which it is let in. */
+static void print_unreached(const char *instance, const json_t *peer)
+{
+        if (cli_talk_flag(peer, "forbidden"))
+                printf("%s: %s is not let in: %s\n", instance, cli_talk_text(peer, "key"), cli_talk_text(peer, "why"));
+        else
+                printf("%s: %.8s... was not reached: %s\n", instance, cli_talk_text(peer, "key"), cli_talk_text(peer, "why"));
+}
+
 void cli_peers_print(const char *instance, const json_t *object)
 {
         const char *type = cli_talk_text(object, "type");
@@ -59,7 +68,7 @@ void cli_peers_print(const char *instance, const json_t *object)
         if (strcmp(type, "peer") == 0)
                 print_peer(instance, object);
         else if (strcmp(type, "unreached") == 0)
-                printf("%s: %.8s... was not reached: %s\n", instance, cli_talk_text(object, "key"), cli_talk_text(object, "why"));
+                print_unreached(instance, object);
 }
 
 static void take(void *context, const char *instance, const json_t *object, const char *line)

@@ -29,6 +29,16 @@ static void print_previous(const json_t *previous, long long peers)
                        peers ? ": hypergate peers" : "");
 }
 
+/* One for each of its cores. */
+static void print_keys(const char *what, const json_t *keys)
+{
+        for (size_t i = 0; i < json_array_size(keys); i++) {
+                const char *key = json_string_value(json_array_get(keys, i));
+
+                printf("  %-8s  %s\n", i ? "" : what, key ? key : "");
+        }
+}
+
 static void print_status(const json_t *status)
 {
         const json_t *dht = json_object_get(status, "dht"), *peers = json_object_get(status, "peers"),
@@ -44,9 +54,9 @@ static void print_status(const json_t *status)
                 printf("  drained   takes no new clients: hypergate undrain\n");
         print_previous(json_object_get(status, "previousRouters"), cli_talk_number(peers, "previousSecret"));
         if (gateway)
-                printf("  gateway   %s\n", cli_talk_text(status, "gatewayKey"));
+                print_keys("gateway", json_object_get(status, "gatewayKeys"));
         if (provider)
-                printf("  provider  %s\n", cli_talk_text(status, "providerKey"));
+                print_keys("provider", json_object_get(status, "providerKeys"));
         printf("  DHT       %s, %lld nodes, UDP port %lld%s\n", cli_talk_flag(dht, "reached") ? "reached" : "not reached",
                cli_talk_number(dht, "nodes"), cli_talk_number(dht, "udpPort"),
                cli_talk_number(dht, "announced") || (!provider && !gateway) ? "" : ", not announced yet");

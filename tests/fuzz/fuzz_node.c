@@ -211,6 +211,16 @@ static void appoint(struct world *w, uint8_t what, struct reader *r)
         assert(error == 0 || error == -E2BIG);
 }
 
+/* Who may meet it changes: nobody, all, or some that are and some that are not there. */
+static void allow(struct world *w, uint8_t what, struct reader *r)
+{
+        uint8_t keys[4][NODE_KEY_BYTES], secret_key[64], first = read_u8(r);
+
+        for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+                crypto_sign_seed_keypair(keys[i], secret_key, (uint8_t[NODE_KEY_BYTES]){ (uint8_t)(first + i) % 80, 5 });
+        node_allow(w->node, what % 2 ? NODE_PROVIDER : NODE_GATEWAY, (const uint8_t(*)[NODE_KEY_BYTES])keys, what / 2 % 5, &w->now);
+}
+
 /* Its caller: what it may be told and asked at any time. */
 static void call(struct world *w, uint8_t what, struct reader *r)
 {
@@ -245,6 +255,8 @@ static void call(struct world *w, uint8_t what, struct reader *r)
         default:
                 if (what >= 0xf0)
                         appoint(w, what, r);
+                else if (what >= 0xd0)
+                        allow(w, what, r);
                 else
                         pass_time(w, SECONDS(5 + (usec_t)what / 8));
         }

@@ -380,6 +380,11 @@ int node_appoint(struct node *node, const struct node_appointed *peers, size_t c
         return count > 32 ? -E2BIG : 0;
 }
 
+void node_allow(struct node *node, enum node_role role, const uint8_t (*keys)[NODE_KEY_BYTES], size_t count, const struct now *now)
+{
+        must(role < NODE_ROLES && count <= NODE_ALLOWED_MAX);
+}
+
 int node_scan(struct node *node, uint64_t question, const uint8_t topic[NODE_KEY_BYTES], const struct now *now)
 {
         static const struct addr relays[2] = { { { 192, 0, 2, 1 }, 1 }, { { 192, 0, 2, 2 }, 2 } };

@@ -75,6 +75,48 @@ async function manyConnections (port) {
   await Promise.all(Array.from({ length: 50 }, (_, i) => echoes(port, 'at once ' + i, 100000)))
 }
 
+const hyperKeyPair = () => require('hyperdht').keyPair()
+const hexOf = (key) => key.toString('hex')
+
+// Doubles of one role find each other, too.
+function onlyMet (double, keyPair) {
+  for (const link of double.links) assert.ok(link.remoteKey.equals(keyPair.publicKey), 'it has seen no connection with ours')
+}
+
+test('allowPeers: peers of theirs are let in by their keys, and others are not answered', 60, async ({ after }) => {
+  const secret = newSecret()
+  const { list, gate } = await services(after)
+  const { bootstrap, text } = await dht()
+  const [named, other] = [hyperKeyPair(), hyperKeyPair()]
+  const theirs = [named, other].map((keyPair) => new Provider({ secret, services: list, bootstrap, keyPair, advertiseMs: 300 }))
+  for (const provider of theirs) after(() => provider.close())
+  const gateway = startInstance({ bootstrap: [text], gateway: { listen: '127.0.0.1', allowPeers: [hexOf(named.publicKey)] } }, secret)
+  after(() => gateway.stop())
+  await gatesOpen({ echo: gate.echo }, gateway)
+  await echoes(gate.echo, 'by the one that is named', 100000)
+  await eventually(() => gateway.log().includes(`peer ${hexOf(other.publicKey)} at `), 20, 'the other one is told of')
+  assert.strictEqual(theirs[0].ups().length, 1)
+  assert.strictEqual(theirs[1].ups().length, 0)
+  onlyMet(theirs[1], named)
+})
+
+test('allowPeers: gateways of theirs are let in by their keys, and others are not answered', 60, async ({ after }) => {
+  const secret = newSecret()
+  const { list, gate } = await services(after)
+  const { bootstrap, text } = await dht()
+  const [named, other] = [hyperKeyPair(), hyperKeyPair()]
+  const provider = startInstance({ bootstrap: [text], provider: { services: yaml(list), allowPeers: hexOf(named.publicKey) } }, secret)
+  after(() => provider.stop())
+  const stranger = new Gateway({ secret, bootstrap, keyPair: other, halfOpen: true })
+  after(() => stranger.close())
+  await eventually(() => provider.log().includes(`peer ${hexOf(other.publicKey)} at `), 20, 'the other one is told of')
+  const gateway = new Gateway({ secret, bootstrap, keyPair: named, halfOpen: true })
+  after(() => gateway.close())
+  await gatesOpen({ echo: gate.echo }, provider)
+  await echoes(gate.echo, 'by the one that is named', 100000)
+  onlyMet(stranger, named)
+})
+
 for (const kind of Object.keys(nodes)) {
   test(`our gateway, a provider of theirs (${kind} node)`, 90, async ({ after }) => {
     const secret = newSecret()

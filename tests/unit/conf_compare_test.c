@@ -87,10 +87,13 @@ static void check_part(const char *before, const char *after, unsigned parts)
 TEST(each_part_is_told_from_the_others)
 {
         static const char key[] = "1111111111111111111111111111111111111111111111111111111111111111";
-        char peers[2][256], relays[256];
+        char peers[2][256], relays[256], allowed[3][256];
 
         snprintf(peers[0], sizeof(peers[0]), "gateway: {}\npeers: ['%s@192.0.2.1:1']\n", key);
         snprintf(peers[1], sizeof(peers[1]), "gateway: {}\npeers: ['%s@192.0.2.1:2']\n", key);
+        snprintf(allowed[0], sizeof(allowed[0]), "gateway: {allowPeers: '%s'}\n", key);
+        snprintf(allowed[1], sizeof(allowed[1]), "gateway: {allowPeers: ['%s', '%s']}\n", key, key);
+        snprintf(allowed[2], sizeof(allowed[2]), "provider: {allowPeers: '%s'}\n", key);
         snprintf(relays, sizeof(relays), "gateway: {}\nrelays: ['%s']\n", key);
         check_part("provider: {services: []}\n", "provider: {services: [], udpSocketTimeoutMs: 5000}\n", CONF_PART_SERVICE_TIMES);
         check_part("gateway: {}\n", "gateway: {services: [{gatePort: 1}]}\n", CONF_PART_FILTERS);
@@ -110,6 +113,9 @@ TEST(each_part_is_told_from_the_others)
         check_part("gateway: {}\n", peers[0], CONF_PART_PEERS);
         check_part(peers[0], peers[1], CONF_PART_PEERS);
         check_part("gateway: {}\n", relays, CONF_PART_RELAYS);
+        check_part("gateway: {}\n", allowed[0], CONF_PART_ALLOWED);
+        check_part(allowed[0], allowed[1], CONF_PART_ALLOWED);
+        check_part("provider: {}\n", allowed[2], CONF_PART_ALLOWED);
         check_part("gateway: {}\n", "gateway: {}\nrelay: false\n", CONF_PART_RELAY);
         check_part("relay: {connections: 5}\n", "relay: {connections: 6}\n", CONF_PART_RELAY);
         check_part("gateway: {}\n", "gateway: {}\nlogLevel: debug\n", CONF_PART_LOG_LEVEL);

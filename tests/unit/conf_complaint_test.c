@@ -260,6 +260,11 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:99: trustedProxies: expected a network, such as 10.0.0.0/8 or 2001:db8::/32, or an address, such as 192.0.2.7, not \"::1/\"\n"
                   "x.yaml:2:107: trustedProxies: expected a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8,"
                   " not \"2001:db8::1/64\"\n" },
+                { KEY "allowPeers: [x]\ngateway: {allowPeers: []}\nprovider: {allowPeers: [0b7c, {}]}\n",
+                  "x.yaml:2:1: \"allowPeers\" does not belong here but below provider: or gateway:\n"
+                  "x.yaml:3:23: allowPeers: an empty list; leave it out to let all come that know the secret, or name who may\n"
+                  "x.yaml:4:25: allowPeers: expected a peer's key, 64 characters 0-9 a-f, as hypergate status says it there, not \"0b7c\"\n"
+                  "x.yaml:4:31: allowPeers: expected a text such as \"0b7c...\", not a map\n" },
                 { KEY "gateway: {tcpSocketTimeoutMs: 999, keepAlive: {idleSeconds: 0, intervalSeconds: 32768, count: 128, idle: 1}}\n"
                   "provider: {services: [], tcpSocketTimeoutMs: 2592000001, keepAlive: soon}\n",
                   "x.yaml:2:31: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"999\"\n"

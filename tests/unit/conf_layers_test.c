@@ -106,6 +106,24 @@ TEST(services_peers_and_relays_of_all_files_add_up)
         end(&folder, conf);
 }
 
+TEST(peers_that_are_allowed_add_up_and_are_never_none)
+{
+        struct folder folder = begin("secretFile: key\nprovider: {allowPeers: " KEY "1}\ngateway: {allowPeers: [" KEY "2]}\n");
+        struct conf *conf;
+
+        write_text("x.yaml.d/1.yaml", "provider: {allowPeers: [" KEY "3, " KEY "4]}\n");
+        conf = load("");
+        check_equal(conf->gateway.allowed.count, 1);
+        check_equal(conf->provider.allowed.count, 3);
+        for (uint8_t i = 0; i < 3; i++)
+                check_equal(conf->provider.allowed.list[i][31], i ? 0x32 + i : 0x31);
+        conf_free(conf);
+
+        write_text("x.yaml.d/2.yaml", "peers: ['" KEY "4@a:1', '" KEY "2@b:2', '" KEY "5@c:3']\n");
+        conf = load("x.yaml: warning: peers: the one at c:3 is not among allowPeers: it is not dialled\n");
+        end(&folder, conf);
+}
+
 TEST(what_a_map_says_stays_unless_it_is_said_again_and_a_word_replaces_it)
 {
         struct folder folder = begin("secretFile: key\ngateway:\nrelay: {connections: 5, open: true}\n"

@@ -122,6 +122,31 @@ TEST(relay_that_is_left_and_come_back_to_is_a_line_each)
         end(&scene);
 }
 
+TEST(who_is_not_let_in_is_told_once_with_the_key_that_would)
+{
+        struct node_event event = { .kind = NODE_ATTEMPT, .role = NODE_GATEWAY, .addr = { .ip = { 80, 1, 2, 3 }, .port = 4711 },
+                                    .attempt = { .failure = NODE_NOT_ALLOWED, .incoming = true } };
+        struct ipc_received line;
+        struct scene scene;
+
+        begin(&scene);
+        memset(event.peer, 0xab, sizeof(event.peer));
+        check(tell(&scene, &event, &line));
+        check_equal(IPC_PAYLOAD(&line, struct ipc_log)->level, LOG_INFO);
+        check_equal(IPC_PAYLOAD(&line, struct ipc_log)->event, IPC_EVENT_PEER_FORBIDDEN);
+        check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text,
+                     "peer abababababababababababababababababababababababababababababababab at 80.1.2.3:4711 is not let in: allowPeers of "
+                     "gateway does not name it; add it there if it is a provider of yours") == 0);
+        check(has_field(&line, "HYPERGATE_PEER=abababababababababababababababababababababababababababababababab"));
+        check(has_field(&line, "HYPERGATE_REMOTE=80.1.2.3:4711"));
+        check(!tell(&scene, &event, &line));
+        event.peer[0] = 0xac;
+        event.role = NODE_PROVIDER;
+        check(tell(&scene, &event, &line));
+        check(strstr(IPC_PAYLOAD(&line, struct ipc_log)->text, "allowPeers of provider does not name it; add it there if it is a gateway of yours"));
+        end(&scene);
+}
+
 TEST(every_failure_has_words)
 {
         for (unsigned i = 0; i < NODE_FAILURES; i++)

@@ -30,6 +30,7 @@ const char *attempts_failure(enum node_failure failure)
                 [NODE_NO_MEMORY] = "out of memory",
                 [NODE_CAME_FIRST] = "it came first",
                 [NODE_CANCELLED] = "not needed any more",
+                [NODE_NOT_ALLOWED] = "it comes, and allowPeers does not name it",
         };
 
         return names[failure];
@@ -133,6 +134,27 @@ static void tell_moved(struct attempts *attempts, struct worker *worker, const s
                                  "peer %s: has left the relay for a direct way to %s, path %s", peer, remote, path);
 }
 
+/* The whole key, to be copied: nobody is let in by a part of one. */
+static void tell_forbidden(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
+{
+        bool gateway = event->role == NODE_GATEWAY;
+        int level = level_of(attempts, event, now_us);
+        char peer[2 * NODE_KEY_BYTES + 1], remote[ADDR_TEXT_MAX];
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+
+        if (level > worker->log_level)
+                return;
+        for (size_t i = 0; i < NODE_KEY_BYTES; i++)
+                snprintf(peer + 2 * i, 3, "%02x", event->peer[i]);
+        addr_text(&event->addr, remote);
+        ipc_fields_key(&fields, "PEER", event->peer);
+        ipc_fields_text(&fields, "REMOTE", remote);
+        ipc_fields_text(&fields, "REASON", attempts_failure(event->attempt.failure));
+        worker_log_event(worker, IPC_EVENT_PEER_FORBIDDEN, level, fields.list,
+                         "peer %s at %s is not let in: allowPeers of %s does not name it; add it there if it is a %s of yours", peer, remote,
+                         gateway ? "gateway" : "provider", gateway ? "provider" : "gateway");
+}
+
 static void tell_attempt(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
 {
         const struct node_attempt *attempt = &event->attempt;
@@ -194,6 +216,8 @@ void attempts_tell(struct attempts *attempts, struct worker *worker, const struc
                 tell_moved(attempts, worker, event, now_us);
         else if (event->kind == NODE_PEER_DOWN || event->kind == NODE_PEER_LEAVES)
                 tell_parting(attempts, worker, event, now_us);
+        else if (event->attempt.failure == NODE_NOT_ALLOWED)
+                tell_forbidden(attempts, worker, event, now_us);
         else
                 tell_attempt(attempts, worker, event, now_us);
 }

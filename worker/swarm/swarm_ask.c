@@ -74,6 +74,7 @@ static void tell_failed(struct swarm_process *swarm, uint64_t question)
 
                 if (swarm->attempts.failed[i].failure == NODE_REACHED)
                         continue;
+                out.forbidden = swarm->attempts.failed[i].failure == NODE_NOT_ALLOWED;
                 memcpy(out.key, swarm->attempts.failed[i].peer, sizeof(out.key));
                 snprintf(out.why, sizeof(out.why), "%s", attempts_failure(swarm->attempts.failed[i].failure));
                 worker_send(&swarm->worker.supervisor, IPC_SWARM_PEER, &out, NULL, 0);

@@ -13,6 +13,7 @@
 #define FULL_AGAIN_US SECONDS(60)
 
 _Static_assert((int)IPC_ROUTERS_MAX == (int)NODE_ROUTERS_MAX, "all that are told are taken");
+_Static_assert((int)IPC_ALLOWED_MAX == (int)NODE_ALLOWED_MAX, "and whoever may come");
 _Static_assert((int)IPC_RELAY_NEVER == (int)NODE_RELAY_NEVER && (int)IPC_RELAY_ALWAYS == (int)NODE_RELAY_ALWAYS, "the same words");
 
 static void fill_random(void *context, void *out, size_t len)
@@ -144,6 +145,19 @@ static void on_appointed(void *context, struct worker_link *from, struct ipc_rec
         out->addr.port = peer->at.port;
 }
 
+/* More than are taken would be one too many that is kept out, never one too many that is let in. */
+static void on_allowed(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_swarm_allowed *peer = IPC_PAYLOAD(message, struct ipc_swarm_allowed);
+        struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
+        enum node_role role = peer->role == IPC_AS_PROVIDER ? NODE_PROVIDER : NODE_GATEWAY;
+
+        if (peer->role != IPC_AS_PROVIDER && peer->role != IPC_AS_GATEWAY)
+                worker_disown(from);
+        else if (conf->allowed_count[role] < ARRAY_LEN(conf->allowed[role]))
+                memcpy(conf->allowed[role][conf->allowed_count[role]++], peer->key, NODE_KEY_BYTES);
+}
+
 static void on_relay(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
@@ -236,6 +250,9 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 node_set_known(swarm->node, conf->known, conf->known_count, &swarm->driver.now);
                 if (node_appoint(swarm->node, conf->appointed, conf->appointed_count, &swarm->driver.now) < 0)
                         worker_log(&swarm->worker, LOG_ERR, "can't keep all of peers: too many");
+                for (size_t role = 0; role < NODE_ROLES; role++)
+                        node_allow(swarm->node, (enum node_role)role, (const uint8_t(*)[NODE_KEY_BYTES])conf->allowed[role],
+                                   conf->allowed_count[role], &swarm->driver.now);
                 early_expect(&swarm->channels.early, &conf->services);
                 if (conf->router_count)
                         node_set_routers(swarm->node, conf->routers, conf->router_count, &swarm->driver.now);
@@ -410,6 +427,7 @@ const struct worker_handlers swarm_handlers = {
                 [IPC_SWARM_APPOINTED] = on_appointed,
                 [IPC_SWARM_ROUTER] = on_router,
                 [IPC_SWARM_IDENTITY] = on_identity,
+                [IPC_SWARM_ALLOWED] = on_allowed,
                 [IPC_SWARM_RELAY] = on_relay,
                 [IPC_SWARM_THROUGH] = on_through,
                 [IPC_CONF_END] = on_end,

@@ -26,6 +26,8 @@ struct swarm_conf {
         size_t router_count;
         struct ipc_swarm_identity identities[SWARM_IDENTITIES_MAX];
         struct ipc_swarm_relay relay;
+        uint8_t allowed[NODE_ROLES][NODE_ALLOWED_MAX][NODE_KEY_BYTES];
+        size_t allowed_count[NODE_ROLES];
         uint8_t through[SWARM_THROUGH_MAX][NODE_KEY_BYTES];
         size_t through_count;
         struct addr bootstrap[SWARM_ADDRESSES_MAX], local[SWARM_ADDRESSES_MAX], known[IPC_KNOWN_MAX];

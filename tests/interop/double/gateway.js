@@ -13,7 +13,8 @@ const FIND_TIMEOUT_MS = 60000
 const ROUTE_EXPIRATION_MS = 120000
 
 class Gateway {
-  constructor ({ secret, bootstrap, dht, clockMs, halfOpen = false, refreshMs = 5000, relayThrough }) {
+  // @keyPair: who it is.
+  constructor ({ secret, bootstrap, dht, keyPair, clockMs, halfOpen = false, refreshMs = 5000, relayThrough }) {
     Object.assign(this, { halfOpen, nextId: 0, killed: 0 })
     this.router = router(secret)
     this.links = new Set()
@@ -22,7 +23,7 @@ class Gateway {
     this.gates = new Map()          // gate port -> server
     this.channels = new Map()
     this.answers = new Map()        // id -> function: the answer to its open
-    this.swarm = new Hyperswarm({ bootstrap, dht, relayThrough: relayThrough && Buffer.from(relayThrough, 'hex') })
+    this.swarm = new Hyperswarm({ bootstrap, dht, keyPair, relayThrough: relayThrough && Buffer.from(relayThrough, 'hex') })
     this.swarm.on('connection', (stream, peer) => this.links.add(new Link(stream, this.router, true, {
       clockMs,
       maxBytes: PEER_MAX_BYTES,

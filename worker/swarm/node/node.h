@@ -34,6 +34,7 @@ enum {
         NODE_SOCKETS_MAX = 512,         /* added ones there are at a time */
         NODE_DATAGRAM_MAX = 65507,      /* bytes of one that a channel carries */
         NODE_APPOINTED_MAX = 64,
+        NODE_ALLOWED_MAX = 256,
         NODE_QUESTIONS_MAX = 32,        /* open at a time */
         NODE_SIGHTINGS_MAX = 16,
         NODE_OWN_RELAYS_MAX = 3,
@@ -96,6 +97,11 @@ struct node_appointed {
 /* Peers whose addresses are known (copied, at most NODE_APPOINTED_MAX): dialled there by every identity, with or without a DHT. Added to
  * those that were appointed before; a key's address may be another one. 0, -E2BIG or -ENOMEM. */
 int node_appoint(struct node *node, const struct node_appointed *peers, size_t count, const struct now *now);
+
+/* Who may meet our identity of @role, from now on, whether that has joined or will: keys (copied, at most NODE_ALLOWED_MAX); none: whoever
+ * knows the router. Others are not dialled, and get no answer to their handshakes, as if nobody were here; with those that are up it ends
+ * as with a secret that counts no more. */
+void node_allow(struct node *node, enum node_role role, const uint8_t (*keys)[NODE_KEY_BYTES], size_t count, const struct now *now);
 
 /* A router, as its members know it. */
 struct node_router {
@@ -201,13 +207,14 @@ enum node_failure {
         NODE_NO_MEMORY,
         NODE_CAME_FIRST,                /* the peer's own attempt is under way, and ours not needed */
         NODE_CANCELLED,                 /* we left, or had it otherwise meanwhile */
+        NODE_NOT_ALLOWED,               /* it came, or was here, and node_allow() does not name it */
         NODE_FAILURES
 };
 
 /* What it took to reach a peer, or to find out that it can't be reached. */
 struct node_attempt {
         enum node_failure failure;
-        bool incoming;                  /* it was the peer's attempt; such ones that fail are not told */
+        bool incoming;                  /* it was the peer's attempt; such ones that fail are told if it was not allowed to */
         enum node_path path;
         enum node_nat own_nat, peer_nat;        /* as far as the attempt told */
         unsigned rounds;                /* of hole punching */
@@ -228,7 +235,7 @@ enum node_event_kind {
         NODE_LEFT,
         NODE_SOCKETS_WANTED,    /* count: to get through to a peer from behind a NAT that gives each remote another port */
         NODE_SOCKET_DONE,       /* socket: an added one is not needed any more; close it */
-        NODE_ATTEMPT,           /* peer, attempt; addr where it was reached, once it has proved itself. Of one that failed nothing is
+        NODE_ATTEMPT,           /* peer, attempt, role (ours); addr where it was reached, once it has proved itself. Of one that failed nothing is
                                  * proved: anybody may be listed as a peer */
         NODE_MOVED,             /* peer, addr, attempt's path: the connection to that peer has left its relay, or has come back to it */
         NODE_FOUND,             /* question, peer, addrs: somebody is announced on the topic, and can be reached through these nodes */

@@ -21,14 +21,16 @@ static struct node_attempt attempt_of(const struct peer_attempt *attempt, enum n
         };
 }
 
-static void report(struct node *node, enum node_event_kind kind, const uint8_t key[NODE_KEY_BYTES], const struct addr *addr, const struct node_attempt *attempt)
+static void report(struct node_join *join, enum node_event_kind kind, const uint8_t key[NODE_KEY_BYTES], const struct addr *addr,
+                   const struct node_attempt *attempt)
 {
+        struct node *node = join->node;
         struct node_report *report = &node->reports[node->report_count];
 
         if (node->report_count == NODE_REPORTS_MAX)
                 return;
         node->report_count++;
-        *report = (struct node_report){ .kind = kind, .addr = *addr, .attempt = *attempt };
+        *report = (struct node_report){ .kind = kind, .role = join->role, .addr = *addr, .attempt = *attempt };
         memcpy(report->key, key, sizeof(report->key));
 }
 
@@ -38,7 +40,7 @@ void node_attempt_dial(struct node_link *link, const struct peer_event *event)
 
         link->attempt = attempt_of(&event->attempt, failure, false);
         if (failure != NODE_REACHED)
-                report(link->node, NODE_ATTEMPT, link->key, &event->remote, &link->attempt);
+                report(link->join, NODE_ATTEMPT, link->key, &event->remote, &link->attempt);
 }
 
 void node_attempt_cancel(struct node_link *link, enum node_failure failure)
@@ -50,7 +52,7 @@ void node_attempt_cancel(struct node_link *link, enum node_failure failure)
         if (peer_dial_is_vain(link->dial, &vain))
                 failure = (enum node_failure)(vain + 1);        /* what ends it came after that */
         link->attempt = attempt_of(&attempt, failure, false);
-        report(link->node, NODE_ATTEMPT, link->key, &nowhere, &link->attempt);
+        report(link->join, NODE_ATTEMPT, link->key, &nowhere, &link->attempt);
 }
 
 void node_attempt_keep(struct node_link *link, const struct peer_event *event)
@@ -64,7 +66,7 @@ void node_attempt_outdone(struct node_link *link)
 
         link->attempt.failure = NODE_CAME_FIRST;
         link->attempt.path = NODE_PATH_NONE;
-        report(link->node, NODE_ATTEMPT, link->key, &nowhere, &link->attempt);
+        report(link->join, NODE_ATTEMPT, link->key, &nowhere, &link->attempt);
 }
 
 struct node_attempt node_attempt_of_peer(const struct peer_event *event)
@@ -74,7 +76,16 @@ struct node_attempt node_attempt_of_peer(const struct peer_event *event)
 
 void node_attempt_proven(struct node_link *link)
 {
-        report(link->node, NODE_ATTEMPT, link->key, &link->addr, &link->attempt);
+        report(link->join, NODE_ATTEMPT, link->key, &link->addr, &link->attempt);
+}
+
+/* Anybody may come: half of the room is for what became of our own. */
+void node_attempt_forbidden(struct node_join *join, const uint8_t key[NODE_KEY_BYTES], const struct addr *addr)
+{
+        static const struct node_attempt forbidden = { .failure = NODE_NOT_ALLOWED, .incoming = true };
+
+        if (join->node->report_count < NODE_REPORTS_MAX / 2)
+                report(join, NODE_ATTEMPT, key, addr, &forbidden);
 }
 
 /* As above, of a peer of ours only. */
@@ -83,7 +94,7 @@ void node_attempt_moved(struct node_link *link, const struct peer_event *event)
         link->attempt.path = (enum node_path)event->attempt.path;
         link->addr = event->remote;
         if (link->state == NODE_LINK_UP)
-                report(link->node, NODE_MOVED, link->key, &link->addr, &link->attempt);
+                report(link->join, NODE_MOVED, link->key, &link->addr, &link->attempt);
 }
 
 bool node_attempt_event(struct node *node, struct node_event *out)
@@ -92,7 +103,7 @@ bool node_attempt_event(struct node *node, struct node_event *out)
 
         if (!node->report_count)
                 return false;
-        *out = (struct node_event){ .kind = report->kind, .addr = report->addr, .attempt = report->attempt };
+        *out = (struct node_event){ .kind = report->kind, .role = report->role, .addr = report->addr, .attempt = report->attempt };
         memcpy(out->peer, report->key, sizeof(out->peer));
         node->report_count--;
         memmove(&node->reports[0], &node->reports[1], node->report_count * sizeof(node->reports[0]));

@@ -139,7 +139,8 @@ void node_join_dht_event(struct node_topic *topic, const struct dht_event *event
         usec_t now_us = join->node->now.mono_us;
 
         if (event->kind == DHT_PEER_LISTED) {
-                swarm_listed(join->swarm, number, event->public_key, event->relays, event->relay_count, now_us);
+                if (node_allows(join, event->public_key))
+                        swarm_listed(join->swarm, number, event->public_key, event->relays, event->relay_count, now_us);
         } else if (event->kind == DHT_QUERY_DONE) {
                 topic->query = NULL;
                 swarm_query_done(join->swarm, number, event->closest, event->closest_count, event->replies, event->accepted, now_us);
@@ -169,13 +170,19 @@ void node_join_peer_event(struct node_join *join, const struct peer_event *event
 
         switch (event->kind) {
         case PEER_KNOCK:
-                welcome = swarm_admits(join->swarm, event->remote_key, &event->remote, node->now.mono_us);
+                welcome = node_allows(join, event->remote_key);
+                if (!welcome)
+                        node_attempt_forbidden(join, event->remote_key, &event->remote);
+                welcome = welcome && swarm_admits(join->swarm, event->remote_key, &event->remote, node->now.mono_us);
                 if (welcome)
                         node_link_awaited(join, event->remote_key);
                 peer_admit(node->peers, event->knock, welcome, &node->now);
                 break;
         case PEER_ACCEPTED:
-                node_link_accepted(join, event);
+                if (node_allows(join, event->remote_key))
+                        node_link_accepted(join, event);
+                else
+                        conn_free(event->conn);         /* it was, when it knocked */
                 break;
         case PEER_RELAYS_CHANGED:
                 tell_reachable(join);

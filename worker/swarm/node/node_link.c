@@ -144,6 +144,10 @@ void node_link_dial(struct node_join *join, const struct swarm_task *task)
                                        .relay_count = task->addr_count };
         struct node_link *link;
 
+        if (!node_allows(join, task->key)) {
+                swarm_over(join->swarm, task->peer, SWARM_UNNEEDED, node->now.mono_us);
+                return;
+        }
         if (join->listener && (punches_alone(join, task->key) ||
                                (peer_listener_awaits(join->listener, task->key, AWAITED_US, &node->now) &&
                                 swarm_yields(join->swarm, task->peer, false, node->now.mono_us)))) {

@@ -105,11 +105,18 @@ struct node_join {
         uint8_t secret_key[PEER_SECRET_KEY_BYTES];
 };
 
+/* Who may meet one of our identities. */
+struct node_allowed {
+        size_t count;                   /* 0: anybody who knows the router */
+        uint8_t keys[NODE_ALLOWED_MAX][NODE_KEY_BYTES];
+};
+
 enum { NODE_REPORTS_MAX = 16 };        /* attempts that wait to be told; further ones are not */
 
 struct node_report {
         enum node_event_kind kind;      /* NODE_ATTEMPT, NODE_MOVED */
         uint8_t key[NODE_KEY_BYTES];
+        enum node_role role;            /* ours */
         struct addr addr;
         struct node_attempt attempt;
 };
@@ -183,6 +190,7 @@ struct node {
         size_t advert_len;
         struct node_report reports[NODE_REPORTS_MAX];   /* oldest first */
         size_t report_count;
+        struct node_allowed allowed[NODE_ROLES];
         struct node_appointed appointed[NODE_APPOINTED_MAX];
         size_t appointed_count;
         struct list questions, answers; /* open ones; what is not told yet */
@@ -209,6 +217,9 @@ bool node_join_has_left(const struct node_join *join);
 bool node_join_is_announced(const struct node_join *join);      /* at any of its topics */
 void node_join_dht_event(struct node_topic *topic, const struct dht_event *event);
 void node_join_peer_event(struct node_join *join, const struct peer_event *event);
+
+/* node_allow.c: who may meet us */
+bool node_allows(const struct node_join *join, const uint8_t key[NODE_KEY_BYTES]);
 
 /* node_router.c: the secrets of the router */
 void node_router_join(struct node_join *join);          /* the topics of all */
@@ -260,6 +271,7 @@ void node_attempt_keep(struct node_link *link, const struct peer_event *event); 
 void node_attempt_outdone(struct node_link *link);      /* it was not */
 struct node_attempt node_attempt_of_peer(const struct peer_event *event);               /* who was let in */
 void node_attempt_proven(struct node_link *link);       /* what it led to is a peer of ours: strangers are not told of */
+void node_attempt_forbidden(struct node_join *join, const uint8_t key[NODE_KEY_BYTES], const struct addr *addr);       /* a peer's own */
 void node_attempt_moved(struct node_link *link, const struct peer_event *event);
 bool node_attempt_event(struct node *node, struct node_event *out);
 
