@@ -3,7 +3,7 @@
 # Installs what is missing, builds, runs all tests. Ends with 'N passed, N failed'; exit code 1 on any failure.
 #
 #   tests/run.sh                     everything but systemd
-#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system systemd; processes: the part of interop
+#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system features systemd; processes: the part of interop
 #                                    and system that runs with every process under sanitizers, too, and that system brings along)
 #   tests/run.sh sanitized           all of interop and system, with every process under sanitizers
 set -euo pipefail
@@ -16,13 +16,13 @@ need_command node nodejs        # before the build is configured, which looks fo
 need_command npm npm
 
 fast=(unit vectors sim fuzz check)
-slow=(interop system)
+slow=(interop system features)
 wanted=("$@")
 plain=1 sanitized=(processes)
 [ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}")
 [[ " ${wanted[*]} " != *" systemd "* ]] || need_packages systemd-container prometheus debhelper dpkg-dev fakeroot git lintian
 if [ "${wanted[*]}" = sanitized ]; then
-	plain='' sanitized=("${slow[@]}") wanted=("${slow[@]}")
+	plain='' sanitized=(interop system) wanted=(interop system)
 elif [[ " ${wanted[*]} " == *" system "* ]]; then
 	wanted+=(processes)
 fi
@@ -50,7 +50,7 @@ suites() {
 	began=$(date +%s)
 	rm -f "$dir/meson-logs/$name"*.json
 	case " ${options[*]} " in
-	*" interop "* | *" system "* | *" processes "*)
+	*" interop "* | *" system "* | *" features "* | *" processes "*)
 		tests "$dir" "$name-busy" "${options[@]}" --no-suite waits --num-processes 1 &
 		tests "$dir" "$name-waits" "${options[@]}" --no-suite busy --num-processes 3
 		wait
