@@ -29,6 +29,26 @@ need_packages() {
 		sh "${missing[@]}" >"$WORK/apt.log" 2>&1 || { tail -20 "$WORK/apt.log" >&2; die "apt-get could not install ${missing[*]}"; }
 }
 
+# need_programs NAME...: the same of packages with services, none of which shall run here but when a test starts it.
+need_programs() (
+	local become=() policy=/usr/sbin/policy-rc.d name missing=()
+	for name in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+	done
+	[ ${#missing[@]} -gt 0 ] || exit 0
+	[ "$(id -u)" = 0 ] || become=(sudo)
+	if [ ! -e "$policy" ]; then
+		trap '"${become[@]}" rm -f "$policy"' EXIT
+		printf '#!/bin/sh\nexit 101\n' | "${become[@]}" install -m 755 /dev/stdin "$policy"
+	fi
+	need_packages "${missing[@]}"
+	for name in "${missing[@]}"; do
+		dpkg -L "$name" | sed -n 's,^\(/usr\)\?/lib/systemd/system/\([^@/]*\.service\)$,\2,p' | while read -r unit; do
+			"${become[@]}" systemctl disable -q "$unit" 2>/dev/null || true
+		done
+	done
+)
+
 # need_command COMMAND PACKAGE: for what may also have come from elsewhere (node, npm).
 need_command() { command -v "$1" >/dev/null || need_packages "$2"; }
 

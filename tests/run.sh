@@ -20,6 +20,7 @@ slow=(interop system features)
 wanted=("$@")
 plain=1 sanitized=(processes)
 [ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}")
+[[ " ${wanted[*]} " != *" features "* ]] || need_programs nginx-light haproxy socat dnsmasq-base bind9-dnsutils teeworlds-server
 [[ " ${wanted[*]} " != *" systemd "* ]] || need_packages systemd-container prometheus debhelper dpkg-dev fakeroot git lintian
 if [ "${wanted[*]}" = sanitized ]; then
 	plain='' sanitized=(interop system) wanted=(interop system)
