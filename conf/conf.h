@@ -58,6 +58,13 @@ enum conf_policy {
 /* As they are written, NULL at the end. */
 extern const char *const conf_policies[];
 
+/* Whether peers know the instance again after a restart. */
+enum conf_identity {
+        CONF_IDENTITY_KEPT,             /* by a key in the state directory, if there is one and it can be written */
+        CONF_IDENTITY_PERSISTENT,       /* by a key in the state directory, or it does not start */
+        CONF_IDENTITY_EPHEMERAL,        /* never: the key is new at each start */
+};
+
 /* A service of this provider. Entries equal in all fields occur once; several with one gate port and protocol are alternatives. */
 struct conf_service {
         uint16_t gate_port;             /* 1..65535, what gateways listen on */
@@ -186,6 +193,7 @@ struct conf {
         struct conf_previous previous[CONF_PREVIOUS_MAX];       /* newest first, over or not */
         size_t previous_count;
         const char *state_directory;    /* NULL: none, the identity is new at each start */
+        enum conf_identity identity;
         const char *runtime_directory;  /* where its control socket is, NAME.sock; NULL: as hypergate(1) would look for it */
         uint16_t port;                  /* UDP server port; 0: the first free of 49737..49741, else any */
         uint8_t host[4];                /* UDP sockets are bound here; 0.0.0.0 by default */

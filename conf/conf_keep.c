@@ -137,6 +137,16 @@ static void keep_state_directory(struct conf_read *read, struct conf *conf, cons
         conf->state_directory = image_text(read, running->state_directory);
 }
 
+static bool same_identity(const struct conf *a, const struct conf *b)
+{
+        return a->identity == b->identity;
+}
+
+static void keep_identity(struct conf_read *read, struct conf *conf, const struct conf *running)
+{
+        conf->identity = running->identity;
+}
+
 static const struct kept {
         const char *key, *gone;         /* @gone: what to say when it is not there any more, or NULL */
         bool (*same)(const struct conf *a, const struct conf *b);
@@ -152,6 +162,7 @@ static const struct kept {
         { "port", NULL, same_port, keep_port },
         { "cores", NULL, same_cores, keep_cores },
         { "stateDirectory", NULL, same_state_directory, keep_state_directory },
+        { "identity", NULL, same_identity, keep_identity },
 };
 
 _Static_assert(sizeof(all_kept) / sizeof(all_kept[0]) == CONF_PLACES, "a place for each");

@@ -51,7 +51,7 @@ struct draft {
         const char **files;
         struct conf_services services;
         struct conf_filters filters, exceptions;
-        struct conf_place dht_at;
+        struct conf_place dht_at, identity_at;
         struct conf_node secret;        /* secretFile in @secret_from, the last that has it; NULL: none is good */
         const struct conf_file *secret_from;
         struct conf_places places;
@@ -137,6 +137,17 @@ static void read_bootstrap(struct conf_read *read, const struct conf_node *node,
 }
 
 const char *const conf_log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
+
+static void read_identity(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        static const char *const words[] = { "persistent", "ephemeral", NULL };
+        struct draft *draft = into;
+        unsigned index;
+
+        draft->identity_at = (struct conf_place){ read->file, node->at };
+        if (conf_value_choice(read, node, words, &index))
+                draft->conf->identity = index == 0 ? CONF_IDENTITY_PERSISTENT : CONF_IDENTITY_EPHEMERAL;
+}
 
 static void read_log_level(struct conf_read *read, const struct conf_node *node, void *into)
 {
@@ -417,6 +428,7 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "port", read_port },
                 { "cores", read_cores },
                 { "stateDirectory", read_state_directory },
+                { "identity", read_identity },
                 { "logLevel", read_log_level },
                 { "logChannels", read_log_channels },
                 { "channelTimeoutPollMs", conf_limits_pass_over, .unnamed = true },
@@ -502,6 +514,14 @@ static void finish_dht(struct conf_read *read, struct draft *draft)
         dht->public_port = conf->port;
 }
 
+static void finish_identity(struct conf_read *read, const struct draft *draft)
+{
+        if (draft->conf->identity == CONF_IDENTITY_PERSISTENT && !draft->conf->state_directory)
+                conf_error(&read->report, draft->identity_at.file, draft->identity_at.at,
+                           "identity: a persistent one needs a folder to be kept in: %s, such as /var/lib/hypergate/router1",
+                           read->source->notify_socket ? "StateDirectory=NAME in the unit, or stateDirectory: PATH" : "stateDirectory: PATH");
+}
+
 static void finish_secret(struct conf_read *read, struct draft *draft, bool needed)
 {
         struct conf *conf = draft->conf;
@@ -549,6 +569,7 @@ static void finish(struct conf_read *read, struct draft *draft)
 
         finish_dht(read, draft);
         finish_peers(read, draft);
+        finish_identity(read, draft);
         if (!has_role && !conf->dht.persistent && !conf->relay.present && !read->source->without_role)
                 conf_error(&read->report, draft->file, CONF_WHOLE_FILE,
                            "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");

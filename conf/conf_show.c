@@ -254,6 +254,8 @@ bool conf_show(const struct conf *conf, const char *folder, FILE *out)
         fprintf(out, "host: %u.%u.%u.%u\nport: %u\n", conf->host[0], conf->host[1], conf->host[2], conf->host[3], conf->port);
         fprintf(out, "cores: %u\n", conf->cores);
         put_path(out, "stateDirectory", folder, conf->state_directory);
+        if (conf->identity != CONF_IDENTITY_KEPT)
+                fprintf(out, "identity: %s\n", conf->identity == CONF_IDENTITY_PERSISTENT ? "persistent" : "ephemeral");
         fprintf(out, "logLevel: %s\nlogChannels: %s\n", conf_log_levels[conf->log_level - CONF_LOG_LEVEL_FIRST],
                 conf->log_channels ? "true" : "false");
         return fflush(out) == 0 && !ferror(out);

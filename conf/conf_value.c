@@ -65,6 +65,7 @@ static const char *place_of(const char *key)
                 { "bytesPerSecondPerClient", "below relay:" }, { "relay", "at the left margin" }, { "relays", "at the left margin" },
                 { "provider", "at the left margin" }, { "gateway", "at the left margin" }, { "dht", "at the left margin" },
                 { "bootstrap", "at the left margin" }, { "stateDirectory", "at the left margin" },
+                { "identity", "at the left margin" },
                 { "logLevel", "at the left margin" }, { "include", "at the left margin" }, { "cores", "at the left margin" },
                 { "peers", "at the left margin" }, { "logChannels", "at the left margin" },
         };

@@ -128,6 +128,7 @@ static int load(struct start *start)
 /* A place for each role's seed, or the one made up at start stays. */
 static int read_identity(struct start *start, const char *role, uint8_t seed[KEYS_BYTES])
 {
+        bool must = start->conf->identity == CONF_IDENTITY_PERSISTENT;
         char path[PATH_MAX];
 
         snprintf(path, sizeof(path), "%s/%s.%s.seed", start->conf->state_directory, start->conf->name, role);
@@ -145,14 +146,18 @@ static int read_identity(struct start *start, const char *role, uint8_t seed[KEY
                 return EX_DATAERR;
         case KEYS_REFUSED:
         default:
-                log_warning(&start->log, "%s: %s: this identity lasts until the next start only", path, strerror(errno));
-                return EX_OK;
+                if (must)
+                        log_error(&start->log, "%s: %s: an identity that is to be persistent can't be kept there", path, strerror(errno));
+                else
+                        log_warning(&start->log, "%s: %s: this identity lasts until the next start only", path, strerror(errno));
+                return must ? EX_CANTCREAT : EX_OK;
         }
 }
 
 static int make_keys(struct start *start)
 {
         const struct conf *conf = start->conf;
+        bool kept = conf->state_directory && conf->identity != CONF_IDENTITY_EPHEMERAL;
         int r = EX_OK;
 
         start->keys = keys_new();
@@ -165,11 +170,11 @@ static int make_keys(struct start *start)
                 start->keys->router_count = 1;
                 log_router(&start->log, start->keys->routers[0].public_key);
         }
-        if (conf->has_secret && conf->state_directory && conf->gateway.present)
+        if (conf->has_secret && kept && conf->gateway.present)
                 r = read_identity(start, "gateway", start->keys->seed[0]);
-        if (r == EX_OK && conf->has_secret && conf->state_directory && conf->provider.present)
+        if (r == EX_OK && conf->has_secret && kept && conf->provider.present)
                 r = read_identity(start, "provider", start->keys->seed[1]);
-        if (r == EX_OK && conf->state_directory && conf->relay.present)
+        if (r == EX_OK && kept && conf->relay.present)
                 r = read_identity(start, "relay", start->keys->relay_seed);
         return r;
 }

@@ -18,7 +18,7 @@ SCHEMA = json.loads((ROOT / 'conf/hypergate.schema.json').read_text())
 
 # Where each map stands in a configuration that is good with any good key in it.
 MAPS = {
-    'root': lambda inner: {'gateway': {}, **inner},
+    'root': lambda inner: {'gateway': {}, 'stateDirectory': 'state', **inner},
     'provider': lambda inner: {'provider': inner},
     'gateway': lambda inner: {'gateway': inner},
     'dht': lambda inner: {'host': '192.0.2.1', 'port': 1, 'gateway': {}, 'dht': inner},

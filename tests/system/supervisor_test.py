@@ -416,6 +416,32 @@ def weakness_14_28_a_stored_identity_outlives_the_supervisor(folder, started):
     check(instance.end() == 77, 'exit code with a readable identity')
 
 
+@test
+def an_identity_is_kept_or_not_as_it_was_said(folder, started):
+    state = os.path.join(folder.path, 'state')
+    os.mkdir(state, 0o700)
+    place = place_of_workers(folder)
+
+    def identity(said, status=0):
+        instance = start(folder, started, 'gateway: {listen: 127.0.0.1}\n' + said, free_ports(1), place)
+        if status:
+            check(instance.end() == status, 'exit code')
+            return instance.text()
+        told = instance.expect(r'told: .*(gateway [0-9a-f]+)')[1]
+        check(instance.stop() == 0, 'exit code')
+        return told
+
+    at = 'stateDirectory: %s\n' % state
+    kept = [identity(at + said) for said in ('identity: persistent\n', 'identity: ephemeral\n', 'identity: ephemeral\n', '',
+                                             'identity: persistent\n')]
+    check(kept[0] == kept[3] == kept[4] and len(set(kept)) == 3, 'identities: %s' % kept)
+    missing = 'stateDirectory: %s/none\n' % state
+    text = identity(missing + 'identity: persistent\n', 73)
+    check("none/r1.gateway.seed: No such file or directory: an identity that is to be persistent can't be kept there" in text, text)
+    identity(missing)
+    check('needs a folder to be kept in' in identity('identity: persistent\n', 78), 'no hint')
+
+
 def gates_in_a_row(count):
     """Free ports with a free one above each."""
     while True:

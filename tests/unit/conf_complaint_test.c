@@ -38,7 +38,7 @@ static void run(const struct wrong *wrong, size_t count)
         folder_end(&folder);
 }
 
-#define ROOT_KEYS "secretFile, provider, gateway, dht, relay, relays, bootstrap, peers, host, port, cores, stateDirectory, logLevel, logChannels, include"
+#define ROOT_KEYS "secretFile, provider, gateway, dht, relay, relays, bootstrap, peers, host, port, cores, stateDirectory, identity, logLevel, logChannels, include"
 #define RUN(table) run(table, sizeof(table) / sizeof(table[0]))
 #define KEY "secretFile: key\n"
 #define PORT_EXPECTED "expected a whole number from 1 to 65535, such as 8080, not "
@@ -260,6 +260,11 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:99: trustedProxies: expected a network, such as 10.0.0.0/8 or 2001:db8::/32, or an address, such as 192.0.2.7, not \"::1/\"\n"
                   "x.yaml:2:107: trustedProxies: expected a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8,"
                   " not \"2001:db8::1/64\"\n" },
+                { KEY "gateway: {identity: persistent}\nidentity: forever\n",
+                  "x.yaml:2:11: \"identity\" does not belong here but at the left margin\n"
+                  "x.yaml:3:11: identity: expected persistent or ephemeral, not \"forever\"\n" },
+                { KEY "gateway: {}\nidentity: persistent\n",
+                  "x.yaml:3:11: identity: a persistent one needs a folder to be kept in: stateDirectory: PATH, such as /var/lib/hypergate/router1\n" },
                 { KEY "allowPeers: [x]\ngateway: {allowPeers: []}\nprovider: {allowPeers: [0b7c, {}]}\n",
                   "x.yaml:2:1: \"allowPeers\" does not belong here but below provider: or gateway:\n"
                   "x.yaml:3:23: allowPeers: an empty list; leave it out to let all come that know the secret, or name who may\n"

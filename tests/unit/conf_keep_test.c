@@ -104,13 +104,14 @@ TEST(what_others_know_the_instance_by_stays)
         struct conf *running = start("secretFile: key\nport: 1234\nhost: 192.0.2.1\nstateDirectory: state\n"
                                      "bootstrap: ['192.0.2.9@one:1', two:2]\ngateway: {}\n");
         struct conf *conf = reload(running, "secretFile: key\nlogLevel: debug\nport: 4321\nhost: 192.0.2.2\nstateDirectory: other\n"
-                                            "bootstrap: [one:1, two:2]\ndht: {persistent: true}\ngateway: {listen: '::1'}\ncores: 2\n",
+                                            "bootstrap: [one:1, two:2]\ndht: {persistent: true}\ngateway: {listen: '::1'}\ncores: 2\nidentity: ephemeral\n",
                                    "x.yaml:3:1: warning: port: " KEEPS
                                    "x.yaml:4:1: warning: host: " KEEPS
                                    "x.yaml:5:1: warning: stateDirectory: " KEEPS
                                    "x.yaml:6:1: warning: bootstrap: " KEEPS
                                    "x.yaml:7:1: warning: dht: " KEEPS
-                                   "x.yaml:9:1: warning: cores: " KEEPS);
+                                   "x.yaml:9:1: warning: cores: " KEEPS
+                                   "x.yaml:10:1: warning: identity: " KEEPS);
         struct conf_difference difference;
 
         check_equal(conf_compare(running, conf, &difference), 0);
@@ -118,6 +119,7 @@ TEST(what_others_know_the_instance_by_stays)
         check_equal(difference.parts, CONF_PART_LISTEN | CONF_PART_LOG_LEVEL);
         check_equal(conf->port, 1234);
         check_equal(conf->cores, 1);
+        check_equal(conf->identity, CONF_IDENTITY_KEPT);
         check_equal(conf->host[3], 1);
         check(strcmp(conf->state_directory, "state") == 0);
         check(conf->bootstrap_count == 2 && strcmp(conf->bootstrap[0].ip, "192.0.2.9") == 0);

@@ -78,6 +78,8 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 "gateway:\npeers: ['" KEY "@192.0.2.7:1', '" KEY "@name.example:2']\nrelays: [" KEY "]\nlogLevel: error\nlogChannels: true\n"
                 "stateDirectory: \"st\\u00e4te \\\" dir\"\nsecretFile: key\n",
                 "gateway:\nstateDirectory: /var/lib/x\nlogLevel: debug\n",
+                "gateway:\nstateDirectory: /var/lib/x\nidentity: persistent\n",
+                "gateway:\nidentity: Ephemeral\n",
                 "provider: {services: [{gatePort: 10-12, serviceHost: a, servicePort: 20-22, protocol: tcp+udp}]}\n",
                 "provider: {services: [{gatePort: 1, serviceHost: 'unix:/run/a \"b\".sock'}]}\n",
                 "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, proxyProtocol: v1}, {gatePort: 1, serviceHost: a,"
