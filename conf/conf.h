@@ -155,6 +155,7 @@ struct conf_gateway {
         size_t exception_count;
         enum conf_policy policy;                /* where no filter with a policy is for the gate */
         uint32_t connections, connections_per_client;   /* at each gate at a time; 0: no limit */
+        uint32_t connection_rate, connection_rate_per_client;   /* a second, that begin there; 0: no limit */
         uint32_t route_finding_timeout_ms;
         uint32_t udp_timeout_ms;
         struct conf_tcp tcp;

@@ -151,6 +151,7 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                 { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms &&
                   conf_tcp_same(&a->tcp, &b->tcp) && conf_networks_same(a->trusted, a->trusted_count, b->trusted, b->trusted_count) &&
                   a->connections == b->connections && a->connections_per_client == b->connections_per_client &&
+                  a->connection_rate == b->connection_rate && a->connection_rate_per_client == b->connection_rate_per_client &&
                   a->policy == b->policy, CONF_PART_GATE_TIMES },
                 { same_peers(before, after), CONF_PART_PEERS },
                 { same_relay(&before->relay, &after->relay), CONF_PART_RELAY },

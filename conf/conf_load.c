@@ -321,6 +321,16 @@ static void read_connections_per_client(struct conf_read *read, const struct con
         conf_value_whole(read, node, 1, CONNECTIONS_MAX, 50, &((struct draft *)into)->conf->gateway.connections_per_client);
 }
 
+static void read_connection_rate(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, 1, CONNECTIONS_MAX, 100, &((struct draft *)into)->conf->gateway.connection_rate);
+}
+
+static void read_connection_rate_per_client(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, 1, CONNECTIONS_MAX, 5, &((struct draft *)into)->conf->gateway.connection_rate_per_client);
+}
+
 static void read_policy(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct conf_gateway *gateway = &((struct draft *)into)->conf->gateway;
@@ -349,6 +359,8 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "keepAlive", read_gateway_keep_alive },
                 { "connections", read_connections },
                 { "connectionsPerClient", read_connections_per_client },
+                { "connectionRate", read_connection_rate },
+                { "connectionRatePerClient", read_connection_rate_per_client },
                 { "trustedProxies", read_trusted },
                 { NULL, NULL },
         };

@@ -163,6 +163,10 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fprintf(out, "  connections: %u\n", gateway->connections);
         if (gateway->connections_per_client)
                 fprintf(out, "  connectionsPerClient: %u\n", gateway->connections_per_client);
+        if (gateway->connection_rate)
+                fprintf(out, "  connectionRate: %u\n", gateway->connection_rate);
+        if (gateway->connection_rate_per_client)
+                fprintf(out, "  connectionRatePerClient: %u\n", gateway->connection_rate_per_client);
         if (gateway->trusted_count)
                 fputs("  trustedProxies:\n", out);
         for (size_t i = 0; i < gateway->trusted_count; i++) {

@@ -257,7 +257,8 @@ static void send_listeners(const struct supervisor *supervisor, struct child *ch
 
 static void send_limits(const struct conf_gateway *conf, struct child *child)
 {
-        struct ipc_forward_limits limits = { conf->connections, conf->connections_per_client };
+        struct ipc_forward_limits limits = { conf->connections, conf->connections_per_client, conf->connection_rate,
+                                             conf->connection_rate_per_client };
 
         child_send(child, IPC_FORWARD_LIMITS, &limits, NULL, 0);
 }

@@ -480,9 +480,11 @@ struct ipc_forward_listener {
         uint32_t policy;                /* enum ipc_policy */
 };
 
-/* (conf) How many connections, or sessions of datagrams, each gate may have at a time, and how many of them one client; 0: no limit. */
+/* (conf) How many connections, or sessions of datagrams, each gate may have at a time, and how many of them one client; how many may come
+ * a second, on average, in all and from one client. 0: no limit. */
 struct ipc_forward_limits {
         uint32_t connections, connections_per_client;
+        uint32_t rate, rate_per_client;         /* at most 1,000,000 */
 };
 
 /* (conf) Who comes to a gate for TCP from that network is a proxy, and begins with a PROXY header. */

@@ -240,6 +240,10 @@ def limits_hold_for_who_comes(stack):
     router.conf['gateway']['gateway'] = {'listen': '127.0.0.1', 'connections': 1}
     router.reload('gateway')
     assert not welcome(one)
+    router.conf['gateway']['gateway'] = {'listen': '127.0.0.1', 'connectionRatePerClient': 1}
+    router.reload('gateway')
+    assert [welcome(two) for _ in range(30)].count(False) > 0 and welcome(one), 'a burst, then one a second, at each gate'
+    router.instance['gateway'].says(f'gate {two}: a client opens 1 connections a second, as many as may be: more are reset')
     router.conf['gateway']['gateway'] = {'listen': '127.0.0.1'}
     router.reload('gateway')
     assert welcome(one) and echoes(held[2])

@@ -279,6 +279,10 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:100: unknown key \"idle\"; did you mean idleSeconds?\n"
                   "x.yaml:3:46: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"2592000001\"\n"
                   "x.yaml:3:69: keepAlive: expected true or false, not \"soon\"\n" },
+                { KEY "connectionRate: 1\ngateway: {connectionRate: 0, connectionRatePerClient: 65537}\n",
+                  "x.yaml:2:1: \"connectionRate\" does not belong here but below gateway:\n"
+                  "x.yaml:3:27: connectionRate: expected a whole number from 1 to 65536, such as 100, not \"0\"\n"
+                  "x.yaml:3:55: connectionRatePerClient: expected a whole number from 1 to 65536, such as 5, not \"65537\"\n" },
                 { KEY "connections: 1\ngateway: {connections: 0, connectionsPerClient: 65537}\n",
                   "x.yaml:2:1: \"connections\" does not belong here but below gateway: or relay:\n"
                   "x.yaml:3:24: connections: expected a whole number from 1 to 65536, such as 1000, not \"0\"\n"

@@ -490,3 +490,84 @@ TEST(a_client_has_as_many_connections_as_it_may)
         close(client[0]);
         finish();
 }
+/* What the log says of the next one that is turned away. */
+static bool turned_away(int fd, const char *says)
+{
+        struct ipc_received message;
+        bool gone = closed(fd);
+
+        close(fd);
+        if (!gone || !says)
+                return gone;
+        do
+                if (inside_receive(&inside, IPC_SUPERVISOR, &message) != 1)
+                        return false;
+        while (message.type != IPC_LOG || !strstr(IPC_PAYLOAD(&message, struct ipc_log)->text, says));
+        return true;
+}
+
+/* After a pause a burst, then one for each part of a second; a client that is turned away costs the others nothing. */
+TEST(connections_begin_no_faster_than_they_may)
+{
+        begin("");
+        forward.clients.limits.rate = 4;
+        now.mono_us += SECONDS(1000);
+        for (uint32_t i = 0; i < 4 * RATE_BURST_S; i++)
+                check(!turned_away(come_from(i), NULL));
+        check(turned_away(come_from(99), "gate 8080: there come 4 connections a second, as many as may be: more are reset"));
+        now.mono_us += MSEC(249);
+        check(turned_away(come_from(99), NULL));
+        now.mono_us += MSEC(1);
+        check(!turned_away(come_from(99), NULL) && turned_away(come_from(98), NULL));
+        now.mono_us += SECONDS(2 * RATE_BURST_S);
+        for (uint32_t i = 0; i < 4 * RATE_BURST_S; i++)
+                check(!turned_away(come_from(i), NULL));
+        check(turned_away(come_from(99), NULL));
+        forward.clients.limits.rate = 0;
+        check(!turned_away(come_from(99), NULL));
+        finish();
+}
+
+/* A client comes and goes; whether it was let in. */
+static bool visit(uint32_t address)
+{
+        int client = come_from(address), fd;
+        struct ipc_channel_open open;
+        bool in = !closed(client);
+
+        close(client);
+        if (!in)
+                return false;
+        check_equal(asked(&fd, &open), 'a');
+        close(fd);
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel });
+        clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = open.channel });
+        return true;
+}
+
+/* It is remembered when it has left, forgotten when that says nothing any more; and no more of them are than there is room for. */
+TEST(a_client_begins_connections_no_faster_than_it_may)
+{
+        begin("a");
+        forward.clients.limits.rate_per_client = 1;
+        now.mono_us += SECONDS(1000);
+        for (unsigned i = 0; i < RATE_BURST_S; i++)
+                check(visit(1));
+        check(turned_away(come_from(1), "gate 8080: a client opens 1 connections a second, as many as may be: more are reset"));
+        check(visit(2));
+        now.mono_us += SECONDS(1);
+        check(visit(1) && !visit(1));
+        check_equal(forward.clients.guests.all.count, 1);
+        now.mono_us += SECONDS(RATE_BURST_S);
+        check(visit(3));
+        check_equal(forward.clients.guests.all.count, 1);
+        for (uint32_t i = 0; i < GUESTS_GONE_MAX; i++)
+                check(visit(1000 + i));
+        check_equal(forward.clients.guests.all.count, GUESTS_GONE_MAX);
+        forward.clients.limits.rate_per_client = 0;
+        now.mono_us += SECONDS(RATE_BURST_S);
+        check(visit(1));
+        check_equal(forward.clients.guests.all.count, 0);
+        finish();
+}
+

@@ -336,16 +336,26 @@ static bool admit(struct clients *clients, struct gate *gate, const union socket
         uint32_t count = 0;
 
         if (limits->connections && gate->count >= limits->connections) {
-                clients_gate_full(clients, gate, "there are", limits->connections, now);
+                clients_gate_full(clients, gate, "there are", limits->connections, "", now);
                 return false;
         }
-        guest = guests_enter(&clients->guests, gate->port, gate->protocol, remote, &count);
-        if (guest && (!limits->connections_per_client || count <= limits->connections_per_client)) {
+        if (!rate_allows(&gate->rate, limits->rate, now->mono_us)) {
+                clients_gate_full(clients, gate, "there come", limits->rate, " a second", now);
+                return false;
+        }
+        guest = guests_enter(&clients->guests, gate->port, gate->protocol, remote, now->mono_us, &count);
+        if (!guest)
+                return false;
+        if (limits->connections_per_client && count > limits->connections_per_client) {
+                clients_gate_full(clients, gate, "a client has", limits->connections_per_client, "", now);
+        } else if (!rate_allows(guest_rate(guest), limits->rate_per_client, now->mono_us)) {
+                clients_gate_full(clients, gate, "a client opens", limits->rate_per_client, " a second", now);
+        } else {
+                rate_take(&gate->rate, limits->rate, now->mono_us);
+                rate_take(guest_rate(guest), limits->rate_per_client, now->mono_us);
                 *guest_out = guest;
                 return true;
         }
-        if (guest)
-                clients_gate_full(clients, gate, "a client has", limits->connections_per_client, now);
         guests_leave(&clients->guests, guest);
         return false;
 }

@@ -95,7 +95,7 @@ void clients_gate_arm(struct clients *clients, struct gate *gate, usec_t now_us)
 }
 
 /* Once a minute: it is the many who come that reach a limit. */
-void clients_gate_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const struct now *now)
+void clients_gate_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const char *per, const struct now *now)
 {
         struct ipc_fields fields = IPC_FIELDS_INIT;
 
@@ -106,6 +106,6 @@ void clients_gate_full(struct clients *clients, struct gate *gate, const char *w
         ipc_fields_gate(&fields, gate->port, gate->protocol);
         ipc_fields_text(&fields, "REASON", ipc_reason_word(IPC_REASON_LIMIT));
         worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
-                         "gate %u%s: %s %u connections, as many as may be: more are %s", gate->port, gate->protocol == IPC_UDP ? "/udp" : "",
-                         who, limit, gate->protocol == IPC_UDP ? "not answered" : "reset");
+                         "gate %u%s: %s %u connections%s, as many as may be: more are %s", gate->port, gate->protocol == IPC_UDP ? "/udp" : "",
+                         who, limit, per, gate->protocol == IPC_UDP ? "not answered" : "reset");
 }

@@ -14,6 +14,7 @@ struct gate {
         usec_t wait_us;
         uint32_t idle_ms;
         uint32_t count;                 /* clients, waiting or not, since it is there */
+        struct rate rate;               /* at which they come */
         usec_t full_told_us;            /* when the log last said of this gate that somebody has reached a limit; 0: never */
         uint16_t port, protocol;
         enum ipc_policy policy;
@@ -32,7 +33,7 @@ void clients_gate_arm(struct clients *clients, struct gate *gate, usec_t now_us)
 /* A client finds nobody: said once until one does. */
 void clients_gate_complain(struct clients *clients, struct gate *gate, const char *what);
 
-/* A client is turned away, as @who has as many connections as may be. */
-void clients_gate_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const struct now *now);
+/* A client is turned away, as @who ("there are") has as many connections as may be, or as many @per ("", " a second"). */
+void clients_gate_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const char *per, const struct now *now);
 
 #endif

@@ -13,17 +13,47 @@ struct guest_key {
 
 struct guest {
         struct map_entry by_key;
+        struct list in_gone;
         struct guest_key key;
         uint32_t count;
+        struct rate rate;
 };
 
 void guests_init(struct guests *guests, const uint8_t key[16])
 {
         map_init(&guests->all, key);
+        list_init(&guests->gone);
+        guests->gone_count = 0;
+}
+
+static void leave_gone(struct guests *guests, struct guest *guest)
+{
+        if (list_empty(&guest->in_gone))
+                return;
+        list_remove(&guest->in_gone);
+        guests->gone_count--;
+}
+
+static void forget(struct guests *guests, struct guest *guest)
+{
+        leave_gone(guests, guest);
+        map_remove(&guests->all, &guest->by_key);
+        free(guest);
+}
+
+static struct guest *first_gone(const struct guests *guests)
+{
+        struct list *first = list_first(&guests->gone);
+
+        return first ? list_entry(first, struct guest, in_gone) : NULL;
 }
 
 void guests_fini(struct guests *guests)
 {
+        struct guest *guest;
+
+        while ((guest = first_gone(guests)))
+                forget(guests, guest);
         assert(guests->all.count == 0);
         map_fini(&guests->all);
 }
@@ -50,12 +80,15 @@ static struct guest *find(const struct guests *guests, const struct guest_key *k
 }
 
 struct guest *guests_enter(struct guests *guests, uint16_t gate_port, uint16_t protocol, const union socket_address *remote,
-                           uint32_t *count_out)
+                           usec_t now_us, uint32_t *count_out)
 {
         struct guest_key key = key_of(gate_port, protocol, remote);
         uint64_t hash = map_hash(&guests->all, &key, sizeof(key));
-        struct guest *guest = find(guests, &key, hash);
+        struct guest *guest;
 
+        while ((guest = first_gone(guests)) && rate_rests(&guest->rate, now_us))
+                forget(guests, guest);
+        guest = find(guests, &key, hash);
         if (!guest) {
                 guest = calloc(1, sizeof(*guest));
                 if (!guest || map_insert(&guests->all, &guest->by_key, hash) < 0) {
@@ -63,7 +96,9 @@ struct guest *guests_enter(struct guests *guests, uint16_t gate_port, uint16_t p
                         return NULL;
                 }
                 guest->key = key;
+                list_init(&guest->in_gone);
         }
+        leave_gone(guests, guest);
         *count_out = ++guest->count;
         return guest;
 }
@@ -77,6 +112,17 @@ void guests_leave(struct guests *guests, struct guest *guest)
 {
         if (!guest || --guest->count > 0)
                 return;
-        map_remove(&guests->all, &guest->by_key);
-        free(guest);
+        if (!guest->rate.even_us) {     /* nobody limits it */
+                forget(guests, guest);
+                return;
+        }
+        if (guests->gone_count == GUESTS_GONE_MAX)
+                forget(guests, first_gone(guests));
+        list_push_back(&guests->gone, &guest->in_gone);
+        guests->gone_count++;
+}
+
+struct rate *guest_rate(struct guest *guest)
+{
+        return &guest->rate;
 }

@@ -30,12 +30,13 @@ static void on_begin(void *context, struct worker_link *from, struct ipc_receive
 
 static void on_limits(void *context, struct worker_link *from, struct ipc_received *message)
 {
+        const struct ipc_forward_limits *limits = IPC_PAYLOAD(message, struct ipc_forward_limits);
         struct forward *forward = context;
 
-        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES)
+        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES || limits->rate > RATE_MAX || limits->rate_per_client > RATE_MAX)
                 worker_disown(from);
         else
-                forward->clients.limits_next = *IPC_PAYLOAD(message, struct ipc_forward_limits);
+                forward->clients.limits_next = *limits;
 }
 
 static void on_trusted(void *context, struct worker_link *from, struct ipc_received *message)
