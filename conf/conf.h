@@ -76,6 +76,7 @@ struct conf_service {
         const char *file;               /* for messages */
         const char *host;               /* host name, address literal, or "unix:" and a path; shorter than CONF_HOST_MAX */
         const char *tags;               /* words with one blank between; "" when none */
+        const char *sni;                /* whom TLS clients ask for, in lower case, or "*." and what stands behind one word more; "": no name */
 };
 
 enum conf_filter_field {

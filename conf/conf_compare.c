@@ -21,6 +21,9 @@ int conf_service_compare(const struct conf_service *a, const struct conf_service
                 return a->proxy < b->proxy ? -1 : 1;
         if (a->priority != b->priority)
                 return a->priority < b->priority ? -1 : 1;
+        hosts = strcmp(a->sni, b->sni);
+        if (hosts)
+                return hosts;
         hosts = strcmp(a->host, b->host);
         return hosts ? hosts : strcmp(a->tags, b->tags);
 }

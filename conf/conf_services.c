@@ -27,6 +27,8 @@ struct entry {
         bool ill;                       /* something beside these fields was complained of */
         char tags[CONF_TAGS_MAX];
         enum conf_proxy proxy;
+        char sni[CONF_HOST_MAX];
+        const struct conf_node *sni_at; /* NULL: it says nothing of that */
         const struct conf_node *proxy_at;       /* NULL: it says nothing of that */
         const struct conf_node *ingress;        /* who may use it; NULL: it says nothing of that */
         uint32_t priority;
@@ -136,6 +138,31 @@ static void read_policy(struct conf_read *read, const struct conf_node *node, vo
                 entry->ill = true;
 }
 
+/* Of a ClientHello: RFC 6066 3 leaves addresses out. */
+static void read_sni(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct entry *entry = into;
+        const char *text = "", *name;
+        uint8_t ip[16];
+        size_t len;
+
+        entry->sni_at = node;
+        if (!conf_value_text(read, node, "www.example.org", &text)) {
+                entry->ill = true;
+                return;
+        }
+        name = strncmp(text, "*.", 2) == 0 ? text + 2 : text;
+        len = strlen(text);
+        if (conf_host_check(name) || conf_host_address(name, ip) == NULL || len >= sizeof(entry->sni)) {
+                entry->ill = !conf_value_wrong(read, node, "a host name, such as www.example.org, or *.example.org for all with one word more");
+                return;
+        }
+        for (size_t i = 0; i <= len; i++)
+                entry->sni[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+        if (entry->sni[len - 1] == '.')
+                entry->sni[len - 1] = '\0';
+}
+
 static void read_proxy(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const char *const versions[] = { "none", "v1", "v2", NULL };
@@ -158,6 +185,7 @@ static const struct conf_field entry_fields[] = {
         { "priority", read_priority },
         { "policy", read_policy },
         { "proxyProtocol", read_proxy },
+        { "sni", read_sni },
         { "ingressPolicy", read_ingress_policy, .unnamed = true },
         { NULL, NULL },
 };
@@ -191,7 +219,7 @@ static const char *image_text(struct conf_read *read, const char *text)
 /* Each of its ports, for each protocol, is a service of its own. */
 static void add_each(struct conf_read *read, const struct conf_node *node, const struct entry *entry, struct conf_services *services)
 {
-        const char *host = image_text(read, entry->host), *tags = image_text(read, entry->tags);
+        const char *host = image_text(read, entry->host), *tags = image_text(read, entry->tags), *sni = image_text(read, entry->sni);
         size_t ports = (size_t)(entry->gate_port_last - entry->gate_port) + 1;
 
         for (size_t i = 0; i < ports; i++)
@@ -200,7 +228,7 @@ static void add_each(struct conf_read *read, const struct conf_node *node, const
                                 services->list[services->count++] = (struct conf_service){
                                         .gate_port = (uint16_t)(entry->gate_port + i), .service_port = entry->local ? 0 : (uint16_t)(entry->service_port + i),
                                         .protocol = (enum conf_protocol)protocol, .proxy = entry->proxy, .priority = (uint8_t)entry->priority,
-                                        .line = node->at.line, .file = read->file->name, .host = host, .tags = tags,
+                                        .line = node->at.line, .file = read->file->name, .host = host, .tags = tags, .sni = sni,
                                 };
 }
 
@@ -240,6 +268,10 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
                            "the policy if that is meant");
         if (entry.local && ((entry.fields & CONF_FILTER_SERVICE_PORT) || entry.protocols != TCP)) {
                 conf_error(&read->report, read->file, node->at, "a unix socket has no servicePort, and no protocol but tcp: leave them out");
+                return;
+        }
+        if (entry.sni_at && (entry.protocols & UDP)) {
+                conf_error(&read->report, read->file, entry.sni_at->key_at, "sni is asked for by TLS, over tcp alone: leave it out, or udp");
                 return;
         }
         if (entry.proxy == CONF_PROXY_V1 && (entry.protocols & UDP)) {

@@ -69,6 +69,10 @@ static void put_service(FILE *out, const struct conf_service *service)
                 fputs(", tags: ", out);
                 put_text(out, service->tags);
         }
+        if (*service->sni) {
+                fputs(", sni: ", out);
+                put_text(out, service->sni);
+        }
         if (service->priority)
                 fprintf(out, ", priority: %u", service->priority);
         fprintf(out, "}         # %s:%u\n", service->file, service->line);

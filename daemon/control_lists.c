@@ -62,6 +62,8 @@ static void write_service(struct json_line *out, const struct service *service)
         json_line_text(out, "protocol", protocol_word((uint16_t)service->conf->protocol));
         json_line_text(out, "serviceHost", service->conf->host);
         json_line_number(out, "servicePort", service->conf->service_port);
+        if (*service->conf->sni)
+                json_line_text(out, "sni", service->conf->sni);
         if (service->conf->proxy)
                 json_line_text(out, "proxyProtocol", service->conf->proxy == CONF_PROXY_V1 ? "v1" : "v2");
         json_line_text(out, "tags", service->conf->tags);

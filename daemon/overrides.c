@@ -45,6 +45,7 @@ static void forget(struct conf_service *service)
 {
         free((char *)(uintptr_t)service->host);
         free((char *)(uintptr_t)service->tags);
+        free((char *)(uintptr_t)service->sni);
 }
 
 /* There is room. */
@@ -57,7 +58,8 @@ static int append(struct overrides *overrides, const struct conf_service *servic
         own->file = "";
         own->host = strdup(service->host);
         own->tags = strdup(service->tags);
-        if (own->host && own->tags) {
+        own->sni = strdup(service->sni);
+        if (own->host && own->tags && own->sni) {
                 overrides->added_count++;
                 return 0;
         }

@@ -193,6 +193,7 @@ static void send_services(const struct conf_provider *conf, struct child *child)
 
                 snprintf(service.host, sizeof(service.host), "%s", from->host);
                 snprintf(service.tags, sizeof(service.tags), "%s", from->tags);
+                snprintf(service.sni, sizeof(service.sni), "%s", from->sni);
                 child_send(child, IPC_ROUTER_SERVICE, &service, NULL, 0);
         }
 }

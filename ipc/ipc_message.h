@@ -403,7 +403,7 @@ struct ipc_router_service {
         uint16_t priority;              /* 0: best, to IPC_PRIORITY_MAX */
         char host[IPC_NAME_MAX];
         char tags[IPC_TAGS_MAX];        /* words separated by blanks; empty: none */
-        uint8_t pad[2];
+        char sni[IPC_NAME_MAX];         /* what TLS clients ask for; empty: whatever others do not have */
 };
 
 enum ipc_filter_field {
@@ -467,7 +467,7 @@ struct ipc_route {
         uint16_t protocol;
         uint32_t swarm;                 /* id of the worker that is connected to it */
         uint32_t priority;              /* 0: best */
-        uint32_t pad;
+        uint32_t name;                  /* ipc_server_name() of what TLS clients ask for there; 0: it is for all others */
 };
 
 /* (conf) A listening socket, or with IPC_UDP a bound one that tells where each datagram was sent to. Clients for whom no provider is

@@ -11,6 +11,14 @@ static uint64_t add(uint64_t name, const void *bytes, size_t len)
         return name;
 }
 
+uint32_t ipc_server_name(const char *server)
+{
+        uint64_t name = add(UINT64_C(0xcbf29ce484222325), server, strlen(server));
+        uint32_t folded = (uint32_t)(name ^ name >> 32);
+
+        return !*server ? 0 : folded ? folded : 1;
+}
+
 uint64_t ipc_service_name(const char *host, uint16_t port, const char *tags)
 {
         uint8_t big_endian[2] = { (uint8_t)(port >> 8), (uint8_t)port };

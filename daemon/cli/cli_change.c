@@ -60,6 +60,8 @@ static json_t *list_of(const struct conf_provider *provider)
                         json_object_set_new(service, "proxyProtocol", json_string(from->proxy == CONF_PROXY_V1 ? "v1" : "v2"));
                 if (*from->tags)
                         json_object_set_new(service, "tags", json_string(from->tags));
+                if (*from->sni)
+                        json_object_set_new(service, "sni", json_string(from->sni));
                 if (from->priority)
                         json_object_set_new(service, "priority", json_integer(from->priority));
                 if (json_array_append_new(list, service) < 0) {

@@ -2,21 +2,15 @@
 """PROXY headers between us, nginx and haproxy: who a service thinks its client is."""
 import os
 
-from scene import eventually, folder, join, listens, says, start, write
+from scene import eventually, folder, join, listens, nginx, says, start, write
 
 from harness import free_ports, main, test
 
 
-def nginx(stack, ports):
-    """At each of @ports a server that expects a header, and answers with what that says."""
-    place = folder(stack)
-    servers = ''.join(f'server {{ listen 127.0.0.1:{port} proxy_protocol; access_log off; location / {{ return 200 '
-                      '"$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_port\\n"; } }\n' for port in ports)
-    conf = write(os.path.join(place, 'nginx.conf'), f'daemon off; master_process off; pid {place}/pid; error_log {place}/error; events {{ }}\n'
-                 'http { ' + ''.join(f'{name}_temp_path {place}/{name}; ' for name in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi')) + servers + '}\n')
-    start(stack, 'nginx', '-p', place, '-e', f'{place}/error', '-c', conf)
-    for port in ports:
-        eventually(lambda: listens(port), 20, 'nginx')
+def told(port):
+    """A server that expects a header, and answers with what that says."""
+    return (f'server {{ listen 127.0.0.1:{port} proxy_protocol; location / {{ return 200 '
+            '"$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_port\\n"; } }')
 
 
 def haproxy(stack, *proxies):
@@ -40,7 +34,7 @@ def ask(host, port):
 def nginx_knows_its_clients(stack):
     """curl to gates, and to haproxy before one, with send-proxy and send-proxy-v2: nginx has the client's address and port, by v1 and v2"""
     services, gates, fronts = free_ports(2), free_ports(3), free_ports(2)
-    nginx(stack, services)
+    nginx(stack, services, *map(told, services))
     entries = [{'gatePort': gates[0], 'serviceHost': '127.0.0.1', 'servicePort': services[0], 'proxyProtocol': 'v1'},
                {'gatePort': gates[1], 'serviceHost': '127.0.0.1', 'servicePort': services[1], 'proxyProtocol': 'v2'}]
     join(stack, entries, {'trustedProxies': ['127.0.0.8']})
@@ -56,7 +50,7 @@ def nginx_knows_its_clients(stack):
 def haproxy_knows_its_clients(stack):
     """haproxy as a service, with accept-proxy, takes the header of either version, and tells nginx behind it in its own"""
     services, inner, gates = free_ports(2), free_ports(1), free_ports(2)
-    nginx(stack, inner)
+    nginx(stack, inner, *map(told, inner))
     haproxy(stack, *((service, 'accept-proxy', f'127.0.0.1:{inner[0]} send-proxy') for service in services))
     join(stack, [{'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service, 'proxyProtocol': version}
                  for gate, service, version in zip(gates, services, ('v1', 'v2'))])

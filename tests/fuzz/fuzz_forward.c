@@ -201,7 +201,7 @@ static void pass_time(struct scene *scene)
 {
         scene->now.mono_us += MSEC(1) << read_u8(&scene->input) % 20;
         clients_advance(&scene->forward.clients, &scene->now);
-        greetings_advance(&scene->forward.greetings, scene->now.mono_us);
+        greetings_advance(&scene->forward.greetings, &scene->now);
         listeners_advance(&scene->forward.listeners, scene->now.mono_us);
         arrivals_advance(&scene->forward.arrivals, scene->now.mono_us);
         datagrams_advance(&scene->forward.datagrams, scene->now.mono_us);
@@ -262,7 +262,7 @@ static void configure(struct scene *scene, uint8_t what)
         inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTES_END, &generation, sizeof(generation), NULL, 0);
         worker_turn(&scene->forward.worker, &forward_handlers, &scene->forward);
         must(scene->forward.worker.supervisor.ipc.fd < 0 ||
-             choose_ready_us(&scene->forward.clients.choose, 1 + (what & 4), IPC_UDP) != USEC_NEVER);
+             choose_ready_us(&scene->forward.clients.choose, 1 + (what & 4), IPC_UDP, NULL) != USEC_NEVER);
 }
 
 /* The swarm worker keeps the connections that it is given. */

@@ -220,7 +220,7 @@ TEST(conf_services_in_the_configuration)
                 { SERVICE_WITH("tags: [a]"), "x.yaml:2:75: tags: expected a text such as \"docker published\", not a list\n" },
                 { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, "
                                            "servicePort, protocol, "
-                                           "tags, priority, policy, proxyProtocol\n" },
+                                           "tags, priority, policy, proxyProtocol, sni\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'a b', servicePort: 1}"),
                   "x.yaml:2:50: serviceHost: expected a host name or an address, such as localhost or 127.0.0.1, not \"a b\"\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'b\xc3\xbc" "cher', servicePort: 1}"),
@@ -270,6 +270,12 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:3:23: allowPeers: an empty list; leave it out to let all come that know the secret, or name who may\n"
                   "x.yaml:4:25: allowPeers: expected a peer's key, 64 characters 0-9 a-f, as hypergate status says it there, not \"0b7c\"\n"
                   "x.yaml:4:31: allowPeers: expected a text such as \"0b7c...\", not a map\n" },
+                { KEY "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, sni: '*'}, {gatePort: 1, serviceHost: a, servicePort: 2, sni: 1.2.3.4},"
+                  " {gatePort: 1, serviceHost: a, servicePort: 2, sni: 'a.*.b'}, {gatePort: 1, serviceHost: a, servicePort: 2, protocol: tcp+udp, sni: a.b}]}\n",
+                  "x.yaml:2:74: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"*\"\n"
+                  "x.yaml:2:131: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"1.2.3.4\"\n"
+                  "x.yaml:2:192: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"a.*.b\"\n"
+                  "x.yaml:2:267: sni is asked for by TLS, over tcp alone: leave it out, or udp\n" },
                 { KEY "gateway: {tcpSocketTimeoutMs: 999, keepAlive: {idleSeconds: 0, intervalSeconds: 32768, count: 128, idle: 1}}\n"
                   "provider: {services: [], tcpSocketTimeoutMs: 2592000001, keepAlive: soon}\n",
                   "x.yaml:2:31: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"999\"\n"
@@ -302,7 +308,7 @@ TEST(conf_services_in_the_configuration)
                   "protocol, tags\n"
                   "x.yaml:3:24: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
                   "protocol, tags\n"
-                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags, priority, policy, proxyProtocol\n" },
+                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags, priority, policy, proxyProtocol, sni\n" },
                 { KEY "gateway: {peers: [], logChannels: true}\n",
                   "x.yaml:2:11: \"peers\" does not belong here but at the left margin\n"
                   "x.yaml:2:22: \"logChannels\" does not belong here but at the left margin\n" },

@@ -44,8 +44,8 @@ static void begin(struct story *story)
         story->listener = listen_at(story->host + 5);
         world_begin(&story->world, IPC_FORWARD);
         story->world.child.context = &story->forward;
-        story->conf[0] = (struct conf_service){ .gate_port = GATE, .host = story->host, .tags = "web" };
-        story->conf[1] = (struct conf_service){ .gate_port = GATE, .service_port = 80, .host = "web", .tags = "" };
+        story->conf[0] = (struct conf_service){ .gate_port = GATE, .host = story->host, .tags = "web", .sni = "" };
+        story->conf[1] = (struct conf_service){ .gate_port = GATE, .service_port = 80, .host = "web", .tags = "", .sni = "" };
         for (size_t i = 0; i < 2; i++)
                 story->list[i] = (struct service){ .conf = &story->conf[i], .forward = &story->forward };
         story->services = (struct services){ story->list, 2 };

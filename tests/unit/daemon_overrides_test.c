@@ -8,7 +8,7 @@
 static struct conf_service service(uint16_t gate_port, const char *host, enum conf_protocol protocol)
 {
         return (struct conf_service){ .gate_port = gate_port, .service_port = 80, .protocol = protocol, .line = 7, .file = "x.yaml", .host = host,
-                                      .tags = "" };
+                                      .tags = "", .sni = "" };
 }
 
 static struct conf provider(const struct conf_service *services, size_t count)

@@ -43,7 +43,7 @@ static void reload(struct story *story, const struct said *said)
 
         for (; said->gate_port; said++)
                 list[conf.service_count++] = (struct conf_service){ .gate_port = said->gate_port, .service_port = said->service_port,
-                                                                    .host = said->host, .tags = "" };
+                                                                    .host = said->host, .tags = "", .sni = "" };
         list_for_each(at, &story->world.children.all)
                 list_entry(at, struct child, in_all)->unconfigured = false;
         check_equal(services_reload(&story->services, &conf, &story->names, &story->forwards), 0);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ipc_service.h"
 #include "test.h"
 
 enum { GATE = 8080 };
@@ -26,7 +27,7 @@ static void begin(const char *names)
         ask = (struct choose_ask){ .gate_port = GATE, .protocol = IPC_TCP, .address = nobody };
         choose_init(&choose, map_key);
         for (; *names; names++)
-                check_equal(choose_set(&choose, peer(*names), GATE, IPC_TCP, 0, 0), 0);
+                check_equal(choose_set(&choose, peer(*names), GATE, IPC_TCP, 0, 0, 0), 0);
 }
 
 static struct choose_way *take(bool insist, usec_t now_us)
@@ -68,6 +69,64 @@ static void failed(char name, usec_t now_us)
         choose_failed(way_to(peer(name)), now_us);
 }
 
+static char pick_named(const char *name)
+{
+        struct choose_names names;
+        char got;
+
+        choose_names(name, &names);
+        ask.names = &names;
+        got = pick(false, 0);
+        ask.names = NULL;
+        return got;
+}
+
+TEST(who_has_the_name_that_is_asked_for_goes_before_who_has_none)
+{
+        begin("N");
+        check(!choose_are_named(&choose, GATE, IPC_TCP));
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 0, 0, ipc_server_name("a.example.org")), 0);
+        check_equal(choose_set(&choose, peer('W'), GATE, IPC_TCP, 0, 0, ipc_server_name("*.example.org")), 0);
+        check(choose_are_named(&choose, GATE, IPC_TCP) && !choose_are_named(&choose, GATE, IPC_UDP));
+        for (int i = 0; i < 3; i++) {
+                check_equal(pick_named("a.example.org"), 'A');
+                check_equal(pick_named("b.example.org"), 'W');
+                check_equal(pick_named("a.b.example.org"), 'N');        /* one word more, and no two */
+                check_equal(pick_named("example.org"), 'N');
+                check_equal(pick_named("localhost"), 'N');
+                check_equal(pick(false, 0), 'N');
+        }
+        choose_drop(&choose, peer('A'), GATE, IPC_TCP, ipc_server_name("a.example.org"));
+        check_equal(pick_named("a.example.org"), 'W');
+        choose_drop(&choose, peer('N'), GATE, IPC_TCP, 0);
+        check_equal(pick_named("other.example"), '-');
+        check_equal(pick(false, 0), '-');
+        check_equal(pick_named("a.example.org"), 'W');
+        choose_drop(&choose, peer('W'), GATE, IPC_TCP, ipc_server_name("*.example.org"));
+        check(!choose_are_named(&choose, GATE, IPC_TCP));
+        check_equal(choose.gates.count, 0);
+        choose_fini(&choose);
+}
+
+/* One provider may have both: they are told, and go, one by one. */
+TEST(a_complete_list_takes_names_away)
+{
+        uint32_t a = ipc_server_name("a.example"), b = ipc_server_name("b.example");
+
+        begin("A");
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 1, 0, a), 0);
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 2, 0, b), 0);
+        choose_begin(&choose);
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 2, 0, b), 0);
+        choose_end(&choose);
+        check_equal(pick_named("a.example"), '-');
+        check_equal(pick_named("b.example"), 'A');
+        choose_begin(&choose);
+        choose_end(&choose);
+        check_equal(choose.gates.count, 0);
+        choose_fini(&choose);
+}
+
 TEST(everyone_gets_a_turn)
 {
         unsigned count[128] = { 0 };
@@ -85,14 +144,14 @@ TEST(turns_survive_comings_and_goings)
         begin("ABCD");
         check_equal(pick(false, 0), 'A');
         check_equal(pick(false, 0), 'B');
-        choose_drop(&choose, peer('A'), GATE, IPC_TCP);
+        choose_drop(&choose, peer('A'), GATE, IPC_TCP, 0);
         check_equal(pick(false, 0), 'C');
-        check_equal(choose_set(&choose, peer('E'), GATE, IPC_TCP, 0, 0), 0);
+        check_equal(choose_set(&choose, peer('E'), GATE, IPC_TCP, 0, 0, 0), 0);
         check_equal(pick(false, 0), 'D');
         check_equal(pick(false, 0), 'E');
-        choose_drop(&choose, peer('B'), GATE, IPC_TCP);
-        choose_drop(&choose, peer('E'), GATE, IPC_TCP);
-        choose_drop(&choose, peer('E'), GATE, IPC_TCP);
+        choose_drop(&choose, peer('B'), GATE, IPC_TCP, 0);
+        choose_drop(&choose, peer('E'), GATE, IPC_TCP, 0);
+        choose_drop(&choose, peer('E'), GATE, IPC_TCP, 0);
         check_equal(pick(false, 0), 'C');
         check_equal(pick(false, 0), 'D');
         check_equal(pick(false, 0), 'C');
@@ -108,9 +167,9 @@ TEST(a_gate_knows_only_its_own_providers)
         ask.protocol = IPC_UDP;
         check_equal(pick(true, 0), '-');
         ask.protocol = IPC_TCP;
-        check_equal(choose_ready_us(&choose, GATE, IPC_UDP), USEC_NEVER);
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP), 0);
-        choose_drop(&choose, peer('A'), GATE, IPC_TCP);
+        check_equal(choose_ready_us(&choose, GATE, IPC_UDP, NULL), USEC_NEVER);
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), 0);
+        choose_drop(&choose, peer('A'), GATE, IPC_TCP, 0);
         check_equal(pick(true, 0), '-');
         check_equal(choose.gates.count, 0);
         choose_fini(&choose);
@@ -122,7 +181,7 @@ TEST(who_failed_rests_while_others_are_fit)
         failed('B', 0);
         for (unsigned i = 0; i < 10; i++)
                 check(pick(false, MSEC(i)) != 'B');
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP), 0);
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), 0);
         choose_worked(way_to(peer('B')));
         check(pick(false, 1) == 'B' || pick(false, 1) == 'B' || pick(false, 1) == 'B');
         choose_fini(&choose);
@@ -135,7 +194,7 @@ TEST(when_all_rest_only_a_new_client_insists)
         failed('B', MSEC(100));
         check_equal(pick(false, MSEC(200)), '-');
         check_equal(pick(true, MSEC(200)), 'A');
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP), CHOOSE_REST_MIN_US);
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), CHOOSE_REST_MIN_US);
         check_equal(pick(false, CHOOSE_REST_MIN_US), 'A');
         choose_fini(&choose);
 }
@@ -149,13 +208,13 @@ TEST(rest_doubles_up_to_its_limit)
         for (unsigned i = 0; i < 8; i++) {
                 check_equal(pick(false, now_us), 'A');
                 failed('A', now_us);
-                ready_us = choose_ready_us(&choose, GATE, IPC_TCP);
+                ready_us = choose_ready_us(&choose, GATE, IPC_TCP, NULL);
                 check_equal(ready_us, now_us + SECONDS(expected_s[i]));
                 now_us = ready_us;
         }
         choose_worked(way_to(peer('A')));
         failed('A', now_us);
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP), now_us + SECONDS(1));
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), now_us + SECONDS(1));
         choose_fini(&choose);
 }
 
@@ -166,7 +225,7 @@ TEST(a_crowd_that_fails_together_is_one_failure)
                 check_equal(pick(false, 0), 'A');
         for (unsigned i = 0; i < 100; i++)
                 failed('A', MSEC(i));
-        check(choose_ready_us(&choose, GATE, IPC_TCP) <= MSEC(99) + SECONDS(1));
+        check(choose_ready_us(&choose, GATE, IPC_TCP, NULL) <= MSEC(99) + SECONDS(1));
         choose_fini(&choose);
 }
 
@@ -187,16 +246,16 @@ TEST(a_new_table_replaces_the_old_at_its_end_and_keeps_histories)
         begin("AB");
         failed('B', 0);
         choose_begin(&choose);
-        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0, 0), 0);
-        check_equal(choose_set(&choose, peer('C'), GATE + 1, IPC_TCP, 0, 0), 0);
+        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0, 0, 0), 0);
+        check_equal(choose_set(&choose, peer('C'), GATE + 1, IPC_TCP, 0, 0, 0), 0);
         check_equal(pick(false, 0), 'A');
         choose_begin(&choose);          /* the router died and another one starts over */
         check_equal(pick(false, 0), 'A');
-        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0, 0), 0);
+        check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0, 0, 0), 0);
         choose_end(&choose);
         check_equal(pick(false, 0), '-');
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP), SECONDS(1));
-        check_equal(choose_ready_us(&choose, GATE + 1, IPC_TCP), USEC_NEVER);
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), SECONDS(1));
+        check_equal(choose_ready_us(&choose, GATE + 1, IPC_TCP, NULL), USEC_NEVER);
         check_equal(choose.routes, 1);
         choose_end(&choose);            /* without a begin: nothing */
         check_equal(choose.routes, 1);
@@ -214,9 +273,9 @@ TEST(routes_are_bounded)
         begin("");
         for (unsigned i = 0; i < CHOOSE_ROUTES_MAX; i++) {
                 memcpy(via.peer, &(unsigned){ i / 16384 }, sizeof(unsigned));
-                check_equal(choose_set(&choose, &via, (uint16_t)(i % 16384), IPC_TCP, 0, 0), 0);
+                check_equal(choose_set(&choose, &via, (uint16_t)(i % 16384), IPC_TCP, 0, 0, 0), 0);
         }
-        check_equal(choose_set(&choose, peer('Z'), GATE, IPC_TCP, 0, 0), -28);
+        check_equal(choose_set(&choose, peer('Z'), GATE, IPC_TCP, 0, 0, 0), -28);
         choose_fini(&choose);
 }
 
@@ -224,11 +283,11 @@ TEST(which_service_is_meant_is_kept_with_the_route)
 {
         begin("AB");
         check_equal(way_to(peer('A'))->service, 0);
-        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 7, 0), 0);
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 7, 0, 0), 0);
         check_equal(way_to(peer('A'))->service, 7);
         check_equal(way_to(peer('B'))->service, 0);
-        choose_drop(&choose, peer('A'), GATE, IPC_TCP);
-        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 0, 0), 0);
+        choose_drop(&choose, peer('A'), GATE, IPC_TCP, 0);
+        check_equal(choose_set(&choose, peer('A'), GATE, IPC_TCP, 0, 0, 0), 0);
         check_equal(way_to(peer('A'))->service, 0);
         choose_fini(&choose);
 }
@@ -256,7 +315,7 @@ TEST(a_peer_at_two_swarm_workers_is_two_and_only_ways_that_are_usable_are_taken)
         unsigned asked = 0;
 
         begin("A");
-        check_equal(choose_set(&choose, &second, GATE, IPC_TCP, 7, 0), 0);
+        check_equal(choose_set(&choose, &second, GATE, IPC_TCP, 7, 0, 0), 0);
         check_equal(way_to(&first)->service, 0);
         check_equal(way_to(&second)->service, 7);
         for (uint32_t i = 0; i < 4; i++)
@@ -272,14 +331,14 @@ TEST(a_peer_at_two_swarm_workers_is_two_and_only_ways_that_are_usable_are_taken)
         check_equal(pick_swarm(true), 2);       /* at rest, but none other is usable */
         ask.usable = NULL;
         check_equal(pick_swarm(false), 1);
-        choose_drop(&choose, &second, GATE, IPC_TCP);
+        choose_drop(&choose, &second, GATE, IPC_TCP, 0);
         check_equal(choose.routes, 1);
         choose_fini(&choose);
 }
 
 static void set(char name, uint32_t priority)
 {
-        check_equal(choose_set(&choose, peer(name), GATE, IPC_TCP, 0, priority), 0);
+        check_equal(choose_set(&choose, peer(name), GATE, IPC_TCP, 0, priority, 0), 0);
 }
 
 TEST(a_backup_is_taken_while_nobody_better_is_fit_and_no_longer)
@@ -300,8 +359,8 @@ TEST(a_backup_is_taken_while_nobody_better_is_fit_and_no_longer)
         check_equal(pick(false, SECONDS(1)), 'A');
         choose_worked(way_to(peer('A')));
         check_equal(pick(false, SECONDS(1)), 'B');
-        choose_drop(&choose, peer('A'), GATE, IPC_TCP);
-        choose_drop(&choose, peer('B'), GATE, IPC_TCP);
+        choose_drop(&choose, peer('A'), GATE, IPC_TCP, 0);
+        choose_drop(&choose, peer('B'), GATE, IPC_TCP, 0);
         check_equal(pick(false, SECONDS(1)), 'C');
         set('D', 0);                            /* it is the best from now on */
         check_equal(pick(false, SECONDS(1)), 'D');
@@ -347,7 +406,7 @@ TEST(the_one_with_fewest_connections_gets_the_next)
                 check_equal(more[i]->via.peer[0], 'B');
         }
         choose_leave(&choose, more[0]);
-        choose_drop(&choose, peer('B'), GATE, IPC_TCP);         /* its clients stay on it, */
+        choose_drop(&choose, peer('B'), GATE, IPC_TCP, 0);         /* its clients stay on it, */
         check(pick(false, 0) != 'B');
         set('B', 0);                                            /* also when it is back */
         check_equal(pick(false, 0), 'B');
@@ -368,7 +427,7 @@ TEST(a_way_without_a_route_goes_with_its_last_client)
         first = take(false, 0);
         second = take(false, 0);
         check(first == second);
-        choose_drop(&choose, peer('A'), GATE, IPC_TCP);
+        choose_drop(&choose, peer('A'), GATE, IPC_TCP, 0);
         check_equal(choose.routes, 0);
         check_equal(pick(true, 0), '-');
         choose_failed(first, 0);                /* it may still be said */
@@ -406,7 +465,7 @@ TEST(a_client_stays_with_its_provider_and_only_those_of_one_that_goes_move)
                 count[(unsigned)before[i]]++;
         for (char name = 'A'; name <= 'D'; name++)
                 check(count[(unsigned)name] > 40 && count[(unsigned)name] < 90);
-        choose_drop(&choose, peer('B'), GATE, IPC_TCP);
+        choose_drop(&choose, peer('B'), GATE, IPC_TCP, 0);
         where(after);
         for (unsigned i = 0; i < 256; i++)
                 check(before[i] == 'B' ? after[i] != 'B' : after[i] == before[i]);

@@ -44,7 +44,7 @@ static void begin(const char *providers)
         clients_gates_end(&forward.clients);
         for (; *providers; providers++) {
                 via.peer[0] = (uint8_t)*providers;
-                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0), 0);
+                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, 0), 0);
         }
 }
 
@@ -62,7 +62,7 @@ static int come(void)
         int fds[2];
 
         check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &nowhere, NULL, &now);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &nowhere, NULL, NULL, &now);
         return fds[1];
 }
 
@@ -130,7 +130,7 @@ TEST(an_attempt_may_last_as_long_as_its_client_has_left_and_a_second_at_least)
                 begin("");
                 client = come();
                 at(now.mono_us + MSEC(cases[i].after_ms));
-                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0), 0);
+                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, 0), 0);
                 clients_serve(&forward.clients, GATE, IPC_TCP, &now);
                 check_equal(asked(&fd, &open), 'A');
                 check_equal(open.deadline_ms, cases[i].limit_ms);
@@ -227,7 +227,7 @@ TEST(a_client_that_broke_meanwhile_is_no_ones_fault)
         check_equal(asked(&fd, &open), 'A');
         refuse(&open, IPC_REASON_RESET_LOCAL, fd);
         check(closed(client));
-        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP), 0);
+        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP, NULL), 0);
         check_equal(forward.clients.handed.count, 0);
         close(client);
         finish();
@@ -309,9 +309,9 @@ TEST(a_provider_that_works_again_is_used_at_once)
         second = come();
         check_equal(asked(&other, &(struct ipc_channel_open){ 0 }), 'A');
         refuse(&open, IPC_REASON_PEER_LOST, fd);
-        check(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP) > now.mono_us);
+        check(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP, NULL) > now.mono_us);
         clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel + 1 });
-        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP), 0);
+        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP, NULL), 0);
         third = come();
         check_equal(asked(&fd, &open), 'A');
         close(fd);
@@ -353,7 +353,7 @@ static void begin_with_two(void)
         begin("A");
         inside_introduce(&inside, INSIDE_SWARM_2);
         turn();
-        check_equal(choose_set(&forward.clients.choose, &second, GATE, IPC_TCP, 0, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &second, GATE, IPC_TCP, 0, 0, 0), 0);
 }
 
 /* The connection that went to that swarm worker, and its number there. */
@@ -426,7 +426,7 @@ static int come_from(uint32_t address)
         int fds[2];
 
         check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, NULL, &now);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, NULL, NULL, &now);
         return fds[1];
 }
 
@@ -438,7 +438,7 @@ static int come_from6(uint16_t network, uint16_t host)
         memcpy(&remote.v6.sin6_addr.s6_addr[6], &network, sizeof(network));
         memcpy(&remote.v6.sin6_addr.s6_addr[14], &host, sizeof(host));
         check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, NULL, &now);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, NULL, NULL, &now);
         return fds[1];
 }
 

@@ -50,7 +50,7 @@ static void begin(void)
         inside_introduce(&inside, IPC_SWARM);
         taken_count = 0;
         turn();
-        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0, 0, 0), 0);
 }
 
 static void finish(void)

@@ -11,6 +11,7 @@
 
 #include "forward_process.h"
 #include "inside.h"
+#include "ipc_service.h"
 #include "test.h"
 
 enum { GATE = 8080 };
@@ -44,7 +45,7 @@ static void begin(void)
         clients_gates_begin(&forward.clients);
         check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .wait_ms = 60000 }), 0);
         clients_gates_end(&forward.clients);
-        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, 0), 0);
         greetings_begin(&forward.greetings);
         check(greetings_trust(&forward.greetings, &v4) && greetings_trust(&forward.greetings, &v6));
         greetings_end(&forward.greetings);
@@ -197,9 +198,11 @@ TEST(a_proxy_that_is_silent_is_turned_away_in_time)
         close(ended);
         turn();
         check_equal(forward.greetings.count, 1);
-        greetings_advance(&forward.greetings, now.mono_us + GREETINGS_WAIT_US - 1);
+        now.mono_us += GREETINGS_WAIT_US - 1;
+        greetings_advance(&forward.greetings, &now);
         check(!closed(silent));
-        greetings_advance(&forward.greetings, now.mono_us + GREETINGS_WAIT_US);
+        now.mono_us++;
+        greetings_advance(&forward.greetings, &now);
         check(closed(silent) && forward.greetings.count == 0 && greetings_deadline(&forward.greetings) == USEC_NEVER);
         close(silent);
         finish();
@@ -230,5 +233,130 @@ TEST(no_more_proxies_are_trusted_than_there_is_room_for)
         for (size_t i = 0; i < GREETINGS_TRUSTED_MAX; i++)
                 check(greetings_trust(&forward.greetings, &network));
         check(!greetings_trust(&forward.greetings, &network));
+        finish();
+}
+
+/* --- Names --- */
+
+/* openssl s_client -servername a.example, up to what is counted here. */
+static const char hello[] =
+        "16030100c1010000bd0303ad264246b087c5240de1e0b649e95e2d1d72a538ec1d4272abbdfe8704d2750b00001ec02cc030c02bc02fcca9cca8c024"
+        "c028c023c027009f009e006b006700ff010000760000000e000c000009612e6578616d706c65000b000403000102000a000c000a001d0017001e0019"
+        "0018002300000010000e000c02683208687474702f312e310016000000170000000d002a0028040305030603080708080809080a080b080408050806"
+        "040105010601030303010302040205020602";
+
+enum { HELLO_BYTES = 198 };
+
+/* A at that name, beside the one without. */
+static void begin_named(uint8_t bytes[HELLO_BYTES])
+{
+        struct ipc_via via = { .swarm = 1, .peer = { 'B' } };
+
+        begin();
+        test_unhex(hello, bytes, HELLO_BYTES);
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, ipc_server_name("a.example")), 0);
+        clients_name(&forward.clients, GATE, IPC_TCP);
+}
+
+static void say_bytes(int client, const uint8_t *bytes, size_t len)
+{
+        check_equal(write(client, bytes, len), len);
+        turn();
+}
+
+/* Who is asked for the client; all that it said is there. '-': nobody. */
+static char served(size_t bytes)
+{
+        struct ipc_received message;
+        uint8_t got[2 * HELLO_BYTES];
+        char peer;
+        int fd;
+
+        if (!inside_receive(&inside, IPC_SWARM, &message))
+                return '-';
+        peer = (char)IPC_PAYLOAD(&message, struct ipc_channel_open)->peer[0];
+        fd = ipc_received_take_fd(&message, 0);
+        if (bytes)
+                check_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), bytes);
+        close(fd);
+        return peer;
+}
+
+TEST(a_tls_client_is_served_by_whom_it_asks_for)
+{
+        uint8_t bytes[HELLO_BYTES];
+        int client;
+
+        begin_named(bytes);
+        client = come("203.0.113.1", "");
+        for (size_t i = 0; i + 1 < HELLO_BYTES; i++) {
+                say_bytes(client, bytes + i, 1);
+                check_equal(served(0), '-');
+        }
+        say_bytes(client, bytes + HELLO_BYTES - 1, 1);
+        check_equal(served(HELLO_BYTES), 'B');
+        close(client);
+        client = come("203.0.113.1", "GET / HTTP/1.0\r\n\r\n");       /* who asks for nobody by name */
+        check_equal(served(18), 'A');
+        close(client);
+        check_equal(forward.greetings.count, 0);
+        finish();
+}
+
+TEST(a_proxy_tells_whose_hello_it_is)
+{
+        uint8_t bytes[HELLO_BYTES];
+        int proxy;
+
+        begin_named(bytes);
+        proxy = come("10.0.0.1", line);
+        check_equal(served(0), '-');
+        say_bytes(proxy, bytes, HELLO_BYTES);
+        check_equal(served(HELLO_BYTES), 'B');
+        close(proxy);
+        finish();
+}
+
+/* Its service may be one that begins. */
+TEST(a_client_that_says_nothing_is_served_all_the_same)
+{
+        uint8_t bytes[HELLO_BYTES];
+        int silent, ended;
+
+        begin_named(bytes);
+        silent = come("203.0.113.1", "");
+        ended = come("203.0.113.2", "");
+        check_equal(shutdown(ended, SHUT_WR), 0);
+        turn();
+        check_equal(served(0), 'A');
+        check_equal(served(0), '-');
+        now.mono_us += GREETINGS_WAIT_US;
+        greetings_advance(&forward.greetings, &now);
+        check_equal(served(0), 'A');
+        close(silent);
+        close(ended);
+        finish();
+}
+
+/* For as long as a gate is there: its client waits for that provider, and is nobody else's. */
+TEST(a_client_waits_for_whom_it_asks_for)
+{
+        struct ipc_via a = { .swarm = 1, .peer = { 'A' } }, b = { .swarm = 1, .peer = { 'B' } };
+        uint8_t bytes[HELLO_BYTES];
+        int client;
+
+        begin_named(bytes);
+        choose_drop(&forward.clients.choose, &a, GATE, IPC_TCP, 0);
+        choose_drop(&forward.clients.choose, &b, GATE, IPC_TCP, ipc_server_name("a.example"));
+        client = come("203.0.113.1", "");
+        say_bytes(client, bytes, HELLO_BYTES);
+        check_equal(served(0), '-');
+        check_equal(choose_set(&forward.clients.choose, &a, GATE, IPC_TCP, 0, 0, ipc_server_name("b.example")), 0);
+        clients_serve(&forward.clients, GATE, IPC_TCP, &now);
+        check_equal(served(0), '-');
+        check_equal(choose_set(&forward.clients.choose, &b, GATE, IPC_TCP, 0, 0, ipc_server_name("*.example")), 0);
+        clients_serve(&forward.clients, GATE, IPC_TCP, &now);
+        check_equal(served(HELLO_BYTES), 'B');
+        close(client);
         finish();
 }

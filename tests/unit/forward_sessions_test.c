@@ -77,7 +77,7 @@ static void begin_with(enum ipc_role sibling)
         clients_gates_begin(&forward.clients);
         check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .protocol = IPC_UDP, .wait_ms = 60000 }), 0);
         clients_gates_end(&forward.clients);
-        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0, 0, 0), 0);
         gate = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
         check_equal(bind(gate, (struct sockaddr *)&any, sizeof(any)), 0);
         sessions_init(&sessions, &forward.clients, &forward.watch, buffer, &dropped);
@@ -405,7 +405,7 @@ TEST(a_refused_session_tries_the_next_provider_with_all_it_has_said)
         struct ipc_channel_refused refused = { .reason = IPC_REASON_REFUSED };
 
         begin();
-        check_equal(choose_set(&forward.clients.choose, &other, GATE, IPC_UDP, 0, 0), 0);
+        check_equal(choose_set(&forward.clients.choose, &other, GATE, IPC_UDP, 0, 0, 0), 0);
         say(INADDR_LOOPBACK, 9, "one");
         say(INADDR_LOOPBACK, 9, "two");
         refused.channel = taken[0].open.channel;

@@ -253,3 +253,19 @@ TEST(weakness_14_2_more_than_the_limit_is_cut_and_counted)
         check_equal(advert.surplus, 44);
         check_equal(advert.garbage, 1);
 }
+
+/* What an original passes over. */
+TEST(the_name_that_tls_clients_ask_for_goes_along)
+{
+        struct advert_route routes[2] = { { .gate_port = 443, .service_port = 8443, .host = "a", .sni = "*.example.org" },
+                                          { .gate_port = 443, .service_port = 8444, .host = "b" } };
+        char *text;
+        size_t len;
+
+        check_equal(advert_encode(routes, 2, &text, &len), 0);
+        check(memmem(text, len, "\"sni\":\"*.example.org\"", 21));
+        check_equal(advert_decode(text, len, &advert), ADVERT_OK);
+        check(advert.count == 2 && strcmp(advert.routes[0].sni, "*.example.org") == 0 && !*advert.routes[1].sni);
+        free(text);
+        check(!takes("{\"gatePort\":443,\"servicePort\":1,\"serviceHost\":\"a\",\"sni\":7}"));
+}

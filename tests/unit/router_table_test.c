@@ -102,6 +102,44 @@ TEST(an_offer_opens_a_gate_once)
         finish();
 }
 
+static void offer_named(uint16_t gate_port, const char *host, const char *sni)
+{
+        offer(gate_port, host, "");
+        strcpy(advert.routes[advert.count - 1].sni, sni);
+}
+
+/* Each is told with its name, and with the service that is meant, since its provider would take any. */
+TEST(names_of_one_gate_are_offers_of_their_own)
+{
+        struct route_event event;
+        unsigned seen = 0;
+
+        begin();
+        offer_named(443, "a", "a.example");
+        offer_named(443, "b", "*.example");
+        offer_named(443, "c", "");
+        route_table_filter(&table, &(struct ipc_router_filter){ .fields = IPC_FILTER_GATE_PORT, .gate_port = 443, .gate_port_last = 443, .priority = -1 }, 1, 0);
+        say(&peer_a, 0);
+        while (route_table_event(&table, &event)) {
+                if (event.kind != ROUTE_OFFERED)
+                        continue;
+                seen++;
+                check(event.name == ipc_server_name("a.example")   ? event.service == ipc_service_name("a", 80, "") :
+                      event.name == ipc_server_name("*.example") ? event.service == ipc_service_name("b", 80, "") :
+                                                                     event.name == 0 && event.service == ipc_service_name("c", 80, ""));
+        }
+        check_equal(seen, 3);
+        offer_named(443, "a", "a.example");
+        offer_named(443, "c", "");
+        say(&peer_a, 1);
+        check(route_table_event(&table, &event) && event.kind == ROUTE_WITHDRAWN && event.name == ipc_server_name("*.example"));
+        offer_named(443, "a", "new.example");
+        offer_named(443, "c", "");
+        say(&peer_a, 2);
+        check_told("-A443 +A443");
+        finish();
+}
+
 TEST(weakness_14_23_protocols_are_gates_of_their_own)
 {
         struct route_event event;

@@ -6,9 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_service.h"
+
 struct choose_gate {
         struct map_entry by_port;
         uint16_t port, protocol;
+        uint32_t name;                  /* of the TLS clients it is for; 0: all others */
+        struct choose_gate *others;     /* the one for these, which stays as long; NULL: it is that */
+        unsigned named;                 /* how many are there for names beside this one */
         struct list ways;               /* in the order they came */
         struct list parted;             /* ways that are no longer there, but for their clients */
         struct list *turn;              /* whose turn it is; the head: the first's */
@@ -20,49 +25,72 @@ void choose_init(struct choose *choose, const uint8_t map_key[16])
         map_init(&choose->gates, map_key);
 }
 
-static uint64_t gate_hash(const struct choose *choose, uint16_t port, uint16_t protocol)
+static uint64_t gate_hash(const struct choose *choose, uint16_t port, uint16_t protocol, uint32_t name)
 {
-        uint16_t key[2] = { port, protocol };
+        uint64_t key[2] = { (uint64_t)port << 16 | protocol, name };
 
         return map_hash(&choose->gates, key, sizeof(key));
 }
 
-static struct choose_gate *gate_find(const struct choose *choose, uint16_t port, uint16_t protocol)
+static struct choose_gate *gate_find(const struct choose *choose, uint16_t port, uint16_t protocol, uint32_t name)
 {
-        struct map_entry *at = map_first(&choose->gates, gate_hash(choose, port, protocol));
+        struct map_entry *at = map_first(&choose->gates, gate_hash(choose, port, protocol, name));
 
         for (; at; at = map_next(at)) {
                 struct choose_gate *gate = container_of(at, struct choose_gate, by_port);
 
-                if (gate->port == port && gate->protocol == protocol)
+                if (gate->port == port && gate->protocol == protocol && gate->name == name)
                         return gate;
         }
         return NULL;
 }
 
-static struct choose_gate *gate_get(struct choose *choose, uint16_t port, uint16_t protocol)
-{
-        struct choose_gate *gate = gate_find(choose, port, protocol);
-
-        if (gate || !(gate = calloc(1, sizeof(*gate))))
-                return gate;
-        gate->port = port;
-        gate->protocol = protocol;
-        list_init(&gate->ways);
-        list_init(&gate->parted);
-        gate->turn = &gate->ways;
-        if (map_insert(&choose->gates, &gate->by_port, gate_hash(choose, port, protocol)) == 0)
-                return gate;
-        free(gate);
-        return NULL;
-}
-
 static void gate_forget(struct choose *choose, struct choose_gate *gate)
 {
-        if (!list_empty(&gate->ways) || !list_empty(&gate->parted))
+        struct choose_gate *others = gate->others;
+
+        if (!list_empty(&gate->ways) || !list_empty(&gate->parted) || gate->named)
                 return;
         map_remove(&choose->gates, &gate->by_port);
         free(gate);
+        if (others)
+                others->named--;
+        if (others && !choose->sweeping)
+                gate_forget(choose, others);
+}
+
+static struct choose_gate *gate_give_up(struct choose *choose, struct choose_gate *others)
+{
+        if (others)
+                gate_forget(choose, others);
+        return NULL;
+}
+
+static struct choose_gate *gate_get(struct choose *choose, uint16_t port, uint16_t protocol, uint32_t name)
+{
+        struct choose_gate *gate = gate_find(choose, port, protocol, name);
+
+        struct choose_gate *others = gate || !name ? NULL : gate_get(choose, port, protocol, 0);
+
+        if (gate || (name && !others))
+                return gate;
+        gate = calloc(1, sizeof(*gate));
+        if (!gate)
+                return gate_give_up(choose, others);
+        gate->port = port;
+        gate->protocol = protocol;
+        gate->name = name;
+        gate->others = others;
+        list_init(&gate->ways);
+        list_init(&gate->parted);
+        gate->turn = &gate->ways;
+        if (map_insert(&choose->gates, &gate->by_port, gate_hash(choose, port, protocol, name)) < 0) {
+                free(gate);
+                return gate_give_up(choose, others);
+        }
+        if (others)
+                others->named++;
+        return gate;
 }
 
 static struct choose_way *way_find(const struct list *ways, const struct ipc_via *via)
@@ -108,9 +136,9 @@ static struct choose_way *way_get(struct choose_gate *gate, const struct ipc_via
 }
 
 int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint64_t service,
-               uint32_t priority)
+               uint32_t priority, uint32_t name)
 {
-        struct choose_gate *gate = gate_get(choose, gate_port, protocol);
+        struct choose_gate *gate = gate_get(choose, gate_port, protocol, name);
         struct choose_way *way = gate ? way_find(&gate->ways, via) : NULL;
 
         if (!gate)
@@ -131,9 +159,9 @@ int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_p
         return 0;
 }
 
-void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol)
+void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint32_t name)
 {
-        struct choose_gate *gate = gate_find(choose, gate_port, protocol);
+        struct choose_gate *gate = gate_find(choose, gate_port, protocol, name);
         struct choose_way *way = gate ? way_find(&gate->ways, via) : NULL;
 
         if (!way)
@@ -158,13 +186,24 @@ static void gate_sweep(struct choose *choose, struct choose_gate *gate)
         gate_forget(choose, gate);
 }
 
+static void sweep(struct choose *choose, bool named)
+{
+        choose->sweeping = true;
+        for (struct map_entry *at = map_walk(&choose->gates, NULL), *next; at; at = next) {
+                struct choose_gate *gate = container_of(at, struct choose_gate, by_port);
+
+                next = map_walk(&choose->gates, at);
+                if ((gate->name != 0) == named)
+                        gate_sweep(choose, gate);
+        }
+        choose->sweeping = false;
+}
+
 void choose_end(struct choose *choose)
 {
-        struct map_entry *at = choose->replacing ? map_walk(&choose->gates, NULL) : NULL, *next;
-
-        for (; at; at = next) {
-                next = map_walk(&choose->gates, at);
-                gate_sweep(choose, container_of(at, struct choose_gate, by_port));
+        if (choose->replacing) {
+                sweep(choose, true);
+                sweep(choose, false);   /* those that had stayed for others */
         }
         choose->replacing = false;
 }
@@ -260,9 +299,39 @@ static struct choose_way *way_pick(struct choose_gate *gate, const struct choose
         return pick.best->priority > pick.alive || (is_waited_for(ask) && !is_usable(ask, pick.best)) ? NULL : pick.best;
 }
 
+bool choose_are_named(const struct choose *choose, uint16_t gate_port, uint16_t protocol)
+{
+        const struct choose_gate *gate = gate_find(choose, gate_port, protocol, 0);
+
+        return gate && gate->named;
+}
+
+void choose_names(const char *name, struct choose_names *out)
+{
+        const char *rest = strchr(name, '.');
+        char any[IPC_NAME_MAX];
+
+        *out = (struct choose_names){ .whole = ipc_server_name(name) };
+        if (!rest || strlen(rest) + 2 > sizeof(any))
+                return;
+        any[0] = '*';
+        memcpy(any + 1, rest, strlen(rest) + 1);
+        out->any = ipc_server_name(any);
+}
+
+/* The one of that name, whole or any; else the one for whoever has another name or none. */
+static struct choose_gate *gate_for(const struct choose *choose, uint16_t port, uint16_t protocol, const struct choose_names *names)
+{
+        struct choose_gate *gate = names && names->whole ? gate_find(choose, port, protocol, names->whole) : NULL;
+
+        if ((!gate || list_empty(&gate->ways)) && names && names->any)
+                gate = gate_find(choose, port, protocol, names->any);
+        return gate && !list_empty(&gate->ways) ? gate : gate_find(choose, port, protocol, 0);
+}
+
 struct choose_way *choose_take(struct choose *choose, const struct choose_ask *ask)
 {
-        struct choose_gate *gate = gate_find(choose, ask->gate_port, ask->protocol);
+        struct choose_gate *gate = gate_for(choose, ask->gate_port, ask->protocol, ask->names);
         struct choose_way *way = gate && !list_empty(&gate->ways) ? way_pick(gate, ask) : NULL;
 
         if (!way)
@@ -309,9 +378,9 @@ void choose_worked(struct choose_way *way)
         way->rests_until_us = 0;
 }
 
-usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol)
+usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol, const struct choose_names *names)
 {
-        const struct choose_gate *gate = gate_find(choose, gate_port, protocol);
+        const struct choose_gate *gate = gate_for(choose, gate_port, protocol, names);
         usec_t ready_us = USEC_NEVER;
 
         if (!gate)

@@ -26,6 +26,7 @@ struct choose {
         struct map gates;
         size_t routes;
         bool replacing;         /* between choose_begin() and choose_end() */
+        bool sweeping;          /* gates are walked: none goes but the one that is looked at */
 };
 
 /* From a gate to one of its providers. It stays while a client is on it, also when the route is gone. */
@@ -51,10 +52,20 @@ void choose_fini(struct choose *choose);
 void choose_begin(struct choose *choose);
 void choose_end(struct choose *choose);
 
-/* @service: which of the peer's behind the gate is meant; 0: any. 0, -ENOSPC or -ENOMEM. A route that is there keeps its history. */
+/* @service: which of the peer's behind the gate is meant; 0: any. @name: whom it is for (struct ipc_route). 0, -ENOSPC or -ENOMEM. A route that is there keeps its history. */
 int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint64_t service,
-               uint32_t priority);
-void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol);
+               uint32_t priority, uint32_t name);
+void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint32_t name);
+
+/* Whom a TLS client asks for, as ipc_server_name() has it: whole, and with the first word replaced by *. */
+struct choose_names {
+        uint32_t whole, any;
+};
+
+void choose_names(const char *name, struct choose_names *out);
+
+/* Whether some of that gate's routes have a name. */
+bool choose_are_named(const struct choose *choose, uint16_t gate_port, uint16_t protocol);
 
 /* Whether a client can be sent that way now; NULL: all can. */
 typedef bool (*choose_usable)(void *context, const struct ipc_via *via);
@@ -64,6 +75,7 @@ struct choose_ask {
         uint16_t gate_port, protocol;
         enum ipc_policy policy;
         bool insist;                    /* rather than nobody one that rests, the one closest to its end: it has tried none yet */
+        const struct choose_names *names;       /* NULL: it does not say; else who has that name goes before who has none */
         const uint8_t *address;         /* 16 bytes that are the same whenever it comes */
         usec_t now_us;
         choose_usable usable;
@@ -79,6 +91,6 @@ void choose_failed(struct choose_way *way, usec_t now_us);
 void choose_worked(struct choose_way *way);
 
 /* When choose_take() can next say yes without insisting; 0: now; USEC_NEVER: no route. */
-usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol);
+usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol, const struct choose_names *names);
 
 #endif

@@ -52,6 +52,7 @@ struct client {
         unsigned attempts;
         bool unanswered;                /* a provider failed without saying no: another time it may be there */
         uint16_t gate_port, protocol;
+        struct choose_names names;      /* whom it asks for; 0: nobody by name */
         uint64_t number;                /* of the last attempt */
         uint64_t opened_at_ms;          /* since the epoch */
         usec_t gives_up_us;
@@ -281,6 +282,7 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 .protocol = client->protocol,
                 .policy = client->gate->policy,
                 .insist = client->attempts == 0,
+                .names = &client->names,
                 .address = guest_address(client->guest),
                 .now_us = now->mono_us,
                 .usable = is_usable,
@@ -391,7 +393,7 @@ static struct client *client_new(struct clients *clients, uint16_t gate_port, ui
 }
 
 void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
-                    const union socket_address *local, const struct now *now)
+                    const union socket_address *local, const struct choose_names *names, const struct now *now)
 {
         struct client *client = socket_prepare(fd, &clients->keep) == 0 ? client_new(clients, gate_port, protocol, fd, remote, now) : NULL;
         socklen_t len = sizeof(client->local);
@@ -400,6 +402,8 @@ void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protoc
                 close(fd);
                 return;
         }
+        if (names)
+                client->names = *names;
         if (local)
                 client->local = *local;
         else
@@ -429,6 +433,13 @@ void clients_dismiss(struct client *client)
         client->session = NULL;
         if (client->state == CLIENT_WAITING)
                 client_step(client, CLIENT_ENDED);
+}
+
+usec_t clients_ready_us(struct list *in_gate)
+{
+        const struct client *client = list_entry(in_gate, struct client, in_gate);
+
+        return choose_ready_us(&client->clients->choose, client->gate_port, client->protocol, &client->names);
 }
 
 static void gate_serve(struct clients *clients, struct gate *gate, const struct now *now)

@@ -56,9 +56,14 @@ void clients_gates_begin(struct clients *clients);
 int clients_gate_set(struct clients *clients, const struct ipc_forward_listener *what);    /* 0 or -ENOMEM */
 void clients_gates_end(struct clients *clients);
 
-/* A connection, non-blocking and ours from here on, that came to a gate. @local: where its client has connected to; NULL: here. */
+/* A connection, non-blocking and ours from here on, that came to a gate. @local: where its client has connected to; NULL: here. @names:
+ * whom it asks for, NULL: it does not say. */
 void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd, const union socket_address *remote,
-                    const union socket_address *local, const struct now *now);
+                    const union socket_address *local, const struct choose_names *names, const struct now *now);
+
+/* Providers of that gate have names, or had: who comes is asked for one. */
+void clients_name(struct clients *clients, uint16_t gate_port, uint16_t protocol);
+bool clients_are_named(const struct clients *clients, uint16_t gate_port, uint16_t protocol);
 
 /* The same for a session of datagrams from @remote to @local: @fd is one end of a pair, with what came so far in it. @session->client
  * is set, until @session->over is called, which may be before this returns. */

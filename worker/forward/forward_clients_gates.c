@@ -59,6 +59,7 @@ int clients_gate_set(struct clients *clients, const struct ipc_forward_listener 
                 }
                 gate->port = what->gate_port;
                 gate->protocol = what->protocol;
+                gate->named = choose_are_named(&clients->choose, gate->port, gate->protocol);   /* its routes may be known before */
                 list_init(&gate->waiting);
         }
         gate->policy = (enum ipc_policy)what->policy;
@@ -87,8 +88,11 @@ void clients_gate_arm(struct clients *clients, struct gate *gate, usec_t now_us)
 {
         usec_t ready_us = USEC_NEVER;
 
-        if (gate->waiting_count && swarms_next(clients->worker, NULL))
-                ready_us = choose_ready_us(&clients->choose, gate->port, gate->protocol);
+        if (gate->waiting_count && swarms_next(clients->worker, NULL) && !gate->named)
+                ready_us = choose_ready_us(&clients->choose, gate->port, gate->protocol, NULL);
+        else if (gate->waiting_count && swarms_next(clients->worker, NULL))
+                list_for_each(at, &gate->waiting)
+                        ready_us = usec_min(ready_us, clients_ready_us(at));
         if (ready_us != USEC_NEVER)
                 ready_us = usec_max(ready_us, usec_add(now_us, RETRY_LEAST_US));
         heap_set(&clients->retries, &gate->retry, ready_us);
@@ -108,4 +112,19 @@ void clients_gate_full(struct clients *clients, struct gate *gate, const char *w
         worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
                          "gate %u%s: %s %u connections%s, as many as may be: more are %s", gate->port, gate->protocol == IPC_UDP ? "/udp" : "",
                          who, limit, per, gate->protocol == IPC_UDP ? "not answered" : "reset");
+}
+
+void clients_name(struct clients *clients, uint16_t gate_port, uint16_t protocol)
+{
+        struct gate *gate = clients_gate_find(clients, gate_port, protocol);
+
+        if (gate)
+                gate->named = true;
+}
+
+bool clients_are_named(const struct clients *clients, uint16_t gate_port, uint16_t protocol)
+{
+        const struct gate *gate = clients_gate_find(clients, gate_port, protocol);
+
+        return gate && gate->named;
 }

@@ -19,6 +19,7 @@ struct gate {
         uint16_t port, protocol;
         enum ipc_policy policy;
         bool listed;                    /* in the list being made */
+        bool named;                     /* clients_are_named() */
         bool complained;                /* the last client found nobody, and the log says so */
 };
 
@@ -26,6 +27,9 @@ struct gate *clients_gate_find(const struct clients *clients, uint16_t port, uin
 
 /* NULL: the first; NULL after the last. */
 struct gate *clients_gate_next(const struct clients *clients, const struct gate *gate);
+
+/* When a client that waits could go on, as far as its provider is concerned. */
+usec_t clients_ready_us(struct list *in_gate);
 
 /* When those who wait are worth another look, unless something happens before. */
 void clients_gate_arm(struct clients *clients, struct gate *gate, usec_t now_us);

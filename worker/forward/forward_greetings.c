@@ -18,7 +18,9 @@ struct greeting {
         struct heap_entry deadline;
         struct watched watched;
         uint16_t gate_port;
-        union socket_address remote;
+        bool proxied;                   /* a header comes first, */
+        bool named;                     /* and told of whom this is: */
+        union socket_address remote, local;
         size_t len;                     /* of the header so far, which is no longer in the socket */
         uint8_t header[PROXY_READ_MAX];
 };
@@ -130,25 +132,48 @@ static enum proxy_verdict take_header(struct greeting *greeting, struct proxy_he
         return seen > 0 ? verdict : PROXY_BAD;
 }
 
-/* What a proxy says on its own behalf, as to look whether we are there, is its own. */
-static void become_client(struct greeting *greeting, const struct proxy_header *header, const struct now *now)
+static void become_client(struct greeting *greeting, const char *name, const struct now *now)
 {
         struct clients *clients = greeting->greetings->clients;
-        union socket_address remote = header->named ? header->source : greeting->remote;
+        union socket_address remote = greeting->remote, local = greeting->local;
+        bool named = greeting->named;
         uint16_t gate_port = greeting->gate_port;
+        struct choose_names names = { 0 };
 
-        clients_accept(clients, gate_port, IPC_TCP, release(greeting), &remote, header->named ? &header->destination : NULL, now);
+        if (name)
+                choose_names(name, &names);
+        clients_accept(clients, gate_port, IPC_TCP, release(greeting), &remote, named ? &local : NULL, &names, now);
 }
 
-/* False: it is gone from here, one way or the other. */
-static bool listen_to(struct greeting *greeting, const struct now *now)
+/* Whom a TLS client asks for stays in the socket, for whoever is asked. False: it is a client now. */
+static bool listen_to_hello(struct greeting *greeting, const struct now *now)
+{
+        uint8_t *bytes = greeting->greetings->hello;
+        ssize_t seen = recv(greeting->watched.fd, bytes, HELLO_MAX, MSG_PEEK | MSG_DONTWAIT);
+        enum hello_verdict verdict = seen > 0 ? hello_read(bytes, (size_t)seen, greeting->greetings->name) : HELLO_MORE;
+
+        if (verdict == HELLO_MORE && (seen == 0 || seen == HELLO_MAX || (seen < 0 && errno != EAGAIN && errno != EINTR)))
+                verdict = HELLO_NAMELESS;       /* no more will come, or none that counts */
+        if (verdict == HELLO_MORE)
+                return true;
+        become_client(greeting, verdict == HELLO_NAMED ? greeting->greetings->name : NULL, now);
+        return false;
+}
+
+/* What a proxy says on its own behalf, as to look whether we are there, is its own. False: it was turned away. */
+static bool listen_to_header(struct greeting *greeting)
 {
         struct proxy_header header;
 
         switch (take_header(greeting, &header)) {
         case PROXY_OK:
-                become_client(greeting, &header, now);
-                return false;
+                greeting->proxied = false;
+                greeting->named = header.named;
+                if (header.named) {
+                        greeting->remote = header.source;
+                        greeting->local = header.destination;
+                }
+                return true;
         case PROXY_BAD:
                 turn_away(greeting, "sends no PROXY header");
                 return false;
@@ -157,20 +182,46 @@ static bool listen_to(struct greeting *greeting, const struct now *now)
         }
 }
 
+/* False: it is gone from here, one way or the other. */
+static bool listen_to(struct greeting *greeting, const struct now *now)
+{
+        if (greeting->proxied && !listen_to_header(greeting))
+                return false;
+        if (greeting->proxied)
+                return true;
+        if (clients_are_named(greeting->greetings->clients, greeting->gate_port, IPC_TCP))
+                return listen_to_hello(greeting, now);
+        become_client(greeting, NULL, now);
+        return false;
+}
+
+/* Who is silent may wait for its service to begin, as clients of other protocols do. */
+static void give_up(struct greeting *greeting, const struct now *now)
+{
+        if (greeting->proxied)
+                turn_away(greeting, "says nothing, or not all");
+        else
+                become_client(greeting, NULL, now);
+}
+
+/* The end of what it sends comes with no byte: what is there is all there is. */
 static void on_words(struct watched *watched, uint32_t events)
 {
+        struct greeting *greeting = container_of(watched, struct greeting, watched);
         struct now now;
 
         worker_now(&now);
-        listen_to(container_of(watched, struct greeting, watched), &now);
+        if (listen_to(greeting, &now) && events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+                give_up(greeting, &now);
 }
 
 void greetings_accept(struct greetings *greetings, uint16_t gate_port, int fd, const union socket_address *remote, const struct now *now)
 {
+        bool proxied = is_trusted(greetings, remote);
         struct greeting *greeting;
 
-        if (!is_trusted(greetings, remote)) {
-                clients_accept(greetings->clients, gate_port, IPC_TCP, fd, remote, NULL, now);
+        if (!proxied && !clients_are_named(greetings->clients, gate_port, IPC_TCP)) {
+                clients_accept(greetings->clients, gate_port, IPC_TCP, fd, remote, NULL, NULL, now);
                 return;
         }
         greeting = calloc(1, sizeof(*greeting));
@@ -179,24 +230,26 @@ void greetings_accept(struct greetings *greetings, uint16_t gate_port, int fd, c
                 return;
         }
         if (greetings->count == GREETINGS_MAX)
-                turn_away(list_entry(list_first(&greetings->all), struct greeting, in_all), "many connections of it say nothing");
+                give_up(list_entry(list_first(&greetings->all), struct greeting, in_all), now);
         greeting->greetings = greetings;
         greeting->gate_port = gate_port;
+        greeting->proxied = proxied;
         greeting->remote = *remote;
         greeting->watched = (struct watched){ .fd = fd, .ready = on_words };
         list_push_back(&greetings->all, &greeting->in_all);
         greetings->count++;
         heap_insert(&greetings->deadlines, &greeting->deadline, usec_add(now->mono_us, GREETINGS_WAIT_US));
-        if (listen_to(greeting, now) && watch_add(greetings->watch, &greeting->watched, EPOLLIN) < 0)
+        /* Edge-triggered: half a hello stays where it is, and is looked at again when there is more. */
+        if (listen_to(greeting, now) && watch_add(greetings->watch, &greeting->watched, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0)
                 close(release(greeting));
 }
 
-void greetings_advance(struct greetings *greetings, usec_t now_us)
+void greetings_advance(struct greetings *greetings, const struct now *now)
 {
         struct heap_entry *due;
 
-        while ((due = heap_pop_due(&greetings->deadlines, now_us)))
-                turn_away(container_of(due, struct greeting, deadline), "says nothing, or not all");
+        while ((due = heap_pop_due(&greetings->deadlines, now->mono_us)))
+                give_up(container_of(due, struct greeting, deadline), now);
 }
 
 usec_t greetings_deadline(const struct greetings *greetings)

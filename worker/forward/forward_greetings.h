@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Connections that must say something before they are clients: from a trusted proxy, by a PROXY header, whose they are. */
+/* Connections that are listened to before they are clients: from a trusted proxy, whose they are, by a PROXY header; where services have names,
+ * which one is wanted, by a ClientHello of TLS. */
 #ifndef HG_FORWARD_GREETINGS_H
 #define HG_FORWARD_GREETINGS_H
 
 #include "forward_clients.h"
+#include "forward_hello.h"
 
 enum {
-        GREETINGS_MAX = 1024,           /* at a time: for one more, who has kept silent for longest is reset */
+        GREETINGS_MAX = 1024,           /* at a time: for one more, who has kept silent for longest is listened to no more */
         GREETINGS_TRUSTED_MAX = 64,
 };
 
@@ -21,6 +23,8 @@ struct greetings {
         struct list all;                /* the oldest first */
         size_t count;
         struct heap deadlines;
+        uint8_t hello[HELLO_MAX];       /* nothing stays in either between calls */
+        char name[IPC_NAME_MAX];
         usec_t told_us;                 /* when the log last said that a proxy does not speak as one; 0: never */
 };
 
@@ -38,8 +42,8 @@ void greetings_end(struct greetings *greetings);
 /* A connection of TCP, non-blocking and ours from here on, that came to a gate. */
 void greetings_accept(struct greetings *greetings, uint16_t gate_port, int fd, const union socket_address *remote, const struct now *now);
 
-/* Gives up on who is silent; when that is the next time. */
-void greetings_advance(struct greetings *greetings, usec_t now_us);
+/* Listens no more to who is silent; when that is the next time. */
+void greetings_advance(struct greetings *greetings, const struct now *now);
 usec_t greetings_deadline(const struct greetings *greetings);
 
 #endif

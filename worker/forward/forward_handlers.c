@@ -153,10 +153,13 @@ static void on_route_set(void *context, struct worker_link *from, struct ipc_rec
         struct forward *forward = context;
         struct now now = now_read();
 
-        if (choose_set(&forward->clients.choose, &via, route->gate_port, route->protocol, route->service, route->priority) < 0) {
+        if (choose_set(&forward->clients.choose, &via, route->gate_port, route->protocol, route->service, route->priority,
+                       route->name) < 0) {
                 worker_log(&forward->worker, LOG_WARNING, "gate %u: a provider is left out: no room", route->gate_port);
                 return;
         }
+        if (route->name)
+                clients_name(&forward->clients, route->gate_port, route->protocol);
         clients_serve(&forward->clients, route->gate_port, route->protocol, &now);
 }
 
@@ -166,7 +169,7 @@ static void on_route_drop(void *context, struct worker_link *from, struct ipc_re
         struct ipc_via via = via_of(route);
         struct forward *forward = context;
 
-        choose_drop(&forward->clients.choose, &via, route->gate_port, route->protocol);
+        choose_drop(&forward->clients.choose, &via, route->gate_port, route->protocol, route->name);
 }
 
 static void on_opened(void *context, struct worker_link *from, struct ipc_received *message)

@@ -17,7 +17,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
 
         worker_now(&now);
         clients_advance(&forward->clients, &now);
-        greetings_advance(&forward->greetings, now.mono_us);
+        greetings_advance(&forward->greetings, &now);
         listeners_advance(&forward->listeners, now.mono_us);
         arrivals_advance(&forward->arrivals, now.mono_us);
         datagrams_advance(&forward->datagrams, now.mono_us);

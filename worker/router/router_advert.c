@@ -121,7 +121,8 @@ static bool route_decode(const json_t *entry, struct advert_route *route)
                 .priority = priority < 0 ? 0 : (uint16_t)priority,
         };
         return copy_text(json_object_get(entry, "serviceHost"), route->host, sizeof(route->host)) &&
-               copy_text(json_object_get(entry, "tags"), route->tags, sizeof(route->tags));
+               copy_text(json_object_get(entry, "tags"), route->tags, sizeof(route->tags)) &&
+               copy_text(json_object_get(entry, "sni"), route->sni, sizeof(route->sni));
 }
 
 static void routes_decode(const json_t *list, struct advert *out)
@@ -175,6 +176,8 @@ static json_t *route_encode(const struct advert_route *route)
                 failed |= json_object_set_new(entry, "tags", json_string(route->tags));
         if (route->priority)
                 failed |= json_object_set_new(entry, "priority", json_integer(route->priority));
+        if (route->sni[0])
+                failed |= json_object_set_new(entry, "sni", json_string(route->sni));
         failed |= json_object_set_new(entry, "routes", json_array());
         failed |= json_object_set_new(entry, "ingressPolicy", json_object());
         if (!failed)

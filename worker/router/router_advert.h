@@ -35,6 +35,7 @@ struct advert_route {
         uint16_t priority;              /* 0: best, to IPC_PRIORITY_MAX; "priority", which originals pass over */
         char host[ADVERT_HOST_MAX];
         char tags[ADVERT_TAGS_MAX];     /* words separated by blanks; empty: none */
+        char sni[ADVERT_HOST_MAX];      /* whom TLS clients ask for, in lower case; empty: no name; "sni", which originals pass over */
 };
 
 struct advert {

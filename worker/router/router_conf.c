@@ -49,8 +49,10 @@ int router_conf_service(struct router_conf *conf, const struct ipc_router_servic
         int r;
 
         if (!conf->open || service->gate_port == 0 || service->protocol > IPC_UDP || service->priority > IPC_PRIORITY_MAX ||
-            !ends(service->host, sizeof(service->host)) || !ends(service->tags, sizeof(service->tags)))
+            !ends(service->host, sizeof(service->host)) || !ends(service->tags, sizeof(service->tags)) ||
+            !ends(service->sni, sizeof(service->sni)))
                 return -EPROTO;
+        strcpy(route.sni, service->sni);
         strcpy(route.host, service->host);
         strcpy(route.tags, service->tags);
         r = advert_encode(&route, 1, &text, &len);

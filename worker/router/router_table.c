@@ -160,7 +160,7 @@ static struct route_offer *offer_find(const struct route_peer *peer, const struc
         list_for_each (at, &peer->offers) {
                 struct route_offer *offer = container_of(at, struct route_offer, of_peer);
 
-                if (offer->gate->port == route->gate_port && offer->gate->protocol == route->protocol)
+                if (offer->gate->port == route->gate_port && offer->gate->protocol == route->protocol && offer->name == route->name)
                         return offer;
         }
         return NULL;
@@ -179,6 +179,7 @@ static struct route_offer *offer_new(struct route_table *table, struct route_pee
         offer->gate = gate;
         offer->owner = peer;
         offer->via = peer->via;
+        offer->name = route->name;
         list_push_back(&gate->offers, &offer->of_gate);
         list_push_back(&peer->offers, &offer->of_peer);
         list_init(&offer->dirty);
@@ -224,6 +225,7 @@ static struct route *route_new(struct route_table *table, struct route_peer *pee
                 return NULL;
         route->gate_port = said->gate_port;
         route->protocol = said->protocol;
+        route->name = ipc_server_name(said->sni);
         route->host = memcpy(route->text, said->host, host_bytes);
         route->tags = memcpy(route->text + host_bytes, said->tags, tags_bytes);
         list_push_back(&peer->routes, &route->of_peer);
@@ -236,7 +238,7 @@ static struct route *route_find(const struct route_peer *peer, const struct adve
         list_for_each (at, &peer->routes) {
                 struct route *route = container_of(at, struct route, of_peer);
 
-                if (route->gate_port == said->gate_port && route->protocol == said->protocol &&
+                if (route->gate_port == said->gate_port && route->protocol == said->protocol && route->name == ipc_server_name(said->sni) &&
                     strcmp(route->host, said->host) == 0 && strcmp(route->tags, said->tags) == 0)
                         return route;
         }
@@ -497,6 +499,7 @@ static void offer_event(struct route_table *table, struct route_offer *offer, st
                 .protocol = offer->gate->protocol,
                 .via = offer->via,
                 .service = offer->told ? offer->service : 0,
+                .name = offer->name,
                 .priority = offer->told ? offer->priority : 0,
         };
         list_remove(&offer->dirty);

@@ -46,18 +46,20 @@ struct route_event {
         uint16_t gate_port, protocol;
         struct ipc_via via;
         uint64_t service;               /* see struct route_offer */
+        uint32_t name;
         uint16_t priority;
 };
 
 struct route_gate;
 struct route_peer;
 
-/* One peer's offer for one gate, however many services stand behind it. */
+/* One peer's offer for one gate and one name of TLS clients, however many services stand behind it. */
 struct route_offer {
         struct list of_gate, of_peer, dirty;
         struct route_gate *gate;
         struct route_peer *owner;       /* NULL: gone, and that is still to be told */
         struct ipc_via via;
+        uint32_t name;          /* see struct ipc_route */
         unsigned routes;        /* that pass the filters; 0: going */
         uint64_t service, told_service; /* the first one's name (ipc_service.h) if others of this peer at the gate will not do; 0: any will */
         uint16_t priority, told_priority;       /* the best of its services, as a filter or the peer says; 0: best */

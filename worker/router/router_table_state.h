@@ -31,6 +31,7 @@ struct route {
         struct route_offer *offer;
         uint16_t gate_port, service_port, protocol;
         uint16_t said_priority, priority;       /* by the peer; in effect */
+        uint32_t name;                  /* ipc_server_name() of whom it is for; 0: of nobody by name */
         bool repeated;                  /* while merging: the new list has it too */
         const char *host, *tags;        /* in @text */
         char text[];

@@ -51,7 +51,7 @@ void router_tell_gates(struct router *router)
 static void tell_route(struct worker_link *forward, const struct route_event *event)
 {
         struct ipc_route route = { .gate_port = event->gate_port, .protocol = event->protocol, .service = event->service,
-                                   .swarm = event->via.swarm, .priority = event->priority };
+                                   .swarm = event->via.swarm, .priority = event->priority, .name = event->name };
 
         memcpy(route.peer, event->via.peer, sizeof(route.peer));
         worker_send(forward, event->kind == ROUTE_OFFERED ? IPC_ROUTE_SET : IPC_ROUTE_DROP, &route, NULL, 0);
@@ -71,7 +71,7 @@ static void tell_routes(struct router *router, struct worker_link *link, uint16_
 
         while ((offer = route_table_next(&router->table, gate_port, protocol, offer)))
                 tell_route(link, &(struct route_event){ .kind = offered ? ROUTE_OFFERED : ROUTE_WITHDRAWN, .gate_port = gate_port,
-                                                        .protocol = protocol, .via = offer->via,
+                                                        .protocol = protocol, .via = offer->via, .name = offer->name,
                                                         .service = offered ? offer->told_service : 0,
                                                         .priority = offered ? offer->told_priority : 0 });
 }
