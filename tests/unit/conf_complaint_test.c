@@ -293,15 +293,15 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:1: \"connections\" does not belong here but below gateway: or relay:\n"
                   "x.yaml:3:24: connections: expected a whole number from 1 to 65536, such as 1000, not \"0\"\n"
                   "x.yaml:3:49: connectionsPerClient: expected a whole number from 1 to 65536, such as 50, not \"65537\"\n" },
-                { KEY "gateway: {policy: lest-connections, services: [{policy: first}, {gatePort: 1, policy: random, priority: 256}], "
+                { KEY "gateway: {policy: lest-connections, services: [{tags: x, policy: first}, {gatePort: 1, policy: random, priority: 256}], "
                       "except: [{gatePort: 1, priority: 1}, {gatePort: 2, policy: first}]}\n",
                   "x.yaml:2:19: policy: expected least-connections, not \"lest-connections\"\n"
-                  "x.yaml:2:49: policy is one of a gate: say which gatePort, such as gatePort: 8000; or leave it out and write "
+                  "x.yaml:2:58: policy is one of a gate: say which gatePort, such as gatePort: 8000; or leave it out and write "
                   "gateway: {policy: first} for all\n"
-                  "x.yaml:2:88: policy: expected round-robin, least-connections, source-hash or first, not \"random\"\n"
-                  "x.yaml:2:106: priority: expected a whole number from 0 to 255, such as 1, not \"256\"\n"
-                  "x.yaml:2:136: priority says nothing here: what matches is kept out; leave it out\n"
-                  "x.yaml:2:164: policy says nothing here: what matches is kept out; leave it out\n" },
+                  "x.yaml:2:96: policy: expected round-robin, least-connections, source-hash or first, not \"random\"\n"
+                  "x.yaml:2:114: priority: expected a whole number from 0 to 255, such as 1, not \"256\"\n"
+                  "x.yaml:2:144: priority says nothing here: what matches is kept out; leave it out\n"
+                  "x.yaml:2:172: policy says nothing here: what matches is kept out; leave it out\n" },
                 { KEY "except: []\ngateway: {except: [{}, {port: 1}]}\n",
                   "x.yaml:2:1: \"except\" does not belong here but below gateway:\n"
                   "x.yaml:3:20: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
