@@ -142,6 +142,7 @@ struct conf_provider {
         uint32_t udp_timeout_ms;        /* a session of datagrams that is silent for so long ends */
         struct conf_tcp tcp;
         struct conf_keys allowed;       /* gateways that may come; none: all that know the secret */
+        uint32_t connections_per_peer;  /* of each gateway to all services at a time; 0: no limit */
 };
 
 struct conf_gateway {
@@ -304,6 +305,7 @@ enum conf_part {
         CONF_PART_LOG_LEVEL = 256,
         CONF_PART_SECRET = 512,         /* or previous ones */
         CONF_PART_ALLOWED = 1024,       /* peers of either role */
+        CONF_PART_SERVICE_LIMITS = 2048,
 };
 
 struct conf_difference {

@@ -162,6 +162,7 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                 { before->log_level == after->log_level && before->log_channels == after->log_channels, CONF_PART_LOG_LEVEL },
                 { same_secrets(before, after), CONF_PART_SECRET },
                 { same_keys(&before->provider.allowed, &after->provider.allowed) && same_keys(&a->allowed, &b->allowed), CONF_PART_ALLOWED },
+                { before->provider.connections_per_peer == after->provider.connections_per_peer, CONF_PART_SERVICE_LIMITS },
         };
 
         if (r < 0)

@@ -32,7 +32,8 @@ static bool same_provider(const struct conf *a, const struct conf *b)
 static void keep_provider(struct conf_read *read, struct conf *conf, const struct conf *running)
 {
         conf->provider = (struct conf_provider){ .present = running->provider.present, .udp_timeout_ms = running->provider.udp_timeout_ms,
-                                                 .tcp = running->provider.tcp, .allowed = running->provider.allowed };
+                                                 .tcp = running->provider.tcp, .allowed = running->provider.allowed,
+                                                 .connections_per_peer = running->provider.connections_per_peer };
 }
 
 static bool same_gateway(const struct conf *a, const struct conf *b)

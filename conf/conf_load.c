@@ -195,11 +195,17 @@ static void read_provider_allowed(struct conf_read *read, const struct conf_node
         conf_allowed_read(read, node, &((struct draft *)into)->conf->provider.allowed);
 }
 
+static void read_connections_per_peer(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, 1, CONNECTIONS_MAX, 1000, &((struct draft *)into)->conf->provider.connections_per_peer);
+}
+
 static void read_provider(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const struct conf_field fields[] = {
                 { "services", read_provider_services },
                 { "allowPeers", read_provider_allowed },
+                { "connectionsPerPeer", read_connections_per_peer },
                 { "udpSocketTimeoutMs", read_provider_udp_timeout },
                 { "tcpSocketTimeoutMs", read_provider_tcp_timeout },
                 { "keepAlive", read_provider_keep_alive },

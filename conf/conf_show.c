@@ -105,6 +105,8 @@ static void put_provider(FILE *out, const struct conf_provider *provider)
         fprintf(out, "provider:\n  udpSocketTimeoutMs: %u\n", provider->udp_timeout_ms);
         put_tcp(out, &provider->tcp);
         put_allowed(out, &provider->allowed);
+        if (provider->connections_per_peer)
+                fprintf(out, "  connectionsPerPeer: %u\n", provider->connections_per_peer);
         fprintf(out, "  services:%s\n", provider->service_count ? "" : " []");
         for (size_t i = 0; i < provider->service_count; i++)
                 put_service(out, &provider->services[i]);

@@ -61,7 +61,7 @@ static const char *place_of(const char *key)
                 { "tags", "in an entry of services:" }, { "priority", "in an entry of services:" },
                 { "policy", "below gateway:, or in an entry of its services:" }, { "secretFile", "at the left margin" },
                 { "open", "below relay:" }, { "connections", "below gateway: or relay:" }, { "connectionsPerClient", "below gateway: or relay:" },
-                { "connectionRate", "below gateway:" }, { "connectionRatePerClient", "below gateway:" },
+                { "connectionsPerPeer", "below provider:" }, { "connectionRate", "below gateway:" }, { "connectionRatePerClient", "below gateway:" },
                 { "bytesPerSecond", "below relay:" },
                 { "bytesPerSecondPerClient", "below relay:" }, { "relay", "at the left margin" }, { "relays", "at the left margin" },
                 { "provider", "at the left margin" }, { "gateway", "at the left margin" }, { "dht", "at the left margin" },

@@ -77,7 +77,7 @@ static void write_ended(struct json_line *out, const struct status *status)
 {
         json_line_open_object(out, "channelsEnded");
         for (uint32_t i = 0; i < IPC_REASONS; i++)
-                json_line_number(out, ipc_reason_word(i), status->ended[i]);
+                json_line_number(out, ipc_reason_word(i), status->ended[i] + (i == IPC_REASON_LIMIT ? status->last.limited : 0));
         json_line_close_object(out);
 }
 

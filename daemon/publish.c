@@ -124,6 +124,13 @@ static void send_allowed(const struct conf_keys *keys, enum ipc_instance_role ro
         }
 }
 
+static void send_limits_of_peers(const struct conf_provider *conf, struct child *child)
+{
+        struct ipc_swarm_limits limits = { conf->connections_per_peer };
+
+        child_send(child, IPC_SWARM_LIMITS, &limits, NULL, 0);
+}
+
 /* A bare DHT node may find a secret in its environment. */
 static bool has_role(const struct conf *conf)
 {
@@ -177,6 +184,7 @@ static void publish_swarm(struct supervisor *supervisor, struct child *child)
                 child_send(child, IPC_SWARM_KNOWN, &supervisor->known.nodes, NULL, 0);
         send_allowed(&supervisor->conf->gateway.allowed, IPC_AS_GATEWAY, child);
         send_allowed(&supervisor->conf->provider.allowed, IPC_AS_PROVIDER, child);
+        send_limits_of_peers(&supervisor->conf->provider, child);
         if (has_role(supervisor->conf))
                 send_routers(supervisor, child);
         appointed_publish(&supervisor->appointed, child);

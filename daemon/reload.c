@@ -34,6 +34,7 @@ static void describe(const struct conf_difference *difference, char *out, size_t
                 { CONF_PART_LOG_LEVEL, "logLevel" },
                 { CONF_PART_SECRET, "the router secret" },
                 { CONF_PART_ALLOWED, "allowPeers" },
+                { CONF_PART_SERVICE_LIMITS, "limits of provider" },
         };
         char services[64];
         size_t len = 0;
@@ -73,7 +74,8 @@ static void tell_workers(struct supervisor *supervisor, unsigned parts)
 {
         if (parts & (CONF_PART_SERVICES | CONF_PART_FILTERS))
                 must_hear(supervisor->router);
-        if (parts & (CONF_PART_SERVICES | CONF_PART_PEERS | CONF_PART_RELAY | CONF_PART_RELAYS | CONF_PART_ALLOWED))
+        if (parts & (CONF_PART_SERVICES | CONF_PART_PEERS | CONF_PART_RELAY | CONF_PART_RELAYS | CONF_PART_ALLOWED |
+                     CONF_PART_SERVICE_LIMITS))
                 supervisor_tell_swarms(supervisor);
         if (parts & CONF_PART_SECRET && routers_are_derived(&supervisor->routers))
                 supervisor_tell_swarms(supervisor);   /* else then */

@@ -119,11 +119,13 @@ static struct ipc_swarm_status sum(const struct status *status)
                 all.datagrams_dropped += one->datagrams_dropped;
                 all.strangers_dropped += one->strangers_dropped;
                 all.streams_dropped += one->streams_dropped;
+                all.limited += one->limited;
         }
         all.sent_bytes += status->gone.sent_bytes;
         all.received_bytes += status->gone.received_bytes;
         all.strangers_dropped += status->gone.strangers_dropped;
         all.streams_dropped += status->gone.streams_dropped;
+        all.limited += status->gone.limited;
         return all;
 }
 
@@ -136,6 +138,7 @@ void status_begin(struct status *status, uint32_t swarm)
         status->gone.received_bytes += own->received_bytes;
         status->gone.strangers_dropped += own->strangers_dropped;
         status->gone.streams_dropped += own->streams_dropped;
+        status->gone.limited += own->limited;
         *own = (struct ipc_swarm_status){ 0 };
         status->last = sum(status);
         if (swarm == 1)

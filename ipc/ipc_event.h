@@ -47,6 +47,7 @@
         X(PEER_LEAVES,        "peer-leaves",           "72eb5ac7710447ccb12884fc8156a025", IPC_SWARM)           \
         X(PEER_LEFT,          "peer-left",             "20a215e1c4be4f678897ad6378e65359", IPC_SWARM)           \
         X(PEER_LOST,          "peer-lost",             "f98a681638c4493ebdbc3d81116717ff", IPC_SWARM)           \
+        X(PEER_LIMITED,       "peer-limited",          "c3e9d1c414754039a624dd3fac20e914", IPC_SWARM)           \
         X(ROUTES_LEFT_OUT,    "routes-left-out",       "30219d2c692c4cb1bdaa3cf939db12d3", IPC_ROUTER)          \
         X(SERVICES_LEFT_OUT,  "services-left-out",     "d7f4c941e43042e9a3e90e03b2a2d2e3", IPC_ROUTER)          \
         /* Gates and services. */                                                                               \

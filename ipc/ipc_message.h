@@ -119,6 +119,7 @@ enum ipc_reason {
         X(SWARM_ALLOWED,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_allowed,      0)    \
         X(SWARM_RELAY,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_relay,        0)    \
         X(SWARM_THROUGH,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_through,      0)    \
+        X(SWARM_LIMITS,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_limits,       0)    \
         X(SWARM_APPOINTED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_SWARM),        struct ipc_swarm_appointed,    0)    \
         X(SWARM_KNOWN,      IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),                                              \
                             IPC_ROLE_BIT(IPC_SUPERVISOR) | IPC_ROLE_BIT(IPC_SWARM),         struct ipc_swarm_known,        0)    \
@@ -372,6 +373,11 @@ struct ipc_swarm_through {
         uint8_t key[IPC_KEY_BYTES];
 };
 
+/* (conf) How many channels each peer may have to services here; 0: no limit. */
+struct ipc_swarm_limits {
+        uint32_t connections_per_peer;
+};
+
 /* At most once a second, when something changed. */
 struct ipc_swarm_status {
         uint32_t nodes;                 /* in the routing table */
@@ -388,6 +394,7 @@ struct ipc_swarm_status {
         uint64_t datagrams_dropped;     /* of channels, for want of room */
         uint64_t strangers_dropped;     /* datagrams that were nothing of the protocol, or too many of strangers */
         uint64_t streams_dropped;       /* packets of peers' streams, by the kernel, for want of room: sent again */
+        uint64_t limited;               /* channels that peers were refused, as they had as many as they may */
 };
 
 /* (conf) */

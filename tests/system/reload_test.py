@@ -250,6 +250,34 @@ def limits_hold_for_who_comes(stack):
 
 
 @test
+def a_provider_limits_each_gateway(stack):
+    """a gateway has as many connections to all services of a provider as it may, from a reload on: more are reset, counted and told of"""
+    echo = Service(stack, serve_echo)
+    one, two = free_ports(2)
+    router = Router(stack, [entry(one, echo.port), entry(two, echo.port)])
+    wait_for_gates(one, two)
+
+    def limited():
+        instance = router.instance['provider']
+        done = subprocess.run([binary(), 'status', '--json', 'provider'], check=True, capture_output=True, text=True,
+                              env={**os.environ, 'RUNTIME_DIRECTORY': instance.folder})
+        return json.loads(done.stdout.splitlines()[0])['channelsEnded']['limit']
+
+    held = [stack.enter_context(connect(port)) for port in (one, two, one)]
+    assert all(echoes(connection) for connection in held) and limited() == 0
+    router.conf['provider']['provider']['connectionsPerPeer'] = 3
+    router.reload('provider')
+    router.instance['provider'].says(': limits of provider')
+    eventually(lambda: not welcome(one), 10, 'no room')         # those who asked whether the gate is open may not have left yet
+    assert not welcome(two), 'all services together'
+    router.instance['provider'].says(': has 3 connections to services here, as many as may be: more are refused')
+    eventually(lambda: limited() >= 2, 10, 'they are counted')
+    assert all(echoes(connection) for connection in held)
+    held[0].close()
+    eventually(lambda: welcome(two), 40, 'room for one')
+
+
+@test
 def a_bad_file_changes_nothing(stack):
     """a bad file: exit 78, each complaint with its place, in the log, too; all goes on as before, and a good one is taken later"""
     echo = Service(stack, serve_echo)

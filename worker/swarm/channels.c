@@ -32,6 +32,7 @@ struct channel {
         enum channel_state state;
         uint16_t protocol, gate_port;
         uint8_t peer[IPC_KEY_BYTES];
+        struct share *share;            /* of that peer; NULL: it came to a gate here */
         bool incoming;                  /* the peer wants a service of ours */
         uint32_t forward;               /* who brought it; 0: died meanwhile */
         uint64_t number;                /* how that worker knows it */
@@ -77,6 +78,7 @@ static void free_channel(struct channel *channel)
 {
         map_remove(&channel->channels->by_id, &channel->by_id);
         heap_remove(&channel->channels->idle, &channel->idle);
+        shares_give_back(&channel->channels->shares, channel->share);
         free(channel);
 }
 
@@ -224,10 +226,12 @@ static void refuse_early(void *context, const struct node_event *event)
 }
 
 int channels_init(struct channels *channels, struct ev_loop *loop, struct node *node, const struct now *now,
-                  const uint8_t map_key[16], struct worker_link *(*forward)(void *context, uint32_t id), void *context)
+                  const uint8_t map_key[16], struct worker_link *(*forward)(void *context, uint32_t id),
+                  void (*full)(void *context, const uint8_t peer[NODE_KEY_BYTES]), void *context)
 {
-        *channels = (struct channels){ .node = node, .forward = forward, .context = context };
+        *channels = (struct channels){ .node = node, .forward = forward, .full = full, .context = context };
         map_init(&channels->by_id, map_key);
+        shares_init(&channels->shares, map_key);
         list_init(&channels->holdings);
         early_init(&channels->early, loop, refuse_early, channels);
         ev_timer_init(&channels->idle_check, on_idle_check, 0.0, 0.0);
@@ -251,6 +255,7 @@ void channels_fini(struct channels *channels)
                 free(list_entry(at, struct holding, in_list));
         early_fini(&channels->early);
         map_fini(&channels->by_id);
+        shares_fini(&channels->shares);
         pump_room_fini(&channels->room);
 }
 
@@ -441,18 +446,37 @@ void channels_forget(struct channels *channels, uint32_t forward)
         }
 }
 
+/* False: the peer has as many channels as it may, and has been told so. */
+static bool admit(struct channels *channels, const struct node_event *event, struct share **share_out)
+{
+        static const char text[] = "too many open connections of this gateway";
+        uint32_t count = 0;
+
+        *share_out = shares_take(&channels->shares, event->peer, &count);
+        if (*share_out && (!channels->per_peer || count <= channels->per_peer))
+                return true;
+        shares_give_back(&channels->shares, *share_out);
+        node_refuse(channels->node, event->channel, text, sizeof(text) - 1, channels->room.now);
+        channels->limited++;
+        channels->full(channels->context, event->peer);
+        return false;
+}
+
 static void on_arrived(struct channels *channels, const struct node_event *event)
 {
         struct holding *holding = find_holding(channels, 0, event->gate_port, event->protocol);
         struct ipc_channel_arrived arrived = { .channel = event->channel, .service = event->service, .gate_port = event->gate_port,
                                                .protocol = event->protocol };
         struct channel *channel;
+        struct share *share;
 
         if (!holding) {
                 if (!early_keep(&channels->early, event))
                         refuse_early(channels, event);
                 return;
         }
+        if (!admit(channels, event, &share))
+                return;
         list_remove(&holding->in_list); /* the next one gets the next channel */
         list_push_back(&channels->holdings, &holding->in_list);
         memcpy(arrived.peer, event->peer, sizeof(arrived.peer));
@@ -463,9 +487,11 @@ static void on_arrived(struct channels *channels, const struct node_event *event
         }
         channel = new_channel(channels, CHANNEL_ASKED, event->channel, event->protocol, holding->forward, event->channel, -1);
         if (!channel) {
+                shares_give_back(&channels->shares, share);
                 node_refuse(channels->node, event->channel, "out of memory", 13, channels->room.now);
                 return;
         }
+        channel->share = share;
         set_ends(channel, event->peer, event->gate_port, true);
         if (!tell(channel, IPC_CHANNEL_ARRIVED, &arrived, -1))
                 refuse(channel, "busy", 4);

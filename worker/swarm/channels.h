@@ -11,6 +11,7 @@
 #include "map.h"
 #include "node.h"
 #include "pump.h"
+#include "shares.h"
 
 struct channels {
         struct pump_room room;
@@ -21,14 +22,19 @@ struct channels {
         ev_timer idle_check;
         struct list holdings;           /* which forward worker serves which gate port; the next in turn first */
         struct worker_link *(*forward)(void *context, uint32_t id);        /* the link to that worker, or NULL */
+        void (*full)(void *context, const uint8_t peer[NODE_KEY_BYTES]);        /* that peer is refused one more */
         void *context;
+        struct shares shares;           /* of peers, in our services: */
+        uint32_t per_peer;              /* at most; 0: no limit */
+        uint64_t limited;               /* channels that were refused for that */
         uint64_t sent_bytes, received_bytes;    /* of channels that ended */
         bool leaving;                   /* peers are left: what ends with them ends because we do */
 };
 
-/* @forward finds the link to a forward worker. 0 or -ENOMEM. */
+/* @forward finds the link to a forward worker; @full hears of each channel that is refused as @channels->per_peer says. 0 or -ENOMEM. */
 int channels_init(struct channels *channels, struct ev_loop *loop, struct node *node, const struct now *now,
-                  const uint8_t map_key[16], struct worker_link *(*forward)(void *context, uint32_t id), void *context);
+                  const uint8_t map_key[16], struct worker_link *(*forward)(void *context, uint32_t id),
+                  void (*full)(void *context, const uint8_t peer[NODE_KEY_BYTES]), void *context);
 
 /* Resets every connection that is left. */
 void channels_fini(struct channels *channels);

@@ -173,6 +173,11 @@ static void on_relay(void *context, struct worker_link *from, struct ipc_receive
         sodium_memzero(message->payload.bytes, sizeof(conf->relay));
 }
 
+static void on_limits(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        ((struct swarm_process *)context)->conf.limits = *IPC_PAYLOAD(message, struct ipc_swarm_limits);
+}
+
 static void on_through(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct swarm_conf *conf = &((struct swarm_process *)context)->conf;
@@ -253,6 +258,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 for (size_t role = 0; role < NODE_ROLES; role++)
                         node_allow(swarm->node, (enum node_role)role, (const uint8_t(*)[NODE_KEY_BYTES])conf->allowed[role],
                                    conf->allowed_count[role], &swarm->driver.now);
+                swarm->channels.per_peer = conf->limits.connections_per_peer;
                 early_expect(&swarm->channels.early, &conf->services);
                 if (conf->router_count)
                         node_set_routers(swarm->node, conf->routers, conf->router_count, &swarm->driver.now);
@@ -430,6 +436,7 @@ const struct worker_handlers swarm_handlers = {
                 [IPC_SWARM_ALLOWED] = on_allowed,
                 [IPC_SWARM_RELAY] = on_relay,
                 [IPC_SWARM_THROUGH] = on_through,
+                [IPC_SWARM_LIMITS] = on_limits,
                 [IPC_CONF_END] = on_end,
                 [IPC_SWARM_ASK] = on_ask,
                 [IPC_ADVERTISE] = on_advertise,

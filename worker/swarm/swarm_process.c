@@ -11,6 +11,22 @@ static struct worker_link *find_forward(void *context, uint32_t id)
         return worker_find(&swarm->worker, IPC_FORWARD, id);
 }
 
+/* One line a minute: of many that are refused each would say the same. */
+static void on_full(void *context, const uint8_t peer[NODE_KEY_BYTES])
+{
+        struct swarm_process *swarm = context;
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+        usec_t now_us = swarm->driver.now.mono_us;
+
+        if (swarm->limited_told_us && now_us - swarm->limited_told_us < MINUTES(1))
+                return;
+        swarm->limited_told_us = now_us;
+        ipc_fields_key(&fields, "PEER", peer);
+        worker_log_event(&swarm->worker, IPC_EVENT_PEER_LIMITED, LOG_NOTICE, fields.list,
+                         "peer %02x%02x%02x%02x: has %u connections to services here, as many as may be: more are refused", peer[0], peer[1], peer[2],
+                         peer[3], swarm->channels.per_peer);
+}
+
 static void on_event(void *context, const struct node_event *event)
 {
         struct swarm_process *swarm = context;
@@ -63,7 +79,7 @@ int swarm_start_node(struct swarm_process *swarm, const struct node_config *conf
         if (r < 0)
                 return r;
         randombytes_buf(map_key, sizeof(map_key));
-        r = channels_init(&swarm->channels, swarm->worker.loop, swarm->node, &swarm->driver.now, map_key, find_forward, swarm);
+        r = channels_init(&swarm->channels, swarm->worker.loop, swarm->node, &swarm->driver.now, map_key, find_forward, on_full, swarm);
         if (r < 0) {
                 node_free(swarm->node);
                 swarm->node = NULL;

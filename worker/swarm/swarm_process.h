@@ -34,6 +34,7 @@ struct swarm_conf {
         struct node_appointed appointed[NODE_APPOINTED_MAX];
         size_t appointed_count;
         size_t identity_count, bootstrap_count, local_count, known_count;
+        struct ipc_swarm_limits limits;
         struct early_services services;
 };
 
@@ -53,6 +54,7 @@ struct swarm_process {
         uint8_t stream_mark;
         struct ipc_swarm_status told;   /* the last SWARM_STATUS */
         usec_t told_us;
+        usec_t limited_told_us;         /* when it last said that a peer has as many channels as it may; 0: never */
         usec_t full_told_us;            /* when it last said that it takes no more connections; 0: never */
         ev_timer status, known;
         double known_after_s;           /* the nodes are told again */
