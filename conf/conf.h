@@ -16,6 +16,7 @@ enum {
         CONF_LOG_LEVEL_FIRST = 3,
         CONF_SECRET_BYTES = 32,
         CONF_PREVIOUS_MAX = 3,
+        CONF_SECRET_FILE_MAX = 1024,            /* bytes, with previous ones */
         CONF_KEY_BYTES = 32,
         CONF_RELAYS_MAX = 8,
         CONF_ALLOWED_MAX = 256,                 /* peers of one role */
@@ -220,6 +221,8 @@ struct conf_source {
         const char *path;               /* the file; with @fd, only its name in complaints */
         int fd;                         /* read this instead (borrowed): the command line as a file made by hypergate(1) */
         int secret_fd;                  /* the router secret, 64 hex characters (borrowed); goes before @router_secret */
+        bool secret_handed;             /* @secret_fd is a secret file that root hands to an instance that runs, and goes before all else */
+        bool credential_old;            /* a newer secret was handed over since: that of @running goes before it */
         const char *router_secret;      /* $HYPERGATE_ROUTER */
         const char *credentials_directory;      /* $CREDENTIALS_DIRECTORY */
         const char *notify_socket;      /* $NOTIFY_SOCKET: systemd started us, or somebody who speaks as it does */

@@ -13,7 +13,7 @@
 
 enum {
         SECRET_DIGITS = 2 * CONF_SECRET_BYTES,
-        READ_MAX = 1024,                /* with previous ones; to tell how long a wrong one is, up to here */
+        READ_MAX = CONF_SECRET_FILE_MAX,        /* with previous ones; to tell how long a wrong one is, up to here */
 };
 
 static const char credential_name[] = "router.key";
@@ -242,6 +242,19 @@ static bool from_fd(struct conf_read *read, int fd, const char *label, bool posi
         return good;
 }
 
+/* A file whose owner has looked at who may read it. */
+static bool from_hand(struct conf_read *read, bool wanted, struct conf *conf)
+{
+        static const char label[] = "--secret-file";
+        struct conf_file file;
+
+        if (wanted)
+                return from_fd(read, read->source->secret_fd, label, true, conf);
+        file = file_for(read, label);
+        conf_error(&read->report, &file, CONF_WHOLE_FILE, "the instance has no router, and keeps no secret");
+        return false;
+}
+
 /* Who may read the file? Nobody but its owner. */
 static bool is_private(int fd, unsigned *mode_out)
 {
@@ -309,7 +322,7 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, stru
         fd = conf_input_open(path);
         if (fd == -EACCES && from_running(read, conf)) {
                 conf_warning(&read->report, read->file, node->at,
-                             "secretFile: this user may not read %s: the secret stays as it was at the start; to change it, restart", quoted);
+                             "secretFile: this user may not read %s: the secret stays as it was; \"hypergate reload --secret-file\", as root, hands it over", quoted);
                 return true;
         }
         if (fd < 0)
@@ -371,12 +384,16 @@ bool conf_secret_find(struct conf_read *read, const struct conf_file *file, cons
 {
         bool found = false, good;
 
+        if (read->source->secret_handed)
+                return from_hand(read, node || needed, conf);
         if (read->source->secret_fd >= 0)
                 return from_fd(read, read->source->secret_fd, "--router", false, conf);
         if (node)
                 return from_file(read, node, conf);
         if (!needed)
                 return false;
+        if (read->source->credential_old && from_running(read, conf))
+                return true;
         good = from_credential(read, &found, conf);
         if (found)
                 return good;

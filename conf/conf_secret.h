@@ -6,7 +6,7 @@
 #include "conf_value.h"
 
 /* Finds and reads the secret. @node is the secretFile of the configuration or NULL; @needed: complain, at @file, when there
- * is none at all. In this order: source->secret_fd, @node, the credential router.key, source->router_secret, the secret of
+ * is none at all. In this order: what root hands over, source->secret_fd, @node, the credential router.key, source->router_secret, the secret of
  * source->running. With it come the previous secrets that stand below it,
  * if it is in a file. Returns whether all of it is good; the caller says so in @conf. */
 bool conf_secret_find(struct conf_read *read, const struct conf_file *file, const struct conf_node *node, bool needed,

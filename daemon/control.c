@@ -57,6 +57,7 @@ static void conn_close(struct control_conn *conn)
         list_remove(&conn->in_control);
         control->count--;
         close(conn->fd);
+        close_fdp(&conn->handed);
         json_line_fini(&conn->out);
         free(conn);
         if (control->alone)
@@ -126,12 +127,25 @@ static bool knows_all_users(void)
 }
 
 /* As it was when it connected. */
+static bool find_who(const struct control_conn *conn, struct ucred *who)
+{
+        socklen_t len = sizeof(*who);
+
+        return getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, who, &len) == 0;
+}
+
+bool control_is_root(const struct control_conn *conn)
+{
+        struct ucred who;
+
+        return find_who(conn, &who) && who.uid == 0;
+}
+
 static bool may_change(const struct control_conn *conn)
 {
         struct ucred who;
-        socklen_t len = sizeof(who);
 
-        if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+        if (!find_who(conn, &who))
                 return false;
         return who.uid == 0 || (who.uid == geteuid() && (who.uid != OVERFLOW_UID || knows_all_users()));
 }
@@ -158,14 +172,32 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int events)
         flush(io->data);
 }
 
+/* As recv(), with the one descriptor that may come along; others are closed. */
+static ssize_t receive(struct control_conn *conn)
+{
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec iov = { conn->line + conn->line_len, sizeof(conn->line) - conn->line_len };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        ssize_t got = recvmsg(conn->fd, &message, MSG_CMSG_CLOEXEC);
+        const struct cmsghdr *header = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+        if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int))) {
+                close_fdp(&conn->handed);
+                memcpy(&conn->handed, CMSG_DATA(header), sizeof(conn->handed));
+        }
+        return got;
+}
+
 /* More than a line, or its end after it, is of no interest; before it, it is the end of the connection. */
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
         struct control_conn *conn = io->data;
         bool asked = conn->job || conn->answered;
         char ignored[64], *newline;
-        ssize_t got = asked ? recv(conn->fd, ignored, sizeof(ignored), 0)
-                            : recv(conn->fd, conn->line + conn->line_len, sizeof(conn->line) - conn->line_len, 0);
+        ssize_t got = asked ? recv(conn->fd, ignored, sizeof(ignored), 0) : receive(conn);
 
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
@@ -201,6 +233,7 @@ static void conn_open(struct control *control, int fd)
         }
         conn->control = control;
         conn->fd = fd;
+        conn->handed = -1;
         list_push_back(&control->conns, &conn->in_control);
         control->count++;
         ev_io_init(&conn->readable, on_readable, fd, EV_READ);

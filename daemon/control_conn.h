@@ -22,11 +22,15 @@ struct control_conn {
         ev_timer patience;
         char line[CONTROL_LINE_MAX];
         size_t line_len;
+        int handed;                     /* a descriptor that came with the request; -1: none */
         struct json_line out;
         size_t sent;
         struct control_job *job;        /* NULL: not asked yet, or answered */
         bool answered;
 };
+
+/* Whether it was root who connected. */
+bool control_is_root(const struct control_conn *conn);
 
 /* Lines were added to @conn->out. The connection may be gone afterwards if @end: the answer is complete, its job (freed by who made it) is
  * no longer there. */

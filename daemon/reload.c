@@ -241,7 +241,21 @@ int reload_override(struct reload *reload, struct overrides *overrides, struct c
         return 0;
 }
 
-void reload_run(struct reload *reload, struct reload_told *told_out)
+/* What it is handed goes before what it would find itself, and later before a credential, which is as old as the start. */
+static enum conf_verdict read_anew(struct reload *reload, int secret_fd, struct conf **conf_out, struct conf_complaints *complaints_out)
+{
+        struct conf_source source = reload->source;
+
+        source.running = reload_conf(reload);
+        source.added_count = reload->overrides.added_count;
+        if (secret_fd >= 0) {
+                source.secret_fd = secret_fd;
+                source.secret_handed = true;
+        }
+        return conf_load(&source, conf_out, complaints_out);
+}
+
+void reload_run(struct reload *reload, int secret_fd, struct reload_told *told_out)
 {
         struct supervisor *supervisor = reload->supervisor;
         struct reload_told told = { .good = false };
@@ -253,12 +267,11 @@ void reload_run(struct reload *reload, struct reload_told *told_out)
                 return;
         }
         begin_change(reload);
-        reload->source.running = reload_conf(reload);
-        reload->source.added_count = reload->overrides.added_count;
         notify_reloading();
-        if (conf_load(&reload->source, &conf, &told.complaints) == CONF_GOOD) {
+        if (read_anew(reload, secret_fd, &conf, &told.complaints) == CONF_GOOD) {
                 complaints_say(&told.complaints, supervisor->log);
                 told.good = take(reload, conf, &told.difference);
+                reload->source.credential_old |= told.good && secret_fd >= 0;
         } else {
                 complaints_say(&told.complaints, supervisor->log);
                 log_event(supervisor->log, IPC_EVENT_RELOAD_REFUSED, LOG_ERR, NULL,
@@ -294,7 +307,7 @@ void reload_begin(struct reload *reload)
 {
         reload->begun = true;
         if (reload->wanted)
-                reload_run(reload, NULL);
+                reload_run(reload, -1, NULL);
         reload->wanted = false;
 }
 

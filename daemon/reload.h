@@ -58,8 +58,9 @@ void reload_stop(struct reload *reload);
 /* Nobody uses the configuration any more. */
 void reload_fini(struct reload *reload);
 
-/* Reads it, and puts it into effect if it is good. Everything is logged; @told_out: NULL, or what to tell whoever asked. */
-void reload_run(struct reload *reload, struct reload_told *told_out);
+/* Reads it, and puts it into effect if it is good. Everything is logged; @told_out: NULL, or what to tell whoever asked. @secret_fd: -1, or the
+ * secret file as it is now, a regular or memory file, borrowed: of an instance that may not read that itself. */
+void reload_run(struct reload *reload, int secret_fd, struct reload_told *told_out);
 
 /* Puts @overrides, which are the reload's from now on, in the place of those there are. 0, or -ENOMEM: nothing has changed, and they are not. */
 int reload_override(struct reload *reload, struct overrides *overrides, struct conf_difference *difference_out);

@@ -264,7 +264,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
         struct supervisor *supervisor = signal->data;
 
         if (!supervisor->children.stopping)
-                reload_run(&supervisor->reload, NULL);
+                reload_run(&supervisor->reload, -1, NULL);
 }
 
 static void on_served(void *context, const struct gate *gate)

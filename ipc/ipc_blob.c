@@ -33,12 +33,18 @@ int ipc_blob_new(const void *bytes, size_t len)
         return take_fd(&fd);
 }
 
-int ipc_blob_read(int fd, size_t len, uint8_t **bytes_out)
+bool ipc_blob_is_sealed(int fd)
 {
         int seals = fcntl(fd, F_GET_SEALS);
+
+        return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
+int ipc_blob_read(int fd, size_t len, uint8_t **bytes_out)
+{
         uint8_t *bytes;
 
-        if (seals < 0 || (seals & SEALS) != SEALS || len == 0 || len > IPC_BLOB_MAX)
+        if (!ipc_blob_is_sealed(fd) || len == 0 || len > IPC_BLOB_MAX)
                 return -EPROTO;
         bytes = malloc(len + 1);        /* one more, to see that it ends where it was said to */
         if (!bytes)

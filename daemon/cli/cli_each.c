@@ -40,6 +40,7 @@ static int ask_at(const struct cli_each *each, const char *path, const char *nam
         if (r < 0)
                 return r;
         talk.quiet = each->quiet;
+        talk.handed = each->handed;
         cli_talk_escape(one.name, sizeof(one.name), name);
         return cli_talk(&talk, each->request, take, &one) ? 0 : -EPROTO;
 }

@@ -14,6 +14,7 @@ struct cli_each {
         void (*take)(void *context, const char *instance, const json_t *object, const char *line);
         void *context;
         bool quiet;                     /* one that does not answer is not told of */
+        const int *handed;              /* a descriptor that goes along with the request; NULL: none */
 };
 
 /* Those that the operands of @options name, or all. Returns an exit status; what does not run was told of. */

@@ -20,7 +20,7 @@ const char cli_usage[] =
         "       hypergate doctor [--json] [--bootstrap HOST:PORT,...]\n"
         "       hypergate status [--json] [NAME...]\n"
         "       hypergate peers [--json] [NAME...]\n"
-        "       hypergate reload [--json] [NAME...]\n"
+        "       hypergate reload [--json] [--secret-file FILE] [NAME...]\n"
         "       hypergate routes | gates | services | channels [--json] [NAME...]\n"
         "       hypergate top [--delay SECONDS] [--count N] [NAME...]\n"
         "       hypergate metrics [--http | --listen IP:PORT]\n"
@@ -75,7 +75,7 @@ const char cli_usage[] =
         "  --config FILE, -c FILE    of check and run: the same as FILE\n"
         "  --show                    of check: print what its files say together, with what they leave out\n"
         "  --overlap TIME            of rotate: for so long, such as 90m, 24h, 7d; 0: no old one counts any more\n"
-        "  --secret-file FILE        of scan: the router whose secret is in there\n"
+        "  --secret-file FILE        of scan: the router whose secret is in there; of reload: hand it over, as root\n"
         "  --seconds N               of scan: for so long at most (default 10)\n"
         "  --json                    for programs: an object a line, see hypergate(1)\n"
         "  --http                    of metrics: answer one request of HTTP, from standard input to output\n"
@@ -129,7 +129,7 @@ static const struct option {
         [CLI_OPTION_CONFIG] = { "--config", NULL, NEEDS_ARGUMENT, AT(CLI_CHECK) | AT(CLI_RUN) },
         [CLI_OPTION_SHOW] = { "--show", NULL, NO_ARGUMENT, AT(CLI_CHECK) },
         [CLI_OPTION_OVERLAP] = { "--overlap", NULL, NEEDS_ARGUMENT, AT(CLI_ROTATE) },
-        [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
+        [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) | AT(CLI_RELOAD) },
         [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES | CHANGES | AT(CLI_NEW) | AT(CLI_ROTATE) | AT(CLI_CHECK) },
         [CLI_OPTION_HTTP] = { "--http", NULL, NO_ARGUMENT, AT(CLI_METRICS) },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* hypergate reload. Under systemctl reload it says nothing: its output is the journal, where the instance itself has said all of that. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,13 @@
 #include "cli_each.h"
 #include "cli_json.h"
 #include "cli_reload.h"
+#include "cli_secret.h"
 #include "cli_talk.h"
+#include "conf.h"
+#include "ipc_fd.h"
 #include "ipc_journal.h"
+
+enum { QUOTED_MAX = 128 };
 
 void cli_reload_print_complaint(const json_t *complaint)
 {
@@ -70,11 +76,41 @@ static void take(void *context, const char *instance, const json_t *object, cons
         fflush(stdout);
 }
 
+/* -1: there is none to hand over. Else a descriptor, or why not was printed: an exit status in @status. */
+static int take_secret(const struct cli_options *options, int *status)
+{
+        const char *path = cli_options_value(options, CLI_OPTION_SECRET_FILE);
+        char quoted[QUOTED_MAX];
+        int fd;
+
+        if (!path)
+                return -1;
+        if (options->operand_count == 0) {
+                fprintf(stderr, "hypergate: reload: --secret-file: name the instance that it is for\n"
+                                "Try: hypergate --help\n");
+                *status = EX_USAGE;
+                return -1;
+        }
+        fd = cli_secret_copy(path);
+        if (fd >= 0)
+                return fd;
+        conf_quote(path, quoted, sizeof(quoted));
+        if (fd == -EPERM)
+                fprintf(stderr, "hypergate: %s is open to others than its owner: chmod 600 it, and think of a new secret\n", quoted);
+        else
+                fprintf(stderr, "hypergate: cannot read the secret in %s: %s\n", quoted,
+                        fd == -EINVAL ? "it is no file with secrets, as \"hypergate new --output FILE\" makes one" : strerror(-fd));
+        *status = EX_NOINPUT;
+        return -1;
+}
+
 int cli_reload_run(const struct cli_options *options)
 {
         struct reloading reloading = { .json = cli_options_next(options, CLI_OPTION_JSON, NULL),
                                        .logged = ipc_journal_has_stderr(getenv("JOURNAL_STREAM")), .status = EX_OK };
-        int asked = cli_each_named(&(struct cli_each){ "reload\n", take, &reloading }, options);
+        cleanup_fd int secret = take_secret(options, &reloading.status);
+        struct cli_each each = { secret < 0 ? "reload\n" : "reload secret\n", take, &reloading, .handed = secret < 0 ? NULL : &secret };
+        int asked = reloading.status == EX_OK ? cli_each_named(&each, options) : EX_OK;
 
         return reloading.status != EX_OK ? reloading.status : asked;
 }

@@ -205,6 +205,13 @@ static int replace(const struct rotation *rotation, const char *beside)
 
 /* --- What is said --- */
 
+/* How it is read where it is: root hands it to who may not read it itself, also to one that systemd has given it at its start. */
+static const char *reload_by(const char *quoted, char *out, size_t size)
+{
+        snprintf(out, size, "hypergate reload%s%s", geteuid() == 0 ? " --secret-file " : "", geteuid() == 0 ? quoted : "");
+        return out;
+}
+
 /* What an instance would be called that has it: the file without folder and suffix. */
 static void instance_name(const char *path, char out[NAME_MAX + 1])
 {
@@ -231,26 +238,24 @@ static bool print_json(const struct rotation *rotation)
 
 static void print_text(const struct rotation *rotation)
 {
-        char quoted[QUOTED_MAX], instance[NAME_MAX + 1];
+        char quoted[QUOTED_MAX], reload[QUOTED_MAX + 40], instance[NAME_MAX + 1];
 
         conf_quote(rotation->path, quoted, sizeof(quoted));
+        reload_by(quoted, reload, sizeof(reload));
         instance_name(rotation->path, instance);
         printf("%s has a new secret, that of router %s\n", quoted, rotation->name);
         if (*rotation->until)
                 printf("the previous one, of router %s, counts beside it until %s\n\n"
-                       "Now, on this machine:              hypergate reload %s\n"
+                       "Now, on this machine:              %s %s\n"
                        "and before then, on each other:    copy %s there as it is, and reload there\n"
-                       "Who has not come along is shown by hypergate status and hypergate peers.\n"
-                       "An instance that was started as root and became somebody else is restarted instead.\n"
-                       "systemd hands it over when a unit starts: systemctl restart, where the unit has LoadCredential=.\n",
-                       rotation->previous_name, rotation->until, instance, quoted);
+                       "Who has not come along is shown by hypergate status and hypergate peers.\n",
+                       rotation->previous_name, rotation->until, reload, instance, quoted);
         else
                 printf("the previous one, of router %s, and those before it count no more once this is read: whoever has them alone "
                        "is let go\n\n"
                        "Now, on each other machine:        copy %s there as it is\n"
-                       "and then on all:                   hypergate reload %s\n"
-                       "An instance that was started as root and became somebody else is restarted instead.\n",
-                       rotation->previous_name, quoted, instance);
+                       "and then on all:                   %s %s\n",
+                       rotation->previous_name, quoted, reload, instance);
         if (rotation->dropped)
                 printf("There are more than %d previous secrets: %u of the oldest count no more.\n", CONF_PREVIOUS_MAX, rotation->dropped);
 }

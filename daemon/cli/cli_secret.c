@@ -120,6 +120,43 @@ int cli_secret_new(const char *file, bool json)
         return status;
 }
 
+/* Up to its end, or as much as there is room for. */
+static ssize_t read_all(int fd, char *out, size_t size)
+{
+        size_t len = 0;
+
+        while (len < size) {
+                ssize_t got = read(fd, out + len, size - len);
+
+                if (got < 0 && errno != EINTR)
+                        return -errno;
+                if (got == 0)
+                        break;
+                len += got > 0 ? (size_t)got : 0;
+        }
+        return (ssize_t)len;
+}
+
+int cli_secret_copy(const char *path)
+{
+        cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        char text[CONF_SECRET_FILE_MAX];
+        struct stat about;
+        ssize_t len;
+        int r;
+
+        if (fd < 0 || fstat(fd, &about) < 0)
+                return -errno;
+        if (!S_ISREG(about.st_mode) || about.st_size > (off_t)sizeof(text))
+                return -EINVAL;
+        if (about.st_mode & (S_IRWXG | S_IRWXO))
+                return -EPERM;
+        len = read_all(fd, text, sizeof(text));
+        r = len < 0 ? (int)len : len == 0 ? -EINVAL : ipc_blob_new(text, (size_t)len);
+        explicit_bzero(text, sizeof(text));
+        return r;
+}
+
 int cli_secret_take(char *text)
 {
         size_t len = strlen(text);

@@ -13,6 +13,10 @@ int cli_secret_new(const char *file, bool json);
 /* All of @text. 0 or -errno. */
 int cli_secret_write(int fd, const char *text, size_t len);
 
+/* A sealed copy of a secret file; what is in it is for its reader to say. The descriptor or -errno: -EPERM: others than its owner may read it,
+ * -EINVAL: it is no file, or too long for one with secrets. */
+int cli_secret_copy(const char *path);
+
 /* A sealed memory file with the value of @text, which is wiped in its place (argv, environment). The descriptor or -errno. */
 int cli_secret_take(char *text);
 

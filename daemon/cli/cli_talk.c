@@ -2,6 +2,7 @@
 #include "cli_talk.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -161,11 +162,28 @@ static bool listen_to(const struct cli_talk *talk, FILE *from, void (*take)(void
         return end ? good : complain(talk, "the instance ended before it had answered");
 }
 
+static bool ask(const struct cli_talk *talk, const char *request)
+{
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+        struct iovec iov = { (char *)(uintptr_t)request, strlen(request) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+        if (talk->handed) {
+                memcpy(CMSG_DATA(&control.header), talk->handed, sizeof(*talk->handed));
+                message.msg_control = &control;
+                message.msg_controllen = sizeof(control);
+        }
+        return sendmsg(talk->fd, &message, MSG_NOSIGNAL) == (ssize_t)iov.iov_len;
+}
+
 bool cli_talk(struct cli_talk *talk, const char *request, void (*take)(void *context, const json_t *object, const char *line),
               void *context)
 {
         FILE *from;
-        bool good = send(talk->fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request);
+        bool good = ask(talk, request);
         int status;
 
         from = fdopen(talk->fd, "r");

@@ -28,7 +28,8 @@ _hypergate() {
 	add | remove) options='--save --json --help' ;;
 	drain) options='--wait --json --help' ;;
 	top) options='--delay --count --help' ;;
-	status | peers | reload | undrain | routes | gates | services | channels | log-level) options='--json --help' ;;
+	reload) options='--secret-file --json --help' ;;
+	status | peers | undrain | routes | gates | services | channels | log-level) options='--json --help' ;;
 	*)
 		options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --scan --help --version'
 		options+=' --routeFindingTimeoutMs --udpSocketTimeoutMs --tcpSocketTimeoutMs --channelTimeoutPollMs'

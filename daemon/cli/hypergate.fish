@@ -47,6 +47,7 @@ complete -c hypergate -n "__fish_seen_subcommand_from new" -l output -rF -d 'Wri
 complete -c hypergate -n "__fish_seen_subcommand_from rotate" -a '(string replace -rf ".*/(.*)\\.key" \'$1\' /etc/hypergate/*.key)'
 complete -c hypergate -n "__fish_seen_subcommand_from rotate" -l overlap -x -d 'For so long the old one counts'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l secret-file -rF -d 'The router whose secret is in there'
+complete -c hypergate -n "__fish_seen_subcommand_from reload" -l secret-file -rF -d 'Hand it over, as root'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l seconds -x -d 'For so long at most'
 complete -c hypergate -n "__fish_seen_subcommand_from remove" -a '(__hypergate_gates)'
 complete -c hypergate -n "__fish_seen_subcommand_from add remove" -l save -d 'Also for the next start'

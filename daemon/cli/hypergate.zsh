@@ -53,7 +53,8 @@ _hypergate() {
 	relay) _arguments '2::' '--router[its secret]:secret:' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
 	scan) _arguments '2::' '--router[its secret]:secret:' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $nodes ;;
 	doctor) _arguments '2::' '--json' $nodes '--help' ;;
-	status | peers | reload | undrain | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	reload) _arguments '2::' '--secret-file[hand it over, as root]:file:_files' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	status | peers | undrain | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
 	add) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:services:_files' '*:instance:_hypergate_instances' ;;
 	remove) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:gate port:_hypergate_gates' '*:instance:_hypergate_instances' ;;
 	drain) _arguments '2::' '--wait[until nobody is connected]:seconds:' '--json' '--help' '*:instance:_hypergate_instances' ;;

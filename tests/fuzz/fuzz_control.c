@@ -18,6 +18,7 @@
 #include "cleanup.h"
 #include "control_conn.h"
 #include "hear.h"
+#include "ipc_blob.h"
 #include "ipc_fd.h"
 #include "ipc_table.h"
 #include "steps.h"
@@ -296,13 +297,37 @@ static void come(struct scene *scene, struct person *person)
         must(person->fd >= 0 && connect(person->fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
 }
 
+/* A secret file that is handed over, and that is none; every other one is open for changes. */
+static void hand_over(struct scene *scene, const struct person *person, size_t len)
+{
+        static const char words[] = "reload secret\n";
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+        char text[256] = "0", request[sizeof(words)];
+        struct iovec iov = { request, sizeof(words) - 1 };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        bool sealed = len % 2 == 0;
+        int fd;
+
+        len = MIN(len, reader_left(&scene->input));
+        memcpy(request, words, sizeof(words));
+        read_copy(&scene->input, text, len);
+        fd = sealed ? ipc_blob_new(text, MAX(len, 1)) : memfd_create("hypergate-fuzz", MFD_CLOEXEC);
+        must(fd >= 0);
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+        (void)!sendmsg(person->fd, &message, MSG_NOSIGNAL);
+        close(fd);
+}
+
 /* One of the requests, the beginning of one, or anything. */
 static void request(struct scene *scene, struct person *person, uint8_t which)
 {
         static const char *const requests[] = { "status\n", "doctor\n", "peers\n",
                 "scan 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff 9\n" };
         static const char *const changes[] = { "reload\n", "reload\n", "drain\n", "undrain\n", "remove 80/udp\n", "remove 080000\n",
-                "add [{gatePort: 80, serviceHost: a, servicePort: 80}]\n", "reload\n" };
+                "add [{gatePort: 80, serviceHost: a, servicePort: 80}]\n", "" };
         char text[300];
         size_t len = read_u8(&scene->input);
 
@@ -311,7 +336,10 @@ static void request(struct scene *scene, struct person *person, uint8_t which)
         if (which >= REQUEST_RELOAD) {
                 const char *change = changes[(which - REQUEST_RELOAD) % ARRAY_LEN(changes)];
 
-                (void)!send(person->fd, change, strlen(change), MSG_NOSIGNAL);
+                if (*change)
+                        (void)!send(person->fd, change, strlen(change), MSG_NOSIGNAL);
+                else
+                        hand_over(scene, person, len);
                 return;
         }
         which %= ARRAY_LEN(requests) + 1;

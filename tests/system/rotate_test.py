@@ -202,6 +202,47 @@ def who_kept_the_old_secret(stack):
     assert fresh.process.poll() is None
 
 
+@test
+def root_hands_it_over(stack):
+    """to an instance that may not read the file; nobody else does, nothing else is taken, and what is wrong with it is told with its place"""
+    port, dht, old, new = *free_ports(1), start_dht(stack, 1), new_secret(), new_secret()
+    gateway = start_instance(stack, 'gateway', old, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1', 'services': [{'gatePort': port}]}})
+    gateway.says('ready: ')
+    before = status(gateway)
+    with open(gateway.key, 'w') as file:
+        file.write(f'{new}\n{old} until {at(1000)}\n')
+
+    def hand(expected, *words):
+        done = subprocess.run([binary(), 'reload', '--secret-file', gateway.key, *words], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, 'RUNTIME_DIRECTORY': gateway.folder})
+        assert done.returncode == expected, done
+        return done.stdout + done.stderr
+
+    if os.geteuid() != 0:
+        assert 'only root hands a secret over' in hand(1, 'gateway')
+        return
+    assert 'name the instance' in hand(64)
+    assert 'reloaded in' in hand(0, 'gateway')
+    after = status(gateway)
+    assert after['router'] != before['router'] and [one['router'] for one in after['previousRouters']] == [before['router']], after
+    assert '"hypergate reload --secret-file", as root' in subprocess.run(
+        [binary(), 'reload', 'gateway'], capture_output=True, text=True, env={**os.environ, 'RUNTIME_DIRECTORY': gateway.folder}).stderr
+    assert status(gateway)['router'] == after['router']
+    with open(gateway.key, 'w') as file:
+        file.write(f'{new}\n{old} until tomorrow\n')
+    assert '--secret-file:2:72: a previous secret: until: expected a time' in hand(78, 'gateway')
+    os.chmod(gateway.key, 0o640)
+    assert 'open to others than its owner' in hand(66, 'gateway')
+    for said, answer in {b'reload secret\n': 'came not as a sealed memory file', b'reload\n': 'nobody has asked for'}.items():
+        with socket.socket(socket.AF_UNIX) as conn, open(gateway.key) as file:
+            conn.settimeout(30)
+            conn.connect(os.path.join(gateway.folder, 'gateway.sock'))
+            socket.send_fds(conn, [said], [file.fileno()])
+            assert answer in conn.makefile().read(), answer
+    assert status(gateway)['router'] == after['router']
+    assert new not in gateway.log() and old not in gateway.log()
+
+
 def connect_to(host, port):
     return socket.create_connection((host, port), timeout=20)
 

@@ -15,7 +15,7 @@ import tempfile
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / 'system')]
 from harness import main, test
 from machine import Machine, wait_for
-from scene import ALL, BELONGS, BUILDERS, MANUAL, configure, fetched, serve_page, sources
+from scene import ALL, BELONGS, BUILDERS, MANUAL, configure, environment, fetched, serve_page, sources
 
 SOURCE = sys.argv[1]
 sys.argv[1:2] = []
@@ -28,8 +28,7 @@ def built(tar, place, more):
     os.makedirs(folder)
     subprocess.run(['tar', '-C', folder, '-xf', '-'], input=tar, check=True)
     done = subprocess.run(['dpkg-buildpackage', '-b', '-us', '-uc'], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env={**{name: value for name, value in os.environ.items() if name not in ('CC', 'CFLAGS', 'DESTDIR')},
-                               'DEB_BUILD_OPTIONS': 'parallel=2', **more})
+                          env={**environment(), 'DEB_BUILD_OPTIONS': 'parallel=2', **more})
     assert done.returncode == 0, done.stdout[-3000:]
     return pathlib.Path(folder).parent
 

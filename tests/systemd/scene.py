@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is tried in a machine: a DHT node, a provider of a page, and a gateway to it."""
+import os
 import pathlib
 import subprocess
 
@@ -18,6 +19,11 @@ MANUAL = ['hypergate.1', 'hypergate.yaml.5', 'hypergate-services.5', 'hypergate.
 # Two people who make the same thing, far from each other.
 BUILDERS = {'here': {}, 'far/away': {'TZ': 'Pacific/Auckland', 'LC_ALL': 'C.UTF-8', 'HOME': '/nonexistent'}}
 ALL = ['hypergate@node', 'hypergate@r1', 'hypergate@r2']
+
+
+def environment():
+    """Ours, without what would build another way."""
+    return {name: value for name, value in os.environ.items() if name not in ('CC', 'CFLAGS', 'DESTDIR')}
 
 
 def sources(folder):

@@ -13,7 +13,7 @@ import tempfile
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / 'system')]
 from harness import main, test
 from machine import AS_ROOT, Machine, run, wait_for
-from scene import ALL, BELONGS, BUILDERS, MANUAL, configure, fetched, serve_page, sources
+from scene import ALL, BELONGS, BUILDERS, MANUAL, configure, environment, fetched, serve_page, sources
 
 SOURCE = sys.argv[1]
 sys.argv[1:2] = []
@@ -56,7 +56,7 @@ def made(tar, place, more):
     tree = folder / 'hypergate'
     tree.mkdir(parents=True)
     subprocess.run(['tar', '-C', tree, '-xf', '-'], input=tar, check=True)
-    done = subprocess.run([tree / 'tarball/make.sh', folder], capture_output=True, text=True, env={**os.environ, **more})
+    done = subprocess.run([tree / 'tarball/make.sh', folder], capture_output=True, text=True, env={**environment(), **more})
     assert done.returncode == 0, done.stderr[-3000:]
     return pathlib.Path(done.stdout.strip())
 

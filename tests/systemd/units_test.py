@@ -405,6 +405,26 @@ def secrets(stack):
 
 
 @test
+def rotated(stack):
+    """Root hands another secret to both sides, whose credentials are of their start: no process begins anew, and the page goes on"""
+    units, command = ('hypergate@r1', 'hypergate@r2'), option('prefix') + '/' + option('bindir') + '/hypergate'
+    start_both()
+    wait_for(lambda: 'the page' in fetch(8000), lambda: M.journal())
+    pids = [sorted(processes(unit)) for unit in units]
+    said = M.ok(command, 'rotate', 'r1')
+    assert 'hypergate reload --secret-file "/etc/hypergate/r1.key" r1' in said, said
+    M.ok('cp', '-p', '/etc/hypergate/r1.key', '/etc/hypergate/r2.key')
+    stack.callback(M.ok, 'systemctl', 'restart', *units)
+    for name in ('r1', 'r2'):
+        stack.callback(M.write, f'/etc/hypergate/{name}.key', SECRET, '600')
+        M.ok(command, 'reload', '--secret-file', f'/etc/hypergate/{name}.key', name)
+    M.ok('systemctl', 'reload', *units)
+    names = {json.loads(M.ok(command, 'status', '--json', name).splitlines()[0])['router'] for name in ('r1', 'r2')}
+    assert len(names) == 1 and names.pop() in said, said
+    assert 'the page' in fetch(8000) and [sorted(processes(unit)) for unit in units] == pids, M.journal()
+
+
+@test
 def low_ports(stack):
     """With its drop-in a gateway opens port 80, and its workers have no capability"""
     text = M.ok('cat', option('prefix') + '/' + option('datadir') + '/hypergate/low-ports.conf')

@@ -227,7 +227,7 @@ TEST(a_secret_that_can_not_be_had_any_more_is_the_one_that_is_had)
         source = (struct conf_source)CONF_SOURCE_INIT;
         source.running = running;
         check(strcmp(folder_load(source, &conf), "x.yaml:2:13: warning: secretFile: this user may not read \"closed\": the secret stays as it "
-                                                 "was at the start; to change it, restart\n") == 0);
+                                                 "was; \"hypergate reload --secret-file\", as root, hands it over\n") == 0);
         check(seteuid(root) == 0);
         check_bytes(conf->secret, running->secret, CONF_SECRET_BYTES);
         conf_free(conf);

@@ -14,6 +14,8 @@
 #include "conf_folder.h"
 #include "test.h"
 
+#define OTHER_SECRET "1c09f6f0f2b3e1d04f5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f80912"
+
 #define write_text(name, text) folder_write(name, text, strlen(text), 0644)
 
 static const char http_json[] =
@@ -384,6 +386,44 @@ TEST(conf_takes_a_blank_credential_for_none_and_names_where_systemd_has_one)
         check(strcmp(folder_load(source, &conf), "") == 0);
         check_secret(conf);
         conf_free(conf);
+        folder_end(&folder);
+}
+
+TEST(conf_takes_what_root_hands_over_before_all_else_and_remembers_it)
+{
+        struct folder folder = folder_begin();
+        struct conf_source source = { .fd = -1, .secret_fd = -1, .credentials_directory = "credentials" };
+        static const char handed[] = FOLDER_SECRET "\n" OTHER_SECRET " until 2100-01-01T00:00:00Z\n";
+        struct conf *running, *conf;
+
+        check(mkdir("credentials", 0700) == 0);
+        folder_write("credentials/router.key", OTHER_SECRET "\n", strlen(OTHER_SECRET) + 1, 0400);
+        folder_write("handed", handed, sizeof(handed) - 1, 0600);
+        write_text("x.yaml", "gateway:\n");
+        source.secret_fd = open("handed", O_RDONLY | O_CLOEXEC);
+        source.secret_handed = true;
+        check(strcmp(folder_load(source, &running), "") == 0);
+        check_secret(running);
+        check_equal(running->previous_count, 1);
+
+        write_text("x.yaml", "dht: {persistent: true, public: \"192.0.2.1:1\"}\n");
+        check(strstr(folder_load(source, &conf), "--secret-file: the instance has no router"));
+        write_text("x.yaml", "gateway:\n");
+        folder_write("handed", "no secret", strlen("no secret"), 0600);
+        check(strstr(folder_load(source, &conf), "--secret-file:1:1: the router secret: character 1 is none"));
+        close(source.secret_fd);
+
+        source = (struct conf_source){ .fd = -1, .secret_fd = -1, .credentials_directory = "credentials", .credential_old = true };
+        source.running = running;
+        check(strcmp(folder_load(source, &conf), "") == 0);
+        check_secret(conf);
+        check_equal(conf->previous_count, 1);
+        conf_free(conf);
+        source.credential_old = false;
+        check(strcmp(folder_load(source, &conf), "") == 0);
+        check(memcmp(conf->secret, running->secret, CONF_SECRET_BYTES) != 0);
+        conf_free(conf);
+        conf_free(running);
         folder_end(&folder);
 }
 
