@@ -30,6 +30,7 @@ enum {
         CONF_SERVICES_MAX = 16384,              /* services, and filters */
         CONF_PEERS_MAX = 64,
         CONF_PRIORITY_MAX = 255,
+        CONF_HEALTH_PATH_MAX = 128,             /* with its NUL */
         CONF_COMPLAINTS_MAX = 200,              /* kept; more are only counted */
         CONF_COMPLAINT_TEXT_MAX = 4096 + 1024,  /* a path and what is said about it */
 };
@@ -66,6 +67,22 @@ enum conf_identity {
         CONF_IDENTITY_EPHEMERAL,        /* never: the key is new at each start */
 };
 
+/* The numbers are those of ipc/. */
+enum conf_health_type {
+        CONF_HEALTH_NONE,
+        CONF_HEALTH_TCP,                /* it takes connections */
+        CONF_HEALTH_HTTP,               /* it answers a request */
+};
+
+/* How a provider finds out whether a service is there; all else is 0 and NULL with CONF_HEALTH_NONE. */
+struct conf_health {
+        enum conf_health_type type;
+        uint16_t status_first, status_last;     /* both included */
+        const char *path;               /* of the request */
+        uint32_t interval_ms, timeout_ms;
+        uint32_t rise, fall;            /* checks in a row after which it is there, or is not */
+};
+
 /* A service of this provider. Entries equal in all fields occur once; several with one gate port and protocol are alternatives. */
 struct conf_service {
         uint16_t gate_port;             /* 1..65535, what gateways listen on */
@@ -73,6 +90,7 @@ struct conf_service {
         enum conf_protocol protocol;
         enum conf_proxy proxy;          /* what the service is told of its client; never CONF_PROXY_V1 with CONF_UDP */
         uint8_t priority;               /* 0: best; others are taken while none of a better one is fit */
+        struct conf_health health;      /* never of CONF_UDP */
         uint32_t line;                  /* where it was said, from 1; 0: in no file */
         const char *file;               /* for messages */
         const char *host;               /* host name, address literal, or "unix:" and a path; shorter than CONF_HOST_MAX */

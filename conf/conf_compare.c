@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "conf_health.h"
 #include "conf_network.h"
 #include "conf_tcp.h"
 
@@ -25,7 +26,9 @@ int conf_service_compare(const struct conf_service *a, const struct conf_service
         if (hosts)
                 return hosts;
         hosts = strcmp(a->host, b->host);
-        return hosts ? hosts : strcmp(a->tags, b->tags);
+        if (hosts == 0)
+                hosts = strcmp(a->tags, b->tags);
+        return hosts ? hosts : conf_health_compare(&a->health, &b->health);
 }
 
 static int compare_pointers(const void *a, const void *b)

@@ -35,7 +35,7 @@ enum {
 /* Lists of services, filters and exceptions at their longest, each text as long as it may be; of each file its name, paths in it, and lists of
  * addresses and peers. */
 static const size_t image_reserve =
-        3 * CONF_SERVICES_MAX * (sizeof(struct conf_service) + CONF_HOST_MAX + CONF_TAGS_MAX + 64) +
+        3 * CONF_SERVICES_MAX * (sizeof(struct conf_service) + CONF_HOST_MAX + CONF_TAGS_MAX + CONF_HEALTH_PATH_MAX + 64) +
         (CONF_FILES_MAX + 16) * (5 * (CONF_PATH_MAX + 64) + 4 * ADDRESSES_MAX * (CONF_HOST_MAX + 256)) + 65536;
 
 /* What conf_free() must know stands in front. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "conf_document.h"
+#include "conf_health.h"
 #include "conf_host.h"
 #include "conf_path.h"
 
@@ -29,6 +30,8 @@ struct entry {
         enum conf_proxy proxy;
         char sni[CONF_HOST_MAX];
         const struct conf_node *sni_at; /* NULL: it says nothing of that */
+        struct conf_health health;
+        const struct conf_node *health_at;      /* NULL: it says nothing of that */
         const struct conf_node *proxy_at;       /* NULL: it says nothing of that */
         const struct conf_node *ingress;        /* who may use it; NULL: it says nothing of that */
         uint32_t priority;
@@ -176,6 +179,15 @@ static void read_proxy(struct conf_read *read, const struct conf_node *node, voi
                 entry->ill = true;
 }
 
+static void read_health(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct entry *entry = into;
+
+        entry->health_at = node;
+        if (!conf_health_read(read, node, &entry->health))
+                entry->ill = true;
+}
+
 static const struct conf_field entry_fields[] = {
         { "gatePort", read_gate_port },
         { "serviceHost", read_host },
@@ -186,6 +198,7 @@ static const struct conf_field entry_fields[] = {
         { "policy", read_policy },
         { "proxyProtocol", read_proxy },
         { "sni", read_sni },
+        { "health", read_health },
         { "ingressPolicy", read_ingress_policy, .unnamed = true },
         { NULL, NULL },
 };
@@ -229,6 +242,7 @@ static void add_each(struct conf_read *read, const struct conf_node *node, const
                                         .gate_port = (uint16_t)(entry->gate_port + i), .service_port = entry->local ? 0 : (uint16_t)(entry->service_port + i),
                                         .protocol = (enum conf_protocol)protocol, .proxy = entry->proxy, .priority = (uint8_t)entry->priority,
                                         .line = node->at.line, .file = read->file->name, .host = host, .tags = tags, .sni = sni,
+                                        .health = entry->health,
                                 };
 }
 
@@ -276,6 +290,11 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
         }
         if (entry.proxy == CONF_PROXY_V1 && (entry.protocols & UDP)) {
                 conf_error(&read->report, read->file, entry.proxy_at->key_at, "proxyProtocol: v1 can't tell of datagrams: write v2");
+                return;
+        }
+        if (entry.health.type && (entry.protocols & UDP)) {
+                conf_error(&read->report, read->file, entry.health_at->key_at, "health is asked by TCP: who is there by UDP is found out by "
+                           "its clients; write an entry without it for udp");
                 return;
         }
         if (missing || entry.bad || entry.ill || entry.ingress || !are_paired(read, node, &entry))

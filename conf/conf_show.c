@@ -56,6 +56,17 @@ static const char *protocol_name(enum conf_protocol protocol)
         return protocol == CONF_UDP ? "udp" : "tcp";
 }
 
+static void put_health(FILE *out, const struct conf_health *health)
+{
+        fprintf(out, ", health: {type: %s, ", health->type == CONF_HEALTH_HTTP ? "http" : "tcp");
+        if (health->type == CONF_HEALTH_HTTP) {
+                fputs("path: ", out);
+                put_text(out, health->path);
+                fprintf(out, ", status: %u-%u, ", health->status_first, health->status_last);
+        }
+        fprintf(out, "intervalMs: %u, timeoutMs: %u, rise: %u, fall: %u}", health->interval_ms, health->timeout_ms, health->rise, health->fall);
+}
+
 static void put_service(FILE *out, const struct conf_service *service)
 {
         fprintf(out, "    - {gatePort: %u, serviceHost: ", service->gate_port);
@@ -75,6 +86,8 @@ static void put_service(FILE *out, const struct conf_service *service)
         }
         if (service->priority)
                 fprintf(out, ", priority: %u", service->priority);
+        if (service->health.type)
+                put_health(out, &service->health);
         fprintf(out, "}         # %s:%u\n", service->file, service->line);
 }
 

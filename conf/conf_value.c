@@ -59,6 +59,8 @@ static const char *place_of(const char *key)
                 { "gatePort", "in an entry of services:" }, { "serviceHost", "in an entry of services:" },
                 { "servicePort", "in an entry of services:" }, { "protocol", "in an entry of services:" },
                 { "tags", "in an entry of services:" }, { "priority", "in an entry of services:" },
+                { "health", "in an entry of services:" }, { "path", "below health:" }, { "status", "below health:" },
+                { "rise", "below health:" }, { "fall", "below health:" }, { "intervalMs", "below health:" }, { "timeoutMs", "below health:" },
                 { "policy", "below gateway:, or in an entry of its services:" }, { "secretFile", "at the left margin" },
                 { "open", "below relay:" }, { "connections", "below gateway: or relay:" }, { "connectionsPerClient", "below gateway: or relay:" },
                 { "connectionsPerPeer", "below provider:" }, { "connectionRate", "below gateway:" }, { "connectionRatePerClient", "below gateway:" },

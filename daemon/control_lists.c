@@ -55,6 +55,8 @@ void control_gates(struct control_conn *conn, const char *words)
 
 /* --- Services --- */
 
+static const char *const health_words[] = { [SERVICE_UNKNOWN] = "unknown", [SERVICE_THERE] = "there", [SERVICE_GONE] = "gone" };
+
 static void write_service(struct json_line *out, const struct service *service)
 {
         json_line_begin(out, "service");
@@ -68,6 +70,10 @@ static void write_service(struct json_line *out, const struct service *service)
                 json_line_text(out, "proxyProtocol", service->conf->proxy == CONF_PROXY_V1 ? "v1" : "v2");
         json_line_text(out, "tags", service->conf->tags);
         json_line_number(out, "priority", service->conf->priority);
+        if (service->conf->health.type)
+                json_line_text(out, "health", health_words[service->health]);
+        else
+                json_line_null(out, "health");
         json_line_number(out, "addresses", service->name ? service->name->count : 1);
         json_line_flag(out, "added", service->conf->line == 0);
         json_line_end(out);

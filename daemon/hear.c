@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dial.h"
+#include "publish.h"
 
 static void on_gate(struct supervisor *supervisor, const struct ipc_received *message)
 {
@@ -51,6 +52,10 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
                 break;
         case IPC_FORWARD_STATUS:
                 status_forward(&supervisor->status, IPC_PAYLOAD(message, struct ipc_forward_status));
+                break;
+        case IPC_SERVICE_HEALTH:
+                if (services_hear(&supervisor->services, forward_of(child), IPC_PAYLOAD(message, struct ipc_service_health)))
+                        publish_health(supervisor, IPC_PAYLOAD(message, struct ipc_service_health));
                 break;
         case IPC_SERVICE_DIAL:
                 dial(&supervisor->services, child, IPC_PAYLOAD(message, struct ipc_service_dial));

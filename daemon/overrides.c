@@ -46,6 +46,7 @@ static void forget(struct conf_service *service)
         free((char *)(uintptr_t)service->host);
         free((char *)(uintptr_t)service->tags);
         free((char *)(uintptr_t)service->sni);
+        free((char *)(uintptr_t)service->health.path);
 }
 
 /* There is room. */
@@ -59,7 +60,8 @@ static int append(struct overrides *overrides, const struct conf_service *servic
         own->host = strdup(service->host);
         own->tags = strdup(service->tags);
         own->sni = strdup(service->sni);
-        if (own->host && own->tags && own->sni) {
+        own->health.path = service->health.path ? strdup(service->health.path) : NULL;
+        if (own->host && own->tags && own->sni && (own->health.path || !service->health.path)) {
                 overrides->added_count++;
                 return 0;
         }

@@ -13,6 +13,8 @@ _Static_assert((int)CONF_FILTER_GATE_PORT == (int)IPC_FILTER_GATE_PORT &&
                (int)CONF_FILTER_SERVICE_PORT == (int)IPC_FILTER_SERVICE_PORT &&
                (int)CONF_FILTER_PROTOCOL == (int)IPC_FILTER_PROTOCOL && (int)CONF_FILTER_HOST == (int)IPC_FILTER_HOST &&
                (int)CONF_FILTER_TAGS == (int)IPC_FILTER_TAGS, "filters are passed on as they are");
+_Static_assert((int)CONF_HEALTH_TCP == (int)IPC_HEALTH_TCP && (int)CONF_HEALTH_HTTP == (int)IPC_HEALTH_HTTP &&
+               (int)CONF_HEALTH_PATH_MAX == (int)IPC_PATH_MAX, "health, too");
 _Static_assert((int)CONF_POLICY_LEAST_CONNECTIONS == (int)IPC_POLICY_LEAST_CONNECTIONS &&
                (int)CONF_POLICY_SOURCE_HASH == (int)IPC_POLICY_SOURCE_HASH && (int)CONF_POLICY_FIRST == (int)IPC_POLICY_FIRST &&
                (int)CONF_PRIORITY_MAX == (int)IPC_PRIORITY_MAX, "so are policies and priorities");
@@ -192,12 +194,13 @@ static void publish_swarm(struct supervisor *supervisor, struct child *child)
         send_held(&supervisor->services, child);
 }
 
-static void send_services(const struct conf_provider *conf, struct child *child)
+static void send_services(const struct conf_provider *conf, const struct services *services, struct child *child)
 {
         for (size_t i = 0; i < conf->service_count; i++) {
                 const struct conf_service *from = &conf->services[i];
                 struct ipc_router_service service = { .gate_port = from->gate_port, .service_port = from->service_port,
-                                                      .protocol = (uint16_t)from->protocol, .priority = from->priority };
+                                                      .protocol = (uint16_t)from->protocol, .priority = from->priority,
+                                                      .withheld = services_gone(services, from) };
 
                 snprintf(service.host, sizeof(service.host), "%s", from->host);
                 snprintf(service.tags, sizeof(service.tags), "%s", from->tags);
@@ -236,7 +239,7 @@ static void publish_router(const struct supervisor *supervisor, struct child *ch
                                                    (conf->provider.present ? (uint32_t)IPC_AS_PROVIDER : 0) };
 
         child_send(child, IPC_ROUTER_ROLES, &roles, NULL, 0);
-        send_services(&conf->provider, child);
+        send_services(&conf->provider, &supervisor->services, child);
         send_filters(conf->gateway.filters, conf->gateway.filter_count, 0, child);
         send_filters(conf->gateway.exceptions, conf->gateway.exception_count, IPC_FILTER_EXCEPT, child);
         list_for_each(at, &supervisor->gates.all) {
@@ -309,6 +312,7 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                                                        .proxy = (uint16_t)from->conf->proxy,
                                                        .local = conf_service_path(from->conf) != NULL,
                                                        .priority = from->conf->priority };
+                const struct conf_health *health = &from->conf->health;
 
                 if (from->forward != forward)
                         continue;
@@ -319,6 +323,16 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                 child->dials = child->dials || service.local;
                 snprintf(service.host, sizeof(service.host), "%s", from->conf->host);
                 service.service = service_name(from->conf);
+                if (health->type) {
+                        service.health = (uint16_t)health->type;
+                        service.status_first = health->status_first;
+                        service.status_last = health->status_last;
+                        service.rise = (uint16_t)health->rise;
+                        service.fall = (uint16_t)health->fall;
+                        service.interval_ms = health->interval_ms;
+                        service.timeout_ms = health->timeout_ms;
+                        snprintf(service.path, sizeof(service.path), "%s", health->path);
+                }
                 child_send(child, IPC_FORWARD_SERVICE, &service, NULL, 0);
         }
 }
@@ -357,4 +371,12 @@ void publish_gate(struct supervisor *supervisor, const struct gate *gate)
 
         if (router && child_alive(router) && !router->unconfigured)     /* else it hears with all the rest */
                 send_gate(router, gate);
+}
+
+void publish_health(struct supervisor *supervisor, const struct ipc_service_health *health)
+{
+        struct child *router = supervisor->router;
+
+        if (router && child_alive(router) && !router->unconfigured)     /* else it hears with all the rest */
+                child_send(router, IPC_ROUTER_HEALTH, health, NULL, 0);
 }

@@ -11,4 +11,7 @@ bool publish(struct supervisor *supervisor, struct child *child);
 /* The router worker hears who holds @gate, at once. */
 void publish_gate(struct supervisor *supervisor, const struct gate *gate);
 
+/* The router worker hears that a service has gone or is there again. */
+void publish_health(struct supervisor *supervisor, const struct ipc_service_health *health);
+
 #endif

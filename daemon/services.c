@@ -181,6 +181,40 @@ static void forget(struct services *services)
         free(services->list);
 }
 
+static struct service *find(const struct services *services, const struct conf_service *conf)
+{
+        const struct service wanted = { .conf = conf };
+
+        return services->count ? bsearch(&wanted, services->list, services->count, sizeof(wanted), compare) : NULL;
+}
+
+/* What is known of those that stay. */
+static void take_over(struct services *services, const struct services *before)
+{
+        for (size_t i = 0; i < services->count; i++) {
+                const struct service *same = find(before, services->list[i].conf);
+
+                if (same)
+                        services->list[i].health = same->health;
+        }
+}
+
+bool services_gone(const struct services *services, const struct conf_service *conf)
+{
+        const struct service *service = find(services, conf);
+
+        return service && service->health == SERVICE_GONE;
+}
+
+size_t services_gone_count(const struct services *services)
+{
+        size_t count = 0;
+
+        for (size_t i = 0; i < services->count; i++)
+                count += services->list[i].health == SERVICE_GONE;
+        return count;
+}
+
 int services_reload(struct services *services, const struct conf_provider *conf, struct names *names, struct forwards *forwards)
 {
         struct services next = { 0 };
@@ -195,6 +229,7 @@ int services_reload(struct services *services, const struct conf_provider *conf,
                 forget(&next);
                 return r;
         }
+        take_over(&next, services);
         announce(&next, services);
         release(services, &next, forwards);
         forget(services);
@@ -223,7 +258,7 @@ uint64_t service_name(const struct conf_service *service)
         return ipc_service_name(host, service->service_port, tags);
 }
 
-const struct service *services_find(const struct services *services, const struct forward *forward, uint16_t gate_port, uint64_t name)
+static struct service *find_held(const struct services *services, const struct forward *forward, uint16_t gate_port, uint64_t name)
 {
         const struct conf_service wanted = { .gate_port = gate_port, .protocol = CONF_TCP };
         struct service first = { .conf = &wanted };
@@ -233,6 +268,24 @@ const struct service *services_find(const struct services *services, const struc
                 if (group.list[i].forward == forward && service_name(group.list[i].conf) == name)
                         return &group.list[i];
         return NULL;
+}
+
+const struct service *services_find(const struct services *services, const struct forward *forward, uint16_t gate_port, uint64_t name)
+{
+        return find_held(services, forward, gate_port, name);
+}
+
+bool services_hear(struct services *services, const struct forward *forward, const struct ipc_service_health *said)
+{
+        struct service *service = said->protocol == IPC_TCP ? find_held(services, forward, said->gate_port, said->service) : NULL;
+        enum service_health health = said->there ? SERVICE_THERE : SERVICE_GONE;
+        bool news;
+
+        if (!service || !service->conf->health.type)
+                return false;
+        news = (service->health == SERVICE_GONE) != (health == SERVICE_GONE);
+        service->health = health;
+        return news;
 }
 
 void services_renamed(struct services *services, const struct name *name)

@@ -10,10 +10,18 @@
 #include "forwards.h"
 #include "names.h"
 
+/* By its checks, if it has some. */
+enum service_health {
+        SERVICE_UNKNOWN,
+        SERVICE_THERE,
+        SERVICE_GONE,
+};
+
 struct service {
         const struct conf_service *conf;
         struct name *name;              /* NULL: a unix socket */
         struct forward *forward;
+        enum service_health health;
 };
 
 struct services {
@@ -30,6 +38,13 @@ uint64_t service_name(const struct conf_service *service);
 
 /* The TCP service of that name that @forward holds behind that gate port, or NULL. */
 const struct service *services_find(const struct services *services, const struct forward *forward, uint16_t gate_port, uint64_t name);
+
+/* What a forward worker says of a service of its own. True: that is news. */
+bool services_hear(struct services *services, const struct forward *forward, const struct ipc_service_health *said);
+
+/* Whether @conf, of a configuration that these are of, is known not to be there; and how many are. */
+bool services_gone(const struct services *services, const struct conf_service *conf);
+size_t services_gone_count(const struct services *services);
 
 /* Those of @conf from now on, in place of those of before, which are not borrowed any more. Behind one gate port that has services as
  * before stays the same forward worker, if its wall lets it connect to all of these; one for which something is different must hear

@@ -60,6 +60,8 @@
         X(GATE_UNSERVED,      "gate-unserved",         "9b18fd980bbd4a37836475ee0414c94d", IPC_FORWARD)         \
         X(SERVICE_FAILS,      "service-fails",         "57ea407fd80249889ac99d23c6e04433", IPC_FORWARD)         \
         X(SERVICE_ANSWERS,    "service-answers",       "63fc9f0c7d4c499c885a7c0a4360be35", IPC_FORWARD)         \
+        X(SERVICE_UNHEALTHY,  "service-unhealthy",     "b1e42549aba0413b95b9c0c966d73514", IPC_FORWARD)         \
+        X(SERVICE_HEALTHY,    "service-healthy",       "f83103d2c5a34e83ab0bfa4c488360f9", IPC_FORWARD)         \
         X(CHANNEL_CLOSED,     "channel-closed",        "16f1691b64704c4782e08c0f6d467cc5", IPC_FORWARD)         \
         X(CHANNEL_FAILED,     "channel-failed",        "e054fdcaed4b4853b7f945bf4a66680e", IPC_FORWARD)         \
         X(SHORT_OF,           "short-of",              "e5febc932a3c4d5f8ae5d9c059cada7e", IPC_ROLES)

@@ -45,6 +45,7 @@ enum {
         IPC_SIGHTINGS_MAX = 16,
         IPC_WHY_MAX = 96,               /* with its NUL */
         IPC_PRIORITY_MAX = 255,
+        IPC_PATH_MAX = 128,             /* with its NUL */
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -72,6 +73,14 @@ enum ipc_policy {
         IPC_POLICY_SOURCE_HASH,         /* the same for each client's address */
         IPC_POLICY_FIRST,               /* the same for all */
         IPC_POLICIES,
+};
+
+/* How it is found out whether a service is there. */
+enum ipc_health {
+        IPC_HEALTH_NONE,
+        IPC_HEALTH_TCP,                 /* it takes connections */
+        IPC_HEALTH_HTTP,                /* it answers a request with such a status */
+        IPC_HEALTHS,
 };
 
 /* Why a channel could not open or had to end. */
@@ -136,6 +145,7 @@ enum ipc_reason {
         X(ROUTER_SERVICE,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_service,     0)    \
         X(ROUTER_FILTER,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_filter,      0)    \
         X(ROUTER_GATE,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_gate,        0)    \
+        X(ROUTER_HEALTH,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_service_health,     0)    \
         X(GATE_OPEN,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_gate,               0)    \
         X(GATE_CLOSE,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_gate,               0)    \
         X(PEER_UP,          IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer,               0)    \
@@ -160,6 +170,7 @@ enum ipc_reason {
                                                             IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
         X(SERVICE_DIAL,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_service_dial,       0)    \
         X(SERVICE_DIALLED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_service_dialled,    FDS_UP_TO(1)) \
+        X(SERVICE_HEALTH,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_service_health,     0)    \
         X(SERVICE_LEFT,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
         X(CHANNEL_OPEN,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_open,       1)    \
         X(CHANNEL_OPENED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel,            0)    \
@@ -411,6 +422,7 @@ struct ipc_router_service {
         char host[IPC_NAME_MAX];
         char tags[IPC_TAGS_MAX];        /* words separated by blanks; empty: none */
         char sni[IPC_NAME_MAX];         /* what TLS clients ask for; empty: whatever others do not have */
+        uint16_t withheld;              /* 1: it is not there now (see ROUTER_HEALTH) */
 };
 
 enum ipc_filter_field {
@@ -525,6 +537,22 @@ struct ipc_forward_service {
         uint16_t local;                 /* 1: a unix socket, IPC_TCP, without address and port: it is asked for by SERVICE_DIAL */
         uint16_t proxy;                 /* enum ipc_proxy */
         uint16_t priority;              /* among those behind the gate port; 0: best */
+        uint16_t health;                /* enum ipc_health, of IPC_TCP; then the rest is set: */
+        uint16_t status_first, status_last;     /* both included */
+        uint16_t rise, fall;            /* checks in a row */
+        uint8_t pad[2];
+        uint32_t interval_ms, timeout_ms;
+        char path[IPC_PATH_MAX];        /* printable, without blanks */
+        uint8_t pad_2[4];
+};
+
+/* Whether a service of the sender's is there, as its checks say: once it is known, and when that changes. The router worker is told of it,
+ * who does not advertise what is not there. */
+struct ipc_service_health {
+        uint64_t service;               /* its name: ipc_service.h */
+        uint16_t gate_port;
+        uint16_t protocol;
+        uint32_t there;                 /* 0 or 1 */
 };
 
 /* Connect to that service of the sender's, which is local: whoever holds services can't reach a unix socket, lest it reaches all. Answered

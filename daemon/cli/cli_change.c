@@ -45,6 +45,18 @@ static int no_memory(void)
 
 /* --- What to add --- */
 
+static json_t *health_of(const struct conf_health *from)
+{
+        json_t *health = json_pack("{s:s, s:i, s:i, s:i, s:i}", "type", from->type == CONF_HEALTH_HTTP ? "http" : "tcp", "intervalMs",
+                                   from->interval_ms, "timeoutMs", from->timeout_ms, "rise", from->rise, "fall", from->fall);
+
+        if (from->type == CONF_HEALTH_HTTP) {
+                json_object_set_new(health, "path", json_string(from->path));
+                json_object_set_new(health, "status", json_sprintf("%u-%u", from->status_first, from->status_last));
+        }
+        return health;
+}
+
 static json_t *list_of(const struct conf_provider *provider)
 {
         json_t *list = json_array();
@@ -64,6 +76,8 @@ static json_t *list_of(const struct conf_provider *provider)
                         json_object_set_new(service, "sni", json_string(from->sni));
                 if (from->priority)
                         json_object_set_new(service, "priority", json_integer(from->priority));
+                if (from->health.type)
+                        json_object_set_new(service, "health", health_of(&from->health));
                 if (json_array_append_new(list, service) < 0) {
                         json_decref(list);
                         return NULL;

@@ -40,11 +40,13 @@ static void print_gate(const json_t *gate)
 static void print_service(const json_t *service)
 {
         const char *tags = cli_talk_text(service, "tags");
-        char port[32], priority[48] = "";
+        char port[32], priority[80] = "";
 
         snprintf(port, sizeof(port), ":%lld", cli_talk_number(service, "servicePort"));
         if (cli_talk_number(service, "priority"))
                 snprintf(priority, sizeof(priority), ", priority %lld", cli_talk_number(service, "priority"));
+        if (strcmp(cli_talk_text(service, "health"), "gone") == 0)
+                strcat(priority, ", not there: not offered");
         printf("gate %lld/%s from %s%s%s%s%s%s%s\n", cli_talk_number(service, "gatePort"), cli_talk_text(service, "protocol"),
                cli_talk_text(service, "serviceHost"), cli_talk_number(service, "servicePort") ? port : "", *tags ? ", tags " : "", tags, priority,
                cli_talk_flag(service, "added") ? ", added" : "", cli_talk_number(service, "addresses") ? "" : ": no address is known");

@@ -76,7 +76,7 @@ def keys_of(source):
 def keys():
     described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M))
                  for name in ('hypergate.yaml.5', 'hypergate-services.5')}
-    inside = keys_of('conf_services.c') - {'services'}
+    inside = (keys_of('conf_services.c') | keys_of('conf_health.c')) - {'services'}
     there = keys_of('conf_load.c') | keys_of('conf_relay.c')
     without_effect = set(re.findall(r'\{ "(\w+)", conf_limits_pass_over', (ROOT / 'conf/conf_load.c').read_text()))
     # What is included is part of what is shown, policies are refused, and some limits say nothing.
@@ -111,7 +111,9 @@ def check_one_liner(folder, line):
     secret = '' if line.startswith('secretFile') else 'secretFile: key\n'
     places = [f'{secret}{role}{line}\n', f'{secret}{role}stateDirectory: state\n{line}\n', f'secretFile: key\ngateway: {{{line}}}\n', f'secretFile: key\nprovider: {{{line}}}\n',
               f'secretFile: key\ngateway: {{services: [{{{line}}}]}}\n',
-              f'secretFile: key\ngateway: {{services: [{{tags: x, {line}}}]}}\n', f'dht: {{persistent: true, {line}}}\n',
+              f'secretFile: key\ngateway: {{services: [{{tags: x, {line}}}]}}\n',
+              f'secretFile: key\ngateway: {{services: [{{tags: x, health: {{{line}}}}}]}}\n',
+              f'secretFile: key\ngateway: {{services: [{{tags: x, health: {{type: http, {line}}}}}]}}\n', f'dht: {{persistent: true, {line}}}\n',
               f'dht: {{public: "192.0.2.1:1", {line}}}\n', f'secretFile: key\nrelay: {{{line}}}\n']
     said = [check(folder, place) for place in places]
     return [] if [] in said else [f'{line}: {said[0]}']

@@ -23,6 +23,7 @@ MAPS = {
     'gateway': lambda inner: {'gateway': inner},
     'dht': lambda inner: {'host': '192.0.2.1', 'port': 1, 'gateway': {}, 'dht': inner},
     'relay': lambda inner: {'relay': inner},
+    'health': lambda inner: {'provider': {'services': [{'gatePort': 1, 'serviceHost': 'a', 'servicePort': 1, 'health': {'type': 'http', **inner}}]}},
     'filter': lambda inner: {'gateway': {'services': [{'gatePort': 1, **inner}]}},
 }
 
@@ -42,7 +43,7 @@ def resolved(node):
 def properties(name):
     if name == 'root':
         return SCHEMA['properties']
-    return (SCHEMA['definitions'][name] if name == 'filter' else SCHEMA['properties'][name])['properties']
+    return (SCHEMA['definitions'][name] if name in ('filter', 'health') else SCHEMA['properties'][name])['properties']
 
 
 def check(folder, inner, name):
@@ -128,7 +129,7 @@ def manual():
                     yield f'{name}: {key}: {low} to {high} is not in the manual'
             default = resolved(node).get('default')
             word = str(default).lower() if isinstance(default, bool) else str(default)
-            if default is not None and not any(re.search(rf'Default:\s+(\.Ic\s+)?{re.escape(word)}\b', paragraph) for paragraph in paragraphs):
+            if default is not None and not any(re.search(rf'Default:\s+(\.Ic\s+)?{re.escape(word)}(?!\w)', paragraph) for paragraph in paragraphs):
                 yield f'{name}: {key}: its default {word} is not in the manual'
 
 

@@ -175,6 +175,40 @@ def alternatives(stack):
 
 
 @test
+def health(stack):
+    """P02: a service whose check fails is offered no more, though it takes connections, and again when it succeeds; who is connected goes on"""
+    router, (web_gate, echo_gate) = Router(stack), free_ports(2)
+    web, echo, status = Service(stack, serve_web('A')), Service(stack, serve_echo), ['200 OK']
+    ready = Service(stack, lambda connection: connection.recv(4096) and connection.sendall(f'HTTP/1.1 {status[0]}\r\n\r\n'.encode()))
+    often = {'intervalMs': 500, 'rise': 2, 'fall': 2}
+    provider = router.provider('provider', [
+        entry(web_gate, ready, health={'type': 'http', 'path': '/ready', **often}),
+        entry(web_gate, web, priority=1), entry(echo_gate, echo, health={'type': 'tcp', **often})])
+    gateway = router.gateway()
+    see(gateway, echo_gate, 1)
+    eventually(lambda: state(provider, ready) == 'there', 10, 'the first check')
+    status[0] = '503 Service Unavailable'
+    eventually(lambda: state(provider, ready) == 'gone', 10, 'checks that fail')
+    assert provider.says('its check fails: HTTP status 503')
+    assert curl(web_gate, 3) == ['A'] * 3       # the backup, without a try
+    with connect(echo_gate) as held:
+        held.sendall(b'1')
+        assert held.recv(1) == b'1'
+        down(echo)
+        see(gateway, echo_gate, 0)
+        assert state(provider, echo) == 'gone' and state(provider, web) is None
+        held.sendall(b'2')
+        assert held.recv(1) == b'2'
+    status[0] = '204 No Content'
+    eventually(lambda: state(provider, ready) == 'there', 10, 'checks that succeed')
+    assert provider.says('its check succeeds')
+
+
+def state(provider, service):
+    return next((one['health'] for one in told(provider, 'services') if one['servicePort'] == service.port), 'missing')
+
+
+@test
 def what_a_provider_says_is_so(stack):
     """S07, S19: a service that comes opens its port, one that goes is reached no more; who waits is served by who comes back"""
     router, (one, other) = Router(stack), free_ports(2)

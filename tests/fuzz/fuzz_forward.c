@@ -204,6 +204,7 @@ static void pass_time(struct scene *scene)
         greetings_advance(&scene->forward.greetings, &scene->now);
         listeners_advance(&scene->forward.listeners, scene->now.mono_us);
         arrivals_advance(&scene->forward.arrivals, scene->now.mono_us);
+        checks_advance(&scene->forward.checks, scene->now.mono_us);
         datagrams_advance(&scene->forward.datagrams, scene->now.mono_us);
 }
 
@@ -219,13 +220,20 @@ static void send_listener(struct scene *scene, uint16_t gate_port, uint16_t prot
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_LISTENER, &gate, sizeof(gate), &fd, 1);
 }
 
-static void send_service(struct scene *scene, uint16_t gate_port, uint16_t protocol)
+static void send_service(struct scene *scene, uint16_t gate_port, uint16_t protocol, bool checked)
 {
         struct ipc_forward_service service = { .gate_port = gate_port, .protocol = protocol, .count = 2, .idle_ms = 20000,
                                                .host = "here" };
         struct sockaddr_in addr;
 
         tame_service(&service);
+        if (checked && protocol == IPC_TCP) {
+                service.health = IPC_HEALTH_HTTP;
+                service.status_first = service.status_last = 200;
+                service.rise = service.fall = 1;
+                service.interval_ms = service.timeout_ms = 1000;
+                service.path[0] = '/';
+        }
         service.local = protocol == IPC_TCP && gate_port > 1;   /* a unix socket, which the supervisor is asked for */
         service.proxy = gate_port > 1 ? IPC_PROXY_V2 : IPC_PROXY_NONE;
         datagram_socket(&addr);
@@ -233,7 +241,7 @@ static void send_service(struct scene *scene, uint16_t gate_port, uint16_t proto
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_SERVICE, &service, sizeof(service), NULL, 0);
 }
 
-/* Gates or services of both protocols, their siblings, and with @what 2 a provider for the gates. */
+/* Gates or services of both protocols, their siblings, and with @what 2 a provider for the gates, or checks of the services. */
 static void configure(struct scene *scene, uint8_t what)
 {
         struct ipc_generation generation = { 1 };
@@ -246,7 +254,10 @@ static void configure(struct scene *scene, uint8_t what)
         if (gates && what & 8)          /* whose clients are all proxies */
                 inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_TRUSTED, &trusted, sizeof(trusted), NULL, 0);
         for (uint16_t protocol = what & 1; protocol <= IPC_UDP; protocol++)
-                (gates ? send_listener : send_service)(scene, 1 + (what & 4), protocol);
+                if (gates)
+                        send_listener(scene, 1 + (what & 4), protocol);
+                else
+                        send_service(scene, 1 + (what & 4), protocol, what & 2);
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_END, &generation, sizeof(generation), NULL, 0);
         inside_introduce(&scene->inside, IPC_SWARM);
         inside_introduce(&scene->inside, IPC_ROUTER);

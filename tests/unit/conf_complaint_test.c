@@ -220,7 +220,7 @@ TEST(conf_services_in_the_configuration)
                 { SERVICE_WITH("tags: [a]"), "x.yaml:2:75: tags: expected a text such as \"docker published\", not a list\n" },
                 { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, "
                                            "servicePort, protocol, "
-                                           "tags, priority, policy, proxyProtocol, sni\n" },
+                                           "tags, priority, policy, proxyProtocol, sni, health\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'a b', servicePort: 1}"),
                   "x.yaml:2:50: serviceHost: expected a host name or an address, such as localhost or 127.0.0.1, not \"a b\"\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'b\xc3\xbc" "cher', servicePort: 1}"),
@@ -305,13 +305,25 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:114: priority: expected a whole number from 0 to 255, such as 1, not \"256\"\n"
                   "x.yaml:2:144: priority says nothing here: what matches is kept out; leave it out\n"
                   "x.yaml:2:172: policy says nothing here: what matches is kept out; leave it out\n" },
+                { SERVICE_WITH("health: tcp"), "x.yaml:2:77: health: expected a map of keys and values, such as \"type: ...\", not \"tcp\"\n" },
+                { SERVICE_WITH("health: {path: /a}"), "x.yaml:2:78: path says nothing without type: http\n" },
+                { SERVICE_WITH("health: {type: http, path: a b, status: 99, intervalMs: 1, timeoutMs: 0, rise: 0, fall: 101, to: 1}"),
+                  "x.yaml:2:96: path: expected a path that begins with /, of at most 127 printable characters, such as /ready, not \"a b\"\n"
+                  "x.yaml:2:109: status: expected a status of HTTP from 100 to 599, or a range such as 200-399, not \"99\"\n"
+                  "x.yaml:2:125: intervalMs: expected a whole number from 500 to 3600000, such as 10000, not \"1\"\n"
+                  "x.yaml:2:139: timeoutMs: expected a whole number from 50 to 60000, such as 2000, not \"0\"\n"
+                  "x.yaml:2:148: rise: expected a whole number from 1 to 100, such as 2, not \"0\"\n"
+                  "x.yaml:2:157: fall: expected a whole number from 1 to 100, such as 3, not \"101\"\n"
+                  "x.yaml:2:162: unknown key \"to\"; health has: type, path, status, intervalMs, timeoutMs, rise, fall\n" },
+                { SERVICE_WITH("protocol: udp, health: {}"), "x.yaml:2:84: health is asked by TCP: who is there by UDP is found out by its "
+                  "clients; write an entry without it for udp\n" },
                 { KEY "except: []\ngateway: {except: [{}, {port: 1}]}\n",
                   "x.yaml:2:1: \"except\" does not belong here but below gateway:\n"
                   "x.yaml:3:20: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
                   "protocol, tags\n"
                   "x.yaml:3:24: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
                   "protocol, tags\n"
-                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags, priority, policy, proxyProtocol, sni\n" },
+                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags, priority, policy, proxyProtocol, sni, health\n" },
                 { KEY "gateway: {peers: [], logChannels: true}\n",
                   "x.yaml:2:11: \"peers\" does not belong here but at the left margin\n"
                   "x.yaml:2:22: \"logChannels\" does not belong here but at the left margin\n" },

@@ -89,6 +89,13 @@ static bool may_connect(const struct ipc_begin *begin, uint16_t protocol, uint16
         return begin->port_count == 0;
 }
 
+static bool is_checkable(const struct ipc_forward_service *service)
+{
+        return service->health == IPC_HEALTH_NONE ||
+               (service->health < IPC_HEALTHS && service->protocol == IPC_TCP && service->interval_ms && service->rise && service->fall &&
+                memchr(service->path, '\0', sizeof(service->path)));
+}
+
 static void on_service(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_forward_service *service = IPC_PAYLOAD(message, struct ipc_forward_service);
@@ -97,7 +104,7 @@ static void on_service(void *context, struct worker_link *from, struct ipc_recei
         if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_SERVICES || service->protocol > IPC_UDP ||
             service->count > IPC_ADDRESSES_MAX || !memchr(service->host, '\0', sizeof(service->host)) ||
             service->local > (service->protocol == IPC_TCP) || service->proxy > IPC_PROXY_V2 ||
-            (service->proxy == IPC_PROXY_V1 && service->protocol == IPC_UDP))
+            (service->proxy == IPC_PROXY_V1 && service->protocol == IPC_UDP) || !is_checkable(service))
                 worker_disown(from);
         else if (!service->local && !may_connect(&forward->worker.begin, service->protocol, service->service_port))
                 worker_log(&forward->worker, LOG_ERR, "service %u at %s:%u: not a port that this worker was started for",
@@ -121,6 +128,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
         datagrams_end(&forward->datagrams);
         clients_gates_end(&forward->clients);
         services_end(&forward->arrivals.services);
+        checks_services_changed(&forward->checks, now_read().mono_us);
         arrivals_services_changed(&forward->arrivals);
 }
 
@@ -215,8 +223,10 @@ static void on_dialled(void *context, struct worker_link *from, struct ipc_recei
 
         if ((fd >= 0) != (dialled->error == 0) || dialled->error > INT_MAX)
                 worker_disown(from);
-        else
+        else if (dialled->swarm)
                 arrivals_dialled(&forward->arrivals, dialled, fd >= 0 ? take_fd(&fd) : -1, now_read().mono_us);
+        else
+                checks_dialled(&forward->checks, dialled, fd >= 0 ? take_fd(&fd) : -1, now_read().mono_us);
 }
 
 static void on_gone(void *context, struct worker_link *from, struct ipc_received *message)

@@ -6,7 +6,7 @@ static usec_t deadline(const struct forward *forward)
         usec_t next_us = usec_min(clients_deadline(&forward->clients), listeners_deadline(&forward->listeners));
 
         next_us = usec_min(next_us, usec_min(tally_deadline(&forward->clients.tally), tally_deadline(&forward->arrivals.tally)));
-        next_us = usec_min(next_us, greetings_deadline(&forward->greetings));
+        next_us = usec_min(next_us, usec_min(greetings_deadline(&forward->greetings), checks_deadline(&forward->checks)));
         return usec_min(next_us, usec_min(arrivals_deadline(&forward->arrivals), datagrams_deadline(&forward->datagrams)));
 }
 
@@ -20,6 +20,7 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int events)
         greetings_advance(&forward->greetings, &now);
         listeners_advance(&forward->listeners, now.mono_us);
         arrivals_advance(&forward->arrivals, now.mono_us);
+        checks_advance(&forward->checks, now.mono_us);
         datagrams_advance(&forward->datagrams, now.mono_us);
         tally_advance(&forward->clients.tally, now.mono_us);
         tally_advance(&forward->arrivals.tally, now.mono_us);
@@ -53,6 +54,7 @@ int forward_init(struct forward *forward, const struct random *random)
         listeners_init(&forward->listeners, &forward->worker, &forward->watch, &forward->greetings);
         datagrams_init(&forward->datagrams, &forward->worker, &forward->watch, &forward->clients);
         arrivals_init(&forward->arrivals, &forward->worker, &forward->watch, random);
+        checks_init(&forward->checks, &forward->worker, &forward->watch, &forward->arrivals.services, &forward->arrivals.keep, random);
         ev_timer_init(&forward->due, on_due, 0.0, 0.0);
         ev_prepare_init(&forward->turn, on_turn);
         forward->due.data = forward->turn.data = forward;
@@ -68,6 +70,7 @@ void forward_fini(struct forward *forward)
         datagrams_fini(&forward->datagrams);
         greetings_fini(&forward->greetings);
         clients_fini(&forward->clients);
+        checks_fini(&forward->checks);
         arrivals_fini(&forward->arrivals);
         watch_fini(&forward->watch);
 }

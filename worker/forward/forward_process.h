@@ -7,6 +7,7 @@
 #include "forward_arrivals.h"
 #include "forward_clients.h"
 #include "forward_datagrams.h"
+#include "forward_health.h"
 #include "forward_greetings.h"
 #include "forward_listeners.h"
 #include "run.h"
@@ -20,6 +21,7 @@ struct forward {
         struct listeners listeners;
         struct datagrams datagrams;
         struct arrivals arrivals;       /* of an IPC_DUTY_SERVICES worker */
+        struct checks checks;
         struct ipc_forward_keep_alive keep_next;        /* of the configuration being told */
         bool conf_open;                 /* between CONF_BEGIN and CONF_END */
         bool leaving;                   /* STOP was said: links end because we do */

@@ -10,6 +10,7 @@
 struct service {
         struct list in_list;
         struct ipc_forward_service what;
+        bool gone;                      /* by its checks */
         bool down;                      /* by the last attempt */
         unsigned failures;              /* in a row */
         usec_t rests_until_us;          /* 0: fit */
@@ -117,6 +118,7 @@ static void take_over(struct service *service, const struct list *before)
 
                 if (old->what.service != service->what.service || old->what.service_port != service->what.service_port)
                         continue;
+                service->gone = old->gone && service->what.health;
                 service->down = old->down;
                 service->failures = old->failures;
                 service->rests_until_us = old->rests_until_us;
@@ -146,7 +148,7 @@ void services_end(struct services *services)
 
 static bool is_fit(const struct service *service, usec_t now_us)
 {
-        return service->rests_until_us <= now_us;
+        return !service->gone && service->rests_until_us <= now_us;
 }
 
 /* Whether @service is taken rather than @other, whose turn is before it. */
@@ -255,7 +257,7 @@ static bool note(struct service *service, bool works, usec_t now_us)
         if (works) {
                 service->failures = 0;
                 service->rests_until_us = 0;
-        } else if (is_fit(service, now_us)) {
+        } else if (service->rests_until_us <= now_us) {
                 for (unsigned i = 0; i < service->failures && rest_us < SERVICES_REST_MAX_US; i++)
                         rest_us *= 2;
                 service->failures++;
@@ -300,4 +302,21 @@ bool services_note(struct services *services, const struct ipc_forward_service *
                         return note(service, works, now_us);
         }
         return false;
+}
+
+static struct service *service_of(const struct ipc_forward_service *what)
+{
+        return (struct service *)((uintptr_t)what - offsetof(struct service, what));
+}
+
+void services_mark(const struct ipc_forward_service *what, bool there)
+{
+        service_of(what)->gone = !there;
+}
+
+const struct ipc_forward_service *services_of(const struct service_group *group, const struct ipc_forward_service *what)
+{
+        struct list *next = what ? service_of(what)->in_list.next : group->services.next;
+
+        return next == &group->services ? NULL : &list_entry(next, struct service, in_list)->what;
 }

@@ -59,6 +59,12 @@ bool services_note_session(struct services *services, uint16_t gate_port, const 
 bool services_lead_to(const struct services *services, uint16_t gate_port, uint16_t protocol, const uint8_t address[16],
                       uint16_t service_port);
 
+/* Whether @service is there, by its checks: one that is not is taken only if no other one is. */
+void services_mark(const struct ipc_forward_service *service, bool there);
+
+/* Walks those of a group, in no order: NULL is the first; the last yields NULL. */
+const struct ipc_forward_service *services_of(const struct service_group *group, const struct ipc_forward_service *service);
+
 /* Walks all groups: NULL is the first. Don't forget the current one before the next was taken. */
 struct service_group *services_next(const struct services *services, const struct service_group *group);
 void services_forget(struct services *services, struct service_group *group);

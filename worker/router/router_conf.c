@@ -49,6 +49,7 @@ int router_conf_service(struct router_conf *conf, const struct ipc_router_servic
         int r;
 
         if (!conf->open || service->gate_port == 0 || service->protocol > IPC_UDP || service->priority > IPC_PRIORITY_MAX ||
+            service->withheld > 1 ||
             !ends(service->host, sizeof(service->host)) || !ends(service->tags, sizeof(service->tags)) ||
             !ends(service->sni, sizeof(service->sni)))
                 return -EPROTO;
@@ -59,10 +60,12 @@ int router_conf_service(struct router_conf *conf, const struct ipc_router_servic
         if (r < 0)
                 return r;
         free(text);
-        if (conf->service_count == ADVERT_ROUTES_MAX)
+        if (conf->service_count == ADVERT_ROUTES_MAX) {
                 conf->surplus++;
-        else
+        } else {
+                conf->withheld[conf->service_count] = service->withheld;
                 conf->services[conf->service_count++] = route;
+        }
         return 0;
 }
 

@@ -116,31 +116,28 @@ static void apply_gates(struct router *router, const struct router_conf *conf, u
 static void apply_services(struct router *router, const struct router_conf *conf)
 {
         bool provider = conf->roles & IPC_AS_PROVIDER;
-        size_t count = provider ? conf->service_count : 0, len;
-        char *text = NULL;
-        int r = -E2BIG;
+        int r;
 
         if (!provider && !router->advert)
                 return;
-        /* What does not fit is left out from the end. */
-        for (; r == -E2BIG; count -= r == -E2BIG)
-                r = advert_encode(conf->services, count, &text, &len);
-        if (r < 0) {
+        r = router_offers_set(&router->offers, conf->services, conf->withheld, provider ? conf->service_count : 0);
+        if (r < 0)
                 complain(router, &router->worker.supervisor, "the list of services", r);
+        router->surplus = provider ? conf->surplus : 0;
+        router_advertise(router);
+}
+
+/* Those that go or come together are told of together. */
+static void on_health(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct router *router = context;
+        usec_t now = now_us();
+
+        if (!router_offers_hear(&router->offers, IPC_PAYLOAD(message, struct ipc_service_health)))
                 return;
-        }
-        if (provider && conf->service_count + conf->surplus > count)
-                worker_log_event(&router->worker, IPC_EVENT_SERVICES_LEFT_OUT, LOG_WARNING, NULL,
-                                 "only the first %zu of %zu services are advertised: no more fit",
-                                 count, conf->service_count + conf->surplus);
-        if (router->advert && router->advert_len == len && memcmp(router->advert, text, len) == 0) {
-                free(text);
-                return;
-        }
-        free(router->advert);
-        router->advert = text;
-        router->advert_len = len;
-        router_tell_advert(router);
+        if (router->advertises_us == USEC_NEVER)
+                router->advertises_us = usec_add(now, ROUTER_ADVERTISE_US);
+        router_settle(router, now);
 }
 
 static void on_end(void *context, struct worker_link *from, struct ipc_received *message)
@@ -287,6 +284,7 @@ const struct worker_handlers router_handlers = {
                 [IPC_ROUTER_SERVICE] = on_service,
                 [IPC_ROUTER_FILTER] = on_filter,
                 [IPC_ROUTER_GATE] = on_gate,
+                [IPC_ROUTER_HEALTH] = on_health,
                 [IPC_CONF_END] = on_end,
                 [IPC_ROUTER_ASK] = on_ask,
                 [IPC_PEER_UP] = on_peer_up,

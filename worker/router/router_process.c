@@ -16,7 +16,7 @@ void router_init(struct router *router, const uint8_t key[16])
 {
         route_table_init(&router->table, key);
         router_gates_init(&router->gates, key);
-        router->settles_us = USEC_NEVER;
+        router->settles_us = router->advertises_us = USEC_NEVER;
         ev_timer_init(&router->due, on_due, 0.0, 0.0);
         router->due.data = router;
 }
@@ -27,6 +27,7 @@ void router_fini(struct router *router)
         route_table_fini(&router->table);
         router_gates_fini(&router->gates);
         router_conf_fini(&router->conf);
+        router_offers_fini(&router->offers);
         free(router->advert);
 }
 
@@ -90,7 +91,7 @@ static void pass(struct router *router, const struct route_event *event)
 
 static void arm(struct router *router, usec_t now_us)
 {
-        usec_t next_us = route_table_deadline(&router->table);
+        usec_t next_us = usec_min(route_table_deadline(&router->table), router->advertises_us);
 
         if (router->settles_us)
                 next_us = usec_min(next_us, router->settles_us);
@@ -110,5 +111,7 @@ void router_settle(struct router *router, usec_t now_us)
                 pass(router, &event);
         if (router->settles_us && router->settles_us <= now_us)
                 end_settling(router);
+        if (router->advertises_us <= now_us)
+                router_advertise(router);
         arm(router, now_us);
 }

@@ -6,11 +6,13 @@
 #include "router_advert.h"
 #include "router_conf.h"
 #include "router_gates.h"
+#include "router_offers.h"
 #include "router_table.h"
 #include "run.h"
 
 /* From the first swarm worker's introduction until what it told about its peers counts as all there is: until then forward
  * workers go on with the routes they had from the router worker before us. */
+#define ROUTER_ADVERTISE_US MSEC(50)     /* from the first service that goes or comes to what is said of all */
 #define ROUTER_SETTLE_US SECONDS(1)
 
 #define ROUTER_TELL_AGAIN_US MINUTES(1)         /* what a peer can make happen with each of its advertisements */
@@ -20,6 +22,9 @@ struct router {
         struct router_conf conf;
         bool configured;                /* once, at least */
         uint32_t roles;
+        struct router_offers offers;
+        size_t surplus;                 /* services beyond those */
+        usec_t advertises_us;           /* when what is there now is said; USEC_NEVER: it is */
         char *advert;                   /* what we offer, NULL: never a provider */
         size_t advert_len;
         struct route_table table;
@@ -40,6 +45,7 @@ void router_fini(struct router *router);
 extern const struct worker_handlers router_handlers;
 
 /* router_tell.c: what others are told. Their link may be missing: then they learn it when they are introduced. */
+void router_advertise(struct router *router);                   /* to all swarm workers, if it is another one than before */
 void router_tell_advert(struct router *router);                 /* to all swarm workers */
 void router_tell_advert_to(struct router *router, struct worker_link *swarm);
 void router_tell_gate(struct router *router, uint16_t gate_port, uint16_t protocol, bool open);

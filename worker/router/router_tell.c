@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the router worker tells its supervisor and siblings. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,6 +31,31 @@ void router_tell_advert(struct router *router)
                 if (link->ipc.peer == IPC_SWARM)
                         router_tell_advert_to(router, link);
         }
+}
+
+void router_advertise(struct router *router)
+{
+        size_t len, left_out;
+        char *text;
+        int r = router_offers_encode(&router->offers, &text, &len, &left_out);
+
+        router->advertises_us = USEC_NEVER;
+        if (r < 0) {
+                worker_log(&router->worker, LOG_ERR, "the list of services is left out: %s", strerror(-r));
+                return;
+        }
+        left_out += router->surplus;
+        if (router->advert && router->advert_len == len && memcmp(router->advert, text, len) == 0) {
+                free(text);
+                return;
+        }
+        if (left_out)
+                worker_log_event(&router->worker, IPC_EVENT_SERVICES_LEFT_OUT, LOG_WARNING, NULL,
+                                 "%zu of %zu services are not advertised: no more fit", left_out, router->offers.count + router->surplus);
+        free(router->advert);
+        router->advert = text;
+        router->advert_len = len;
+        router_tell_advert(router);
 }
 
 void router_tell_gate(struct router *router, uint16_t gate_port, uint16_t protocol, bool open)

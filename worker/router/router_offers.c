@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "router_offers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ipc_service.h"
+
+void router_offers_fini(struct router_offers *offers)
+{
+        free(offers->list);
+        free(offers->withheld);
+        *offers = (struct router_offers){ 0 };
+}
+
+int router_offers_set(struct router_offers *offers, const struct advert_route *list, const bool *withheld, size_t count)
+{
+        struct router_offers next = { .list = calloc(count + 1, sizeof(*list)), .withheld = calloc(count + 1, sizeof(*withheld)),
+                                      .count = count };
+
+        if (!next.list || !next.withheld) {
+                router_offers_fini(&next);
+                return -ENOMEM;
+        }
+        memcpy(next.list, list, count * sizeof(*list));
+        memcpy(next.withheld, withheld, count * sizeof(*withheld));
+        router_offers_fini(offers);
+        *offers = next;
+        return 0;
+}
+
+bool router_offers_hear(struct router_offers *offers, const struct ipc_service_health *health)
+{
+        bool news = false;
+
+        for (size_t i = 0; i < offers->count; i++) {
+                const struct advert_route *route = &offers->list[i];
+
+                if (route->gate_port != health->gate_port || route->protocol != health->protocol ||
+                    ipc_service_name(route->host, route->service_port, route->tags) != health->service)
+                        continue;
+                news = news || offers->withheld[i] == (health->there != 0);
+                offers->withheld[i] = health->there == 0;
+        }
+        return news;
+}
+
+int router_offers_encode(const struct router_offers *offers, char **text_out, size_t *len_out, size_t *left_out)
+{
+        struct advert_route *there = calloc(offers->count + 1, sizeof(*there));
+        size_t count = 0, all;
+        int r = -E2BIG;
+
+        if (!there)
+                return -ENOMEM;
+        for (size_t i = 0; i < offers->count; i++)
+                if (!offers->withheld[i])
+                        there[count++] = offers->list[i];
+        all = count;
+        for (; r == -E2BIG; count -= r == -E2BIG)
+                r = advert_encode(there, count, text_out, len_out);
+        *left_out = all - count;
+        free(there);
+        return r;
+}
