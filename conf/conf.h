@@ -22,6 +22,8 @@ enum {
         CONF_ALLOWED_MAX = 256,                 /* peers of one role */
         CONF_CORES_MAX = 8,
         CONF_RELAY_RATE_MIN = 10000,            /* bytes a second: with less not even keep-alives of a few get through */
+        CONF_URL_MAX = 2048,                    /* with its NUL */
+        CONF_URLS_MAX = 16,                     /* of a provider, and of a gateway */
         CONF_HOST_MAX = 254,                    /* with its NUL: RFC 1035 2.3.4 */
         CONF_SOCKET_PATH_MAX = 108,             /* with its NUL: sockaddr_un(7) */
         CONF_TAGS_MAX = 512,                    /* with its NUL */
@@ -158,6 +160,8 @@ struct conf_provider {
         bool present;
         const struct conf_service *services;
         size_t service_count;
+        const char *const *urls;        /* where service files are fetched from; what is there is among @services once it is known */
+        size_t url_count;               /* at most CONF_URLS_MAX */
         uint32_t udp_timeout_ms;        /* a session of datagrams that is silent for so long ends */
         struct conf_tcp tcp;
         struct conf_keys allowed;       /* gateways that may come; none: all that know the secret */
@@ -172,6 +176,8 @@ struct conf_gateway {
         size_t trusted_count;
         const struct conf_filter *filters;      /* a route passes if any does */
         size_t filter_count;                    /* 0: everything passes, */
+        const char *const *urls;        /* as a provider's; a filter that no route passes stands for each that is not known yet */
+        size_t url_count;
         const struct conf_filter *exceptions;   /* but for a route that matches any of these */
         size_t exception_count;
         enum conf_policy policy;                /* where no filter with a policy is for the gate */
@@ -214,6 +220,7 @@ struct conf {
         uint8_t secret[CONF_SECRET_BYTES];
         struct conf_previous previous[CONF_PREVIOUS_MAX];       /* newest first, over or not */
         size_t previous_count;
+        const char *ca_file;            /* with the certificates that URLs are trusted by; NULL: those of the system */
         const char *state_directory;    /* NULL: none, the identity is new at each start */
         enum conf_identity identity;
         const char *runtime_directory;  /* where its control socket is, NAME.sock; NULL: as hypergate(1) would look for it */
@@ -252,6 +259,9 @@ struct conf_source {
         size_t added_count;             /* services that an instance offers beside those that are read */
         const struct conf *running;     /* what an instance runs with that reads anew: what can't change meanwhile stays as it is there, with
                                          * a warning; a secret that can't be had any more is that one */
+        /* The text behind @url, which stays there during the call; NULL: it is not known yet, and what it lists comes later. */
+        const char *(*fetched)(void *context, const char *url, size_t *len_out);        /* NULL: no URL is known */
+        void *fetched_context;
         const char *const *flags;       /* flags[n] said line n + 1 of @fd: complaints then name it in place of a position */
         size_t flag_count;
 };
@@ -296,6 +306,16 @@ const char *conf_complaint_text(const struct conf_complaint *complaint, char *ou
 
 /* @text in quotes, made printable and short; what looks like a secret is replaced by its length. Returns @out. */
 const char *conf_quote(const char *text, char *out, size_t len);
+
+/* "http://HOST[:PORT][/...]" or "https://...": who is to be asked. */
+struct conf_url {
+        bool tls;
+        uint16_t port;
+        char host[CONF_HOST_MAX];       /* name or address, IPv6 without brackets */
+};
+
+/* NULL, or what to write instead. What is good has only printable characters of ASCII, no blank, user, password or fragment. */
+const char *conf_url_read(const char *text, struct conf_url *out);
 
 /* The name among @names (ends with NULL) that @word was most likely meant to be, or NULL. Ignores case, '-' and '_'. */
 const char *conf_suggest(const char *word, const char *const *names);

@@ -2,6 +2,7 @@
 #include "conf_document.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -272,4 +273,19 @@ void conf_document_read_text(struct conf_read *read, const struct conf_node *nod
         file = file_new(read, flag ? flag : from->label);
         file->json = true;
         look_at(read, file, text, strlen(text), false, function, context);
+}
+
+/* What follows a '?' may be for nobody's eyes. */
+void conf_document_read_fetched(struct conf_read *read, const struct conf_node *node, const char *url, const char *text, size_t len,
+                                conf_document_function *function, void *context)
+{
+        struct conf_file *file;
+        char label[CONF_URL_MAX];
+
+        if (is_one_too_many(read, read->file, node->at))
+                return;
+        snprintf(label, sizeof(label), "%.*s", (int)strcspn(url, "?"), url);
+        file = file_new(read, label);
+        file->json = true;
+        look_at(read, file, text, len, false, function, context);
 }

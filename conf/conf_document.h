@@ -30,4 +30,8 @@ void conf_document_read_beside(struct conf_read *read, const struct conf_file *m
 void conf_document_read_text(struct conf_read *read, const struct conf_node *node, const char *text,
                              conf_document_function *function, void *context);
 
+/* JSON text that was fetched from where @node says. */
+void conf_document_read_fetched(struct conf_read *read, const struct conf_node *node, const char *url, const char *text, size_t len,
+                                conf_document_function *function, void *context);
+
 #endif

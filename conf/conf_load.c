@@ -88,6 +88,16 @@ static void read_state_directory(struct conf_read *read, const struct conf_node 
                 draft->conf->state_directory = image_text(read, path);
 }
 
+static void read_ca_file(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+        char path[CONF_PATH_MAX];
+        const char *name;
+
+        if (conf_value_text(read, node, "/etc/hypergate/ca.pem", &name) && conf_path(read, node, name, path))
+                draft->conf->ca_file = image_text(read, path);
+}
+
 static void read_port(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct draft *draft = into;
@@ -281,7 +291,7 @@ static void read_except(struct conf_read *read, const struct conf_node *node, vo
         size_t before = draft->exceptions.count;
 
         draft->exceptions.keep_out = true;
-        conf_filters_read(read, node, &draft->exceptions);
+        conf_exceptions_read(read, node, &draft->exceptions);
         if (node->kind == CONF_LIST && !node->first && before)
                 conf_warning(&read->report, read->file, node->at,
                              "except: this takes away those of other files: they pass again");
@@ -447,6 +457,7 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "cores", read_cores },
                 { "stateDirectory", read_state_directory },
                 { "identity", read_identity },
+                { "caFile", read_ca_file },
                 { "logLevel", read_log_level },
                 { "logChannels", read_log_channels },
                 { "channelTimeoutPollMs", conf_limits_pass_over, .unnamed = true },
@@ -601,6 +612,15 @@ static void finish(struct conf_read *read, struct draft *draft)
                 conf_keep(read, draft->file, &draft->places, conf);
 }
 
+static const char *const *keep_urls(struct conf_read *read, const struct conf_urls *urls, size_t *count_out)
+{
+        const char **list = conf_arena_take(&read->image, (urls->count + 1) * sizeof(*list));
+
+        memcpy(list, urls->list, urls->count * sizeof(*list));
+        *count_out = urls->count;
+        return list;
+}
+
 static void load_all(struct conf_read *read, struct conf *conf)
 {
         struct draft draft = { .conf = conf };
@@ -613,6 +633,8 @@ static void load_all(struct conf_read *read, struct conf *conf)
         conf->provider.service_count = draft.services.count;
         conf->gateway.filters = draft.filters.list;
         conf->gateway.filter_count = draft.filters.count;
+        conf->provider.urls = keep_urls(read, &draft.services.urls, &conf->provider.url_count);
+        conf->gateway.urls = keep_urls(read, &draft.filters.urls, &conf->gateway.url_count);
         conf->gateway.exceptions = draft.exceptions.list;
         conf->gateway.exception_count = draft.exceptions.count;
         if (read->source->verbose)

@@ -356,6 +356,8 @@ typedef void add_function(struct conf_read *read, const struct conf_node *node, 
 struct listing {
         add_function *add;
         void *into;
+        struct conf_urls *urls;         /* NULL: nothing is fetched */
+        void (*pending)(void *into);    /* what a URL lists is not known yet; NULL: then there is less of it */
 };
 
 static void read_file_entries(struct conf_read *read, const struct conf_node *node, void *context)
@@ -417,7 +419,38 @@ static bool is_inline(const char *text)
         return text[0] == '[' || text[0] == '{';
 }
 
-/* An entry that is a text: the name of a file, or JSON as the original's command line takes it. */
+static bool is_among(const struct conf_urls *urls, const char *url)
+{
+        for (size_t i = 0; i < urls->count; i++)
+                if (strcmp(urls->list[i], url) == 0)
+                        return true;
+        return false;
+}
+
+static void read_url(struct conf_read *read, const struct conf_node *node, const char *url, struct listing *listing)
+{
+        const struct conf_source *source = read->source;
+        const char *text, *expected;
+        struct conf_url where;
+        size_t len = 0;
+
+        expected = listing->urls ? conf_url_read(url, &where) : "the name of a file: nothing is fetched for this, download it first";
+        if (!expected && !is_among(listing->urls, url) && listing->urls->count == CONF_URLS_MAX)
+                expected = "at most 16 URLs";
+        if (expected) {
+                conf_value_wrong(read, node, expected);
+                return;
+        }
+        if (!is_among(listing->urls, url))
+                listing->urls->list[listing->urls->count++] = image_text(read, url);
+        text = source->fetched ? source->fetched(source->fetched_context, url, &len) : NULL;
+        if (text)
+                conf_document_read_fetched(read, node, url, text, len, read_file_root, listing);
+        else if (listing->pending)
+                listing->pending(listing->into);
+}
+
+/* An entry that is a text: the name of a file, a URL, or JSON as the original's command line takes it. */
 static void read_text_entry(struct conf_read *read, const struct conf_node *node, struct listing *listing)
 {
         char path[CONF_PATH_MAX];
@@ -427,8 +460,8 @@ static void read_text_entry(struct conf_read *read, const struct conf_node *node
                 return;
         if (is_inline(text))
                 conf_document_read_text(read, node, text, read_file_root, listing);
-        else if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
-                conf_value_wrong(read, node, "the name of a file: nothing is fetched, download it first");
+        else if (strstr(text, "://"))
+                read_url(read, node, text, listing);
         else if (conf_path(read, node, text, path))
                 conf_document_read_named(read, node, path, text, CONF_DOCUMENT_SERVICES, read_file_root, listing);
 }
@@ -492,20 +525,40 @@ void conf_services_read(struct conf_read *read, const struct conf_node *node, st
         if (!out->list)
                 out->list = conf_arena_take(&read->image, CONF_SERVICES_MAX * sizeof(*out->list));
         if (is_empty_list(node))
-                out->count = 0;
+                out->count = out->urls.count = 0;
         before = out->count;
-        read_listing(read, node, &(struct listing){ add_service, out });
+        read_listing(read, node, &(struct listing){ add_service, out, read->source->without_secret && read->file->sheet ? NULL : &out->urls, NULL });
         drop_duplicates(out);
         if (out->count > ADVERTISED_MAX && before <= ADVERTISED_MAX)
                 conf_warning(&read->report, read->file, node->at, "%zu services: gateways learn of the first %d only", out->count,
                              ADVERTISED_MAX);
 }
 
-void conf_filters_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out)
+/* No port is from 1 to 0. */
+static void add_pending(void *into)
+{
+        struct conf_filters *filters = into;
+
+        if (filters->taken_count++ < CONF_SERVICES_MAX)
+                filters->list[filters->count++] = (struct conf_filter){ .fields = CONF_FILTER_GATE_PORT, .gate_port = 1, .host = "",
+                                                                          .tags = "", .priority = -1, .policy = -1 };
+}
+
+static void read_filters(struct conf_read *read, const struct conf_node *node, struct conf_filters *out, struct conf_urls *urls)
 {
         if (!out->list)
                 out->list = conf_arena_take(&read->image, CONF_SERVICES_MAX * sizeof(*out->list));
         if (is_empty_list(node))
-                out->count = 0;
-        read_listing(read, node, &(struct listing){ add_filter, out });
+                out->count = out->urls.count = 0;
+        read_listing(read, node, &(struct listing){ add_filter, out, urls, add_pending });
+}
+
+void conf_filters_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out)
+{
+        read_filters(read, node, out, &out->urls);
+}
+
+void conf_exceptions_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out)
+{
+        read_filters(read, node, out, NULL);
 }

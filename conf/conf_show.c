@@ -113,6 +113,15 @@ static void put_allowed(FILE *out, const struct conf_keys *allowed)
         }
 }
 
+static void put_urls(FILE *out, const char *const *urls, size_t count)
+{
+        for (size_t i = 0; i < count; i++) {
+                fputs("    - ", out);
+                put_text(out, urls[i]);
+                fputc('\n', out);
+        }
+}
+
 static void put_provider(FILE *out, const struct conf_provider *provider)
 {
         fprintf(out, "provider:\n  udpSocketTimeoutMs: %u\n", provider->udp_timeout_ms);
@@ -120,7 +129,8 @@ static void put_provider(FILE *out, const struct conf_provider *provider)
         put_allowed(out, &provider->allowed);
         if (provider->connections_per_peer)
                 fprintf(out, "  connectionsPerPeer: %u\n", provider->connections_per_peer);
-        fprintf(out, "  services:%s\n", provider->service_count ? "" : " []");
+        fprintf(out, "  services:%s\n", provider->service_count || provider->url_count ? "" : " []");
+        put_urls(out, provider->urls, provider->url_count);
         for (size_t i = 0; i < provider->service_count; i++)
                 put_service(out, &provider->services[i]);
 }
@@ -166,6 +176,12 @@ static void put_filter(FILE *out, const struct conf_filter *filter)
         fputs("}\n", out);
 }
 
+/* It stands for a URL. */
+static bool is_pending(const struct conf_filter *filter)
+{
+        return filter->fields & CONF_FILTER_GATE_PORT && filter->gate_port > filter->gate_port_last;
+}
+
 static void put_gateway(FILE *out, const struct conf_gateway *gateway)
 {
         fputs("gateway:\n  listen:\n", out);
@@ -195,8 +211,10 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
         }
         if (gateway->filter_count)
                 fputs("  services:\n", out);
+        put_urls(out, gateway->urls, gateway->url_count);
         for (size_t i = 0; i < gateway->filter_count; i++)
-                put_filter(out, &gateway->filters[i]);
+                if (!is_pending(&gateway->filters[i]))
+                        put_filter(out, &gateway->filters[i]);
         if (gateway->exception_count)
                 fputs("  except:\n", out);
         for (size_t i = 0; i < gateway->exception_count; i++)
@@ -277,6 +295,7 @@ bool conf_show(const struct conf *conf, const char *folder, FILE *out)
         fprintf(out, "host: %u.%u.%u.%u\nport: %u\n", conf->host[0], conf->host[1], conf->host[2], conf->host[3], conf->port);
         fprintf(out, "cores: %u\n", conf->cores);
         put_path(out, "stateDirectory", folder, conf->state_directory);
+        put_path(out, "caFile", folder, conf->ca_file);
         if (conf->identity != CONF_IDENTITY_KEPT)
                 fprintf(out, "identity: %s\n", conf->identity == CONF_IDENTITY_PERSISTENT ? "persistent" : "ephemeral");
         fprintf(out, "logLevel: %s\nlogChannels: %s\n", conf_log_levels[conf->log_level - CONF_LOG_LEVEL_FIRST],

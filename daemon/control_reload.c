@@ -34,6 +34,7 @@ void control_reload(struct control_conn *conn, const char *words)
                 return;
         reload_run(&conn->control->supervisor->reload, conn->handed, &told);
         close_fdp(&conn->handed);
+        fetches_refresh(&conn->control->supervisor->fetches);
         control_waiting_complaints(waiting, &told.complaints);
         if (told.good)
                 control_waiting_taken(waiting, &told.difference);

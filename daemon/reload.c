@@ -115,6 +115,7 @@ static int apply(struct supervisor *supervisor, const struct conf *conf, struct 
         appointed_fini(&supervisor->appointed);
         supervisor->appointed = appointed;
         supervisor->conf = conf;
+        fetches_set(&supervisor->fetches, conf);
         gates_reload(&supervisor->gates, &conf->gateway);
         status_reload(&supervisor->status, conf);
         supervisor->gates_changed = true;

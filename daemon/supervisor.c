@@ -113,6 +113,7 @@ static void be_ready(struct supervisor *supervisor)
         notify_ready();
         control_begin(&supervisor->control);
         reload_begin(&supervisor->reload);
+        fetches_set(&supervisor->fetches, supervisor->conf);
 }
 
 static void on_ready(void *context, struct child *child)
@@ -141,6 +142,7 @@ static void release(struct supervisor *supervisor)
         known_fini(&supervisor->known);
         last_gates_fini(&supervisor->last);
         lost_links_fini(&supervisor->lost);
+        fetches_fini(&supervisor->fetches);
         names_fini(&supervisor->names);
         interfaces_fini(&supervisor->interfaces);
         status_fini(&supervisor->status);
@@ -263,8 +265,21 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
 {
         struct supervisor *supervisor = signal->data;
 
-        if (!supervisor->children.stopping)
-                reload_run(&supervisor->reload, -1, NULL);
+        if (supervisor->children.stopping)
+                return;
+        reload_run(&supervisor->reload, -1, NULL);
+        fetches_refresh(&supervisor->fetches);
+}
+
+/* With all the rest of the configuration as it is now. */
+static bool on_fetched(void *context)
+{
+        struct supervisor *supervisor = context;
+        struct reload_told told;
+
+        reload_run(&supervisor->reload, -1, &told);
+        conf_complaints_fini(&told.complaints);
+        return told.good;
 }
 
 static void on_served(void *context, const struct gate *gate)
@@ -282,6 +297,7 @@ static void on_name_changed(void *context, const struct name *name)
         struct supervisor *supervisor = context;
 
         services_renamed(&supervisor->services, name);
+        fetches_renamed(&supervisor->fetches, name);
         if (seeds_use(&supervisor->seeds, name) || appointed_use(&supervisor->appointed, name))
                 supervisor_tell_swarms(supervisor);
 }
@@ -414,6 +430,7 @@ static int init(struct supervisor *supervisor, const char *libexec)
 
         randombytes_buf(map_key, sizeof(map_key));
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name_changed, on_name_wanted, supervisor);
+        fetches_init(&supervisor->fetches, supervisor->loop, supervisor->log, &supervisor->names, libexec, on_fetched, supervisor);
         interfaces_init(&supervisor->interfaces, supervisor->loop, conf->host, on_interfaces, supervisor);
         forwards_init(&supervisor->forwards, &supervisor->children,
                       conf->gateway.present && conf->provider.present ? FORWARDS_MAX / 2 : FORWARDS_MAX);
@@ -451,6 +468,8 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
                 return EX_OSERR;
         }
         reload_init(&supervisor->reload, supervisor, start->source);
+        supervisor->reload.source.fetched = fetches_text;
+        supervisor->reload.source.fetched_context = &supervisor->fetches;
         control_init(&supervisor->control, supervisor, start->control_listener, start->control_conn);
         supervisor->asked_as = start->asked_as;
         r = init(supervisor, start->libexec);

@@ -12,6 +12,7 @@
 #include "conf.h"
 #include "control.h"
 #include "cores.h"
+#include "fetches.h"
 #include "forwards.h"
 #include "gates.h"
 #include "interfaces.h"
@@ -51,6 +52,7 @@ struct supervisor {
         struct last_gates last;
         struct passed *passed;
         struct names names;
+        struct fetches fetches;
         struct interfaces interfaces;
         struct status status;
         struct watchdog watchdog;

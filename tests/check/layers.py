@@ -19,6 +19,7 @@ MAY = {
     'worker/router': ['ipc', 'worker/run', 'worker/base'],
     'worker/forward': ['ipc', 'worker/run', 'worker/base'],
     'worker/resolve': ['ipc', 'worker/run', 'worker/base'],
+    'worker/fetch': ['ipc', 'worker/run', 'worker/base'],
     'worker/swarm': ['ipc', 'worker/run', 'worker/base', 'worker/swarm/node', 'worker/swarm/cipher'],
 }
 BELOW = {
@@ -45,7 +46,8 @@ LIBRARIES = {
     r'openssl/.*': ['worker/swarm/cipher'],
     r'ev\.h': ['daemon', 'worker/run', 'worker/swarm', 'worker/router', 'worker/forward', 'worker/resolve'],
     r'yaml\.h': ['conf'],
-    r'seccomp\.h': ['worker/run'],
+    r'curl/.*': ['worker/fetch'],
+    r'seccomp\.h': ['worker/run', 'worker/fetch'],
     r'jansson\.h': ['worker/router', 'daemon/cli'],
 }
 

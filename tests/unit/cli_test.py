@@ -246,7 +246,11 @@ def variable_of(flag):
 PROVIDER = 'provider: {\n services: [\n ]}\n'
 ORIGINALS = (
     ('provider', 'http.json', 'provider: {\n services: [\n "http.json",\n ]}\n'),
+    ('provider', 'https://example.org/http.json', 'provider: {\n services: [\n "https://example.org/http.json",\n ]}\n'),
+    ('provider', '[]', 'provider: {\n services: [\n "[]",\n ]}\n'),
     ('provider', 'true', PROVIDER),
+    ('gateway', 'http://example.org/x', 'gateway: {\n services: [\n "http://example.org/x",\n ],\n}\n'),
+    ('gateway', '[{"gatePort":1}]', 'gateway: {\n services: [\n "[{\\"gatePort\\":1}]",\n ],\n}\n'),
     ('gateway', 'http.json', 'gateway: {\n services: [\n "http.json",\n ],\n}\n'),
     ('gateway', 'true', 'gateway: {\n}\n'),
     ('listen', '127.0.0.2', PROVIDER + 'gateway: {\n listen: [\n "127.0.0.2",\n ],\n}\n'),

@@ -38,7 +38,7 @@ static void run(const struct wrong *wrong, size_t count)
         folder_end(&folder);
 }
 
-#define ROOT_KEYS "secretFile, provider, gateway, dht, relay, relays, bootstrap, peers, host, port, cores, stateDirectory, identity, logLevel, logChannels, include"
+#define ROOT_KEYS "secretFile, provider, gateway, dht, relay, relays, bootstrap, peers, host, port, cores, stateDirectory, identity, caFile, logLevel, logChannels, include"
 #define RUN(table) run(table, sizeof(table) / sizeof(table[0]))
 #define KEY "secretFile: key\n"
 #define PORT_EXPECTED "expected a whole number from 1 to 65535, such as 8080, not "
@@ -237,9 +237,14 @@ TEST(conf_services_in_the_configuration)
                 { SERVICE("'{\"gatePort\": 1}'"),
                   "x.yaml:2:23: services: expected the name of a file, or the service itself without quotes, not "
                   "\"{\"gatePort\": 1}\"\n" },
-                { SERVICE("'https://example.org/http.json'"),
-                  "x.yaml:2:23: services: expected the name of a file: nothing is fetched, download it first, not "
-                  "\"https://example.org/http.json\"\n" },
+                { SERVICE("'ftp://example.org/http.json'"),
+                  "x.yaml:2:23: services: expected http://HOST/PATH or https://HOST:PORT/PATH, such as "
+                  "https://example.org/services.json, not \"ftp://example.org/http.json\"\n" },
+                { SERVICE("'https://me:pw@example.org/'"),
+                  "x.yaml:2:23: services: expected a URL without a user and a password, not \"https://me:pw@example.org/\"\n" },
+                { KEY "gateway: {except: ['https://example.org/x']}\n",
+                  "x.yaml:2:20: except: expected the name of a file: nothing is fetched for this, download it first, not "
+                  "\"https://example.org/x\"\n" },
                 { KEY "provider: {services: }\n",
                   "x.yaml:2:22: services: expected a list; write services: [] for an empty one, not nothing\n" },
                 { KEY "gateway: {services: [{}]}\n",

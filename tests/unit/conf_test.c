@@ -503,6 +503,63 @@ TEST(conf_of_the_command_line_names_flags)
         folder_end(&folder);
 }
 
+TEST(conf_urls_are_read)
+{
+        static const struct { const char *text, *host; uint16_t port; bool tls; } urls[] = {
+                { "http://a/x", "a", 80, false }, { "https://a", "a", 443, true }, { "https://a.b:8443?q=1", "a.b", 8443, true },
+                { "http://[::1]:1/", "::1", 1, false }, { "http://192.0.2.1/%20", "192.0.2.1", 80, false },
+                { "http://a:/", NULL }, { "http://a:0/", NULL }, { "http://a:65536/", NULL }, { "http://a:1x/", NULL }, { "http://::1/", NULL },
+                { "http://[a]/", NULL }, { "http://[::1/", NULL }, { "http://[::1]1/", NULL }, { "http:///x", NULL }, { "http://a b/", NULL },
+                { "http://a/\xc3\xa4", NULL }, { "http://a/#f", NULL }, { "http://u@a/", NULL }, { "HTTP://a/", NULL }, { "file:///x", NULL },
+        };
+
+        for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+                struct conf_url url;
+                bool good = !conf_url_read(urls[i].text, &url);
+
+                check_equal(good, urls[i].host != NULL);
+                check(!good || (strcmp(url.host, urls[i].host) == 0 && url.port == urls[i].port && url.tls == urls[i].tls));
+        }
+}
+
+static const char *fetched(void *context, const char *url, size_t *len_out)
+{
+        const char *text = strcmp(url, "http://a/known?x=1") == 0 ? context : NULL;
+
+        *len_out = text ? strlen(text) : 0;
+        return text;
+}
+
+/* What is not known yet is no service, and a filter that nothing passes. */
+TEST(conf_of_service_files_behind_urls)
+{
+        static const char text[] = "provider: {services: ['http://a/known?x=1', 'http://a/later', 'http://a/later']}\n"
+                                   "gateway: {services: 'http://a/later'}\n";
+        static char list[] = "{\"services\": [{\"gatePort\": 1, \"serviceHost\": \"a\", \"servicePort\": 2}]}", wrong[] = "[{\"gatePort\": 0}]";
+        struct folder folder = folder_begin();
+        struct conf_source source = { .path = "x.yaml", .fd = -1, .secret_fd = -1, .router_secret = FOLDER_SECRET, .fetched = fetched,
+                                      .fetched_context = list };
+        struct conf *conf;
+
+        write_text("x.yaml", text);
+        check(strcmp(folder_load(source, &conf), "") == 0);
+        check_equal(conf->provider.service_count, 1);
+        check_service(&conf->provider.services[0], 1, "a", 2, "");
+        check_equal(conf->provider.url_count, 2);
+        check_equal(conf->gateway.url_count, 1);
+        check_equal(conf->gateway.filter_count, 1);
+        check(conf->gateway.filters[0].fields == CONF_FILTER_GATE_PORT &&
+              conf->gateway.filters[0].gate_port > conf->gateway.filters[0].gate_port_last);
+        conf_free(conf);
+
+        source.fetched_context = wrong;
+        check(strcmp(folder_load(source, &conf),
+                     "http://a/known:1:2: a service without serviceHost, where it runs, such as serviceHost: 127.0.0.1\n"
+                     "http://a/known:1:2: a service without servicePort, its port there, such as servicePort: 80\n"
+                     "http://a/known:1:15: gatePort: expected a whole number from 1 to 65535, such as 8080, not \"0\"\n") == 0);
+        folder_end(&folder);
+}
+
 TEST(conf_reads_pipes)
 {
         struct folder folder = folder_begin();
