@@ -186,6 +186,7 @@ struct conf_gateway {
         uint32_t route_finding_timeout_ms;
         uint32_t udp_timeout_ms;
         struct conf_tcp tcp;
+        uint32_t routes_per_peer;       /* gates open for each provider; 0: as many as may be */
         struct conf_keys allowed;       /* providers for which gates are opened; none: all that know the secret */
 };
 

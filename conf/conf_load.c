@@ -28,6 +28,7 @@ enum {
         ROUTE_FINDING_TIMEOUT_MAX_MS = 3600000,
         UDP_TIMEOUT_MS = 3600000,               /* as the original */
         CONNECTIONS_MAX = 65536,
+        ROUTES_PER_PEER_MAX = 256,              /* a provider advertises no more */
         UDP_TIMEOUT_MIN_MS = 1000,
         UDP_TIMEOUT_MAX_MS = 24 * 3600000,
 };
@@ -337,6 +338,11 @@ static void read_connections_per_client(struct conf_read *read, const struct con
         conf_value_whole(read, node, 1, CONNECTIONS_MAX, 50, &((struct draft *)into)->conf->gateway.connections_per_client);
 }
 
+static void read_routes_per_peer(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_whole(read, node, 1, ROUTES_PER_PEER_MAX, 20, &((struct draft *)into)->conf->gateway.routes_per_peer);
+}
+
 static void read_connection_rate(struct conf_read *read, const struct conf_node *node, void *into)
 {
         conf_value_whole(read, node, 1, CONNECTIONS_MAX, 100, &((struct draft *)into)->conf->gateway.connection_rate);
@@ -376,6 +382,7 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "connections", read_connections },
                 { "connectionsPerClient", read_connections_per_client },
                 { "connectionRate", read_connection_rate },
+                { "routesPerPeer", read_routes_per_peer },
                 { "connectionRatePerClient", read_connection_rate_per_client },
                 { "trustedProxies", read_trusted },
                 { NULL, NULL },

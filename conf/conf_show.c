@@ -198,6 +198,8 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fprintf(out, "  connections: %u\n", gateway->connections);
         if (gateway->connections_per_client)
                 fprintf(out, "  connectionsPerClient: %u\n", gateway->connections_per_client);
+        if (gateway->routes_per_peer)
+                fprintf(out, "  routesPerPeer: %u\n", gateway->routes_per_peer);
         if (gateway->connection_rate)
                 fprintf(out, "  connectionRate: %u\n", gateway->connection_rate);
         if (gateway->connection_rate_per_client)

@@ -411,6 +411,7 @@ struct ipc_swarm_status {
 /* (conf) */
 struct ipc_router_roles {
         uint32_t roles;                 /* or of enum ipc_instance_role */
+        uint32_t gates_per_peer;        /* a gateway opens for each provider; 0: as many as there may be */
 };
 
 /* (conf) A service of this provider. Strings end with NUL. */

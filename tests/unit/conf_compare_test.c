@@ -126,6 +126,7 @@ TEST(each_part_is_told_from_the_others)
         check_part("gateway: {}\n", "gateway: {connections: 5}\n", CONF_PART_GATE_TIMES);
         check_part("gateway: {}\n", "gateway: {connectionsPerClient: 5}\n", CONF_PART_GATE_TIMES);
         check_part("gateway: {}\n", "gateway: {connectionRate: 5}\n", CONF_PART_GATE_TIMES);
+        check_part("gateway: {}\n", "gateway: {routesPerPeer: 5}\n", CONF_PART_FILTERS);
         check_part("provider: {}\n", "provider: {connectionsPerPeer: 5}\n", CONF_PART_SERVICE_LIMITS);
         check_part("gateway: {connectionRate: 5}\n", "gateway: {connectionRate: 5, connectionRatePerClient: 5}\n", CONF_PART_GATE_TIMES);
         check_part("gateway: {}\n", "gateway: {policy: first}\n", CONF_PART_GATE_TIMES);

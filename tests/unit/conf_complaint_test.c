@@ -290,6 +290,7 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:100: unknown key \"idle\"; did you mean idleSeconds?\n"
                   "x.yaml:3:46: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"2592000001\"\n"
                   "x.yaml:3:69: keepAlive: expected true or false, not \"soon\"\n" },
+                { KEY "gateway: {routesPerPeer: 257}\n", "x.yaml:2:26: routesPerPeer: expected a whole number from 1 to 256, such as 20, not \"257\"\n" },
                 { KEY "gateway: {connectionsPerPeer: 1}\nprovider: {connectionsPerPeer: 0}\n",
                   "x.yaml:2:11: \"connectionsPerPeer\" does not belong here but below provider:\n"
                   "x.yaml:3:32: connectionsPerPeer: expected a whole number from 1 to 65536, such as 1000, not \"0\"\n" },

@@ -89,7 +89,7 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 "gateway: {trustedProxies: [10.0.0.0/8, 192.0.2.7, '2001:db8::/33', 0.0.0.0/0, '::/0']}\n",
                 "gateway: {connections: 65536, connectionsPerClient: 1}\n",
                 "gateway: {connectionRate: 65536, connectionRatePerClient: 1}\n",
-                "provider: {connectionsPerPeer: 65536}\n",
+                "provider: {connectionsPerPeer: 65536}\ngateway: {routesPerPeer: 1}\n",
                 "gateway: {tcpSocketTimeoutMs: 1000, keepAlive: false}\nprovider: {tcpSocketTimeoutMs: 2592000000, keepAlive: {idleSeconds: 1,"
                 " intervalSeconds: 32767, count: 127}}\n",
                 "gateway: {allowPeers: " KEY "}\nprovider: {allowPeers: [" KEY ", " KEY "]}\n",

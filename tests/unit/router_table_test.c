@@ -527,6 +527,41 @@ TEST(a_peer_that_offers_others_each_time_holds_no_more_than_its_share)
         finish();
 }
 
+/* The share becomes smaller while gates are open: what was offered last goes, what lingers before it, and what others offer stays open. */
+TEST(a_peer_loses_what_is_more_than_its_share)
+{
+        static const struct ipc_via one = { .peer = { 'A' }, .swarm = 1 }, two = { .peer = { 'B' }, .swarm = 1 };
+
+        begin();
+        for (uint16_t port = 2000; port < 2005; port++)
+                offer(port, "host", "");
+        say(&one, 0);
+        offer(2004, "other", "");
+        say(&two, 0);
+        told();
+        route_table_limit(&table, 3);
+        check_equal(route_table_filter(&table, NULL, 0, 0), 0);
+        check_told("-A2004 -A2003 close 2003");
+        for (uint16_t port = 2000; port < 2005; port++)
+                offer(port, "host", "");
+        check_equal(route_table_merge(&table, &one, &advert, 0), -28);
+        advert.count = 0;
+        check_told("");
+        offer(2000, "host", "");
+        say(&one, 0);                   /* two linger */
+        check_told("-A2001 -A2002");
+        route_table_limit(&table, 1);
+        check_equal(route_table_filter(&table, NULL, 0, 0), 0);
+        check_told("close 2002 close 2001");
+        route_table_limit(&table, ROUTE_GATES_PER_PEER);
+        check_equal(route_table_filter(&table, NULL, 0, 0), 0);
+        offer(2000, "host", "");
+        offer(2003, "host", "");
+        say(&one, 0);
+        check_told("+A2003 open 2003");
+        finish();
+}
+
 /* Many identities of one rogue hold all gates; an honest peer gets its own at once, from those who have most. */
 TEST(an_honest_peer_finds_a_gate_though_all_are_taken)
 {
@@ -612,10 +647,14 @@ TEST(shares_add_up_whatever_happens)
                 test_random_fill(&seed, dice, sizeof(dice));
                 now_us += MSEC(dice[0] * 20);
                 name_of(&peer, dice[1] % 40);
-                if (dice[2] < 20)
+                if (dice[2] > 240) {
+                        route_table_limit(&table, dice[4] % ROUTE_GATES_PER_PEER + 1U);
+                        check_equal(route_table_filter(&table, NULL, 0, now_us), 0);
+                } else if (dice[2] < 20) {
                         route_table_drop(&table, &peer, now_us);
-                else
+                } else {
                         offer_many(dice[1] % 40, 2000 + 100 * dice[3], dice[4], now_us);
+                }
                 route_table_advance(&table, now_us);
                 if (dice[5] < 100)
                         continue;

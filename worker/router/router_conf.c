@@ -17,7 +17,7 @@ void router_conf_fini(struct router_conf *conf)
         conf->gates = NULL;
         conf->filter_count = conf->filter_room = conf->gate_count = conf->gate_room = 0;
         conf->service_count = conf->surplus = 0;        /* the services themselves are left: memory nobody touched costs nothing */
-        conf->roles = 0;
+        conf->roles = conf->gates_per_peer = 0;
         conf->open = false;
 }
 
@@ -37,6 +37,7 @@ int router_conf_roles(struct router_conf *conf, const struct ipc_router_roles *r
         if (!conf->open || (roles->roles & ~(uint32_t)(IPC_AS_GATEWAY | IPC_AS_PROVIDER)))
                 return -EPROTO;
         conf->roles = roles->roles;
+        conf->gates_per_peer = roles->gates_per_peer;
         return 0;
 }
 

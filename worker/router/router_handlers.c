@@ -153,6 +153,8 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
         router->roles = conf->roles;
         if (!(conf->roles & IPC_AS_GATEWAY))
                 route_table_drop_all(&router->table, now);
+        route_table_limit(&router->table, conf->gates_per_peer && conf->gates_per_peer < ROUTE_GATES_PER_PEER ? conf->gates_per_peer
+                                                                                                             : ROUTE_GATES_PER_PEER);
         if (route_table_filter(&router->table, conf->filters, conf->filter_count, now) < 0)
                 complain(router, from, "a filter", -ENOMEM);
         router_settle(router, now);     /* what closes is told before what is open is told again */
@@ -194,6 +196,7 @@ static void on_peer_down(void *context, struct worker_link *from, struct ipc_rec
 static void merge(struct router *router, const struct ipc_via *via, usec_t now)
 {
         struct advert *heard = &router->heard;
+        struct ipc_fields fields = IPC_FIELDS_INIT;
         int r;
 
         if (heard->restricted && !router->told_restricted)
@@ -204,8 +207,10 @@ static void merge(struct router *router, const struct ipc_via *via, usec_t now)
         if (r == 0 || now < router->tells_left_out_us)
                 return;
         router->tells_left_out_us = usec_add(now, ROUTER_TELL_AGAIN_US);
-        worker_log_event(&router->worker, IPC_EVENT_ROUTES_LEFT_OUT, LOG_WARNING, NULL, "some routes of a provider are left out: %s",
-                         r == -ENOSPC ? "it has its share of the gates, or all are taken" : strerror(-r));
+        ipc_fields_key(&fields, "PEER", via->peer);
+        worker_log_event(&router->worker, IPC_EVENT_ROUTES_LEFT_OUT, LOG_WARNING, fields.list,
+                         "some routes of provider %02x%02x%02x%02x are left out: %s", via->peer[0], via->peer[1], via->peer[2], via->peer[3],
+                         r == -ENOSPC ? "it has its share of the gates, routesPerPeer, or all are taken" : strerror(-r));
 }
 
 static void on_advert(void *context, struct worker_link *from, struct ipc_received *message)

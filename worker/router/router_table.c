@@ -14,6 +14,7 @@ void route_table_init(struct route_table *table, const uint8_t map_key[16])
         map_init(&table->gates, map_key);
         list_init(&table->dirty_offers);
         list_init(&table->dirty_gates);
+        table->per_peer = ROUTE_GATES_PER_PEER;
 }
 
 static uint64_t gate_hash(const struct route_table *table, uint16_t port, uint16_t protocol)
@@ -410,11 +411,20 @@ int route_table_filter(struct route_table *table, const struct ipc_router_filter
                 table->selective = table->selective || !(filters[i].fields & IPC_FILTER_EXCEPT);
         memset(table->low_seen, 0, sizeof(table->low_seen));
         memset(table->low_told, 0, sizeof(table->low_told));
-        for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at))
-                if (peer_settle(table, container_of(at, struct route_peer, by_via), now_us) == -ENOMEM)
+        for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at)) {
+                struct route_peer *peer = container_of(at, struct route_peer, by_via);
+
+                route_share_trim(table, peer, now_us);
+                if (peer_settle(table, peer, now_us) == -ENOMEM)
                         result = -ENOMEM;
+        }
         close_forbidden(table);
         return result;
+}
+
+void route_table_limit(struct route_table *table, unsigned per_peer)
+{
+        table->per_peer = per_peer;
 }
 
 void route_table_drop(struct route_table *table, const struct ipc_via *via, usec_t now_us)

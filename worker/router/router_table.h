@@ -29,7 +29,7 @@ enum {
         ROUTE_TABLE_MAX = 65536,                /* routes of all peers together */
         ROUTE_PEERS_MAX = 4096,
         ROUTE_GATES_MAX = 4096,                 /* open at a time: as many as the supervisor opens */
-        ROUTE_GATES_PER_PEER = 256,             /* of these behind one peer, with those that linger after it */
+        ROUTE_GATES_PER_PEER = 256,             /* of these behind one peer, with those that linger after it, unless fewer may be */
         ROUTE_LOW_PORTS = 1024,                 /* gate ports below are opened only where a filter names them */
 };
 
@@ -72,6 +72,7 @@ struct route_table {
         struct list dirty_offers, dirty_gates;
         struct ipc_router_filter *filters;
         size_t filter_count, routes;
+        unsigned per_peer;                      /* gates behind one peer, at most */
         bool selective;                         /* what no filter lets through stays out: some are no exceptions */
         size_t wanted;                          /* gates that shall be open */
         uint8_t low_seen[ROUTE_LOW_PORTS / 8], low_told[ROUTE_LOW_PORTS / 8];
@@ -85,6 +86,10 @@ void route_table_fini(struct route_table *table);
 /* Replaces the filters by @count copied ones and looks at every route again; gates whose port none of them lets through don't linger. 0 or
  * -ENOMEM. */
 int route_table_filter(struct route_table *table, const struct ipc_router_filter *filters, size_t count, usec_t now_us);
+
+/* From the next route_table_filter() on so many gates at most are behind one peer, 1 to ROUTE_GATES_PER_PEER, as at first; who has more then
+ * loses what it offered last. */
+void route_table_limit(struct route_table *table, unsigned per_peer);
 
 /* @via's complete list, from now on for ROUTE_EXPIRY_US. 0, -ENOSPC or -ENOMEM: some routes did not fit, or found no gate. */
 int route_table_merge(struct route_table *table, const struct ipc_via *via, const struct advert *advert, usec_t now_us);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Who gives way when all gates are taken. Identities cost a rogue nothing, but each is only one share more: an honest peer with few
  * routes always has less than the greediest. */
+#include <assert.h>
+
 #include "router_table_state.h"
 
 /* The newest gate of @peer that only peers with more than @held offer; NULL: none. */
@@ -39,24 +41,58 @@ static struct route_gate *gate_of_the_greediest(const struct route_table *table,
         return gate;
 }
 
-/* Takes it from those who offer it; their routes stay, to be looked at again. */
+/* Its routes stay, to be looked at again. */
+static void offer_revoke(struct route_table *table, struct route_offer *offer, usec_t now_us)
+{
+        unsigned left = offer->routes;
+
+        for (struct list *of = left ? offer->owner->routes.next : NULL; left; of = of->next) {
+                struct route *route = container_of(of, struct route, of_peer);
+
+                if (route->offer != offer)
+                        continue;
+                route->offer = NULL;
+                left--;
+                route_offer_count(table, offer, -1, now_us);    /* the last of them may free it; the gate lingers */
+        }
+}
+
+/* Takes it from those who offer it. */
 static void gate_revoke(struct route_table *table, struct route_gate *gate, usec_t now_us)
 {
-        list_for_each (at, &gate->offers) {
-                struct route_offer *offer = container_of(at, struct route_offer, of_gate);
-                unsigned left = offer->routes;
-
-                for (struct list *of = left ? offer->owner->routes.next : NULL; left; of = of->next) {
-                        struct route *route = container_of(of, struct route, of_peer);
-
-                        if (route->offer != offer)
-                                continue;
-                        route->offer = NULL;
-                        left--;
-                        route_offer_count(table, offer, -1, now_us);    /* the last of them may free it; the gate lingers */
-                }
-        }
+        list_for_each (at, &gate->offers)
+                offer_revoke(table, container_of(at, struct route_offer, of_gate), now_us);
         route_gate_close(table, gate);
+}
+
+/* NULL: it offers nothing. */
+static struct route_offer *newest_offer(const struct route_peer *peer)
+{
+        for (struct list *at = peer->offers.prev; at != &peer->offers; at = at->prev) {
+                struct route_offer *offer = container_of(at, struct route_offer, of_peer);
+
+                if (offer->routes > 0)
+                        return offer;
+        }
+        return NULL;
+}
+
+/* What lingers goes first. */
+void route_share_trim(struct route_table *table, struct route_peer *peer, usec_t now_us)
+{
+        while (peer->held > table->per_peer) {
+                struct list *idle = list_first(&peer->lingering);
+                struct route_offer *newest = idle ? NULL : newest_offer(peer);
+                struct route_gate *gate;
+
+                assert(idle || newest);         /* what else would it hold? */
+                gate = newest ? newest->gate : container_of(idle, struct route_gate, of_holder);
+
+                if (newest)
+                        offer_revoke(table, newest, now_us);
+                if (gate->offered == 0)
+                        route_gate_close(table, gate);
+        }
 }
 
 bool route_share_allows(struct route_table *table, const struct route_peer *peer, const struct route *route, usec_t now_us)
@@ -67,7 +103,7 @@ bool route_share_allows(struct route_table *table, const struct route_peer *peer
 
         if (gate && gate->holder == peer)
                 return true;            /* it is counted already */
-        if (peer->held >= ROUTE_GATES_PER_PEER)
+        if (peer->held >= table->per_peer)
                 return false;
         if ((gate && gate->wanted) || table->wanted < ROUTE_GATES_MAX)
                 return true;

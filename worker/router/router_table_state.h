@@ -51,7 +51,10 @@ bool route_admitted(struct route_table *table, struct route *route);
 /* Whether a filter lets through anything at all there, as the supervisor asks as well. */
 bool route_gate_allowed(const struct route_table *table, const struct route_gate *gate);
 
-/* router_table_share.c: whether @peer may have one more gate, that of @route, for which another one may close. */
+/* router_table_share.c: takes from @peer what is more than its share. */
+void route_share_trim(struct route_table *table, struct route_peer *peer, usec_t now_us);
+
+/* Whether @peer may have one more gate, that of @route, for which another one may close. */
 bool route_share_allows(struct route_table *table, const struct route_peer *peer, const struct route *route, usec_t now_us);
 
 #endif
