@@ -317,6 +317,22 @@ TEST(node_fills_a_long_path_with_one_channel)
         }
 }
 
+/* The same at 400 Mbit/s, where one packet in a thousand is lost: a hole is filled a round trip later, and what came behind it is not read,
+ * nor its window opened, before. */
+TEST(node_fills_a_long_path_with_holes)
+{
+        static const struct net_link distant = { .delay_us = 100000, .bits_per_s = 400000000, .queue_bytes = 8 << 20, .loss_ppm = 1000 };
+        enum { BYTES = 250000000 };     /* 5 s of that link */
+        cleanup_with(pair_free) struct pair pair = paired(192, &distant);
+        struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, NODE_SIM_SINK, BYTES, true);
+        usec_t took_us = node_sim_run_until(pair.sim, is_over, channel, SECONDS(120));
+
+        printf("# %u ms\n", (unsigned)(took_us / 1000));
+        check(channel->fate == NODE_SIM_CLOSED && channel->reason == NODE_REASON_DONE);
+        check(took_us < SECONDS(9));
+        check_equal(mistakes(pair.sim), 0);
+}
+
 TEST(node_writes_no_more_than_a_shrinking_buffer_takes)
 {
         static const struct net_link fast = { .delay_us = 300, .loss_ppm = 300 };

@@ -91,6 +91,33 @@ TEST(a_message_arrives_with_its_descriptor)
         check_equal(open_fds(), before);
 }
 
+/* The other end must not wake up for it alone, and must not hear of what came later before. */
+TEST(what_is_posted_goes_with_the_next_message_and_in_order)
+{
+        struct pair pair;
+        struct ipc_received message;
+        struct ipc_channel opened = { .channel = 1 };
+        struct ipc_channel_closed closed = { .channel = 2 };
+        struct ipc_channel_arrived arrived = { .channel = 3 };
+
+        pair_init(&pair);
+        check_equal(ipc_link_post(&pair.swarm, IPC_CHANNEL_OPENED, &opened), 0);
+        check_equal(ipc_link_post(&pair.swarm, IPC_CHANNEL_CLOSED, &closed), 0);
+        check_equal(ipc_link_receive(&pair.forward, &message), 0);
+        check_equal(ipc_link_send(&pair.swarm, IPC_CHANNEL_ARRIVED, &arrived, NULL, 0), 0);
+        check(!ipc_link_queued(&pair.swarm));
+        for (unsigned i = 0; i < 3; i++) {
+                static const enum ipc_type types[] = { IPC_CHANNEL_OPENED, IPC_CHANNEL_CLOSED, IPC_CHANNEL_ARRIVED };
+
+                check_equal(ipc_link_receive(&pair.forward, &message), 1);
+                check_equal(message.type, types[i]);
+        }
+        check_equal(ipc_link_post(&pair.swarm, IPC_CHANNEL_OPENED, &opened), 0);
+        check_equal(ipc_link_flush(&pair.swarm), 0);
+        check_equal(ipc_link_receive(&pair.forward, &message), 1);
+        pair_fini(&pair);
+}
+
 TEST(what_the_table_forbids_ends_the_link)
 {
         struct {

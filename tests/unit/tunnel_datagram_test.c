@@ -276,7 +276,7 @@ TEST(channels_nobody_reads_leave_room_for_those_that_are_read)
                 say(quick[TUNNEL_GATEWAY], i, 1200);
                 hear(quick[TUNNEL_PROVIDER], i, 1200);
         }
-        check(stats_of(TUNNEL_PROVIDER).queued_bytes <= (64 << 20) / 4);
+        check(stats_of(TUNNEL_PROVIDER).queued_bytes <= TUNNEL_RECEIVE_LIMIT_BYTES / 4);
         open_channel(late);
         say(late[TUNNEL_GATEWAY], 5, 1200);
         hear(late[TUNNEL_PROVIDER], 5, 1200);

@@ -204,7 +204,7 @@ TEST(weakness_14_18_a_stopped_reader_of_an_original_is_reset_after_ten_seconds)
 TEST(weakness_14_19_memory_for_all_channels_together_is_bounded)
 {
         struct pair *pair = pair_up(85, NEITHER);
-        struct pair_app *apps[300], *fullest;
+        struct pair_app *apps[400], *fullest;
         unsigned reset = 0;
 
         pair->answer.want = UINT64_C(1) << 40;
@@ -215,10 +215,10 @@ TEST(weakness_14_19_memory_for_all_channels_together_is_bounded)
         for (unsigned i = 0; i < ARRAY_LEN(apps); i++)
                 apps[i] = pair_open(pair, 80, (struct pair_plan){ .read_max = 0 });
         pair_run(pair, SECONDS(9));
-        check_equal(pair->side[TUNNEL_GATEWAY].queued_max, 64 * MIB);
+        check_equal(pair->side[TUNNEL_GATEWAY].queued_max, TUNNEL_RECEIVE_LIMIT_BYTES);
         check(tunnel_paused(pair->side[TUNNEL_GATEWAY].t));
         pair_run(pair, SECONDS(12));
-        check_equal(pair->side[TUNNEL_GATEWAY].queued_max, 64 * MIB);
+        check_equal(pair->side[TUNNEL_GATEWAY].queued_max, TUNNEL_RECEIVE_LIMIT_BYTES);
         for (unsigned i = 0; i < ARRAY_LEN(apps); i++)
                 reset += pair_gone(apps[i]) && apps[i]->reason == TUNNEL_LIMIT;
         check(pair_gone(fullest) && fullest->reason == TUNNEL_LIMIT);

@@ -11,7 +11,7 @@
 
 #define CHANNELS_MAX 16384
 #define WINDOW_BYTES (256 * 1024)
-#define RECEIVE_LIMIT_BYTES (64 * 1024 * 1024)
+
 #define HELLO_US SECONDS(10)
 #define REFUSAL_DELAY_US SECONDS(1)     /* an original tries again at once: hypergate.md 14.14 */
 #define SERIAL_US SECONDS(2)            /* and answers one open after the other: 14.15 */
@@ -34,7 +34,7 @@ int tunnel_new(struct tunnel **tunnel_out, const struct tunnel_config *config, c
         if (!t->config.window_bytes)
                 t->config.window_bytes = WINDOW_BYTES;
         if (!t->config.receive_limit_bytes)
-                t->config.receive_limit_bytes = RECEIVE_LIMIT_BYTES;
+                t->config.receive_limit_bytes = TUNNEL_RECEIVE_LIMIT_BYTES;
         t->now_us = now->mono_us;
         t->wall_offset_us = (int64_t)(now->wall_us - now->mono_us);
         t->speak_us = usec_add(now->mono_us, config->listen_us);
@@ -439,25 +439,31 @@ static void shrink(struct tunnel_channel *ch)
         ch->consumed -= less;
 }
 
-/* Half a window was read so soon that the peer may have waited for it to open. On a path that fills its window the halves come half
+/* In how many parts a window opens again: of a large one, what waits to be granted would be missed. */
+static unsigned parts(const struct tunnel_channel *ch)
+{
+        return ch->window > TUNNEL_WINDOW_MAX ? 8 : 2;
+}
+
+/* A part of a window was read so soon that the peer may have waited for it to open. On a path that fills its window the halves come half
  * a round trip apart. */
 static bool wants_more(const struct tunnel_channel *ch, usec_t now_us)
 {
         const struct tunnel *t = ch->tunnel;
-        usec_t far_us = FAST_RTTS * t->rtt_us, soon_us = ch->window <= TUNNEL_WINDOW_MAX / 2 ? usec_max(FAST_US, far_us) : far_us;
+        usec_t far_us = FAST_RTTS * t->rtt_us * 2 / parts(ch), soon_us = ch->window <= TUNNEL_WINDOW_MAX / 2 ? usec_max(FAST_US, far_us) : far_us;
 
         return now_us >= t->pressed_us && now_us < usec_add(ch->granted_us, soon_us) && ch->window <= TUNNEL_WINDOW_LONG_MAX / 2 &&
-               t->grown_bytes + ch->window <= t->config.receive_limit_bytes / 4;
+               t->grown_bytes + ch->window <= t->config.receive_limit_bytes / 3 * 2;
 }
 
-/* What was read may come again: told when half a window is due, so that neither credits nor data trickle. A window that is
+/* What was read may come again: told when a part of the window is due, so that neither credits nor data trickle. A window that is
  * emptied faster than a distant peer could refill it grows; without memory it shrinks. */
 static void regrant(struct tunnel_channel *ch, usec_t now_us)
 {
         struct tunnel *t = ch->tunnel;
 
         if (!tunnel_channel_credited(ch) || ch->receiving != TUNNEL_RECEIVING || ch->closing != TUNNEL_UNCLOSED ||
-            ch->consumed < ch->window / 2)
+            ch->consumed < ch->window / parts(ch))
                 return;
         if (now_us < t->pressed_us)
                 shrink(ch);

@@ -74,6 +74,7 @@ enum {
         TUNNEL_DATA_MAX = 63330,                /* data bytes of a frame we send: sealed, a full run of UDX packets */
         TUNNEL_MESSAGE_MAX = TUNNEL_HEADER_BYTES + TUNNEL_DATA_MAX,
         TUNNEL_SEAL_BYTES = 20,                 /* what sealing adds to a message: length 3, tag 1, MAC 16 */
+        TUNNEL_RECEIVE_LIMIT_BYTES = 96 * 1024 * 1024,  /* unless configured otherwise */
         TUNNEL_ADVERT_MAX = 256 * 1024,
         TUNNEL_METADATA_MAX = 8192,
         TUNNEL_TEXT_MAX = 253,                  /* of a refusal; its JSON form has 255 */
@@ -121,7 +122,7 @@ struct tunnel_config {
         struct random random;                   /* used by tunnel_new() only */
         uint32_t channels_max;                  /* 0: 16384 */
         uint32_t window_bytes;                  /* 0: 262144; per channel, for data to us */
-        size_t receive_limit_bytes;             /* 0: 64 MiB; received and not yet consumed, all channels */
+        size_t receive_limit_bytes;             /* 0: TUNNEL_RECEIVE_LIMIT_BYTES; received and not yet consumed, all channels */
 };
 
 /* Copies @config. @now: hello carries the wall clock, its deadline starts here. 0 or -ENOMEM. */

@@ -16,7 +16,8 @@ enum {
         TUNNEL_PLAIN_DATA_MAX = 61440,          /* data bytes of a frame on a channel without order */
         TUNNEL_PLAIN_MAX = 4 * 1024 * 1024,     /* bytes of a channel without credit: unread here, or unacknowledged there */
         TUNNEL_WINDOW_MAX = 4 * 1024 * 1024,    /* a window grows to this; */
-        TUNNEL_WINDOW_LONG_MAX = 16 * 1024 * 1024,      /* and to this, where the path is so long that it takes more */
+        TUNNEL_WINDOW_LONG_MAX = 64 * 1024 * 1024,      /* and to this, where the path is so long that it takes more: what was lost, and all
+                                                           behind it, is read two round trips after it was sent */
         TUNNEL_REPLIES_MAX = 64,
         TUNNEL_SMALL_MAX = 320,                 /* longest body but of an advertisement, an open and a stream */
         TUNNEL_LEAD_MS = 6 * 60 * 60 * 1000,    /* our hello is from the future, which an original takes; it bans for life whom its

@@ -5,6 +5,7 @@
 
 #define HELD_US MSEC(10)                /* the socket's share of the window holds what comes in that time: nobody reads it any later */
 #define AHEAD 4                         /* rounds' worth: one under way, two until a hole is filled, and one to grow into */
+#define HOLE 2                          /* rounds until a hole is filled: what came behind it is in the window, and in no socket */
 #define UNUSED_US SECONDS(5)
 #define GROWN_MAX ((size_t)256 * 1024 * 1024)   /* of all streams */
 
@@ -27,10 +28,10 @@ void udx_window_set(struct udx_stream *stream, size_t first_bytes)
         stream->assembly.limit_bytes = first_bytes;
 }
 
-/* A window of which the socket holds @window_first may be as much larger as its round trip is longer than HELD_US. */
+/* A window of which the socket holds @window_first may be as much larger as it takes longer than HELD_US to send it. */
 static size_t most(const struct udx_stream *stream, usec_t rtt_us)
 {
-        uint64_t path = (uint64_t)stream->window_first * rtt_us / HELD_US;
+        uint64_t path = (uint64_t)stream->window_first * HOLE * rtt_us / HELD_US;
         size_t left = GROWN_MAX - MIN(GROWN_MAX, stream->mux->grown_bytes - grown(stream));
 
         return MIN((size_t)MIN(path, (uint64_t)UDX_WINDOW_MAX), stream->window_first + left);
