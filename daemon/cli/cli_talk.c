@@ -29,6 +29,7 @@ static int spawn(struct cli_talk *talk, const struct cli_options *options, int c
 {
         int ends[2];
 
+        *talk = (struct cli_talk){ .fd = -1 };
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
                 return fail("cannot start an instance", errno);
         talk->instance = fork();
