@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "gates" and "services": what this instance has opened, and what it offers. "routes" and "channels": what the router worker and the swarm
  * worker know of. A line for each, then the end. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "control_conn.h"
+#include "control_ask.h"
 #include "supervisor.h"
 
 static const char *protocol_word(uint16_t protocol)
 {
         return protocol == IPC_UDP ? "udp" : "tcp";
-}
-
-static void end_list(struct control_conn *conn)
-{
-        json_line_begin(&conn->out, "end");
-        json_line_end(&conn->out);
-        control_flush(conn, true);
 }
 
 /* --- Gates --- */
@@ -50,7 +42,7 @@ void control_gates(struct control_conn *conn, const char *words)
 
         list_for_each(at, &gates->all)
                 write_gate(&conn->out, list_entry(at, struct gate, in_all));
-        end_list(conn);
+        control_ask_end(conn);
 }
 
 /* --- Services --- */
@@ -85,54 +77,17 @@ void control_services(struct control_conn *conn, const char *words)
 
         for (size_t i = 0; i < services->count; i++)
                 write_service(&conn->out, &services->list[i]);
-        end_list(conn);
+        control_ask_end(conn);
 }
 
 /* --- What workers know --- */
 
-struct asked {
-        struct control_job job;
-        struct question *question;
-        const struct child *swarm;      /* asked last, one after the other */
-};
-
-static void cancel(struct control_job *job)
+static void write_route(struct json_line *out, const struct ipc_received *message, uint32_t worker)
 {
-        struct asked *asked = container_of(job, struct asked, job);
+        const struct ipc_router_route *route = IPC_PAYLOAD(message, struct ipc_router_route);
 
-        if (asked->question)
-                question_cancel(asked->question);
-        free(asked);
-}
-
-static void end(struct asked *asked, const char *error)
-{
-        struct control_conn *conn = asked->job.conn;
-
-        asked->question = NULL;
-        cancel(&asked->job);
-        if (error)
-                control_refuse(conn, error);
-        else
-                end_list(conn);
-}
-
-/* NULL: it was refused. */
-static struct asked *begin(struct control_conn *conn, bool answers)
-{
-        struct asked *asked = answers ? calloc(1, sizeof(*asked)) : NULL;
-
-        if (!asked) {
-                control_refuse(conn, answers ? "no memory" : "the worker that knows does not run now: ask again");
-                return NULL;
-        }
-        asked->job = (struct control_job){ .conn = conn, .cancel = cancel };
-        conn->job = &asked->job;
-        return asked;
-}
-
-static void write_route(struct json_line *out, const struct ipc_router_route *route)
-{
+        if (message->type != IPC_ROUTER_ROUTE)
+                return;
         json_line_begin(out, "route");
         json_line_number(out, "gatePort", route->gate_port);
         json_line_text(out, "protocol", protocol_word(route->protocol));
@@ -143,8 +98,12 @@ static void write_route(struct json_line *out, const struct ipc_router_route *ro
         json_line_end(out);
 }
 
-static void write_channel(struct json_line *out, const struct ipc_swarm_channel *channel, uint32_t worker)
+static void write_channel(struct json_line *out, const struct ipc_received *message, uint32_t worker)
 {
+        const struct ipc_swarm_channel *channel = IPC_PAYLOAD(message, struct ipc_swarm_channel);
+
+        if (message->type != IPC_SWARM_CHANNEL)
+                return;
         json_line_begin(out, "channel");
         json_line_number(out, "channel", channel->channel);
         json_line_number(out, "gatePort", channel->gate_port);
@@ -159,63 +118,12 @@ static void write_channel(struct json_line *out, const struct ipc_swarm_channel 
         json_line_end(out);
 }
 
-static void on_answer(void *context, const struct ipc_received *message);
-
-/* False: all have answered. */
-static bool ask_next_swarm(struct asked *asked)
-{
-        struct supervisor *supervisor = asked->job.conn->control->supervisor;
-        struct child *swarm = supervisor_next_swarm(supervisor, asked->swarm);
-        struct ipc_swarm_ask ask = { .what = IPC_ASK_CHANNELS };
-
-        if (!swarm)
-                return false;
-        asked->swarm = swarm;
-        asked->question = questions_ask(&supervisor->questions, swarm, &ask, on_answer, asked);
-        if (!asked->question)
-                end(asked, "no memory");
-        return true;
-}
-
-static void on_answer(void *context, const struct ipc_received *message)
-{
-        struct asked *asked = context;
-        struct json_line *out = &asked->job.conn->out;
-
-        if (message && message->type == IPC_SWARM_ANSWERED && ask_next_swarm(asked))
-                return;
-        if (!message || message->type == IPC_SWARM_ANSWERED || message->type == IPC_ROUTER_ANSWERED) {
-                end(asked, message ? NULL : "the worker that knows has just ended: ask again");
-                return;
-        }
-        if (message->type == IPC_ROUTER_ROUTE)
-                write_route(out, IPC_PAYLOAD(message, struct ipc_router_route));
-        else if (message->type == IPC_SWARM_CHANNEL)
-                write_channel(out, IPC_PAYLOAD(message, struct ipc_swarm_channel), asked->swarm->id);
-        control_flush(asked->job.conn, false);
-}
-
 void control_routes(struct control_conn *conn, const char *words)
 {
-        struct supervisor *supervisor = conn->control->supervisor;
-        struct asked *asked;
-
-        if (!supervisor->router) {
-                end_list(conn);         /* neither provider nor gateway: there are none */
-                return;
-        }
-        asked = begin(conn, supervisor_router_answers(supervisor));
-        if (!asked)
-                return;
-        asked->question = questions_ask_routes(&supervisor->questions, supervisor->router, on_answer, asked);
-        if (!asked->question)
-                end(asked, "no memory");
+        control_ask_router(conn, write_route);
 }
 
 void control_channels(struct control_conn *conn, const char *words)
 {
-        struct asked *asked = begin(conn, supervisor_swarm_answers(conn->control->supervisor));
-
-        if (asked)
-                ask_next_swarm(asked);
+        control_ask_swarms(conn, IPC_ASK_CHANNELS, write_channel);
 }

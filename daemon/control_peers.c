@@ -2,26 +2,9 @@
 /* "peers": a line "peer" for each that this instance is connected to, and a line "unreached" for each that it could not reach lately, and
  * why. */
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "control_conn.h"
+#include "control_ask.h"
 #include "ipc_words.h"
-#include "supervisor.h"
-
-struct peers {
-        struct control_job job;
-        struct question *question;
-        const struct child *asked;      /* one swarm worker after the other */
-};
-
-static void cancel(struct control_job *job)
-{
-        struct peers *peers = container_of(job, struct peers, job);
-
-        if (peers->question)
-                question_cancel(peers->question);
-        free(peers);
-}
 
 static void write_unreached(struct json_line *out, const struct ipc_swarm_peer *peer)
 {
@@ -81,69 +64,20 @@ static void write_peer(struct json_line *out, const struct ipc_swarm_peer *peer,
         json_line_end(out);
 }
 
-static void end(struct peers *peers, const char *error)
+/* Connected to it, or not. */
+static void write_either(struct json_line *out, const struct ipc_received *message, uint32_t worker)
 {
-        struct control_conn *conn = peers->job.conn;
+        const struct ipc_swarm_peer *peer = IPC_PAYLOAD(message, struct ipc_swarm_peer);
 
-        peers->question = NULL;
-        cancel(&peers->job);
-        if (error) {
-                control_refuse(conn, error);
+        if (message->type != IPC_SWARM_PEER)
                 return;
-        }
-        json_line_begin(&conn->out, "end");
-        json_line_end(&conn->out);
-        control_flush(conn, true);
-}
-
-static void on_answer(void *context, const struct ipc_received *message);
-
-/* False: all have answered. */
-static bool ask_next(struct peers *peers)
-{
-        struct supervisor *supervisor = peers->job.conn->control->supervisor;
-        struct child *swarm = supervisor_next_swarm(supervisor, peers->asked);
-        struct ipc_swarm_ask ask = { .what = IPC_ASK_PEERS };
-
-        if (!swarm)
-                return false;
-        peers->asked = swarm;
-        peers->question = questions_ask(&supervisor->questions, swarm, &ask, on_answer, peers);
-        if (!peers->question)
-                end(peers, "no memory");
-        return true;
-}
-
-static void on_answer(void *context, const struct ipc_received *message)
-{
-        struct peers *peers = context;
-        const struct ipc_swarm_peer *peer;
-
-        if (!message) {
-                end(peers, "the swarm worker has just ended: ask again");
-        } else if (message->type == IPC_SWARM_ANSWERED) {
-                if (!ask_next(peers))
-                        end(peers, NULL);
-        } else if (message->type == IPC_SWARM_PEER) {
-                peer = IPC_PAYLOAD(message, struct ipc_swarm_peer);
-                if (peer->role)
-                        write_peer(&peers->job.conn->out, peer, peers->asked->id);
-                else
-                        write_unreached(&peers->job.conn->out, peer);
-                control_flush(peers->job.conn, false);
-        }
+        if (peer->role)
+                write_peer(out, peer, worker);
+        else
+                write_unreached(out, peer);
 }
 
 void control_peers(struct control_conn *conn, const char *words)
 {
-        struct supervisor *supervisor = conn->control->supervisor;
-        struct peers *peers = supervisor_swarm_answers(supervisor) ? calloc(1, sizeof(*peers)) : NULL;
-
-        if (!peers) {
-                control_refuse(conn, "the swarm worker does not run now: ask again");
-                return;
-        }
-        peers->job = (struct control_job){ .conn = conn, .cancel = cancel };
-        conn->job = &peers->job;
-        ask_next(peers);
+        control_ask_swarms(conn, IPC_ASK_PEERS, write_either);
 }

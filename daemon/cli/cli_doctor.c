@@ -116,16 +116,21 @@ static void take_peer(void *context, const char *instance, const json_t *object,
                 doctor->skews_s[doctor->skew_count++] = cli_talk_decimal(object, "clockSkewSeconds");
 }
 
-/* Through which nodes of the DHT peers reach an instance that runs here. */
+/* Through which nodes of the DHT peers reach a swarm worker of an instance that runs here. */
 static void print_relays(const char *instance, const json_t *object)
 {
         static const char *const roles[] = { "gateway", "provider" };
 
+        long long worker = cli_talk_number(object, "worker");
+        char which[32] = "";
+
+        if (worker > 1)
+                snprintf(which, sizeof(which), ", worker %lld,", worker);
         for (size_t role = 0; role < sizeof(roles) / sizeof(roles[0]); role++) {
                 const json_t *list = json_object_get(object, roles[role]);
 
                 if (json_array_size(list))
-                        printf("relays     peers reach the %s %s through ", roles[role], instance);
+                        printf("relays     peers reach the %s %s%s through ", roles[role], instance, which);
                 for (size_t i = 0; i < json_array_size(list); i++)
                         printf("%s%s", json_string_value(json_array_get(list, i)), i + 1 < json_array_size(list) ? ", " : "\n");
         }

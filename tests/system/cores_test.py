@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import signal
+import socket
 import subprocess
 
 from harness import Pair, Service, answers, binary, connect, eventually, free_ports, how_it_ends, main, new_secret, \
@@ -30,6 +31,16 @@ def carried(instance):
     return collections.Counter(one['worker'] for one in ask(instance, 'channels') if 'gatePort' in one)
 
 
+def reached_through(instance, role):
+    """Its workers that others reach through nodes of the DHT; what `hypergate doctor` asks."""
+    with socket.socket(socket.AF_UNIX) as conn:
+        conn.settimeout(20)
+        conn.connect(os.path.join(instance.folder, f'{instance.name}.sock'))
+        conn.sendall(b'relays\n')
+        said = [json.loads(line) for line in conn.makefile()]
+    return {one['worker'] for one in said if one['type'] == 'relays' and one[role]}
+
+
 def echoes(connection):
     connection.sendall(b'there?')
     return connection.recv(64) == b'there?'
@@ -46,6 +57,8 @@ def spread(stack):
     assert all(map(echoes, clients))
     for side in pair.gateway, pair.provider:
         assert carried(side) == {1: 4, 2: 4}, (side.name, carried(side))
+    for side, role in (pair.gateway, 'gateway'), (pair.provider, 'provider'):
+        eventually(lambda: reached_through(side, role) == {1, 2}, 20, f'{side.name}: each worker is reached through nodes of its own')
     assert [one['peers']['providers'] for one in ask(pair.gateway, 'status') if 'peers' in one] == [2]
     for side in pair.gateway, pair.provider:
         victim = side.workers('swarm')[1]
