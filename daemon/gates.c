@@ -56,7 +56,7 @@ enum conf_policy gates_policy(const struct conf_gateway *conf, uint16_t port, ui
         return conf->policy;
 }
 
-static struct gate *find(struct gates *gates, uint16_t port, uint16_t protocol)
+static struct gate *find(const struct gates *gates, uint16_t port, uint16_t protocol)
 {
         list_for_each(at, &gates->all) {
                 struct gate *gate = list_entry(at, struct gate, in_all);
@@ -449,6 +449,33 @@ static const char *open_lent(void *context, const struct socket_place *place)
 void gates_open_lent(struct gates *gates)
 {
         passed_each_lent(gates->passed, open_lent, gates);
+}
+
+/* At all addresses of that family. */
+static bool is_any(const uint8_t ip[16], const uint8_t of[16])
+{
+        static const uint8_t any_v6[16], any_v4[16] = { [10] = 0xff, [11] = 0xff };
+        bool v4 = memcmp(of, any_v4, 12) == 0;
+
+        return memcmp(ip, v4 ? any_v4 : any_v6, 16) == 0;
+}
+
+int gates_datagrams(const struct gates *gates, const struct forward *forward, uint16_t port, const uint8_t ip[16])
+{
+        const struct gate *gate = find(gates, port, CONF_UDP);
+        int fd = -1;
+
+        if (!gate || !forward || gate->forward != forward)
+                return -1;
+        for (size_t i = 0; i < gate->listener_count; i++) {
+                const struct gate_listener *listener = &gate->listeners[i];
+
+                if (memcmp(listener->address->ip, ip, 16) == 0)
+                        return listener->fd;
+                if (is_any(listener->address->ip, ip))
+                        fd = listener->fd;
+        }
+        return fd;
 }
 
 unsigned gates_open_count(const struct gates *gates)

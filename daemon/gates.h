@@ -82,6 +82,9 @@ void gates_open_lent(struct gates *gates);
 void gates_open(struct gates *gates, uint16_t port, uint16_t protocol);
 void gates_close(struct gates *gates, uint16_t port, uint16_t protocol);
 
+/* The socket of a gate of that worker's to which a datagram comes that is sent to @ip, borrowed; -1: none. */
+int gates_datagrams(const struct gates *gates, const struct forward *forward, uint16_t port, const uint8_t ip[16]);
+
 /* Gates with at least one listener. */
 unsigned gates_open_count(const struct gates *gates);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "detach.h"
 #include "dial.h"
 #include "publish.h"
 
@@ -59,6 +60,9 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
                 break;
         case IPC_SERVICE_DIAL:
                 dial(&supervisor->services, child, IPC_PAYLOAD(message, struct ipc_service_dial));
+                break;
+        case IPC_SESSION_DETACH:
+                detach(&supervisor->gates, child, IPC_PAYLOAD(message, struct ipc_session_detach));
                 break;
         case IPC_SWARM_WANT:
                 if (!swarm_sockets_grant(sockets_of(supervisor, child), child, IPC_PAYLOAD(message, struct ipc_swarm_want)))

@@ -169,11 +169,12 @@ void sockets_print_address(const uint8_t ip[16], char text[INET6_ADDRSTRLEN])
         inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? ip + 12 : ip, text, INET6_ADDRSTRLEN);
 }
 
-static socklen_t put_address(struct sockaddr_storage *out, const uint8_t ip[16], uint16_t port)
+socklen_t sockets_put_address(struct sockaddr_storage *out, const uint8_t ip[16], uint16_t port, uint32_t scope)
 {
         struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
-        struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+        struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_scope_id = scope };
 
+        memset(out, 0, sizeof(*out));
         if (is_mapped(ip)) {
                 memcpy(&v4.sin_addr, ip + 12, 4);
                 memcpy(out, &v4, sizeof(v4));
@@ -188,7 +189,7 @@ static socklen_t put_address(struct sockaddr_storage *out, const uint8_t ip[16],
 static int open_bound(const uint8_t ip[16], uint16_t port, int type, int (*set)(int fd), int *fd_out)
 {
         struct sockaddr_storage addr;
-        socklen_t len = put_address(&addr, ip, port);
+        socklen_t len = sockets_put_address(&addr, ip, port, 0);
         cleanup_fd int fd = socket(addr.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         int r, one = 1;
 
@@ -260,39 +261,35 @@ int sockets_datagrams_again(int fd)
 }
 
 /* Of what two families, two types and their usual protocols allow. */
-static const char *look_at_kind(int fd, bool *datagrams_out)
+static const char *look_at_kind(int fd)
 {
         int family = get_option(fd, SOL_SOCKET, SO_DOMAIN), type = get_option(fd, SOL_SOCKET, SO_TYPE);
         int protocol = get_option(fd, SOL_SOCKET, SO_PROTOCOL);
         struct sockaddr_storage peer;
         socklen_t len = sizeof(peer);
+        bool datagrams = type == SOCK_DGRAM && protocol == IPPROTO_UDP;
 
-        *datagrams_out = type == SOCK_DGRAM && protocol == IPPROTO_UDP;
-        if ((family != AF_INET && family != AF_INET6) || (!*datagrams_out && (type != SOCK_STREAM || protocol != IPPROTO_TCP)))
+        if ((family != AF_INET && family != AF_INET6) || (!datagrams && (type != SOCK_STREAM || protocol != IPPROTO_TCP)))
                 return "it is neither TCP nor UDP";
-        if (!*datagrams_out && get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
+        if (!datagrams && get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
                 return "it does not listen (a socket unit must have Accept=no)";
-        if (*datagrams_out && getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
+        if (datagrams && getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
                 return "it is connected";
         if (family == AF_INET6 && get_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 1)
                 return "it takes IPv4 as well: write BindIPv6Only=ipv6-only in the socket unit, and for IPv4 another line, with 0.0.0.0:PORT";
         return NULL;
 }
 
-const char *sockets_look(int fd, struct socket_place *place)
+int sockets_place(int fd, struct socket_place *place)
 {
         struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
         struct sockaddr_in6 v6;
         struct sockaddr_in v4;
         socklen_t len = sizeof(addr);
-        bool datagrams;
-        const char *why = look_at_kind(fd, &datagrams);
 
-        if (why)
-                return why;
         if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
-                return strerror(errno);
-        *place = (struct socket_place){ .datagrams = datagrams };
+                return -errno;
+        *place = (struct socket_place){ .datagrams = get_option(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM };
         if (addr.ss_family == AF_INET) {
                 memcpy(&v4, &addr, sizeof(v4));
                 place->port = ntohs(v4.sin_port);
@@ -303,7 +300,15 @@ const char *sockets_look(int fd, struct socket_place *place)
                 place->port = ntohs(v6.sin6_port);
                 memcpy(place->ip, &v6.sin6_addr, sizeof(place->ip));
         }
-        return NULL;
+        return 0;
+}
+
+const char *sockets_look(int fd, struct socket_place *place)
+{
+        const char *why = look_at_kind(fd);
+        int r = why ? 0 : sockets_place(fd, place);
+
+        return r < 0 ? strerror(-r) : why;
 }
 
 const char *sockets_refusal(int error)

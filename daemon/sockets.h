@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 enum {
         SOCKETS_PORT_FIRST = 49737,     /* where a node is looked for when no port is configured: dht.md 3.3 */
@@ -38,12 +39,18 @@ int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out);
  * UDP services do. 0 or -errno. */
 int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out);
 
-/* Where a socket is bound that was made before our start. */
+/* Where a socket is bound. */
 struct socket_place {
         uint8_t ip[16];
         uint16_t port;
         bool datagrams;                 /* UDP; else a TCP listener */
 };
+
+/* ::ffff:a.b.c.d is an address of IPv4. @scope: the interface of a link-local one, else 0. Returns the length. */
+socklen_t sockets_put_address(struct sockaddr_storage *out, const uint8_t ip[16], uint16_t port, uint32_t scope);
+
+/* Of a bound one, of either family. 0 or -errno. */
+int sockets_place(int fd, struct socket_place *place_out);
 
 /* As people write it: ::ffff:a.b.c.d is a.b.c.d. */
 void sockets_print_address(const uint8_t ip[16], char text[INET6_ADDRSTRLEN]);

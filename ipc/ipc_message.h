@@ -172,6 +172,8 @@ enum ipc_reason {
         X(SERVICE_DIALLED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_service_dialled,    FDS_UP_TO(1)) \
         X(SERVICE_HEALTH,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_service_health,     0)    \
         X(SERVICE_LEFT,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
+        X(SESSION_DETACH,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_session_detach,     0)    \
+        X(SESSION_DETACHED, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_session_detached,   FDS_UP_TO(1)) \
         X(CHANNEL_OPEN,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_open,       1)    \
         X(CHANNEL_OPENED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel,            0)    \
         X(CHANNEL_REFUSED,  IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_refused,    FDS_UP_TO(1)) \
@@ -179,6 +181,7 @@ enum ipc_reason {
         X(CHANNEL_GONE,     IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel,            0)    \
         X(CHANNEL_READY,    IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_ready,      1)    \
         X(CHANNEL_REFUSE,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_refused,    0)    \
+        X(CHANNEL_SOCKET,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel_socket,     1)    \
         X(CHANNEL_END,      IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_channel,            0)    \
         X(CHANNEL_CLOSED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_closed,     0)    \
         /* Resolve. */                                                                                                           \
@@ -573,6 +576,23 @@ struct ipc_service_dialled {
         uint32_t error;
 };
 
+/* A socket for one client of that gate, whose datagrams, and nobody else's, come to it from then on instead of the gate's. Answered by
+ * SESSION_DETACHED with the same @session, which is the sender's to choose. */
+struct ipc_session_detach {
+        uint64_t session;
+        uint8_t remote_ip[16], local_ip[16];    /* IPv6, or IPv4 as ::ffff:a.b.c.d; @local: that the client sends to */
+        uint32_t scope;                 /* of a link-local @remote_ip: its interface; else 0 */
+        uint16_t remote_port;
+        uint16_t gate_port;
+};
+
+/* The socket rides along, unless @error is none of 0: errno. */
+struct ipc_session_detached {
+        uint64_t session;
+        uint32_t error;
+        uint32_t pad;
+};
+
 /* Channels that arrive for this gate port and protocol may come over this link, until SERVICE_LEFT. From the supervisor (conf): some
  * forward worker will say so; what neither has said is served by nobody. */
 struct ipc_service_held {
@@ -600,6 +620,15 @@ struct ipc_channel_open {
 
 struct ipc_channel {
         uint64_t channel;
+};
+
+/* A channel of datagrams that is OPENED gets its client's own socket (SESSION_DETACHED), in place of its end of the pair: nothing more is
+ * written there, and when the other end has closed, everything in it having been read, datagrams go by the socket both ways. A channel
+ * that can't, or is over, closes the socket. Without a datagram for @idle_ms it ends, and on CHANNEL_END. */
+struct ipc_channel_socket {
+        uint64_t channel;
+        uint32_t idle_ms;
+        uint32_t pad;
 };
 
 /* With IPC_UDP each datagram for the service gets @front in front of it. */
