@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Real swarm workers, each behind its walls, that find each other on loopback; their supervisors and siblings are this test. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -84,6 +85,7 @@ static void configure(struct instance *instance, uint16_t bootstrap_port, enum i
         if (role == IPC_AS_PROVIDER) {
                 host_send(worker, IPC_SERVICE_HELD, &(struct ipc_service_held){ .gate_port = GATE }, -1);
                 host_send(worker, IPC_SERVICE_HELD, &(struct ipc_service_held){ .gate_port = LATE_GATE }, -1);
+                host_send(worker, IPC_SERVICE_HELD, &(struct ipc_service_held){ .gate_port = GATE, .protocol = IPC_UDP }, -1);
         }
         host_send(worker, IPC_CONF_END, &generation, -1);
 }
@@ -413,7 +415,8 @@ TEST(swarm_worker_ends_a_channel_whose_service_is_elsewhere)
         expect_opened(&trio, 9);
         end.channel = arrived.channel + 1;
         host_send(&trio.provider.forward, IPC_CHANNEL_END, &end, -1);   /* nobody's */
-        end.channel = 9;
+        end.channel = arrived.channel;
+        check(end.channel != 9);
         host_send(&trio.gateway.forward, IPC_CHANNEL_END, &end, -1);    /* and this is the other side's number */
         socket_write(client, "hello");
         socket_expect(service, "hello");
@@ -424,6 +427,143 @@ TEST(swarm_worker_ends_a_channel_whose_service_is_elsewhere)
         expect_closed(&trio.provider, IPC_REASON_DONE, 0, 5);
         expect_closed(&trio.gateway, IPC_REASON_RESET_PEER, 5, 0);
         finish(&trio);
+}
+
+/* --- A session of datagrams --- */
+
+struct session {
+        struct trio trio;
+        int pair;                       /* the forward worker's end */
+        int client, own;                /* its socket, and ours to it */
+        int service;
+};
+
+/* Two sockets that hear each other alone. */
+static void udp_pair(int fds[2])
+{
+        struct sockaddr_in addr[2];
+
+        for (int i = 0; i < 2; i++) {
+                uint16_t port;
+
+                fds[i] = udp_socket(&port);
+                addr[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        }
+        for (int i = 0; i < 2; i++)
+                check_equal(connect(fds[i], (struct sockaddr *)&addr[!i], sizeof(addr[0])), 0);
+}
+
+static void expect_datagram(int fd, const char *text)
+{
+        struct pollfd look = { .fd = fd, .events = POLLIN };
+        char got[64];
+        ssize_t len;
+
+        check_equal(poll(&look, 1, PATIENCE_MS), 1);
+        len = recv(fd, got, sizeof(got), 0);
+        check(len == (ssize_t)strlen(text) && memcmp(got, text, strlen(text)) == 0);
+}
+
+static void say(int fd, const char *text)
+{
+        check_equal(send(fd, text, strlen(text), 0), (ssize_t)strlen(text));
+}
+
+/* One that runs, with @number at its gate. */
+static void begin_session(struct session *session, uint64_t number)
+{
+        struct trio *trio = &session->trio;
+        struct ipc_channel_open open = { .channel = number, .gate_port = GATE, .protocol = IPC_UDP, .deadline_ms = 15000, .metadata_len = 2,
+                                         .metadata = "{}" };
+        struct ipc_service_held held = { .gate_port = GATE, .protocol = IPC_UDP };
+        struct ipc_channel_arrived arrived;
+        struct ipc_channel_ready ready = { .channel = 0 };
+        int fds[2];
+
+        host_send(&trio->provider.forward, IPC_SERVICE_HELD, &held, -1);
+        check_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+        session->pair = fds[0];
+        memcpy(open.peer, trio->provider_key, sizeof(open.peer));
+        host_send(&trio->gateway.forward, IPC_CHANNEL_OPEN, &open, fds[1]);
+        close(fds[1]);
+        host_expect(&trio->provider.host, &trio->provider.forward, IPC_CHANNEL_ARRIVED, &arrived);
+        udp_pair(fds);
+        session->service = fds[0];
+        ready.channel = arrived.channel;
+        host_send(&trio->provider.forward, IPC_CHANNEL_READY, &ready, fds[1]);
+        close(fds[1]);
+        expect_opened(trio, number);
+        udp_pair(fds);
+        session->client = fds[0];
+        session->own = fds[1];
+}
+
+/* The client's own socket takes the pair's place. */
+static void hand_over(struct session *session, uint64_t number, uint32_t idle_ms)
+{
+        struct ipc_channel_socket socket = { .channel = number, .idle_ms = idle_ms };
+        char byte;
+
+        host_send(&session->trio.gateway.forward, IPC_CHANNEL_SOCKET, &socket, session->own);
+        close(session->own);
+        check_equal(recv(session->pair, &byte, 1, 0), 0);       /* no more is written there */
+        close(session->pair);
+}
+
+static void expect_over(struct session *session, enum ipc_reason reason, uint64_t sent, uint64_t received)
+{
+        expect_closed(&session->trio.gateway, reason, sent, received);
+        expect_closed(&session->trio.provider, IPC_REASON_DONE, received, sent);
+        check(send(session->client, "?", 1, 0) == 1 && recv(session->client, &(char){ 0 }, 1, 0) < 0 && errno == ECONNREFUSED);
+        close(session->client);
+        close(session->service);
+}
+
+TEST(swarm_worker_goes_on_with_a_clients_own_socket_and_ends_it_when_told_or_when_it_is_silent)
+{
+        struct session session;
+        struct ipc_channel end = { .channel = 31 };
+
+        begin(&session.trio);
+        begin_session(&session, 30);
+        check_equal(send(session.pair, "\0first", 6, 0), 6);
+        expect_datagram(session.service, "first");
+        say(session.client, "third");           /* which waits until the pair is empty */
+        check_equal(send(session.pair, "\0second", 7, 0), 7);
+        hand_over(&session, 30, 1500);
+        expect_datagram(session.service, "second");
+        expect_datagram(session.service, "third");
+        say(session.service, "answer");
+        expect_datagram(session.client, "answer");
+        expect_over(&session, IPC_REASON_IDLE, 16, 6);
+
+        begin_session(&session, end.channel);
+        hand_over(&session, end.channel, 0);
+        say(session.client, "hello");
+        expect_datagram(session.service, "hello");
+        host_send(&session.trio.gateway.forward, IPC_CHANNEL_END, &end, -1);
+        expect_over(&session, IPC_REASON_DONE, 5, 0);
+        finish(&session.trio);
+}
+
+TEST(swarm_worker_ends_sessions_with_the_forward_worker_whose_gate_they_take)
+{
+        struct session session;
+        struct ipc_channel_closed closed;
+
+        begin(&session.trio);
+        begin_session(&session, 32);
+        hand_over(&session, 32, 0);
+        say(session.client, "hello");
+        expect_datagram(session.service, "hello");
+        ipc_link_fini(&session.trio.gateway.forward);
+        host_expect(&session.trio.provider.host, &session.trio.provider.forward, IPC_CHANNEL_CLOSED, &closed);
+        check_equal(closed.reason, IPC_REASON_DONE);
+        check(send(session.client, "?", 1, 0) == 1 && recv(session.client, &(char){ 0 }, 1, 0) < 0 && errno == ECONNREFUSED);
+        close(session.client);
+        close(session.service);
+        host_introduce(&session.trio.gateway.host, IPC_FORWARD, 2, &session.trio.gateway.forward);
+        finish(&session.trio);
 }
 
 /* A forward worker closes its copy a moment after it sent it. If that is late, the kernel goes on reporting the connection that is

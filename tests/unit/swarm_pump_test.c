@@ -400,7 +400,7 @@ static ssize_t local_receive(struct scene *scene, uint8_t *out, size_t max)
         return len < 1 ? -1 : len - 1;
 }
 
-static const enum pump_kind datagram_kinds[] = { PUMP_DATAGRAMS, PUMP_SESSION };
+static const enum pump_kind datagram_kinds[] = { PUMP_DATAGRAMS, PUMP_SESSION, PUMP_CLIENT };
 
 TEST(pump_keeps_the_borders_of_datagrams_the_empty_and_the_largest_included)
 {
@@ -590,4 +590,120 @@ TEST(pump_ends_when_nobody_serves_the_port_and_not_for_an_empty_datagram)
         run(&scene);                                            /* the kernel says that the port is closed */
         check(broken == 1 && scene.node.aborts == 1 && scene.pump.refused);
         scene_end(&scene);
+}
+
+/* --- A client's own socket in place of the pair --- */
+
+/* A pair to begin with, and what follows it; @scene.local is the latter's far end. */
+struct replaced {
+        struct scene scene;
+        int pair;                       /* the far end of the pair */
+};
+
+static void replace_begin(struct replaced *replaced)
+{
+        static struct scene other;
+        struct scene *scene = &replaced->scene;
+
+        datagrams_begin(&other, PUMP_CLIENT);   /* for its two sockets */
+        datagrams_begin(scene, PUMP_SESSION);
+        for (size_t i = 0; i < ARRAY_LEN(scene->node.offer_len); i++)
+                scene->node.offer_len[i] = 10;
+        pump_start(&scene->pump);
+        check(pump_replace(&scene->pump, other.pump.fd));
+        replaced->pair = scene->local;
+        scene->local = other.local;
+        pump_room_fini(&other.room);
+        ev_loop_destroy(other.room.loop);
+}
+
+TEST(pump_goes_on_with_a_clients_socket_after_all_that_the_pair_held)
+{
+        static struct replaced replaced;
+        struct scene *scene = &replaced.scene;
+        uint8_t mark[8] = { 0 }, got[16];
+
+        replace_begin(&replaced);
+        check_equal(send(scene->local, inbound, 3, 0), 3);              /* by the socket: the pair comes first */
+        check_equal(send(replaced.pair, mark, sizeof(mark), 0), 8);
+        scene->node.offered = 1;
+        pump_receive(&scene->pump);
+        run(scene);
+        check(scene->node.taken == 0 && scene->node.datagram_count == 1 && scene->node.datagram_len[0] == 7);
+        check_equal(recv(replaced.pair, got, sizeof(got), MSG_DONTWAIT), 0);    /* nothing more is written there */
+        close(replaced.pair);
+        run(scene);
+        check(broken == 0 && scene->node.aborts == 0 && scene->pump.kind == PUMP_CLIENT);
+        check(scene->node.datagram_count == 2 && scene->node.datagram_len[1] == 3);
+        check_equal(recv(scene->local, got, sizeof(got), MSG_DONTWAIT), 10);
+        check(scene->node.taken == 1 && scene->pump.sent_bytes == 10 && scene->pump.received_bytes == 10);
+        scene_end(scene);
+}
+
+TEST(pump_keeps_a_client_whose_port_is_closed_for_a_while)
+{
+        static struct replaced replaced;
+        struct scene *scene = &replaced.scene;
+        struct sockaddr_in here, there;
+        socklen_t len = sizeof(here);
+        uint8_t got[16];
+
+        replace_begin(&replaced);
+        close(replaced.pair);
+        run(scene);
+        check_equal(getsockname(scene->local, (struct sockaddr *)&here, &len), 0);
+        check_equal(getsockname(scene->pump.fd, (struct sockaddr *)&there, &len), 0);
+        close(scene->local);
+        for (int i = 0; i < 3; i++) {
+                scene->node.offered++;
+                pump_receive(&scene->pump);
+                run(scene);
+        }
+        check(broken == 0 && scene->node.taken == 3);
+        scene->local = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        check_equal(bind(scene->local, (struct sockaddr *)&here, len), 0);
+        check_equal(connect(scene->local, (struct sockaddr *)&there, len), 0);
+        scene->node.offered++;
+        pump_receive(&scene->pump);
+        check_equal(recv(scene->local, got, sizeof(got), MSG_DONTWAIT), 10);
+        check_equal(send(scene->local, inbound, 3, 0), 3);
+        run(scene);
+        check(broken == 0 && scene->node.datagram_count == 1);
+        scene_end(scene);
+}
+
+TEST(pump_takes_no_socket_that_it_can_not_use_now)
+{
+        static struct replaced replaced;
+        static struct scene scene;
+
+        replace_begin(&replaced);
+        check(!pump_replace(&replaced.scene.pump, -1));         /* there is one already */
+        close(replaced.pair);
+        run(&replaced.scene);
+        check(!pump_replace(&replaced.scene.pump, -1));
+        scene_end(&replaced.scene);
+        datagrams_begin(&scene, PUMP_SESSION);
+        pump_start(&scene.pump);
+        scene.node.writable = 0;                                /* the end of the pair would not be read */
+        check(!pump_replace(&scene.pump, -1));
+        scene_end(&scene);
+        scene_begin(&scene);
+        pump_start(&scene.pump);
+        check(!pump_replace(&scene.pump, -1));
+        scene_end(&scene);
+}
+
+TEST(pump_closes_a_socket_that_it_did_not_get_to)
+{
+        static struct replaced replaced;
+        uint8_t byte;
+
+        replace_begin(&replaced);
+        pump_close(&replaced.scene.pump, false);
+        check_equal(send(replaced.scene.local, "x", 1, 0), 1);
+        check(recv(replaced.scene.local, &byte, 1, MSG_DONTWAIT) < 0 && errno == ECONNREFUSED);
+        broken = 1;     /* it is closed */
+        close(replaced.pair);
+        scene_end(&replaced.scene);
 }

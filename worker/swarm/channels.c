@@ -24,7 +24,7 @@ enum channel_state {
 };
 
 struct channel {
-        struct map_entry by_id;
+        struct map_entry by_id, by_number;
         struct pump pump;               /* its descriptor is valid in all states but ASKED */
         struct channels *channels;
         struct heap_entry idle;
@@ -48,12 +48,38 @@ static struct channel *find(const struct channels *channels, node_channel_id id)
         return entry ? container_of(entry, struct channel, by_id) : NULL;
 }
 
+static uint64_t number_hash(const struct channels *channels, uint32_t forward, uint64_t number)
+{
+        uint64_t key[2] = { forward, number };
+
+        return map_hash(&channels->by_number, key, sizeof(key));
+}
+
+/* The one that @from knows by that number, and that runs. */
+static struct channel *find_running(const struct channels *channels, uint32_t from, uint64_t number)
+{
+        struct map_entry *entry = map_first(&channels->by_number, number_hash(channels, from, number));
+
+        for (; entry; entry = map_next(entry)) {
+                struct channel *channel = container_of(entry, struct channel, by_number);
+
+                if (channel->forward == from && channel->number == number && channel->state == CHANNEL_RUNNING)
+                        return channel;
+        }
+        return NULL;
+}
+
 static struct channel *new_channel(struct channels *channels, enum channel_state state, node_channel_id id, uint16_t protocol,
                                    uint32_t forward, uint64_t number, int fd)
 {
         struct channel *channel = calloc(1, sizeof(*channel));
 
         if (!channel || map_insert(&channels->by_id, &channel->by_id, map_hash(&channels->by_id, &id, sizeof(id))) < 0) {
+                free(channel);
+                return NULL;
+        }
+        if (map_insert(&channels->by_number, &channel->by_number, number_hash(channels, forward, number)) < 0) {
+                map_remove(&channels->by_id, &channel->by_id);
                 free(channel);
                 return NULL;
         }
@@ -77,6 +103,7 @@ static void set_ends(struct channel *channel, const uint8_t peer[IPC_KEY_BYTES],
 static void free_channel(struct channel *channel)
 {
         map_remove(&channel->channels->by_id, &channel->by_id);
+        map_remove(&channel->channels->by_number, &channel->by_number);
         heap_remove(&channel->channels->idle, &channel->idle);
         shares_give_back(&channel->channels->shares, channel->share);
         free(channel);
@@ -167,6 +194,14 @@ static void arm_idle_check(struct channels *channels)
         ev_timer_start(channels->room.loop, &channels->idle_check);
 }
 
+/* One that runs, for both its ends. */
+static void cut(struct channel *channel, enum ipc_reason reason)
+{
+        node_abort(channel->channels->node, channel->pump.channel, channel->channels->room.now);
+        pump_close(&channel->pump, false);
+        conclude(channel, reason);
+}
+
 /* A channel that was used moves on only now: a datagram costs nothing here. */
 static void on_idle_check(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -182,23 +217,25 @@ static void on_idle_check(struct ev_loop *loop, ev_timer *timer, int events)
                         heap_insert(&channels->idle, &channel->idle, at_us);
                         continue;
                 }
-                node_abort(channels->node, channel->pump.channel, channels->room.now);
-                pump_close(&channel->pump, false);
-                conclude(channel, IPC_REASON_IDLE);
+                cut(channel, IPC_REASON_IDLE);
         }
+        arm_idle_check(channels);
+}
+
+static void mind_silence(struct channel *channel)
+{
+        struct channels *channels = channel->channels;
+
+        channel->pump.last_us = channels->room.now->mono_us;
+        heap_set(&channels->idle, &channel->idle, channel->idle_us ? idle_at_us(channel) : USEC_NEVER);
         arm_idle_check(channels);
 }
 
 static void run(struct channel *channel)
 {
-        struct channels *channels = channel->channels;
-
         channel->state = CHANNEL_RUNNING;
-        if (!channel->idle_us)
-                return;
-        channel->pump.last_us = channels->room.now->mono_us;
-        heap_insert(&channels->idle, &channel->idle, idle_at_us(channel));
-        arm_idle_check(channels);
+        if (channel->idle_us)
+                mind_silence(channel);
 }
 
 /* "Service not found 8080": hypergate.md 6. */
@@ -231,6 +268,7 @@ int channels_init(struct channels *channels, struct ev_loop *loop, struct node *
 {
         *channels = (struct channels){ .node = node, .forward = forward, .full = full, .context = context };
         map_init(&channels->by_id, map_key);
+        map_init(&channels->by_number, map_key);
         shares_init(&channels->shares, map_key);
         list_init(&channels->holdings);
         early_init(&channels->early, loop, refuse_early, channels);
@@ -255,6 +293,7 @@ void channels_fini(struct channels *channels)
                 free(list_entry(at, struct holding, in_list));
         early_fini(&channels->early);
         map_fini(&channels->by_id);
+        map_fini(&channels->by_number);
         shares_fini(&channels->shares);
         pump_room_fini(&channels->room);
 }
@@ -415,13 +454,22 @@ void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_
 
 void channels_end(struct channels *channels, uint32_t from, const struct ipc_channel *end)
 {
-        struct channel *channel = find(channels, end->channel);
+        struct channel *channel = find_running(channels, from, end->channel);
 
-        if (!channel || channel->state != CHANNEL_RUNNING || channel->forward != from || channel->number != end->channel)
+        if (channel)
+                cut(channel, IPC_REASON_DONE);
+}
+
+void channels_socket(struct channels *channels, uint32_t from, const struct ipc_channel_socket *socket, int fd)
+{
+        struct channel *channel = find_running(channels, from, socket->channel);
+
+        if (!channel || !pump_replace(&channel->pump, fd)) {
+                close(fd);
                 return;
-        node_abort(channels->node, channel->pump.channel, channels->room.now);
-        pump_close(&channel->pump, false);
-        conclude(channel, IPC_REASON_DONE);
+        }
+        channel->idle_us = MSEC(socket->idle_ms);
+        mind_silence(channel);
 }
 
 void channels_forget(struct channels *channels, uint32_t forward)
@@ -443,6 +491,8 @@ void channels_forget(struct channels *channels, uint32_t forward)
                 channel->forward = 0;
                 if (channel->state == CHANNEL_ASKED)
                         refuse(channel, text, sizeof(text) - 1);
+                else if (channel->pump.kind == PUMP_CLIENT || channel->pump.next_fd >= 0)
+                        cut(channel, IPC_REASON_DONE);  /* its gate may be shut next, and would be taken as long as that runs */
         }
 }
 

@@ -17,6 +17,7 @@ struct channels {
         struct pump_room room;
         struct node *node;
         struct map by_id;               /* by node_channel_id */
+        struct map by_number;           /* by how their forward workers know them */
         struct early early;             /* for whom there may be such a worker in a moment */
         struct heap idle;               /* of channels that end when they are silent */
         ev_timer idle_check;
@@ -46,7 +47,10 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
 void channels_ready(struct channels *channels, uint32_t from, const struct ipc_channel_ready *ready, int fd);
 void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_channel_refused *refuse);
 
-/* CHANNEL_END of a channel that runs and was READY by @from: its peer sees it closed. */
+/* CHANNEL_SOCKET: @fd is ours from here on. */
+void channels_socket(struct channels *channels, uint32_t from, const struct ipc_channel_socket *socket, int fd);
+
+/* CHANNEL_END of a channel of @from's that runs: its peer sees it closed. */
 void channels_end(struct channels *channels, uint32_t from, const struct ipc_channel *end);
 
 /* The same messages when @fd is one that is not to be kept: a connection that goes back to wait for better times, and a
@@ -54,7 +58,8 @@ void channels_end(struct channels *channels, uint32_t from, const struct ipc_cha
 void channels_decline(struct channels *channels, uint32_t from, uint64_t number, int fd);
 void channels_ready_declined(struct channels *channels, uint32_t from, uint64_t number, int fd);
 
-/* The worker died or was replaced: what it holds is void, what it was asked is refused; what runs goes on without it. */
+/* The worker died or was replaced: what it holds is void, what it was asked is refused; what runs goes on without it, but for
+ * sessions of datagrams. */
 void channels_forget(struct channels *channels, uint32_t forward);
 
 /* Takes the node's NODE_CHANNEL_* events. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "ipc_fd.h"
 
 _Static_assert((int)PUMP_BUFFER_BYTES >= (int)NODE_HEADROOM + (int)NODE_WRITE_MAX, "one buffer for all kinds");
 
@@ -134,12 +135,27 @@ static void watch_reading(struct pump *pump)
                 ev_io_stop(pump->room->loop, &pump->readable);
 }
 
+static void watch_fd(struct pump *pump);
+
+/* The pair has ended, and all that was in it has been taken. */
+static void go_on_with_client(struct pump *pump)
+{
+        stop(pump);
+        close(pump->fd);
+        pump->kind = PUMP_CLIENT;
+        pump->fd = take_fd(&pump->next_fd);
+        watch_fd(pump);
+        pump_start(pump);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
         struct pump *pump = container_of(watcher, struct pump, readable);
 
         if (move_out(pump))
                 watch_reading(pump);
+        else if (pump->next_fd >= 0)
+                go_on_with_client(pump);
         else
                 fail(pump);
 }
@@ -152,12 +168,17 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
                 fail(pump);
 }
 
+static void watch_fd(struct pump *pump)
+{
+        pump->reset = (struct watched){ .fd = pump->fd, .ready = on_reset };
+        ev_io_init(&pump->readable, on_readable, pump->fd, EV_READ);
+        ev_io_init(&pump->writable, on_writable, pump->fd, EV_WRITE);
+}
+
 void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, enum pump_kind kind, int fd)
 {
-        *pump = (struct pump){ .room = room, .channel = channel, .kind = kind, .fd = fd, .last_us = room->now->mono_us,
-                                .reset = { .fd = fd, .ready = on_reset } };
-        ev_io_init(&pump->readable, on_readable, fd, EV_READ);
-        ev_io_init(&pump->writable, on_writable, fd, EV_WRITE);
+        *pump = (struct pump){ .room = room, .channel = channel, .kind = kind, .fd = fd, .next_fd = -1, .last_us = room->now->mono_us };
+        watch_fd(pump);
 }
 
 void pump_start(struct pump *pump)
@@ -166,9 +187,21 @@ void pump_start(struct pump *pump)
         pump_receive(pump);
 }
 
+/* What is written waits in the channel until the pair has ended, lest it overtakes what its other end has yet to read. While the channel
+ * takes nothing that end would not be seen: then better another time. */
+bool pump_replace(struct pump *pump, int fd)
+{
+        if (pump->kind != PUMP_SESSION || pump->next_fd >= 0 || !node_writable(pump->room->node, pump->channel) ||
+            shutdown(pump->fd, SHUT_WR) < 0)
+                return false;
+        ev_io_stop(pump->room->loop, &pump->writable);
+        pump->next_fd = fd;
+        return true;
+}
+
 void pump_receive(struct pump *pump)
 {
-        if (ev_is_active(&pump->writable))      /* waits for its socket, not for the peer */
+        if (ev_is_active(&pump->writable) || pump->next_fd >= 0)        /* waits for its socket, not for the peer */
                 return;
         if (!move_in(pump))
                 fail(pump);
@@ -194,5 +227,6 @@ void pump_close(struct pump *pump, bool orderly)
 
                 setsockopt(pump->fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
         }
+        close_fdp(&pump->next_fd);
         close(pump->fd);
 }

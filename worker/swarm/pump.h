@@ -24,8 +24,9 @@ enum {
 
 enum pump_kind {
         PUMP_STREAM,
-        PUMP_DATAGRAMS,         /* a connected UDP socket */
+        PUMP_DATAGRAMS,         /* a connected UDP socket, to a service */
         PUMP_SESSION,           /* one end of a pair: see struct ipc_channel_open */
+        PUMP_CLIENT,            /* a connected UDP socket, to a client of a gate: see struct ipc_channel_socket */
 };
 
 /* What all pumps of one node share. */
@@ -44,6 +45,7 @@ struct pump {
         node_channel_id channel;
         enum pump_kind kind;
         int fd;
+        int next_fd;            /* of a session: takes the place of the pair as soon as that has ended; -1: none */
         ev_io readable, writable;
         uint64_t sent_bytes, received_bytes;    /* to the peer, from it */
         struct watched reset;   /* from then on until @write_ended: it is told of by no read */
@@ -67,6 +69,10 @@ void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channe
 
 /* The channel is open in both worlds: bytes move. May end in @broken. */
 void pump_start(struct pump *pump);
+
+/* A session that has begun gets its client's own socket: see struct ipc_channel_socket. False: it is not to be had now, and @fd is still
+ * the caller's. */
+bool pump_replace(struct pump *pump, int fd);
 
 /* The node said READABLE or WRITABLE. The former may end in @broken. */
 void pump_receive(struct pump *pump);

@@ -22,6 +22,18 @@ static bool is_marked(const struct pump *pump)
         return pump->kind == PUMP_SESSION;
 }
 
+/* Whether a socket that could not be read for @error may be read again: that a client's port is closed for now is no end of its session,
+ * and nobody shall end it who only says so. */
+static bool goes_on(const struct pump *pump, int error)
+{
+        if (error == EINTR || error == EAGAIN)
+                return true;
+        if (pump->kind == PUMP_CLIENT)
+                return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN || error == EHOSTDOWN ||
+                       error == EPROTO || error == ENOPROTOOPT || error == EMSGSIZE || error == ENOMEM || error == ENOBUFS;
+        return is_marked(pump) && ipc_session_goes_on(error);
+}
+
 static void note(struct pump *pump, const struct iovec *datagrams, size_t count)
 {
         pump->usual_bytes = MAX(pump->usual_bytes - pump->usual_bytes / 16, (size_t)1);  /* large ones may come again */
@@ -48,10 +60,10 @@ bool pump_datagrams_out(struct pump *pump)
         for (unsigned i = 0; i < size; i++)
                 ipc_session_put(&batch, i, (struct iovec){ room->buffer + (size_t)i * NODE_DATAGRAM_MAX, NODE_DATAGRAM_MAX });
         count = recvmmsg(pump->fd, batch.message, size, MSG_DONTWAIT, NULL);
-        if (count < 0)
+        if (count < 0) {
                 pump->refused = errno == ECONNREFUSED;
-        if (count < 0)
-                return errno == EINTR || errno == EAGAIN || (is_marked(pump) && ipc_session_goes_on(errno));
+                return goes_on(pump, errno);
+        }
         found = ipc_session_collect(&batch, (size_t)count, datagrams, &ended);
         note(pump, datagrams, found);
         if (found)
@@ -95,7 +107,7 @@ bool pump_datagrams_in(struct pump *pump)
                 } else if (sent < 0 && concerns_datagram(errno)) {
                         room->dropped++;
                         node_datagrams_done(room->node, pump->channel, 1, room->now);
-                } else if (sent < 0 && errno != EINTR) {
+                } else if (sent < 0 && errno != EINTR && !(pump->kind == PUMP_CLIENT && errno == ECONNREFUSED)) {
                         pump->refused = errno == ECONNREFUSED;
                         return false;
                 }

@@ -376,6 +376,15 @@ static void on_refuse(void *context, struct worker_link *from, struct ipc_receiv
                 channels_refuse(channels, from->ipc.id, refused);
 }
 
+static void on_channel_socket(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct swarm_process *swarm = context;
+        struct channels *channels = channels_of(context, from);
+
+        if (channels && !worker_fd_spare(&swarm->worker, message->fds[0]))
+                channels_socket(channels, from->ipc.id, IPC_PAYLOAD(message, struct ipc_channel_socket), ipc_received_take_fd(message, 0));
+}
+
 static void on_channel_end(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct channels *channels = channels_of(context, from);
@@ -445,6 +454,7 @@ const struct worker_handlers swarm_handlers = {
                 [IPC_CHANNEL_OPEN] = on_open,
                 [IPC_CHANNEL_READY] = on_ready,
                 [IPC_CHANNEL_REFUSE] = on_refuse,
+                [IPC_CHANNEL_SOCKET] = on_channel_socket,
                 [IPC_CHANNEL_END] = on_channel_end,
         },
         .introduced = on_introduced,
