@@ -3,10 +3,11 @@
 import os
 import signal
 import socket
+import subprocess
 import time
 
-from harness import answers, digest, eventually, main, pattern, test
-from udp_scene import Echo, Scene, ask, has
+from harness import answers, binary, digest, eventually, main, pattern, test
+from udp_scene import Echo, Scene, ask, has, udp_socket
 
 LARGEST = 65507
 CLIENTS = 24
@@ -93,6 +94,58 @@ def sessions_end_when_silent(stack):
         eventually(lambda: descriptors(scene.provider) < busy, 20, 'no descriptor stays')
 
 
+def connected(port):
+    """Whose datagrams do not come to the gate at @port any more: the ports of its clients that have a socket of their own there."""
+    with open('/proc/net/udp', encoding='ascii') as table:
+        rows = [row.split()[1:3] for row in list(table)[1:]]
+    ends = [[int(end.split(':')[1], 16) for end in row] for row in rows]
+    return {remote for local, remote in ends if local == port and remote}
+
+
+def detach(scene, client):
+    """Has it say so much that it gets one."""
+    port = client.getsockname()[1]
+    eventually(lambda: ask(client, b'busy') is None or port in connected(scene.port), 20, 'it gets a socket of its own')
+
+
+def is_free(port):
+    with udp_socket('0.0.0.0') as probe:
+        try:
+            probe.bind(('0.0.0.0', port))
+            return True
+        except OSError:
+            return False
+
+
+@test
+def a_busy_client_is_served_past_its_gate(stack):
+    """who says much gets a socket of its own, and nothing is lost or overtaken on the way; it ends with its workers, and with the gate"""
+    scene = Scene(stack, listen=['0.0.0.0'])
+    with scene.client() as client, scene.client() as other:
+        client.settimeout(20)
+        port, sent, back = client.getsockname()[1], 0, 0
+        assert ask(client, b'hello') == b'hello'
+        while port not in connected(scene.port) or sent < 500:
+            for _ in range(8):
+                client.send(b'%d' % sent)
+                sent += 1
+            while back < sent - 8 * (sent < 500):       # some are always on their way
+                assert client.recv(100) == b'%d' % back
+                back += 1
+        while back < sent:
+            assert client.recv(100) == b'%d' % back
+            back += 1
+        assert ask(other, b'other') == b'other' and connected(scene.port) == {port}
+        for role in ('forward', 'swarm'):
+            os.kill(scene.gateway.workers(role)[0], signal.SIGKILL)
+            eventually(lambda: not connected(scene.port), 10, f'its socket ends with the {role} worker')
+            client.settimeout(0.5)
+            detach(scene, client)
+        subprocess.run([binary(), 'drain', 'gateway'], env={**os.environ, 'RUNTIME_DIRECTORY': scene.gateway.folder}, check=True, capture_output=True)
+        eventually(lambda: not connected(scene.port), 10, 'and with the gate')
+        eventually(lambda: is_free(scene.port), 10, 'whose port is free')
+
+
 @test
 def workers_die_and_datagrams_come_back(stack):
     """any worker killed: datagrams pass again without help"""
@@ -117,6 +170,8 @@ def weakness_14_10_passers_by(stack):
                 passer_by.bind((f'127.0.{1 + number // 250}.{1 + number % 250}', 0))
                 passer_by.sendto(b'once', ('127.0.0.1', scene.port))
         eventually(lambda: ask(client, b'steady') == b'steady', 10, 'the steady client is served')
+        detach(scene, client)
+        assert connected(scene.port) == {client.getsockname()[1]}, 'and none of them has a socket of its own'
     eventually(scene.echoes, 10, 'and so are new ones')
     assert scene.gateway.workers('forward') == workers, 'whoever dropped them lives'
 

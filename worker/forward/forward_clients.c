@@ -466,14 +466,36 @@ void clients_serve_all(struct clients *clients, const struct now *now)
                 gate_serve(clients, gate, now);
 }
 
-/* One that is that swarm worker's. */
-static struct client *find_handed(const struct clients *clients, uint32_t swarm, uint64_t number)
+static struct client *find_numbered(const struct clients *clients, uint64_t number)
 {
         struct map_entry *at = map_first(&clients->handed, number_hash(clients, number));
 
         while (at && container_of(at, struct client, by_number)->number != number)
                 at = map_next(at);
-        return at && container_of(at, struct client, by_number)->way->via.swarm == swarm ? container_of(at, struct client, by_number) : NULL;
+        return at ? container_of(at, struct client, by_number) : NULL;
+}
+
+/* One that is that swarm worker's. */
+static struct client *find_handed(const struct clients *clients, uint32_t swarm, uint64_t number)
+{
+        struct client *client = find_numbered(clients, number);
+
+        return client && client->way->via.swarm == swarm ? client : NULL;
+}
+
+struct worker_link *clients_mover(const struct client *client, uint64_t *number_out)
+{
+        if (client->state != CLIENT_RUNNING)
+                return NULL;
+        *number_out = client->number;
+        return swarms_find(client->clients->worker, client->way->via.swarm);
+}
+
+struct client_session *clients_session(const struct clients *clients, uint64_t number)
+{
+        struct client *client = find_numbered(clients, number);
+
+        return client ? client->session : NULL;
 }
 
 /* The end of a client whose connection was a swarm worker's. */

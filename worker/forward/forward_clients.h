@@ -73,6 +73,12 @@ void clients_accept_session(struct clients *clients, uint16_t gate_port, int fd,
 /* The session ends by itself, and closes its end of the pair: nothing of it is touched any more. */
 void clients_dismiss(struct client *client);
 
+/* The swarm worker that moves the client's datagrams, and by what number they both know it; NULL: none (yet, or any more). */
+struct worker_link *clients_mover(const struct client *client, uint64_t *number_out);
+
+/* Whom that number was given for; NULL: nobody who has a session still. */
+struct client_session *clients_session(const struct clients *clients, uint64_t number);
+
 /* All swarm workers are behind: what is accepted now would only wait here instead of in the kernel. */
 bool clients_busy(const struct clients *clients);
 

@@ -7,7 +7,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { BATCHES_PER_TURN = 4 };  /* of one gate, then the others have their turn */
+enum {
+        BATCHES_PER_TURN = 4,           /* of one gate, then the others have their turn */
+        BATCHES_DRAINED = 64,           /* when a session leaves the gate, lest what it said last is overtaken */
+};
 
 #define TELL_EVERY_US SECONDS(1)
 
@@ -151,25 +154,36 @@ static void fail(struct datagram_gate *gate, int error)
         watch_remove(sessions->watch, &gate->watched);
 }
 
-static void on_ready(struct watched *watched, uint32_t events)
+/* Until there is no more, or so much has been taken. */
+static void take_in(struct datagram_gate *gate, int batches_max, const struct now *now)
 {
-        struct datagram_gate *gate = container_of(watched, struct datagram_gate, watched);
         struct batch batch;
-        struct now now;
 
-        worker_now(&now);
-        for (int i = 0; i < BATCHES_PER_TURN; i++) {
+        for (int i = 0; i < batches_max; i++) {
                 int count;
 
                 prepare(&batch, gate->sessions.buffer);
-                count = recvmmsg(watched->fd, batch.messages, SESSIONS_BATCH_MAX, MSG_DONTWAIT, NULL);
+                count = recvmmsg(gate->watched.fd, batch.messages, SESSIONS_BATCH_MAX, MSG_DONTWAIT, NULL);
                 if (count > 0)
-                        hand_on(gate, &batch, (size_t)count, &now);
+                        hand_on(gate, &batch, (size_t)count, now);
                 else if (count < 0 && !passes(errno))
                         fail(gate, errno);
                 if (count < SESSIONS_BATCH_MAX)
                         return;
         }
+}
+
+static void on_ready(struct watched *watched, uint32_t events)
+{
+        struct now now;
+
+        worker_now(&now);
+        take_in(container_of(watched, struct datagram_gate, watched), BATCHES_PER_TURN, &now);
+}
+
+static void drain(struct sessions *sessions, const struct now *now)
+{
+        take_in(container_of(sessions, struct datagram_gate, sessions), BATCHES_DRAINED, now);
 }
 
 void datagrams_begin(struct datagrams *datagrams)
@@ -193,6 +207,7 @@ int datagrams_add(struct datagrams *datagrams, const struct ipc_forward_listener
         gate->watched = (struct watched){ .fd = fd, .ready = on_ready };
         getsockname(fd, &gate->bound.any, &len);
         sessions_init(&gate->sessions, datagrams->clients, datagrams->watch, datagrams->buffer, &datagrams->dropped);
+        gate->sessions.drain = drain;
         list_push_back(&datagrams->next, &gate->in_list);
         return 0;
 }

@@ -229,6 +229,19 @@ static void on_dialled(void *context, struct worker_link *from, struct ipc_recei
                 checks_dialled(&forward->checks, dialled, fd >= 0 ? take_fd(&fd) : -1, now_read().mono_us);
 }
 
+static void on_detached(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_session_detached *detached = IPC_PAYLOAD(message, struct ipc_session_detached);
+        cleanup_fd int fd = message->fd_count ? ipc_received_take_fd(message, 0) : -1;
+        struct forward *forward = context;
+        struct now now = now_read();
+
+        if ((fd >= 0) != (detached->error == 0))
+                worker_disown(from);
+        else
+                sessions_detached(&forward->clients, detached, fd >= 0 ? take_fd(&fd) : -1, &now);
+}
+
 static void on_gone(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct forward *forward = context;
@@ -302,6 +315,7 @@ const struct worker_handlers forward_handlers = {
                 [IPC_CHANNEL_ARRIVED] = on_arrived,
                 [IPC_CHANNEL_GONE] = on_gone,
                 [IPC_SERVICE_DIALLED] = on_dialled,
+                [IPC_SESSION_DETACHED] = on_detached,
                 [IPC_CHANNEL_CLOSED] = on_closed,
         },
         .introduced = on_introduced,

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "ipc_fd.h"
 #include "run_memory.h"
 
 /* What makes a client one: hashed and compared as bytes. */
@@ -30,6 +31,15 @@ enum stage {
         SESSION_PROVEN,
 };
 
+/* Where its datagrams go. */
+enum passage {
+        PASSAGE_PAIR,                   /* through here */
+        PASSAGE_REFUSED,                /* the same, for good: no other is to be had */
+        PASSAGE_ASKED,                  /* the same; the supervisor makes it a socket of its own */
+        PASSAGE_HANDED,                 /* the swarm worker has that, and reads what is left in the pair */
+        PASSAGE_OWN,                    /* past us; there is no pair any more */
+};
+
 struct session {
         struct map_entry by_client;
         struct list in_young, in_host;  /* while it is young */
@@ -39,7 +49,10 @@ struct session {
         struct sessions *sessions;
         struct host *host;
         enum stage stage;
+        enum passage passage;
         usec_t last_us;                 /* when a datagram last went either way */
+        usec_t burst_us;                /* since when @burst were counted */
+        size_t burst;
         struct session_key key;
         struct session_ends ends;
 };
@@ -123,12 +136,18 @@ static void host_put(struct sessions *sessions, struct host *host)
 
 /* --- A session's life --- */
 
+static void close_pair(struct session *session)
+{
+        watch_remove(session->sessions->watch, &session->watched);
+        close_fdp(&session->watched.fd);
+}
+
 static void session_free(struct session *session)
 {
         struct sessions *sessions = session->sessions;
 
-        watch_remove(sessions->watch, &session->watched);
-        close(session->watched.fd);
+        close_pair(session);
+        sessions->detached -= session->passage >= PASSAGE_ASKED;
         heap_remove(&sessions->deadlines, &session->deadline);
         list_remove(&session->in_young);
         list_remove(&session->in_host);
@@ -139,9 +158,21 @@ static void session_free(struct session *session)
         free(session);
 }
 
+/* The swarm worker that has its socket lets go of it. */
+static void call_back(const struct session *session)
+{
+        struct ipc_channel end;
+        struct worker_link *swarm = clients_mover(session->client.client, &end.channel);
+
+        if (swarm)
+                worker_send(swarm, IPC_CHANNEL_END, &end, NULL, 0);
+}
+
 /* The swarm worker reads what is left in the pair, then its end. */
 static void session_end(struct session *session)
 {
+        if (session->client.client && session->passage >= PASSAGE_HANDED)
+                call_back(session);
         if (session->client.client)
                 clients_dismiss(session->client.client);
         session_free(session);
@@ -179,6 +210,85 @@ static void touch(struct session *session, usec_t now_us)
         list_push_back(&session->sessions->young, &session->in_young);
         list_remove(&session->in_host);
         list_push_back(&session->host->young, &session->in_host);
+}
+
+/* --- A socket of its own --- */
+
+static void ask(struct session *session, usec_t now_us)
+{
+        struct sessions *sessions = session->sessions;
+        const struct session_ends *ends = &session->ends;
+        struct ipc_session_detach asked = { .scope = session->key.scope ? session->key.scope : ends->interface,
+                                            .remote_port = socket_address_port(&ends->remote), .gate_port = sessions->gate_port };
+
+        if (!session->client.client || !clients_mover(session->client.client, &asked.session))
+                return;
+        memcpy(asked.remote_ip, session->key.remote, sizeof(asked.remote_ip));
+        memcpy(asked.local_ip, session->key.local, sizeof(asked.local_ip));
+        if (worker_send(&sessions->worker->supervisor, IPC_SESSION_DETACH, &asked, NULL, 0) < 0) {
+                sessions->detach_us = usec_add(now_us, SESSIONS_REFUSED_US);
+                return;
+        }
+        session->passage = PASSAGE_ASKED;
+        sessions->detached++;
+}
+
+/* It would be taken for busy as well whose address is false and who goes on blindly: that costs others these sockets, and no more. */
+static void count_busy(struct session *session, size_t count, usec_t now_us)
+{
+        const struct sessions *sessions = session->sessions;
+
+        if (now_us - session->burst_us >= SECONDS(1)) {
+                session->burst_us = now_us;
+                session->burst = 0;
+        }
+        session->burst += count;
+        if (session->burst >= SESSIONS_BUSY && session->stage == SESSION_PROVEN && session->passage == PASSAGE_PAIR &&
+            sessions->detached < SESSIONS_DETACHED_MAX && now_us >= sessions->detach_us)
+                ask(session, now_us);
+}
+
+/* What could not be done for one can be for none, for some time, unless it lies with that one's address. */
+static void on_refused(struct session *session, uint32_t error, usec_t now_us)
+{
+        if (error != EADDRNOTAVAIL)
+                session->sessions->detach_us = usec_add(now_us, SESSIONS_REFUSED_US);
+        session->sessions->detached--;
+        session->passage = PASSAGE_REFUSED;
+}
+
+static int hand_over(struct session *session, int fd)
+{
+        struct ipc_channel_socket socket = { .idle_ms = (uint32_t)(session->sessions->idle_us / MSEC(1)) };
+        struct worker_link *swarm = clients_mover(session->client.client, &socket.channel);
+
+        return swarm ? worker_send(swarm, IPC_CHANNEL_SOCKET, &socket, &fd, 1) : -ENOTCONN;
+}
+
+void sessions_detached(struct clients *clients, const struct ipc_session_detached *detached, int fd, const struct now *now)
+{
+        struct client_session *client = clients_session(clients, detached->session);
+        struct session *session = client ? container_of(client, struct session, client) : NULL;
+
+        if (session && session->passage == PASSAGE_ASKED) {
+                if (fd < 0 || worker_fd_spare(clients->worker, fd) || hand_over(session, fd) < 0)
+                        on_refused(session, detached->error, now->mono_us);
+                else
+                        session->passage = PASSAGE_HANDED;
+        }
+        close_fdp(&fd);
+}
+
+/* The swarm worker writes no more into the pair. What its client sent before it had that socket waits in the gate's: it goes first. */
+static void let_go(struct session *session, const struct now *now)
+{
+        struct sessions *sessions = session->sessions;
+
+        if (sessions->drain)
+                sessions->drain(sessions, now);
+        close_pair(session);
+        heap_remove(&sessions->deadlines, &session->deadline);
+        session->passage = PASSAGE_OWN;
 }
 
 static void on_spoken(struct session *session, usec_t now_us)
@@ -265,6 +375,7 @@ static void on_ready(struct watched *watched, uint32_t events)
         struct ipc_session_batch batch = { .marked = true };
         struct iovec datagrams[SESSIONS_BATCH_MAX];
         bool ended = false;
+        struct now now;
         size_t found;
         int count;
 
@@ -274,14 +385,15 @@ static void on_ready(struct watched *watched, uint32_t events)
         if (count < 0 && ipc_session_goes_on(errno))
                 return;
         found = count > 0 ? ipc_session_collect(&batch, (size_t)count, datagrams, &ended) : 0;
+        worker_now(&now);
         if (found) {
-                struct now now;
-
-                worker_now(&now);
                 answer(session, datagrams, found);
                 on_answered(session, now.mono_us);
+                count_busy(session, found, now.mono_us);
         }
-        if (ended || count < 0)
+        if (ended && session->passage == PASSAGE_HANDED)
+                let_go(session, &now);
+        else if (ended || count < 0)
                 session_end(session);
 }
 
@@ -419,8 +531,13 @@ void sessions_receive(struct sessions *sessions, const struct session_ends *ends
                 open_session(sessions, &key, ends, datagrams, count, now);
                 return;
         }
+        if (session->passage == PASSAGE_OWN) {  /* it has just ended, and we hear of it in a moment */
+                *sessions->dropped += count;
+                return;
+        }
         send_on(session, datagrams, count);
         on_spoken(session, now->mono_us);
+        count_busy(session, count, now->mono_us);
 }
 
 void sessions_advance(struct sessions *sessions, usec_t now_us)
