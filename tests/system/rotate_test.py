@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The secret of a router is exchanged while everything runs. MB in the environment: of the transfer that goes on meanwhile."""
+import collections
 import hashlib
 import json
 import os
@@ -152,6 +153,53 @@ def nobody_notices(stack):
     for instance in (provider, gateway):
         assert instance.workers('swarm') == workers[instance], f'the swarm worker of the {instance.name} began anew'
         assert new not in instance.log() and secret not in instance.log()
+
+
+def routes_over(instance):
+    """How many channels of each of its workers go to each peer."""
+    told = [json.loads(line) for line in ask(instance, 'channels', '--json', instance.name).splitlines()]
+    return collections.Counter((one['worker'], one['peer']) for one in told if one['type'] == 'channel')
+
+
+@test
+def nobody_notices_with_several_cores(stack):
+    """two swarm workers on each side, the gateway's secret first: connections over all four ways between them go on, and new ones come"""
+    gate, dht, secret = *free_ports(1), start_dht(stack, 1), new_secret()
+    base = {'bootstrap': [dht], 'cores': 2}
+    provider = start(stack, 'provider', secret, {**base, 'provider': {'services': [entry(gate, Service(stack, serve_echo))]}})
+    gateway = start(stack, 'gateway', secret, {**base, 'gateway': {'listen': '127.0.0.1'}})
+    for instance in (provider, gateway):
+        instance.says('ready: ')
+    eventually(lambda: ask(gateway, 'routes', '--json', 'gateway').count('"gatePort"') == 4, 20, 'all four ways')
+    workers = {instance: instance.workers('swarm') for instance in (provider, gateway)}
+    idle = [stack.enter_context(connect(gate, 60)) for _ in range(8)]
+
+    def all_echo(byte):
+        for connection in idle:
+            connection.sendall(byte)
+            assert connection.recv(1) == byte, byte
+
+    all_echo(b'1')
+    assert sorted(routes_over(gateway).values()) == [2, 2, 2, 2], routes_over(gateway)
+    ask(gateway, 'rotate', gateway.key)
+    reload(gateway)
+    eventually(lambda: outdated(gateway) == 2, 20, 'neither of the provider has shown the new secret')
+    all_echo(b'2')
+    give(provider, secret_of(gateway))
+    reload(provider)
+    new = secret_of(gateway).split()[0]
+    for instance in (gateway, provider):
+        eventually(lambda: outdated(instance) == 0, 20, f'the {instance.name} sees that all know the new secret')
+        give(instance, f'{new}\n')
+    for instance in (gateway, provider):
+        reload(instance)
+        assert not status(instance)['previousRouters']
+    all_echo(b'3')
+    assert all(instance.workers('swarm') == workers[instance] for instance in workers)
+    assert sorted(routes_over(gateway).values()) == [2, 2, 2, 2], routes_over(gateway)
+    late = [stack.enter_context(connect(gate, 60)) for _ in range(4)]
+    idle += late
+    all_echo(b'4')
 
 
 @test
