@@ -95,6 +95,7 @@ enum ipc_reason {
         IPC_REASON_NO_PEER,            /* not connected to that peer */
         IPC_REASON_LIMIT,              /* a bound of ours was reached */
         IPC_REASON_IDLE,               /* nothing went either way for too long */
+        IPC_REASON_DENIED,              /* by the ingress policies of all providers, or by the gateway's */
         IPC_REASONS,
 };
 
@@ -143,6 +144,7 @@ enum ipc_reason {
         /* Router. */                                                                                                            \
         X(ROUTER_ROLES,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_roles,       0)    \
         X(ROUTER_SERVICE,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_service,     0)    \
+        X(ROUTER_POLICY,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_policy,      FDS_UP_TO(1)) \
         X(ROUTER_FILTER,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_filter,      0)    \
         X(ROUTER_GATE,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_gate,        0)    \
         X(ROUTER_HEALTH,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_service_health,     0)    \
@@ -157,7 +159,7 @@ enum ipc_reason {
         X(ROUTER_ANSWERED,  IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_router_ask,         0)    \
         X(ROUTES_BEGIN,     IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_generation,         0)    \
         X(ROUTES_END,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_generation,         0)    \
-        X(ROUTE_SET,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_route,              0)    \
+        X(ROUTE_SET,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_route,              FDS_UP_TO(1)) \
         X(ROUTE_DROP,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_route,              0)    \
         /* Forward. */                                                                                                           \
         X(FORWARD_LISTENER, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_listener,   1)    \
@@ -429,6 +431,11 @@ struct ipc_router_service {
         uint16_t withheld;              /* 1: it is not there now (see ROUTER_HEALTH) */
 };
 
+/* (conf) Who may use the services that follow, until the next one of these: a sealed memory file (ipc_rule.h). 0: everybody, and no file. */
+struct ipc_router_policy {
+        uint32_t len;
+};
+
 enum ipc_filter_field {
         IPC_FILTER_GATE_PORT = 1,
         IPC_FILTER_SERVICE_PORT = 2,
@@ -489,7 +496,8 @@ struct ipc_route {
         uint16_t gate_port;
         uint16_t protocol;
         uint32_t swarm;                 /* id of the worker that is connected to it */
-        uint32_t priority;              /* 0: best */
+        uint16_t priority;              /* 0: best */
+        uint16_t rules;                 /* ROUTE_SET: who may come, a sealed memory file of so many (ipc_rule.h); 0: everybody, and no file */
         uint32_t name;                  /* ipc_server_name() of what TLS clients ask for there; 0: it is for all others */
 };
 

@@ -30,6 +30,7 @@ const char *ipc_reason_word(uint32_t reason)
                 [IPC_REASON_NO_PEER] = "no-peer",
                 [IPC_REASON_LIMIT] = "limit",
                 [IPC_REASON_IDLE] = "idle",
+                [IPC_REASON_DENIED] = "denied",
         };
 
         return reason < IPC_REASONS ? names[reason] : "unknown";

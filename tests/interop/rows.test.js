@@ -432,6 +432,36 @@ test('3, 15.1: a gateway says hello once, in 79 bytes, and takes no other length
   assert.strictEqual(await listens(gatePort), false)
 })
 
+test('8: a client that the policy of a route turns away is reset before its provider hears of it', 30, async ({ after }) => {
+  const gatePort = await freePort()
+  const wire = await asProvider(after, gatePort)
+  const say = (ingressPolicy) => wire.advertise({ routes: [{ serviceHost: '127.0.0.1', servicePort: 1, protocol: 0, gatePort, routes: [], ingressPolicy }] })
+  const turnedAway = async () => {
+    await eventually(async () => {
+      const c = client(after, gatePort, 'x')
+      await eventually(() => c.closed || wire.frames.some((f) => f.action === OPEN), 5, 'an answer')
+      if (c.closed) return c.error === 'ECONNRESET' && c.bytes.length === 0
+      wire.send(CLOSE, (await wire.next(OPEN)).channel)         // the old policy was still there
+      return false
+    }, 5, 'the new policy')
+    assert.ok(!wire.frames.some((f) => f.action === OPEN))
+  }
+  say({ ips: { '127.0.0.0/8': { allow: false } } })
+  await turnedAway()
+  say({ ips: { '127.0.0.1': { allow: true, onlyPorts: [gatePort, gatePort], onlyProtocols: ['tcp'] } }, defaults: { allow: false } })
+  await eventually(async () => {
+    const c = client(after, gatePort)
+    await eventually(() => c.closed || wire.frames.some((f) => f.action === OPEN), 5, 'an answer')
+    if (c.closed) return false
+    wire.send(CLOSE, (await wire.next(OPEN)).channel)
+    return true
+  }, 5, 'the new policy')
+  say({ defaults: {} })                                         // a rule that does not say so lets nobody in
+  await turnedAway()
+  say({})
+  await eventually(() => listens(gatePort), 5, 'gate ' + gatePort)
+})
+
 test('16: a gateway tolerates frames for nobody, twice, late and after the end', 30, async ({ after }) => {
   const gatePort = await freePort()
   const wire = await asProvider(after, gatePort)

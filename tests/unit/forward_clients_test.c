@@ -2,12 +2,14 @@
 /* The clients of a gate in virtual time. */
 #include "forward_clients.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "forward_process.h"
 #include "inside.h"
+#include "policy.h"
 #include "test.h"
 
 enum { GATE = 8080, WAIT_S = 60 };
@@ -571,3 +573,104 @@ TEST(a_client_begins_connections_no_faster_than_it_may)
         finish();
 }
 
+static struct policy *policy_for(const char *network, bool allow)
+{
+        struct ipc_rule rule = { .who = *network ? IPC_RULE_IPV4 : IPC_RULE_ALL, .bits = *network ? 128 : 0, .allow = allow, .protocols = 3,
+                                 .port_last = UINT16_MAX, .except_first = 1 };
+
+        if (*network)
+                memset(rule.ip + 10, 0xff, 2);
+        if (*network)
+                check_equal(inet_pton(AF_INET, network, rule.ip + 12), 1);
+        return policy_new(&rule, 1);
+}
+
+static void restrict_provider(char name, struct policy *policy)
+{
+        struct ipc_via via = { .peer = { (uint8_t)name }, .swarm = 1 };
+
+        choose_restrict(&forward.clients.choose, &via, GATE, IPC_TCP, 0, policy);
+        policy_leave(policy);
+}
+
+static int knock(const char *address)
+{
+        union socket_address remote = { .v4.sin_family = AF_INET };
+        int fds[2];
+
+        check_equal(inet_pton(AF_INET, address, &remote.v4.sin_addr), 1);
+        check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+        clients_accept(&forward.clients, GATE, IPC_TCP, fds[0], &remote, NULL, NULL, &now);
+        return fds[1];
+}
+
+TEST(whom_one_provider_does_not_let_in_goes_to_another)
+{
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("AB");
+        restrict_provider('A', policy_for("192.0.2.1", false));
+        for (unsigned i = 0; i < 4; i++) {
+                client = knock("192.0.2.1");
+                check_equal(asked(&fd, &open), 'B');
+                close(fd);
+                close(client);
+        }
+        finish();
+}
+
+TEST(whom_no_provider_lets_in_is_reset_before_anybody_is_asked)
+{
+        struct ipc_channel_open open;
+        int client, other, fd;
+
+        begin("AB");
+        restrict_provider('A', policy_for("192.0.2.1", false));
+        restrict_provider('B', policy_for("", false));
+        client = knock("192.0.2.1");
+        check_equal(asked(&fd, &open), '-');
+        check(closed(client));
+        check_equal(forward.clients.tally.more.ended[IPC_REASON_DENIED], 1);
+        check_equal(clients_deadline(&forward.clients), USEC_NEVER);
+        other = knock("192.0.2.2");
+        check_equal(asked(&fd, &open), 'A');
+        close(fd);
+        close(other);
+        close(client);
+        finish();
+}
+
+TEST(whoever_waits_is_reset_when_the_first_provider_does_not_let_it_in)
+{
+        struct ipc_via via = { .peer = { 'A' }, .swarm = 1 };
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("");
+        client = knock("192.0.2.1");
+        check(!closed(client));
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, 0), 0);
+        restrict_provider('A', policy_for("", false));
+        clients_serve(&forward.clients, GATE, IPC_TCP, &now);
+        check_equal(asked(&fd, &open), '-');
+        check(closed(client));
+        close(client);
+        finish();
+}
+
+TEST(a_route_that_is_said_again_without_a_policy_is_everybodys)
+{
+        struct ipc_via via = { .peer = { 'A' }, .swarm = 1 };
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("A");
+        restrict_provider('A', policy_for("", false));
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, 0), 0);
+        client = knock("192.0.2.1");
+        check_equal(asked(&fd, &open), 'A');
+        close(fd);
+        close(client);
+        finish();
+}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ipc_service.h"
+#include "policy.h"
 #include "test.h"
 
 static const uint8_t map_key[16] = { 1 };
@@ -802,5 +803,72 @@ TEST(with_a_swarm_worker_go_the_routes_that_it_brought_and_no_others)
         check_told("");
         route_table_drop(&table, &also_a, 2);
         check_told("-A8080");
+        finish();
+}
+
+/* Of the offer that comes next. */
+static const struct policy *told_policy(uint64_t *service_out)
+{
+        struct route_event event;
+
+        while (route_table_event(&table, &event))
+                if (event.kind == ROUTE_OFFERED) {
+                        *service_out = event.service;
+                        return event.policy;
+                }
+        test_fail(__FILE__, __LINE__, "nothing was offered");
+}
+
+static struct policy *policy_of(bool allow)
+{
+        struct ipc_rule rule = { .who = IPC_RULE_ALL, .allow = allow, .protocols = 3, .port_last = UINT16_MAX };
+
+        return policy_new(&rule, 1);
+}
+
+TEST(who_may_come_is_told_again_when_it_changes_and_kept_while_nothing_is_said_of_it)
+{
+        struct policy *none = policy_of(false), *all = policy_of(true);
+        uint64_t service;
+
+        begin();
+        offer(8080, "a", "");
+        advert.routes[0].policy = none;
+        say(&peer_a, 0);
+        check(policy_same(told_policy(&service), none));
+        check_told("open 8080");
+        offer(8080, "a", "");
+        advert.routes[0].policy = none;
+        say(&peer_a, 1);
+        check_told("");
+        offer(8080, "a", "");
+        advert.routes[0].keeps_policy = 1;
+        say(&peer_a, 2);
+        check_told("");
+        offer(8080, "a", "");
+        advert.routes[0].policy = all;
+        say(&peer_a, 3);
+        check(policy_same(told_policy(&service), all));
+        offer(8080, "a", "");
+        say(&peer_a, 4);
+        check(told_policy(&service) == NULL);
+        policy_leave(none);
+        policy_leave(all);
+        finish();
+}
+
+TEST(of_services_at_one_gate_with_different_policies_one_is_named)
+{
+        struct policy *none = policy_of(false);
+        uint64_t service;
+
+        begin();
+        offer(8080, "a", "");
+        offer(8080, "b", "");
+        advert.routes[0].policy = none;
+        say(&peer_a, 0);
+        check(policy_same(told_policy(&service), none));
+        check_equal(service, ipc_service_name("a", 80, ""));
+        policy_leave(none);
         finish();
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ipc_service.h"
+#include "policy.h"
 
 struct choose_gate {
         struct map_entry by_port;
@@ -104,6 +105,13 @@ static struct choose_way *way_find(const struct list *ways, const struct ipc_via
         return NULL;
 }
 
+static void set_policy(struct choose_way *way, struct policy *policy)
+{
+        policy_hold(policy);
+        policy_leave(way->policy);
+        way->policy = policy;
+}
+
 /* The others keep their order, and their turn. */
 static void way_part(struct choose *choose, struct choose_way *way)
 {
@@ -114,6 +122,7 @@ static void way_part(struct choose *choose, struct choose_way *way)
         list_remove(&way->in_gate);
         choose->routes--;
         way->parted = true;
+        set_policy(way, NULL);
         if (way->clients)
                 list_push_back(&gate->parted, &way->in_gate);
         else
@@ -156,7 +165,16 @@ int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_p
         way->service = service;
         way->priority = priority;
         way->repeated = true;
+        set_policy(way, NULL);
         return 0;
+}
+
+void choose_restrict(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint32_t name,
+                     struct policy *policy)
+{
+        struct choose_gate *gate = gate_find(choose, gate_port, protocol, name);
+
+        set_policy(way_find(&gate->ways, via), policy);
 }
 
 void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint32_t name)
@@ -273,6 +291,8 @@ static void consider(struct pick *pick, struct choose_way *way)
         const struct choose_ask *ask = pick->ask;
         bool fit = way->rests_until_us <= ask->now_us;
 
+        if (ask->admits && !ask->admits(ask->context, way))
+                return;
         if (fit)
                 pick->alive = MIN(pick->alive, way->priority);
         if ((!fit && !ask->insist) || (!(fit && is_waited_for(ask)) && !is_usable(ask, way)))

@@ -36,6 +36,7 @@ struct choose_way {
         struct ipc_via via;
         uint32_t priority;              /* 0: best */
         uint64_t service;               /* that is meant; 0: any */
+        struct policy *policy;          /* of the provider, held: who may come; NULL: everybody */
         uint32_t clients;               /* that took it and have not left */
         unsigned failures;              /* in a row */
         usec_t rests_until_us;          /* 0: fit */
@@ -52,9 +53,15 @@ void choose_fini(struct choose *choose);
 void choose_begin(struct choose *choose);
 void choose_end(struct choose *choose);
 
-/* @service: which of the peer's behind the gate is meant; 0: any. @name: whom it is for (struct ipc_route). 0, -ENOSPC or -ENOMEM. A route that is there keeps its history. */
+/* @service: which of the peer's behind the gate is meant; 0: any. @name: whom it is for (struct ipc_route). 0, -ENOSPC or -ENOMEM. A route that is there keeps
+ * its history, but not its policy: see choose_restrict(). */
 int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint64_t service,
                uint32_t priority, uint32_t name);
+
+/* Who may come that way, which is there; @policy is held from here on. */
+void choose_restrict(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint32_t name,
+                     struct policy *policy);
+
 void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint32_t name);
 
 /* Whom a TLS client asks for, as ipc_server_name() has it: whole, and with the first word replaced by *. */
@@ -70,6 +77,9 @@ bool choose_are_named(const struct choose *choose, uint16_t gate_port, uint16_t 
 /* Whether a client can be sent that way now; NULL: all can. */
 typedef bool (*choose_usable)(void *context, const struct ipc_via *via);
 
+/* Whether it may ever be sent that way; what is not does not count among the ways. NULL: all may. */
+typedef bool (*choose_admits)(void *context, const struct choose_way *way);
+
 /* A client who wants to go on. */
 struct choose_ask {
         uint16_t gate_port, protocol;
@@ -79,6 +89,7 @@ struct choose_ask {
         const uint8_t *address;         /* 16 bytes that are the same whenever it comes */
         usec_t now_us;
         choose_usable usable;
+        choose_admits admits;
         void *context;
 };
 

@@ -11,6 +11,7 @@
 #include "forward_metadata.h"
 #include "forward_swarms.h"
 #include "ipc_words.h"
+#include "policy.h"
 
 enum client_state {
         CLIENT_SAME,
@@ -227,14 +228,26 @@ static void fill_metadata(const struct client *client, struct ipc_channel_open *
 enum attempt {
         ATTEMPT_SENT,
         ATTEMPT_NOBODY,         /* no provider is fit for it */
+        ATTEMPT_DENIED,         /* nobody who serves the gate lets it in */
         ATTEMPT_LATER,          /* nobody to send it to: no swarm worker, or one that takes no more now */
 };
 
 /* Whether it can be sent that way at once; what can't is noted, for it may be so later. */
 struct ways {
         struct worker *worker;
-        bool left_out;
+        struct policy_client client;
+        bool left_out, admitted, denied;
 };
+
+static bool is_admitted(void *context, const struct choose_way *way)
+{
+        struct ways *ways = context;
+        bool admitted = policy_admits(policy_find(way->policy, &ways->client));
+
+        ways->admitted = ways->admitted || admitted;
+        ways->denied = ways->denied || !admitted;
+        return admitted;
+}
 
 static bool is_usable(void *context, const struct ipc_via *via)
 {
@@ -276,7 +289,9 @@ static int client_hand(struct client *client, struct choose_way *way, const stru
 static enum attempt client_attempt(struct client *client, const struct now *now)
 {
         struct clients *clients = client->clients;
-        struct ways ways = { .worker = clients->worker };
+        uint8_t ip[16];
+        struct ways ways = { .worker = clients->worker,
+                             .client = { .ip = ip, .gate_port = client->gate_port, .protocol = client->protocol, .now_ms = now->wall_us / 1000 } };
         struct choose_ask ask = {
                 .gate_port = client->gate_port,
                 .protocol = client->protocol,
@@ -286,13 +301,17 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 .address = guest_address(client->guest),
                 .now_us = now->mono_us,
                 .usable = is_usable,
+                .admits = is_admitted,
                 .context = &ways,
         };
         struct choose_way *way;
 
         if (!swarms_next(clients->worker, NULL) || clients_busy(clients))
                 return ATTEMPT_LATER;
+        socket_address_ip(&client->remote, ip);
         way = choose_take(&clients->choose, &ask);
+        if (!way && ways.denied && !ways.admitted)
+                return ATTEMPT_DENIED;
         if (!way)
                 return ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
         if (client_hand(client, way, now) < 0) {
@@ -306,6 +325,13 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
         return ATTEMPT_SENT;
 }
 
+/* No byte of it went to anybody. */
+static void client_deny(struct client *client, const struct now *now)
+{
+        clients_gate_deny(client->clients, client->gate, &client->remote, now);
+        client_step(client, CLIENT_ENDED);
+}
+
 /* A client in hand goes on its way, or waits, or is reset. */
 static void client_place(struct client *client, const struct now *now)
 {
@@ -315,7 +341,9 @@ static void client_place(struct client *client, const struct now *now)
 
         if (attempt == ATTEMPT_SENT)
                 return;
-        if (attempt == ATTEMPT_NOBODY && client->attempts && !client->unanswered) {
+        if (attempt == ATTEMPT_DENIED) {
+                client_deny(client, now);
+        } else if (attempt == ATTEMPT_NOBODY && client->attempts && !client->unanswered) {
                 client_step(client, CLIENT_ENDED);      /* every provider said no, as a direct connection would have */
         } else if (client->gives_up_us <= now->mono_us) {
                 clients_gate_complain(clients, gate, "no provider answers");
@@ -444,9 +472,15 @@ usec_t clients_ready_us(struct list *in_gate)
 
 static void gate_serve(struct clients *clients, struct gate *gate, const struct now *now)
 {
-        list_for_each(at, &gate->waiting)
-                if (client_attempt(list_entry(at, struct client, in_gate), now) == ATTEMPT_LATER)
+        list_for_each(at, &gate->waiting) {
+                struct client *client = list_entry(at, struct client, in_gate);
+                enum attempt attempt = client_attempt(client, now);
+
+                if (attempt == ATTEMPT_LATER)
                         break;
+                if (attempt == ATTEMPT_DENIED)
+                        client_deny(client, now);
+        }
         clients_gate_arm(clients, gate, now->mono_us);
 }
 

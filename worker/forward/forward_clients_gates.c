@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 #include "forward_clients_state.h"
+#include "forward_log.h"
+#include "forward_metadata.h"
 #include "forward_swarms.h"
 #include "ipc_words.h"
 
-#define FULL_AGAIN_US SECONDS(60)       /* before the log says so once more */
+#define TOLD_AGAIN_US SECONDS(60)       /* before the log says so once more */
 
 #define RETRY_LEAST_US MSEC(20) /* between two looks at those who wait: the swarm worker may be full, or a provider just fit */
 
@@ -104,7 +106,7 @@ void clients_gate_full(struct clients *clients, struct gate *gate, const char *w
         struct ipc_fields fields = IPC_FIELDS_INIT;
 
         tally_count(&clients->tally, IPC_REASON_LIMIT);
-        if (gate->full_told_us && now->mono_us - gate->full_told_us < FULL_AGAIN_US)
+        if (gate->full_told_us && now->mono_us - gate->full_told_us < TOLD_AGAIN_US)
                 return;
         gate->full_told_us = now->mono_us;
         ipc_fields_gate(&fields, gate->port, gate->protocol);
@@ -127,4 +129,26 @@ bool clients_are_named(const struct clients *clients, uint16_t gate_port, uint16
         const struct gate *gate = clients_gate_find(clients, gate_port, protocol);
 
         return gate && gate->named;
+}
+
+/* Once a minute: who is kept out may knock all day. */
+void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const struct now *now)
+{
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+        char address[METADATA_ADDRESS_TEXT_MAX];
+        struct sockaddr_storage wide;
+
+        tally_count(&clients->tally, IPC_REASON_DENIED);
+        if (gate->denied_told_us && now->mono_us - gate->denied_told_us < TOLD_AGAIN_US)
+                return;
+        gate->denied_told_us = now->mono_us;
+        socket_address_widen(remote, &wide);
+        metadata_address_text(&wide, address);
+        ipc_fields_gate(&fields, gate->port, gate->protocol);
+        log_put_client(&fields, address);
+        ipc_fields_text(&fields, "REASON", ipc_reason_word(IPC_REASON_DENIED));
+        worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
+                         "gate %u%s: %s: not let in by the ingress policy of any provider: %s, as others from there may be that are not told of",
+                         gate->port, gate->protocol == IPC_UDP ? "/udp" : "", address,
+                         gate->protocol == IPC_UDP ? "not answered" : "reset");
 }

@@ -16,6 +16,7 @@ struct gate {
         uint32_t count;                 /* clients, waiting or not, since it is there */
         struct rate rate;               /* at which they come */
         usec_t full_told_us;            /* when the log last said of this gate that somebody has reached a limit; 0: never */
+        usec_t denied_told_us;          /* the same, that somebody is not let in */
         uint16_t port, protocol;
         enum ipc_policy policy;
         bool listed;                    /* in the list being made */
@@ -39,5 +40,8 @@ void clients_gate_complain(struct clients *clients, struct gate *gate, const cha
 
 /* A client is turned away, as @who ("there are") has as many connections as may be, or as many @per ("", " a second"). */
 void clients_gate_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const char *per, const struct now *now);
+
+/* The same, as nobody who serves the gate lets it in. */
+void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const struct now *now);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the supervisor and the siblings say to the forward worker. */
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "forward_process.h"
 #include "ipc_fd.h"
+#include "policy.h"
 
 static struct now now_read(void)
 {
@@ -157,15 +159,27 @@ static struct ipc_via via_of(const struct ipc_route *route)
 static void on_route_set(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_route *route = IPC_PAYLOAD(message, struct ipc_route);
+        cleanup_fd int fd = message->fd_count ? ipc_received_take_fd(message, 0) : -1;
         struct ipc_via via = via_of(route);
+        struct policy *policy = NULL;
         struct forward *forward = context;
         struct now now = now_read();
+        int r = (fd >= 0) != (route->rules > 0) ? -EPROTO : fd >= 0 ? policy_receive(fd, route->rules * sizeof(struct ipc_rule), &policy) : 0;
 
-        if (choose_set(&forward->clients.choose, &via, route->gate_port, route->protocol, route->service, route->priority,
-                       route->name) < 0) {
-                worker_log(&forward->worker, LOG_WARNING, "gate %u: a provider is left out: no room", route->gate_port);
+        if (r == -EPROTO) {
+                worker_disown(from);
                 return;
         }
+        if (r < 0)
+                choose_drop(&forward->clients.choose, &via, route->gate_port, route->protocol, route->name);  /* rather than to whoever comes */
+        if (r < 0 || choose_set(&forward->clients.choose, &via, route->gate_port, route->protocol, route->service, route->priority,
+                                route->name) < 0) {
+                worker_log(&forward->worker, LOG_WARNING, "gate %u: a provider is left out: no room", route->gate_port);
+                policy_leave(policy);
+                return;
+        }
+        choose_restrict(&forward->clients.choose, &via, route->gate_port, route->protocol, route->name, policy);
+        policy_leave(policy);
         if (route->name)
                 clients_name(&forward->clients, route->gate_port, route->protocol);
         clients_serve(&forward->clients, route->gate_port, route->protocol, &now);

@@ -23,6 +23,7 @@ const char *log_reason(enum ipc_reason reason)
                 [IPC_REASON_NO_PEER] = "not connected to the peer",
                 [IPC_REASON_LIMIT] = "too many at once",
                 [IPC_REASON_IDLE] = "silent for too long",
+                [IPC_REASON_DENIED] = "not let in",
         };
 
         return names[reason];
@@ -48,8 +49,7 @@ static bool said_lately(const struct log_channel *channel)
         return false;
 }
 
-/* "192.0.2.1:80" or "[2001:db8::1]:80", as two. */
-static void put_client(struct ipc_fields *fields, const char *remote)
+void log_put_client(struct ipc_fields *fields, const char *remote)
 {
         const char *colon = strrchr(remote, ':');
         bool v6 = remote[0] == '[';
@@ -67,7 +67,7 @@ static void fill(struct ipc_fields *fields, const struct log_channel *channel, c
         ipc_fields_number(fields, "CHANNEL", channel->number);
         ipc_fields_gate(fields, channel->gate_port, channel->protocol);
         if (channel->at_gate)
-                put_client(fields, remote);
+                log_put_client(fields, remote);
         else
                 ipc_fields_text(fields, "SERVICE", remote);
         ipc_fields_key(fields, "PEER", channel->peer);

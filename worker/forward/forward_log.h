@@ -23,6 +23,9 @@ struct log_channel {
 /* "done", "the peer has left", … */
 const char *log_reason(enum ipc_reason reason);
 
+/* "192.0.2.1:80" or "[2001:db8::1]:80", as CLIENT_ADDRESS and CLIENT_PORT. */
+void log_put_client(struct ipc_fields *fields, const char *remote);
+
 /* What ended as connections do is of interest when looking for something, or where somebody wants to read of each; what failed is always. */
 void log_channel(struct worker *worker, const struct log_channel *channel);
 

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "ipc_message.h"
+#include "policy.h"
+#include "router_policy.h"
 
 /* Brackets open at once, outside of strings: what a recursive parser would spend on its stack. */
 static bool too_deep(const char *text, size_t len)
@@ -80,31 +82,6 @@ static bool copy_text(const json_t *value, char *out, size_t max)
         return true;
 }
 
-/* As JavaScript sees it. */
-static bool truthy(const json_t *value)
-{
-        if (json_is_string(value))
-                return json_string_length(value) > 0;
-        if (json_is_number(value))
-                return json_number_value(value) != 0;
-        return json_is_true(value) || json_is_object(value) || json_is_array(value);
-}
-
-/* Whatever rule of the policy applies to a client, it lets that client in: no rule admits, a rule admits when it says so
- * (Hypergate, IngressPolicy.ts). */
-static bool policy_admits_all(json_t *policy)
-{
-        json_t *defaults = json_object_get(policy, "defaults"), *rule;
-        const char *pattern;
-
-        if (defaults && !json_is_null(defaults) && !truthy(json_object_get(defaults, "allow")))
-                return false;
-        json_object_foreach (json_object_get(policy, "ips"), pattern, rule)
-                if (!truthy(json_object_get(rule, "allow")))
-                        return false;
-        return true;
-}
-
 static bool route_decode(const json_t *entry, struct advert_route *route)
 {
         long gate_port = whole_number(json_object_get(entry, "gatePort"), UINT16_MAX);
@@ -125,23 +102,63 @@ static bool route_decode(const json_t *entry, struct advert_route *route)
                copy_text(json_object_get(entry, "sni"), route->sni, sizeof(route->sni));
 }
 
+/* What was made of the last policy: a provider says the same one of each of its services. */
+struct last_policy {
+        json_t *said;
+        struct policy *policy;          /* held */
+};
+
+/* False: no memory. */
+static bool policy_decode(json_t *said, struct last_policy *last, struct ipc_rule *room, struct policy **out)
+{
+        struct policy *policy = NULL;
+        size_t count;
+
+        if (!last->said || !json_equal(last->said, said)) {
+                count = router_policy_decode(said, room);
+                if (count && !(policy = policy_new(room, count)))
+                        return false;
+                policy_leave(last->policy);
+                *last = (struct last_policy){ .said = said, .policy = policy };
+        }
+        *out = policy_hold(last->policy);
+        return true;
+}
+
+static bool entry_decode(json_t *entry, struct last_policy *last, struct ipc_rule *room, struct advert_route *route)
+{
+        json_t *policy = json_object_get(entry, "ingressPolicy");
+
+        if (!route_decode(entry, route))
+                return false;
+        route->keeps_policy = !policy;
+        return !policy || policy_decode(policy, last, room, &route->policy);
+}
+
 static void routes_decode(const json_t *list, struct advert *out)
 {
+        struct last_policy last = { NULL, NULL };
         size_t index;
         json_t *entry;
 
         out->count = 0;
-        out->garbage = out->surplus = out->restricted = 0;
+        out->garbage = out->surplus = 0;
         json_array_foreach (list, index, entry) {
                 if (out->count == ADVERT_ROUTES_MAX)
                         out->surplus++;
-                else if (!route_decode(entry, &out->routes[out->count]))
+                else if (!entry_decode(entry, &last, out->rules, &out->routes[out->count]))
                         out->garbage++;
-                else if (!policy_admits_all(json_object_get(entry, "ingressPolicy")))
-                        out->restricted++;
                 else
                         out->count++;
         }
+        policy_leave(last.policy);
+}
+
+void advert_release(struct advert *advert)
+{
+        for (size_t i = 0; i < advert->count; i++)
+                policy_leave(advert->routes[i].policy);
+        advert->count = 0;
 }
 
 enum advert_verdict advert_decode(const char *text, size_t len, struct advert *out)
@@ -170,6 +187,7 @@ static json_t *route_encode(const struct advert_route *route)
 {
         json_t *entry = json_pack("{s:s, s:i, s:i, s:i}", "serviceHost", route->host, "servicePort", route->service_port,
                                   "protocol", route->protocol, "gatePort", route->gate_port);
+        const struct policy *policy = route->policy;
         int failed = !entry;
 
         if (route->tags[0])
@@ -179,7 +197,7 @@ static json_t *route_encode(const struct advert_route *route)
         if (route->sni[0])
                 failed |= json_object_set_new(entry, "sni", json_string(route->sni));
         failed |= json_object_set_new(entry, "routes", json_array());
-        failed |= json_object_set_new(entry, "ingressPolicy", json_object());
+        failed |= json_object_set_new(entry, "ingressPolicy", policy ? router_policy_encode(policy->rule, policy->count) : json_object());
         if (!failed)
                 return entry;
         json_decref(entry);

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ipc_rule.h"
+
 enum {
         ADVERT_BYTES_MAX = 256 * 1024,
         ADVERT_ROUTES_MAX = 256,        /* of one peer */
@@ -28,7 +30,10 @@ enum advert_verdict {
         ADVERT_MALFORMED,       /* not JSON, or not an object */
 };
 
+struct policy;
+
 struct advert_route {
+        struct policy *policy;          /* who may use it, held; NULL: everybody */
         uint16_t gate_port;             /* 1..65535 */
         uint16_t service_port;          /* 0: not told */
         uint16_t protocol;              /* enum ipc_protocol */
@@ -36,19 +41,20 @@ struct advert_route {
         char host[ADVERT_HOST_MAX];
         char tags[ADVERT_TAGS_MAX];     /* words separated by blanks; empty: none */
         char sni[ADVERT_HOST_MAX];      /* whom TLS clients ask for, in lower case; empty: no name; "sni", which originals pass over */
+        uint32_t keeps_policy;          /* 1: it does not say who may use it, so those may who might before */
 };
 
 struct advert {
         size_t count;
         unsigned garbage;               /* entries that say nothing we understand */
         unsigned surplus;               /* entries beyond ADVERT_ROUTES_MAX */
-        unsigned restricted;            /* entries whose ingress policy turns clients away, which is not enforced here */
+        struct ipc_rule rules[IPC_RULES_MAX];   /* room while it is read */
         struct advert_route routes[ADVERT_ROUTES_MAX];
 };
 
-/* Reads @len bytes of text. @out is filled on ADVERT_OK only. A service whose policy would turn some client away is left
- * out rather than opened to everybody. */
+/* Reads @len bytes of text. @out is filled on ADVERT_OK only, and then is the caller's to release. */
 enum advert_verdict advert_decode(const char *text, size_t len, struct advert *out);
+void advert_release(struct advert *advert);
 
 /* Writes our services as the original writes its own, keys in its order; *@text_out is the caller's to free(). 0, -E2BIG
  * (more than ADVERT_ROUTES_MAX or ADVERT_BYTES_MAX), -EILSEQ (a string is not UTF-8) or -ENOMEM. */

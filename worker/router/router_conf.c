@@ -6,11 +6,16 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "policy.h"
 
 _Static_assert((int)ADVERT_HOST_MAX == (int)IPC_NAME_MAX && (int)ADVERT_TAGS_MAX == (int)IPC_TAGS_MAX, "copied as they are");
 
 void router_conf_fini(struct router_conf *conf)
 {
+        for (size_t i = 0; i < conf->service_count; i++)
+                policy_leave(conf->services[i].policy);
+        policy_leave(conf->policy);
+        conf->policy = NULL;
         free(conf->filters);
         free(conf->gates);
         conf->filters = NULL;
@@ -44,7 +49,8 @@ int router_conf_roles(struct router_conf *conf, const struct ipc_router_roles *r
 int router_conf_service(struct router_conf *conf, const struct ipc_router_service *service)
 {
         struct advert_route route = { .gate_port = service->gate_port, .service_port = service->service_port,
-                                      .protocol = service->protocol, .priority = service->priority };
+                                      .protocol = service->protocol, .priority = service->priority,
+                                      .policy = conf->policy };
         char *text;
         size_t len;
         int r;
@@ -66,7 +72,17 @@ int router_conf_service(struct router_conf *conf, const struct ipc_router_servic
         } else {
                 conf->withheld[conf->service_count] = service->withheld;
                 conf->services[conf->service_count++] = route;
+                policy_hold(route.policy);
         }
+        return 0;
+}
+
+int router_conf_policy(struct router_conf *conf, struct policy *policy)
+{
+        if (!conf->open)
+                return -EPROTO;
+        policy_leave(conf->policy);
+        conf->policy = policy_hold(policy);
         return 0;
 }
 

@@ -19,6 +19,7 @@ struct router_conf {
         struct advert_route services[ADVERT_ROUTES_MAX];
         bool withheld[ADVERT_ROUTES_MAX];       /* services that are not there now */
         size_t service_count;
+        struct policy *policy;          /* of the services to come, held */
         size_t surplus;                 /* services beyond, which are not advertised */
         struct ipc_router_filter *filters;
         size_t filter_count, filter_room;
@@ -33,6 +34,7 @@ void router_conf_fini(struct router_conf *conf);
 /* 0; -EPROTO: not what the table says it is; -ENOSPC or -ENOMEM; -EILSEQ: a service whose names JSON can't carry. */
 int router_conf_roles(struct router_conf *conf, const struct ipc_router_roles *roles);
 int router_conf_service(struct router_conf *conf, const struct ipc_router_service *service);
+int router_conf_policy(struct router_conf *conf, struct policy *policy);        /* of the services to come; NULL: everybody may use them */
 int router_conf_filter(struct router_conf *conf, const struct ipc_router_filter *filter);
 int router_conf_gate(struct router_conf *conf, const struct ipc_router_gate *gate);
 

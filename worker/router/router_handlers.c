@@ -5,8 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "ipc_blob.h"
+#include "ipc_fd.h"
 #include "ipc_question.h"
+#include "policy.h"
 #include "router_process.h"
 
 static usec_t now_us(void)
@@ -45,6 +48,21 @@ static void on_service(void *context, struct worker_link *from, struct ipc_recei
         struct router *router = context;
 
         complain(router, from, "a service", router_conf_service(&router->conf, IPC_PAYLOAD(message, struct ipc_router_service)));
+}
+
+static void on_policy(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_router_policy *said = IPC_PAYLOAD(message, struct ipc_router_policy);
+        cleanup_fd int fd = message->fd_count ? ipc_received_take_fd(message, 0) : -1;
+        struct policy *policy = NULL;
+        struct router *router = context;
+        int r = said->len && fd >= 0 ? policy_receive(fd, said->len, &policy) : (said->len != 0 || fd >= 0 ? -EPROTO : 0);
+
+        if (r == 0)
+                r = router_conf_policy(&router->conf, policy);
+        policy_leave(policy);
+        if (r < 0)
+                worker_disown(from);    /* without it, the services would be everybody's */
 }
 
 static void on_filter(void *context, struct worker_link *from, struct ipc_received *message)
@@ -199,11 +217,8 @@ static void merge(struct router *router, const struct ipc_via *via, usec_t now)
         struct ipc_fields fields = IPC_FIELDS_INIT;
         int r;
 
-        if (heard->restricted && !router->told_restricted)
-                worker_log(&router->worker, LOG_NOTICE,
-                           "a provider restricts who may use a service: it stays closed, since that is not enforced here");
-        router->told_restricted |= heard->restricted > 0;
         r = route_table_merge(&router->table, via, heard, now);
+        advert_release(heard);
         if (r == 0 || now < router->tells_left_out_us)
                 return;
         router->tells_left_out_us = usec_add(now, ROUTER_TELL_AGAIN_US);
@@ -287,6 +302,7 @@ const struct worker_handlers router_handlers = {
                 [IPC_CONF_BEGIN] = on_begin,
                 [IPC_ROUTER_ROLES] = on_roles,
                 [IPC_ROUTER_SERVICE] = on_service,
+                [IPC_ROUTER_POLICY] = on_policy,
                 [IPC_ROUTER_FILTER] = on_filter,
                 [IPC_ROUTER_GATE] = on_gate,
                 [IPC_ROUTER_HEALTH] = on_health,

@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "ipc_service.h"
+#include "policy.h"
 
 void router_offers_fini(struct router_offers *offers)
 {
+        for (size_t i = 0; offers->list && i < offers->count; i++)
+                policy_leave(offers->list[i].policy);
         free(offers->list);
         free(offers->withheld);
         *offers = (struct router_offers){ 0 };
@@ -24,6 +27,8 @@ int router_offers_set(struct router_offers *offers, const struct advert_route *l
                 return -ENOMEM;
         }
         memcpy(next.list, list, count * sizeof(*list));
+        for (size_t i = 0; i < count; i++)
+                policy_hold(next.list[i].policy);
         memcpy(next.withheld, withheld, count * sizeof(*withheld));
         router_offers_fini(offers);
         *offers = next;

@@ -34,7 +34,6 @@ struct router {
         uint64_t generation;            /* of full tables sent to forward workers */
         ev_timer due;
         usec_t tells_left_out_us;       /* not before this */
-        bool told_restricted;           /* logged once */
 };
 
 /* @key: 16 random bytes for the maps. The worker has begun. */

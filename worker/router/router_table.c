@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ipc_service.h"
+#include "policy.h"
 
 void route_table_init(struct route_table *table, const uint8_t map_key[16])
 {
@@ -125,6 +126,8 @@ static void offer_free(struct route_table *table, struct route_offer *offer)
         list_remove(&offer->of_gate);
         list_remove(&offer->of_peer);
         list_remove(&offer->dirty);
+        policy_leave(offer->policy);
+        policy_leave(offer->told_policy);
         free(offer);
         gate_forget(table, gate);
 }
@@ -132,7 +135,8 @@ static void offer_free(struct route_table *table, struct route_offer *offer)
 /* News, or none any more. */
 static void offer_mark(struct route_table *table, struct route_offer *offer)
 {
-        bool is = offer->routes > 0, differs = offer->service != offer->told_service || offer->priority != offer->told_priority;
+        bool is = offer->routes > 0, differs = offer->service != offer->told_service || offer->priority != offer->told_priority ||
+                                               !policy_same(offer->policy, offer->told_policy);
 
         if (is == offer->told && !(is && differs))
                 list_remove(&offer->dirty);
@@ -214,6 +218,7 @@ static void route_free(struct route_table *table, struct route *route, usec_t no
                 route_offer_count(table, route->offer, -1, now_us);
         list_remove(&route->of_peer);
         table->routes--;
+        policy_leave(route->policy);
         free(route);
 }
 
@@ -300,6 +305,13 @@ static bool is_behind(const struct route *route, const struct route_gate *gate)
         return route->gate_port == gate->port && route->protocol == gate->protocol;
 }
 
+static void set_policy(struct policy **held, struct policy *policy)
+{
+        policy_hold(policy);
+        policy_leave(*held);
+        *held = policy;
+}
+
 /* A provider takes any of its services for a gate, the best of them by its own priorities first; also one that the filters keep out, or whose
  * priority they lower: then the one that is wanted must be named. */
 static void offer_describe(const struct route_peer *peer, struct route_offer *offer)
@@ -318,8 +330,11 @@ static void offer_describe(const struct route_peer *peer, struct route_offer *of
 
                 if (is_behind(route, offer->gate) && best && route != best)
                         others = others || route->offer != offer ||
-                                 (route->priority > best->priority && route->said_priority <= best->said_priority);
+                                 (route->priority > best->priority && route->said_priority <= best->said_priority) ||
+                                 !policy_same(route->policy, best->policy);
         }
+        if (best)
+                set_policy(&offer->policy, best->policy);
         offer->priority = best ? best->priority : offer->priority;
         offer->service = best && others ? ipc_service_name(best->host, best->service_port, best->tags) : 0;
 }
@@ -372,6 +387,8 @@ int route_table_merge(struct route_table *table, const struct ipc_via *via, cons
                         continue;
                 route->service_port = said->service_port;
                 route->said_priority = said->priority;
+                if (!said->keeps_policy && !policy_same(route->policy, said->policy))
+                        set_policy(&route->policy, said->policy);
                 route->repeated = true;
         }
         list_for_each (at, &peer->routes)
@@ -503,6 +520,7 @@ static void offer_event(struct route_table *table, struct route_offer *offer, st
         offer->told = offer->routes > 0;
         offer->told_service = offer->service;
         offer->told_priority = offer->priority;
+        set_policy(&offer->told_policy, offer->policy);
         *out = (struct route_event){
                 .kind = offer->told ? ROUTE_OFFERED : ROUTE_WITHDRAWN,
                 .gate_port = offer->gate->port,
@@ -511,6 +529,7 @@ static void offer_event(struct route_table *table, struct route_offer *offer, st
                 .service = offer->told ? offer->service : 0,
                 .name = offer->name,
                 .priority = offer->told ? offer->priority : 0,
+                .policy = offer->told ? offer->told_policy : NULL,
         };
         list_remove(&offer->dirty);
         if (!offer->told)

@@ -48,6 +48,7 @@ struct route_event {
         uint64_t service;               /* see struct route_offer */
         uint32_t name;
         uint16_t priority;
+        const struct policy *policy;    /* NULL: everybody may come */
 };
 
 struct route_gate;
@@ -62,6 +63,7 @@ struct route_offer {
         uint32_t name;          /* see struct ipc_route */
         unsigned routes;        /* that pass the filters; 0: going */
         uint64_t service, told_service; /* the first one's name (ipc_service.h) if others of this peer at the gate will not do; 0: any will */
+        struct policy *policy, *told_policy;    /* who may come, held: of the first one, which then is named if others have another */
         uint16_t priority, told_priority;       /* the best of its services, as a filter or the peer says; 0: best */
         bool told;              /* the last event said it is there */
 };

@@ -33,6 +33,7 @@ struct route {
         uint16_t said_priority, priority;       /* by the peer; in effect */
         uint32_t name;                  /* ipc_server_name() of whom it is for; 0: of nobody by name */
         bool repeated;                  /* while merging: the new list has it too */
+        struct policy *policy;          /* who may use it, held */
         const char *host, *tags;        /* in @text */
         char text[];
 };

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "ipc_blob.h"
+#include "policy.h"
 #include "router_process.h"
 
 void router_tell_advert_to(struct router *router, struct worker_link *swarm)
@@ -74,13 +75,23 @@ void router_tell_gates(struct router *router)
                         router_tell_gate(router, gate->port, gate->protocol, true);
 }
 
-static void tell_route(struct worker_link *forward, const struct route_event *event)
+static void tell_route(struct worker *worker, struct worker_link *forward, const struct route_event *event)
 {
+        const struct policy *policy = event->policy;
         struct ipc_route route = { .gate_port = event->gate_port, .protocol = event->protocol, .service = event->service,
-                                   .swarm = event->via.swarm, .priority = event->priority, .name = event->name };
+                                   .swarm = event->via.swarm, .priority = event->priority, .name = event->name,
+                                   .rules = policy ? (uint16_t)policy->count : 0 };
+        int fd = policy ? ipc_blob_new(policy->rule, policy->count * sizeof(*policy->rule)) : -1;
 
         memcpy(route.peer, event->via.peer, sizeof(route.peer));
-        worker_send(forward, event->kind == ROUTE_OFFERED ? IPC_ROUTE_SET : IPC_ROUTE_DROP, &route, NULL, 0);
+        if (policy && fd < 0) {
+                worker_log(worker, LOG_ERR, "gate %u: a provider is left out: its policy can't be told: %s", event->gate_port, strerror(-fd));
+                worker_send(forward, IPC_ROUTE_DROP, &route, NULL, 0);  /* rather than to whoever came before */
+                return;
+        }
+        worker_send(forward, event->kind == ROUTE_OFFERED ? IPC_ROUTE_SET : IPC_ROUTE_DROP, &route, &fd, fd >= 0);
+        if (fd >= 0)
+                close(fd);
 }
 
 void router_tell_route(struct router *router, uint32_t forward, const struct route_event *event)
@@ -88,7 +99,7 @@ void router_tell_route(struct router *router, uint32_t forward, const struct rou
         struct worker_link *link = worker_find(&router->worker, IPC_FORWARD, forward);
 
         if (link)
-                tell_route(link, event);
+                tell_route(&router->worker, link, event);
 }
 
 static void tell_routes(struct router *router, struct worker_link *link, uint16_t gate_port, uint16_t protocol, bool offered)
@@ -96,10 +107,11 @@ static void tell_routes(struct router *router, struct worker_link *link, uint16_
         const struct route_offer *offer = NULL;
 
         while ((offer = route_table_next(&router->table, gate_port, protocol, offer)))
-                tell_route(link, &(struct route_event){ .kind = offered ? ROUTE_OFFERED : ROUTE_WITHDRAWN, .gate_port = gate_port,
+                tell_route(&router->worker, link, &(struct route_event){ .kind = offered ? ROUTE_OFFERED : ROUTE_WITHDRAWN, .gate_port = gate_port,
                                                         .protocol = protocol, .via = offer->via, .name = offer->name,
                                                         .service = offered ? offer->told_service : 0,
-                                                        .priority = offered ? offer->told_priority : 0 });
+                                                        .priority = offered ? offer->told_priority : 0,
+                                                        .policy = offered ? offer->told_policy : NULL });
 }
 
 void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered)

@@ -22,6 +22,7 @@ struct run_confinement {
         unsigned sets_buffers : 1;      /* setsockopt(SOL_SOCKET, SO_SNDBUF and SO_RCVBUF) */
         unsigned sets_fragments : 1;    /* setsockopt(IPPROTO_IP, IP_MTU_DISCOVER) */
         unsigned batches : 1;           /* recvmmsg and sendmmsg */
+        unsigned reads_blobs : 1;       /* those of others */
         unsigned blobs : 1;             /* sealed memory files of up to IPC_BLOB_MAX bytes (ipc_blob.h): no other file can be written to */
         unsigned ends_halves : 1;       /* shutdown(SHUT_WR) */
         unsigned keeps : 1;             /* keeps memory out of swap space and dumps: run_keep.h */

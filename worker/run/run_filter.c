@@ -80,9 +80,12 @@ static const struct rule pairs[] = {
 
 static const struct rule blobs[] = {
         { SCMP_SYS(memfd_create), 1, { EQUAL(1, MFD_CLOEXEC | MFD_ALLOW_SEALING) } },
+        { SCMP_SYS(fcntl), 1, { EQUAL(1, F_ADD_SEALS) } },
+};
+
+static const struct rule read_blobs[] = {
         { SCMP_SYS(pread64), 0, { { 0 } } },
         { SCMP_SYS(fcntl), 1, { EQUAL(1, F_GET_SEALS) } },
-        { SCMP_SYS(fcntl), 1, { EQUAL(1, F_ADD_SEALS) } },
 };
 
 static const struct rule halves[] = { { SCMP_SYS(shutdown), 1, { EQUAL(1, SHUT_WR) } } };
@@ -234,6 +237,7 @@ static int allow(scmp_filter_ctx filter, const struct run_confinement *may)
         ALLOW_IF(!may->names, own_memory);
         ALLOW_IF(may->batches, batches);
         ALLOW_IF(may->pairs, pairs);
+        ALLOW_IF(may->blobs || may->reads_blobs, read_blobs);
         ALLOW_IF(may->blobs, blobs);
         ALLOW_IF(may->ends_halves, halves);
         ALLOW_IF(may->keeps, keeps);

@@ -18,7 +18,7 @@ static const struct run_confinement walls[RUN_WALLS] = {
                              .ends_halves = true, .sets_linger = true, .sets_fragments = true, .batches = true },
         [RUN_WALL_ROUTER] = { .blobs = true },
         [RUN_WALL_GATES] = { .syscalls = of_forward, .syscall_count = ARRAY_LEN(of_forward), .accepts = true, .sets_tcp = true,
-                             .sets_buffers = true, .batches = true, .pairs = true },
+                             .sets_buffers = true, .batches = true, .pairs = true, .reads_blobs = true },
         [RUN_WALL_SERVICES] = { .syscalls = of_forward, .syscall_count = ARRAY_LEN(of_forward), .sets_tcp = true,
                                 .sets_buffers = true },
         [RUN_WALL_RESOLVE] = { .names = true, .batches = true, .connects = true, .ports = name_server_port,
