@@ -8,6 +8,12 @@ function __hypergate_gates
     hypergate services --json 2>/dev/null | string replace -rf '.*"gatePort":([0-9]*),"protocol":"([a-z]*)".*' '$1/$2'
 end
 
+# In a variable a pattern may match nothing.
+function __hypergate_secrets
+    set -l keys /etc/hypergate/*.key
+    set -q keys[1]; and string replace -rf '.*/(.*)\.key' '$1' $keys
+end
+
 set -l commands new rotate check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain version
 set -l asks status peers reload undrain drain routes gates services channels log-level
 set -l without "not __fish_seen_subcommand_from $commands"
@@ -44,7 +50,7 @@ complete -c hypergate -n "__fish_seen_subcommand_from $asks new rotate check add
 complete -c hypergate -n "__fish_seen_subcommand_from check run" -s c -l config -rF -d 'The same as FILE'
 complete -c hypergate -n "__fish_seen_subcommand_from check" -l show -d 'Print what its files say together'
 complete -c hypergate -n "__fish_seen_subcommand_from new" -l output -rF -d 'Write the secret there'
-complete -c hypergate -n "__fish_seen_subcommand_from rotate" -a '(string replace -rf ".*/(.*)\\.key" \'$1\' /etc/hypergate/*.key)'
+complete -c hypergate -n "__fish_seen_subcommand_from rotate" -a '(__hypergate_secrets)'
 complete -c hypergate -n "__fish_seen_subcommand_from rotate" -l overlap -x -d 'For so long the old one counts'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l secret-file -rF -d 'The router whose secret is in there'
 complete -c hypergate -n "__fish_seen_subcommand_from reload" -l secret-file -rF -d 'Hand it over, as root'

@@ -32,7 +32,8 @@ _hypergate() {
 		'undrain:take clients again' 'version:which one this is'
 	)
 	local -a start=('--user[become this user]:user:_users' '--allow-root[stay root]')
-	local -a nodes=('*--bootstrap[DHT nodes to begin with]:host\:port:_hosts' '--verbose[log more]' $start)
+	local -a asks=('*--bootstrap[DHT nodes to begin with]:host\:port:_hosts' $start)
+	local -a nodes=('--verbose[log more]' $asks)
 	local -a limits=(
 		'--routeFindingTimeoutMs[how long a client waits for a provider]:ms:' '--udpSocketTimeoutMs[how long UDP sessions may be silent]:ms:'
 		'--tcpSocketTimeoutMs[how long TCP connections may be silent]:ms:'
@@ -44,23 +45,23 @@ _hypergate() {
 		return
 	fi
 	case $words[2] in
-	new) _arguments '2::' '--output[write the secret there]:file:_files' '--json' '--help' ;;
-	rotate) _arguments '2::' '--overlap[for so long the old one counts]:time:(24h 7d 0)' '--json' '--help' ':secret:_hypergate_secrets' ;;
-	check) _arguments '2::' '--show[print what its files say together]' '--json' '*'{-c,--config}'[the same as FILE]:file:_files' '--help' '*:file:_files' ;;
-	version) _arguments '2::' '--json' '--help' ;;
-	run) _arguments '2::' {-c,--config}'[the same as FILE]:file:_files' '--verbose[log more]' $start '--help' ':file:_files' ;;
-	bootstrap) _arguments '2::' '--listen[UDP address of the node]:ip\:port:' '--public[where others reach it]:ip\:port:' $nodes '--help' ;;
-	relay) _arguments '2::' '--router[its secret]:secret:' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
-	scan) _arguments '2::' '--router[its secret]:secret:' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $nodes ;;
-	doctor) _arguments '2::' '--json' $nodes '--help' ;;
-	reload) _arguments '2::' '--secret-file[hand it over, as root]:file:_files' '--json' '--help' '*:instance:_hypergate_instances' ;;
-	status | peers | undrain | routes | gates | services | channels) _arguments '2::' '--json' '--help' '*:instance:_hypergate_instances' ;;
-	add) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:services:_files' '*:instance:_hypergate_instances' ;;
-	remove) _arguments '2::' '--save[also for the next start]' '--json' '--help' '3:gate port:_hypergate_gates' '*:instance:_hypergate_instances' ;;
-	drain) _arguments '2::' '--wait[until nobody is connected]:seconds:' '--json' '--help' '*:instance:_hypergate_instances' ;;
-	top) _arguments '2::' {-d,--delay}'[between two pages]:seconds:' {-n,--count}'[end after so many pages]:pages:' '--help' '*:instance:_hypergate_instances' ;;
-	metrics) _arguments '2::' '--http[answer one request of HTTP]' '--listen[answer all]:ip\:port:(127.0.0.1\:9469)' '--help' ;;
-	log-level) _arguments '2::' '--json' '--help' '3::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
+	new) _arguments '1::' '--output[write the secret there]:file:_files' '--json' '--help' ;;
+	rotate) _arguments '1::' '--overlap[for so long the old one counts]:time:(24h 7d 0)' '--json' '--help' ':secret:_hypergate_secrets' ;;
+	check) _arguments '1::' '--show[print what its files say together]' '--json' '*'{-c,--config}'[the same as FILE]:file:_files' '--help' '*:file:_files' ;;
+	version) _arguments '1::' '--json' '--help' ;;
+	run) _arguments '1::' {-c,--config}'[the same as FILE]:file:_files' '--verbose[log more]' $start '--help' ':file:_files' ;;
+	bootstrap) _arguments '1::' '--listen[UDP address of the node]:ip\:port:' '--public[where others reach it]:ip\:port:' $nodes '--help' ;;
+	relay) _arguments '1::' '--router[its secret]:secret:' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
+	scan) _arguments '1::' '--router[its secret]:secret:' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $asks ;;
+	doctor) _arguments '1::' '--json' $asks '--help' ;;
+	reload) _arguments '1::' '--secret-file[hand it over, as root]:file:_files' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	status | peers | undrain | routes | gates | services | channels) _arguments '1::' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	add) _arguments '1::' '--save[also for the next start]' '--json' '--help' '2:services:_files' '*:instance:_hypergate_instances' ;;
+	remove) _arguments '1::' '--save[also for the next start]' '--json' '--help' '2:gate port:_hypergate_gates' '*:instance:_hypergate_instances' ;;
+	drain) _arguments '1::' '--wait[until nobody is connected]:seconds:' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	top) _arguments '1::' {-d,--delay}'[between two pages]:seconds:' {-n,--count}'[end after so many pages]:pages:' '--help' '*:instance:_hypergate_instances' ;;
+	metrics) _arguments '1::' '--http[answer one request of HTTP]' '--listen[answer all]:ip\:port:(127.0.0.1\:9469)' '--help' ;;
+	log-level) _arguments '1::' '--json' '--help' '2::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
 	*) _arguments '--router[its secret]:secret:' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \
 		'*--listen[where gates open]:ip:(127.0.0.1 0.0.0.0 \:\:1 \:\:)' '--new[make a router secret]' '--scan[who is at that router]:key:' '--help' '--version' $nodes $limits ;;
 	esac
