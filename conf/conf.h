@@ -61,6 +61,7 @@ enum conf_policy {
 
 /* As they are written, NULL at the end. */
 extern const char *const conf_policies[];
+extern const char *const conf_filter_modes[];
 
 /* Whether peers know the instance again after a restart. */
 enum conf_identity {
@@ -74,6 +75,12 @@ enum conf_health_type {
         CONF_HEALTH_NONE,
         CONF_HEALTH_TCP,                /* it takes connections */
         CONF_HEALTH_HTTP,               /* it answers a request */
+};
+
+/* What filters say together. */
+enum conf_filter_mode {
+        CONF_FILTER_ANY,                /* a route passes if any does */
+        CONF_FILTER_ORIGINAL,           /* all must, as the original has it */
 };
 
 /* How a provider finds out whether a service is there; all else is 0 and NULL with CONF_HEALTH_NONE. */
@@ -174,12 +181,13 @@ struct conf_gateway {
         size_t listen_count;
         const struct conf_network *trusted;     /* who comes from there is a proxy, and begins with a PROXY header */
         size_t trusted_count;
-        const struct conf_filter *filters;      /* a route passes if any does */
+        const struct conf_filter *filters;      /* a route passes if any does, or all, by @filter_mode */
         size_t filter_count;                    /* 0: everything passes, */
         const char *const *urls;        /* as a provider's; a filter that no route passes stands for each that is not known yet */
         size_t url_count;
         const struct conf_filter *exceptions;   /* but for a route that matches any of these */
         size_t exception_count;
+        enum conf_filter_mode filter_mode;
         enum conf_policy policy;                /* where no filter with a policy is for the gate */
         uint32_t connections, connections_per_client;   /* at each gate at a time; 0: no limit */
         uint32_t connection_rate, connection_rate_per_client;   /* a second, that begin there; 0: no limit */

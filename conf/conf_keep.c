@@ -49,6 +49,7 @@ static void keep_gateway(struct conf_read *read, struct conf *conf, const struct
         conf->gateway.present = running->gateway.present;
         conf->gateway.allowed = running->gateway.allowed;
         conf->gateway.filters = &nothing;
+        conf->gateway.filter_mode = CONF_FILTER_ANY;
         conf->gateway.filter_count = 1;
 }
 

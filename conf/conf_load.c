@@ -353,6 +353,17 @@ static void read_connection_rate_per_client(struct conf_read *read, const struct
         conf_value_whole(read, node, 1, CONNECTIONS_MAX, 5, &((struct draft *)into)->conf->gateway.connection_rate_per_client);
 }
 
+const char *const conf_filter_modes[] = { "any", "original", NULL };
+
+static void read_filter_mode(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct conf_gateway *gateway = &((struct draft *)into)->conf->gateway;
+        unsigned mode;
+
+        if (conf_value_choice(read, node, conf_filter_modes, &mode))
+                gateway->filter_mode = (enum conf_filter_mode)mode;
+}
+
 static void read_policy(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct conf_gateway *gateway = &((struct draft *)into)->conf->gateway;
@@ -374,6 +385,7 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "services", read_gateway_services },
                 { "except", read_except },
                 { "policy", read_policy },
+                { "filterMode", read_filter_mode },
                 { "allowPeers", read_gateway_allowed },
                 { "routeFindingTimeoutMs", read_route_finding_timeout },
                 { "udpSocketTimeoutMs", read_gateway_udp_timeout },

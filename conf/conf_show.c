@@ -192,7 +192,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
         }
         fprintf(out, "  routeFindingTimeoutMs: %u\n  udpSocketTimeoutMs: %u\n", gateway->route_finding_timeout_ms, gateway->udp_timeout_ms);
         put_tcp(out, &gateway->tcp);
-        fprintf(out, "  policy: %s\n", conf_policies[gateway->policy]);
+        fprintf(out, "  policy: %s\n  filterMode: %s\n", conf_policies[gateway->policy], conf_filter_modes[gateway->filter_mode]);
         put_allowed(out, &gateway->allowed);
         if (gateway->connections)
                 fprintf(out, "  connections: %u\n", gateway->connections);

@@ -27,6 +27,7 @@ static bool matches(const struct conf_filter *filter, uint16_t port, uint16_t pr
 bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t protocol)
 {
         static const unsigned of_gates = CONF_FILTER_GATE_PORT | CONF_FILTER_PROTOCOL;
+        bool every = conf->filter_mode == CONF_FILTER_ORIGINAL;
 
         if (!conf->present || port == 0 || protocol > CONF_UDP)
                 return false;
@@ -34,9 +35,9 @@ bool gates_allowed(const struct conf_gateway *conf, uint16_t port, uint16_t prot
                 if (!(conf->exceptions[i].fields & ~of_gates) && matches(&conf->exceptions[i], port, protocol))
                         return false;
         for (size_t i = 0; i < conf->filter_count; i++)
-                if (matches(&conf->filters[i], port, protocol))
-                        return true;
-        return conf->filter_count == 0;
+                if (matches(&conf->filters[i], port, protocol) != every)
+                        return !every;
+        return every || conf->filter_count == 0;
 }
 
 bool gates_reopens(const struct conf_gateway *conf, uint16_t port, uint16_t protocol)

@@ -213,6 +213,7 @@ static void drain(struct conf *conf)
 
         conf->provider.service_count = 0;
         conf->gateway.filters = &nothing;
+        conf->gateway.filter_mode = CONF_FILTER_ANY;
         conf->gateway.filter_count = 1;
 }
 

@@ -237,7 +237,8 @@ static void publish_router(const struct supervisor *supervisor, struct child *ch
         const struct conf *conf = supervisor->conf;
         struct ipc_router_roles roles = { .roles = (conf->gateway.present ? (uint32_t)IPC_AS_GATEWAY : 0) |
                                                    (conf->provider.present ? (uint32_t)IPC_AS_PROVIDER : 0),
-                                          .gates_per_peer = conf->gateway.routes_per_peer };
+                                          .gates_per_peer = conf->gateway.routes_per_peer,
+                                          .every_filter = conf->gateway.filter_mode == CONF_FILTER_ORIGINAL };
 
         child_send(child, IPC_ROUTER_ROLES, &roles, NULL, 0);
         send_services(&conf->provider, &supervisor->services, child);

@@ -417,6 +417,7 @@ struct ipc_swarm_status {
 struct ipc_router_roles {
         uint32_t roles;                 /* or of enum ipc_instance_role */
         uint32_t gates_per_peer;        /* a gateway opens for each provider; 0: as many as there may be */
+        uint32_t every_filter;          /* 1: a route passes if it matches all filters, not any */
 };
 
 /* (conf) A service of this provider. Strings end with NUL. */
@@ -424,10 +425,10 @@ struct ipc_router_service {
         uint16_t gate_port;
         uint16_t service_port;
         uint16_t protocol;              /* enum ipc_protocol */
-        uint16_t priority;              /* 0: best, to IPC_PRIORITY_MAX */
         char host[IPC_NAME_MAX];
         char tags[IPC_TAGS_MAX];        /* words separated by blanks; empty: none */
         char sni[IPC_NAME_MAX];         /* what TLS clients ask for; empty: whatever others do not have */
+        uint16_t priority;              /* 0: best, to IPC_PRIORITY_MAX */
         uint16_t withheld;              /* 1: it is not there now (see ROUTER_HEALTH) */
 };
 
@@ -451,9 +452,9 @@ struct ipc_router_filter {
         uint16_t gate_port, gate_port_last;             /* both included */
         uint16_t service_port, service_port_last;
         uint16_t protocol;
-        int16_t priority;               /* of what matches, whatever its provider says; -1: what that says */
         char host[IPC_NAME_MAX];
         char tags[IPC_TAGS_MAX];
+        int16_t priority;               /* of what matches, whatever its provider says; -1: what that says */
         uint8_t pad[2];
 };
 

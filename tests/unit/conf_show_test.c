@@ -94,7 +94,7 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 " intervalSeconds: 32767, count: 127}}\n",
                 "gateway: {allowPeers: " KEY "}\nprovider: {allowPeers: [" KEY ", " KEY "]}\n",
                 "gateway: {except: [{gatePort: 3306}, {tags: internal, protocol: udp}]}\n",
-                "gateway: {policy: source-hash, services: [{gatePort: 1, policy: first, priority: 0}, {tags: x, priority: 255}]}\n",
+                "gateway: {policy: source-hash, filterMode: original, services: [{gatePort: 1, policy: first, priority: 0}, {tags: x, priority: 255}]}\n",
                 "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, priority: 3}]}\n",
                 "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, health: {type: http, path: '/a?b=\"c\"', status: 204,"
                 " intervalMs: 500, timeoutMs: 50, rise: 1, fall: 100}}, {gatePort: 2, serviceHost: 'unix:/a', health: {}}]}\n",

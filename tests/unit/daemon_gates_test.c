@@ -46,6 +46,21 @@ TEST(a_port_that_no_filter_lets_through_stays_shut_whatever_the_router_says)
         check(gates_allowed(&conf, 9000, CONF_TCP));    /* the host is the router's to judge */
 }
 
+TEST(in_the_mode_of_the_original_all_filters_must_let_a_port_through)
+{
+        static const struct conf_filter filters[] = {
+                { .fields = CONF_FILTER_GATE_PORT, .gate_port = 8000, .gate_port_last = 8009 },
+                { .fields = CONF_FILTER_GATE_PORT, .gate_port = 8005, .gate_port_last = 8015 },
+                { .fields = CONF_FILTER_TAGS, .tags = "x" },
+        };
+        struct conf_gateway conf = { .present = true, .filters = filters, .filter_count = 3, .filter_mode = CONF_FILTER_ORIGINAL };
+
+        check(gates_allowed(&conf, 8005, CONF_TCP) && gates_allowed(&conf, 8009, CONF_UDP));
+        check(!gates_allowed(&conf, 8000, CONF_TCP) && !gates_allowed(&conf, 8015, CONF_TCP));
+        conf.filter_count = 0;
+        check(gates_allowed(&conf, 1, CONF_TCP));
+}
+
 TEST(the_policy_of_a_gate_is_that_of_its_first_filter_with_one)
 {
         static const struct conf_filter filters[] = {

@@ -295,6 +295,44 @@ TEST(any_filter_admits_and_all_its_fields_must_match)
         finish();
 }
 
+/* Whether the gate 8080 of a service "web" with the tags "docker published" is open, by filters of the original (Gateway.ts): all must
+ * match in all they say, tags by every word, and none at all lets everything through. */
+TEST(n06_filters_in_the_mode_of_the_original_are_one_and_all)
+{
+        static const struct ipc_router_filter port = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 8080, .gate_port_last = 8080, .priority = -1 },
+                other_port = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 8081, .gate_port_last = 8081, .priority = -1 },
+                host = { .fields = IPC_FILTER_HOST, .host = "web", .priority = -1 },
+                udp = { .fields = IPC_FILTER_PROTOCOL, .protocol = IPC_UDP, .priority = -1 },
+                service_port = { .fields = IPC_FILTER_SERVICE_PORT, .service_port = 80, .service_port_last = 80, .priority = -1 },
+                tags = { .fields = IPC_FILTER_TAGS, .tags = "published docker", .priority = -1 },
+                more_tags = { .fields = IPC_FILTER_TAGS, .tags = "docker other", .priority = -1 },
+                except = { .fields = IPC_FILTER_TAGS | IPC_FILTER_EXCEPT, .tags = "docker", .priority = -1 },
+                except_others = { .fields = IPC_FILTER_TAGS | IPC_FILTER_EXCEPT, .tags = "internal", .priority = -1 };
+        static const struct { const struct ipc_router_filter *filters[3]; bool any, every; } cases[] = {
+                { { NULL }, true, true }, { { &port }, true, true }, { { &other_port }, false, false }, { { &port, &other_port }, true, false },
+                { { &port, &host, &service_port }, true, true }, { { &port, &udp }, true, false }, { { &tags }, true, true },
+                { { &more_tags, &port }, true, false }, { { &more_tags }, false, false }, { { &except }, false, false },
+                { { &port, &except }, false, false }, { { &port, &except_others }, true, true },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                for (unsigned every = 0; every < 2; every++) {
+                        struct ipc_router_filter filters[3];
+                        size_t count = 0;
+
+                        for (; count < 3 && cases[i].filters[count]; count++)
+                                filters[count] = *cases[i].filters[count];
+                        begin();
+                        route_table_filter_mode(&table, every);
+                        check_equal(route_table_filter(&table, filters, count, 0), 0);
+                        offer(8080, "web", "docker published");
+                        say(&peer_a, 0);
+                        if (strcmp(told(), (every ? cases[i].every : cases[i].any) ? "+A8080 open 8080" : "") != 0)
+                                test_fail(__FILE__, __LINE__, "case %zu, mode %u: told \"%s\"", i, every, story);
+                        finish();
+                }
+}
+
 TEST(a_range_of_ports_has_both_its_ends)
 {
         static struct ipc_router_filter filter = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 1022, .gate_port_last = 8081 };

@@ -23,6 +23,7 @@ void router_conf_fini(struct router_conf *conf)
         conf->filter_count = conf->filter_room = conf->gate_count = conf->gate_room = 0;
         conf->service_count = conf->surplus = 0;        /* the services themselves are left: memory nobody touched costs nothing */
         conf->roles = conf->gates_per_peer = 0;
+        conf->every_filter = false;
         conf->open = false;
 }
 
@@ -39,10 +40,11 @@ static bool ends(const char *text, size_t max)
 
 int router_conf_roles(struct router_conf *conf, const struct ipc_router_roles *roles)
 {
-        if (!conf->open || (roles->roles & ~(uint32_t)(IPC_AS_GATEWAY | IPC_AS_PROVIDER)))
+        if (!conf->open || (roles->roles & ~(uint32_t)(IPC_AS_GATEWAY | IPC_AS_PROVIDER)) || roles->every_filter > 1)
                 return -EPROTO;
         conf->roles = roles->roles;
         conf->gates_per_peer = roles->gates_per_peer;
+        conf->every_filter = roles->every_filter;
         return 0;
 }
 

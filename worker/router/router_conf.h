@@ -16,6 +16,7 @@ struct router_conf {
         bool open;                      /* between the two */
         uint32_t roles;                 /* or of enum ipc_instance_role */
         uint32_t gates_per_peer;        /* 0: as many as there may be */
+        bool every_filter;
         struct advert_route services[ADVERT_ROUTES_MAX];
         bool withheld[ADVERT_ROUTES_MAX];       /* services that are not there now */
         size_t service_count;

@@ -173,6 +173,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 route_table_drop_all(&router->table, now);
         route_table_limit(&router->table, conf->gates_per_peer && conf->gates_per_peer < ROUTE_GATES_PER_PEER ? conf->gates_per_peer
                                                                                                              : ROUTE_GATES_PER_PEER);
+        route_table_filter_mode(&router->table, conf->every_filter);
         if (route_table_filter(&router->table, conf->filters, conf->filter_count, now) < 0)
                 complain(router, from, "a filter", -ENOMEM);
         router_settle(router, now);     /* what closes is told before what is open is told again */

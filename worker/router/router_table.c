@@ -411,6 +411,11 @@ static void close_forbidden(struct route_table *table)
         }
 }
 
+void route_table_filter_mode(struct route_table *table, bool every)
+{
+        table->every = every;
+}
+
 int route_table_filter(struct route_table *table, const struct ipc_router_filter *filters, size_t count, usec_t now_us)
 {
         struct ipc_router_filter *copy = calloc(count ? count : 1, sizeof(*copy));

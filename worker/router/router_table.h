@@ -76,6 +76,7 @@ struct route_table {
         size_t filter_count, routes;
         unsigned per_peer;                      /* gates behind one peer, at most */
         bool selective;                         /* what no filter lets through stays out: some are no exceptions */
+        bool every;                             /* all of these must match, as the original has it (hypergate.md 12) */
         size_t wanted;                          /* gates that shall be open */
         uint8_t low_seen[ROUTE_LOW_PORTS / 8], low_told[ROUTE_LOW_PORTS / 8];
         bool low_dirty;
@@ -92,6 +93,9 @@ int route_table_filter(struct route_table *table, const struct ipc_router_filter
 /* From the next route_table_filter() on so many gates at most are behind one peer, 1 to ROUTE_GATES_PER_PEER, as at first; who has more then
  * loses what it offered last. */
 void route_table_limit(struct route_table *table, unsigned per_peer);
+
+/* Whether a route that passes matches every filter but exceptions, not any; from the next route_table_filter() on. */
+void route_table_filter_mode(struct route_table *table, bool every);
 
 /* @via's complete list, from now on for ROUTE_EXPIRY_US. 0, -ENOSPC or -ENOMEM: some routes did not fit, or found no gate. */
 int route_table_merge(struct route_table *table, const struct ipc_via *via, const struct advert *advert, usec_t now_us);

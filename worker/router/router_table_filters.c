@@ -58,32 +58,51 @@ static uint16_t route_priority(const struct route_table *table, const struct rou
         return route->said_priority;
 }
 
-/* Any filter admits; a low port only the one that names it, lest whoever holds the secret opens our port 22. */
+/* What filters say of a route, or of a gate. */
+struct verdict {
+        unsigned matching, others;
+        bool named;                     /* one that matches says the gate port */
+};
+
+static void judge(struct verdict *verdict, const struct ipc_router_filter *filter, bool matches)
+{
+        verdict->matching += matches;
+        verdict->others += !matches;
+        verdict->named = verdict->named || (matches && (filter->fields & IPC_FILTER_GATE_PORT));
+}
+
+/* Any filter admits, or all of them together; without any, everything is. */
+static bool is_admitted(const struct route_table *table, const struct verdict *verdict)
+{
+        if (!table->selective)
+                return true;
+        return table->every ? verdict->others == 0 : verdict->matching > 0;
+}
+
+/* A low port only by one that names it, lest whoever holds the secret opens our port 22. */
 bool route_admitted(struct route_table *table, struct route *route)
 {
-        bool low = route->gate_port < ROUTE_LOW_PORTS, admitted = !table->selective;
+        struct verdict verdict = { 0 };
 
         if (route_excepted(table, route))
                 return false;
         route->priority = route_priority(table, route);
-        for (size_t i = 0; i < table->filter_count; i++) {
-                if (is_exception(&table->filters[i]) || !filter_matches(&table->filters[i], route))
-                        continue;
-                if (!low || (table->filters[i].fields & IPC_FILTER_GATE_PORT))
-                        return true;
-                admitted = true;
-        }
-        if (admitted && low) {
-                table->low_seen[route->gate_port / 8] |= (uint8_t)(1u << route->gate_port % 8);
-                table->low_dirty = true;
-        }
-        return admitted && !low;
+        for (size_t i = 0; i < table->filter_count; i++)
+                if (!is_exception(&table->filters[i]))
+                        judge(&verdict, &table->filters[i], filter_matches(&table->filters[i], route));
+        if (!is_admitted(table, &verdict))
+                return false;
+        if (route->gate_port >= ROUTE_LOW_PORTS || verdict.named)
+                return true;
+        table->low_seen[route->gate_port / 8] |= (uint8_t)(1u << route->gate_port % 8);
+        table->low_dirty = true;
+        return false;
 }
 
 bool route_gate_allowed(const struct route_table *table, const struct route_gate *gate)
 {
         static const uint32_t of_gates = IPC_FILTER_GATE_PORT | IPC_FILTER_PROTOCOL;
-        bool admitted = !table->selective;
+        struct verdict verdict = { 0 };
 
         for (size_t i = 0; i < table->filter_count; i++) {
                 const struct ipc_router_filter *filter = &table->filters[i];
@@ -93,7 +112,8 @@ bool route_gate_allowed(const struct route_table *table, const struct route_gate
 
                 if (matches && is_exception(filter) && !(filter->fields & ~(of_gates | IPC_FILTER_EXCEPT)))
                         return false;
-                admitted = admitted || (matches && !is_exception(filter));
+                if (!is_exception(filter))
+                        judge(&verdict, filter, matches);
         }
-        return admitted;
+        return is_admitted(table, &verdict);
 }

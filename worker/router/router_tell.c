@@ -52,7 +52,8 @@ void router_advertise(struct router *router)
         }
         if (left_out)
                 worker_log_event(&router->worker, IPC_EVENT_SERVICES_LEFT_OUT, LOG_WARNING, NULL,
-                                 "%zu of %zu services are not advertised: no more fit", left_out, router->offers.count + router->surplus);
+                                 "only the first %zu of %zu services are advertised: no more fit",
+                                 router->offers.count + router->surplus - left_out, router->offers.count + router->surplus);
         free(router->advert);
         router->advert = text;
         router->advert_len = len;
