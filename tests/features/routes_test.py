@@ -51,8 +51,8 @@ class Router:
     def provider(self, name, services):
         return start_instance(self.stack, name, self.secret, {'bootstrap': [self.dht], 'provider': {'services': services}})
 
-    def gateway(self, **gateway):
-        return start_instance(self.stack, 'gateway', self.secret, {'bootstrap': [self.dht], 'gateway': gateway})
+    def gateway(self, name='gateway', **gateway):
+        return start_instance(self.stack, name, self.secret, {'bootstrap': [self.dht], 'gateway': gateway})
 
 
 def told(instance, *args):
@@ -228,6 +228,29 @@ def what_a_provider_says_is_so(stack):
         waiting.sendall(b'GET / HTTP/1.0\r\n\r\n')
         router.provider('again', [entry(one, web['B'])])
         assert read_all(waiting).endswith(b'B\n')
+
+
+@test
+def filters(stack):
+    """N06: a gateway opens what any entry of its services means, by any subset of their fields and all words of tags; or what all of them mean"""
+    router, gates = Router(stack), free_ports(6)
+    web = Service(stack, serve_web('A'))
+    port, host, word, words, other, kept_out = gates
+    router.provider('provider', [entry(port, web), entry(host, web, serviceHost='localhost'), entry(word, web, tags='public'),
+                                 entry(words, web, tags='x web y public'), entry(other, web, tags='web'), entry(kept_out, web, tags='public secret')])
+    any_entry = router.gateway('any', listen='127.0.0.2', services=[{'gatePort': port}, {'serviceHost': 'localhost', 'protocol': 'tcp'},
+                                                                   {'tags': 'public web', 'servicePort': web.port}, {'tags': 'public'}],
+                               **{'except': [{'tags': 'secret'}]})
+    every = router.gateway('every', listen='127.0.0.3', filterMode='original', services=[{'servicePort': web.port}, {'tags': 'public'},
+                                                                                         {'tags': 'y web'}])
+    for gate in (port, host, word, words):
+        see(any_entry, gate, 1)
+    see(every, words, 1)
+    assert {route['gatePort'] for route in told(any_entry, 'routes')} == {port, host, word, words}
+    assert {route['gatePort'] for route in told(every, 'routes')} == {words}
+    for instance, open_gates in ((any_entry, {port, host, word, words}), (every, {words})):
+        assert {one['gatePort'] for one in told(instance, 'gates')} == open_gates
+    assert eventually(lambda: gateway_answers('127.0.0.2', words) and gateway_answers('127.0.0.3', words), 10, 'both')
 
 
 @test
