@@ -140,9 +140,13 @@ struct conf_peer {
         uint16_t port;
 };
 
+/* In the path of a unix socket that gates listen at. */
+#define CONF_GATE_PORT_WORD "{gatePort}"
+
 struct conf_address {
-        uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+        uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d; all 0 where @path is set */
         const char *text;               /* as people write it */
+        const char *path;               /* of a unix socket for each gate of TCP, with CONF_GATE_PORT_WORD in it; NULL: none */
 };
 
 struct conf_network {
@@ -179,6 +183,7 @@ struct conf_gateway {
         bool present;
         const struct conf_address *listen;      /* at least one */
         size_t listen_count;
+        uint32_t socket_mode;           /* of unix sockets listened at */
         const struct conf_network *trusted;     /* who comes from there is a proxy, and begins with a PROXY header */
         size_t trusted_count;
         const struct conf_filter *filters;      /* a route passes if any does, or all, by @filter_mode */
@@ -335,6 +340,8 @@ const char *conf_suggest(const char *word, const char *const *names);
 /* Where the control sockets of this user's instances are, unless they are told otherwise: CONF_SYSTEM_RUNTIME for root, else
  * $XDG_RUNTIME_DIR/hypergate. NULL: nowhere, or longer than @size. Returns @out. */
 const char *conf_runtime_directory(char *out, size_t size);
+
+bool conf_address_same(const struct conf_address *a, const struct conf_address *b);
 
 /* The path of the unix socket that it is, within @service->host; NULL: it is none. */
 const char *conf_service_path(const struct conf_service *service);

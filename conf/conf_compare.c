@@ -99,9 +99,9 @@ static bool same_listen(const struct conf_gateway *a, const struct conf_gateway 
         if (a->listen_count != b->listen_count)
                 return false;
         for (size_t i = 0; i < a->listen_count; i++)
-                if (memcmp(a->listen[i].ip, b->listen[i].ip, sizeof(a->listen[i].ip)) != 0)
+                if (!conf_address_same(&a->listen[i], &b->listen[i]))
                         return false;
-        return true;
+        return a->socket_mode == b->socket_mode;
 }
 
 static bool same_peers(const struct conf *a, const struct conf *b)

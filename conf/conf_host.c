@@ -86,6 +86,25 @@ const char *conf_host_service(const char *text, bool *local_out)
         return NULL;
 }
 
+const char *conf_host_gate_path(const char *text, const char **expected_out)
+{
+        const char *path = path_in(text), *word = path ? strstr(path, CONF_GATE_PORT_WORD) : NULL;
+        size_t longest = path ? strlen(path) - strlen(CONF_GATE_PORT_WORD) + strlen("65535") : 0;
+
+        *expected_out = NULL;
+        if (path && (*path != '/' || !word || strchr(word, '/') || strstr(word + 1, CONF_GATE_PORT_WORD) || longest >= CONF_SOCKET_PATH_MAX))
+                *expected_out = "unix: and the whole path of a socket, of at most 107 bytes, with {gatePort} in its name once, such as "
+                                "unix:/run/gates/{gatePort}.sock";
+        return path;
+}
+
+bool conf_address_same(const struct conf_address *a, const struct conf_address *b)
+{
+        if (!a->path || !b->path)
+                return a->path == b->path && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+        return strcmp(a->path, b->path) == 0;
+}
+
 const char *conf_host_ipv4(const char *text, uint8_t ip_out[4])
 {
         struct in_addr ip;

@@ -22,6 +22,7 @@
 
 enum {
         ADDRESSES_MAX = 64,             /* to listen on; bootstrap nodes */
+        SOCKET_MODE = 0660,
         LOG_INFO_LEVEL = 6,
         LOG_DEBUG_LEVEL = 7,
         ROUTE_FINDING_TIMEOUT_MS = 60000,       /* as the original */
@@ -228,12 +229,27 @@ static void read_provider(struct conf_read *read, const struct conf_node *node, 
         conf_value_map(read, node, "provider", fields, draft);
 }
 
-static bool has_address(const struct conf_address *list, uint32_t count, const uint8_t ip[16])
+static bool has_address(const struct conf_address *list, uint32_t count, const struct conf_address *address)
 {
         while (count > 0)
-                if (memcmp(list[--count].ip, ip, 16) == 0)
+                if (conf_address_same(&list[--count], address))
                         return true;
         return false;
+}
+
+/* Of rwxrwxrwx, as chmod(1) takes it: 0660. To connect is to write. */
+static void read_socket_mode(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        const char *text;
+        size_t len;
+
+        if (!conf_value_text(read, node, "0660", &text))
+                return;
+        len = strspn(text, "01234567");
+        if (len != 4 || text[len] || text[0] != '0')
+                conf_value_wrong(read, node, "four octal digits, from 0000 to 0777, such as 0660");
+        else
+                ((struct draft *)into)->conf->gateway.socket_mode = (uint32_t)strtoul(text, NULL, 8);
 }
 
 static void read_listen(struct conf_read *read, const struct conf_node *node, void *into)
@@ -249,20 +265,23 @@ static void read_listen(struct conf_read *read, const struct conf_node *node, vo
                 conf_value_wrong(read, node, "at least one address of this machine, such as 127.0.0.1");
         list = conf_arena_take(&read->image, count * sizeof(*list));
         for (; count > 0; count--, entry = entry->next) {
+                struct conf_address address = { .ip = { 0 } };
                 const char *text, *expected;
-                uint8_t ip[16];
 
                 if (!conf_value_text(read, entry, "127.0.0.1", &text))
                         continue;
-                expected = conf_host_address(text, ip);
-                if (!expected && has_address(list, kept, ip))
+                address.path = conf_host_gate_path(text, &expected);
+                if (!address.path)
+                        expected = conf_host_address(text, address.ip);
+                if (!expected && has_address(list, kept, &address))
                         expected = "each address once";
                 if (expected) {
                         conf_value_wrong(read, entry, expected);
                         continue;
                 }
-                memcpy(list[kept].ip, ip, sizeof(ip));
-                list[kept++].text = image_text(read, text);
+                address.text = image_text(read, text);
+                address.path = address.path ? address.text + (address.path - text) : NULL;
+                list[kept++] = address;
         }
         gateway->listen = list;
         gateway->listen_count = kept;
@@ -382,6 +401,7 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
 {
         static const struct conf_field fields[] = {
                 { "listen", read_listen },
+                { "socketMode", read_socket_mode },
                 { "services", read_gateway_services },
                 { "except", read_except },
                 { "policy", read_policy },
@@ -511,7 +531,7 @@ static void default_bootstrap(struct conf_read *read, struct conf *conf)
 
 static void default_listen(struct conf_gateway *gateway)
 {
-        static const struct conf_address loopback = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 }, "127.0.0.1" };
+        static const struct conf_address loopback = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 }, "127.0.0.1", NULL };
 
         gateway->listen = &loopback;
         gateway->listen_count = 1;
@@ -534,6 +554,7 @@ static void set_defaults(struct conf_read *read, struct draft *draft)
         conf->cores = 1;
         conf->gateway.route_finding_timeout_ms = ROUTE_FINDING_TIMEOUT_MS;
         conf->gateway.udp_timeout_ms = conf->provider.udp_timeout_ms = UDP_TIMEOUT_MS;
+        conf->gateway.socket_mode = SOCKET_MODE;
         conf_tcp_defaults(&conf->gateway.tcp);
         conf_tcp_defaults(&conf->provider.tcp);
         default_bootstrap(read, conf);

@@ -190,6 +190,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 put_text(out, gateway->listen[i].text);
                 fputc('\n', out);
         }
+        fprintf(out, "  socketMode: \"%04o\"\n", gateway->socket_mode);
         fprintf(out, "  routeFindingTimeoutMs: %u\n  udpSocketTimeoutMs: %u\n", gateway->route_finding_timeout_ms, gateway->udp_timeout_ms);
         put_tcp(out, &gateway->tcp);
         fprintf(out, "  policy: %s\n  filterMode: %s\n", conf_policies[gateway->policy], conf_filter_modes[gateway->filter_mode]);

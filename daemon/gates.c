@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "backoff.h"
+#include "gate_socket.h"
 #include "ipc_fd.h"
 #include "monotonic.h"
 #include "sockets.h"
@@ -90,7 +91,7 @@ void gates_look_at_addresses(const struct gates *gates)
 {
         for (size_t i = 0; gates->conf->present && i < gates->conf->listen_count; i++) {
                 cleanup_fd int fd = -1;
-                int r = sockets_datagrams(gates->conf->listen[i].ip, 0, &fd);
+                int r = gates->conf->listen[i].path ? 0 : sockets_datagrams(gates->conf->listen[i].ip, 0, &fd);
 
                 if (r == -EADDRNOTAVAIL || r == -EAFNOSUPPORT)
                         log_event(gates->log, IPC_EVENT_ADDRESSES_MISSING, LOG_WARNING, NULL,
@@ -109,12 +110,13 @@ static void tell_unavailable(const struct gate_listener *listener, int error, us
 {
         const struct gate *gate = listener->gate;
         struct ipc_fields fields = IPC_FIELDS_INIT;
+        const char *why = listener->address->path ? gate_socket_refusal(error) : sockets_refusal(error);
 
         fill(&fields, listener);
-        ipc_fields_text(&fields, "REASON", sockets_refusal(error));
+        ipc_fields_text(&fields, "REASON", why);
         log_event(gate->gates->log, IPC_EVENT_GATE_UNAVAILABLE, LOG_WARNING, fields.list,
                   "gate %u%s: can't listen on %s: %s; trying again in %.0f s, then at least every %d s", gate->port, suffix(gate),
-                  listener->address->text, sockets_refusal(error), to_seconds(wait_us), GATE_RETRY_LONGEST_S);
+                  listener->address->text, why, to_seconds(wait_us), GATE_RETRY_LONGEST_S);
 }
 
 static void tell_open(const struct gate_listener *listener)
@@ -177,8 +179,12 @@ static int take_passed(struct gate_listener *listener, const struct socket_place
 static int open_listener(struct gate_listener *listener)
 {
         struct socket_place place = place_of(listener);
-        int r = take_passed(listener, &place);
+        int r;
 
+        listener->hold = GATE_OURS;
+        if (listener->address->path)
+                return gate_socket_open(listener->address->path, place.port, listener->gate->gates->conf->socket_mode, &listener->fd);
+        r = take_passed(listener, &place);
         if (r != -ENOENT)
                 return r;
         r = place.datagrams ? sockets_datagrams(place.ip, place.port, &listener->fd)
@@ -238,22 +244,30 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
                 serve(listener->gate);
 }
 
+/* Those that a gate of that protocol listens at: NULL yields the first, the last yields NULL. Datagrams have no unix sockets. */
+static const struct conf_address *next_address(const struct conf_gateway *conf, uint16_t protocol, const struct conf_address *after)
+{
+        for (size_t i = after ? (size_t)(after - conf->listen) + 1 : 0; i < conf->listen_count; i++)
+                if (protocol == CONF_TCP || !conf->listen[i].path)
+                        return &conf->listen[i];
+        return NULL;
+}
+
 /* Not among the others yet. */
 static struct gate *gate_make(struct gates *gates, uint16_t port, uint16_t protocol)
 {
-        size_t count = gates->conf->listen_count;
-        struct gate *gate = calloc(1, sizeof(*gate) + count * sizeof(gate->listeners[0]));
+        const struct conf_address *address = NULL;
+        struct gate *gate = calloc(1, sizeof(*gate) + gates->conf->listen_count * sizeof(gate->listeners[0]));
 
         if (!gate)
                 return NULL;
         gate->gates = gates;
         gate->port = port;
         gate->protocol = protocol;
-        gate->listener_count = count;
-        for (size_t i = 0; i < count; i++) {
-                struct gate_listener *listener = &gate->listeners[i];
+        while ((address = next_address(gates->conf, protocol, address))) {
+                struct gate_listener *listener = &gate->listeners[gate->listener_count++];
 
-                *listener = (struct gate_listener){ .gate = gate, .address = &gates->conf->listen[i], .fd = -1 };
+                *listener = (struct gate_listener){ .gate = gate, .address = address, .fd = -1 };
                 ev_init(&listener->retry, on_retry);
                 listener->retry.data = listener;
         }
@@ -279,6 +293,8 @@ static void shut(struct gate_listener *listener)
 
         if (listener->fd >= 0 && listener->hold != GATE_LENT && !place.datagrams)
                 shutdown(listener->fd, SHUT_RDWR);
+        if (listener->fd >= 0 && listener->address->path)
+                gate_socket_remove(listener->address->path, place.port);
         if (listener->fd >= 0 && listener->hold == GATE_KEPT)
                 passed_forget_gate(listener->gate->gates->passed, &place);
         close_fdp(&listener->fd);
@@ -364,12 +380,14 @@ void gates_close(struct gates *gates, uint16_t port, uint16_t protocol)
 
 static bool same_addresses(const struct gate *gate, const struct conf_gateway *conf)
 {
-        if (gate->listener_count != conf->listen_count)
-                return false;
-        for (size_t i = 0; i < conf->listen_count; i++)
-                if (memcmp(gate->listeners[i].address->ip, conf->listen[i].ip, sizeof(conf->listen[i].ip)) != 0)
+        const struct conf_address *address = NULL;
+
+        for (size_t i = 0; i < gate->listener_count; i++) {
+                address = next_address(conf, gate->protocol, address);
+                if (!address || !conf_address_same(gate->listeners[i].address, address))
                         return false;
-        return true;
+        }
+        return !next_address(conf, gate->protocol, address);
 }
 
 /* What is bound where @to shall listen, too, stays bound. */
@@ -377,8 +395,7 @@ static void move_listeners(struct gate *to, struct gate *from)
 {
         for (size_t i = 0; i < to->listener_count; i++)
                 for (size_t j = 0; j < from->listener_count; j++)
-                        if (memcmp(to->listeners[i].address->ip, from->listeners[j].address->ip,
-                                   sizeof(to->listeners[i].address->ip)) == 0) {
+                        if (conf_address_same(to->listeners[i].address, from->listeners[j].address)) {
                                 to->listeners[i].fd = take_fd(&from->listeners[j].fd);
                                 to->listeners[i].hold = from->listeners[j].hold;
                         }
@@ -410,6 +427,15 @@ static void relisten(struct gate *gate)
                 }
 }
 
+/* They are the same, of another configuration. */
+static void take_addresses(struct gate *gate, const struct conf_gateway *conf)
+{
+        const struct conf_address *address = NULL;
+
+        for (size_t i = 0; i < gate->listener_count; i++)
+                gate->listeners[i].address = address = next_address(conf, gate->protocol, address);
+}
+
 void gates_reload(struct gates *gates, const struct conf_gateway *conf)
 {
         gates->conf = conf;
@@ -421,8 +447,7 @@ void gates_reload(struct gates *gates, const struct conf_gateway *conf)
                 else if (!same_addresses(gate, conf))
                         relisten(gate);
                 else
-                        for (size_t i = 0; i < gate->listener_count; i++)
-                                gate->listeners[i].address = &conf->listen[i];
+                        take_addresses(gate, conf);
         }
         gates_open_lent(gates);
 }
@@ -437,7 +462,7 @@ static const char *open_lent(void *context, const struct socket_place *place)
         if (!gates->conf->present)
                 return "this instance is no gateway";
         for (size_t i = 0; i < gates->conf->listen_count; i++)
-                listens |= memcmp(gates->conf->listen[i].ip, place->ip, sizeof(place->ip)) == 0;
+                listens |= !gates->conf->listen[i].path && memcmp(gates->conf->listen[i].ip, place->ip, sizeof(place->ip)) == 0;
         if (!listens)
                 return "gateway.listen has another address";
         if (!gates_reopens(gates->conf, place->port, protocol))

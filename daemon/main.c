@@ -310,7 +310,7 @@ static int settle_down(struct start *start)
         swarm_sockets_init(&start->sockets, &start->log, &start->passed, start->conf->host, start->conf->port);
         r = privileges_drop(&start->privileges);
         if (r == 0)
-                r = privileges_renounce_writing();
+                r = privileges_renounce_writing(&start->conf->gateway);
         if (r == 0)
                 return EX_OK;
         log_error(&start->log, "can't give up privileges: %s", strerror(-r));

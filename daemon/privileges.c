@@ -2,10 +2,12 @@
 #include "privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,6 +16,7 @@
 
 #include "capabilities.h"
 #include "cleanup.h"
+#include "ipc_fd.h"
 
 enum privileges_verdict privileges_plan(struct privileges *plan, const char *user, bool allow_root)
 {
@@ -88,7 +91,22 @@ int privileges_drop(const struct privileges *plan)
         return r < 0 ? r : check_dropped(plan);
 }
 
-int privileges_renounce_writing(void)
+/* What is beneath the folder of @path; one that is not there (yet) is told of when a gate is to be opened in it. */
+static int allow_sockets(int ruleset, const char *path)
+{
+        struct landlock_path_beneath_attr beneath = { .allowed_access = LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE };
+        char folder[CONF_SOCKET_PATH_MAX + sizeof(CONF_GATE_PORT_WORD)];
+        cleanup_fd int fd = -1;
+
+        snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path) + 1, path);
+        fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return 0;
+        beneath.parent_fd = fd;
+        return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0 ? -errno : 0;
+}
+
+int privileges_renounce_writing(const struct conf_gateway *gateway)
 {
         struct landlock_ruleset_attr attr = {
                 .handled_access_fs = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
@@ -97,7 +115,7 @@ int privileges_renounce_writing(void)
                                      LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
                                      LANDLOCK_ACCESS_FS_MAKE_SYM,
         };
-        int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION), ruleset, r;
+        int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION), ruleset, r = 0;
 
         if (abi < 1)
                 return 0;
@@ -108,7 +126,11 @@ int privileges_renounce_writing(void)
         ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
         if (ruleset < 0)
                 return -errno;
-        r = syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
+        for (size_t i = 0; r == 0 && gateway->present && i < gateway->listen_count; i++)
+                if (gateway->listen[i].path)
+                        r = allow_sockets(ruleset, gateway->listen[i].path);
+        if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+                r = -errno;
         close(ruleset);
         return r;
 }

@@ -118,5 +118,49 @@ def gates_and_services_may_be_ipv6(stack):
     assert ask('::1', port) and ask('127.0.0.1', port)
 
 
+def say(path, words):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(20)
+        client.connect(path)
+        client.sendall(words)
+        client.shutdown(socket.SHUT_WR)
+        return read_all(client)
+
+
+@test
+def gates_may_be_unix_sockets(stack):
+    """each TCP gate has a unix socket of its own, with the mode that was said, beside its port; one left behind is replaced, a file is in the
+    way and told, and at the end none stays"""
+    folder = tempfile.mkdtemp(prefix='hypergate-test-')
+    stack.callback(shutil.rmtree, folder)
+    os.chmod(folder, 0o777)
+    ports, secret, dht = free_ports(3), new_secret(), start_dht(stack, 1)
+    service = Echo(socket.create_server(('127.0.0.1', 0), backlog=128))
+    stack.callback(service.close)
+    paths = [os.path.join(folder, f'gate-{port}.sock') for port in ports]
+    left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    left.bind(paths[1])
+    os.chmod(paths[1], 0o666)
+    left.close()
+    with open(paths[2], 'w', encoding='ascii') as file:
+        file.write('mine')
+    services = [{'gatePort': port, 'serviceHost': '127.0.0.1', 'servicePort': service.listener.getsockname()[1], 'protocol': protocol}
+                for port, protocol in zip(ports, ('tcp+udp', 'tcp', 'tcp'))]
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': services}})
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'logChannels': True, 'gateway': {
+        'listen': ['127.0.0.1', f'unix:{folder}/gate-{{gatePort}}.sock'], 'socketMode': '0606'}})
+    for port in ports:
+        eventually(lambda: listens(port), 20, 'the gate')
+    for port, path in zip(ports[:2], paths):
+        said(gateway, f'gate {port} open on unix:{folder}/gate-{{gatePort}}.sock')
+        assert os.stat(path).st_mode & 0o777 == 0o606
+        assert say(path, b'words') == b'words'
+        assert ask('127.0.0.1', port)
+    said(gateway, f'gate {ports[2]}: can\'t listen on unix:{folder}/gate-{{gatePort}}.sock: a file that is no socket is there')
+    said(gateway, 'a unix socket')
+    assert gateway.stop() == 0
+    assert sorted(os.listdir(folder)) == [os.path.basename(paths[2])], 'what is not ours is left'
+
+
 if __name__ == '__main__':
     main()

@@ -108,6 +108,8 @@ TEST(each_part_is_told_from_the_others)
         check_part("provider: {services: []}\n", "provider: {services: [], keepAlive: {idleSeconds: 61}}\n", CONF_PART_SERVICE_TIMES);
         check_part("gateway: {}\n", "gateway: {tcpSocketTimeoutMs: 5000}\n", CONF_PART_GATE_TIMES);
         check_part("gateway: {}\n", "gateway: {keepAlive: {intervalSeconds: 11}}\n", CONF_PART_GATE_TIMES);
+        check_part("gateway: {}\n", "gateway: {socketMode: 0600}\n", CONF_PART_LISTEN);
+        check_part("gateway: {listen: 'unix:/a/{gatePort}'}\n", "gateway: {listen: 'unix:/b/{gatePort}'}\n", CONF_PART_LISTEN);
         check_part("gateway: {}\n", "gateway: {trustedProxies: 10.0.0.0/8}\n", CONF_PART_GATE_TIMES);
         check_part("gateway: {trustedProxies: 10.0.0.0/9}\n", "gateway: {trustedProxies: 10.0.0.0/8}\n", CONF_PART_GATE_TIMES);
         check_part("gateway: {keepAlive: {count: 7}}\n", "gateway: {keepAlive: false}\n", CONF_PART_GATE_TIMES);

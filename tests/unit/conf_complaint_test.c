@@ -281,6 +281,16 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:131: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"1.2.3.4\"\n"
                   "x.yaml:2:192: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"a.*.b\"\n"
                   "x.yaml:2:267: sni is asked for by TLS, over tcp alone: leave it out, or udp\n" },
+                { KEY "gateway: {listen: ['unix:/run/x.sock', 'unix:{gatePort}', 'unix:/{gatePort}', 'unix:/{gatePort}', 'unix:/{gatePort}{gatePort}'],"
+                  " socketMode: 660}\n",
+                  "x.yaml:2:20: listen: expected unix: and the whole path of a socket, of at most 107 bytes, with {gatePort} in its name once, such as"
+                  " unix:/run/gates/{gatePort}.sock, not \"unix:/run/x.sock\"\n"
+                  "x.yaml:2:40: listen: expected unix: and the whole path of a socket, of at most 107 bytes, with {gatePort} in its name once, such as"
+                  " unix:/run/gates/{gatePort}.sock, not \"unix:{gatePort}\"\n"
+                  "x.yaml:2:79: listen: expected each address once, not \"unix:/{gatePort}\"\n"
+                  "x.yaml:2:99: listen: expected unix: and the whole path of a socket, of at most 107 bytes, with {gatePort} in its name once, such as"
+                  " unix:/run/gates/{gatePort}.sock, not \"unix:/{gatePort}{gatePort}\"\n"
+                  "x.yaml:2:142: socketMode: expected four octal digits, from 0000 to 0777, such as 0660, not \"660\"\n" },
                 { KEY "gateway: {tcpSocketTimeoutMs: 999, keepAlive: {idleSeconds: 0, intervalSeconds: 32768, count: 128, idle: 1}}\n"
                   "provider: {services: [], tcpSocketTimeoutMs: 2592000001, keepAlive: soon}\n",
                   "x.yaml:2:31: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"999\"\n"

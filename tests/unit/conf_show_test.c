@@ -86,6 +86,7 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 " servicePort: 2, proxyProtocol: v2}, {gatePort: 1, serviceHost: a, servicePort: 2, proxyProtocol: none}]}\n",
                 "provider: {services: [{gatePort: 443, serviceHost: a, servicePort: 2, sni: Www.Example.ORG.}, {gatePort: 443, serviceHost: a,"
                 " servicePort: 2, sni: '*.example.org'}]}\n",
+                "gateway: {listen: [127.0.0.1, 'unix:/run/{gatePort}.sock'], socketMode: '0666'}\n",
                 "gateway: {trustedProxies: [10.0.0.0/8, 192.0.2.7, '2001:db8::/33', 0.0.0.0/0, '::/0']}\n",
                 "gateway: {connections: 65536, connectionsPerClient: 1}\n",
                 "gateway: {connectionRate: 65536, connectionRatePerClient: 1}\n",

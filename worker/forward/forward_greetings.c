@@ -82,6 +82,8 @@ static bool is_trusted(const struct greetings *greetings, const union socket_add
 {
         uint8_t ip[16];
 
+        if (remote->any.sa_family == AF_UNSPEC)         /* at a unix socket, who may come is told by its mode */
+                return false;
         socket_address_ip(remote, ip);
         for (size_t i = 0; i < greetings->trusted_count; i++)
                 if (is_within(&greetings->trusted[i], ip))

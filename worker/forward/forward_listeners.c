@@ -101,6 +101,8 @@ static void on_ready(struct watched *watched, uint32_t events)
                 }
                 fd = accept4(watched->fd, &remote.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
                 if (fd >= 0) {
+                        if (remote.any.sa_family == AF_UNIX)
+                                remote = (union socket_address){ 0 };   /* what it may have called itself is no address */
                         listener->failing = false;
                         greetings_accept(listeners->greetings, listener->what.gate_port, fd, &remote, &now);
                 } else if (errno == EAGAIN) {

@@ -226,7 +226,9 @@ void metadata_address_text(const struct sockaddr_storage *addr, char out[METADAT
 {
         struct endpoint endpoint = endpoint_of(addr);
 
-        if (strchr(endpoint.ip, ':'))
+        if (!*endpoint.ip)
+                snprintf(out, METADATA_ADDRESS_TEXT_MAX, "a unix socket");
+        else if (strchr(endpoint.ip, ':'))
                 snprintf(out, METADATA_ADDRESS_TEXT_MAX, "[%s]:%u", endpoint.ip, endpoint.port);
         else
                 snprintf(out, METADATA_ADDRESS_TEXT_MAX, "%s:%u", endpoint.ip, endpoint.port);

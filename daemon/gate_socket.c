@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "gate_socket.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "ipc_fd.h"
+
+enum { BACKLOG = 1024 };        /* clients that wait while a forward worker starts anew */
+
+_Static_assert(CONF_SOCKET_PATH_MAX == sizeof(((struct sockaddr_un *)NULL)->sun_path), "every path fits");
+
+static struct sockaddr_un address_of(const char *pattern, uint16_t port)
+{
+        static const char word[] = CONF_GATE_PORT_WORD;
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        const char *at = strstr(pattern, word);
+
+        if (at)
+                snprintf(address.sun_path, sizeof(address.sun_path), "%.*s%u%s", (int)(at - pattern), pattern, port, at + strlen(word));
+        return address;
+}
+
+/* Somebody listens, or may: whoever connects would know. 0: it is there no more; -errno. */
+static int clear(const struct sockaddr_un *address)
+{
+        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        struct stat found;
+
+        if (fd < 0)
+                return -errno;
+        if (lstat(address->sun_path, &found) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (!S_ISSOCK(found.st_mode))
+                return -EEXIST;
+        if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno != ECONNREFUSED)
+                return -EADDRINUSE;
+        return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* It is nobody's to connect to before it has its mode. */
+static int bind_privately(int fd, const struct sockaddr_un *address)
+{
+        mode_t before = umask(0777);
+        int r = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
+
+        umask(before);
+        return r;
+}
+
+int gate_socket_open(const char *pattern, uint16_t port, mode_t mode, int *fd_out)
+{
+        struct sockaddr_un address = address_of(pattern, port);
+        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int r = fd < 0 ? -errno : clear(&address);
+
+        if (r == 0)
+                r = bind_privately(fd, &address);
+        if (r < 0)
+                return r;
+        if (listen(fd, BACKLOG) < 0 || chmod(address.sun_path, mode) < 0) {
+                r = -errno;
+                unlink(address.sun_path);
+                return r;
+        }
+        *fd_out = take_fd(&fd);
+        return 0;
+}
+
+const char *gate_socket_refusal(int error)
+{
+        return error == EADDRINUSE ? "another program listens there" :
+               error == EEXIST     ? "a file that is no socket is there" :
+               error == ENOENT     ? "there is no such folder" :
+               error == EACCES     ? "its folder is not this user's to write to, or was not there or not named at the start" :
+                                     strerror(error);
+}
+
+void gate_socket_remove(const char *pattern, uint16_t port)
+{
+        unlink(address_of(pattern, port).sun_path);
+}
