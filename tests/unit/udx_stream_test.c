@@ -567,6 +567,59 @@ TEST(udx_probes_another_path_beside_its_own)
         check(!udx_mux_transmit(b.mux, &out, b.now_us));
 }
 
+/* A message of @byte in what is handed out, and where it ends. */
+static size_t check_message(const struct udx_send *out, size_t iov, uint8_t byte, size_t len)
+{
+        struct udx_packet packet;
+        uint8_t expected[UDX_MESSAGE_BASE];
+
+        memset(expected, byte, sizeof(expected));
+        check_equal(out->iov[iov].iov_len, UDX_HEADER_BYTES);
+        check_equal(udx_packet_read(out->iov[iov].iov_base, UDX_HEADER_BYTES, &packet), UDX_OK);
+        check(packet.type == UDX_MESSAGE && packet.stream_id == REMOTE_ID);
+        if (!len)
+                return iov + 1;
+        check_equal(out->iov[iov + 1].iov_len, len);
+        check(memcmp(out->iov[iov + 1].iov_base, expected, len) == 0);
+        return iov + 2;
+}
+
+TEST(messages_of_one_length_leave_in_one_run_which_a_shorter_one_ends)
+{
+        static const struct { unsigned count; size_t len; } runs[] = { { 3, 1000 }, { 1, 1100 }, { 2, UDX_MESSAGE_BASE }, { 2, 5 } };
+        static const size_t lens[] = { 1000, 1000, 10, 1100, UDX_MESSAGE_BASE, 5, 5, 0 };
+        uint8_t bytes[UDX_MESSAGE_BASE], number = 0;
+        struct udx_path other = { .socket = SOCKET + 1, .remote_id = 4711, .remote = { { 10, 0, 0, 9 }, 900 } };
+        struct udx_send out;
+        BENCH(b);
+
+        for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+                memset(bytes, (int)i, sizeof(bytes));
+                check(udx_stream_send_message(b.stream, bytes, lens[i]));
+        }
+        for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
+                size_t iov = 0;
+
+                check(udx_mux_transmit(b.mux, &out, b.now_us));
+                check(out.segments == runs[i].count && out.segment_bytes == UDX_HEADER_BYTES + runs[i].len && !out.pieces);
+                for (unsigned n = 0; n < out.segments; n++, number++)
+                        iov = check_message(&out, iov, number, lens[number]);
+                check_equal(iov, out.iov_len);
+        }
+        check(!udx_mux_transmit(b.mux, &out, b.now_us));
+
+        check(udx_stream_send_message(b.stream, bytes, 0));     /* what goes elsewhere goes alone */
+        check(udx_stream_probe(b.stream, &other) && udx_stream_probe(b.stream, &other));
+        for (unsigned i = 0; i < 3; i++)
+                check(udx_mux_transmit(b.mux, &out, b.now_us) && out.segments == 1 && out.socket == SOCKET + (i > 0));
+
+        memset(bytes, 7, sizeof(bytes));
+        for (unsigned i = 0; i < 2 * UDX_RUN_SEGMENTS; i++)     /* as much as one system call takes */
+                check(udx_stream_send_message(b.stream, bytes, sizeof(bytes)));
+        for (unsigned left = 2 * UDX_RUN_SEGMENTS; left; left -= out.segments)
+                check(udx_mux_transmit(b.mux, &out, b.now_us) && out.bytes <= UDX_RUN_BYTES && out.segments >= MIN(left, 50U));
+}
+
 TEST(ids_of_streams_bear_the_mark_and_are_random_otherwise)
 {
         enum { STREAMS = 200 };

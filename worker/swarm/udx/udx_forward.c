@@ -178,21 +178,10 @@ enum udx_verdict udx_forward_receive(struct udx_mux *mux, struct udx_endpoint *e
         return UDX_OK;
 }
 
-/* The next packet fits behind those of the run: as long as they are, or shorter, which ends it. */
-static bool goes_along(const struct udx_run *run, const struct side *side)
-{
-        const struct udx_note *next = side->queue.count ? side->queue.first : NULL;
-
-        return next && run->segments < UDX_RUN_SEGMENTS && next->len <= run->first_bytes &&
-               run->bytes + next->len <= UDX_RUN_BYTES &&
-               run->bytes == run->first_bytes * run->segments;
-}
-
 static void add(struct udx_mux *mux, struct udx_run *run, struct udx_note *note)
 {
         mux->forward_bytes -= note->len;
-        note->next = run->forwarded;
-        run->forwarded = note;
+        udx_run_keep(run, note);
         run->iov[run->iov_len++] = (struct iovec){ .iov_base = note->bytes, .iov_len = note->len };
         run->segments++;
         run->bytes += note->len;
@@ -210,7 +199,7 @@ bool udx_forward_transmit(struct udx_mux *mux, struct udx_run *run, struct udx_p
         list_remove(&side->ready);
         do
                 add(mux, run, udx_note_pop(&side->queue));
-        while (goes_along(run, side));
+        while (side->queue.count && udx_run_takes(run, side->queue.first->len));
         if (side->queue.count)
                 list_push_back(&mux->forwards_ready, &side->ready);
         *path_out = side->path;

@@ -125,8 +125,7 @@ struct udx_run {
         struct iovec iov[UDX_RUN_SEGMENTS * 3 + 1];
         unsigned iov_len, segments;
         size_t first_bytes, bytes;
-        struct udx_note *message;       /* being sent; freed at the next call */
-        struct udx_note *forwarded;     /* likewise, linked */
+        struct udx_note *notes;         /* being sent, linked; freed at the next call */
         bool pieces;                    /* all of it may be cut on its way; else none */
         bool elsewhere;                 /* it goes by @path, not by its stream's */
         struct udx_path path;
@@ -206,6 +205,8 @@ void udx_window_read(struct udx_stream *stream, size_t len);
 bool udx_stream_transmit(struct udx_stream *stream, struct udx_run *run, usec_t now_us);
 void udx_run_reset(struct udx_mux *mux, struct udx_run *run);
 void udx_run_add_header(struct udx_run *run, const struct udx_packet *header);
+bool udx_run_takes(const struct udx_run *run, size_t bytes);
+void udx_run_keep(struct udx_run *run, struct udx_note *note);
 bool udx_stream_window_is_shut(const struct udx_stream *stream);
 
 /* udx_closed.c: what is remembered of a stream so that its peer is not left to guess */

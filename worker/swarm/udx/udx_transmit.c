@@ -10,12 +10,10 @@ enum { SEQ_AT = 12, OFFSET_AT = 3, TYPE_AT = 2 };       /* offsets in a header *
 
 void udx_run_reset(struct udx_mux *mux, struct udx_run *run)
 {
-        udx_note_free(mux, run->message);
-        run->message = NULL;
-        while (run->forwarded) {
-                struct udx_note *note = run->forwarded;
+        while (run->notes) {
+                struct udx_note *note = run->notes;
 
-                run->forwarded = note->next;
+                run->notes = note->next;
                 udx_note_free(mux, note);
         }
         run->elsewhere = run->pieces = false;
@@ -35,6 +33,20 @@ void udx_run_add_header(struct udx_run *run, const struct udx_packet *header)
         run->bytes += UDX_HEADER_BYTES;
         if (run->segments == 1)
                 run->first_bytes = UDX_HEADER_BYTES;
+}
+
+/* A packet of @bytes can follow the others of a run: as long as they are, or shorter, which ends it. */
+bool udx_run_takes(const struct udx_run *run, size_t bytes)
+{
+        return run->segments < UDX_RUN_SEGMENTS && bytes <= run->first_bytes && run->bytes + bytes <= UDX_RUN_BYTES &&
+               run->bytes == run->first_bytes * run->segments;
+}
+
+/* For as long as its bytes are handed out. */
+void udx_run_keep(struct udx_run *run, struct udx_note *note)
+{
+        note->next = run->notes;
+        run->notes = note;
 }
 
 static struct udx_packet header_now(const struct udx_stream *stream, uint8_t type)
@@ -85,23 +97,34 @@ static bool send_ack(struct udx_stream *stream, struct udx_run *run)
         return true;
 }
 
-static bool send_message(struct udx_stream *stream, struct udx_run *run)
+static void add_message(struct udx_stream *stream, struct udx_run *run, struct udx_note *note)
 {
-        struct udx_note *note = udx_note_pop(&stream->messages_out);
-
-        if (!note)
-                return false;
-        run->message = note;
-        if (note->elsewhere) {
-                run->elsewhere = true;
-                run->path = (struct udx_path){ .socket = note->socket, .remote_id = note->remote_id, .remote = note->remote };
-        }
+        udx_run_keep(run, note);
         send_control(stream, run, UDX_MESSAGE);
         if (note->len)
                 run->iov[run->iov_len++] = (struct iovec){ .iov_base = note->bytes, .iov_len = note->len };
         run->bytes += note->len;
-        run->first_bytes = run->bytes;
+        if (run->segments == 1)
+                run->first_bytes = run->bytes;
+}
+
+/* Those of one length leave together. */
+static bool send_messages(struct udx_stream *stream, struct udx_run *run)
+{
+        struct udx_notes *waiting = &stream->messages_out;
+        struct udx_note *note = udx_note_pop(waiting);
+
+        if (!note)
+                return false;
+        if (note->elsewhere) {
+                run->elsewhere = true;
+                run->path = (struct udx_path){ .socket = note->socket, .remote_id = note->remote_id, .remote = note->remote };
+        }
+        add_message(stream, run, note);
         run->pieces = run->bytes > stream->mtu.bytes;   /* it has become too long while it waited */
+        while (!run->elsewhere && !run->pieces && waiting->count && !waiting->first->elsewhere &&
+               udx_run_takes(run, UDX_HEADER_BYTES + waiting->first->len))
+                add_message(stream, run, udx_note_pop(waiting));
         return true;
 }
 
@@ -464,7 +487,7 @@ bool udx_stream_transmit(struct udx_stream *stream, struct udx_run *run, usec_t 
                 return false;
         if (stream->ack_due && stream->assembly.range_count)
                 return send_ack(stream, run);
-        if (send_message(stream, run) || send_data(stream, run, now_us))
+        if (send_messages(stream, run) || send_data(stream, run, now_us))
                 return true;
         if (stream->ack_due)
                 return send_ack(stream, run);
