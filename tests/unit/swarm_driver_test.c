@@ -21,19 +21,20 @@ struct node {
         size_t turns;
         size_t streams_of_turn, strangers_of_turn;
         bool stream_after_stranger;     /* within any turn */
-        bool untold;                    /* a stream brought something, and nobody has asked */
-        bool told_late;                 /* more of a stream came before that */
+        size_t untold;                  /* bytes that streams brought, and nobody has asked since */
+        size_t most_untold;
 };
 
+static size_t stream_bytes = STREAM_BYTES;
 static uint8_t bytes[STRANGER_BYTES];
 static struct iovec iov = { bytes, sizeof(bytes) };
 
 void node_receive(struct node *node, const struct datagram *in, const struct now *now)
 {
-        if (in->len == STREAM_BYTES) {
+        if (in->len == stream_bytes) {
                 node->streams++;
-                node->told_late = node->told_late || node->untold;
-                node->untold = true;
+                node->untold += in->len;
+                node->most_untold = MAX(node->most_untold, node->untold);
                 node->streams_of_turn++;
                 node->stream_after_stranger = node->stream_after_stranger || node->strangers_of_turn;
         } else {
@@ -62,15 +63,15 @@ usec_t node_deadline(const struct node *node)
 
 bool node_event(struct node *node, struct node_event *out, const struct now *now)
 {
-        bool any = node->untold;
+        bool any = node->untold > 0;
 
-        node->untold = false;
+        node->untold = 0;
         return any;
 }
 
 bool udp_receive(struct udp *udp, unsigned number, struct datagram *out)
 {
-        *out = (struct datagram){ .socket = number, .iov = &iov, .iov_len = 1, .len = STREAM_BYTES };
+        *out = (struct datagram){ .socket = number, .iov = &iov, .iov_len = 1, .len = stream_bytes };
         return true;
 }
 
@@ -200,14 +201,25 @@ TEST(driver_reads_strangers_after_streams_and_lets_neither_starve)
         check_equal(s.node.streams, s.node.turns * BATCHES * UDP_SOCKETS_OWN);
 }
 
-TEST(driver_has_each_batch_of_a_stream_passed_on_before_it_reads_the_next)
+TEST(driver_has_what_streams_bring_passed_on_before_it_is_too_much)
 {
-        cleanup_with(scene_end) struct scene s;
+        static const struct { size_t bytes, most; } cases[] = {
+                { 65000, 65000 },               /* each before the next is read */
+                { 9000, 4 * 9000 },
+                { STREAM_BYTES, BATCHES * STREAM_BYTES },
+        };
 
-        scene_begin(&s, UDP_SOCKETS_OWN, 0);
-        ev_run(s.loop, EVRUN_NOWAIT);
-        check_equal(s.node.streams, BATCHES * UDP_SOCKETS_OWN);
-        check(!s.node.told_late);
+        for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+                cleanup_with(scene_end) struct scene s;
+
+                stream_bytes = cases[i].bytes;
+                scene_begin(&s, UDP_SOCKETS_OWN, 0);
+                ev_run(s.loop, EVRUN_NOWAIT);
+                check_equal(s.node.streams, BATCHES * UDP_SOCKETS_OWN);
+                check_equal(s.node.most_untold, cases[i].most);
+                check_equal(s.node.untold, 0);
+        }
+        stream_bytes = STREAM_BYTES;
 }
 
 TEST(driver_saves_up_for_a_crowd_no_more_than_it_may_read_at_once)

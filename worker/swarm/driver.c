@@ -10,6 +10,7 @@
 
 enum {
         RECEIVE_BATCHES = 8,    /* a turn: up to 8 GRO reads of 64 KiB, then the channels get theirs */
+        REPORT_BYTES = 32 * 1024,       /* and so much of them at a time: half of what a core has next to it */
         SETTLE_ROUNDS = 16,     /* events answer events; what is left after so many waits for the next turn */
 };
 
@@ -48,18 +49,25 @@ static bool report(struct driver *driver)
         return any;
 }
 
-/* What came is passed on while it is in the processor's caches, and before there is more of it than they hold. */
+/* What came is passed on while it is in the processor's caches, and before there is more of it than they hold: short ones together. */
 static void on_receivable(struct ev_loop *loop, ev_io *watcher, int events)
 {
         struct driver *driver = watcher->data;
         unsigned number = (unsigned)(watcher - driver->receivable);
         struct datagram in;
+        size_t unreported = 0;
 
-        for (int i = 0; i < RECEIVE_BATCHES && udp_receive(driver->udp, number, &in); i++)
-                if (in.len) {
+        for (int i = 0; i < RECEIVE_BATCHES && udp_receive(driver->udp, number, &in); i++) {
+                if (in.len)
                         node_receive(driver->node, &in, &driver->now);
-                        report(driver);
-                }
+                unreported += in.len;
+                if (unreported < REPORT_BYTES)
+                        continue;
+                report(driver);
+                unreported = 0;
+        }
+        if (unreported)
+                report(driver);
 }
 
 static void watch_strangers(struct driver *driver, bool watch)
