@@ -93,6 +93,40 @@ struct conf_health {
 };
 
 /* A service of this provider. Entries equal in all fields occur once; several with one gate port and protocol are alternatives. */
+enum conf_rule_who {
+        CONF_RULE_ALL,
+        CONF_RULE_IPV4,
+        CONF_RULE_IPV6,
+        CONF_RULE_OTHERS,               /* whom no other rule is about */
+};
+
+enum conf_way {
+        CONF_UP = 1,                    /* to the service */
+        CONF_DOWN = 2,
+};
+
+enum { CONF_LABELS_MAX = 128 };
+
+/* Of an ingress policy. Made of zeroed memory: two are the same when their bytes are. */
+struct conf_rule {
+        uint8_t ip[16];                 /* as struct conf_network has it; all 0 without one */
+        uint8_t bits;
+        uint8_t protocols;              /* 1 << enum conf_protocol of those it is about */
+        bool allow;
+        enum conf_rule_who who;
+        unsigned ways;                  /* or of enum conf_way: what the limit is about */
+        uint16_t port_first, port_last;         /* of gates, both included */
+        uint16_t except_first, except_last;     /* none where the first is greater */
+        uint64_t expires_ms;            /* since the epoch; 0: never */
+        uint64_t bytes_per_s, burst_bytes;      /* 0: no limit */
+        char labels[CONF_LABELS_MAX];   /* each ends with NUL; the first empty one is none */
+};
+
+struct conf_ingress {
+        const struct conf_rule *rules;  /* the first about a client decides; that for others is the last one */
+        size_t count;                   /* 0: everybody may come */
+};
+
 struct conf_service {
         uint16_t gate_port;             /* 1..65535, what gateways listen on */
         uint16_t service_port;          /* 1..65535; 0 of a unix socket */
@@ -104,6 +138,7 @@ struct conf_service {
         const char *file;               /* for messages */
         const char *host;               /* host name, address literal, or "unix:" and a path; shorter than CONF_HOST_MAX */
         const char *tags;               /* words with one blank between; "" when none */
+        const struct conf_ingress *ingress;     /* NULL: the provider's */
         const char *sni;                /* whom TLS clients ask for, in lower case, or "*." and what stands behind one word more; "": no name */
 };
 
@@ -176,6 +211,7 @@ struct conf_provider {
         uint32_t udp_timeout_ms;        /* a session of datagrams that is silent for so long ends */
         struct conf_tcp tcp;
         struct conf_keys allowed;       /* gateways that may come; none: all that know the secret */
+        const struct conf_ingress *ingress;     /* of services without their own; NULL: everybody may come */
         uint32_t connections_per_peer;  /* of each gateway to all services at a time; 0: no limit */
 };
 

@@ -5,6 +5,7 @@
 
 #include "conf.h"
 #include "conf_health.h"
+#include "conf_ingress.h"
 #include "conf_network.h"
 #include "conf_tcp.h"
 
@@ -28,7 +29,9 @@ int conf_service_compare(const struct conf_service *a, const struct conf_service
         hosts = strcmp(a->host, b->host);
         if (hosts == 0)
                 hosts = strcmp(a->tags, b->tags);
-        return hosts ? hosts : conf_health_compare(&a->health, &b->health);
+        if (hosts == 0)
+                hosts = conf_health_compare(&a->health, &b->health);
+        return hosts ? hosts : conf_ingress_compare(a->ingress, b->ingress);
 }
 
 static int compare_pointers(const void *a, const void *b)
@@ -148,7 +151,8 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
         struct conf_difference found = { 0 };
         int r = compare_services(&before->provider, &after->provider, &found);
         const struct { bool same; enum conf_part part; } parts[] = {
-                { found.added + found.removed == 0, CONF_PART_SERVICES },
+                { found.added + found.removed == 0 && conf_ingress_compare(before->provider.ingress, after->provider.ingress) == 0,
+                  CONF_PART_SERVICES },
                 { before->provider.udp_timeout_ms == after->provider.udp_timeout_ms &&
                   conf_tcp_same(&before->provider.tcp, &after->provider.tcp), CONF_PART_SERVICE_TIMES },
                 { a->filter_mode == b->filter_mode && a->routes_per_peer == b->routes_per_peer &&

@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "conf_host.h"
 #include "conf_keep.h"
+#include "conf_ingress.h"
 #include "conf_layers.h"
 #include "conf_limits.h"
 #include "conf_network.h"
@@ -212,11 +213,17 @@ static void read_connections_per_peer(struct conf_read *read, const struct conf_
         conf_value_whole(read, node, 1, CONNECTIONS_MAX, 1000, &((struct draft *)into)->conf->provider.connections_per_peer);
 }
 
+static void read_provider_ingress(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        ((struct draft *)into)->conf->provider.ingress = conf_ingress_read(read, node);
+}
+
 static void read_provider(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const struct conf_field fields[] = {
                 { "services", read_provider_services },
                 { "allowPeers", read_provider_allowed },
+                { "ingressPolicy", read_provider_ingress },
                 { "connectionsPerPeer", read_connections_per_peer },
                 { "udpSocketTimeoutMs", read_provider_udp_timeout },
                 { "tcpSocketTimeoutMs", read_provider_tcp_timeout },

@@ -33,8 +33,7 @@ static bool read_bits(const char *text, unsigned max, unsigned *out)
         return *out <= max;
 }
 
-/* NULL, or what to write instead. */
-static const char *read_network(const char *text, struct conf_network *out)
+const char *conf_network_parse(const char *text, struct conf_network *out)
 {
         const char *slash = strchr(text, '/');
         size_t len = slash ? (size_t)(slash - text) : strlen(text);
@@ -75,7 +74,7 @@ void conf_networks_read(struct conf_read *read, const struct conf_node *node, co
 
                 if (!conf_value_text(read, entry, "10.0.0.0/8", &text))
                         continue;
-                expected = read_network(text, &network);
+                expected = conf_network_parse(text, &network);
                 if (!expected && has(list, kept, &network))
                         expected = "each network once";
                 if (expected) {

@@ -9,6 +9,7 @@
 #include "conf_document.h"
 #include "conf_health.h"
 #include "conf_host.h"
+#include "conf_ingress.h"
 #include "conf_path.h"
 
 enum {
@@ -33,7 +34,7 @@ struct entry {
         struct conf_health health;
         const struct conf_node *health_at;      /* NULL: it says nothing of that */
         const struct conf_node *proxy_at;       /* NULL: it says nothing of that */
-        const struct conf_node *ingress;        /* who may use it; NULL: it says nothing of that */
+        const struct conf_ingress *ingress;     /* NULL: it says nothing of that */
         uint32_t priority;
         unsigned policy;                /* enum conf_policy */
         const struct conf_node *priority_at, *policy_at;        /* NULL: it says none */
@@ -109,13 +110,14 @@ static void read_tags(struct conf_read *read, const struct conf_node *node, void
                 entry->fields |= CONF_FILTER_TAGS;
 }
 
-/* The original's, {} included, which turns nobody away. */
 static void read_ingress_policy(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct entry *entry = into;
 
-        if (!conf_value_is_empty(node) && (node->kind != CONF_MAP || node->first))
-                entry->ingress = node;
+        if (conf_value_is_empty(node))
+                return;
+        entry->ingress = conf_ingress_read(read, node);
+        entry->ill = entry->ill || !entry->ingress;
 }
 
 static void read_priority(struct conf_read *read, const struct conf_node *node, void *into)
@@ -199,7 +201,7 @@ static const struct conf_field entry_fields[] = {
         { "proxyProtocol", read_proxy },
         { "sni", read_sni },
         { "health", read_health },
-        { "ingressPolicy", read_ingress_policy, .unnamed = true },
+        { "ingressPolicy", read_ingress_policy },
         { NULL, NULL },
 };
 
@@ -242,7 +244,7 @@ static void add_each(struct conf_read *read, const struct conf_node *node, const
                                         .gate_port = (uint16_t)(entry->gate_port + i), .service_port = entry->local ? 0 : (uint16_t)(entry->service_port + i),
                                         .protocol = (enum conf_protocol)protocol, .proxy = entry->proxy, .priority = (uint8_t)entry->priority,
                                         .line = node->at.line, .file = read->file->name, .host = host, .tags = tags, .sni = sni,
-                                        .health = entry->health,
+                                        .health = entry->health, .ingress = entry->ingress,
                                 };
 }
 
@@ -276,10 +278,6 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
         missing |= is_missing(read, node, &entry, CONF_FILTER_HOST, "serviceHost, where it runs, such as serviceHost: 127.0.0.1");
         if (!entry.local)
                 missing |= is_missing(read, node, &entry, CONF_FILTER_SERVICE_PORT, "servicePort, its port there, such as servicePort: 80");
-        if (entry.ingress)
-                conf_error(&read->report, read->file, entry.ingress->key_at,
-                           "ingressPolicy is not kept yet: the service would be open to whoever reaches a gate. Leave the service out, or "
-                           "the policy if that is meant");
         if (entry.local && ((entry.fields & CONF_FILTER_SERVICE_PORT) || entry.protocols != TCP)) {
                 conf_error(&read->report, read->file, node->at, "a unix socket has no servicePort, and no protocol but tcp: leave them out");
                 return;
@@ -297,7 +295,7 @@ static void add_service(struct conf_read *read, const struct conf_node *node, vo
                            "its clients; write an entry without it for udp");
                 return;
         }
-        if (missing || entry.bad || entry.ill || entry.ingress || !are_paired(read, node, &entry))
+        if (missing || entry.bad || entry.ill || !are_paired(read, node, &entry))
                 return;
         count = (size_t)(entry.gate_port_last - entry.gate_port + 1) * (entry.protocols == (TCP | UDP) ? 2 : 1);
         if (!is_full(read, node, count, &services->taken_count))

@@ -4,33 +4,9 @@
 #include <string.h>
 
 #include "conf.h"
+#include "conf_ingress.h"
 #include "conf_path.h"
 #include "conf_text.h"
-
-/* In double quotes, where everything that is text can be said: YAML 1.1 5.7. What is none stays as it is. */
-static void put_text(FILE *out, const char *text)
-{
-        const char *at = text, *end = text + strlen(text);
-
-        fputc('"', out);
-        while (at < end) {
-                uint32_t code = 0;
-                size_t size = conf_utf8_next(at, end, &code);
-
-                if (*at == '"' || *at == '\\')
-                        fprintf(out, "\\%c", *at);
-                else if (size && (code < 0x20 || code == 0x7f))
-                        fprintf(out, "\\x%02x", code);
-                else if (size > 1 && code <= 0xffff)
-                        fprintf(out, "\\u%04x", code);
-                else if (size > 1)
-                        fprintf(out, "\\U%08x", code);
-                else
-                        fputc(*at, out);
-                at += size ? size : 1;
-        }
-        fputc('"', out);
-}
 
 static void put_key(FILE *out, const uint8_t key[CONF_KEY_BYTES])
 {
@@ -47,7 +23,7 @@ static void put_path(FILE *out, const char *key, const char *folder, const char 
                 return;
         snprintf(whole, sizeof(whole), "%s%s%s", moved ? folder : "", moved ? "/" : "", path);
         fprintf(out, "%s: ", key);
-        put_text(out, whole);
+        conf_text_show(out, whole);
         fputc('\n', out);
 }
 
@@ -61,7 +37,7 @@ static void put_health(FILE *out, const struct conf_health *health)
         fprintf(out, ", health: {type: %s, ", health->type == CONF_HEALTH_HTTP ? "http" : "tcp");
         if (health->type == CONF_HEALTH_HTTP) {
                 fputs("path: ", out);
-                put_text(out, health->path);
+                conf_text_show(out, health->path);
                 fprintf(out, ", status: %u-%u, ", health->status_first, health->status_last);
         }
         fprintf(out, "intervalMs: %u, timeoutMs: %u, rise: %u, fall: %u}", health->interval_ms, health->timeout_ms, health->rise, health->fall);
@@ -70,7 +46,7 @@ static void put_health(FILE *out, const struct conf_health *health)
 static void put_service(FILE *out, const struct conf_service *service)
 {
         fprintf(out, "    - {gatePort: %u, serviceHost: ", service->gate_port);
-        put_text(out, service->host);
+        conf_text_show(out, service->host);
         if (!conf_service_path(service))
                 fprintf(out, ", servicePort: %u", service->service_port);
         fprintf(out, ", protocol: %s", protocol_name(service->protocol));
@@ -78,16 +54,20 @@ static void put_service(FILE *out, const struct conf_service *service)
                 fprintf(out, ", proxyProtocol: v%u", (unsigned)service->proxy);
         if (*service->tags) {
                 fputs(", tags: ", out);
-                put_text(out, service->tags);
+                conf_text_show(out, service->tags);
         }
         if (*service->sni) {
                 fputs(", sni: ", out);
-                put_text(out, service->sni);
+                conf_text_show(out, service->sni);
         }
         if (service->priority)
                 fprintf(out, ", priority: %u", service->priority);
         if (service->health.type)
                 put_health(out, &service->health);
+        if (service->ingress) {
+                fputs(", ingressPolicy: ", out);
+                conf_ingress_show(out, service->ingress);
+        }
         fprintf(out, "}         # %s:%u\n", service->file, service->line);
 }
 
@@ -117,7 +97,7 @@ static void put_urls(FILE *out, const char *const *urls, size_t count)
 {
         for (size_t i = 0; i < count; i++) {
                 fputs("    - ", out);
-                put_text(out, urls[i]);
+                conf_text_show(out, urls[i]);
                 fputc('\n', out);
         }
 }
@@ -129,6 +109,11 @@ static void put_provider(FILE *out, const struct conf_provider *provider)
         put_allowed(out, &provider->allowed);
         if (provider->connections_per_peer)
                 fprintf(out, "  connectionsPerPeer: %u\n", provider->connections_per_peer);
+        if (provider->ingress) {
+                fputs("  ingressPolicy: ", out);
+                conf_ingress_show(out, provider->ingress);
+                fputc('\n', out);
+        }
         fprintf(out, "  services:%s\n", provider->service_count || provider->url_count ? "" : " []");
         put_urls(out, provider->urls, provider->url_count);
         for (size_t i = 0; i < provider->service_count; i++)
@@ -159,7 +144,7 @@ static void put_filter(FILE *out, const struct conf_filter *filter)
                 put_ports(out, &any, "gatePort", filter->gate_port, filter->gate_port_last);
         if (filter->fields & CONF_FILTER_HOST) {
                 fprintf(out, "%sserviceHost: ", separator(&any));
-                put_text(out, filter->host);
+                conf_text_show(out, filter->host);
         }
         if (filter->fields & CONF_FILTER_SERVICE_PORT)
                 put_ports(out, &any, "servicePort", filter->service_port, filter->service_port_last);
@@ -167,7 +152,7 @@ static void put_filter(FILE *out, const struct conf_filter *filter)
                 fprintf(out, "%sprotocol: %s", separator(&any), protocol_name(filter->protocol));
         if (filter->fields & CONF_FILTER_TAGS) {
                 fprintf(out, "%stags: ", separator(&any));
-                put_text(out, filter->tags);
+                conf_text_show(out, filter->tags);
         }
         if (filter->priority >= 0)
                 fprintf(out, "%spriority: %d", separator(&any), filter->priority);
@@ -187,7 +172,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
         fputs("gateway:\n  listen:\n", out);
         for (size_t i = 0; i < gateway->listen_count; i++) {
                 fputs("    - ", out);
-                put_text(out, gateway->listen[i].text);
+                conf_text_show(out, gateway->listen[i].text);
                 fputc('\n', out);
         }
         fprintf(out, "  socketMode: \"%04o\"\n", gateway->socket_mode);
@@ -209,7 +194,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fputs("  trustedProxies:\n", out);
         for (size_t i = 0; i < gateway->trusted_count; i++) {
                 fputs("    - ", out);
-                put_text(out, gateway->trusted[i].text);
+                conf_text_show(out, gateway->trusted[i].text);
                 fputc('\n', out);
         }
         if (gateway->filter_count)

@@ -121,3 +121,27 @@ const char *conf_quote(const char *text, char *out, size_t len)
         snprintf(out, len, "\"%s%s\"", shown, complete ? "" : "...");
         return out;
 }
+
+void conf_text_show(FILE *out, const char *text)
+{
+        const char *at = text, *end = text + strlen(text);
+
+        fputc('"', out);
+        while (at < end) {
+                uint32_t code = 0;
+                size_t size = conf_utf8_next(at, end, &code);
+
+                if (*at == '"' || *at == '\\')
+                        fprintf(out, "\\%c", *at);
+                else if (size && (code < 0x20 || code == 0x7f))
+                        fprintf(out, "\\x%02x", code);
+                else if (size > 1 && code <= 0xffff)
+                        fprintf(out, "\\u%04x", code);
+                else if (size > 1)
+                        fprintf(out, "\\U%08x", code);
+                else
+                        fputc(*at, out);
+                at += size ? size : 1;
+        }
+        fputc('"', out);
+}

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum {
         CONF_QUOTE_MAX = 128,           /* room that conf_quote() needs for whatever text */
@@ -34,5 +35,8 @@ size_t conf_text_escape(const char *text, char *out, size_t used, size_t len, bo
 
 /* The longest run of hexadecimal digits. */
 size_t conf_text_hex_run(const char *text);
+
+/* In double quotes, where everything that is text can be said: YAML 1.1 5.7. What is none stays as it is. */
+void conf_text_show(FILE *out, const char *text);
 
 #endif

@@ -63,7 +63,7 @@ static const char *place_of(const char *key)
                 { "rise", "below health:" }, { "fall", "below health:" }, { "intervalMs", "below health:" }, { "timeoutMs", "below health:" },
                 { "filterMode", "below gateway:" }, { "policy", "below gateway:, or in an entry of its services:" }, { "secretFile", "at the left margin" },
                 { "open", "below relay:" }, { "connections", "below gateway: or relay:" }, { "connectionsPerClient", "below gateway: or relay:" },
-                { "connectionsPerPeer", "below provider:" }, { "routesPerPeer", "below gateway:" }, { "connectionRate", "below gateway:" }, { "connectionRatePerClient", "below gateway:" },
+                { "connectionsPerPeer", "below provider:" }, { "ingressPolicy", "below provider:, or in an entry of its services:" }, { "routesPerPeer", "below gateway:" }, { "connectionRate", "below gateway:" }, { "connectionRatePerClient", "below gateway:" },
                 { "bytesPerSecond", "below relay:" },
                 { "bytesPerSecondPerClient", "below relay:" }, { "relay", "at the left margin" }, { "relays", "at the left margin" },
                 { "provider", "at the left margin" }, { "gateway", "at the left margin" }, { "dht", "at the left margin" },

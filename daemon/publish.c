@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "publish.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "ipc_blob.h"
+#include "ipc_rule.h"
 
 enum { SEED_ADDRESSES_MAX = 64 };
 
@@ -18,6 +24,8 @@ _Static_assert((int)CONF_HEALTH_TCP == (int)IPC_HEALTH_TCP && (int)CONF_HEALTH_H
 _Static_assert((int)CONF_POLICY_LEAST_CONNECTIONS == (int)IPC_POLICY_LEAST_CONNECTIONS &&
                (int)CONF_POLICY_SOURCE_HASH == (int)IPC_POLICY_SOURCE_HASH && (int)CONF_POLICY_FIRST == (int)IPC_POLICY_FIRST &&
                (int)CONF_PRIORITY_MAX == (int)IPC_PRIORITY_MAX, "so are policies and priorities");
+_Static_assert((int)CONF_UP == (int)IPC_RULE_UP && (int)CONF_DOWN == (int)IPC_RULE_DOWN && (int)CONF_LABELS_MAX == (int)IPC_LABELS_MAX,
+               "and what rules say");
 _Static_assert((int)CONF_HOST_MAX == (int)IPC_NAME_MAX && (int)CONF_TAGS_MAX == (int)IPC_TAGS_MAX, "nothing is cut");
 _Static_assert((int)CONF_KEY_BYTES == (int)IPC_KEY_BYTES, "a relay's too");
 _Static_assert((int)CONF_ALLOWED_MAX == (int)IPC_ALLOWED_MAX, "all arrive");
@@ -194,14 +202,69 @@ static void publish_swarm(struct supervisor *supervisor, struct child *child)
         send_held(&supervisor->services, child);
 }
 
-static void send_services(const struct conf_provider *conf, const struct services *services, struct child *child)
+static const struct conf_ingress *ingress_of(const struct conf_provider *conf, const struct conf_service *service)
 {
+        return service->ingress ? service->ingress : conf->ingress;
+}
+
+static struct ipc_rule rule_of(const struct conf_rule *from)
+{
+        static const enum ipc_rule_who who[] = { [CONF_RULE_ALL] = IPC_RULE_ALL, [CONF_RULE_IPV4] = IPC_RULE_IPV4,
+                                                 [CONF_RULE_IPV6] = IPC_RULE_IPV6, [CONF_RULE_OTHERS] = IPC_RULE_OTHERS };
+        struct ipc_rule rule = { .who = (uint8_t)who[from->who], .bits = from->bits, .allow = from->allow, .protocols = from->protocols,
+                                 .port_first = from->port_first, .port_last = from->port_last, .except_first = from->except_first,
+                                 .except_last = from->except_last, .ways = from->ways, .expires_ms = from->expires_ms,
+                                 .bytes_per_s = from->bytes_per_s, .burst_bytes = from->burst_bytes };
+
+        memcpy(rule.ip, from->ip, sizeof(rule.ip));
+        memcpy(rule.labels, from->labels, sizeof(rule.labels));
+        return rule;
+}
+
+/* Of the services that follow. What can't be told leaves them out: they would be everybody's. */
+static bool send_ingress(const struct conf_ingress *ingress, const struct log *log, struct child *child)
+{
+        struct ipc_router_policy policy = { .len = ingress ? (uint32_t)(ingress->count * sizeof(struct ipc_rule)) : 0 };
+        struct ipc_rule *rules;
+        int fd = -ENOMEM;
+
+        if (!policy.len) {
+                child_send(child, IPC_ROUTER_POLICY, &policy, NULL, 0);
+                return true;
+        }
+        rules = calloc(ingress->count, sizeof(*rules));
+        for (size_t i = 0; rules && i < ingress->count; i++)
+                rules[i] = rule_of(&ingress->rules[i]);
+        if (rules)
+                fd = ipc_blob_new(rules, policy.len);
+        free(rules);
+        if (fd < 0) {
+                log_error(log, "services with an ingress policy are left out: it can't be told: %s", strerror(-fd));
+                return false;
+        }
+        child_send(child, IPC_ROUTER_POLICY, &policy, &fd, 1);
+        close(fd);
+        return true;
+}
+
+static void send_services(const struct conf_provider *conf, const struct services *services, const struct log *log, struct child *child)
+{
+        const struct conf_ingress *told = NULL; /* that is how it begins */
+        bool good = true;
+
         for (size_t i = 0; i < conf->service_count; i++) {
                 const struct conf_service *from = &conf->services[i];
+                const struct conf_ingress *ingress = ingress_of(conf, from);
                 struct ipc_router_service service = { .gate_port = from->gate_port, .service_port = from->service_port,
                                                       .protocol = (uint16_t)from->protocol, .priority = from->priority,
                                                       .withheld = services_gone(services, from) };
 
+                if (told != ingress) {
+                        good = send_ingress(ingress, log, child);
+                        told = ingress;
+                }
+                if (!good)
+                        continue;
                 snprintf(service.host, sizeof(service.host), "%s", from->host);
                 snprintf(service.tags, sizeof(service.tags), "%s", from->tags);
                 snprintf(service.sni, sizeof(service.sni), "%s", from->sni);
@@ -241,7 +304,7 @@ static void publish_router(const struct supervisor *supervisor, struct child *ch
                                           .every_filter = conf->gateway.filter_mode == CONF_FILTER_ORIGINAL };
 
         child_send(child, IPC_ROUTER_ROLES, &roles, NULL, 0);
-        send_services(&conf->provider, &supervisor->services, child);
+        send_services(&conf->provider, &supervisor->services, supervisor->log, child);
         send_filters(conf->gateway.filters, conf->gateway.filter_count, 0, child);
         send_filters(conf->gateway.exceptions, conf->gateway.exception_count, IPC_FILTER_EXCEPT, child);
         list_for_each(at, &supervisor->gates.all) {

@@ -76,12 +76,12 @@ def keys_of(source):
 def keys():
     described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M))
                  for name in ('hypergate.yaml.5', 'hypergate-services.5')}
-    inside = (keys_of('conf_services.c') | keys_of('conf_health.c')) - {'services'}
+    inside = (keys_of('conf_services.c') | keys_of('conf_health.c') | keys_of('conf_ingress.c')) - {'services'}
     there = keys_of('conf_load.c') | keys_of('conf_relay.c')
     without_effect = set(re.findall(r'\{ "(\w+)", conf_limits_pass_over', (ROOT / 'conf/conf_load.c').read_text()))
-    # What is included is part of what is shown, policies are refused, and some limits say nothing.
-    shown = set(re.findall(r'\b([a-z][A-Za-z]+)(?=: |:%s|:\n|")', (ROOT / 'conf/conf_show.c').read_text().replace('\\n', '\n')))
-    hidden = (there | inside) - {'include', 'ingressPolicy'} - without_effect - shown
+    # What is included is part of what is shown, what a rule excludes is shown by what is left, and some limits say nothing.
+    shown = set(re.findall(r'\b([a-z][A-Za-z]+)(?=: |:%s|:\n|")', ''.join((ROOT / 'conf' / name).read_text() for name in ('conf_show.c', 'conf_ingress.c')).replace('\\n', '\n')))
+    hidden = (there | inside) - {'include', 'excludeProtocols', 'desc'} - without_effect - shown
     return (differ('hypergate.yaml.5', there, described['hypergate.yaml.5']) +
             differ('hypergate-services.5', inside, described['hypergate-services.5']) +
             [f'conf_show.c lacks {key}' for key in sorted(hidden)])

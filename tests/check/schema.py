@@ -30,7 +30,6 @@ MAPS = {
 # What nobody is advised to write.
 UNNAMED = {
     'root': {'channelTimeoutPollMs', 'findRouteRetryMinMs', 'findRouteRetryMaxMs', 'peerStaleMs', 'peerRefreshWaitMs'},
-    'filter': {'ingressPolicy'},
 }
 
 

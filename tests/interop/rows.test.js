@@ -20,6 +20,12 @@ const GATEWAY = true
 // One DHT, a provider and a gateway of ours at routers of their own, for all tests.
 let shared = null
 
+// As a person writes it: a gateway of the original's is told what is meant.
+const echoPolicy = {
+  ips: { '192.0.2.0/24': { bandwidthLimit: { mbps: 10 }, onlyPorts: [{ from: 1, to: 80 }], desc: 'the lab' }, '2001:DB8:0::1': { allow: false, labels: ['out'] } },
+  defaults: {}
+}
+
 async function world () {
   if (shared) return shared
   const dht = await testnet(3)
@@ -32,7 +38,7 @@ async function world () {
   for (const [kind, { port, close }] of Object.entries(kinds)) {
     finallyDo(close)
     gate[kind] = await freePort()
-    services.push({ gatePort: gate[kind], servicePort: port, serviceHost: '127.0.0.1', protocol: 'tcp' })
+    services.push({ gatePort: gate[kind], servicePort: port, serviceHost: '127.0.0.1', protocol: 'tcp', ...(kind === 'echo' && { ingressPolicy: echoPolicy }) })
   }
   const secrets = { provider: newSecret(), gateway: newSecret() }
   const provider = startInstance({ bootstrap: [dht.text], provider: { services } }, secrets.provider)
@@ -96,6 +102,11 @@ test('3, 4: hello is 79 bytes with the role, said once; routes follow at once, a
   wire.hello(GATEWAY)
   const { routes } = JSON.parse((await wire.next(ADVERT, 0, 2)).body)
   assert.deepStrictEqual(routes.map((r) => [r.gatePort, r.servicePort]).sort(), Object.keys(kinds).map((k) => [gate[k], kinds[k].port]).sort())
+  assert.deepStrictEqual(routes.find((r) => r.gatePort === gate.echo).ingressPolicy, {
+    defaults: { allow: true },
+    ips: { '192.0.2.0/24': { allow: true, bandwidthLimit: { mbps: 10, burstMbps: 10 }, onlyPorts: [1, 80] }, '2001:db8::1': { allow: false, labels: ['out'] } }
+  })
+  assert.ok(routes.filter((r) => r.gatePort !== gate.echo).every((r) => Object.keys(r.ingressPolicy).length === 0))
   assert.deepStrictEqual(Object.keys(routes[0]), ['serviceHost', 'servicePort', 'protocol', 'gatePort', 'routes', 'ingressPolicy'])
   await echoes(wire)
   assert.ok(!wire.frames.some((f) => f.action === HELLO))

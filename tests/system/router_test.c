@@ -7,6 +7,7 @@
 
 #include "host.h"
 #include "ipc_blob.h"
+#include "ipc_rule.h"
 #include "test.h"
 
 enum { GATE = 8080 };
@@ -123,6 +124,16 @@ static void expect_advert(struct scene *scene, const char *text)
         free(bytes);
 }
 
+static void conf_policy(struct scene *scene, const char *bytes, size_t len, size_t said)
+{
+        struct ipc_router_policy policy = { .len = (uint32_t)said };
+        int fd = len ? ipc_blob_new(bytes, len) : -1;
+
+        host_send(&scene->host.worker, IPC_ROUTER_POLICY, &policy, fd);
+        if (fd >= 0)
+                close(fd);
+}
+
 #define SERVICE(port) "{\"serviceHost\":\"127.0.0.1\",\"servicePort\":80,\"protocol\":0,\"gatePort\":" #port \
                       ",\"tags\":\"web\",\"routes\":[],\"ingressPolicy\":{}}"
 
@@ -154,6 +165,25 @@ TEST(services_are_advertised_to_each_swarm_worker_and_when_they_change)
         finish(&scene);
 }
 
+TEST(services_are_advertised_with_the_policy_that_was_said_before_them)
+{
+        struct ipc_rule rule = { .who = IPC_RULE_OTHERS, .protocols = 3, .port_last = UINT16_MAX, .except_first = 1, .ways = 3 };
+        struct scene scene;
+
+        begin(&scene);
+        conf_begin(&scene, IPC_AS_PROVIDER);
+        conf_service(&scene, 8080);
+        conf_policy(&scene, (const char *)&rule, sizeof(rule), sizeof(rule));
+        conf_service(&scene, 8081);
+        conf_policy(&scene, NULL, 0, 0);
+        conf_service(&scene, 8082);
+        conf_end(&scene);
+        host_introduce(&scene.host, IPC_SWARM, 1, &scene.swarm);
+        expect_advert(&scene, "{\"routes\":[" SERVICE(8080) ",{\"serviceHost\":\"127.0.0.1\",\"servicePort\":80,\"protocol\":0,\"gatePort\":8081,"
+                              "\"tags\":\"web\",\"routes\":[],\"ingressPolicy\":{\"defaults\":{\"allow\":false}}}," SERVICE(8082) "]}");
+        finish(&scene);
+}
+
 TEST(more_services_than_fit_are_left_out_aloud)
 {
         struct scene scene;
@@ -163,7 +193,7 @@ TEST(more_services_than_fit_are_left_out_aloud)
         for (unsigned i = 0; i < 300; i++)
                 conf_service(&scene, (uint16_t)(10000 + i));
         conf_end(&scene);
-        host_expect_log(&scene.host, "only the first 256 of 300 services are advertised");
+        host_expect_log(&scene.host, "44 of 300 services are not advertised: no more fit");
         host_introduce(&scene.host, IPC_SWARM, 1, &scene.swarm);
         close(host_expect(&scene.host, &scene.swarm, IPC_ADVERTISE, NULL));
         finish(&scene);

@@ -52,6 +52,8 @@ static void check_services(const char *before, const char *after, size_t added, 
 #define A_TAGS "{gatePort: 1, serviceHost: a, servicePort: 10, tags: web}"
 #define A_SNI "{gatePort: 1, serviceHost: a, servicePort: 10, sni: a.example}"
 #define A_PROXY "{gatePort: 1, serviceHost: a, servicePort: 10, proxyProtocol: v2}"
+#define A_FOR_SOME "{gatePort: 1, serviceHost: a, servicePort: 10, ingressPolicy: {defaults: {allow: false}}}"
+#define A_FOR_ALL "{gatePort: 1, serviceHost: a, servicePort: 10, ingressPolicy: {defaults: {}}}"
 #define B "{gatePort: 2, serviceHost: a, servicePort: 10}"
 #define C "{gatePort: 3, serviceHost: a, servicePort: 10}"
 
@@ -71,6 +73,8 @@ TEST(services_come_go_and_change)
         check_services(A, A_TAGS, 1, 1);
         check_services(A, A_PROXY, 1, 1);
         check_services(A, A_SNI, 1, 1);
+        check_services(A, A_FOR_SOME, 1, 1);
+        check_services(A_FOR_SOME, A_FOR_ALL, 1, 1);
         check_services(A ", " B, A ", " A_AT_B ", " B, 1, 0);   /* an alternative more */
 }
 

@@ -220,7 +220,7 @@ TEST(conf_services_in_the_configuration)
                 { SERVICE_WITH("tags: [a]"), "x.yaml:2:75: tags: expected a text such as \"docker published\", not a list\n" },
                 { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, "
                                            "servicePort, protocol, "
-                                           "tags, priority, policy, proxyProtocol, sni, health\n" },
+                                           "tags, priority, policy, proxyProtocol, sni, health, ingressPolicy\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'a b', servicePort: 1}"),
                   "x.yaml:2:50: serviceHost: expected a host name or an address, such as localhost or 127.0.0.1, not \"a b\"\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'b\xc3\xbc" "cher', servicePort: 1}"),
@@ -333,13 +333,28 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:162: unknown key \"to\"; health has: type, path, status, intervalMs, timeoutMs, rise, fall\n" },
                 { SERVICE_WITH("protocol: udp, health: {}"), "x.yaml:2:84: health is asked by TCP: who is there by UDP is found out by its "
                   "clients; write an entry without it for udp\n" },
+                { SERVICE_WITH("ingressPolicy: {deny: 1, ips: {10.0.0.1/8: {}, 10.0.0.0/8: {allow: 1}, '::ffff:10.0.0.0/104': {}}}"),
+                  "x.yaml:2:85: unknown key \"deny\"; ingressPolicy has: defaults, ips\n"
+                  "x.yaml:2:100: ips: expected a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8, "
+                  "or \"*\" for all, not \"10.0.0.1/8\"\n"
+                  "x.yaml:2:136: allow: expected true or false, not \"1\"\n"
+                  "x.yaml:2:140: ips: each network once: the first one decides\n" },
+                { SERVICE_WITH("ingressPolicy: {ips: {'*': {bandwidthLimit: {burstMbps: 0}, expireAt: soon, onlyPorts: [443, 80], onlyProtocols: "
+                               "[tpc]}}, defaults: {onlyPorts: [1, 2]}}"),
+                  "x.yaml:2:125: burstMbps: expected Mbit/s from 0.001 to 1000000, such as 10, not \"0\"\n"
+                  "x.yaml:2:139: expireAt: expected milliseconds since 1970, such as 1798761600000, not \"soon\"\n"
+                  "x.yaml:2:156: onlyPorts: expected the lower port first, such as [80, 443], not a list\n"
+                  "x.yaml:2:183: onlyProtocols: expected tcp, not \"tpc\"\n"
+                  "x.yaml:2:202: unknown key \"onlyPorts\"; defaults has: allow, bandwidthLimit, expireAt, labels, desc\n" },
+                { SERVICE_WITH("ingressPolicy: {defaults: {bandwidthLimit: {direction: up}}}"),
+                  "x.yaml:2:112: bandwidthLimit without mbps, such as {mbps: 10, burstMbps: 20}\n" },
                 { KEY "except: []\ngateway: {except: [{}, {port: 1}]}\n",
                   "x.yaml:2:1: \"except\" does not belong here but below gateway:\n"
                   "x.yaml:3:20: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
                   "protocol, tags\n"
                   "x.yaml:3:24: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
                   "protocol, tags\n"
-                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags, priority, policy, proxyProtocol, sni, health\n" },
+                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags, priority, policy, proxyProtocol, sni, health, ingressPolicy\n" },
                 { KEY "gateway: {peers: [], logChannels: true}\n",
                   "x.yaml:2:11: \"peers\" does not belong here but at the left margin\n"
                   "x.yaml:2:22: \"logChannels\" does not belong here but at the left margin\n" },
@@ -349,10 +364,6 @@ TEST(conf_services_in_the_configuration)
 
         RUN(wrong);
 }
-
-#define POLICY \
-        "ingressPolicy is not kept yet: the service would be open to whoever reaches a gate. Leave the service out, or the policy " \
-        "if that is meant\n"
 
 TEST(conf_service_files)
 {
@@ -377,7 +388,8 @@ TEST(conf_service_files)
                   "s.json:3:36: servicePort: " PORT_EXPECTED "\"1.5\"\n", "s.json",
                   "[{\n\"gatePort\":\"80\", \"serviceHost\": 1,\n \"service_port\": 1, \"servicePort\": 1.5}]" },
                 { main_text,
-                  "s.json:2:1: " POLICY "s.json:3:56: warning: unknown key \"x\" is passed over\ns.json:3:64: " POLICY, "s.json",
+                  "s.json:3:56: warning: unknown key \"x\" is passed over\n"
+                  "s.json:3:81: ingressPolicy: expected a map of keys and values, such as \"defaults: ...\", not \"1\"\n", "s.json",
                   "[{\"gatePort\": 1, \"serviceHost\": \"a\", \"servicePort\": 1,\n\"ingressPolicy\": {\"ips\": {}}},\n"
                   " {\"gatePort\": 2, \"serviceHost\": \"a\", \"servicePort\": 1, \"x\": 1, \"ingressPolicy\": 1}]" },
                 { main_text, "s.json:1:18: \"services\" is here twice; the first one is on line 1\n", "s.json",

@@ -77,6 +77,10 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 " {gatePort: 54, serviceHost: 1.2.3.4, servicePort: 1, tags: \"\\u00e9\\u2028\\U0001f600 #x: {}\"}]}\n",
                 "gateway:\npeers: ['" KEY "@192.0.2.7:1', '" KEY "@name.example:2']\nrelays: [" KEY "]\nlogLevel: error\nlogChannels: true\n"
                 "stateDirectory: \"st\\u00e4te \\\" dir\"\nsecretFile: key\n",
+                "provider: {ingressPolicy: {defaults: {allow: false}, ips: {10.0.0.0/8: {}, '2001:db8::/32': {allow: false, expireAt: 4102444800000,"
+                " labels: [a, 'b \"c\"']}, '*': {bandwidthLimit: {mbps: 0.3, direction: down}, onlyPorts: 80-443, excludePorts: [{from: 81, to: 82}],"
+                " excludeProtocols: [udp]}}}, services: [{gatePort: 80, serviceHost: a, servicePort: 80, ingressPolicy: {}},"
+                " {gatePort: 81, serviceHost: a, servicePort: 81, ingressPolicy: {defaults: {}}}]}\n",
                 "gateway:\nstateDirectory: /var/lib/x\nlogLevel: debug\n",
                 "gateway:\nstateDirectory: /var/lib/x\nidentity: persistent\n",
                 "gateway:\nidentity: Ephemeral\n",
