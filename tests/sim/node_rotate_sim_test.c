@@ -249,6 +249,41 @@ TEST(node_does_not_take_what_was_announced_before_for_what_is_known_now)
         check(gateway_knows(&pair));
 }
 
+/* The same with a DHT, where its records of both secrets are still found: whoever was greeted by the new one first would take us for
+ * strangers, and shut us out for ten minutes. */
+TEST(node_takes_back_at_once_who_was_killed_and_comes_with_the_old_secret_alone)
+{
+        usec_t slowest_us = 0;
+
+        for (unsigned i = 0; i < 60; i++) {
+                static const struct net_link link = { .delay_us = 20000, .jitter_us = 5000 };
+                cleanup_with(pair_free) struct pair pair = pair_by(9850 + i, 1, &link);
+                struct node_sim_host *back = i % 2 ? pair.gateway : pair.provider, *there = i % 2 ? pair.provider : pair.gateway;
+
+                hold(pair.provider, 2, 1);
+                hold(pair.gateway, 2, 1);
+                node_sim_run(pair.sim, MINUTES(6));     /* to look at both topics */
+                check(gateway_is_up(&pair) && !outdated(there));
+                node_sim_kill(back);
+                node_sim_run(pair.sim, SECONDS(i / 2));
+                if (i % 3 == 0) {               /* who is there does not remember who that was */
+                        node_sim_kill(there);
+                        node_sim_revive(there);
+                        pair.sim->router = router_of(2);
+                        node_sim_join(there, i % 2 ? NODE_PROVIDER : NODE_GATEWAY, 1);
+                        hold(there, 2, 1);
+                        node_sim_run(pair.sim, SECONDS(i % 7));
+                }
+                pair.sim->router = router_of(1);
+                node_sim_revive(back);
+                node_sim_join(back, i % 2 ? NODE_GATEWAY : NODE_PROVIDER, 1);
+                slowest_us = usec_max(slowest_us, node_sim_run_until(pair.sim, gateway_knows, &pair, MINUTES(15)));
+                check(gateway_knows(&pair));
+        }
+        printf("# killed, and back with the old secret alone: met again after %u ms at most\n", (unsigned)(slowest_us / 1000));
+        check(slowest_us < SECONDS(30));
+}
+
 /* It is of the configuration and no peer, has one of the secrets, and nobody says which. */
 TEST(node_meets_its_peers_at_a_relay_that_has_either_secret)
 {

@@ -655,6 +655,35 @@ TEST(weakness_14_7_swarm_remembers_impostors_and_their_hosts)
         check(admits(w, 1, &afar));
 }
 
+/* Who knows two secrets may begin by the one that we had in a life before. */
+TEST(swarm_lets_whoever_may_be_mistaken_try_once_more)
+{
+        cleanup_with(world_freep) struct world *w = world_new(9);
+        struct swarm_peer *peer = incoming(w, 1, &home);
+
+        swarm_over(w->swarm, peer, SWARM_MISTAKEN, w->now_us);
+        check(!admits(w, 1, &home));
+        run(w, MSEC(600));
+        peer = incoming(w, 1, &home);
+        check(peer);
+        swarm_over(w->swarm, peer, SWARM_MISTAKEN, w->now_us);
+        run(w, MINUTES(9));
+        check(!admits(w, 1, &home));
+        run(w, MINUTES(2));
+        peer = incoming(w, 1, &home);
+        swarm_over(w->swarm, peer, SWARM_MISTAKEN, w->now_us);
+        run(w, MINUTES(9));
+        check(!admits(w, 1, &home));            /* it had its chance; */
+        run(w, MINUTES(2));
+        peer = incoming(w, 1, &home);
+        swarm_proven(w->swarm, peer, true, w->now_us);
+        swarm_over(w->swarm, peer, SWARM_LOST, w->now_us);
+        peer = incoming(w, 1, &home);
+        swarm_over(w->swarm, peer, SWARM_MISTAKEN, w->now_us);
+        run(w, MSEC(600));
+        check(admits(w, 1, &home));             /* and has another one once it has shown that it belongs to us */
+}
+
 TEST(weakness_14_7_swarm_leaves_alone_who_has_its_own_role)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);

@@ -467,12 +467,13 @@ static bool on_up(struct node_link *link, const struct tunnel_event *event, stru
 
 static void on_failed(struct node_link *link, enum tunnel_verdict verdict)
 {
+        enum swarm_end unproven = verdict != TUNNEL_BAD_AUTH ? SWARM_HOSTILE : node_router_doubted(link) ? SWARM_ESTRANGED : SWARM_MISTAKEN;
         bool up = link->state == NODE_LINK_UP;
 
         if (verdict == TUNNEL_SAME_ROLE)
                 node_link_cut(link, SWARM_UNNEEDED, true);      /* with our hello, so that they know as well */
         else if (!up && (verdict == TUNNEL_BAD_AUTH || verdict == TUNNEL_OVERSIZE))
-                node_link_cut(link, verdict == TUNNEL_BAD_AUTH && node_router_doubted(link) ? SWARM_ESTRANGED : SWARM_HOSTILE, false);
+                node_link_cut(link, unproven, false);
         else
                 node_link_cut(link, SWARM_LOST, false);
 }

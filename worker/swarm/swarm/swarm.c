@@ -14,6 +14,7 @@
 #define UNNEEDED_US MINUTES(60)
 #define HOSTILE_US MINUTES(10)
 #define FORMER_US SECONDS(5)                    /* it may learn the new secret at any moment */
+#define MISTAKEN_US MSEC(500)                   /* who does better the second time comes back in a second: retry_delay() */
 
 int swarm_new(struct swarm **swarm_out, const struct swarm_config *config)
 {
@@ -160,7 +161,7 @@ void swarm_proven(struct swarm *swarm, struct swarm_peer *peer, bool useful, use
         assert(peer->state == SWARM_CONNECTED && !peer->useful);
         swarm_guest_remove(peer);
         peer->proven = peer->shown = true;
-        peer->former = false;
+        peer->former = peer->mistaken = false;
         peer->failed_us = 0;
         peer->useful = useful;
         swarm->useful_count += useful;
@@ -181,6 +182,17 @@ static void block(struct swarm_peer *peer, usec_t until_us)
                 swarm_peer_wait(peer, until_us);
         else
                 swarm_peer_enter(peer, SWARM_REMEMBERED);
+}
+
+/* How long somebody stays out who did not prove himself. */
+static usec_t shut_out_us(struct swarm_peer *peer, enum swarm_end end)
+{
+        if (peer->former || end == SWARM_ESTRANGED)
+                return FORMER_US;
+        if (end == SWARM_HOSTILE || peer->mistaken)
+                return HOSTILE_US;
+        peer->mistaken = true;
+        return MISTAKEN_US;
 }
 
 void swarm_over(struct swarm *swarm, struct swarm_peer *peer, enum swarm_end end, usec_t now_us)
@@ -221,10 +233,11 @@ void swarm_over(struct swarm *swarm, struct swarm_peer *peer, enum swarm_end end
                 block(peer, usec_add(now_us, UNNEEDED_US));
                 break;
         case SWARM_ESTRANGED:
+        case SWARM_MISTAKEN:
         case SWARM_HOSTILE:
                 if (peer->incoming)
                         swarm_guest_suspect(swarm, &peer->from, now_us);
-                block(peer, usec_add(now_us, peer->former || end == SWARM_ESTRANGED ? FORMER_US : HOSTILE_US));
+                block(peer, usec_add(now_us, shut_out_us(peer, end)));
                 break;
         }
         if (was_useful && !swarm->useful_count)

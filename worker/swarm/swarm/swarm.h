@@ -151,6 +151,8 @@ enum swarm_end {
         SWARM_AWAITED,          /* the peer's own handshake was answered meanwhile: it has a moment to come in */
         SWARM_UNNEEDED,         /* the same role as ours: nothing to say to each other, for long */
         SWARM_ESTRANGED,        /* it failed to prove itself, and may do better soon: there are several ways to */
+        SWARM_MISTAKEN,         /* it proved itself by a secret that we do not know: so does who knows ours as well and still finds records
+                                 * of a life of ours that knew both. It may try once more, soon; then it is hostile */
         SWARM_HOSTILE,          /* not one of ours: it failed to prove itself, or said nothing */
 };
 

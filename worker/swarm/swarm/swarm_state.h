@@ -36,6 +36,7 @@ struct swarm_peer {
         struct addr appointed_at;
         bool proven;                    /* showed once that it belongs to us */
         bool former;                    /* by what counts no more */
+        bool mistaken;                  /* has had its second chance, and not used it yet */
         bool shown;                     /* while connected: in this connection */
         unsigned unproven;              /* connections that we began, in which it has not */
         bool useful;                    /* while connected */
