@@ -256,6 +256,10 @@ static void watch(struct fake *fake, ev_signal *watcher, int number,
         ev_signal_start(fake->worker.loop, watcher);
 }
 
+static void on_ignored(void *context, struct worker_link *from, struct ipc_received *message)
+{
+}
+
 int main(void)
 {
         static const struct worker_handlers handlers = {
@@ -264,7 +268,7 @@ int main(void)
                         [IPC_SWARM_ADDRESS] = on_address, [IPC_SWARM_BOOTSTRAP] = on_bootstrap, [IPC_SWARM_ROUTER] = on_router,
                         [IPC_SWARM_IDENTITY] = on_identity, [IPC_CONF_END] = on_end, [IPC_ADVERTISE] = on_advertise,
                         [IPC_CHANNEL_OPEN] = on_open, [IPC_SERVICE_HELD] = on_held, [IPC_CHANNEL_READY] = on_ready,
-                        [IPC_CHANNEL_REFUSE] = on_refuse,
+                        [IPC_CHANNEL_REFUSE] = on_refuse, [IPC_SWARM_LIMITS] = on_ignored,
                 },
                 .introduced = on_introduced,
                 .departed = on_departed,
