@@ -49,7 +49,8 @@ static bool report(struct driver *driver)
         return any;
 }
 
-/* What came is passed on while it is in the processor's caches, and before there is more of it than they hold: short ones together. */
+/* What came is passed on while it is in the processor's caches, and before there is more of it than they hold: the first one before we
+ * look for another, which may not be there, and short ones behind it together. */
 static void on_receivable(struct ev_loop *loop, ev_io *watcher, int events)
 {
         struct driver *driver = watcher->data;
@@ -61,7 +62,7 @@ static void on_receivable(struct ev_loop *loop, ev_io *watcher, int events)
                 if (in.len)
                         node_receive(driver->node, &in, &driver->now);
                 unreported += in.len;
-                if (unreported < REPORT_BYTES)
+                if (i > 0 && unreported < REPORT_BYTES)
                         continue;
                 report(driver);
                 unreported = 0;
