@@ -201,6 +201,7 @@ static void begin(struct scene *scene, uint8_t flags)
         supervisor->children = (struct children){ .loop = supervisor->loop, .log = supervisor->log, .events = &events,
                                                   .context = supervisor };
         list_init(&supervisor->children.all);
+        list_init(&supervisor->fetches.all);
         questions_init(&supervisor->questions);
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_no_name, on_context, NULL);
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf.gateway, NULL, &no_sockets, on_no_gate,
