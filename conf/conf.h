@@ -233,6 +233,8 @@ struct conf_gateway {
         uint32_t connections, connections_per_client;   /* at each gate at a time; 0: no limit */
         uint32_t connection_rate, connection_rate_per_client;   /* a second, that begin there; 0: no limit */
         uint32_t route_finding_timeout_ms;
+        uint32_t open_timeout_ms;       /* for a provider's answer, after which the next one is asked */
+        uint32_t route_expiration_ms;   /* of what a provider does not repeat */
         uint32_t udp_timeout_ms;
         struct conf_tcp tcp;
         uint32_t routes_per_peer;       /* gates open for each provider; 0: as many as may be */
@@ -287,6 +289,8 @@ struct conf {
         struct conf_relay relay;
         uint8_t relays[CONF_RELAYS_MAX][CONF_KEY_BYTES];        /* public keys of relays to use */
         size_t relay_count;
+        uint32_t stats_interval_ms;     /* between two lines of the log that say how it fares; 0: there are none */
+        uint32_t channel_buffer_bytes, peer_buffer_bytes;       /* received and not handed on, of a channel and of all of a peer */
         int log_level;                  /* syslog number: 3 error, 4 warning, 5 notice, 6 info, 7 debug */
         bool log_channels;              /* how each channel ended, at info, not only those that failed */
 };
@@ -399,6 +403,8 @@ enum conf_part {
         CONF_PART_SECRET = 512,         /* or previous ones */
         CONF_PART_ALLOWED = 1024,       /* peers of either role */
         CONF_PART_SERVICE_LIMITS = 2048,
+        CONF_PART_BUFFERS = 4096,       /* of connections to peers */
+        CONF_PART_ROUTE_TIMES = 8192,
 };
 
 struct conf_difference {

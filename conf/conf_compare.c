@@ -160,10 +160,14 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                   same_filters(a->exceptions, a->exception_count, b->exceptions, b->exception_count), CONF_PART_FILTERS },
                 { same_listen(a, b), CONF_PART_LISTEN },
                 { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms &&
+                  a->open_timeout_ms == b->open_timeout_ms &&
                   conf_tcp_same(&a->tcp, &b->tcp) && conf_networks_same(a->trusted, a->trusted_count, b->trusted, b->trusted_count) &&
                   a->connections == b->connections && a->connections_per_client == b->connections_per_client &&
                   a->connection_rate == b->connection_rate && a->connection_rate_per_client == b->connection_rate_per_client &&
                   a->policy == b->policy, CONF_PART_GATE_TIMES },
+                { a->route_expiration_ms == b->route_expiration_ms, CONF_PART_ROUTE_TIMES },
+                { before->channel_buffer_bytes == after->channel_buffer_bytes && before->peer_buffer_bytes == after->peer_buffer_bytes,
+                  CONF_PART_BUFFERS },
                 { same_peers(before, after), CONF_PART_PEERS },
                 { same_relay(&before->relay, &after->relay), CONF_PART_RELAY },
                 { same_relays(before, after), CONF_PART_RELAYS },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Limits of the original that nothing here is limited by: a configuration that has them is good, and is told why they mean nothing. */
+/* Limits that the original has by these names, and those of them that nothing here is limited by: a configuration that has these is good,
+ * and is told why they mean nothing. */
 #ifndef HG_CONF_LIMITS_H
 #define HG_CONF_LIMITS_H
 
@@ -7,5 +8,15 @@
 
 /* Of any of them, by the key of @node. */
 void conf_limits_pass_over(struct conf_read *read, const struct conf_node *node, void *into);
+
+/* statsIntervalMs, maxBufferPerChannel and maxBufferPerPeer. */
+void conf_limits_defaults(struct conf *conf);
+void conf_stats_interval_read(struct conf_read *read, const struct conf_node *node, struct conf *conf);
+void conf_channel_buffer_read(struct conf_read *read, const struct conf_node *node, struct conf *conf);
+void conf_peer_buffer_read(struct conf_read *read, const struct conf_node *node, struct conf *conf);
+
+/* openRequestTimeoutMs and routeExpirationMs, of a gateway. */
+void conf_open_timeout_read(struct conf_read *read, const struct conf_node *node, struct conf *conf);
+void conf_route_expiration_read(struct conf_read *read, const struct conf_node *node, struct conf *conf);
 
 #endif

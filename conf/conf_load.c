@@ -332,6 +332,16 @@ static void read_route_finding_timeout(struct conf_read *read, const struct conf
                          &gateway->route_finding_timeout_ms);
 }
 
+static void read_open_timeout(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_open_timeout_read(read, node, ((struct draft *)into)->conf);
+}
+
+static void read_route_expiration(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_route_expiration_read(read, node, ((struct draft *)into)->conf);
+}
+
 static void read_gateway_udp_timeout(struct conf_read *read, const struct conf_node *node, void *into)
 {
         read_udp_timeout(read, node, &((struct draft *)into)->conf->gateway.udp_timeout_ms);
@@ -415,6 +425,8 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "filterMode", read_filter_mode },
                 { "allowPeers", read_gateway_allowed },
                 { "routeFindingTimeoutMs", read_route_finding_timeout },
+                { "openRequestTimeoutMs", read_open_timeout },
+                { "routeExpirationMs", read_route_expiration },
                 { "udpSocketTimeoutMs", read_gateway_udp_timeout },
                 { "tcpSocketTimeoutMs", read_gateway_tcp_timeout },
                 { "keepAlive", read_gateway_keep_alive },
@@ -487,6 +499,21 @@ static void read_cores(struct conf_read *read, const struct conf_node *node, voi
         conf_value_whole(read, node, 1, CONF_CORES_MAX, 1, &((struct draft *)into)->conf->cores);
 }
 
+static void read_stats_interval(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_stats_interval_read(read, node, ((struct draft *)into)->conf);
+}
+
+static void read_channel_buffer(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_channel_buffer_read(read, node, ((struct draft *)into)->conf);
+}
+
+static void read_peer_buffer(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_peer_buffer_read(read, node, ((struct draft *)into)->conf);
+}
+
 static void read_root(struct conf_read *read, const struct conf_node *root, void *context)
 {
         static const struct conf_field fields[] = {
@@ -506,10 +533,14 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "caFile", read_ca_file },
                 { "logLevel", read_log_level },
                 { "logChannels", read_log_channels },
+                { "statsIntervalMs", read_stats_interval },
+                { "maxBufferPerChannel", read_channel_buffer },
+                { "maxBufferPerPeer", read_peer_buffer },
                 { "channelTimeoutPollMs", conf_limits_pass_over, .unnamed = true },
                 { "findRouteRetryMinMs", conf_limits_pass_over, .unnamed = true },
                 { "findRouteRetryMaxMs", conf_limits_pass_over, .unnamed = true },
                 { "peerStaleMs", conf_limits_pass_over, .unnamed = true },
+                { "peerRefreshMs", conf_limits_pass_over, .unnamed = true },
                 { "peerRefreshWaitMs", conf_limits_pass_over, .unnamed = true },
                 { "include", conf_layers_pass_over },
                 { NULL, NULL },
@@ -560,6 +591,7 @@ static void set_defaults(struct conf_read *read, struct draft *draft)
         conf->log_level = LOG_INFO_LEVEL;
         conf->cores = 1;
         conf->gateway.route_finding_timeout_ms = ROUTE_FINDING_TIMEOUT_MS;
+        conf_limits_defaults(conf);
         conf->gateway.udp_timeout_ms = conf->provider.udp_timeout_ms = UDP_TIMEOUT_MS;
         conf->gateway.socket_mode = SOCKET_MODE;
         conf_tcp_defaults(&conf->gateway.tcp);

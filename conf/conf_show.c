@@ -177,6 +177,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
         }
         fprintf(out, "  socketMode: \"%04o\"\n", gateway->socket_mode);
         fprintf(out, "  routeFindingTimeoutMs: %u\n  udpSocketTimeoutMs: %u\n", gateway->route_finding_timeout_ms, gateway->udp_timeout_ms);
+        fprintf(out, "  openRequestTimeoutMs: %u\n  routeExpirationMs: %u\n", gateway->open_timeout_ms, gateway->route_expiration_ms);
         put_tcp(out, &gateway->tcp);
         fprintf(out, "  policy: %s\n  filterMode: %s\n", conf_policies[gateway->policy], conf_filter_modes[gateway->filter_mode]);
         put_allowed(out, &gateway->allowed);
@@ -286,6 +287,8 @@ bool conf_show(const struct conf *conf, const char *folder, FILE *out)
         put_path(out, "caFile", folder, conf->ca_file);
         if (conf->identity != CONF_IDENTITY_KEPT)
                 fprintf(out, "identity: %s\n", conf->identity == CONF_IDENTITY_PERSISTENT ? "persistent" : "ephemeral");
+        fprintf(out, "statsIntervalMs: %u\nmaxBufferPerChannel: %u\nmaxBufferPerPeer: %u\n", conf->stats_interval_ms,
+                conf->channel_buffer_bytes, conf->peer_buffer_bytes);
         fprintf(out, "logLevel: %s\nlogChannels: %s\n", conf_log_levels[conf->log_level - CONF_LOG_LEVEL_FIRST],
                 conf->log_channels ? "true" : "false");
         return fflush(out) == 0 && !ferror(out);

@@ -134,9 +134,10 @@ static void send_allowed(const struct conf_keys *keys, enum ipc_instance_role ro
         }
 }
 
-static void send_limits_of_peers(const struct conf_provider *conf, struct child *child)
+static void send_limits_of_peers(const struct conf *conf, struct child *child)
 {
-        struct ipc_swarm_limits limits = { conf->connections_per_peer };
+        struct ipc_swarm_limits limits = { .connections_per_peer = conf->provider.connections_per_peer,
+                                           .channel_buffer_bytes = conf->channel_buffer_bytes, .peer_buffer_bytes = conf->peer_buffer_bytes };
 
         child_send(child, IPC_SWARM_LIMITS, &limits, NULL, 0);
 }
@@ -194,7 +195,7 @@ static void publish_swarm(struct supervisor *supervisor, struct child *child)
                 child_send(child, IPC_SWARM_KNOWN, &supervisor->known.nodes, NULL, 0);
         send_allowed(&supervisor->conf->gateway.allowed, IPC_AS_GATEWAY, child);
         send_allowed(&supervisor->conf->provider.allowed, IPC_AS_PROVIDER, child);
-        send_limits_of_peers(&supervisor->conf->provider, child);
+        send_limits_of_peers(supervisor->conf, child);
         if (has_role(supervisor->conf))
                 send_routers(supervisor, child);
         appointed_publish(&supervisor->appointed, child);
@@ -301,7 +302,8 @@ static void publish_router(const struct supervisor *supervisor, struct child *ch
         struct ipc_router_roles roles = { .roles = (conf->gateway.present ? (uint32_t)IPC_AS_GATEWAY : 0) |
                                                    (conf->provider.present ? (uint32_t)IPC_AS_PROVIDER : 0),
                                           .gates_per_peer = conf->gateway.routes_per_peer,
-                                          .every_filter = conf->gateway.filter_mode == CONF_FILTER_ORIGINAL };
+                                          .every_filter = conf->gateway.filter_mode == CONF_FILTER_ORIGINAL,
+                                          .expiry_ms = conf->gateway.route_expiration_ms };
 
         child_send(child, IPC_ROUTER_ROLES, &roles, NULL, 0);
         send_services(&conf->provider, &supervisor->services, supervisor->log, child);
@@ -335,7 +337,7 @@ static void send_listeners(const struct supervisor *supervisor, struct child *ch
 static void send_limits(const struct conf_gateway *conf, struct child *child)
 {
         struct ipc_forward_limits limits = { conf->connections, conf->connections_per_client, conf->connection_rate,
-                                             conf->connection_rate_per_client };
+                                             conf->connection_rate_per_client, conf->open_timeout_ms };
 
         child_send(child, IPC_FORWARD_LIMITS, &limits, NULL, 0);
 }

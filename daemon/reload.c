@@ -28,6 +28,8 @@ static void describe(const struct conf_difference *difference, char *out, size_t
                 { CONF_PART_FILTERS, "gateway.services, except or routesPerPeer" },
                 { CONF_PART_LISTEN, "gateway.listen" },
                 { CONF_PART_GATE_TIMES, "timeouts, limits and policy of gateway" },
+                { CONF_PART_ROUTE_TIMES, "routeExpirationMs" },
+                { CONF_PART_BUFFERS, "maxBufferPerChannel or maxBufferPerPeer" },
                 { CONF_PART_PEERS, "peers" },
                 { CONF_PART_RELAY, "relay" },
                 { CONF_PART_RELAYS, "relays" },
@@ -72,10 +74,10 @@ static void forwards_must_hear(struct supervisor *supervisor, enum ipc_duty duty
 /* Those beside gates and services, who look after their own. */
 static void tell_workers(struct supervisor *supervisor, unsigned parts)
 {
-        if (parts & (CONF_PART_SERVICES | CONF_PART_FILTERS))
+        if (parts & (CONF_PART_SERVICES | CONF_PART_FILTERS | CONF_PART_ROUTE_TIMES))
                 must_hear(supervisor->router);
         if (parts & (CONF_PART_SERVICES | CONF_PART_PEERS | CONF_PART_RELAY | CONF_PART_RELAYS | CONF_PART_ALLOWED |
-                     CONF_PART_SERVICE_LIMITS))
+                     CONF_PART_SERVICE_LIMITS | CONF_PART_BUFFERS))
                 supervisor_tell_swarms(supervisor);
         if (parts & CONF_PART_SECRET && routers_are_derived(&supervisor->routers))
                 supervisor_tell_swarms(supervisor);   /* else then */

@@ -241,23 +241,53 @@ void status_forward(struct status *status, const struct ipc_forward_status *more
                 status_touch(status);
 }
 
+/* Of an interval in which nothing was carried nothing is said. */
+static void on_stats(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        struct status *status = timer->data;
+        uint64_t sent = status->last.sent_bytes - status->stats_sent_bytes;
+        uint64_t received = status->last.received_bytes - status->stats_received_bytes;
+        char text[320];
+
+        status->stats_sent_bytes += sent;
+        status->stats_received_bytes += received;
+        if (sent || received)
+                log_info(status->log, "in the last %.0f s %" PRIu64 " bytes were sent to peers and %" PRIu64 " received; now %s", timer->repeat,
+                         sent, received, status_text(status, text, sizeof(text)));
+}
+
+/* A reload that changes nothing of it does not begin it anew. */
+static void arm_stats(struct status *status)
+{
+        double interval_s = status->conf->stats_interval_ms / 1e3;
+
+        if (status->stats.repeat == interval_s)
+                return;
+        status->stats.repeat = interval_s;
+        ev_timer_again(status->loop, &status->stats);           /* 0 stops it */
+}
+
 void status_init(struct status *status, struct ev_loop *loop, const struct log *log, const struct gates *gates,
                  const struct conf *conf, void (*lost)(void *context), void *context)
 {
         *status = (struct status){ .loop = loop, .log = log, .gates = gates, .conf = conf, .lost = lost, .context = context };
         ev_init(&status->unreachable, on_unreachable);
         ev_init(&status->line, on_line);
-        status->unreachable.data = status->line.data = status;
+        ev_init(&status->stats, on_stats);
+        status->unreachable.data = status->line.data = status->stats.data = status;
+        arm_stats(status);
 }
 
 void status_reload(struct status *status, const struct conf *conf)
 {
         status->conf = conf;
+        arm_stats(status);
         status_touch(status);
 }
 
 void status_fini(struct status *status)
 {
+        ev_timer_stop(status->loop, &status->stats);
         ev_timer_stop(status->loop, &status->unreachable);
         ev_timer_stop(status->loop, &status->line);
 }

@@ -27,6 +27,8 @@ struct status {
         struct log_limit told;          /* lines: a worker is believed, but not so often */
         bool told_unreachable;
         ev_timer unreachable;           /* from when the network should be reached until it is */
+        ev_timer stats;                 /* the next line about what was carried: */
+        uint64_t stats_sent_bytes, stats_received_bytes;        /* up to the last one */
         ev_timer line;                  /* the next status line, at most one a second */
         void (*lost)(void *context);    /* the network has not been reached for a while */
         void *context;

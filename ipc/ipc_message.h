@@ -392,6 +392,7 @@ struct ipc_swarm_through {
 /* (conf) How many channels each peer may have to services here; 0: no limit. */
 struct ipc_swarm_limits {
         uint32_t connections_per_peer;
+        uint32_t channel_buffer_bytes, peer_buffer_bytes;       /* received and not handed on, of connections to come; 0: as usual */
 };
 
 /* At most once a second, when something changed. */
@@ -418,6 +419,7 @@ struct ipc_router_roles {
         uint32_t roles;                 /* or of enum ipc_instance_role */
         uint32_t gates_per_peer;        /* a gateway opens for each provider; 0: as many as there may be */
         uint32_t every_filter;          /* 1: a route passes if it matches all filters, not any */
+        uint32_t expiry_ms;             /* of routes that their provider does not repeat; 0: 120 s */
 };
 
 /* (conf) A service of this provider. Strings end with NUL. */
@@ -513,10 +515,11 @@ struct ipc_forward_listener {
 };
 
 /* (conf) How many connections, or sessions of datagrams, each gate may have at a time, and how many of them one client; how many may come
- * a second, on average, in all and from one client. 0: no limit. */
+ * a second, on average, in all and from one client. 0: no limit. A provider that does not answer within @open_ms (0: 15 s) has refused. */
 struct ipc_forward_limits {
         uint32_t connections, connections_per_client;
         uint32_t rate, rate_per_client;         /* at most 1,000,000 */
+        uint32_t open_ms;
 };
 
 /* (conf) Who comes to a gate for TCP from that network is a proxy, and begins with a PROXY header. */

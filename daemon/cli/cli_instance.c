@@ -103,6 +103,12 @@ static bool is_flag(const struct cli_given *given)
         return given && given->flag[0] == '-';
 }
 
+static const struct { enum cli_option option; const char *why; } of_gateway[] = {
+        { CLI_OPTION_ROUTE_FINDING_TIMEOUT, "--routeFindingTimeoutMs: a provider has no clients that wait; it goes with --gateway" },
+        { CLI_OPTION_OPEN_REQUEST_TIMEOUT, "--openRequestTimeoutMs: a provider asks nobody; it goes with --gateway" },
+        { CLI_OPTION_ROUTE_EXPIRATION, "--routeExpirationMs: a provider has no routes; it goes with --gateway" },
+};
+
 static bool asks_for_something(const struct cli_options *options)
 {
         bool gateway = cli_options_next(options, CLI_OPTION_GATEWAY, NULL);
@@ -119,8 +125,9 @@ static bool asks_for_something(const struct cli_options *options)
                 return false;
         }
         /* As variables they may be there for other instances. */
-        if (!gateway && is_flag(cli_options_next(options, CLI_OPTION_ROUTE_FINDING_TIMEOUT, NULL)))
-                return refuse("--routeFindingTimeoutMs: a provider has no clients that wait; it goes with --gateway");
+        for (size_t i = 0; !gateway && i < sizeof(of_gateway) / sizeof(of_gateway[0]); i++)
+                if (is_flag(cli_options_next(options, of_gateway[i].option, NULL)))
+                        return refuse(of_gateway[i].why);
         return gateway || !is_flag(cli_options_next(options, CLI_OPTION_LISTEN, NULL)) ||
                refuse("--listen: a provider opens no ports; it goes with --gateway");
 }

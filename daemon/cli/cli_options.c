@@ -69,7 +69,12 @@ const char cli_usage[] =
         "  --routeFindingTimeoutMs MS  of a gateway: how long a client waits for a provider (default 60000)\n"
         "  --udpSocketTimeoutMs MS   UDP sessions that are silent for so long end (default 3600000)\n"
         "  --tcpSocketTimeoutMs MS   TCP connections that are silent for so long are reset (default: never)\n"
-        "  --channelTimeoutPollMs, --findRouteRetryMinMs, --findRouteRetryMaxMs, --peerStaleMs, --peerRefreshWaitMs\n"
+        "  --openRequestTimeoutMs MS   of a gateway: how long a provider may take to answer (default 15000)\n"
+        "  --routeExpirationMs MS    of a gateway: what a provider does not repeat for so long is gone (default 120000)\n"
+        "  --statsIntervalMs MS      between two lines that say what was carried, 0: none (default 600000)\n"
+        "  --maxBufferPerChannel BYTES, --maxBufferPerPeer BYTES\n"
+        "                            kept of what a channel, a peer sends until it is taken (default 67108864, 100663296)\n"
+        "  --channelTimeoutPollMs, --findRouteRetryMinMs, --findRouteRetryMaxMs, --peerStaleMs, --peerRefreshMs, --peerRefreshWaitMs\n"
         "                            limits of the original that have no effect here, see hypergate(1)\n"
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
         "  --config FILE, -c FILE    of check and run: the same as FILE\n"
@@ -120,10 +125,16 @@ static const struct option {
         [CLI_OPTION_ROUTE_FINDING_TIMEOUT] = LIMIT("--routeFindingTimeoutMs", "HYPERGATE_ROUTE_FINDING_TIMEOUT_MS"),
         [CLI_OPTION_UDP_TIMEOUT] = LIMIT("--udpSocketTimeoutMs", "HYPERGATE_UDP_SOCKET_TIMEOUT_MS"),
         [CLI_OPTION_TCP_TIMEOUT] = LIMIT("--tcpSocketTimeoutMs", "HYPERGATE_TCP_SOCKET_TIMEOUT_MS"),
+        [CLI_OPTION_OPEN_REQUEST_TIMEOUT] = LIMIT("--openRequestTimeoutMs", "HYPERGATE_OPEN_REQUEST_TIMEOUT_MS"),
+        [CLI_OPTION_ROUTE_EXPIRATION] = LIMIT("--routeExpirationMs", "HYPERGATE_ROUTE_EXPIRATION_MS"),
+        [CLI_OPTION_STATS_INTERVAL] = LIMIT("--statsIntervalMs", "HYPERGATE_STATS_INTERVAL_MS"),
+        [CLI_OPTION_CHANNEL_BUFFER] = LIMIT("--maxBufferPerChannel", "HYPERGATE_MAX_BUFFER_PER_CHANNEL"),
+        [CLI_OPTION_PEER_BUFFER] = LIMIT("--maxBufferPerPeer", "HYPERGATE_MAX_BUFFER_PER_PEER"),
         [CLI_OPTION_CHANNEL_TIMEOUT_POLL] = LIMIT("--channelTimeoutPollMs", "HYPERGATE_CHANNEL_TIMEOUT_POLL_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MIN] = LIMIT("--findRouteRetryMinMs", "HYPERGATE_FIND_ROUTE_RETRY_MIN_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MAX] = LIMIT("--findRouteRetryMaxMs", "HYPERGATE_FIND_ROUTE_RETRY_MAX_MS"),
         [CLI_OPTION_PEER_STALE] = LIMIT("--peerStaleMs", "HYPERGATE_PEER_STALE_MS"),
+        [CLI_OPTION_PEER_REFRESH] = LIMIT("--peerRefreshMs", "HYPERGATE_PEER_REFRESH_MS"),
         [CLI_OPTION_PEER_REFRESH_WAIT] = LIMIT("--peerRefreshWaitMs", "HYPERGATE_PEER_REFRESH_WAIT_MS"),
         [CLI_OPTION_OUTPUT] = { "--output", NULL, NEEDS_ARGUMENT, AT(CLI_NEW) },
         [CLI_OPTION_CONFIG] = { "--config", NULL, NEEDS_ARGUMENT, AT(CLI_CHECK) | AT(CLI_RUN) },
@@ -199,12 +210,6 @@ static const struct { const char *flag, *variable; } originals[] = {
         { "--unlimitedSecret", "HYPERGATE_UNLIMITED_SECRET" },
         { "--unlimitedHost", "HYPERGATE_UNLIMITED_HOST" },
         { "--unlimitedPort", "HYPERGATE_UNLIMITED_PORT" },
-        { "--maxBufferPerChannel", "HYPERGATE_MAX_BUFFER_PER_CHANNEL" },
-        { "--maxBufferPerPeer", "HYPERGATE_MAX_BUFFER_PER_PEER" },
-        { "--statsIntervalMs", "HYPERGATE_STATS_INTERVAL_MS" },
-        { "--routeExpirationMs", "HYPERGATE_ROUTE_EXPIRATION_MS" },
-        { "--openRequestTimeoutMs", "HYPERGATE_OPEN_REQUEST_TIMEOUT_MS" },
-        { "--peerRefreshMs", "HYPERGATE_PEER_REFRESH_MS" },
 };
 
 static const char not_here[] = "this option of the original does not exist here yet";

@@ -124,10 +124,16 @@ static const struct {
         { CLI_OPTION_ROUTE_FINDING_TIMEOUT, "routeFindingTimeoutMs", OF_GATEWAY },
         { CLI_OPTION_UDP_TIMEOUT, "udpSocketTimeoutMs", OF_PROVIDER | OF_GATEWAY },
         { CLI_OPTION_TCP_TIMEOUT, "tcpSocketTimeoutMs", OF_PROVIDER | OF_GATEWAY },
+        { CLI_OPTION_OPEN_REQUEST_TIMEOUT, "openRequestTimeoutMs", OF_GATEWAY },
+        { CLI_OPTION_ROUTE_EXPIRATION, "routeExpirationMs", OF_GATEWAY },
+        { CLI_OPTION_STATS_INTERVAL, "statsIntervalMs", OF_INSTANCE },
+        { CLI_OPTION_CHANNEL_BUFFER, "maxBufferPerChannel", OF_INSTANCE },
+        { CLI_OPTION_PEER_BUFFER, "maxBufferPerPeer", OF_INSTANCE },
         { CLI_OPTION_CHANNEL_TIMEOUT_POLL, "channelTimeoutPollMs", OF_INSTANCE },
         { CLI_OPTION_FIND_ROUTE_RETRY_MIN, "findRouteRetryMinMs", OF_INSTANCE },
         { CLI_OPTION_FIND_ROUTE_RETRY_MAX, "findRouteRetryMaxMs", OF_INSTANCE },
         { CLI_OPTION_PEER_STALE, "peerStaleMs", OF_INSTANCE },
+        { CLI_OPTION_PEER_REFRESH, "peerRefreshMs", OF_INSTANCE },
         { CLI_OPTION_PEER_REFRESH_WAIT, "peerRefreshWaitMs", OF_INSTANCE },
 };
 

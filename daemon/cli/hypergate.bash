@@ -12,7 +12,7 @@ _hypergate() {
 		bootstrap | relay) return 0 ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
-	--router | --scan | --*Ms | --public | --bootstrap | --seconds | --overlap | --wait | --delay | --count | -d | -n) return 0 ;;
+	--router | --scan | --*Ms | --maxBufferPerChannel | --maxBufferPerPeer | --public | --bootstrap | --seconds | --overlap | --wait | --delay | --count | -d | -n) return 0 ;;
 	esac
 	case $command in
 	new) options='--output --json --help' ;;
@@ -33,6 +33,7 @@ _hypergate() {
 	*)
 		options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --scan --help --version'
 		options+=' --routeFindingTimeoutMs --udpSocketTimeoutMs --tcpSocketTimeoutMs --channelTimeoutPollMs'
+		options+=' --openRequestTimeoutMs --routeExpirationMs --statsIntervalMs --maxBufferPerChannel --maxBufferPerPeer --peerRefreshMs'
 		options+=' --findRouteRetryMinMs --findRouteRetryMaxMs --peerStaleMs --peerRefreshWaitMs' ;;
 	esac
 	if [[ $current == -* ]]; then

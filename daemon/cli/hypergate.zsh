@@ -37,7 +37,10 @@ _hypergate() {
 	local -a limits=(
 		'--routeFindingTimeoutMs[how long a client waits for a provider]:ms:' '--udpSocketTimeoutMs[how long UDP sessions may be silent]:ms:'
 		'--tcpSocketTimeoutMs[how long TCP connections may be silent]:ms:'
-		{--channelTimeoutPollMs,--findRouteRetryMinMs,--findRouteRetryMaxMs,--peerStaleMs,--peerRefreshWaitMs}'[without effect]:ms:'
+		'--openRequestTimeoutMs[how long a provider may take to answer]:ms:' '--routeExpirationMs[how long routes count]:ms:'
+		'--statsIntervalMs[between two lines about what was carried]:ms:'
+		{--maxBufferPerChannel,--maxBufferPerPeer}'[what is kept until it is taken]:bytes:'
+		{--channelTimeoutPollMs,--peerRefreshMs,--findRouteRetryMinMs,--findRouteRetryMaxMs,--peerStaleMs,--peerRefreshWaitMs}'[without effect]:ms:'
 	)
 
 	if ((CURRENT == 2)) && [[ $words[2] != -* ]]; then

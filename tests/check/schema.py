@@ -29,7 +29,7 @@ MAPS = {
 
 # What nobody is advised to write.
 UNNAMED = {
-    'root': {'channelTimeoutPollMs', 'findRouteRetryMinMs', 'findRouteRetryMaxMs', 'peerStaleMs', 'peerRefreshWaitMs'},
+    'root': {'channelTimeoutPollMs', 'findRouteRetryMinMs', 'findRouteRetryMaxMs', 'peerStaleMs', 'peerRefreshMs', 'peerRefreshWaitMs'},
 }
 
 

@@ -262,12 +262,17 @@ ORIGINALS = (
     ('findRouteRetryMinMs', '100', PROVIDER + 'findRouteRetryMinMs: 100\n'),
     ('findRouteRetryMaxMs', '600', PROVIDER + 'findRouteRetryMaxMs: 600\n'),
     ('peerStaleMs', '900000', PROVIDER + 'peerStaleMs: 900000\n'),
+    ('openRequestTimeoutMs', '5000', PROVIDER + 'gateway: {\n openRequestTimeoutMs: 5000,\n}\n'),
+    ('routeExpirationMs', '60000', PROVIDER + 'gateway: {\n routeExpirationMs: 60000,\n}\n'),
+    ('statsIntervalMs', '0', PROVIDER + 'statsIntervalMs: 0\n'),
+    ('maxBufferPerChannel', '8388608', PROVIDER + 'maxBufferPerChannel: 8388608\n'),
+    ('maxBufferPerPeer', '33554432', PROVIDER + 'maxBufferPerPeer: 33554432\n'),
+    ('peerRefreshMs', '5000', PROVIDER + 'peerRefreshMs: 5000\n'),
     ('peerRefreshWaitMs', '100', PROVIDER + 'peerRefreshWaitMs: 100\n'),
 )
 NOT_HERE = ('docker', 'network', 'image', 'refreshTime', 'exposeOnlyPublished', 'exposeOnlyDocker', 'exposeOnlyServices',
             'fingerprintResolverHost', 'fingerprintResolverPort', 'fingerprintResolverBasicAuth', 'ingressPolicy', 'unlimitedSecret',
-            'unlimitedHost', 'unlimitedPort', 'maxBufferPerChannel', 'maxBufferPerPeer', 'statsIntervalMs', 'routeExpirationMs',
-            'openRequestTimeoutMs', 'peerRefreshMs')
+            'unlimitedHost', 'unlimitedPort')
 
 
 @test

@@ -137,7 +137,8 @@ TEST(drop_ins_included_files_and_service_files_are_shown_as_one)
                  "    - {gatePort: 80, serviceHost: \"a\", servicePort: 8080, protocol: tcp}         # x.yaml.d/../http.json:1\n"
                  "relays: []\npeers: []\nbootstrap:\n  - \"88.99.3.86@node1.hyperdht.org:49737\"\n"
                  "  - \"142.93.90.113@node2.hyperdht.org:49737\"\n  - \"138.68.147.8@node3.hyperdht.org:49737\"\n"
-                 "dht:\n  persistent: false\nhost: 0.0.0.0\nport: 0\ncores: 1\nstateDirectory: \"%s/state\"\nlogLevel: notice\nlogChannels: false\n",
+                 "dht:\n  persistent: false\nhost: 0.0.0.0\nport: 0\ncores: 1\nstateDirectory: \"%s/state\"\n"
+                 "statsIntervalMs: 600000\nmaxBufferPerChannel: 67108864\nmaxBufferPerPeer: 100663296\nlogLevel: notice\nlogChannels: false\n",
                  folder.path, folder.path);
         if (strcmp(shown, expected) != 0)
                 test_fail(__FILE__, __LINE__, "%s", shown);

@@ -147,6 +147,31 @@ TEST(peers_are_counted_in_the_log_when_they_change)
         end(&world, &status);
 }
 
+TEST(what_was_carried_is_told_from_time_to_time_if_anything_was)
+{
+        static const struct conf conf = { .stats_interval_ms = 600000 }, never = { 0 };
+        struct ipc_swarm_status now = reached(1);
+        struct status status;
+        struct world world;
+        unsigned lost;
+
+        begin(&world, &status, &conf, &lost);
+        now.sent_bytes = 1000;
+        now.received_bytes = 7;
+        logged(&world, &status, &now);
+        check(world_fire(&world, &status.stats));
+        check(strstr(world_logged(&world), "in the last 600 s 1000 bytes were sent to peers and 7 received; now 1 provider, "));
+        check(world_fire(&world, &status.stats));
+        check(*world_logged(&world) == '\0');
+        now.received_bytes = 8;
+        logged(&world, &status, &now);
+        check(world_fire(&world, &status.stats));
+        check(strstr(world_logged(&world), " 0 bytes were sent to peers and 1 received; "));
+        status_reload(&status, &never);
+        check(!world_fire(&world, &status.stats));
+        end(&world, &status);
+}
+
 TEST(an_announcement_is_told_when_all_of_it_is_there)
 {
         static const struct conf conf = { .bootstrap = seeds, .bootstrap_count = 1, .gateway.present = true,

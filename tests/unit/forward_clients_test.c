@@ -122,14 +122,17 @@ TEST(nobody_waits_longer_than_the_gate_says)
 
 TEST(an_attempt_may_last_as_long_as_its_client_has_left_and_a_second_at_least)
 {
-        static const struct { unsigned after_ms, limit_ms; } cases[] = { { 0, 15000 }, { 50000, 10000 }, { 59900, 1000 } };
+        static const struct { unsigned after_ms, limit_ms, said_ms; } cases[] = {
+                { 0, 15000, 0 }, { 50000, 10000, 0 }, { 59900, 1000, 0 }, { 0, 3000, 3000 }, { 0, 30000, 30000 }, { 50000, 10000, 30000 },
+        };
 
-        for (unsigned i = 0; i < 3; i++) {
+        for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
                 struct ipc_via via = { .peer = { 'A' }, .swarm = 1 };
                 struct ipc_channel_open open;
                 int client, fd;
 
                 begin("");
+                forward.clients.limits.open_ms = cases[i].said_ms;
                 client = come();
                 at(now.mono_us + MSEC(cases[i].after_ms));
                 check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, 0), 0);

@@ -195,6 +195,22 @@ TEST(weakness_14_25_a_gate_outlives_its_last_route_by_a_while_and_comes_back_at_
         finish();
 }
 
+TEST(routes_expire_when_they_are_said_to)
+{
+        begin();
+        table.expiry_us = SECONDS(300);
+        offer(8080, "web", "");
+        say(&peer_a, 0);
+        told();
+        route_table_advance(&table, SECONDS(299));
+        check_told("");
+        route_table_advance(&table, SECONDS(300));
+        check_told("-A8080");
+        route_table_advance(&table, SECONDS(300) + ROUTE_GATE_LINGER_US);
+        check_told("close 8080");
+        finish();
+}
+
 TEST(routes_expire_unless_repeated)
 {
         begin();

@@ -22,7 +22,8 @@ static const struct tunnel_routers routers = {
 
 static struct tunnel *side_tunnel(struct pair *pair, enum tunnel_role role)
 {
-        struct tunnel_config config = { .role = role, .random = pair->random, .routers = &routers };
+        struct tunnel_config config = { .role = role, .random = pair->random, .routers = &routers,
+                                        .window_max_bytes = pair->window_max_bytes };
         struct now now = { .mono_us = pair->now_us, .wall_us = SECONDS(1700000000) };
         struct tunnel *t;
 
@@ -34,8 +35,14 @@ static struct tunnel *side_tunnel(struct pair *pair, enum tunnel_role role)
 
 struct pair *pair_new(uint64_t seed, int original)
 {
+        return pair_new_limited(seed, original, 0);
+}
+
+struct pair *pair_new_limited(uint64_t seed, int original, uint32_t window_max_bytes)
+{
         struct pair *pair = calloc(1, sizeof(*pair));
 
+        pair->window_max_bytes = window_max_bytes;
         pair->seed = seed;
         pair->random = (struct random){ test_random_fill, &pair->seed };
         pair->now_us = SECONDS(100);

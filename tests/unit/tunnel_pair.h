@@ -71,6 +71,7 @@ struct pair {
         struct random random;
         struct pair_plan answer;        /* what the provider's end of a new channel does */
         uint32_t next_key;
+        uint32_t window_max_bytes;      /* of both; 0: as usual */
         size_t cut_max;                 /* bytes delivered at once */
         bool polled;                    /* who may write does so in a fixed order later in the turn, a read's worth, as a pump */
         size_t wire_rate;               /* bytes delivered a turn and direction; 0: all there are */
@@ -78,6 +79,7 @@ struct pair {
 
 /* Both connected and not yet spoken. @original: which side, or neither (-1), is an original. */
 struct pair *pair_new(uint64_t seed, int original);
+struct pair *pair_new_limited(uint64_t seed, int original, uint32_t window_max_bytes);
 void pair_free(struct pair *pair);
 
 /* One millisecond: events, reading and writing, transmitting, delivering. */

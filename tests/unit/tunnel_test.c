@@ -165,6 +165,29 @@ TEST(windows_grow_with_what_is_read)
         check(queued[1] >= 4 * MIB / 2 && queued[1] <= 4 * MIB);
 }
 
+/* However fast it is emptied. Of an original a channel leaves no more unread, and all arrives. */
+TEST(windows_grow_no_further_than_they_may)
+{
+        static const struct { int original; uint32_t max; } cases[] = { { NEITHER, 65536 }, { NEITHER, MIB }, { TUNNEL_PROVIDER, 65536 } };
+
+        for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+                struct pair *pair = pair_new_limited(60, cases[i].original, cases[i].max);
+                struct pair_app *app;
+
+                pair->answer = (struct pair_plan){ .want = 8 * MIB, .read_max = QUICK };
+                pair_run(pair, MSEC(5));
+                app = pair_open(pair, 80, (struct pair_plan){ .read_max = 100000 });
+                pair_run(pair, MSEC(50));
+                app->plan.read_max = 0;
+                pair_run(pair, MSEC(200));
+                check(!pair_gone(app));
+                check(pair->side[TUNNEL_GATEWAY].queued_max <= cases[i].max && pair->side[TUNNEL_GATEWAY].queued_max >= cases[i].max / 2);
+                app->plan.read_max = 100000;
+                check_whole(pair, app, SECONDS(20));
+                pair_free(pair);
+        }
+}
+
 /* Without credit only the whole connection can wait: a slow reader gets everything, a stopped one is reset after 10 s. */
 TEST(weakness_14_18_a_slow_reader_of_an_original_slows_all_and_loses_nothing)
 {

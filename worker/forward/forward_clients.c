@@ -206,8 +206,9 @@ bool clients_busy(const struct clients *clients)
 static uint32_t open_limit_ms(const struct client *client, usec_t now_us)
 {
         usec_t left_us = client->gives_up_us > now_us ? client->gives_up_us - now_us : 0;
+        uint32_t limit_ms = client->clients->limits.open_ms ? client->clients->limits.open_ms : CLIENTS_OPEN_MS;
 
-        return (uint32_t)(usec_max(usec_min(left_us, MSEC(CLIENTS_OPEN_MS)), MSEC(CLIENTS_OPEN_LEAST_MS)) / 1000);
+        return (uint32_t)(usec_max(usec_min(left_us, MSEC(limit_ms)), MSEC(CLIENTS_OPEN_LEAST_MS)) / 1000);
 }
 
 static void fill_metadata(const struct client *client, struct ipc_channel_open *open)

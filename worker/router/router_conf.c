@@ -45,6 +45,7 @@ int router_conf_roles(struct router_conf *conf, const struct ipc_router_roles *r
         conf->roles = roles->roles;
         conf->gates_per_peer = roles->gates_per_peer;
         conf->every_filter = roles->every_filter;
+        conf->expiry_ms = roles->expiry_ms;
         return 0;
 }
 

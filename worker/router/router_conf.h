@@ -17,6 +17,7 @@ struct router_conf {
         uint32_t roles;                 /* or of enum ipc_instance_role */
         uint32_t gates_per_peer;        /* 0: as many as there may be */
         bool every_filter;
+        uint32_t expiry_ms;             /* of routes; 0: as long as usual */
         struct advert_route services[ADVERT_ROUTES_MAX];
         bool withheld[ADVERT_ROUTES_MAX];       /* services that are not there now */
         size_t service_count;

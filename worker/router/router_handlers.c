@@ -169,6 +169,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                 return;
         }
         router->roles = conf->roles;
+        router->table.expiry_us = conf->expiry_ms ? MSEC(conf->expiry_ms) : ROUTE_EXPIRY_US;
         if (!(conf->roles & IPC_AS_GATEWAY))
                 route_table_drop_all(&router->table, now);
         route_table_limit(&router->table, conf->gates_per_peer && conf->gates_per_peer < ROUTE_GATES_PER_PEER ? conf->gates_per_peer

@@ -11,6 +11,7 @@
 void route_table_init(struct route_table *table, const uint8_t map_key[16])
 {
         memset(table, 0, sizeof(*table));
+        table->expiry_us = ROUTE_EXPIRY_US;
         map_init(&table->peers, map_key);
         map_init(&table->gates, map_key);
         list_init(&table->dirty_offers);
@@ -394,7 +395,7 @@ int route_table_merge(struct route_table *table, const struct ipc_via *via, cons
         list_for_each (at, &peer->routes)
                 if (!container_of(at, struct route, of_peer)->repeated)
                         route_free(table, container_of(at, struct route, of_peer), now_us);
-        heap_set(&table->expiries, &peer->expiry, usec_add(now_us, ROUTE_EXPIRY_US));
+        heap_set(&table->expiries, &peer->expiry, usec_add(now_us, table->expiry_us));
         settled = peer_settle(table, peer, now_us);
         return settled < 0 ? settled : result;
 }

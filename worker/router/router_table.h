@@ -77,6 +77,7 @@ struct route_table {
         unsigned per_peer;                      /* gates behind one peer, at most */
         bool selective;                         /* what no filter lets through stays out: some are no exceptions */
         bool every;                             /* all of these must match, as the original has it (hypergate.md 12) */
+        usec_t expiry_us;                       /* of what is not repeated, from the next time it is; at first ROUTE_EXPIRY_US */
         size_t wanted;                          /* gates that shall be open */
         uint8_t low_seen[ROUTE_LOW_PORTS / 8], low_told[ROUTE_LOW_PORTS / 8];
         bool low_dirty;
@@ -97,7 +98,7 @@ void route_table_limit(struct route_table *table, unsigned per_peer);
 /* Whether a route that passes matches every filter but exceptions, not any; from the next route_table_filter() on. */
 void route_table_filter_mode(struct route_table *table, bool every);
 
-/* @via's complete list, from now on for ROUTE_EXPIRY_US. 0, -ENOSPC or -ENOMEM: some routes did not fit, or found no gate. */
+/* @via's complete list, from now on for @expiry_us. 0, -ENOSPC or -ENOMEM: some routes did not fit, or found no gate. */
 int route_table_merge(struct route_table *table, const struct ipc_via *via, const struct advert *advert, usec_t now_us);
 
 /* @via is gone, and its routes with it; all of that swarm worker's; all. */

@@ -259,6 +259,7 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
                         node_allow(swarm->node, (enum node_role)role, (const uint8_t(*)[NODE_KEY_BYTES])conf->allowed[role],
                                    conf->allowed_count[role], &swarm->driver.now);
                 swarm->channels.per_peer = conf->limits.connections_per_peer;
+                node_limit_buffers(swarm->node, conf->limits.channel_buffer_bytes, conf->limits.peer_buffer_bytes);
                 early_expect(&swarm->channels.early, &conf->services);
                 if (conf->router_count)
                         node_set_routers(swarm->node, conf->routers, conf->router_count, &swarm->driver.now);

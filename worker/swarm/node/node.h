@@ -103,6 +103,9 @@ int node_appoint(struct node *node, const struct node_appointed *peers, size_t c
  * as with a secret that counts no more. */
 void node_allow(struct node *node, enum node_role role, const uint8_t (*keys)[NODE_KEY_BYTES], size_t count, const struct now *now);
 
+/* What may be received and not handed on, of a channel and of all of a connection, for connections to come; 0: as usual. */
+void node_limit_buffers(struct node *node, uint32_t channel_bytes, uint32_t peer_bytes);
+
 /* A router, as its members know it. */
 struct node_router {
         uint8_t public_key[NODE_KEY_BYTES];     /* the topic */

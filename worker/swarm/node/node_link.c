@@ -168,6 +168,12 @@ void node_link_dial(struct node_join *join, const struct swarm_task *task)
         swarm_peer_set_context(task->peer, link);
 }
 
+void node_limit_buffers(struct node *node, uint32_t channel_bytes, uint32_t peer_bytes)
+{
+        node->channel_buffer_bytes = channel_bytes;
+        node->peer_buffer_bytes = peer_bytes;
+}
+
 /* There is a connection: both say hello. */
 void node_link_greet(struct node_link *link, struct conn *conn, const struct addr *addr)
 {
@@ -175,6 +181,7 @@ void node_link_greet(struct node_link *link, struct conn *conn, const struct add
         struct node_join *join = link->join;
         struct tunnel_config config = {
                 .role = join->role == NODE_GATEWAY ? TUNNEL_GATEWAY : TUNNEL_PROVIDER, .random = node->config.random,
+                .window_max_bytes = node->channel_buffer_bytes, .receive_limit_bytes = node->peer_buffer_bytes,
         };
 
         memcpy(config.key, conn_local_key(conn), sizeof(config.key));

@@ -191,6 +191,7 @@ struct node {
         struct node_report reports[NODE_REPORTS_MAX];   /* oldest first */
         size_t report_count;
         struct node_allowed allowed[NODE_ROLES];
+        uint32_t channel_buffer_bytes, peer_buffer_bytes;
         struct node_appointed appointed[NODE_APPOINTED_MAX];
         size_t appointed_count;
         struct list questions, answers; /* open ones; what is not told yet */

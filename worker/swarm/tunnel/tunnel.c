@@ -33,6 +33,9 @@ int tunnel_new(struct tunnel **tunnel_out, const struct tunnel_config *config, c
                 t->config.channels_max = CHANNELS_MAX;
         if (!t->config.window_bytes)
                 t->config.window_bytes = WINDOW_BYTES;
+        if (!t->config.window_max_bytes)
+                t->config.window_max_bytes = TUNNEL_WINDOW_LONG_MAX;
+        t->config.window_bytes = MIN(t->config.window_bytes, t->config.window_max_bytes);
         if (!t->config.receive_limit_bytes)
                 t->config.receive_limit_bytes = TUNNEL_RECEIVE_LIMIT_BYTES;
         t->now_us = now->mono_us;
@@ -452,7 +455,7 @@ static bool wants_more(const struct tunnel_channel *ch, usec_t now_us)
         const struct tunnel *t = ch->tunnel;
         usec_t far_us = FAST_RTTS * t->rtt_us * 2 / parts(ch), soon_us = ch->window <= TUNNEL_WINDOW_MAX / 2 ? usec_max(FAST_US, far_us) : far_us;
 
-        return now_us >= t->pressed_us && now_us < usec_add(ch->granted_us, soon_us) && ch->window <= TUNNEL_WINDOW_LONG_MAX / 2 &&
+        return now_us >= t->pressed_us && now_us < usec_add(ch->granted_us, soon_us) && ch->window <= t->config.window_max_bytes / 2 &&
                t->grown_bytes + ch->window <= t->config.receive_limit_bytes / 3 * 2;
 }
 

@@ -122,6 +122,7 @@ struct tunnel_config {
         struct random random;                   /* used by tunnel_new() only */
         uint32_t channels_max;                  /* 0: 16384 */
         uint32_t window_bytes;                  /* 0: 262144; per channel, for data to us */
+        uint32_t window_max_bytes;              /* 0: 64 MiB; a window grows to this at most, at least 65536 */
         size_t receive_limit_bytes;             /* 0: TUNNEL_RECEIVE_LIMIT_BYTES; received and not yet consumed, all channels */
 };
 

@@ -5,10 +5,16 @@
 #define STALL_MAX_US SECONDS(10)
 #define STALL_PROGRESS (256 * 1024)     /* bytes a slow reader must take meanwhile not to count as stopped */
 
+/* What a reader without credit may leave unread. */
+static size_t plain_max(const struct tunnel *t)
+{
+        return MIN(t->config.window_max_bytes, (uint32_t)TUNNEL_PLAIN_MAX);
+}
+
 size_t tunnel_stream_room(const struct tunnel *t)
 {
         const struct tunnel_channel *ch = t->input.channel;
-        size_t all = t->config.receive_limit_bytes, mine = TUNNEL_PLAIN_MAX;
+        size_t all = t->config.receive_limit_bytes, mine = plain_max(t);
 
         if (!ch || ch->receiving > TUNNEL_HELD)
                 return SIZE_MAX;        /* nobody wants it */
@@ -54,7 +60,7 @@ void tunnel_stall_check(struct tunnel *t, usec_t now_us)
         struct tunnel_channel *ch = t->stalled;
 
         if (!tunnel_stall_exists(t)) {
-                if (ch && ch->queue.len < TUNNEL_PLAIN_MAX / 2)
+                if (ch && ch->queue.len < plain_max(t) / 2)
                         t->stalled = NULL;
                 return;
         }
