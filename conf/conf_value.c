@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { NAMES_MAX = 64, EXPECTED_MAX = 256 };
+enum { NAMES_MAX = 64, EXPECTED_MAX = 640 };
 
 /* What somebody wrote, for the end of a complaint. */
 static const char *shown(const struct conf_node *node, char *out, size_t len)
