@@ -130,6 +130,7 @@ void control_status(struct control_conn *conn, const char *words)
         json_line_number(out, "bytes", last->relayed_bytes);
         json_line_close_object(out);
         write_gates(out, &supervisor->gates);
+        json_line_number(out, "servicesGone", services_gone_count(&supervisor->services));
         json_line_number(out, "channels", last->channels);
         write_ended(out, &supervisor->status);
         json_line_number(out, "workerRestarts", supervisor->children.restarts);

@@ -71,6 +71,8 @@ static void print_status(const json_t *status)
                 print_gates(gates);
                 puts(json_array_size(gates) ? "" : "none");
         }
+        if (cli_talk_number(status, "servicesGone"))
+                printf("  services  %lld not there, and not offered: hypergate services\n", cli_talk_number(status, "servicesGone"));
         printf("  channels  %lld, %lld bytes sent, %lld received\n", cli_talk_number(status, "channels"),
                cli_talk_number(status, "sentBytes"), cli_talk_number(status, "receivedBytes"));
         printf("  dropped   %lld datagrams, %lld packets of streams, %lld of strangers\n", cli_talk_number(status, "datagramsDropped"),

@@ -197,6 +197,7 @@ def health(stack):
         down(echo)
         see(gateway, echo_gate, 0)
         assert state(provider, echo) == 'gone' and state(provider, web) is None
+        assert told(provider, 'status')[0]['servicesGone'] == 2
         held.sendall(b'2')
         assert held.recv(1) == b'2'
     status[0] = '204 No Content'

@@ -92,6 +92,11 @@ static void on_context(void *context)
 {
 }
 
+static bool on_nothing_fetched(void *context)
+{
+        return true;
+}
+
 static void on_no_gate(void *context, const struct gate *gate)
 {
 }
@@ -210,6 +215,7 @@ static void begin(struct scene *scene, uint8_t flags)
         must(seeds_init(&supervisor->seeds, &supervisor->names, &conf) == 0);
         must(appointed_init(&supervisor->appointed, &supervisor->names, &conf) == 0);
         forwards_init(&supervisor->forwards, &supervisor->children, FORWARDS_MAX);
+        fetches_init(&supervisor->fetches, supervisor->loop, supervisor->log, &supervisor->names, "/nowhere", on_nothing_fetched, NULL);
         begin_reload(scene, flags & WRONG);
         begin_swarm(scene);
         supervisor->interfaces.count = 1;
@@ -264,6 +270,7 @@ static void end(struct scene *scene)
         ipc_link_fini(&scene->swarm.link);
         ipc_link_fini(&scene->worker);
         seeds_fini(&supervisor->seeds);
+        fetches_fini(&supervisor->fetches);
         names_fini(&supervisor->names);
         gates_fini(&supervisor->gates);
         status_fini(&supervisor->status);
