@@ -165,6 +165,7 @@ enum ipc_reason {
         X(FORWARD_LISTENER, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_listener,   1)    \
         X(FORWARD_LIMITS,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_limits,     0)    \
         X(FORWARD_TRUSTED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_trusted,    0)    \
+        X(FORWARD_ALLOW,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_allow,      0)    \
         X(FORWARD_KEEP_ALIVE, IPC_ROLE_BIT(IPC_SUPERVISOR), IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_keep_alive, 0)    \
         X(FORWARD_SERVICE,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_service,    0)    \
         X(FORWARD_STATUS,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_forward_status,     0)    \
@@ -526,6 +527,13 @@ struct ipc_forward_limits {
 struct ipc_forward_trusted {
         uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d; beyond @bits all 0 */
         uint32_t bits;
+};
+
+/* (conf, and at any time) Clients from that address are let in by all gates until then, whatever the ingress policies of providers say, and
+ * no limit of these is theirs. Between CONF_BEGIN and CONF_END: all there are; else one more, or another time for one of them. */
+struct ipc_forward_allow {
+        uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+        uint64_t until_ms;              /* since the epoch; 0: no longer */
 };
 
 /* (conf) When the kernel asks who is silent whether it is still there: after @idle_s, then each @interval_s, and after @count questions

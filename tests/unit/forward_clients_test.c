@@ -677,3 +677,55 @@ TEST(a_route_that_is_said_again_without_a_policy_is_everybodys)
         close(client);
         finish();
 }
+
+TEST(whom_the_operator_lets_in_no_policy_keeps_out_while_its_time_lasts)
+{
+        struct ipc_forward_allow allow = { .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 } };
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("A");
+        restrict_provider('A', policy_for("", false));
+        allow.until_ms = now.wall_us / 1000 + 1000;
+        check_equal(allowed_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
+        client = knock("192.0.2.1");
+        check_equal(asked(&fd, &open), 'A');
+        close(fd);
+        close(client);
+        client = knock("192.0.2.2");
+        check(closed(client));
+        close(client);
+        at(now.mono_us + SECONDS(1));
+        client = knock("192.0.2.1");
+        check(closed(client));
+        close(client);
+        for (unsigned i = 0; i < ALLOWED_MAX; i++) {
+                allow.ip[14] = (uint8_t)(i / 256);
+                allow.ip[15] = (uint8_t)i;
+                allow.until_ms = now.wall_us / 1000 + 1;
+                check_equal(allowed_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
+        }
+        allow.ip[14] = 99;
+        check_equal(allowed_set(&forward.clients.allowed, &allow, now.wall_us / 1000), -28);
+        clients_gates_begin(&forward.clients);
+        clients_gates_end(&forward.clients);
+        check_equal(forward.clients.allowed.count, 0);  /* a new configuration says who they are */
+        finish();
+}
+
+TEST(a_provider_is_told_the_labels_of_the_rule_that_let_a_client_in)
+{
+        struct policy *policy = policy_for("192.0.2.1", true);
+        struct ipc_channel_open open;
+        int client, fd;
+
+        strcpy(policy->rule[0].labels, "vip");
+        begin("A");
+        restrict_provider('A', policy);
+        client = knock("192.0.2.1");
+        check_equal(asked(&fd, &open), 'A');
+        check(memmem(open.metadata, open.metadata_len, ",\"ingressLabels\":[\"vip\"]}", 25) != NULL);
+        close(fd);
+        close(client);
+        finish();
+}

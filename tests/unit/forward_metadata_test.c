@@ -156,3 +156,36 @@ TEST(addresses_for_the_log)
         metadata_address_text(&v6, text);
         check(strcmp(text, "[2001:db8::1]:443") == 0);
 }
+
+TEST(labels_are_told_as_far_as_they_find_room)
+{
+        struct metadata metadata = { .labels = "vip\0a \"b\" \\ \x01\0\xc3\xbc\0" };
+        char out[IPC_METADATA_MAX + 1], many[4096];
+        json_t *root, *labels;
+
+        root = json_loadb(out, metadata_write(&metadata, out), 0, NULL);
+        labels = json_object_get(root, "ingressLabels");
+        check_equal(json_array_size(labels), 3);
+        check(strcmp(json_string_value(json_array_get(labels, 0)), "vip") == 0);
+        check(strcmp(json_string_value(json_array_get(labels, 1)), "a \"b\" \\ \x01") == 0);
+        check(strcmp(json_string_value(json_array_get(labels, 2)), "\xc3\xbc") == 0);
+        json_decref(root);
+        for (size_t len = 1; len < sizeof(many) / 2 - 2; len++) {
+                size_t written;
+
+                memset(many, 1, len);
+                memcpy(many + len, "\0z\0", 4);
+                metadata.labels = many;
+                out[IPC_METADATA_MAX] = 'x';
+                written = metadata_write(&metadata, out);
+                check(written <= IPC_METADATA_MAX && out[IPC_METADATA_MAX] == 'x');
+                root = json_loadb(out, written, 0, NULL);
+                labels = json_object_get(root, "ingressLabels");
+                check(json_array_size(labels) == 1 || json_array_size(labels) == 2);
+                json_decref(root);
+        }
+        metadata.labels = "";
+        root = json_loadb(out, metadata_write(&metadata, out), 0, NULL);
+        check(root && !json_object_get(root, "ingressLabels"));
+        json_decref(root);
+}

@@ -191,6 +191,7 @@ void clients_gates_end(struct clients *clients)
         struct gate *gate, *next;
 
         clients->limits = clients->limits_next;
+        clients->allowed = clients->allowed_next;
         for (gate = clients_gate_next(clients, NULL); gate; gate = next) {
                 next = clients_gate_next(clients, gate);
                 if (!gate->listed)
@@ -211,13 +212,14 @@ static uint32_t open_limit_ms(const struct client *client, usec_t now_us)
         return (uint32_t)(usec_max(usec_min(left_us, MSEC(limit_ms)), MSEC(CLIENTS_OPEN_LEAST_MS)) / 1000);
 }
 
-static void fill_metadata(const struct client *client, struct ipc_channel_open *open)
+static void fill_metadata(const struct client *client, const struct ipc_rule *rule, struct ipc_channel_open *open)
 {
         struct metadata metadata = {
                 .opened_at_ms = client->opened_at_ms,
                 .gate_port = client->gate_port,
                 .protocol = client->protocol,
                 .channel_port = (uint32_t)open->channel,
+                .labels = rule ? rule->labels : "",
         };
 
         memcpy(metadata.id, client->id, sizeof(metadata.id));
@@ -237,13 +239,14 @@ enum attempt {
 struct ways {
         struct worker *worker;
         struct policy_client client;
+        bool allowed;                   /* whatever policies say */
         bool left_out, admitted, denied;
 };
 
 static bool is_admitted(void *context, const struct choose_way *way)
 {
         struct ways *ways = context;
-        bool admitted = policy_admits(policy_find(way->policy, &ways->client));
+        bool admitted = ways->allowed || policy_admits(policy_find(way->policy, &ways->client));
 
         ways->admitted = ways->admitted || admitted;
         ways->denied = ways->denied || !admitted;
@@ -260,8 +263,8 @@ static bool is_usable(void *context, const struct ipc_via *via)
         return usable;
 }
 
-/* The connection goes that way. 0 or -errno. */
-static int client_hand(struct client *client, struct choose_way *way, const struct now *now)
+/* The connection goes that way, by this rule or none. 0 or -errno. */
+static int client_hand(struct client *client, struct choose_way *way, const struct ipc_rule *rule, const struct now *now)
 {
         struct clients *clients = client->clients;
         struct ipc_channel_open open = {
@@ -275,7 +278,7 @@ static int client_hand(struct client *client, struct choose_way *way, const stru
         int r;
 
         memcpy(open.peer, way->via.peer, sizeof(open.peer));
-        fill_metadata(client, &open);
+        fill_metadata(client, rule, &open);
         client->number = open.channel;
         r = map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number));
         if (r < 0)
@@ -310,12 +313,13 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
         if (!swarms_next(clients->worker, NULL) || clients_busy(clients))
                 return ATTEMPT_LATER;
         socket_address_ip(&client->remote, ip);
+        ways.allowed = allowed_has(&clients->allowed, ip, ways.client.now_ms);
         way = choose_take(&clients->choose, &ask);
         if (!way && ways.denied && !ways.admitted)
                 return ATTEMPT_DENIED;
         if (!way)
                 return ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
-        if (client_hand(client, way, now) < 0) {
+        if (client_hand(client, way, ways.allowed ? NULL : policy_find(way->policy, &ways.client), now) < 0) {
                 choose_leave(&clients->choose, way);
                 return ATTEMPT_LATER;
         }

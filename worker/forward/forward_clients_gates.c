@@ -45,6 +45,7 @@ void clients_gates_begin(struct clients *clients)
         struct gate *gate = NULL;
 
         clients->limits_next = (struct ipc_forward_limits){ 0 };
+        clients->allowed_next.count = 0;
         while ((gate = clients_gate_next(clients, gate)))
                 gate->listed = false;
 }

@@ -50,6 +50,18 @@ static void on_trusted(void *context, struct worker_link *from, struct ipc_recei
                 worker_disown(from);
 }
 
+static void on_allow(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct forward *forward = context;
+        struct now now = now_read();
+
+        if (forward->worker.begin.duty != IPC_DUTY_GATES)
+                worker_disown(from);
+        else if (allowed_set(forward->conf_open ? &forward->clients.allowed_next : &forward->clients.allowed,
+                             IPC_PAYLOAD(message, struct ipc_forward_allow), now.wall_us / 1000) < 0)
+                worker_log(&forward->worker, LOG_ERR, "a client is not let in: %d are that no policy keeps out, as many as may be", ALLOWED_MAX);
+}
+
 static void on_keep_alive(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_forward_keep_alive *keep = IPC_PAYLOAD(message, struct ipc_forward_keep_alive);
@@ -317,6 +329,7 @@ const struct worker_handlers forward_handlers = {
                 [IPC_FORWARD_LISTENER] = on_listener,
                 [IPC_FORWARD_LIMITS] = on_limits,
                 [IPC_FORWARD_TRUSTED] = on_trusted,
+                [IPC_FORWARD_ALLOW] = on_allow,
                 [IPC_FORWARD_KEEP_ALIVE] = on_keep_alive,
                 [IPC_FORWARD_SERVICE] = on_service,
                 [IPC_CONF_END] = on_end,

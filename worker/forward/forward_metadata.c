@@ -36,6 +36,43 @@ static struct endpoint endpoint_of(const struct sockaddr_storage *addr)
         return endpoint;
 }
 
+/* One more text of JSON at @at, behind @before; where that ends, or @at if it would be behind @end. */
+static char *put_label(char *at, const char *end, const char *before, const char *label)
+{
+        char *begin = at;
+
+        if (end - at < (ptrdiff_t)(strlen(before) + 2))
+                return begin;
+        at = stpcpy(at, before);
+        *at++ = '"';
+        for (; *label; label++) {
+                bool plain = (unsigned char)*label >= 0x20 && *label != '"' && *label != '\\';
+
+                if (end - at < 8)       /* "\u0000", the quote and a NUL */
+                        return begin;
+                if (plain)
+                        *at++ = *label;
+                else
+                        at += sprintf(at, "\\u%04x", (unsigned)(unsigned char)*label);
+        }
+        *at++ = '"';
+        return at;
+}
+
+/* Of the rule that let it in; with the end of the map. */
+static size_t put_labels(const char *labels, char out[IPC_METADATA_MAX], size_t len)
+{
+        char *begin = out + len, *at = begin;
+        const char *end = out + IPC_METADATA_MAX - sizeof("]}");
+
+        for (; labels && *labels; labels += strlen(labels) + 1)
+                at = put_label(at, end, at == begin ? ",\"ingressLabels\":[" : ",", labels);
+        if (at > begin)
+                *at++ = ']';
+        *at++ = '}';
+        return (size_t)(at - out);
+}
+
 size_t metadata_write(const struct metadata *metadata, char out[IPC_METADATA_MAX])
 {
         struct endpoint source = endpoint_of(&metadata->source), gateway = endpoint_of(&metadata->gateway);
@@ -47,11 +84,11 @@ size_t metadata_write(const struct metadata *metadata, char out[IPC_METADATA_MAX
         len = snprintf(out, IPC_METADATA_MAX,
                        "{\"id\":\"%s\",\"openedAt\":%" PRIu64 ",\"protocol\":\"%s\",\"gatePort\":%u,\"channelPort\":%" PRIu32
                        ",\"source\":{\"ip\":\"%s\",\"ipRaw\":\"%s\",\"port\":%u}"
-                       ",\"gateway\":{\"ip\":\"%s\",\"ipRaw\":\"%s\",\"port\":%u}}",
+                       ",\"gateway\":{\"ip\":\"%s\",\"ipRaw\":\"%s\",\"port\":%u}",
                        id, metadata->opened_at_ms, metadata->protocol == IPC_UDP ? "udp" : "tcp", metadata->gate_port,
                        metadata->channel_port, source.ip, source.raw, source.port, gateway.ip, gateway.raw, gateway.port);
-        assert(len > 0 && len < IPC_METADATA_MAX);
-        return (size_t)len;
+        assert(len > 0 && len < IPC_METADATA_MAX - (int)sizeof("]}"));
+        return put_labels(metadata->labels, out, (size_t)len);
 }
 
 /* --- Reading --- */

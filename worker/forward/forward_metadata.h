@@ -19,10 +19,11 @@ struct metadata {
         uint16_t gate_port, protocol;
         uint32_t channel_port;                  /* tells the attempts of one worker apart */
         struct sockaddr_storage source, gateway;
+        const char *labels;             /* as struct ipc_rule has them; NULL: none */
 };
 
 /* Writes the text, without NUL, and returns its length. An address is told twice: as text, an IPv4 client of a dual-stack
- * listener as plain IPv4, and raw as the kernel names it. */
+ * listener as plain IPv4, and raw as the kernel names it. Labels that find no room are left out. */
 size_t metadata_write(const struct metadata *metadata, char out[IPC_METADATA_MAX]);
 
 /* Who it is: the client's address, and the one of the gateway that it came to, from such a text of ours or of an original. False: it doesn't
