@@ -8,7 +8,8 @@ static void start(void *context)
         struct core *core = context;
         struct cores *cores = core->cores;
 
-        core->child = children_add(cores->children, IPC_SWARM, (uint32_t)(core - cores->list) + 2, NULL);
+        if (!core->child)               /* else it waits for them, and is told in this turn */
+                core->child = children_add(cores->children, IPC_SWARM, (uint32_t)(core - cores->list) + 2, NULL);
 }
 
 void cores_init(struct cores *cores, struct children *children, const struct conf *conf)

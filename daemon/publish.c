@@ -405,11 +405,12 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
 }
 
 /* Without any node to ask, the swarm worker would take itself for the first of a network. */
-static bool swarm_may_start(const struct supervisor *supervisor, const struct child *child)
+static bool swarm_may_start(struct supervisor *supervisor, const struct child *child)
 {
+        const struct core *core = cores_find(&supervisor->cores, child);
         struct seed_address one;
 
-        if (child->id > 1 && !swarm_sockets_made(&supervisor->sockets))
+        if (!swarm_sockets_made(&supervisor->sockets) || (core && !swarm_sockets_made(&core->sockets)))
                 return false;
         return supervisor->seeds.count == 0 || seeds_addresses(&supervisor->seeds, &one, 1) > 0 ||
                (supervisor->known.nodes.count > 0 && !supervisor->conf->dht.persistent);

@@ -347,7 +347,10 @@ static void start_swarm(void *context)
 {
         struct supervisor *supervisor = context;
 
-        supervisor->swarm = children_add(&supervisor->children, IPC_SWARM, 1, NULL);
+        if (supervisor->swarm)
+                supervisor_tell_swarms(supervisor);     /* others may begin at its port */
+        else
+                supervisor->swarm = children_add(&supervisor->children, IPC_SWARM, 1, NULL);
 }
 
 /* Everything there is to start. 0 or -ENOMEM. */

@@ -17,8 +17,8 @@
 enum {
         RETRY_FIRST_S = 1,
         RETRY_LONGEST_S = 10,
-        FREED_TRIES = 10,               /* the manager has heard that a socket is kept no more, and closes it in a moment */
-        FREED_WAIT_US = 10000,
+        FREED_S = 10,                   /* the manager has heard that a socket is kept no more, and closes it in a moment: for so long */
+        FREED_RETRY_MS = 20,            /* a port is waited for, so often */
 };
 
 bool swarm_sockets_made(const struct swarm_sockets *sockets)
@@ -108,15 +108,38 @@ static int make_client(struct swarm_sockets *sockets)
         return r;
 }
 
+static bool waits_for_port(const struct swarm_sockets *sockets, int r)
+{
+        return r == -EADDRINUSE && monotonic_us() < sockets->freed_by_us;
+}
+
+/* What was shut, at the port it had, or at any where that does not become free. 0 or -errno. */
+static int make_again(struct swarm_sockets *sockets, struct udp_made *made)
+{
+        struct udp_made again;
+        int r = sockets_udp(sockets->host, made->port, &sockets->mark, &again);
+
+        if (r < 0 && !waits_for_port(sockets, r))
+                r = sockets_udp(sockets->host, 0, &sockets->mark, &again);
+        if (r < 0)
+                return r;
+        log_warning(sockets->log, "UDP port %u was shut for sending: made anew, as port %u", made->port, again.port);
+        *made = again;
+        keep(sockets, made);
+        return 0;
+}
+
 /* 0 or -errno. */
 static int try_make(struct swarm_sockets *sockets)
 {
         int r = 0;
 
         if (sockets->server.fd < 0)
-                r = make_server(sockets);
+                r = sockets->server.port ? make_again(sockets, &sockets->server) : make_server(sockets);
         if (r == 0 && sockets->client.fd < 0)
-                r = make_client(sockets);
+                r = sockets->client.port ? make_again(sockets, &sockets->client) : make_client(sockets);
+        if (r == 0)
+                sockets->failures = sockets->error = 0;
         return r;
 }
 
@@ -136,17 +159,24 @@ static usec_t on_refused(struct swarm_sockets *sockets, int error)
         return wait_us;
 }
 
+static void try_later(struct swarm_sockets *sockets, int r)
+{
+        usec_t wait_us = waits_for_port(sockets, r) ? MSEC(FREED_RETRY_MS) : on_refused(sockets, -r);
+
+        ev_timer_stop(sockets->loop, &sockets->retry);
+        ev_timer_set(&sockets->retry, to_seconds(wait_us), 0);
+        ev_timer_start(sockets->loop, &sockets->retry);
+}
+
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
         struct swarm_sockets *sockets = timer->data;
         int r = try_make(sockets);
 
-        if (r == 0) {
+        if (r == 0)
                 sockets->made(sockets->context);
-                return;
-        }
-        ev_timer_set(timer, to_seconds(on_refused(sockets, -r)), 0);
-        ev_timer_start(loop, timer);
+        else
+                try_later(sockets, r);
 }
 
 void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, struct passed *passed, const uint8_t host[4], uint16_t port)
@@ -175,32 +205,25 @@ void swarm_sockets_watch(struct swarm_sockets *sockets, struct ev_loop *loop, vo
         ev_timer_start(loop, &sockets->retry);
 }
 
-static void mend(struct swarm_sockets *sockets, struct udp_made *made)
+static void close_shut(struct swarm_sockets *sockets, struct udp_made *made)
 {
-        uint16_t port = made->port;
-        int r, tries;
-
-        if (made->fd >= 0 && !is_shut(made->fd) && !is_shut(made->strangers_fd))
+        if (made->fd < 0 || (!is_shut(made->fd) && !is_shut(made->strangers_fd)))
                 return;
         close_fdp(&made->fd);
         close_fdp(&made->strangers_fd);
-        tries = forget(sockets, made) ? FREED_TRIES : 1;
-        while ((r = sockets_udp(sockets->host, port, &sockets->mark, made)) == -EADDRINUSE && --tries > 0)
-                usleep(FREED_WAIT_US);
-        if (r < 0)
-                r = sockets_udp(sockets->host, 0, &sockets->mark, made);
-        if (r < 0)
-                log_error(sockets->log, "UDP port %u was shut for sending and can't be made anew: %s", port, sockets_refusal(-r));
-        else
-                log_warning(sockets->log, "UDP port %u was shut for sending: made anew, as port %u", port, made->port);
-        if (r == 0)
-                keep(sockets, made);
+        if (forget(sockets, made))
+                sockets->freed_by_us = monotonic_us() + SECONDS(FREED_S);
 }
 
 void swarm_sockets_mend(struct swarm_sockets *sockets)
 {
-        mend(sockets, &sockets->server);
-        mend(sockets, &sockets->client);
+        int r;
+
+        close_shut(sockets, &sockets->server);
+        close_shut(sockets, &sockets->client);
+        r = try_make(sockets);
+        if (r < 0)
+                try_later(sockets, r);
 }
 
 /* How many of @count may be made now. */

@@ -25,7 +25,8 @@ struct swarm_sockets {
         uint8_t host[4];
         uint8_t mark;                   /* highest byte of our stream ids: whoever guesses it gets past the kernel, and no further */
         uint16_t port;                  /* wanted; 0: the usual ones */
-        struct udp_made server, client; /* fd -1: not yet */
+        struct udp_made server, client; /* fd -1: not yet, or with a port, which it had, not again */
+        usec_t freed_by_us;             /* such a port is waited for */
         unsigned failures;
         int error;
         unsigned granted;               /* since @granted_us */
@@ -43,14 +44,15 @@ void swarm_sockets_fini(struct swarm_sockets *sockets);
 /* Both are there. */
 bool swarm_sockets_made(const struct swarm_sockets *sockets);
 
-/* Another life begins: what the one before has shut is so for all who hold it, and is made anew, on the same port if that is free. */
+/* Another life begins: what the one before has shut is so for all who hold it, and is made anew, on the same port if that is free or the
+ * service manager is about to free it: then later. */
 void swarm_sockets_mend(struct swarm_sockets *sockets);
 
 /* What the swarm worker wants beside them (struct ipc_swarm_want): granted, as many as fds and ports allow, and no more than
  * SWARM_SOCKETS_BURST in SWARM_SOCKETS_BURST_S seconds. False: it wants what nobody may. */
 bool swarm_sockets_grant(struct swarm_sockets *sockets, struct child *child, const struct ipc_swarm_want *want);
 
-/* Keeps trying for those that are missing; @made is called once, later, unless all are there now. */
+/* Keeps trying for those that are missing, now or after a mend; @made is called later, each time that all are there again. */
 void swarm_sockets_watch(struct swarm_sockets *sockets, struct ev_loop *loop, void (*made)(void *context), void *context);
 
 #endif

@@ -6,13 +6,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 
-from harness import (Service, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret, program, serve_echo,
+from harness import (Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret, program, serve_echo,
                      start_dht, start_instance, test)
 
 # Becomes its arguments, with the descriptors of $PASSED from 3 on and LISTEN_PID, as systemd starts a service.
@@ -35,6 +36,7 @@ class Manager:
 
     def __init__(self, stack, room=16):
         self.room, self.kept, self.lent = room, {}, []
+        self.slow, self.dropped = False, []     # what it was told to close, and has not
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.name = f'\0hypergate-test-{os.getpid()}-{id(self)}'
         self.socket.bind(self.name)
@@ -44,7 +46,7 @@ class Manager:
     def close(self):
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
-        for fd in [*self.kept.values(), *[fd for fd, _ in self.lent]]:
+        for fd in [*self.kept.values(), *self.dropped, *[fd for fd, _ in self.lent]]:
             os.close(fd)
         self.socket.close()
 
@@ -61,9 +63,15 @@ class Manager:
                 assert said['FDNAME'] not in self.kept and len(fds) == 1 and len(self.kept) < self.room, said
                 self.kept[said['FDNAME']] = fds.pop()
             elif 'FDSTOREREMOVE' in said and said['FDNAME'] in self.kept:
-                os.close(self.kept.pop(said['FDNAME']))
+                self.dropped.append(self.kept.pop(said['FDNAME']))
+                if not self.slow:
+                    self.close_dropped()
             for fd in fds:
                 os.close(fd)
+
+    def close_dropped(self):
+        while self.dropped:
+            os.close(self.dropped.pop())
 
     def lend(self, name, given):
         self.lent.append((given.detach() if isinstance(given, socket.socket) else given, name))
@@ -235,6 +243,33 @@ def stale(stack):
     assert sorted(after) == ['kept-dht-client', 'kept-dht-server', f'kept-gate-tcp-{gate}-127.0.0.2'], after
     assert after['kept-dht-client'] == before['kept-dht-client'] and after['kept-dht-server'] != before['kept-dht-server']
     gateway.says(f'UDP port {config["port"]}')
+
+
+@test
+def shut(stack):
+    """a UDP port that was shut for sending is made anew for the next swarm worker, the same one: the instance goes on until the store is rid of it"""
+    secret, offer, config, (gate,) = begin(stack)
+    manager = Manager(stack)
+    start_instance(stack, 'provider', secret, offer)
+    gateway = manager.start(stack, secret, config)
+    eventually(lambda: listens(gate), 20, 'the gate is open')
+    eventually(lambda: len(manager.kept) == 3, 10, 'all is kept')
+    with socket.socket(fileno=os.dup(manager.kept['kept-dht-server'])) as kept, contextlib.suppress(OSError):
+        port = kept.getsockname()[1]
+        kept.shutdown(socket.SHUT_WR)           # refused, and done
+    manager.slow = True
+    os.kill(gateway.workers('swarm')[0], signal.SIGKILL)
+    eventually(lambda: manager.dropped, 10, 'it is kept no more')
+    for _ in range(5):
+        done = subprocess.run([binary(), 'status', 'gateway'], capture_output=True, text=True,
+                              env={**os.environ, 'RUNTIME_DIRECTORY': gateway.folder})
+        assert done.returncode == 0, done
+    assert 'made anew' not in gateway.log()
+    manager.slow = False
+    manager.close_dropped()
+    gateway.says(f'UDP port {port} was shut for sending: made anew, as port {port}')
+    eventually(lambda: 'kept-dht-server' in manager.kept, 10, 'it is kept again')
+    eventually(lambda: answers(gate), 20, 'who comes is served')
 
 
 @test
