@@ -2,6 +2,8 @@
 // Our processes with gateways and providers of the original's kind, on a DHT of JavaScript nodes.
 'use strict'
 const crypto = require('crypto')
+const net = require('net')
+const { once } = require('events')
 const { assert, test, eventually, sleep } = require('./tap')
 const { sha256, bytesOf, service, serveEcho, serveDigest, serveBytes, talk, freePort, listens } = require('./net-tools')
 const { sharedTestnet, openNode, firewalledNode } = require('./testnet')
@@ -166,6 +168,43 @@ for (const kind of Object.keys(nodes)) {
     await eventually(() => kinds.echo.connections() === 0, 10, 'no connection to the service is left behind')
   })
 }
+
+// What theirs says of a client in the fingerprint of its open; they know nothing of sni, and take any service of the port.
+test('a service of ours is told who the client of a gateway of theirs is', 60, async ({ after }) => {
+  const secret = newSecret()
+  const told = []
+  let arrived = false
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    let said = ''
+    socket.on('data', (bytes) => {
+      said += bytes.toString('latin1')
+      arrived = arrived || said.endsWith('words')
+    })
+    socket.on('error', () => {})
+    socket.on('end', () => { told.push(said); socket.end(said.slice(said.indexOf('\r\n') + 2)) })
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  after(() => new Promise((resolve) => server.close(resolve)))
+  const port = await freePort()
+  const { node, bootstrap } = await theirNode(after, 'open')
+  const ours = await ourProvider(after, secret, [{ gatePort: port, servicePort: server.address().port, serviceHost: '127.0.0.1',
+    proxyProtocol: 'v1', sni: 'a.example' }])
+  const gateway = new Gateway({ secret, bootstrap, dht: node, halfOpen: true })
+  after(() => gateway.close())
+  await gatesOpen({ web: port }, ours)
+
+  const client = net.connect({ port, host: '127.0.0.1', localAddress: '127.0.0.7', allowHalfOpen: true })
+  const back = []
+  client.on('data', (bytes) => back.push(bytes))
+  await once(client, 'connect')
+  const { localPort } = client
+  client.write('words')
+  await eventually(() => arrived, 20, 'it is through')   // an end before that would be forgotten by their gateway
+  client.end()
+  await once(client, 'end')
+  assert.strictEqual(Buffer.concat(back).toString(), 'words')
+  assert(told.includes(`PROXY TCP4 127.0.0.7 127.0.0.1 ${localPort} ${port}\r\nwords`), JSON.stringify(told))
+})
 
 // Theirs never hears of the new one.
 test('while a secret is exchanged, theirs of either role are served by the old one', 90, async ({ after }) => {
