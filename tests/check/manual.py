@@ -109,7 +109,8 @@ def check_one_liner(folder, line):
     """It is a key of one of these places: good in one of them is good."""
     role = '' if line.startswith('gateway') else 'gateway:\n'
     secret = '' if line.startswith('secretFile') else 'secretFile: key\n'
-    places = [f'{secret}{role}{line}\n', f'{secret}{role}stateDirectory: state\n{line}\n', f'secretFile: key\ngateway: {{{line}}}\n', f'secretFile: key\nprovider: {{{line}}}\n',
+    places = [f'{secret}{role}{line}\n', f'{secret}{role}stateDirectory: state\n{line}\n',
+              f'secretFile: key\ngateway: {{{line}}}\n', f'secretFile: key\nprovider: {{{line}}}\n',
               f'secretFile: key\ngateway: {{services: [{{{line}}}]}}\n',
               f'secretFile: key\ngateway: {{services: [{{tags: x, {line}}}]}}\n',
               f'secretFile: key\ngateway: {{services: [{{tags: x, health: {{{line}}}}}]}}\n',

@@ -15,7 +15,7 @@ const char *attempts_failure(enum node_failure failure)
         static const char *const names[NODE_FAILURES] = {
                 [NODE_REACHED] = "reached",
                 [NODE_NOT_FOUND] = "no node of the DHT knows it",
-                [NODE_UNANSWERED] = "it did not answer the handshake",
+                [NODE_UNANSWERED] = "it did not answer the handshake: it is gone, or its allowPeers does not name us",
                 [NODE_INCOMPATIBLE] = "it speaks another version of the protocol",
                 [NODE_PEER_REFUSED] = "it answered with an error",
                 [NODE_UNREACHED] = "it answered, but no packet got through",
