@@ -33,6 +33,7 @@ enum {
         CONF_PEERS_MAX = 64,
         CONF_PRIORITY_MAX = 255,
         CONF_HEALTH_PATH_MAX = 128,             /* with its NUL */
+        CONF_BASIC_AUTH_MAX = 256,
         CONF_COMPLAINTS_MAX = 200,              /* kept; more are only counted */
         CONF_COMPLAINT_TEXT_MAX = 4096 + 1024,  /* a path and what is said about it */
 };
@@ -257,6 +258,16 @@ struct conf_relay {
         uint32_t bytes_per_second, bytes_per_second_per_client;
 };
 
+/* Where services ask, by HTTP, whose a connection to them is. */
+struct conf_resolver {
+        uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+        uint16_t port;                  /* 0: nowhere */
+        const char *text;               /* both, as people write it */
+        const char *auth_file;          /* where @auth is; NULL: it came another way */
+        char auth[CONF_BASIC_AUTH_MAX]; /* "USER:PASSWORD" without NUL, which who asks must know; beyond @auth_len all 0 */
+        uint32_t auth_len;              /* 0: nothing, on a loopback address */
+};
+
 /* A secret that still counts beside the one that has taken its place. */
 struct conf_previous {
         uint8_t secret[CONF_SECRET_BYTES];
@@ -287,6 +298,7 @@ struct conf {
         struct conf_gateway gateway;
         struct conf_dht dht;
         struct conf_relay relay;
+        struct conf_resolver resolver;
         uint8_t relays[CONF_RELAYS_MAX][CONF_KEY_BYTES];        /* public keys of relays to use */
         size_t relay_count;
         uint32_t stats_interval_ms;     /* between two lines of the log that say how it fares; 0: there are none */
@@ -303,6 +315,7 @@ struct conf_source {
         bool secret_handed;             /* @secret_fd is a secret file that root hands to an instance that runs, and goes before all else */
         bool credential_old;            /* a newer secret was handed over since: that of @running goes before it */
         const char *router_secret;      /* $HYPERGATE_ROUTER */
+        const char *resolver_auth;      /* $HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH */
         const char *credentials_directory;      /* $CREDENTIALS_DIRECTORY */
         const char *notify_socket;      /* $NOTIFY_SOCKET: systemd started us, or somebody who speaks as it does */
         const char *state_directory;    /* $STATE_DIRECTORY; of several the first counts */

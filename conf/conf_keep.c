@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "conf_resolver.h"
+
 static const char *image_text(struct conf_read *read, const char *text)
 {
         return text ? conf_arena_text(&read->image, text, strlen(text)) : NULL;
@@ -61,6 +63,18 @@ static bool same_relay(const struct conf *a, const struct conf *b)
 static void keep_relay(struct conf_read *read, struct conf *conf, const struct conf *running)
 {
         conf->relay = running->relay;
+}
+
+static bool same_resolver(const struct conf *a, const struct conf *b)
+{
+        return conf_resolver_same(&a->resolver, &b->resolver);
+}
+
+static void keep_resolver(struct conf_read *read, struct conf *conf, const struct conf *running)
+{
+        conf->resolver = running->resolver;
+        conf->resolver.text = image_text(read, running->resolver.text);
+        conf->resolver.auth_file = image_text(read, running->resolver.auth_file);
 }
 
 static bool same_dht(const struct conf *a, const struct conf *b)
@@ -158,6 +172,7 @@ static const struct kept {
         { "provider", "its services are withdrawn", same_provider, keep_provider },
         { "gateway", "its gates are closed", same_gateway, keep_gateway },
         { "relay", NULL, same_relay, keep_relay },
+        { "fingerprintResolver", NULL, same_resolver, keep_resolver },
         { "dht", NULL, same_dht, keep_dht },
         { "bootstrap", NULL, same_bootstrap, keep_bootstrap },
         { "host", NULL, same_host, keep_host },

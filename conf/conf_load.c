@@ -17,6 +17,7 @@
 #include "conf_path.h"
 #include "conf_peers.h"
 #include "conf_relay.h"
+#include "conf_resolver.h"
 #include "conf_secret.h"
 #include "conf_services.h"
 #include "conf_tcp.h"
@@ -58,6 +59,7 @@ struct draft {
         struct conf_node secret;        /* secretFile in @secret_from, the last that has it; NULL: none is good */
         const struct conf_file *secret_from;
         struct conf_places places;
+        struct conf_resolver_draft resolver;
         bool seen, secret_given, public_given, address_bad;
 };
 
@@ -489,6 +491,13 @@ static void read_relay(struct conf_read *read, const struct conf_node *node, voi
         conf_relay_read(read, node, &((struct draft *)into)->conf->relay);
 }
 
+static void read_resolver(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+
+        conf_resolver_read(read, node, &draft->resolver, &draft->conf->resolver);
+}
+
 static void read_relays(struct conf_read *read, const struct conf_node *node, void *into)
 {
         conf_relays_read(read, node, ((struct draft *)into)->conf);
@@ -523,6 +532,7 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "dht", read_dht },
                 { "relay", read_relay },
                 { "relays", read_relays },
+                { "fingerprintResolver", read_resolver },
                 { "bootstrap", read_bootstrap },
                 { "peers", read_peers },
                 { "host", read_host },
@@ -678,6 +688,8 @@ static void finish(struct conf_read *read, struct draft *draft)
         finish_dht(read, draft);
         finish_peers(read, draft);
         finish_identity(read, draft);
+        if (!read->source->without_secret)
+                conf_resolver_finish(read, &draft->resolver, conf);
         if (!has_role && !conf->dht.persistent && !conf->relay.present && !read->source->without_role)
                 conf_error(&read->report, draft->file, CONF_WHOLE_FILE,
                            "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");
@@ -738,6 +750,7 @@ static void wipe_secrets(struct conf *conf)
 {
         explicit_bzero(conf->secret, sizeof(conf->secret));
         explicit_bzero(conf->previous, sizeof(conf->previous));
+        explicit_bzero(conf->resolver.auth, sizeof(conf->resolver.auth));
 }
 
 static void drop(struct conf_arena *arena, struct image *image)
@@ -795,6 +808,7 @@ void conf_source_environment(struct conf_source *source)
 {
         const struct { const char *name, **value; } variables[] = {
                 { "HYPERGATE_ROUTER", &source->router_secret },
+                { "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH", &source->resolver_auth },
                 { "CREDENTIALS_DIRECTORY", &source->credentials_directory },
                 { "NOTIFY_SOCKET", &source->notify_socket },
                 { "STATE_DIRECTORY", &source->state_directory },

@@ -14,6 +14,13 @@ static bool takes_routes(const struct child *child)
         return forward && forward->duty == IPC_DUTY_GATES;
 }
 
+static bool takes_services(const struct child *child)
+{
+        const struct forward *forward = forward_of(child);
+
+        return forward && forward->duty == IPC_DUTY_SERVICES;
+}
+
 bool introduce_meet(const struct child *a, const struct child *b)
 {
         if (a->role > b->role) {
@@ -24,6 +31,8 @@ bool introduce_meet(const struct child *a, const struct child *b)
         }
         if (a->role == IPC_SWARM)
                 return b->role == IPC_ROUTER || b->role == IPC_FORWARD;
+        if (a->role == IPC_FORWARD)
+                return b->role == IPC_ADMIN && takes_services(a);
         return a->role == IPC_ROUTER && takes_routes(b);
 }
 

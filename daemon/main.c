@@ -94,11 +94,15 @@ static int plan_privileges(struct start *start)
 /* It has been read: nobody who looks at our environment shall find it there. */
 static void wipe_environment(void)
 {
-        char *secret = getenv("HYPERGATE_ROUTER");
+        static const char *const names[] = { "HYPERGATE_ROUTER", "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH" };
 
-        if (secret)
-                explicit_bzero(secret, strlen(secret));
-        unsetenv("HYPERGATE_ROUTER");
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+                char *secret = getenv(names[i]);
+
+                if (secret)
+                        explicit_bzero(secret, strlen(secret));
+                unsetenv(names[i]);
+        }
 }
 
 static int load(struct start *start)
@@ -262,8 +266,10 @@ static int listen_to_people(struct start *start)
 /* Where the workers are: never PATH, and from the environment only when that is ours alone. */
 static int find_workers(struct start *start)
 {
-        static const char *const names[] = { "hypergate-swarm", "hypergate-router", "hypergate-forward", "hypergate-resolve" };
+        static const char *const names[] = { "hypergate-swarm", "hypergate-router", "hypergate-forward", "hypergate-resolve",
+                                             "hypergate-admin" };
         const char *build_tree = secure_getenv("HYPERGATE_LIBEXEC");
+        size_t count = ARRAY_LEN(names) - !start->conf->resolver.port;   /* the last one, for who needs it */
         char path[PATH_MAX + 32];
 
         if (!realpath(build_tree ? build_tree : LIBEXECDIR, start->libexec)) {
@@ -271,7 +277,7 @@ static int find_workers(struct start *start)
                           strerror(errno));
                 return EX_UNAVAILABLE;
         }
-        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        for (size_t i = 0; i < count; i++) {
                 snprintf(path, sizeof(path), "%s/%s", start->libexec, names[i]);
                 if (access(path, X_OK) < 0) {
                         log_error(&start->log, "%s: %s: hypergate is not installed completely", path, strerror(errno));

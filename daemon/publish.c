@@ -28,6 +28,7 @@ _Static_assert((int)CONF_UP == (int)IPC_RULE_UP && (int)CONF_DOWN == (int)IPC_RU
                "and what rules say");
 _Static_assert((int)CONF_HOST_MAX == (int)IPC_NAME_MAX && (int)CONF_TAGS_MAX == (int)IPC_TAGS_MAX, "nothing is cut");
 _Static_assert((int)CONF_KEY_BYTES == (int)IPC_KEY_BYTES, "a relay's too");
+_Static_assert((int)CONF_BASIC_AUTH_MAX == (int)IPC_BASIC_AUTH_MAX, "it fits");
 _Static_assert((int)CONF_ALLOWED_MAX == (int)IPC_ALLOWED_MAX, "all arrive");
 _Static_assert((int)KEYS_BYTES == (int)IPC_KEY_BYTES && (int)KEYS_AUTH_BYTES == (int)IPC_AUTH_KEY_BYTES, "same keys");
 
@@ -416,6 +417,16 @@ static bool swarm_may_start(struct supervisor *supervisor, const struct child *c
                (supervisor->known.nodes.count > 0 && !supervisor->conf->dht.persistent);
 }
 
+static void publish_admin(const struct supervisor *supervisor, struct child *child)
+{
+        const struct conf_resolver *resolver = &supervisor->conf->resolver;
+        struct ipc_admin_listener listener = { .auth_len = resolver->auth_len };
+
+        memcpy(listener.auth, resolver->auth, resolver->auth_len);
+        child_send(child, IPC_ADMIN_LISTENER, &listener, &supervisor->resolver_fd, 1);
+        sodium_memzero(&listener, sizeof(listener));
+}
+
 bool publish(struct supervisor *supervisor, struct child *child)
 {
         if (child->role == IPC_RESOLVE)
@@ -429,6 +440,8 @@ bool publish(struct supervisor *supervisor, struct child *child)
                 publish_router(supervisor, child);
         else if (child->role == IPC_FORWARD)
                 publish_forward(supervisor, child);
+        else if (child->role == IPC_ADMIN)
+                publish_admin(supervisor, child);
         child_conf_end(child);
         return true;
 }

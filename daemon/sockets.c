@@ -228,10 +228,17 @@ static int set_datagrams(int fd)
         return set_options(fd, options, ARRAY_LEN(options));
 }
 
-int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
+static int set_http(int fd)
+{
+        static const struct option options[] = { { SOL_SOCKET, SO_REUSEADDR, 1, true }, { IPPROTO_TCP, TCP_NODELAY, 1, false } };
+
+        return set_options(fd, options, ARRAY_LEN(options));
+}
+
+static int open_listener(const uint8_t ip[16], uint16_t port, int (*set)(int fd), int *fd_out)
 {
         cleanup_fd int fd = -1;
-        int r = open_bound(ip, port, SOCK_STREAM, set_listener, &fd);
+        int r = open_bound(ip, port, SOCK_STREAM, set, &fd);
 
         if (r < 0)
                 return r;
@@ -239,6 +246,16 @@ int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
                 return -errno;
         *fd_out = take_fd(&fd);
         return 0;
+}
+
+int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out)
+{
+        return open_listener(ip, port, set_listener, fd_out);
+}
+
+int sockets_http(const uint8_t ip[16], uint16_t port, int *fd_out)
+{
+        return open_listener(ip, port, set_http, fd_out);
 }
 
 int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out)

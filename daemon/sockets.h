@@ -35,6 +35,9 @@ int sockets_udp_usual(const uint8_t ip[4], uint8_t mark, struct udp_made *made_o
  * zero: a connection that dies with its holder is reset, never ended as if all were well. 0 or -errno. */
 int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out);
 
+/* A TCP listener there for our own answers: what it accepts ends in order when it is closed. 0 or -errno. */
+int sockets_http(const uint8_t ip[16], uint16_t port, int *fd_out);
+
 /* A bound UDP socket there, for a gate: it tells where each datagram was sent to, and fragments what is longer than the path takes, as
  * UDP services do. 0 or -errno. */
 int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out);

@@ -12,6 +12,7 @@
 
 #include "hear.h"
 #include "introduce.h"
+#include "ipc_fd.h"
 #include "monotonic.h"
 #include "notify.h"
 #include "publish.h"
@@ -148,6 +149,7 @@ static void release(struct supervisor *supervisor)
         status_fini(&supervisor->status);
         swarm_sockets_fini(&supervisor->sockets);
         cores_fini(&supervisor->cores);
+        close_fdp(&supervisor->resolver_fd);
 }
 
 static void stop(struct supervisor *supervisor, int exit_code)
@@ -353,7 +355,21 @@ static void start_swarm(void *context)
                 supervisor->swarm = children_add(&supervisor->children, IPC_SWARM, 1, NULL);
 }
 
-/* Everything there is to start. 0 or -ENOMEM. */
+/* 0 or -errno. */
+static int begin_admin(struct supervisor *supervisor)
+{
+        const struct conf_resolver *resolver = &supervisor->conf->resolver;
+        int r = resolver->port ? sockets_http(resolver->ip, resolver->port, &supervisor->resolver_fd) : 0;
+
+        if (r < 0)
+                log_error(supervisor->log, "fingerprintResolver: can't listen on %s: %s", resolver->text, sockets_refusal(-r));
+        if (r < 0 || !resolver->port)
+                return r;
+        supervisor->admin = children_add(&supervisor->children, IPC_ADMIN, 1, NULL);
+        return supervisor->admin ? 0 : -ENOMEM;
+}
+
+/* Everything there is to start. 0 or -errno. */
 static int begin(struct supervisor *supervisor)
 {
         const struct conf *conf = supervisor->conf;
@@ -382,6 +398,8 @@ static int begin(struct supervisor *supervisor)
                 start_swarm(supervisor);
         swarm_sockets_watch(&supervisor->sockets, supervisor->loop, start_swarm, supervisor);
         cores_init(&supervisor->cores, &supervisor->children, conf);
+        if (r == 0)
+                r = begin_admin(supervisor);
         if (r == 0)
                 r = services_init(&supervisor->services, &conf->provider, &supervisor->names, &supervisor->forwards);
         return r;
@@ -464,7 +482,7 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
 
         *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = start->log,
                                            .conf = start->conf, .keys = start->keys, .sockets = *start->sockets,
-                                           .known = *start->known, .last = *start->last, .passed = start->passed,
+                                           .known = *start->known, .last = *start->last, .passed = start->passed, .resolver_fd = -1,
                                            .began_us = monotonic_us() };
         if (!supervisor->loop) {
                 log_error(start->log, "no event loop: %s", strerror(errno));

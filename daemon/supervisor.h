@@ -41,7 +41,8 @@ struct supervisor {
         struct swarm_sockets sockets;
         struct children children;
         struct lost_links lost;
-        struct child *swarm, *router, *resolve;         /* NULL: not needed (yet) */
+        struct child *swarm, *router, *resolve, *admin; /* NULL: not needed (yet) */
+        int resolver_fd;                /* where the admin worker is asked whose a connection is; -1: nowhere */
         struct cores cores;             /* swarm workers beside that one */
         struct forwards forwards;
         struct gates gates;

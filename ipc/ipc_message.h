@@ -16,11 +16,13 @@ enum ipc_role {
         IPC_ROUTER,
         IPC_FORWARD,
         IPC_RESOLVE,
+        IPC_ADMIN,
         IPC_ROLES,
 };
 
 #define IPC_ROLE_BIT(role) (1u << (role))
-#define IPC_WORKERS (IPC_ROLE_BIT(IPC_SWARM) | IPC_ROLE_BIT(IPC_ROUTER) | IPC_ROLE_BIT(IPC_FORWARD) | IPC_ROLE_BIT(IPC_RESOLVE))
+#define IPC_WORKERS (IPC_ROLE_BIT(IPC_SWARM) | IPC_ROLE_BIT(IPC_ROUTER) | IPC_ROLE_BIT(IPC_FORWARD) | IPC_ROLE_BIT(IPC_RESOLVE) | \
+                     IPC_ROLE_BIT(IPC_ADMIN))
 
 enum {
         IPC_KEY_BYTES = 32,             /* Ed25519 public key or seed */
@@ -30,6 +32,7 @@ enum {
         IPC_TAGS_MAX = 512,
         IPC_TEXT_MAX = 256,
         IPC_METADATA_MAX = 1024,        /* a connection's metadata, JSON made by the forward worker */
+        IPC_BASIC_AUTH_MAX = 256,       /* USER:PASSWORD */
         IPC_FRONT_MAX = 56,             /* a PROXY header of version 2 between two IPv6 addresses is 52 */
         IPC_LOG_MAX = 1536,
         IPC_ADDRESSES_MAX = 16,
@@ -189,7 +192,11 @@ enum ipc_reason {
         X(CHANNEL_CLOSED,   IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_channel_closed,     0)    \
         /* Resolve. */                                                                                                           \
         X(RESOLVE_ASK,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_RESOLVE),      struct ipc_resolve_ask,        0)    \
-        X(RESOLVE_ANSWER,   IPC_ROLE_BIT(IPC_RESOLVE),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_resolve_answer,     0)
+        X(RESOLVE_ANSWER,   IPC_ROLE_BIT(IPC_RESOLVE),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_resolve_answer,     0)    \
+        /* Admin. */                                                                                                             \
+        X(ADMIN_LISTENER,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_admin_listener,     1)    \
+        X(FINGERPRINT_SET,  IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint,        0)    \
+        X(FINGERPRINT_DROP, IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint_drop,   0)
 
 /* No padding: what the compiler would leave between fields could carry old memory across a wall. */
 #pragma GCC diagnostic push
@@ -700,6 +707,40 @@ struct ipc_resolve_answer {
         uint32_t count;
         uint8_t address[IPC_ADDRESSES_MAX][16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
         char text[IPC_TEXT_MAX];        /* gai_strerror */
+};
+
+/* (conf) Where fingerprints are asked for, by HTTP; the listener rides along. Who asks must know @auth, "USER:PASSWORD", unless @auth_len
+ * is 0. */
+struct ipc_admin_listener {
+        uint32_t auth_len;
+        uint32_t pad;
+        char auth[IPC_BASIC_AUTH_MAX];
+};
+
+/* The two ends of a connection to a service, as the provider's own socket has them. Addresses are IPv6, or IPv4 as ::ffff:a.b.c.d. */
+struct ipc_tuple {
+        uint8_t local_ip[16], remote_ip[16];
+        uint16_t local_port, remote_port;
+        uint16_t protocol;              /* enum ipc_protocol */
+        uint16_t pad;
+};
+
+/* From now on a connection to a service has these ends, and its gateway said @metadata of the client, which is JSON or not: as it came. In
+ * the place of what had the same ends before. */
+struct ipc_fingerprint {
+        uint64_t number;                /* the sender's choice */
+        struct ipc_tuple tuple;
+        uint32_t idle_ms;               /* it ends when it is silent for so long; 0: it need not */
+        uint32_t metadata_len;
+        uint16_t gate_port;
+        uint8_t pad[6];
+        char metadata[IPC_METADATA_MAX];
+};
+
+/* No longer, if that one still is of @number. */
+struct ipc_fingerprint_drop {
+        uint64_t number;
+        struct ipc_tuple tuple;
 };
 
 #pragma GCC diagnostic pop

@@ -13,7 +13,7 @@
 #include "ipc_blob.h"
 #include "ipc_fd.h"
 
-static const char router_variable[] = "HYPERGATE_ROUTER";
+static const char router_variable[] = "HYPERGATE_ROUTER", resolver_variable[] = "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH";
 
 void cli_print_complaints(const struct conf_complaints *complaints)
 {
@@ -46,6 +46,21 @@ static int take_flag(const struct cli_options *options)
         fputs("hypergate: warning: --router: others on this machine could read the secret while this command started; "
               "HYPERGATE_ROUTER, or secretFile in a configuration, keep it private\n", stderr);
         return cli_secret_take(last->value);
+}
+
+/* To whom it is for, by the variable. 0 or -errno. */
+static int hand_on_auth(const struct cli_options *options)
+{
+        const struct cli_given *given = NULL;
+        int r = 0;
+
+        while ((given = cli_options_next(options, CLI_OPTION_RESOLVER_AUTH, given))) {
+                r = setenv(resolver_variable, given->value, 1) < 0 ? -errno : r;
+                explicit_bzero(given->value, strlen(given->value));
+                fputs("hypergate: warning: --fingerprintResolverBasicAuth: others on this machine could read the password while this command started; "
+                      "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH, or basicAuthFile in a configuration, keep it private\n", stderr);
+        }
+        return r;
 }
 
 /* What the variable says, which is gone afterwards; -ENOENT: nothing, or it isn't @wanted. */
@@ -128,6 +143,9 @@ static bool asks_for_something(const struct cli_options *options)
         for (size_t i = 0; !gateway && i < sizeof(of_gateway) / sizeof(of_gateway[0]); i++)
                 if (is_flag(cli_options_next(options, of_gateway[i].option, NULL)))
                         return refuse(of_gateway[i].why);
+        if (!cli_options_next(options, CLI_OPTION_RESOLVER_PORT, NULL) &&
+            (is_flag(cli_options_next(options, CLI_OPTION_RESOLVER_HOST, NULL)) || cli_options_next(options, CLI_OPTION_RESOLVER_AUTH, NULL)))
+                return refuse("fingerprints are told to nobody without --fingerprintResolverPort");
         return gateway || !is_flag(cli_options_next(options, CLI_OPTION_LISTEN, NULL)) ||
                refuse("--listen: a provider opens no ports; it goes with --gateway");
 }
@@ -163,6 +181,9 @@ int cli_instance_run(const struct cli_options *options)
 
         if (!asks_for_something(options))
                 return EX_USAGE;
+        error = hand_on_auth(options);
+        if (error < 0)
+                return fail("cannot hand on the password", error);
         error = cli_sheet_init(&sheet, options);
         if (error < 0)
                 return fail("cannot write down the command line", error);

@@ -74,6 +74,10 @@ const char cli_usage[] =
         "  --statsIntervalMs MS      between two lines that say what was carried, 0: none (default 600000)\n"
         "  --maxBufferPerChannel BYTES, --maxBufferPerPeer BYTES\n"
         "                            kept of what a channel, a peer sends until it is taken (default 67108864, 100663296)\n"
+        "  --fingerprintResolverPort PORT, --fingerprintResolverHost IP\n"
+        "                            of a provider: where services ask whose a connection is (default host 127.0.0.1)\n"
+        "  --fingerprintResolverBasicAuth USER:PASSWORD\n"
+        "                            who may; safer in $HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH or a file\n"
         "  --channelTimeoutPollMs, --findRouteRetryMinMs, --findRouteRetryMaxMs, --peerStaleMs, --peerRefreshMs, --peerRefreshWaitMs\n"
         "                            limits of the original that have no effect here, see hypergate(1)\n"
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
@@ -130,6 +134,9 @@ static const struct option {
         [CLI_OPTION_STATS_INTERVAL] = LIMIT("--statsIntervalMs", "HYPERGATE_STATS_INTERVAL_MS"),
         [CLI_OPTION_CHANNEL_BUFFER] = LIMIT("--maxBufferPerChannel", "HYPERGATE_MAX_BUFFER_PER_CHANNEL"),
         [CLI_OPTION_PEER_BUFFER] = LIMIT("--maxBufferPerPeer", "HYPERGATE_MAX_BUFFER_PER_PEER"),
+        [CLI_OPTION_RESOLVER_HOST] = LIMIT("--fingerprintResolverHost", "HYPERGATE_FINGERPRINT_RESOLVER_HOST"),
+        [CLI_OPTION_RESOLVER_PORT] = LIMIT("--fingerprintResolverPort", "HYPERGATE_FINGERPRINT_RESOLVER_PORT"),
+        [CLI_OPTION_RESOLVER_AUTH] = LIMIT("--fingerprintResolverBasicAuth", NULL),     /* its variable is read by who needs it */
         [CLI_OPTION_CHANNEL_TIMEOUT_POLL] = LIMIT("--channelTimeoutPollMs", "HYPERGATE_CHANNEL_TIMEOUT_POLL_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MIN] = LIMIT("--findRouteRetryMinMs", "HYPERGATE_FIND_ROUTE_RETRY_MIN_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MAX] = LIMIT("--findRouteRetryMaxMs", "HYPERGATE_FIND_ROUTE_RETRY_MAX_MS"),
@@ -203,9 +210,6 @@ static const struct { const char *flag, *variable; } originals[] = {
         { "--exposeOnlyPublished", "HYPERGATE_EXPOSE_ONLY_PUBLISHED" },
         { "--exposeOnlyDocker", "HYPERGATE_EXPOSE_ONLY_DOCKER" },
         { "--exposeOnlyServices", "HYPERGATE_EXPOSE_ONLY_SERVICES" },
-        { "--fingerprintResolverHost", "HYPERGATE_FINGERPRINT_RESOLVER_HOST" },
-        { "--fingerprintResolverPort", "HYPERGATE_FINGERPRINT_RESOLVER_PORT" },
-        { "--fingerprintResolverBasicAuth", "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH" },
         { "--ingressPolicy", "HYPERGATE_INGRESS_POLICY" },
         { "--unlimitedSecret", "HYPERGATE_UNLIMITED_SECRET" },
         { "--unlimitedHost", "HYPERGATE_UNLIMITED_HOST" },

@@ -151,6 +151,22 @@ static void write_limits(struct writer_state *state, const struct cli_options *o
         }
 }
 
+static void write_resolver(struct writer_state *state, const struct cli_options *options)
+{
+        const struct cli_given *port = last(options, CLI_OPTION_RESOLVER_PORT), *host = last(options, CLI_OPTION_RESOLVER_HOST);
+        const char *ip = host ? host->value : "127.0.0.1";
+        bool v6 = strchr(ip, ':') && *ip != '[';
+        char *where = NULL;
+
+        if (!port || asprintf(&where, "%s%s%s:%s", v6 ? "[" : "", ip, v6 ? "]" : "", port->value) < 0)
+                return;
+        fputs("fingerprintResolver: { listen: ", state->out);
+        write_quoted(state->out, where, strlen(where));
+        fputs(" }", state->out);
+        end_line(state, port->flag);
+        free(where);
+}
+
 static void write_instance(struct writer_state *state, const struct cli_options *options)
 {
         if (cli_options_next(options, CLI_OPTION_PROVIDER, NULL)) {
@@ -172,6 +188,7 @@ static void write_instance(struct writer_state *state, const struct cli_options 
                 }
                 write_line(state, "}");
         }
+        write_resolver(state, options);
         if (cli_options_next(options, CLI_OPTION_BOOTSTRAP, NULL))
                 write_bootstrap(state, options);
         write_limits(state, options, OF_INSTANCE);

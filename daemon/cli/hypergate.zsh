@@ -40,6 +40,8 @@ _hypergate() {
 		'--openRequestTimeoutMs[how long a provider may take to answer]:ms:' '--routeExpirationMs[how long routes count]:ms:'
 		'--statsIntervalMs[between two lines about what was carried]:ms:'
 		{--maxBufferPerChannel,--maxBufferPerPeer}'[what is kept until it is taken]:bytes:'
+		'--fingerprintResolverPort[where services ask whose a connection is]:port:' '--fingerprintResolverHost[at this address]:ip:'
+		'--fingerprintResolverBasicAuth[who may]:user\:password:'
 		{--channelTimeoutPollMs,--peerRefreshMs,--findRouteRetryMinMs,--findRouteRetryMaxMs,--peerStaleMs,--peerRefreshWaitMs}'[without effect]:ms:'
 	)
 

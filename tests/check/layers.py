@@ -21,6 +21,7 @@ MAY = {
     'worker/forward': ['ipc', 'worker/run', 'worker/base', 'worker/policy'],
     'worker/resolve': ['ipc', 'worker/run', 'worker/base'],
     'worker/fetch': ['ipc', 'worker/run', 'worker/base'],
+    'worker/admin': ['ipc', 'worker/run', 'worker/base'],
     'worker/swarm': ['ipc', 'worker/run', 'worker/base', 'worker/swarm/node', 'worker/swarm/cipher'],
 }
 BELOW = {
@@ -45,11 +46,11 @@ for name, below in BELOW.items():
 LIBRARIES = {
     r'sodium\.h|sodium/.*': ['daemon', 'daemon/cli', 'worker/swarm'] + ['worker/swarm/' + name for name in STACK],
     r'openssl/.*': ['worker/swarm/cipher'],
-    r'ev\.h': ['daemon', 'worker/run', 'worker/swarm', 'worker/router', 'worker/forward', 'worker/resolve'],
+    r'ev\.h': ['daemon', 'worker/run', 'worker/swarm', 'worker/router', 'worker/forward', 'worker/resolve', 'worker/admin'],
     r'yaml\.h': ['conf'],
     r'curl/.*': ['worker/fetch'],
     r'seccomp\.h': ['worker/run', 'worker/fetch'],
-    r'jansson\.h': ['worker/router', 'daemon/cli'],
+    r'jansson\.h': ['worker/router', 'worker/admin', 'daemon/cli'],
 }
 
 # What the stack may know of the C library: no clock, no socket, no stdio.

@@ -38,6 +38,7 @@ static const struct { const char *name, *program; enum ipc_role role; enum ipc_d
         [RUN_WALL_GATES] = { "forward of gates", "redteam-forward", IPC_FORWARD, IPC_DUTY_GATES },
         [RUN_WALL_SERVICES] = { "forward of services", "redteam-forward", IPC_FORWARD, IPC_DUTY_SERVICES },
         [RUN_WALL_RESOLVE] = { "resolve", "redteam-resolve", IPC_RESOLVE, IPC_DUTY_GATES },
+        [RUN_WALL_ADMIN] = { "admin", "redteam-admin", IPC_ADMIN, IPC_DUTY_GATES },
 };
 
 /* Copies of the test builds, for whoever can't reach the build tree; and what lies in the workers' way. */
@@ -333,6 +334,11 @@ TEST(a_forward_worker_of_services_is_refused_what_it_is_not_for)
 TEST(a_resolve_worker_is_refused_what_it_is_not_for)
 {
         check_walls(RUN_WALL_RESOLVE);
+}
+
+TEST(an_admin_worker_is_refused_what_it_is_not_for)
+{
+        check_walls(RUN_WALL_ADMIN);
 }
 
 TEST(at_least_forty_things_are_tried_and_most_of_them_nobody_may)

@@ -258,6 +258,7 @@ ORIGINALS = (
     ('routeFindingTimeoutMs', '15000', PROVIDER + 'gateway: {\n routeFindingTimeoutMs: 15000,\n}\n'),
     ('udpSocketTimeoutMs', '2000', 'provider: {\n udpSocketTimeoutMs: 2000,\n services: [\n ]}\ngateway: {\n udpSocketTimeoutMs: 2000,\n}\n'),
     ('tcpSocketTimeoutMs', '3000', 'provider: {\n tcpSocketTimeoutMs: 3000,\n services: [\n ]}\ngateway: {\n tcpSocketTimeoutMs: 3000,\n}\n'),
+    ('fingerprintResolverPort', '8080', PROVIDER + 'fingerprintResolver: { listen: "127.0.0.1:8080" }\n'),
     ('channelTimeoutPollMs', '60000', PROVIDER + 'channelTimeoutPollMs: 60000\n'),
     ('findRouteRetryMinMs', '100', PROVIDER + 'findRouteRetryMinMs: 100\n'),
     ('findRouteRetryMaxMs', '600', PROVIDER + 'findRouteRetryMaxMs: 600\n'),
@@ -271,8 +272,7 @@ ORIGINALS = (
     ('peerRefreshWaitMs', '100', PROVIDER + 'peerRefreshWaitMs: 100\n'),
 )
 NOT_HERE = ('docker', 'network', 'image', 'refreshTime', 'exposeOnlyPublished', 'exposeOnlyDocker', 'exposeOnlyServices',
-            'fingerprintResolverHost', 'fingerprintResolverPort', 'fingerprintResolverBasicAuth', 'ingressPolicy', 'unlimitedSecret',
-            'unlimitedHost', 'unlimitedPort')
+            'ingressPolicy', 'unlimitedSecret', 'unlimitedHost', 'unlimitedPort')
 
 
 @test
@@ -290,6 +290,19 @@ def each_option_of_the_original_alone_as_a_flag_and_as_a_variable():
         expected = 'this option of the original does not exist here yet\nTry: hypergate --help\n'
         refused(64, f'hypergate: "--{name}": {expected}', '--provider', f'--{name}', SECRET)
         refused(64, f'hypergate: {variable_of(name)}: {expected}', env={'HYPERGATE_PROVIDER': 'true', variable_of(name): SECRET})
+
+
+@test
+def the_password_of_the_resolver_is_handed_on_by_its_variable():
+    write('http.json', f'[{SERVICE}]')
+    where = ('--provider', 'http.json', '--fingerprintResolverPort', '8080', '--fingerprintResolverHost', '::1')
+    got = handed(*where, '--fingerprintResolverBasicAuth', 'u:p', env={'HYPERGATE_ROUTER': SECRET})
+    assert got['fds']['--conf-fd'][0].endswith('fingerprintResolver: { listen: "[::1]:8080" }\n'), got
+    assert got['environment']['HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH'] == 'u:p' and 'u:p' not in str(got['argv']), got
+    refused(64, 'hypergate: fingerprints are told to nobody without --fingerprintResolverPort\nTry: hypergate --help\n', '--provider', 'http.json',
+            '--fingerprintResolverHost', '127.0.0.1')
+    done = run('--provider', 'http.json', '--fingerprintResolverPort', '8080', '--fingerprintResolverHost', '0.0.0.0', env={'HYPERGATE_ROUTER': SECRET})
+    assert done.returncode == 78 and 'others than this machine could ask at 0.0.0.0:8080' in done.stderr, done
 
 
 @test

@@ -31,6 +31,7 @@ struct arrival {
         char *local;                    /* the name of the unix socket that it is, or NULL */
         struct ipc_forward_service *service;    /* a copy while the connection is being made, then NULL */
         struct proxy_header client;     /* what the gateway says of it, for a service that wants to know */
+        struct fingerprint *fingerprint;        /* the same for one that asks; NULL: none does */
         struct dial dial;
         struct heap_entry deadline;     /* of the address being tried */
         usec_t gives_up_us;             /* on all of them */
@@ -43,6 +44,7 @@ void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watc
 
         *arrivals = (struct arrivals){ .worker = worker, .watch = watch };
         tally_init(&arrivals->tally, worker);
+        fingerprints_init(&arrivals->fingerprints, worker);
         random_fill(random, key, sizeof(key));
         map_init(&arrivals->by_number, key);
         list_init(&arrivals->pending_all);
@@ -86,6 +88,7 @@ static void arrival_free(struct arrival *arrival)
         dial_fini(&arrival->dial);
         stop_pending(arrival);
         map_remove(&arrival->arrivals->by_number, &arrival->by_number);
+        fingerprint_free(arrival->fingerprint);
         free(arrival->local);
         free(arrival);
 }
@@ -266,6 +269,8 @@ static void connected(struct arrival *arrival, usec_t now_us)
         heap_remove(&arrivals->deadlines, &arrival->deadline);
         if (arrival->protocol == IPC_TCP)       /* of datagrams it says nothing yet */
                 service_works(arrival, true, now_us);
+        if (!arrival->service->local)
+                fingerprint_tell(arrival->fingerprint, fd, &arrival->dial.remote, arrival->service->idle_ms);
         stop_pending(arrival);
         r = told ? worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_READY, &ready, &fd, 1) : -ECONNRESET;
         close(fd);
@@ -381,6 +386,7 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
         arrival->named = arrived->service != 0;
         arrival->service = copy;
         arrival->local = local;
+        arrival->fingerprint = fingerprint_new(&arrivals->fingerprints, arrived, service->protocol);
         arrival->client.protocol = service->protocol;
         arrival->client.named = metadata_read(arrived->metadata, arrived->metadata_len, &arrival->client.source, &arrival->client.destination);
         list_push_back(&arrivals->pending_all, &arrival->in_pending);

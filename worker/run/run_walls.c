@@ -23,6 +23,7 @@ static const struct run_confinement walls[RUN_WALLS] = {
                                 .sets_buffers = true },
         [RUN_WALL_RESOLVE] = { .names = true, .batches = true, .connects = true, .ports = name_server_port,
                                .port_count = ARRAY_LEN(name_server_port) },
+        [RUN_WALL_ADMIN] = { .accepts = true, .ends_halves = true },
 };
 
 enum run_wall run_wall_of(enum ipc_role role, const struct ipc_begin *begin)
@@ -34,6 +35,8 @@ enum run_wall run_wall_of(enum ipc_role role, const struct ipc_begin *begin)
                 return begin->duty == IPC_DUTY_SERVICES ? RUN_WALL_SERVICES : RUN_WALL_GATES;
         case IPC_RESOLVE:
                 return RUN_WALL_RESOLVE;
+        case IPC_ADMIN:
+                return RUN_WALL_ADMIN;
         default:
                 return RUN_WALL_ROUTER;
         }

@@ -12,6 +12,7 @@ enum run_wall {
         RUN_WALL_GATES,                 /* a forward worker with IPC_DUTY_GATES: accepts, and can't connect */
         RUN_WALL_SERVICES,              /* one with IPC_DUTY_SERVICES: connects to the ports it was told, and can't accept */
         RUN_WALL_RESOLVE,
+        RUN_WALL_ADMIN,
         RUN_WALLS,
 };
 

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Services that ask the resolver of fingerprints whose a connection to them is."""
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.parse
+
+from harness import Service, connect, eventually, free_ports, listens, main, new_secret, start_dht, start_instance, test
+
+AUTH = 'nginx:open sesame'
+BASIC = {'Authorization': 'Basic ' + base64.b64encode(AUTH.encode()).decode()}
+
+
+def ask(port, path, method='GET', headers=BASIC):
+    """(status, header fields, what the JSON says)"""
+    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=20)
+    try:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def tuple_of(protocol, remote, server):
+    """In the words of nginx."""
+    return '/resolve?' + urllib.parse.urlencode({'proto': protocol, 'remote_addr': remote[0], 'remote_port': remote[1],
+                                                 'server_addr': server[0], 'server_port': server[1]})
+
+
+class Scene:
+    def __init__(self, stack):
+        self.resolver, self.gate = free_ports(2)
+        self.secret, self.dht = new_secret(), start_dht(stack, 1)
+        self.service = Service(stack, self.serve)
+        self.datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self.datagrams.bind(('127.0.0.1', 0))
+        self.datagrams.settimeout(20)
+        services = [{'gatePort': self.gate, 'serviceHost': '127.0.0.1', 'servicePort': self.service.port},
+                    {'gatePort': self.gate, 'serviceHost': '127.0.0.1', 'servicePort': self.datagrams.getsockname()[1], 'protocol': 'udp'}]
+        self.provider = start_instance(stack, 'provider', self.secret, {
+            'bootstrap': [self.dht], 'provider': {'services': services}, 'fingerprintResolver': {'listen': f'127.0.0.1:{self.resolver}'}},
+            env={'HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH': AUTH})
+        start_instance(stack, 'gateway', self.secret, {'bootstrap': [self.dht], 'gateway': {'listen': '127.0.0.1'}})
+        eventually(lambda: listens(self.gate), 20, 'the gate')
+
+    def serve(self, connection):
+        """Says at once to each line what the resolver says of the connection."""
+        path = tuple_of('tcp', connection.getpeername(), connection.getsockname())
+        while connection.recv(1):
+            status, _, said = ask(self.resolver, path)
+            connection.sendall(json.dumps([status, said, path]).encode() + b'\n')
+
+
+def talk(client):
+    client.sendall(b'?')
+    with client.makefile('rb') as lines:
+        return json.loads(lines.readline())
+
+
+def learns_whose_its_connections_are(scene):
+    with connect(scene.gate) as client:
+        status, said, path = talk(client)
+        assert status == 200, said
+        fingerprint = said['fingerprint']
+        assert (fingerprint['source']['ip'], fingerprint['source']['port']) == client.getsockname(), said
+        assert (fingerprint['gateway']['ip'], fingerprint['gateway']['port']) == ('127.0.0.1', scene.gate), said
+        assert list(said) == ['key', 'protocol', 'gatePort', 'channelPort', 'fingerprint', 'createdAt', 'expiresAt'], list(said)
+        assert said['protocol'] == 'tcp' and said['gatePort'] == scene.gate == fingerprint['gatePort']
+        assert said['channelPort'] == fingerprint['channelPort'] and said['expiresAt'] >= said['createdAt'] + 119000
+        assert said['key'] in [one['key'] for one in ask(scene.resolver, '/all')[2]]
+        # The same in the original's other words, and as dual-stack servers have it.
+        words = dict(urllib.parse.parse_qsl(path.partition('?')[2]))
+        other = urllib.parse.urlencode({'protocol': 'TCP', 'remoteAddr': '::ffff:' + words['remote_addr'], 'remotePort': words['remote_port'],
+                                        'localAddr': words['server_addr'], 'localPort': words['server_port']})
+        assert ask(scene.resolver, '/resolve?' + other)[2]['key'] == said['key']
+        assert ask(scene.resolver, '/resolve?' + other, 'POST')[0] == 200
+        curl = subprocess.run(['curl', '-fsS', '-u', AUTH, f'http://127.0.0.1:{scene.resolver}{path}'], capture_output=True, check=True)
+        assert json.loads(curl.stdout)['fingerprint'] == fingerprint
+    eventually(lambda: ask(scene.resolver, path)[0] == 404, 20, 'it is forgotten')
+    assert ask(scene.resolver, path)[2] == {'error': 'not_found', 'key': said['key']}
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(('127.0.0.1', scene.gate))
+        client.send(b'?')
+        _, remote = scene.datagrams.recvfrom(10)
+        status, _, said = ask(scene.resolver, tuple_of('udp', remote, scene.datagrams.getsockname()))
+        assert status == 200 and said['fingerprint']['source']['port'] == client.getsockname()[1], said
+
+
+def says_nothing_to_others(scene, stack):
+    port = scene.resolver
+    for path in ('/health', '/resolve', '/all', '/'):
+        for headers in ({}, {'Authorization': 'Basic ' + base64.b64encode(b'nginx:open sesam').decode()}, {'Authorization': 'Bearer x'}):
+            status, fields, said = ask(port, path, headers=headers)
+            assert (status, said) == (401, {'error': 'unauthorized'}), (path, headers, status, said)
+            assert fields['WWW-Authenticate'] == 'Basic realm="hypergate-fingerprint-resolver"'
+    assert ask(port, '/health')[::2] == (200, {'ok': True})
+    eventually(lambda: ask(port, '/all')[2][1:] == [], 20, 'what is over is forgotten')     # but the session of datagrams
+    assert ask(port, '/resolve?remote_addr=1.2.3.4')[::2] == (400, {'error': 'missing_tuple_params'})
+    assert ask(port, '/')[::2] == (404, {'error': 'not_found'})
+    assert ask(port, '/health', 'DELETE')[::2] == (405, {'error': 'method_not_allowed'})
+    for _ in range(20):
+        stack.enter_context(connect(port))
+    with connect(port) as rude:
+        rude.sendall(b'GET / HTTP/1.1\r\n' + b'x: y\r\n' * 3000)
+        assert rude.recv(100).startswith(b'HTTP/1.1 400 ')
+    assert ask(port, '/health')[0] == 200
+    text = scene.provider.log()
+    assert 'sesame' not in text
+    for pid in scene.provider.tree():
+        assert b'sesame' not in open(f'/proc/{pid}/cmdline', 'rb').read()
+
+
+def is_told_anew(scene):
+    with connect(scene.gate) as client:
+        _, said, _ = talk(client)
+        before, = scene.provider.workers('admin')
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: scene.provider.workers('admin') not in ([], [before]), 20, 'another one')
+        eventually(lambda: said['key'] in [one['key'] for one in ask(scene.resolver, '/all')[2]], 20, 'it knows')
+        assert talk(client)[1]['fingerprint'] == said['fingerprint']
+
+
+@test
+def services_learn_whose_their_connections_are(stack):
+    """services of TCP and of datagrams ask whose a connection is, from its first byte to its end; others are told nothing"""
+    scene = Scene(stack)
+    learns_whose_its_connections_are(scene)
+    is_told_anew(scene)
+    says_nothing_to_others(scene, stack)
+
+
+main()

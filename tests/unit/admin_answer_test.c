@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin_answer.h"
+#include "test.h"
+
+static const uint8_t map_key[16];
+static int here, there;                 /* two who say something */
+
+static struct ipc_fingerprint example(uint64_t number, uint16_t port, const char *text)
+{
+        struct ipc_fingerprint said = { .number = number, .gate_port = 8080, .idle_ms = 3600000, .metadata_len = (uint32_t)strlen(text),
+                                        .tuple = { .local_port = port, .remote_port = 80,
+                                                   .local_ip = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 }, .remote_ip = { [15] = 1 } } };
+
+        memcpy(said.metadata, text, said.metadata_len);
+        return said;
+}
+
+/* The status and the body, one behind the other. */
+static const char *ask(const struct admin_fingerprints *all, const char *auth_text, const char *line)
+{
+        static char text[4096], out[4096];
+        struct admin_request request;
+        struct admin_auth auth;
+        struct admin_answer answer;
+
+        snprintf(text, sizeof(text), "%s HTTP/1.1\r\nAuthorization: Basic dTpw\r\n\r\n", line);
+        check_equal(admin_request_read(text, strlen(text), &request), ADMIN_REQUEST_GOOD);
+        admin_auth_init(&auth, auth_text, strlen(auth_text));
+        answer = admin_answer(all, &auth, &request, SECONDS(5));
+        snprintf(out, sizeof(out), "%u %s%s", answer.status, answer.fields, answer.body);
+        free(answer.body);
+        return out;
+}
+
+static void check_says(const struct admin_fingerprints *all, const char *line, const char *wanted)
+{
+        const char *said = ask(all, "u:p", line);
+
+        if (strcmp(said, wanted) != 0)
+                test_fail(__FILE__, __LINE__, "%s: %s, not %s", line, said, wanted);
+}
+
+TEST(what_a_gateway_said_is_told_to_the_service)
+{
+        struct ipc_fingerprint said = example(1, 5, "{\"id\": \"ab\", \"channelPort\": 7, \"source\": {\"ip\": \"203.0.113.7\"}}");
+        struct admin_fingerprints all;
+
+        admin_fingerprints_init(&all, map_key);
+        check_says(&all, "GET /all", "200 []");
+        check_equal(admin_fingerprints_set(&all, &here, &said, SECONDS(2)), 0);
+        check_says(&all, "GET /resolve?remote_addr=127.0.0.1&remote_port=5&server_addr=0:0::1&server_port=80",
+                   "200 {\"key\":\"tcp|127.0.0.1|5|::1|80\",\"protocol\":\"tcp\",\"gatePort\":8080,\"channelPort\":7,"
+                   "\"fingerprint\":{\"id\":\"ab\",\"channelPort\":7,\"source\":{\"ip\":\"203.0.113.7\"}},\"createdAt\":2000,\"expiresAt\":3665000}");
+        check(strstr(ask(&all, "u:p", "POST /resolve?protocol=TCP&remoteAddr=::ffff:127.0.0.1&remotePort=5&localAddr=::1&localPort=80"), "200 {") != NULL);
+        check(strstr(ask(&all, "u:p", "GET /resolve?proto=&remote_addr=127.0.0.1&remote_port=5&local_addr=::1&local_port=80"), "200 {") != NULL);
+        check(strstr(ask(&all, "u:p", "GET /all"), "200 [{\"key\":\"tcp|127.0.0.1|5|::1|80\"") != NULL);
+        check_says(&all, "GET /resolve?proto=udp&remote_addr=127.0.0.1&remote_port=5&server_addr=::1&server_port=80",
+                   "404 {\"error\":\"not_found\",\"key\":\"udp|127.0.0.1|5|::1|80\"}");
+        check_says(&all, "GET /resolve?remote_addr=name&remote_port=5&server_addr=::1&server_port=80",
+                   "404 {\"error\":\"not_found\",\"key\":\"tcp|name|5|::1|80\"}");
+        check_says(&all, "GET /resolve?remote_addr=%ff&remote_port=5&server_addr=::1&server_port=80", "404 {\"error\":\"not_found\"}");
+        admin_fingerprints_fini(&all);
+}
+
+TEST(what_is_refused_is_refused_as_by_an_original)
+{
+        static const char *const incomplete[] = { "", "?remote_addr=1.2.3.4&remote_port=1&server_addr=1.2.3.4", "?remote_addr=1.2.3.4&remote_port=1&server_port=1",
+                "?remote_addr=1.2.3.4&remote_port=0&server_addr=1.2.3.4&server_port=1", "?remote_addr=1.2.3.4&remote_port=x&server_addr=1.2.3.4&server_port=1",
+                "?remote_addr=1.2.3.4&remote_port=65536&server_addr=1.2.3.4&server_port=1" };
+        static const char *const paths[] = { "GET /health", "GET /resolve", "GET /all", "GET /", "DELETE /health" };
+        struct admin_fingerprints all;
+        struct admin_answer answer;
+        struct admin_auth auth = { .len = 0 };
+        char line[256];
+
+        admin_fingerprints_init(&all, map_key);
+        for (size_t i = 0; i < sizeof(incomplete) / sizeof(incomplete[0]); i++) {
+                snprintf(line, sizeof(line), "GET /resolve%s", incomplete[i]);
+                check_says(&all, line, "400 {\"error\":\"missing_tuple_params\"}");
+        }
+        for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+                check(strcmp(ask(&all, "u:q", paths[i]),
+                             "401 WWW-Authenticate: Basic realm=\"hypergate-fingerprint-resolver\"\r\n{\"error\":\"unauthorized\"}") == 0);
+        check_says(&all, "GET /health", "200 {\"ok\":true}");
+        check_says(&all, "GET /healthy", "404 {\"error\":\"not_found\"}");
+        check_says(&all, "PUT /health", "405 Allow: GET, POST\r\n{\"error\":\"method_not_allowed\"}");
+        answer = admin_answer(&all, &auth, NULL, 0);
+        check(answer.status == 400);
+        free(answer.body);
+        admin_fingerprints_fini(&all);
+}
+
+TEST(a_connection_is_whose_it_was_said_to_be_last)
+{
+        struct ipc_fingerprint first = example(1, 5, "{}"), second = example(2, 5, "{}"), none = example(3, 5, "[]"), other = example(1, 6, "{}");
+        struct ipc_fingerprint_drop drop = { .number = 1, .tuple = first.tuple };
+        struct admin_fingerprints all;
+
+        admin_fingerprints_init(&all, map_key);
+        check_equal(admin_fingerprints_set(&all, &here, &first, 0), 0);
+        check_equal(admin_fingerprints_set(&all, &here, &second, 0), 0);
+        check_equal(admin_fingerprints_set(&all, &there, &other, 0), 0);
+        admin_fingerprints_drop(&all, &here, &drop);            /* the one before: too late to mean anything */
+        check(admin_fingerprints_find(&all, &first.tuple)->number == 2);
+        drop.number = 2;
+        admin_fingerprints_drop(&all, &there, &drop);           /* not its own */
+        check(admin_fingerprints_find(&all, &first.tuple) != NULL);
+        admin_fingerprints_lose(&all, &there);
+        check(!admin_fingerprints_find(&all, &other.tuple) && admin_fingerprints_find(&all, &first.tuple));
+        check_equal(admin_fingerprints_set(&all, &here, &none, 0), 0);  /* no object: nobody knows */
+        check(!admin_fingerprints_find(&all, &first.tuple));
+        check_equal(admin_fingerprints_set(&all, &here, &second, 0), 0);
+        admin_fingerprints_drop(&all, &here, &drop);
+        check(!admin_fingerprints_find(&all, &first.tuple) && all.by_tuple.count == 0);
+        admin_fingerprints_fini(&all);
+}
+
+TEST(there_is_a_bound)
+{
+        struct admin_fingerprints all;
+        struct ipc_fingerprint said = example(1, 0, "{}");
+
+        admin_fingerprints_init(&all, map_key);
+        for (unsigned i = 0; i < ADMIN_FINGERPRINTS_MAX; i++) {
+                said.tuple.local_port = (uint16_t)i;
+                check_equal(admin_fingerprints_set(&all, &here, &said, 0), 0);
+        }
+        check_equal(admin_fingerprints_set(&all, &here, &said, 0), 0);  /* in the place of another */
+        said.tuple.remote_port = 81;
+        check_equal(admin_fingerprints_set(&all, &here, &said, 0), -ENOBUFS);
+        admin_fingerprints_fini(&all);
+}

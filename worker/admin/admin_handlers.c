@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the supervisor and the siblings say to the admin worker. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "admin_process.h"
+
+void admin_init(struct admin *admin, const uint8_t key[16])
+{
+        admin_fingerprints_init(&admin->fingerprints, key);
+        admin_http_init(&admin->http, &admin->worker, &admin->fingerprints);
+        admin->listener_next = -1;
+}
+
+static void forget_next(struct admin *admin)
+{
+        if (admin->listener_next >= 0)
+                close(admin->listener_next);
+        admin->listener_next = -1;
+        explicit_bzero(&admin->auth_next, sizeof(admin->auth_next));
+}
+
+void admin_fini(struct admin *admin)
+{
+        forget_next(admin);
+        admin_http_fini(&admin->http);
+        admin_fingerprints_fini(&admin->fingerprints);
+}
+
+static void on_begin(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct admin *admin = context;
+
+        forget_next(admin);
+        admin->conf_open = true;
+}
+
+static void on_listener(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_admin_listener *listener = IPC_PAYLOAD(message, struct ipc_admin_listener);
+        struct admin *admin = context;
+
+        if (!admin->conf_open || admin->listener_next >= 0 || listener->auth_len > sizeof(listener->auth)) {
+                worker_disown(from);
+                return;
+        }
+        admin->listener_next = ipc_received_take_fd(message, 0);
+        admin_auth_init(&admin->auth_next, listener->auth, listener->auth_len);
+        explicit_bzero(message->payload.bytes, sizeof(*listener));
+}
+
+static void on_end(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        struct admin *admin = context;
+
+        if (!admin->conf_open) {
+                worker_disown(from);
+                return;
+        }
+        admin->conf_open = false;
+        admin_http_listen(&admin->http, admin->listener_next, &admin->auth_next);
+        admin->listener_next = -1;
+        forget_next(admin);
+}
+
+/* Both ends are text that is compared as it is. */
+static bool is_tuple(const struct ipc_tuple *tuple)
+{
+        return tuple->protocol <= IPC_UDP && tuple->pad == 0;
+}
+
+static void on_set(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_fingerprint *said = IPC_PAYLOAD(message, struct ipc_fingerprint);
+        struct admin *admin = context;
+        struct now now;
+        int r;
+
+        if (!is_tuple(&said->tuple) || said->metadata_len > sizeof(said->metadata)) {
+                worker_disown(from);
+                return;
+        }
+        worker_now(&now);
+        r = admin_fingerprints_set(&admin->fingerprints, from, said, now.wall_us);
+        if (r < 0 && !admin->full)
+                worker_log(&admin->worker, LOG_WARNING, "whose some connections to services are is not known: %s",
+                           r == -ENOBUFS ? "there are too many at a time" : strerror(-r));
+        admin->full = r < 0;
+}
+
+static void on_drop(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_fingerprint_drop *said = IPC_PAYLOAD(message, struct ipc_fingerprint_drop);
+        struct admin *admin = context;
+
+        if (!is_tuple(&said->tuple))
+                worker_disown(from);
+        else
+                admin_fingerprints_drop(&admin->fingerprints, from, said);
+}
+
+/* The sibling says all it knows to who takes its place. */
+static void on_departed(void *context, struct worker_link *link)
+{
+        admin_fingerprints_lose(&((struct admin *)context)->fingerprints, link);
+}
+
+const struct worker_handlers admin_handlers = {
+        .message = {
+                [IPC_CONF_BEGIN] = on_begin,
+                [IPC_ADMIN_LISTENER] = on_listener,
+                [IPC_CONF_END] = on_end,
+                [IPC_FINGERPRINT_SET] = on_set,
+                [IPC_FINGERPRINT_DROP] = on_drop,
+        },
+        .departed = on_departed,
+};

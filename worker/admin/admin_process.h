@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The admin worker: answers by HTTP whose the connections to services are. It holds no key and no connection of theirs, and parses what
+ * others ask and what gateways said of clients. Everything it knows hangs here. */
+#ifndef HG_ADMIN_PROCESS_H
+#define HG_ADMIN_PROCESS_H
+
+#include <stdbool.h>
+
+#include "admin_fingerprints.h"
+#include "admin_http.h"
+#include "run.h"
+
+struct admin {
+        struct worker worker;
+        struct admin_fingerprints fingerprints;
+        struct admin_http http;
+        struct admin_auth auth_next;    /* of the configuration being told, */
+        int listener_next;              /* -1: it has none */
+        bool conf_open;                 /* between CONF_BEGIN and CONF_END */
+        bool full;                      /* it was said that there are too many */
+};
+
+/* The worker has begun. @key: 16 random bytes. */
+void admin_init(struct admin *admin, const uint8_t key[16]);
+void admin_fini(struct admin *admin);
+
+/* admin_handlers.c: what others say. */
+extern const struct worker_handlers admin_handlers;
+
+#endif
