@@ -48,7 +48,7 @@ static uint64_t rate_of(double mbps)
 
 static bool read_mbit(struct conf_read *read, const struct conf_node *node, uint64_t *out)
 {
-        double mbps;
+        double mbps = 0;
 
         if (!read_number(read, node, 0.001, MBPS_MAX, "Mbit/s from 0.001 to 1000000, such as 10", &mbps))
                 return false;
@@ -104,7 +104,7 @@ static void read_limit(struct conf_read *read, const struct conf_node *node, voi
 static void read_expiry(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct reading *reading = into;
-        double at_ms;
+        double at_ms = 0;
 
         if (!read_number(read, node, 1, EXPIRY_MAX_MS, "milliseconds since 1970, such as 1798761600000", &at_ms)) {
                 reading->ill = true;
