@@ -12,15 +12,11 @@
 
 #include "cleanup.h"
 #include "ipc_fd.h"
+#include "manager.h"
 #include "notify.h"
 
 #define KEPT_GATE "kept-gate-"
 #define KEPT_DHT "kept-dht-"
-
-enum {
-        PASSED_FIRST = 3,
-        PASSED_MOST = 65536,            /* as the store: what more is said to be there is not */
-};
 
 /* "kept-gate-tcp-8000-127.0.0.1". No name may have a colon: IPv6 addresses have dots, too. */
 static void name_gate(const struct socket_place *place, char name[PASSED_NAME_MAX])
@@ -115,38 +111,21 @@ static void receive(struct passed *passed, int fd, const char *name)
                 close(fd);
 }
 
-/* How many are passed to this process, from PASSED_FIRST on: sd_listen_fds(3). */
-static unsigned count_passed(void)
-{
-        const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-        unsigned long long passed;
-
-        if (!pid || !count || strtoull(pid, NULL, 10) != (unsigned long long)getpid())
-                return 0;
-        passed = strtoull(count, NULL, 10);
-        return passed > PASSED_MOST ? PASSED_MOST : (unsigned)passed;
-}
-
 void passed_init(struct passed *passed, const struct log *log)
 {
-        const char *names = getenv("LISTEN_FDNAMES");
-        unsigned count = count_passed();
+        char **names = NULL;
+        int count = manager_passed(&names);
 
         *passed = (struct passed){ .log = log, .room = notify_store_max() };
-        passed->list = calloc(count + 1, sizeof(*passed->list));
-        for (unsigned i = 0; i < count; i++) {
-                size_t len = names ? strcspn(names, ":") : 0;
-                char name[PASSED_NAME_MAX];
-
-                snprintf(name, sizeof(name), "%.*s", (int)MIN(len, sizeof(name)), names ? names : "");
-                fcntl(PASSED_FIRST + (int)i, F_SETFD, FD_CLOEXEC);
+        passed->list = calloc((size_t)MAX(count, 0) + 1, sizeof(*passed->list));
+        for (int i = 0; i < count; i++) {
                 if (passed->list)
-                        receive(passed, PASSED_FIRST + (int)i, name);
-                names = names && names[len] ? names + len + 1 : NULL;
+                        receive(passed, MANAGER_PASSED_FIRST + i, names[i]);
+                free(names[i]);
         }
-        unsetenv("LISTEN_PID");
-        unsetenv("LISTEN_FDS");
-        unsetenv("LISTEN_FDNAMES");
+        free(names);
+        if (count < 0)
+                log_warning(log, "sockets that were passed can't be taken: %s", strerror(-count));
 }
 
 void passed_fini(struct passed *passed)

@@ -5,7 +5,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config python3 libsodium-dev libssl-dev libev-dev libyaml-dev
-                libseccomp-dev libjansson-dev libcurl4-openssl-dev)
+                libsystemd-dev libseccomp-dev libjansson-dev libcurl4-openssl-dev)
 
 # In words a newcomer understands; to stderr, so that results can be piped.
 say() { printf '\n\033[1m== %s\033[0m\n' "$*" >&2; }

@@ -48,6 +48,7 @@ LIBRARIES = {
     r'openssl/.*': ['worker/swarm/cipher'],
     r'ev\.h': ['daemon', 'worker/run', 'worker/swarm', 'worker/router', 'worker/forward', 'worker/resolve', 'worker/admin'],
     r'yaml\.h': ['conf'],
+    r'systemd/.*': ['daemon'],
     r'curl/.*': ['worker/fetch'],
     r'seccomp\.h': ['worker/run', 'worker/fetch'],
     r'jansson\.h': ['worker/router', 'worker/admin', 'daemon/cli'],
