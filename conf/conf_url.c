@@ -53,12 +53,14 @@ static bool read_authority(const char *text, size_t len, struct conf_url *out)
 const char *conf_url_read(const char *text, struct conf_url *out)
 {
         size_t scheme = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0;
-        size_t len = scheme ? strcspn(text + scheme, "/?") : 0;
+        const char *authority = text + scheme;
+        size_t len;
 
         *out = (struct conf_url){ .tls = scheme == 8, .port = scheme == 8 ? HTTPS_PORT : HTTP_PORT };
         if (!scheme || strlen(text) >= CONF_URL_MAX || !is_printable(text) || strpbrk(text, "#\\"))
                 return expected;
-        if (memchr(text + scheme, '@', len))
+        len = strcspn(authority, "/?");
+        if (memchr(authority, '@', len))
                 return "a URL without a user and a password";
-        return read_authority(text + scheme, len, out) ? NULL : expected;
+        return read_authority(authority, len, out) ? NULL : expected;
 }
