@@ -16,7 +16,7 @@ struct order {
         int32_t supervisor;             /* and who started the worker */
         uint16_t its_port;              /* of TCP, that the worker was started for, */
         uint16_t other_port;            /* and another one; somebody listens on both */
-        uint32_t pad;
+        uint32_t landlock;              /* the kernel knows no later ABI of it than this */
         char file[96];                  /* that anybody may read, */
         char folder[64];                /* and where anybody may make others */
         char name[64];                  /* of an abstract Unix socket that somebody listens on */
