@@ -193,7 +193,7 @@ TEST(more_services_than_fit_are_left_out_aloud)
         for (unsigned i = 0; i < 300; i++)
                 conf_service(&scene, (uint16_t)(10000 + i));
         conf_end(&scene);
-        host_expect_log(&scene.host, "44 of 300 services are not advertised: no more fit");
+        host_expect_log(&scene.host, "only the first 256 of 300 services are advertised: no more fit");
         host_introduce(&scene.host, IPC_SWARM, 1, &scene.swarm);
         close(host_expect(&scene.host, &scene.swarm, IPC_ADVERTISE, NULL));
         finish(&scene);
