@@ -684,6 +684,21 @@ TEST(swarm_lets_whoever_may_be_mistaken_try_once_more)
         check(admits(w, 1, &home));             /* and has another one once it has shown that it belongs to us */
 }
 
+/* What it was shut out for may have been right by the secret that came. */
+TEST(swarm_that_has_another_secret_lets_everybody_try_as_if_for_the_first_time)
+{
+        cleanup_with(world_freep) struct world *w = world_new(9);
+        struct swarm_peer *peer = incoming(w, 1, &home);
+
+        swarm_over(w->swarm, peer, SWARM_MISTAKEN, w->now_us);
+        swarm_forgive(w->swarm, w->now_us);
+        peer = incoming(w, 1, &home);
+        check(peer);
+        swarm_over(w->swarm, peer, SWARM_MISTAKEN, w->now_us);
+        run(w, MSEC(600));
+        check(admits(w, 1, &home));
+}
+
 TEST(weakness_14_7_swarm_leaves_alone_who_has_its_own_role)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);

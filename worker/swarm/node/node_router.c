@@ -124,6 +124,7 @@ static unsigned add(struct node *node, const struct node_router *router)
                 struct node_link *link = list_entry(at, struct node_link, in_links);
 
                 if (node_link_lives(link)) {
+                        link->doubted = true;   /* what it began with says nothing of what they know now */
                         tunnel_add_router(link->tunnel, number);
                         node_link_touch(link);
                 }

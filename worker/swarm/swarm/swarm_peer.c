@@ -192,6 +192,7 @@ void swarm_forgive(struct swarm *swarm, usec_t now_us)
 
                         peer->blocked_us = 0;
                         peer->unproven = 0;
+                        peer->mistaken = false;
                 }
 }
 
