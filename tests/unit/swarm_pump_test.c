@@ -311,6 +311,29 @@ TEST(pump_waits_for_a_channel_whose_connection_has_ended_both_ways)
         scene_end(&scene);
 }
 
+/* A unix socket that is closed in order hangs up, without an error and without end, as it takes nothing any more; what is written says so. */
+TEST(pump_is_not_kept_busy_by_a_local_socket_that_is_closed)
+{
+        static struct scene scene;
+        int pair[2];
+
+        scene_begin(&scene);
+        pump_close(&scene.pump, true);
+        close(scene.local);
+        check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+        pump_init(&scene.pump, &scene.room, 1, PUMP_STREAM, pair[0]);
+        pump_start(&scene.pump);
+        close(pair[1]);
+        scene.local = -1;
+        run(&scene);
+        check(scene.node.ends == 1 && !scene.node.aborts && !broken && !scene.pump.reset.active);
+        scene.node.inbound = 10;
+        pump_receive(&scene.pump);
+        run(&scene);
+        check(scene.node.aborts == 1 && broken == 1);
+        scene_end(&scene);
+}
+
 TEST(pump_closes_with_an_end_or_a_reset_as_told)
 {
         for (int orderly = 0; orderly < 2; orderly++) {

@@ -41,11 +41,15 @@ static void fail(struct pump *pump)
         pump->room->broken(pump);
 }
 
-/* An error alone: both ends in order are a hang-up as well. */
+/* An error alone: a unix socket whose other end is closed hangs up as well, in order, and would say so without end. Who writes to it is told. */
 static void on_reset(struct watched *watched, uint32_t events)
 {
+        struct pump *pump = container_of(watched, struct pump, reset);
+
         if (events & EPOLLERR)
-                fail(container_of(watched, struct pump, reset));
+                fail(pump);
+        else
+                watch_remove(&pump->room->watch, watched);
 }
 
 /* A connection that ended in this direction may be reset in the other, which nobody would learn of who has nothing to write.
