@@ -94,6 +94,7 @@ static void read_control(struct datagram_gate *gate, struct msghdr *message, str
                 if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
                         memcpy(&v4, CMSG_DATA(part), sizeof(v4));
                         ends->local.v4.sin_addr = v4.ipi_spec_dst;      /* of this machine even if it was a broadcast */
+                        ends->broadcast = v4.ipi_addr.s_addr != v4.ipi_spec_dst.s_addr;
                 } else if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO) {
                         memcpy(&v6, CMSG_DATA(part), sizeof(v6));
                         ends->local.v6.sin6_addr = v6.ipi6_addr;

@@ -535,6 +535,8 @@ void sessions_receive(struct sessions *sessions, const struct session_ends *ends
                 *sessions->dropped += count;
                 return;
         }
+        if (ends->broadcast && session->passage == PASSAGE_PAIR)
+                session->passage = PASSAGE_REFUSED;     /* a socket of its own would not get these */
         send_on(session, datagrams, count);
         on_spoken(session, now->mono_us);
         count_busy(session, count, now->mono_us);

@@ -55,6 +55,7 @@ struct sessions {
 struct session_ends {
         union socket_address remote, local;     /* @local: its port is the gate's */
         uint32_t interface;             /* of a link-local @local, else 0 */
+        uint32_t broadcast;             /* 1: sent to a broadcast address, @local is where answers come from; else 0 */
 };
 
 /* Seeds its maps from @clients->random. @drain is the caller's to set; until then nothing waits in @fd. */

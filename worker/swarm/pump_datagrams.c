@@ -22,6 +22,14 @@ static bool is_marked(const struct pump *pump)
         return pump->kind == PUMP_SESSION;
 }
 
+/* What ICMP, which anybody can write, or a network that is away makes of a connected socket (icmp_err_convert and tab_unreach in Linux):
+ * no end of a client's session. */
+static bool is_hearsay(int error)
+{
+        return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN || error == EHOSTDOWN ||
+               error == ENONET || error == EACCES || error == EPROTO || error == ENOPROTOOPT || error == EOPNOTSUPP || error == EMSGSIZE;
+}
+
 /* Whether a socket that could not be read for @error may be read again: that a client's port is closed for now is no end of its session,
  * and nobody shall end it who only says so. */
 static bool goes_on(const struct pump *pump, int error)
@@ -29,8 +37,7 @@ static bool goes_on(const struct pump *pump, int error)
         if (error == EINTR || error == EAGAIN)
                 return true;
         if (pump->kind == PUMP_CLIENT)
-                return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == ENETDOWN || error == EHOSTDOWN ||
-                       error == EPROTO || error == ENOPROTOOPT || error == EMSGSIZE || error == ENOMEM || error == ENOBUFS;
+                return is_hearsay(error) || error == ENOMEM || error == ENOBUFS;
         return is_marked(pump) && ipc_session_goes_on(error);
 }
 
@@ -104,7 +111,8 @@ bool pump_datagrams_in(struct pump *pump)
                 } else if (sent < 0 && errno == EAGAIN) {
                         ev_io_start(room->loop, &pump->writable);
                         return true;
-                } else if (sent < 0 && concerns_datagram(errno)) {
+                } else if (sent < 0 && (concerns_datagram(errno) ||
+                                        (pump->kind == PUMP_CLIENT && errno != ECONNREFUSED && is_hearsay(errno)))) {
                         room->dropped++;
                         node_datagrams_done(room->node, pump->channel, 1, room->now);
                 } else if (sent < 0 && errno != EINTR && !(pump->kind == PUMP_CLIENT && errno == ECONNREFUSED)) {
