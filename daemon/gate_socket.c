@@ -45,10 +45,10 @@ static int clear(const struct sockaddr_un *address)
         return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* It is nobody's to connect to before it has its mode. */
-static int bind_privately(int fd, const struct sockaddr_un *address)
+/* With its mode from the first moment: chmod() would follow what somebody else put there meanwhile. */
+static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
 {
-        mode_t before = umask(0777);
+        mode_t before = umask(0777 & ~mode);
         int r = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
 
         umask(before);
@@ -62,10 +62,10 @@ int gate_socket_open(const char *pattern, uint16_t port, mode_t mode, int *fd_ou
         int r = fd < 0 ? -errno : clear(&address);
 
         if (r == 0)
-                r = bind_privately(fd, &address);
+                r = bind_with_mode(fd, &address, mode);
         if (r < 0)
                 return r;
-        if (listen(fd, BACKLOG) < 0 || chmod(address.sun_path, mode) < 0) {
+        if (listen(fd, BACKLOG) < 0) {
                 r = -errno;
                 unlink(address.sun_path);
                 return r;
