@@ -687,7 +687,7 @@ TEST(whom_the_operator_lets_in_no_policy_keeps_out_while_its_time_lasts)
         begin("A");
         restrict_provider('A', policy_for("", false));
         allow.until_ms = now.wall_us / 1000 + 1000;
-        check_equal(allowed_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
+        check_equal(ipc_allowances_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
         client = knock("192.0.2.1");
         check_equal(asked(&fd, &open), 'A');
         close(fd);
@@ -699,14 +699,14 @@ TEST(whom_the_operator_lets_in_no_policy_keeps_out_while_its_time_lasts)
         client = knock("192.0.2.1");
         check(closed(client));
         close(client);
-        for (unsigned i = 0; i < ALLOWED_MAX; i++) {
+        for (unsigned i = 0; i < IPC_ALLOWANCES_MAX; i++) {
                 allow.ip[14] = (uint8_t)(i / 256);
                 allow.ip[15] = (uint8_t)i;
                 allow.until_ms = now.wall_us / 1000 + 1;
-                check_equal(allowed_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
+                check_equal(ipc_allowances_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
         }
         allow.ip[14] = 99;
-        check_equal(allowed_set(&forward.clients.allowed, &allow, now.wall_us / 1000), -28);
+        check_equal(ipc_allowances_set(&forward.clients.allowed, &allow, now.wall_us / 1000), -28);
         clients_gates_begin(&forward.clients);
         clients_gates_end(&forward.clients);
         check_equal(forward.clients.allowed.count, 0);  /* a new configuration says who they are */

@@ -313,7 +313,7 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
         if (!swarms_next(clients->worker, NULL) || clients_busy(clients))
                 return ATTEMPT_LATER;
         socket_address_ip(&client->remote, ip);
-        ways.allowed = allowed_has(&clients->allowed, ip, ways.client.now_ms);
+        ways.allowed = ipc_allowances_has(&clients->allowed, ip, ways.client.now_ms);
         way = choose_take(&clients->choose, &ask);
         if (!way && ways.denied && !ways.admitted)
                 return ATTEMPT_DENIED;

@@ -4,12 +4,12 @@
 #ifndef HG_FORWARD_CLIENTS_H
 #define HG_FORWARD_CLIENTS_H
 
-#include "forward_allowed.h"
 #include "forward_choose.h"
 #include "forward_guests.h"
 #include "forward_socket.h"
 #include "forward_tally.h"
 #include "heap.h"
+#include "ipc_allowances.h"
 #include "list.h"
 #include "map.h"
 #include "random.h"
@@ -39,7 +39,7 @@ struct clients {
         struct guests guests;
         struct ipc_forward_keep_alive keep;
         struct ipc_forward_limits limits, limits_next;  /* of each gate: more are reset; of the configuration being told, 0 unless it says so */
-        struct allowed allowed, allowed_next;   /* whom policies do not keep out; in the configuration being told */
+        struct ipc_allowances allowed, allowed_next;   /* whom policies do not keep out; in the configuration being told */
         struct map handed;              /* clients that a swarm worker has, by number */
         struct heap deadlines;          /* of clients that wait */
         struct heap retries;            /* of gates whose clients wait */

@@ -57,9 +57,10 @@ static void on_allow(void *context, struct worker_link *from, struct ipc_receive
 
         if (forward->worker.begin.duty != IPC_DUTY_GATES)
                 worker_disown(from);
-        else if (allowed_set(forward->conf_open ? &forward->clients.allowed_next : &forward->clients.allowed,
-                             IPC_PAYLOAD(message, struct ipc_forward_allow), now.wall_us / 1000) < 0)
-                worker_log(&forward->worker, LOG_ERR, "a client is not let in: %d are that no policy keeps out, as many as may be", ALLOWED_MAX);
+        else if (ipc_allowances_set(forward->conf_open ? &forward->clients.allowed_next : &forward->clients.allowed,
+                                    IPC_PAYLOAD(message, struct ipc_forward_allow), now.wall_us / 1000) < 0)
+                worker_log(&forward->worker, LOG_ERR, "a client is not let in: %d are that no policy keeps out, as many as may be",
+                           IPC_ALLOWANCES_MAX);
 }
 
 static void on_keep_alive(void *context, struct worker_link *from, struct ipc_received *message)
