@@ -26,7 +26,10 @@ static const struct request {
         enum { NEVER, WITH_WORDS, ALWAYS } changes;
 } requests[] = {
         { "add", control_add, ALWAYS },
+        { "allow", control_allow, ALWAYS },
+        { "allowed", control_allowed, NEVER },
         { "channels", control_channels, NEVER },
+        { "deny", control_deny, ALWAYS },
         { "doctor", control_doctor, NEVER },
         { "drain", control_drain, ALWAYS },
         { "gates", control_gates, NEVER },

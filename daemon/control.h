@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The control socket: people ask, with hypergate(1), and are answered. A connection is one request: a line of words; the answer is
  * lines of JSON, of which the last has the type "end", then the connection is closed. What changes something is for root and for who the
- * instance runs as: the configuration is read anew, services are added and removed, it is drained, the log has another level. */
+ * instance runs as: the configuration is read anew, services are added and removed, it is drained, clients are let in, the log has another
+ * level. */
 #ifndef HG_CONTROL_H
 #define HG_CONTROL_H
 

@@ -42,6 +42,9 @@ void control_refuse(struct control_conn *conn, const char *error);
 /* The requests. @words: what follows the first one. Each answers at once or leaves a job. */
 void control_add(struct control_conn *conn, const char *words);
 void control_remove(struct control_conn *conn, const char *words);
+void control_allow(struct control_conn *conn, const char *words);
+void control_allowed(struct control_conn *conn, const char *words);
+void control_deny(struct control_conn *conn, const char *words);
 void control_drain(struct control_conn *conn, const char *words);
 void control_undrain(struct control_conn *conn, const char *words);
 void control_scan(struct control_conn *conn, const char *words);

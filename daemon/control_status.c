@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "status": one line, what the instance is and how it fares. */
 #include <sodium.h>
-#include <time.h>
 
 #include "control_conn.h"
 #include "ipc_words.h"
@@ -86,14 +85,9 @@ static void write_previous(struct json_line *out, const struct keys *keys)
 {
         json_line_open_list(out, "previousRouters");
         for (size_t i = 1; i < keys->router_count; i++) {
-                char until[sizeof("2026-12-01T12:00:00Z") + 16];
-                time_t time = (time_t)keys->routers[i].until_s;
-                struct tm tm;
-
                 json_line_open_object(out, NULL);
                 json_line_hex(out, "router", keys->routers[i].public_key, KEYS_BYTES);
-                if (gmtime_r(&time, &tm) && strftime(until, sizeof(until), "%Y-%m-%dT%H:%M:%SZ", &tm))
-                        json_line_text(out, "until", until);
+                json_line_time(out, "until", (int64_t)keys->routers[i].until_s);
                 json_line_close_object(out);
         }
         json_line_close_list(out);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "conf_text.h"
 
@@ -158,6 +159,18 @@ void json_line_address(struct json_line *line, const char *key, const uint8_t ip
 
         snprintf(text, sizeof(text), "%u.%u.%u.%u:%u", ip[0], ip[1], ip[2], ip[3], port);
         json_line_text(line, key, text);
+}
+
+void json_line_time(struct json_line *line, const char *key, int64_t epoch_s)
+{
+        char text[sizeof("2026-12-01T12:00:00Z") + 16];
+        time_t time = (time_t)epoch_s;
+        struct tm tm;
+
+        if (gmtime_r(&time, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
+                json_line_text(line, key, text);
+        else
+                json_line_null(line, key);
 }
 
 void json_line_open_list(struct json_line *line, const char *key)

@@ -28,6 +28,8 @@ void json_line_null(struct json_line *line, const char *key);
 void json_line_hex(struct json_line *line, const char *key, const uint8_t *bytes, size_t len);
 void json_line_address(struct json_line *line, const char *key, const uint8_t ip[4], uint16_t port);         /* "192.0.2.1:49737" */
 
+void json_line_time(struct json_line *line, const char *key, int64_t epoch_s);         /* "2026-12-01T12:00:00Z" */
+
 void json_line_open_list(struct json_line *line, const char *key);
 void json_line_close_list(struct json_line *line);
 void json_line_open_object(struct json_line *line, const char *key);

@@ -353,6 +353,13 @@ static void send_trusted(const struct conf_gateway *conf, struct child *child)
         }
 }
 
+/* Those whose time is over as well: who hears of them knows the time. */
+static void send_allowances(const struct ipc_allowances *allowances, struct child *child)
+{
+        for (size_t i = 0; i < allowances->count; i++)
+                child_send(child, IPC_FORWARD_ALLOW, &allowances->list[i], NULL, 0);
+}
+
 static void send_keep_alive(const struct conf_tcp *conf, struct child *child)
 {
         struct ipc_forward_keep_alive keep = { conf->keep_idle_s, conf->keep_interval_s, conf->keep_count };
@@ -369,6 +376,7 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
         if (forward->duty == IPC_DUTY_GATES) {
                 send_limits(&supervisor->conf->gateway, child);
                 send_trusted(&supervisor->conf->gateway, child);
+                send_allowances(&supervisor->allowances, child);
         }
         send_listeners(supervisor, child, forward);
         for (size_t i = 0; i < supervisor->services.count; i++) {
@@ -460,4 +468,15 @@ void publish_health(struct supervisor *supervisor, const struct ipc_service_heal
 
         if (router && child_alive(router) && !router->unconfigured)     /* else it hears with all the rest */
                 child_send(router, IPC_ROUTER_HEALTH, health, NULL, 0);
+}
+
+void publish_allowance(struct supervisor *supervisor, const struct ipc_forward_allow *who)
+{
+        list_for_each(at, &supervisor->children.all) {
+                struct child *child = list_entry(at, struct child, in_all);
+                const struct forward *forward = forward_of(child);
+
+                if (forward && forward->duty == IPC_DUTY_GATES && child_alive(child) && !child->unconfigured)   /* else with all the rest */
+                        child_send(child, IPC_FORWARD_ALLOW, who, NULL, 0);
+        }
 }

@@ -11,6 +11,9 @@ bool publish(struct supervisor *supervisor, struct child *child);
 /* The router worker hears who holds @gate, at once. */
 void publish_gate(struct supervisor *supervisor, const struct gate *gate);
 
+/* All that have gates hear, at once, until when clients from there are let in. */
+void publish_allowance(struct supervisor *supervisor, const struct ipc_forward_allow *who);
+
 /* The router worker hears that a service has gone or is there again. */
 void publish_health(struct supervisor *supervisor, const struct ipc_service_health *health);
 

@@ -16,6 +16,7 @@
 #include "forwards.h"
 #include "gates.h"
 #include "interfaces.h"
+#include "ipc_allowances.h"
 #include "keys.h"
 #include "known.h"
 #include "last_gates.h"
@@ -45,6 +46,7 @@ struct supervisor {
         int resolver_fd;                /* where the admin worker is asked whose a connection is; -1: nowhere */
         struct cores cores;             /* swarm workers beside that one */
         struct forwards forwards;
+        struct ipc_allowances allowances;       /* what people have said at the control socket */
         struct gates gates;
         struct services services;
         struct seeds seeds;

@@ -21,6 +21,8 @@
         X(SERVICES_CHANGED,   "services-changed",      "ac706804d3aa452ba69f1d933906b509", IPC_SUPERVISOR)      \
         X(DRAINED,            "drained",               "c967e7a46d054d2daae4143e0130688b", IPC_SUPERVISOR)      \
         X(UNDRAINED,          "undrained",             "8e1c1bfb396e46aea1a1d348d572a001", IPC_SUPERVISOR)      \
+        X(ALLOWANCE_MADE,     "allowance-made",        "951921fbcad74170b1c4d35db263c2a4", IPC_SUPERVISOR)      \
+        X(ALLOWANCE_ENDED,    "allowance-ended",       "a4228979df12491d82b590dccc03f338", IPC_SUPERVISOR)      \
         X(LOG_LEVEL,          "log-level",             "f1c9c2584cc54b71bfa6f23143b81c57", IPC_SUPERVISOR)      \
         X(WORKER_ENDED,       "worker-ended",          "1939f49d4c9a4249bfa3bb43a5ad6c9f", IPC_SUPERVISOR)      \
         X(WORKER_KILLED,      "worker-killed",         "9a631edacae342a389363c1ca69014cc", IPC_SUPERVISOR)      \

@@ -9,6 +9,7 @@ enum { CLI_EXIT_NOTHING = 1 };          /* asked in vain: nobody found, no netwo
 
 int cli_scan_run(const struct cli_options *options);
 int cli_doctor_run(const struct cli_options *options);
+int cli_allow_run(const struct cli_options *options);
 int cli_list_run(const struct cli_options *options);
 int cli_log_level_run(const struct cli_options *options);
 int cli_metrics_run(const struct cli_options *options);

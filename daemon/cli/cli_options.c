@@ -29,6 +29,9 @@ const char cli_usage[] =
         "       hypergate remove [--save] [--json] PORT[/PROTOCOL] NAME...\n"
         "       hypergate drain [--wait SECONDS] [--json] [NAME...]\n"
         "       hypergate undrain [--json] [NAME...]\n"
+        "       hypergate allow [--for TIME] [--json] IP [NAME...]\n"
+        "       hypergate deny [--json] IP [NAME...]\n"
+        "       hypergate allowed [--json] [NAME...]\n"
         "       hypergate version [--json]\n"
         "       hypergate [--router SECRET] --provider [SERVICES] [--provider SERVICES]...\n"
         "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
@@ -55,6 +58,9 @@ const char cli_usage[] =
         "  remove PORT NAME...       offer nothing behind that gate port any more, while they run\n"
         "  drain [NAME...]           take no new clients; those that are connected go on\n"
         "  undrain [NAME...]         take clients again\n"
+        "  allow IP [NAME...]        let clients from that address in, for half an hour, whatever ingress policies say\n"
+        "  deny IP [NAME...]         no longer: policies say again whether they come in; it is no ban\n"
+        "  allowed [NAME...]         which addresses are let in so, and until when\n"
         "  version                   which one this is\n"
         "\n"
         "  --router SECRET           64 hexadecimal characters; safer in $HYPERGATE_ROUTER or a file\n"
@@ -90,6 +96,7 @@ const char cli_usage[] =
         "  --http                    of metrics: answer one request of HTTP, from standard input to output\n"
         "  --save                    of add and remove: also for the next start, by a file in FILE.d\n"
         "  --wait SECONDS            of drain: until nobody is connected any more, for so long at most\n"
+        "  --for TIME                of allow: for so long, 1s to 30d (default 30m)\n"
         "  --delay SECONDS, -d SECONDS\n"
         "                            of top: between two pages (default 2)\n"
         "  --count N, -n N           of top: end after so many pages\n"
@@ -107,8 +114,9 @@ enum argument { NO_ARGUMENT, OPTIONAL_ARGUMENT, NEEDS_ARGUMENT };
 #define AT(command) (1u << (command))
 #define NODES (AT(CLI_BOOTSTRAP) | AT(CLI_RELAY))
 #define ASKS (AT(CLI_SCAN) | AT(CLI_DOCTOR))
-#define SEES (AT(CLI_STATUS) | AT(CLI_PEERS) | AT(CLI_ROUTES) | AT(CLI_GATES) | AT(CLI_SERVICES) | AT(CLI_CHANNELS) | AT(CLI_LOG_LEVEL))
-#define CHANGES (AT(CLI_RELOAD) | AT(CLI_ADD) | AT(CLI_REMOVE) | AT(CLI_DRAIN) | AT(CLI_UNDRAIN))
+#define SEES (AT(CLI_STATUS) | AT(CLI_PEERS) | AT(CLI_ROUTES) | AT(CLI_GATES) | AT(CLI_SERVICES) | AT(CLI_CHANNELS) | AT(CLI_LOG_LEVEL) | \
+              AT(CLI_ALLOWED))
+#define CHANGES (AT(CLI_RELOAD) | AT(CLI_ADD) | AT(CLI_REMOVE) | AT(CLI_DRAIN) | AT(CLI_UNDRAIN) | AT(CLI_ALLOW) | AT(CLI_DENY))
 #define LIMIT(flag, variable) { flag, variable, NEEDS_ARGUMENT, AT(CLI_INSTANCE) }
 #define STARTS_ONE (AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES | ASKS)
 
@@ -153,6 +161,7 @@ static const struct option {
         [CLI_OPTION_HTTP] = { "--http", NULL, NO_ARGUMENT, AT(CLI_METRICS) },
         [CLI_OPTION_SAVE] = { "--save", NULL, NO_ARGUMENT, AT(CLI_ADD) | AT(CLI_REMOVE) },
         [CLI_OPTION_WAIT] = { "--wait", NULL, NEEDS_ARGUMENT, AT(CLI_DRAIN) },
+        [CLI_OPTION_FOR] = { "--for", NULL, NEEDS_ARGUMENT, AT(CLI_ALLOW) },
         [CLI_OPTION_DELAY] = { "--delay", NULL, NEEDS_ARGUMENT, AT(CLI_TOP) },
         [CLI_OPTION_COUNT] = { "--count", NULL, NEEDS_ARGUMENT, AT(CLI_TOP) },
         [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, STARTS_ONE },
@@ -196,6 +205,9 @@ static const struct command {
         [CLI_REMOVE] = { "remove", 2, SIZE_MAX, "which gate PORT, and from which NAME?" },
         [CLI_DRAIN] = { "drain", 0, SIZE_MAX },
         [CLI_UNDRAIN] = { "undrain", 0, SIZE_MAX },
+        [CLI_ALLOW] = { "allow", 1, SIZE_MAX, "which IP?" },
+        [CLI_DENY] = { "deny", 1, SIZE_MAX, "which IP?" },
+        [CLI_ALLOWED] = { "allowed", 0, SIZE_MAX },
         [CLI_TOP] = { "top", 0, SIZE_MAX },
         [CLI_HELP] = { "help", 0, SIZE_MAX },
         [CLI_VERSION] = { "version", 0, SIZE_MAX },

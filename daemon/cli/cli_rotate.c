@@ -18,6 +18,7 @@
 #include "cli_instance.h"
 #include "cli_json.h"
 #include "cli_secret.h"
+#include "cli_time.h"
 #include "conf.h"
 #include "conf_text.h"
 #include "ipc_blob.h"
@@ -48,22 +49,11 @@ struct rotation {
 /* "24h", "90m", "7d", "0". */
 static bool read_overlap(const char *text, int64_t *out_s)
 {
-        static const struct { char unit; int64_t s; } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 60 * 60 }, { 'd', 24 * 60 * 60 } };
-        char *end;
-        unsigned long number = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : ULONG_MAX;
-
         if (strcmp(text, "0") == 0) {
                 *out_s = 0;
                 return true;
         }
-        if (number > OVERLAP_MAX_S)
-                return false;
-        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-                if (end[0] == units[i].unit && !end[1]) {
-                        *out_s = (int64_t)number * units[i].s;
-                        return *out_s >= OVERLAP_MIN_S && *out_s <= OVERLAP_MAX_S;
-                }
-        return false;
+        return cli_time_read(text, OVERLAP_MAX_S, out_s) && *out_s >= OVERLAP_MIN_S;
 }
 
 static void write_time(char out[TIME_SIZE], int64_t s)

@@ -12,7 +12,7 @@ _hypergate() {
 		bootstrap | relay) return 0 ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
-	--router | --scan | --*Ms | --maxBufferPerChannel | --maxBufferPerPeer | --public | --bootstrap | --seconds | --overlap | --wait | --delay | --count | -d | -n) return 0 ;;
+	--router | --scan | --*Ms | --maxBufferPerChannel | --maxBufferPerPeer | --public | --bootstrap | --seconds | --overlap | --wait | --for | --delay | --count | -d | -n) return 0 ;;
 	esac
 	case $command in
 	new) options='--output --json --help' ;;
@@ -27,9 +27,10 @@ _hypergate() {
 	metrics) options='--http --listen --help' ;;
 	add | remove) options='--save --json --help' ;;
 	drain) options='--wait --json --help' ;;
+	allow) options='--for --json --help' ;;
 	top) options='--delay --count --help' ;;
 	reload) options='--secret-file --json --help' ;;
-	status | peers | undrain | routes | gates | services | channels | log-level) options='--json --help' ;;
+	status | peers | undrain | deny | allowed | routes | gates | services | channels | log-level) options='--json --help' ;;
 	*)
 		options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --scan --help --version'
 		options+=' --routeFindingTimeoutMs --udpSocketTimeoutMs --tcpSocketTimeoutMs --channelTimeoutPollMs'
@@ -40,7 +41,7 @@ _hypergate() {
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 	elif ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'new rotate check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'new rotate check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain allow deny allowed version' -- "$current")
 	elif [[ $command == log-level && $COMP_CWORD -eq 2 ]]; then
 		mapfile -t COMPREPLY < <(compgen -W 'error warning notice info debug' -- "$current")
 	elif [[ $command == rotate && $current != */* ]]; then
@@ -51,6 +52,10 @@ _hypergate() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 	elif [[ $command == remove && $before == @(remove|--*) ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(hypergate services --json 2>/dev/null | sed -n 's/.*"gatePort":\([0-9]*\),"protocol":"\([a-z]*\)".*/\1\/\2/p')" -- "$current")
+	elif [[ $command == deny && $before == @(deny|--*) ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(hypergate allowed --json 2>/dev/null | sed -n 's/.*"address":"\([0-9a-f.:]*\)".*/\1/p')" -- "$current")
+	elif [[ $command == allow && $before == allow ]]; then
+		return 0
 	elif [[ $command == top || ($options == *'--json --help' && $command != @(new|version)) ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(hypergate status --json 2>/dev/null | sed -n 's/.*"instance":"\([^"\\]*\)".*/\1/p')" -- "$current")
 	fi

@@ -8,14 +8,18 @@ function __hypergate_gates
     hypergate services --json 2>/dev/null | string replace -rf '.*"gatePort":([0-9]*),"protocol":"([a-z]*)".*' '$1/$2'
 end
 
+function __hypergate_allowed
+    hypergate allowed --json 2>/dev/null | string replace -rf '.*"address":"([0-9a-f.:]*)".*' '$1'
+end
+
 # In a variable a pattern may match nothing.
 function __hypergate_secrets
     set -l keys /etc/hypergate/*.key
     set -q keys[1]; and string replace -rf '.*/(.*)\.key' '$1' $keys
 end
 
-set -l commands new rotate check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain version
-set -l asks status peers reload undrain drain routes gates services channels log-level
+set -l commands new rotate check run bootstrap relay scan doctor status peers reload routes gates services channels top metrics log-level add remove drain undrain allow deny allowed version
+set -l asks status peers reload undrain drain allow deny allowed routes gates services channels log-level
 set -l without "not __fish_seen_subcommand_from $commands"
 
 complete -c hypergate -f
@@ -41,6 +45,9 @@ complete -c hypergate -n $without -a add -d 'Offer these services, too'
 complete -c hypergate -n $without -a remove -d 'Offer nothing behind a gate port any more'
 complete -c hypergate -n $without -a drain -d 'Take no new clients'
 complete -c hypergate -n $without -a undrain -d 'Take clients again'
+complete -c hypergate -n $without -a allow -d 'Let clients in whatever policies say'
+complete -c hypergate -n $without -a deny -d 'As policies say again, no ban'
+complete -c hypergate -n $without -a allowed -d 'Who is let in so'
 complete -c hypergate -n $without -a version -d 'Which one this is'
 
 complete -c hypergate -n "__fish_seen_subcommand_from rotate check run add" -F
@@ -60,6 +67,8 @@ complete -c hypergate -n "__fish_seen_subcommand_from add remove" -l save -d 'Al
 complete -c hypergate -n "__fish_seen_subcommand_from top" -s d -l delay -x -d 'Between two pages'
 complete -c hypergate -n "__fish_seen_subcommand_from top" -s n -l count -x -d 'End after so many pages'
 complete -c hypergate -n "__fish_seen_subcommand_from drain" -l wait -x -d 'Until nobody is connected, for so long at most'
+complete -c hypergate -n "__fish_seen_subcommand_from allow" -l for -x -d 'For so long'
+complete -c hypergate -n "__fish_seen_subcommand_from deny" -a '(__hypergate_allowed)'
 complete -c hypergate -n "__fish_seen_subcommand_from metrics" -l http -d 'Answer one request of HTTP'
 complete -c hypergate -n "__fish_seen_subcommand_from bootstrap" -l public -x -d 'Where others reach it'
 complete -c hypergate -n "__fish_seen_subcommand_from relay" -l open -d 'For whoever knows its key'

@@ -13,6 +13,12 @@ _hypergate_gates() {
 	compadd -a gates
 }
 
+_hypergate_allowed() {
+	local -a addresses
+	addresses=(${(f)"$(hypergate allowed --json 2>/dev/null | sed -n 's/.*"address":"\([0-9a-f.:]*\)".*/\1/p')"})
+	compadd -a addresses
+}
+
 _hypergate_secrets() {
 	local -a names
 	names=(/etc/hypergate/*.key(N:t:r))
@@ -29,7 +35,8 @@ _hypergate() {
 		'routes:which peer offers which gate port' 'gates:which gates are open' 'services:what they offer'
 		'channels:what is carried now' 'metrics:all of that for Prometheus' 'log-level:how much they log'
 		'top:all of that, again and again' 'add:offer these services, too' 'remove:offer nothing behind a gate port any more' 'drain:take no new clients'
-		'undrain:take clients again' 'version:which one this is'
+		'undrain:take clients again' 'allow:let clients in whatever policies say' 'deny:as policies say again, no ban' 'allowed:who is let in so'
+		'version:which one this is'
 	)
 	local -a start=('--user[become this user]:user:_users' '--allow-root[stay root]')
 	local -a asks=('*--bootstrap[DHT nodes to begin with]:host\:port:_hosts' $start)
@@ -60,10 +67,12 @@ _hypergate() {
 	scan) _arguments '1::' '--router[its secret]:secret:' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $asks ;;
 	doctor) _arguments '1::' '--json' $asks '--help' ;;
 	reload) _arguments '1::' '--secret-file[hand it over, as root]:file:_files' '--json' '--help' '*:instance:_hypergate_instances' ;;
-	status | peers | undrain | routes | gates | services | channels) _arguments '1::' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	status | peers | undrain | allowed | routes | gates | services | channels) _arguments '1::' '--json' '--help' '*:instance:_hypergate_instances' ;;
 	add) _arguments '1::' '--save[also for the next start]' '--json' '--help' '2:services:_files' '*:instance:_hypergate_instances' ;;
 	remove) _arguments '1::' '--save[also for the next start]' '--json' '--help' '2:gate port:_hypergate_gates' '*:instance:_hypergate_instances' ;;
 	drain) _arguments '1::' '--wait[until nobody is connected]:seconds:' '--json' '--help' '*:instance:_hypergate_instances' ;;
+	allow) _arguments '1::' '--for[for so long]:time:(30m 8h 1d)' '--json' '--help' '2:address:' '*:instance:_hypergate_instances' ;;
+	deny) _arguments '1::' '--json' '--help' '2:address:_hypergate_allowed' '*:instance:_hypergate_instances' ;;
 	top) _arguments '1::' {-d,--delay}'[between two pages]:seconds:' {-n,--count}'[end after so many pages]:pages:' '--help' '*:instance:_hypergate_instances' ;;
 	metrics) _arguments '1::' '--http[answer one request of HTTP]' '--listen[answer all]:ip\:port:(127.0.0.1\:9469)' '--help' ;;
 	log-level) _arguments '1::' '--json' '--help' '2::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;

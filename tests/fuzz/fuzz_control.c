@@ -335,7 +335,8 @@ static void request(struct scene *scene, struct person *person, uint8_t which)
         static const char *const requests[] = { "status\n", "doctor\n", "peers\n",
                 "scan 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff 9\n" };
         static const char *const changes[] = { "reload\n", "reload\n", "drain\n", "undrain\n", "remove 80/udp\n", "remove 080000\n",
-                "add [{gatePort: 80, serviceHost: a, servicePort: 80}]\n", "" };
+                "add [{gatePort: 80, serviceHost: a, servicePort: 80}]\n", "", "allow 192.0.2.1 1\n", "allow ::1 2592000\n", "deny 192.0.2.1\n",
+                "allowed\n" };
         char text[300];
         size_t len = read_u8(&scene->input);
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What people change by hand while an instance runs: hypergate drain, undrain, add and remove."""
+"""What people change by hand while an instance runs: hypergate drain, undrain, add, remove, allow and deny."""
 import json
 import os
+import signal
 import subprocess
 
-from harness import (Service, answers, binary, connect, eventually, free_ports, listens, main, new_secret, read_all, serve_echo, start_dht,
-                     start_instance, test)
+from harness import (Service, answers, binary, connect, eventually, free_ports, listens, main, new_secret, read_all, serve_echo,
+                     start_dht, start_instance, test)
 
 
 class Router:
@@ -132,6 +133,48 @@ def services_are_added_and_removed(stack):
     assert router.services().keys() == before.keys() == {first, second}
     assert router.tell('remove', '--save', str(second), 'provider') == 'provider: services: 0 more, 2 gone\n'
     assert os.listdir(router.provider.conf + '.d') == []
+
+
+def serve_page(connection):
+    connection.recv(4096)
+    connection.sendall(b'HTTP/1.0 200 OK\r\n\r\nlet in\n')
+
+
+def curl(gate, source):
+    """A reset may come while it connects."""
+    done = subprocess.run(['curl', '-sS', '--max-time', '60', '--interface', source, f'http://127.0.0.1:{gate}/'], capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else 'refused' if done.returncode in (7, 56) else done.stderr
+
+
+@test
+def an_address_is_let_in_for_a_while(stack):
+    """allow and deny: curl from an address that a policy keeps out, at once, after the end of the gate's worker, and no longer; from others never"""
+    gate = free_ports(1)[0]
+    router = Router(stack, [{**entry(gate, Service(stack, serve_page)), 'ingressPolicy': {'defaults': {'allow': False}}}])
+    eventually(lambda: listens(gate), 20, 'the gate')
+    assert (curl(gate, '127.0.0.2'), router.tell('allowed', 'gateway')) == ('refused', '')
+
+    said = json.loads(router.tell('allow', '--json', '--for', '2h', '127.0.0.2', 'gateway'))
+    assert said == {**said, 'type': 'allowance', 'instance': 'gateway', 'address': '127.0.0.2', 'secondsLeft': 7200}, said
+    eventually(lambda: curl(gate, '127.0.0.2') == 'let in\n', 20, 'it is let in')
+    assert curl(gate, '127.0.0.3') == 'refused'
+    router.tell('reload', 'gateway')
+    worker = router.gateway.workers('forward')[0]
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: worker not in router.gateway.workers('forward'), 20, 'it is gone')
+    eventually(lambda: curl(gate, '127.0.0.2') == 'let in\n', 20, 'another worker lets it in')
+    assert curl(gate, '127.0.0.3') == 'refused'
+    listed = json.loads(router.tell('allowed', '--json', 'gateway'))
+    assert {**listed, 'secondsLeft': 7200} == said and 0 < listed['secondsLeft'] <= 7200, listed
+
+    assert router.tell('deny', '127.0.0.2', 'gateway') == 'gateway: 127.0.0.2 is let in as policies say again\n'
+    eventually(lambda: curl(gate, '127.0.0.2') == 'refused', 20, 'it is let in no longer')
+    assert router.tell('allowed', 'gateway') == ''
+    none = router.ask('deny', '127.0.0.2', 'gateway')
+    assert none.returncode == 1 and 'this is no ban' in none.stderr, none
+    none = router.ask('allow', '127.0.0.2', 'provider')
+    assert none.returncode == 1 and 'it is no gateway' in none.stderr, none
+    assert 'clients from 127.0.0.2 are let in for 7200 s' in router.gateway.log()
 
 
 main()

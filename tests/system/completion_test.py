@@ -16,11 +16,13 @@ HYPERGATE, SOURCES = sys.argv[1:3]
 PATIENCE = 60.0
 PROMPT = 'what-next: '
 COMMANDS = ('new', 'rotate', 'check', 'run', 'bootstrap', 'relay', 'scan', 'doctor', 'status', 'peers', 'reload', 'routes', 'gates', 'services',
-            'channels', 'top', 'metrics', 'log-level', 'add', 'remove', 'drain', 'undrain', 'version')
+            'channels', 'top', 'metrics', 'log-level', 'add', 'remove', 'drain', 'undrain',
+            'allow', 'deny', 'allowed', 'version')
 # What completion asks the instances that run.
 FAKE = '''#!/bin/sh
 case $1 in
 status) echo '{"type":"status","instance":"house","x":1}'; echo '{"type":"status","instance":"garden","x":1}' ;;
+allowed) echo '{"type":"allowance","instance":"house","address":"192.0.2.7","until":null}' ;;
 services) echo '{"type":"service","gatePort":8053,"protocol":"udp"}' ;;
 esac
 '''
@@ -136,6 +138,7 @@ def instances_and_gates_are_those_that_run(shells):
         for command in 'reload', 'peers', 'top', 'drain', 'channels':
             assert {'house', 'garden'} <= shell.offers(command, ''), (shell, command)
         assert '8053/udp' in shell.offers('remove', ''), shell
+        assert '192.0.2.7' in shell.offers('deny', ''), shell
         assert 'debug' in shell.offers('log-level', ''), shell
 
 

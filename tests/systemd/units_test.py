@@ -225,7 +225,7 @@ def asked(stack):
     told = M.ok('runuser', '-u', 'member', '--', command, 'status', '--json')
     assert sorted(json.loads(line)['instance'] for line in told.splitlines()) == ['node', 'r1', 'r2'], told
     M.ok('runuser', '-u', 'member', '--', command, 'peers', 'r1')
-    for words in ['reload'], ['drain'], ['undrain'], ['log-level', 'debug'], ['remove', '8000']:
+    for words in ['reload'], ['drain'], ['undrain'], ['log-level', 'debug'], ['remove', '8000'], ['allow', '127.0.0.1']:
         done = M.run('runuser', '-u', 'member', '--', command, *words, 'r1')
         assert done.returncode == 1 and 'only root, and the user it runs as, may change it' in done.stderr, done
     M.ok('runuser', '-u', 'member', '--', command, 'log-level', 'r1')

@@ -38,6 +38,10 @@ ANSWERS = {
     'services': [{'type': 'service', 'gatePort': 80, 'protocol': 'tcp', 'serviceHost': 'web', 'servicePort': 8080, 'tags': 'a b', 'addresses': 0}],
     'channels': [{'type': 'channel', 'channel': 7, 'gatePort': 80, 'protocol': 'tcp', 'end': 'service', 'peer': KEY, 'state': 'open', 'ageSeconds': 1.5,
                   'sentBytes': 1, 'receivedBytes': 2}],
+    'allowed': [{'type': 'allowance', 'address': '192.0.2.7', 'until': '2026-12-01T12:00:00Z', 'secondsLeft': 1800}],
+    'allow 192.0.2.7 1800': [{'type': 'allowance', 'address': '192.0.2.7', 'until': '2026-12-01T12:00:00Z', 'secondsLeft': 1800}],
+    'allow ::1 2592000': [{'type': 'allowance', 'address': '::1', 'until': '2026-12-31T12:00:00Z', 'secondsLeft': 2592000}],
+    'deny ::1': [{'type': 'allowance', 'address': '::1', 'until': None, 'secondsLeft': 0}],
     'log-level': [{'type': 'log-level', 'level': 'info', 'channels': True}],
     'log-level debug': [{'type': 'log-level', 'level': 'debug', 'channels': False}],
     'reload': [{'type': 'complaint', 'file': '/r1.yaml', 'line': 3, 'column': 1, 'warning': True, 'text': 'port: changes with a restart'},
@@ -110,7 +114,7 @@ def lists_are_lines_for_people():
 
 @test
 def and_objects_for_programs():
-    for command in ('routes', 'gates', 'services', 'channels', 'log-level'):
+    for command in ('routes', 'gates', 'services', 'channels', 'log-level', 'allowed'):
         lines = [json.loads(line) for line in said(command, '--json').splitlines()]
         assert lines == [{'instance': 'r1', **each} for each in ANSWERS[command]], lines
 
@@ -165,7 +169,7 @@ def an_answer_that_can_not_be_printed_is_an_error():
     before = dict(ANSWERS)
     ANSWERS.update(more)
     try:
-        for command in ('status', 'peers', 'reload', 'routes', 'gates', 'services', 'channels', 'metrics', 'log-level', 'drain', 'undrain',
+        for command in ('status', 'peers', 'reload', 'routes', 'gates', 'services', 'channels', 'metrics', 'log-level', 'drain', 'undrain', 'allowed',
                         'remove 80 r1', 'top -n 1'):
             for json_too in ([], ['--json']) if command not in ('metrics', 'top -n 1') else ([],):
                 with open('/dev/full', 'wb') as full:
@@ -182,6 +186,14 @@ def a_level_is_no_name():
     assert said('log-level', 'debug') == said('log-level', 'debug', 'r1') == 'r1: debug, of channels those that failed\n'
     done = run('log-level', 'chatty')
     assert done.returncode == 1 and b'"chatty" does not run here' in done.stderr, done
+
+
+@test
+def addresses_are_allowed_and_denied():
+    assert said('allow', '192.0.2.7') == said('allowed') == 'r1: 192.0.2.7 is let in until 2026-12-01T12:00:00Z, for 1800 s more\n'
+    assert said('allow', '--for', '30d', '::1', 'r1') == 'r1: ::1 is let in until 2026-12-31T12:00:00Z, for 2592000 s more\n'
+    assert said('deny', '::1', 'r1') == 'r1: ::1 is let in as policies say again\n'
+    assert json.loads(said('deny', '--json', '::1')) == {'instance': 'r1', **ANSWERS['deny ::1'][0]}
 
 
 @test

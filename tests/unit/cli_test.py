@@ -506,6 +506,14 @@ def wrong_command_lines():
             (('top', '-d', '0'), 'top: --delay: seconds, 0.1 to 3600'),
             (('top', '-n', '0.5'), 'top: --count: a whole number from 1 to 1000000'),
             (('check', '-n', '1', 'x'), '--count: does not go with check'),
+            (('allow',), 'allow: which IP?'),
+            (('allow', 'localhost'), 'allow: an IP address, such as 192.0.2.1 or 2001:db8::1'),
+            (('allow', '--for', '0s', '::1'), 'allow: --for: for how long? 1s to 30d, such as 30m, 8h'),
+            (('allow', '--for', '31d', '::1'), 'allow: --for: for how long? 1s to 30d, such as 30m, 8h'),
+            (('allow', '--for', '18446744073709551617s', '::1'), 'allow: --for: for how long? 1s to 30d, such as 30m, 8h'),
+            (('allow', '--for', '30', '::1'), 'allow: --for: for how long? 1s to 30d, such as 30m, 8h'),
+            (('deny', '10.0.0.0/8'), 'deny: an IP address, such as 192.0.2.1 or 2001:db8::1'),
+            (('deny', '--for', '5m', '::1'), '--for: does not go with deny'),
             (('undrain', '--wait', '5'), '--wait: does not go with undrain'),
             (('--router', SECRET), 'provider or gateway? --provider SERVICES, --gateway [SERVICES]')):
         refused(64, f'hypergate: {expected}{hint}', *args)
