@@ -188,15 +188,23 @@ static struct service *find(const struct services *services, const struct conf_s
         return services->count ? bsearch(&wanted, services->list, services->count, sizeof(wanted), compare) : NULL;
 }
 
+/* Who asks a service knows it by its name, and what it knows goes on, whatever else is written of it now. */
+static enum service_health known_of(const struct services *before, struct service *service)
+{
+        const struct group group = group_like(before, &(struct group){ service, 1 });
+        uint64_t name = service->conf->health.type ? service_name(service->conf) : 0;
+
+        for (size_t i = 0; service->conf->health.type && i < group.count; i++)
+                if (group.list[i].conf->health.type && service_name(group.list[i].conf) == name)
+                        return group.list[i].health;
+        return SERVICE_UNKNOWN;
+}
+
 /* What is known of those that stay. */
 static void take_over(struct services *services, const struct services *before)
 {
-        for (size_t i = 0; i < services->count; i++) {
-                const struct service *same = find(before, services->list[i].conf);
-
-                if (same)
-                        services->list[i].health = same->health;
-        }
+        for (size_t i = 0; i < services->count; i++)
+                services->list[i].health = known_of(before, &services->list[i]);
 }
 
 bool services_gone(const struct services *services, const struct conf_service *conf)
@@ -277,14 +285,17 @@ const struct service *services_find(const struct services *services, const struc
 
 bool services_hear(struct services *services, const struct forward *forward, const struct ipc_service_health *said)
 {
-        struct service *service = said->protocol == IPC_TCP ? find_held(services, forward, said->gate_port, said->service) : NULL;
+        struct service *first = said->protocol == IPC_TCP ? find_held(services, forward, said->gate_port, said->service) : NULL;
         enum service_health health = said->there ? SERVICE_THERE : SERVICE_GONE;
-        bool news;
+        bool news = false;
 
-        if (!service || !service->conf->health.type)
-                return false;
-        news = (service->health == SERVICE_GONE) != (health == SERVICE_GONE);
-        service->health = health;
+        /* Several may be one by name: for TLS clients of several names. */
+        for (struct service *at = first; at && at < services->list + services->count && compare_gates(at->conf, first->conf) == 0; at++) {
+                if (at->forward != forward || !at->conf->health.type || service_name(at->conf) != said->service)
+                        continue;
+                news = news || (at->health == SERVICE_GONE) != (health == SERVICE_GONE);
+                at->health = health;
+        }
         return news;
 }
 

@@ -15,7 +15,9 @@ enum { SERVICES_MAX = 8 };
 /* What is behind a gate port: one service, and its port there. */
 struct said {
         uint16_t gate_port, service_port;
-        const char *host;
+        const char *host, *sni;
+        enum conf_health_type health;
+        unsigned priority;
 };
 
 struct story {
@@ -43,7 +45,8 @@ static void reload(struct story *story, const struct said *said)
 
         for (; said->gate_port; said++)
                 list[conf.service_count++] = (struct conf_service){ .gate_port = said->gate_port, .service_port = said->service_port,
-                                                                    .host = said->host, .tags = "", .sni = "" };
+                                                                    .host = said->host, .tags = "", .sni = said->sni ? said->sni : "",
+                                                                    .health.type = said->health, .priority = (uint8_t)said->priority };
         list_for_each(at, &story->world.children.all)
                 list_entry(at, struct child, in_all)->unconfigured = false;
         check_equal(services_reload(&story->services, &conf, &story->names, &story->forwards), 0);
@@ -118,6 +121,23 @@ TEST(who_has_nothing_new_hears_nothing)
         reload(&story, after);
         check(holder(&story, 1) == first && holder(&story, 2) == second && !hears(&story, 1) && !hears(&story, 2));
         check(workers(&story) == 3 && hears(&story, 3));
+        end(&story);
+}
+
+/* Whoever asks knows it by where it is, and says nothing twice: for each of several names, and after what else is written of it. */
+TEST(a_service_that_is_not_there_stays_so_under_all_its_names)
+{
+        static const struct said before[] = { { 1, 10, "a", "x", CONF_HEALTH_TCP, 0 }, { 1, 10, "a", "y", CONF_HEALTH_TCP, 0 }, { 0 } };
+        static const struct said after[] = { { 1, 10, "a", "x", CONF_HEALTH_TCP, 7 }, { 1, 10, "a", "y", CONF_HEALTH_TCP, 7 }, { 0 } };
+        struct story story;
+        struct ipc_service_health gone = { .gate_port = 1 };
+
+        begin(&story, 8, before);
+        gone.service = service_name(story.services.list[0].conf);
+        check(services_hear(&story.services, holder(&story, 1), &gone));
+        check_equal(services_gone_count(&story.services), 2);
+        reload(&story, after);
+        check_equal(services_gone_count(&story.services), 2);
         end(&story);
 }
 
