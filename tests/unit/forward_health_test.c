@@ -10,6 +10,7 @@
 
 #include "forward_http.h"
 #include "forward_process.h"
+#include "forward_proxy.h"
 #include "inside.h"
 #include "test.h"
 
@@ -20,7 +21,8 @@ static struct inside inside;
 static uint64_t seed;
 static const struct random random_source = { test_random_fill, &seed };
 static usec_t now_us;
-static uint16_t port;
+static uint16_t port, proxy;
+static uint32_t addresses = 1;
 
 static int listen_here(void)
 {
@@ -38,7 +40,7 @@ static int listen_here(void)
 
 static void put(uint64_t name, enum ipc_health health)
 {
-        struct ipc_forward_service service = { .service = name, .gate_port = GATE, .count = 1, .service_port = port, .host = "web.example",
+        struct ipc_forward_service service = { .service = name, .gate_port = GATE, .count = addresses, .proxy = proxy, .service_port = port, .host = "web.example",
                                                .address = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } },
                                                .health = (uint16_t)health, .status_first = 200, .status_last = 299, .rise = 2, .fall = 3,
                                                .interval_ms = INTERVAL_MS, .timeout_ms = TIMEOUT_MS, .path = "/ready?x" };
@@ -184,6 +186,55 @@ TEST(an_answer_with_a_status_that_is_meant_is_one)
                 if (told() != cases[i].told)
                         test_fail(__FILE__, __LINE__, "case %zu is not told so", i);
         }
+        close(listener);
+        finish();
+}
+
+/* A service that waits for a PROXY header would take the request alone for none. */
+TEST(who_waits_for_a_proxy_gets_the_header_of_one_that_speaks_for_nobody)
+{
+        static const char expected[] = "PROXY UNKNOWN\r\nGET /ready?x HTTP/1.1\r\n";
+        char request[PROXY_WRITE_MAX + HTTP_REQUEST_MAX];
+        int listener, fd;
+
+        begin();
+        port = 0;
+        listener = listen_here();
+        proxy = IPC_PROXY_V1;
+        put(1, IPC_HEALTH_HTTP);
+        proxy = IPC_PROXY_NONE;
+        take_effect();
+        next();
+        fd = accept(listener, NULL, NULL);
+        check(fd >= 0 && recv(fd, request, sizeof(request), 0) > (ssize_t)sizeof(expected));
+        check_bytes(request, expected, sizeof(expected) - 1);
+        close(fd);
+        close(listener);
+        for (unsigned i = 0; i < 100 && forward.checks.running; i++)
+                worker_turn(&forward.worker, &forward_handlers, &forward);
+        finish();
+}
+
+/* It could not be asked before: it is there once it answers, and not after an interval and so many answers. */
+TEST(whose_name_is_known_only_now_is_asked_now)
+{
+        int listener;
+
+        begin();
+        port = 0;
+        listener = listen_here();
+        addresses = 0;
+        put(1, IPC_HEALTH_TCP);
+        take_effect();
+        next();
+        check_equal(told(), '-');
+        services_begin(&forward.arrivals.services);
+        addresses = 1;
+        put(1, IPC_HEALTH_TCP);
+        take_effect();
+        check_equal(checks_deadline(&forward.checks), now_us);
+        next();
+        check_equal(told(), '+');
         close(listener);
         finish();
 }

@@ -11,6 +11,7 @@
 
 #include "forward_dial.h"
 #include "forward_http.h"
+#include "forward_proxy.h"
 
 enum {
         REASON_MAX = 96,
@@ -41,6 +42,7 @@ struct check {
         uint8_t answer[HTTP_STATUS_BYTES];
         size_t answer_len;
         bool listed;
+        bool nameless;                  /* by the last check: its name had no address */
 };
 
 void checks_init(struct checks *checks, struct worker *worker, struct watch *watch, struct services *services,
@@ -192,10 +194,19 @@ static void on_answer(struct watched *watched, uint32_t events)
         run(checks, now.mono_us);
 }
 
+/* Who waits for a PROXY header gets one that names nobody: it is the proxy itself that asks. */
+static size_t request_write(const struct ipc_forward_service *what, uint8_t out[PROXY_WRITE_MAX + HTTP_REQUEST_MAX])
+{
+        static const struct proxy_header nobody = { .protocol = IPC_TCP };
+        size_t len = what->proxy ? proxy_write(what->proxy, &nobody, out) : 0;
+
+        return len + http_request_write(what->path, what->host, (char *)out + len);
+}
+
 static void connected(struct check *check)
 {
-        char request[HTTP_REQUEST_MAX];
-        size_t len = http_request_write(check->what->path, check->what->host, request);
+        uint8_t request[PROXY_WRITE_MAX + HTTP_REQUEST_MAX];
+        size_t len = request_write(check->what, request);
         int fd = dial_take(&check->dial);
 
         check->dial.watched.fd = fd;
@@ -223,8 +234,10 @@ static void connect_next(struct check *check, usec_t now_us)
                 connected(check);
         else if (r == -EINPROGRESS)
                 heap_set(&check->checks->due, &check->due, usec_add(now_us, left_us / (dial_left(&check->dial) + 1)));
-        else
+        else {
+                check->nameless = !check->what->count;
                 finish(check, check->what->count ? strerror(-r) : "the name has no address");
+        }
 }
 
 static void on_connecting(struct watched *watched, uint32_t events)
@@ -308,16 +321,24 @@ static unsigned count_wanted(const struct checks *checks)
         return count;
 }
 
-/* What is under way begins anew: it is of a list that is no more. */
+/* What is under way begins anew: it is of a list that is no more. Whose name is known only now could not be asked before: one good answer
+ * is enough. */
 static void renew(struct check *check, const struct ipc_forward_service *what, usec_t now_us)
 {
-        bool under_way = check->state != CHECK_RESTING;
+        bool under_way = check->state != CHECK_RESTING, named = check->nameless && what->count;
+        usec_t latest_us = usec_add(now_us, MSEC((usec_t)what->interval_ms));
 
         stop(check);
         check->what = what;
         check->listed = true;
-        if (under_way)
+        if (named) {
+                check->nameless = false;
+                check->against = what->rise - 1U;
+        }
+        if (under_way || named)
                 heap_set(&check->checks->due, &check->due, now_us);
+        else if (check->due.key_us > latest_us)
+                heap_set(&check->checks->due, &check->due, latest_us);
 }
 
 /* The first of them now, the others spread over the interval. */
