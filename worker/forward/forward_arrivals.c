@@ -211,7 +211,8 @@ static void on_connecting(struct watched *watched, uint32_t events);
 static bool try_other(struct arrival *arrival, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
-        const struct ipc_forward_service *other = arrival->named || arrival->tried >= SERVICES_TRIED_MAX ? NULL :
+        bool late = arrival->tried >= SERVICES_TRIED_MAX || now_us >= arrival->gives_up_us;
+        const struct ipc_forward_service *other = arrival->named || late ? NULL :
                 services_pick(&arrivals->services, arrival->gate_port, arrival->protocol, false, now_us);
         char *local = other && other->local ? strdup(other->host) : NULL;
 
