@@ -926,3 +926,40 @@ TEST(of_services_at_one_gate_with_different_policies_one_is_named)
         policy_leave(none);
         finish();
 }
+
+/* Of what it does not repeat, too: each advertisement brings policies for some, and says nothing of those of the others. */
+TEST(a_peer_has_so_many_rules_at_most_however_it_says_them)
+{
+        enum { MANY = 24, RULES = 1000 };
+        static struct ipc_rule rules[RULES];
+        bool is_closed[MANY] = { false };
+        struct route_event event;
+        unsigned closed = 0;
+
+        for (size_t i = 0; i < RULES; i++)
+                rules[i] = (struct ipc_rule){ .who = IPC_RULE_ALL, .protocols = 3, .port_last = UINT16_MAX };
+        begin();
+        for (unsigned turn = 0; turn < MANY; turn++) {
+                struct policy *own;
+
+                for (unsigned i = 0; i < MANY; i++) {
+                        offer((uint16_t)(8000 + i), "a", "");
+                        advert.routes[i].keeps_policy = 1;
+                }
+                rules[0].port_first = (uint16_t)turn;
+                own = policy_new(rules, RULES);
+                advert.routes[turn].policy = own;
+                advert.routes[turn].keeps_policy = 0;
+                route_table_merge(&table, &peer_a, &advert, turn);
+                advert.count = 0;
+                policy_leave(own);
+        }
+        while (route_table_event(&table, &event))
+                if (event.kind == ROUTE_OFFERED)
+                        is_closed[event.gate_port - 8000] = event.policy && event.policy->count == 1 && !event.policy->rule[0].allow;
+        for (size_t i = 0; i < MANY; i++)
+                closed += is_closed[i];
+        check_equal(table.routes, MANY);
+        check_equal(closed, MANY - 16);         /* and to these nobody may come */
+        finish();
+}

@@ -174,6 +174,13 @@ void choose_restrict(struct choose *choose, const struct ipc_via *via, uint16_t 
 {
         struct choose_gate *gate = gate_find(choose, gate_port, protocol, name);
 
+        if (policy && policy_same(policy, choose->policy)) {
+                policy = choose->policy;
+        } else if (policy) {
+                policy_hold(policy);
+                policy_leave(choose->policy);
+                choose->policy = policy;
+        }
         set_policy(way_find(&gate->ways, via), policy);
 }
 
@@ -414,6 +421,7 @@ void choose_fini(struct choose *choose)
 {
         choose_begin(choose);
         choose_end(choose);
+        policy_leave(choose->policy);
         assert(choose->gates.count == 0);       /* every client has left */
         map_fini(&choose->gates);
 }

@@ -27,6 +27,7 @@ struct choose {
         size_t routes;
         bool replacing;         /* between choose_begin() and choose_end() */
         bool sweeping;          /* gates are walked: none goes but the one that is looked at */
+        struct policy *policy;  /* the last one, held: the routes of a provider often have one, and then share it */
 };
 
 /* From a gate to one of its providers. It stays while a client is on it, also when the route is gone. */

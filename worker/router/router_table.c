@@ -365,6 +365,34 @@ static int peer_settle(struct route_table *table, struct route_peer *peer, usec_
         return result;
 }
 
+/* Policies that are kept are repeated by nobody: what they take has a limit of its own. Those that came as one are one. Nobody may come to a
+ * route whose policy is beyond it: it is not known whom its provider lets in. 0 or -ENOSPC. */
+static int bound_policies(struct route_table *table, struct route_peer *peer, usec_t now_us)
+{
+        static const struct ipc_rule nobody = { .who = IPC_RULE_ALL, .protocols = 1U << IPC_TCP | 1U << IPC_UDP, .port_last = UINT16_MAX };
+        const struct policy *last = NULL;
+        struct policy *closed = NULL;
+        size_t rules = 0;
+
+        list_for_each (at, &peer->routes) {
+                struct route *route = container_of(at, struct route, of_peer);
+                size_t more = route->policy && route->policy != last ? route->policy->count : 0;
+
+                if (more > 1 && rules + more > ROUTE_RULES_PER_PEER) {
+                        closed = closed ? closed : policy_new(&nobody, 1);
+                        if (closed)
+                                set_policy(&route->policy, closed);
+                        else
+                                route_free(table, route, now_us);
+                        continue;
+                }
+                rules += more;
+                last = route->policy;
+        }
+        policy_leave(closed);
+        return closed ? -ENOSPC : 0;
+}
+
 int route_table_merge(struct route_table *table, const struct ipc_via *via, const struct advert *advert, usec_t now_us)
 {
         struct route_peer *peer = peer_find(table, via);
@@ -395,6 +423,8 @@ int route_table_merge(struct route_table *table, const struct ipc_via *via, cons
         list_for_each (at, &peer->routes)
                 if (!container_of(at, struct route, of_peer)->repeated)
                         route_free(table, container_of(at, struct route, of_peer), now_us);
+        if (bound_policies(table, peer, now_us) < 0)
+                result = -ENOSPC;
         heap_set(&table->expiries, &peer->expiry, usec_add(now_us, table->expiry_us));
         settled = peer_settle(table, peer, now_us);
         return settled < 0 ? settled : result;

@@ -5,6 +5,8 @@
 
 #include "router_table.h"
 
+enum { ROUTE_RULES_PER_PEER = 65 * 256 };        /* of all its policies, 3 MB: as many as a provider of ours can say */
+
 struct route_peer {
         struct map_entry by_via;
         struct heap_entry expiry;
