@@ -345,6 +345,20 @@ const struct conf_ingress *conf_ingress_read(struct conf_read *read, const struc
         return ingress;
 }
 
+const struct conf_ingress *conf_ingress_nobody(struct conf_read *read)
+{
+        struct conf_rule *rule = conf_arena_take(&read->image, sizeof(*rule));
+        struct conf_ingress *ingress = conf_arena_take(&read->image, sizeof(*ingress));
+        struct reading others = about_all();
+
+        memcpy(rule, &others.rule, sizeof(*rule));      /* with what is between its members */
+        rule->who = CONF_RULE_OTHERS;
+        rule->allow = false;
+        ingress->rules = rule;
+        ingress->count = 1;
+        return ingress;
+}
+
 int conf_ingress_compare(const struct conf_ingress *a, const struct conf_ingress *b)
 {
         if (!a || !b)

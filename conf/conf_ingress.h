@@ -8,6 +8,9 @@
 /* The original's map of defaults and ips, or nothing. NULL: it was complained of. */
 const struct conf_ingress *conf_ingress_read(struct conf_read *read, const struct conf_node *node);
 
+/* Nobody may come. */
+const struct conf_ingress *conf_ingress_nobody(struct conf_read *read);
+
 /* The order of policies, NULL first. 0: they say the same. */
 int conf_ingress_compare(const struct conf_ingress *a, const struct conf_ingress *b);
 

@@ -16,6 +16,7 @@
 #include "conf_network.h"
 #include "conf_path.h"
 #include "conf_peers.h"
+#include "conf_policies.h"
 #include "conf_relay.h"
 #include "conf_resolver.h"
 #include "conf_secret.h"
@@ -217,7 +218,10 @@ static void read_connections_per_peer(struct conf_read *read, const struct conf_
 
 static void read_provider_ingress(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        ((struct draft *)into)->conf->provider.ingress = conf_ingress_read(read, node);
+        struct draft *draft = into;
+        bool several = read->file->sheet && node->kind == CONF_LIST;    /* as the original's command line has them */
+
+        draft->conf->provider.ingress = several ? conf_policies_read(read, node, &draft->services.urls) : conf_ingress_read(read, node);
 }
 
 static void read_provider(struct conf_read *read, const struct conf_node *node, void *into)

@@ -6,11 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf_document.h"
 #include "conf_health.h"
 #include "conf_host.h"
 #include "conf_ingress.h"
-#include "conf_path.h"
 
 enum {
         ADVERTISED_MAX = 256,           /* worker/router ADVERT_ROUTES_MAX: no gateway would take more of one peer */
@@ -354,8 +352,6 @@ typedef void add_function(struct conf_read *read, const struct conf_node *node, 
 struct listing {
         add_function *add;
         void *into;
-        struct conf_urls *urls;         /* NULL: nothing is fetched */
-        void (*pending)(void *into);    /* what a URL lists is not known yet; NULL: then there is less of it */
 };
 
 static void read_file_entries(struct conf_read *read, const struct conf_node *node, void *context)
@@ -412,60 +408,11 @@ static void read_file_root(struct conf_read *read, const struct conf_node *root,
                            "a service file is a list of services, or a map with one: services: [...]");
 }
 
-static bool is_inline(const char *text)
+static void read_listing(struct conf_read *read, const struct conf_node *node, add_function *add, void *into, struct conf_urls *urls,
+                         void (*pending)(void *context))
 {
-        return text[0] == '[' || text[0] == '{';
-}
-
-static bool is_among(const struct conf_urls *urls, const char *url)
-{
-        for (size_t i = 0; i < urls->count; i++)
-                if (strcmp(urls->list[i], url) == 0)
-                        return true;
-        return false;
-}
-
-static void read_url(struct conf_read *read, const struct conf_node *node, const char *url, struct listing *listing)
-{
-        const struct conf_source *source = read->source;
-        const char *text, *expected;
-        struct conf_url where;
-        size_t len = 0;
-
-        expected = listing->urls ? conf_url_read(url, &where) : "the name of a file: nothing is fetched for this, download it first";
-        if (!expected && !is_among(listing->urls, url) && listing->urls->count == CONF_URLS_MAX)
-                expected = "at most 16 URLs";
-        if (expected) {
-                conf_value_wrong(read, node, expected);
-                return;
-        }
-        if (!is_among(listing->urls, url))
-                listing->urls->list[listing->urls->count++] = image_text(read, url);
-        text = source->fetched ? source->fetched(source->fetched_context, url, &len) : NULL;
-        if (text)
-                conf_document_read_fetched(read, node, url, text, len, read_file_root, listing);
-        else if (listing->pending)
-                listing->pending(listing->into);
-}
-
-/* An entry that is a text: the name of a file, a URL, or JSON as the original's command line takes it. */
-static void read_text_entry(struct conf_read *read, const struct conf_node *node, struct listing *listing)
-{
-        char path[CONF_PATH_MAX];
-        const char *text;
-
-        if (!conf_value_text(read, node, "http.json", &text))
-                return;
-        if (is_inline(text))
-                conf_document_read_text(read, node, text, read_file_root, listing);
-        else if (strstr(text, "://"))
-                read_url(read, node, text, listing);
-        else if (conf_path(read, node, text, path))
-                conf_document_read_named(read, node, path, text, CONF_DOCUMENT_SERVICES, read_file_root, listing);
-}
-
-static void read_listing(struct conf_read *read, const struct conf_node *node, struct listing *listing)
-{
+        struct listing listing = { add, into };
+        const struct conf_sources sources = { read_file_root, &listing, "http.json", urls, pending };
         const struct conf_node *entry;
         uint32_t count;
 
@@ -473,11 +420,11 @@ static void read_listing(struct conf_read *read, const struct conf_node *node, s
                 return;
         for (; count > 0; count--, entry = entry->next) {
                 if (entry->kind == CONF_MAP)
-                        listing->add(read, entry, listing->into);
+                        add(read, entry, into);
                 else if (entry->kind == CONF_LIST)
                         conf_value_wrong(read, entry, "a service {gatePort: ...} or the name of a service file");
                 else
-                        read_text_entry(read, entry, listing);
+                        conf_sources_read(read, entry, &sources);
         }
 }
 
@@ -525,7 +472,7 @@ void conf_services_read(struct conf_read *read, const struct conf_node *node, st
         if (is_empty_list(node))
                 out->count = out->urls.count = 0;
         before = out->count;
-        read_listing(read, node, &(struct listing){ add_service, out, read->source->without_secret && read->file->sheet ? NULL : &out->urls, NULL });
+        read_listing(read, node, add_service, out, read->source->without_secret && read->file->sheet ? NULL : &out->urls, NULL);
         drop_duplicates(out);
         if (out->count > ADVERTISED_MAX && before <= ADVERTISED_MAX)
                 conf_warning(&read->report, read->file, node->at, "%zu services: gateways learn of the first %d only", out->count,
@@ -533,9 +480,10 @@ void conf_services_read(struct conf_read *read, const struct conf_node *node, st
 }
 
 /* No port is from 1 to 0. */
-static void add_pending(void *into)
+static void add_pending(void *context)
 {
-        struct conf_filters *filters = into;
+        const struct listing *listing = context;
+        struct conf_filters *filters = listing->into;
 
         if (filters->taken_count++ < CONF_SERVICES_MAX)
                 filters->list[filters->count++] = (struct conf_filter){ .fields = CONF_FILTER_GATE_PORT, .gate_port = 1, .host = "",
@@ -548,7 +496,7 @@ static void read_filters(struct conf_read *read, const struct conf_node *node, s
                 out->list = conf_arena_take(&read->image, CONF_SERVICES_MAX * sizeof(*out->list));
         if (is_empty_list(node))
                 out->count = out->urls.count = 0;
-        read_listing(read, node, &(struct listing){ add_filter, out, urls, add_pending });
+        read_listing(read, node, add_filter, out, urls, add_pending);
 }
 
 void conf_filters_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out)

@@ -3,18 +3,12 @@
 #ifndef HG_CONF_SERVICES_H
 #define HG_CONF_SERVICES_H
 
-#include "conf_value.h"
-
-/* Where more of them is fetched from. */
-struct conf_urls {
-        const char *list[CONF_URLS_MAX];        /* memory of the image */
-        size_t count;
-};
+#include "conf_sources.h"
 
 struct conf_services {
         struct conf_service *list;      /* memory of the image, as is what it points to; NULL before the first */
         size_t count, taken_count;      /* @taken_count: with those that are not there any more */
-        struct conf_urls urls;
+        struct conf_urls urls;          /* where more of them is fetched from */
 };
 
 struct conf_filters {

@@ -84,6 +84,7 @@ const char cli_usage[] =
         "                            of a provider: where services ask whose a connection is (default host 127.0.0.1)\n"
         "  --fingerprintResolverBasicAuth USER:PASSWORD\n"
         "                            who may; safer in $HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH or a file\n"
+        "  --ingressPolicy POLICY    of a provider: who may use its services: a file, a URL or JSON; of several the later one counts\n"
         "  --channelTimeoutPollMs, --findRouteRetryMinMs, --findRouteRetryMaxMs, --peerStaleMs, --peerRefreshMs, --peerRefreshWaitMs\n"
         "                            limits of the original that have no effect here, see hypergate(1)\n"
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
@@ -145,6 +146,7 @@ static const struct option {
         [CLI_OPTION_RESOLVER_HOST] = LIMIT("--fingerprintResolverHost", "HYPERGATE_FINGERPRINT_RESOLVER_HOST"),
         [CLI_OPTION_RESOLVER_PORT] = LIMIT("--fingerprintResolverPort", "HYPERGATE_FINGERPRINT_RESOLVER_PORT"),
         [CLI_OPTION_RESOLVER_AUTH] = LIMIT("--fingerprintResolverBasicAuth", NULL),     /* its variable is read by who needs it */
+        [CLI_OPTION_INGRESS_POLICY] = { "--ingressPolicy", "HYPERGATE_INGRESS_POLICY", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_CHANNEL_TIMEOUT_POLL] = LIMIT("--channelTimeoutPollMs", "HYPERGATE_CHANNEL_TIMEOUT_POLL_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MIN] = LIMIT("--findRouteRetryMinMs", "HYPERGATE_FIND_ROUTE_RETRY_MIN_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MAX] = LIMIT("--findRouteRetryMaxMs", "HYPERGATE_FIND_ROUTE_RETRY_MAX_MS"),
@@ -222,7 +224,6 @@ static const struct { const char *flag, *variable; } originals[] = {
         { "--exposeOnlyPublished", "HYPERGATE_EXPOSE_ONLY_PUBLISHED" },
         { "--exposeOnlyDocker", "HYPERGATE_EXPOSE_ONLY_DOCKER" },
         { "--exposeOnlyServices", "HYPERGATE_EXPOSE_ONLY_SERVICES" },
-        { "--ingressPolicy", "HYPERGATE_INGRESS_POLICY" },
         { "--unlimitedSecret", "HYPERGATE_UNLIMITED_SECRET" },
         { "--unlimitedHost", "HYPERGATE_UNLIMITED_HOST" },
         { "--unlimitedPort", "HYPERGATE_UNLIMITED_PORT" },

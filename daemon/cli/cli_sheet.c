@@ -172,6 +172,10 @@ static void write_instance(struct writer_state *state, const struct cli_options 
         if (cli_options_next(options, CLI_OPTION_PROVIDER, NULL)) {
                 write_line(state, "provider: {");
                 write_limits(state, options, OF_PROVIDER);
+                if (cli_options_next(options, CLI_OPTION_INGRESS_POLICY, NULL)) {
+                        write_list(state, options, CLI_OPTION_INGRESS_POLICY, " ingressPolicy");
+                        write_line(state, " ],");
+                }
                 write_list(state, options, CLI_OPTION_PROVIDER, " services");
                 write_line(state, " ]}");
         }

@@ -4,7 +4,7 @@ _hypergate() {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} options
 	COMPREPLY=()
 	case $before in
-	--provider | --gateway | --output | --secret-file | --config | -c) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
+	--provider | --gateway | --ingressPolicy | --output | --secret-file | --config | -c) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$current"); return 0 ;;
 	--listen)
 		case $command in
@@ -36,7 +36,7 @@ _hypergate() {
 		options+=' --routeFindingTimeoutMs --udpSocketTimeoutMs --tcpSocketTimeoutMs --channelTimeoutPollMs'
 		options+=' --openRequestTimeoutMs --routeExpirationMs --statsIntervalMs --maxBufferPerChannel --maxBufferPerPeer --peerRefreshMs'
 		options+=' --findRouteRetryMinMs --findRouteRetryMaxMs --peerStaleMs --peerRefreshWaitMs'
-		options+=' --fingerprintResolverPort --fingerprintResolverHost --fingerprintResolverBasicAuth' ;;
+		options+=' --ingressPolicy --fingerprintResolverPort --fingerprintResolverHost --fingerprintResolverBasicAuth' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

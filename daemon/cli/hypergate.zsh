@@ -47,7 +47,7 @@ _hypergate() {
 		'--openRequestTimeoutMs[how long a provider may take to answer]:ms:' '--routeExpirationMs[how long routes count]:ms:'
 		'--statsIntervalMs[between two lines about what was carried]:ms:'
 		{--maxBufferPerChannel,--maxBufferPerPeer}'[what is kept until it is taken]:bytes:'
-		'--fingerprintResolverPort[where services ask whose a connection is]:port:' '--fingerprintResolverHost[at this address]:ip:'
+		'*--ingressPolicy[who may use these services]:policy:_files' '--fingerprintResolverPort[where services ask whose a connection is]:port:' '--fingerprintResolverHost[at this address]:ip:'
 		'--fingerprintResolverBasicAuth[who may]:user\:password:'
 		{--channelTimeoutPollMs,--peerRefreshMs,--findRouteRetryMinMs,--findRouteRetryMaxMs,--peerStaleMs,--peerRefreshWaitMs}'[without effect]:ms:'
 	)

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import Service, answers, eventually, free_ports, listens, main, new_secret, serve_echo, start_dht, start_instance, test
+from harness import Process, Service, answers, eventually, free_ports, listens, main, new_secret, serve_echo, start_dht, start_instance, test
 
 
 class Web(http.server.ThreadingHTTPServer):
@@ -190,6 +190,26 @@ def a_server_that_is_slow_holds_up_nobody(stack):
     eventually(lambda: scene.provider.workers('fetch'), 20, 'it waits')
     assert all(answers(first) for _ in range(5))
     assert scene.provider.stop() == 0
+
+
+@test
+def policies_of_the_command_line(stack):
+    """--ingressPolicy, a file and a URL: whoever the file lets in comes in only when the URL is there, too"""
+    web, gate, secret, dht = Web(stack), free_ports(1)[0], new_secret(), start_dht(stack, 1)
+    folder = tempfile.mkdtemp(prefix='hypergate-test-')
+    os.chmod(folder, 0o755)
+    stack.callback(shutil.rmtree, folder)
+    path = os.path.join(folder, 'policy.json')
+    with open(path, 'w') as file:
+        json.dump({'ips': {'127.0.0.0/8': {'allow': True}}}, file)
+    offered = json.dumps([service(gate, Service(stack, serve_echo).port)])
+    Process(stack, 'provider', ['--provider', offered, '--ingressPolicy', path, '--ingressPolicy', web.url + '/p', '--bootstrap', dht],
+            {'HYPERGATE_ROUTER': secret})
+    start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1'}})
+    eventually(lambda: listens(gate) and web.times('/p'), 20, 'the gate, and somebody who asks')
+    assert not answers(gate)
+    web.put('/p', {'defaults': {'allow': False}})
+    eventually(lambda: answers(gate), 40, 'it is let in')
 
 
 if __name__ == '__main__':

@@ -259,6 +259,8 @@ ORIGINALS = (
     ('udpSocketTimeoutMs', '2000', 'provider: {\n udpSocketTimeoutMs: 2000,\n services: [\n ]}\ngateway: {\n udpSocketTimeoutMs: 2000,\n}\n'),
     ('tcpSocketTimeoutMs', '3000', 'provider: {\n tcpSocketTimeoutMs: 3000,\n services: [\n ]}\ngateway: {\n tcpSocketTimeoutMs: 3000,\n}\n'),
     ('fingerprintResolverPort', '8080', PROVIDER + 'fingerprintResolver: { listen: "127.0.0.1:8080" }\n'),
+    ('ingressPolicy', 'policy.json', 'provider: {\n ingressPolicy: [\n "policy.json",\n ],\n services: [\n ]}\n'),
+    ('ingressPolicy', '{"defaults":{}}', 'provider: {\n ingressPolicy: [\n "{\\"defaults\\":{}}",\n ],\n services: [\n ]}\n'),
     ('channelTimeoutPollMs', '60000', PROVIDER + 'channelTimeoutPollMs: 60000\n'),
     ('findRouteRetryMinMs', '100', PROVIDER + 'findRouteRetryMinMs: 100\n'),
     ('findRouteRetryMaxMs', '600', PROVIDER + 'findRouteRetryMaxMs: 600\n'),
@@ -272,12 +274,13 @@ ORIGINALS = (
     ('peerRefreshWaitMs', '100', PROVIDER + 'peerRefreshWaitMs: 100\n'),
 )
 NOT_HERE = ('docker', 'network', 'image', 'refreshTime', 'exposeOnlyPublished', 'exposeOnlyDocker', 'exposeOnlyServices',
-            'ingressPolicy', 'unlimitedSecret', 'unlimitedHost', 'unlimitedPort')
+            'unlimitedSecret', 'unlimitedHost', 'unlimitedPort')
 
 
 @test
 def each_option_of_the_original_alone_as_a_flag_and_as_a_variable():
     write('http.json', f'[{SERVICE}]')
+    write('policy.json', '{"defaults": {"allow": false}}')
     for name, value, expected in ORIGINALS:
         roles = [role for role in ('provider', 'gateway') if role + ': {' in expected and role != name]
         flags = [word for role in roles for word in ('--' + role,)]
