@@ -632,7 +632,9 @@ struct ipc_service_held {
  * no byte is read before.
  *
  * With IPC_UDP the fd is one end of a SOCK_SEQPACKET pair whose other end the forward worker keeps: each message is a zero byte and
- * then one datagram, so that an empty datagram is no end. Whoever closes its end has ended the session. */
+ * then one datagram, so that an empty datagram is no end. Whoever closes its end has ended the session.
+ *
+ * All channels of one @limiter, @bytes_per_s and @burst_bytes share one bucket, whoever opens them; it is another one for each of @ways. */
 struct ipc_channel_open {
         uint64_t channel;               /* sender's choice, unique on this link */
         uint64_t service;               /* the one that is meant, if the peer can be told; 0: any */
@@ -643,6 +645,11 @@ struct ipc_channel_open {
         uint32_t metadata_len;
         uint32_t idle_ms;               /* IPC_TCP: reset after so long without a byte either way; 0: never */
         char metadata[IPC_METADATA_MAX];
+        uint64_t limiter;
+        uint64_t bytes_per_s;           /* below IPC_RATE_MAX; 0: no limit, and nothing at once either */
+        uint64_t burst_bytes;           /* the same */
+        uint32_t ways;                  /* or of enum ipc_rule_way */
+        uint32_t pad;
 };
 
 struct ipc_channel {

@@ -11,6 +11,9 @@ enum {
         IPC_RULES_MAX = 1024,           /* of one policy: IPC_BLOB_MAX holds them */
 };
 
+/* All rates and bursts are below this: no arithmetic on them overflows. */
+#define IPC_RATE_MAX (UINT64_C(1) << 40)
+
 enum ipc_rule_who {
         IPC_RULE_ALL,
         IPC_RULE_IPV4,                  /* a network */

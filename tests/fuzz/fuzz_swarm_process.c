@@ -136,10 +136,12 @@ static void serve(uint8_t what)
         struct ipc_channel_ready ready = { .channel = last - what / 16 % 4, .idle_ms = what & 128 ? 1 : 0, .front_len = what & 64 };
         struct ipc_channel_refused refused = { .channel = ready.channel, .text_len = what };
         struct ipc_channel_open open = { .channel = what, .gate_port = 1, .protocol = what / 8 % 2, .deadline_ms = what / 16 };
+        struct ipc_channel_open limited = { .channel = what, .gate_port = 1, .protocol = what / 8 % 2, .limiter = what / 32, .bytes_per_s = 1000,
+                                            .burst_bytes = what, .ways = what / 16 };
         struct ipc_channel one = { .channel = ready.channel };
         static const uint32_t types[] = { IPC_SERVICE_HELD, IPC_SERVICE_LEFT, IPC_CHANNEL_READY, IPC_CHANNEL_REFUSE,
                                           IPC_CHANNEL_OPEN, IPC_CHANNEL_READY, IPC_CHANNEL_OPEN, IPC_CHANNEL_END };
-        const void *payloads[] = { &held, &held, &ready, &refused, &open, &ready, &open, &one };
+        const void *payloads[] = { &held, &held, &ready, &refused, &open, &ready, what >= 128 ? &limited : &open, &one };
         uint32_t type = types[what % 8];
         bool udp = type == IPC_CHANNEL_OPEN && open.protocol;
         int fd = ipc_row(type)->fds_min ? any_descriptor(udp ? 2 : what >= 224 ? 255 : what / 32 % 5) : -1;

@@ -108,7 +108,7 @@ TEST(what_is_no_rule_is_not_read)
         bad[5].allow = 2;
         bad[6].protocols = 4;
         bad[7].bytes_per_s = 1;         /* nothing at once */
-        bad[8].bytes_per_s = bad[8].burst_bytes = POLICY_RATE_MAX;
+        bad[8].bytes_per_s = bad[8].burst_bytes = IPC_RATE_MAX;
         memset(bad[9].labels, 'x', sizeof(bad[9].labels));
         bad[10].ways = 4;
         bad[11].burst_bytes = 1;

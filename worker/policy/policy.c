@@ -56,7 +56,7 @@ static bool labels_are_sound(const char labels[IPC_LABELS_MAX])
 bool policy_rule_is_sound(const struct ipc_rule *rule)
 {
         return rule->who < IPC_RULE_WHOS && network_is_sound(rule) && rule->allow <= 1 && rule->protocols <= 3 && rule->ways <= 3 &&
-               rule->bytes_per_s < POLICY_RATE_MAX && rule->burst_bytes < POLICY_RATE_MAX &&
+               rule->bytes_per_s < IPC_RATE_MAX && rule->burst_bytes < IPC_RATE_MAX &&
                (rule->bytes_per_s == 0) == (rule->burst_bytes == 0) && labels_are_sound(rule->labels);
 }
 

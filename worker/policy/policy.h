@@ -9,9 +9,6 @@
 
 #include "ipc_rule.h"
 
-/* All rates and bursts are below this: no arithmetic on them overflows. */
-#define POLICY_RATE_MAX (UINT64_C(1) << 40)
-
 struct policy {
         unsigned holders;
         size_t count;

@@ -149,7 +149,7 @@ static uint8_t read_protocols(json_t *said)
 
 static uint64_t read_rate(double mbps)
 {
-        return (uint64_t)within(floor(mbps * MBIT_BYTES + 0.5), 1, (double)(POLICY_RATE_MAX - 1));
+        return (uint64_t)within(floor(mbps * MBIT_BYTES + 0.5), 1, (double)(IPC_RATE_MAX - 1));
 }
 
 static void read_limit(json_t *said, struct ipc_rule *rule)

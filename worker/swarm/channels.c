@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "ipc_rule.h"
 
 #define CHANNELS_UNANSWERED_US SECONDS(30)      /* a session without an answer: hypergate.md 14.10 */
 
@@ -274,7 +275,7 @@ int channels_init(struct channels *channels, struct ev_loop *loop, struct node *
         early_init(&channels->early, loop, refuse_early, channels);
         ev_timer_init(&channels->idle_check, on_idle_check, 0.0, 0.0);
         channels->idle_check.data = channels;
-        return pump_room_init(&channels->room, loop, node, now, on_broken);
+        return pump_room_init(&channels->room, loop, node, now, map_key, on_broken);
 }
 
 void channels_fini(struct channels *channels)
@@ -365,6 +366,15 @@ static void give_back(struct worker_link *link, uint64_t number, enum ipc_reason
         close(fd);
 }
 
+/* False: no memory. */
+static bool limit(struct channel *channel, const struct ipc_channel_open *open)
+{
+        struct limiter_spec spec = { .name = open->limiter, .bytes_per_s = open->bytes_per_s, .burst_bytes = open->burst_bytes };
+        unsigned ways = (open->ways & IPC_RULE_UP ? 1u << LIMITER_UP : 0) | (open->ways & IPC_RULE_DOWN ? 1u << LIMITER_DOWN : 0);
+
+        return !open->bytes_per_s || pump_limit(&channel->pump, &spec, ways) == 0;
+}
+
 void channels_open(struct channels *channels, uint32_t from, const struct ipc_channel_open *open, int fd)
 {
         struct worker_link *link = channels->forward(channels->context, from);
@@ -380,13 +390,15 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
                 return;
         }
         channel = new_channel(channels, CHANNEL_OPENING, id, open->protocol, from, open->channel, fd);
-        if (channel) {
+        if (channel && limit(channel, open)) {
                 set_ends(channel, open->peer, open->gate_port, false);
                 channel->idle_us = MSEC(open->idle_ms);
-        } else {
-                node_abort(channels->node, id, channels->room.now);
-                give_back(link, open->channel, IPC_REASON_LIMIT, NULL, 0, fd);
+                return;
         }
+        if (channel)
+                free_channel(channel);
+        node_abort(channels->node, id, channels->room.now);
+        give_back(link, open->channel, IPC_REASON_LIMIT, NULL, 0, fd);
 }
 
 void channels_decline(struct channels *channels, uint32_t from, uint64_t number, int fd)

@@ -12,25 +12,17 @@
 
 _Static_assert((int)PUMP_BUFFER_BYTES >= (int)NODE_HEADROOM + (int)NODE_WRITE_MAX, "one buffer for all kinds");
 
-int pump_room_init(struct pump_room *room, struct ev_loop *loop, struct node *node, const struct now *now,
-                   void (*broken)(struct pump *pump))
-{
-        *room = (struct pump_room){ .loop = loop, .node = node, .now = now, .broken = broken,
-                                    .buffer = malloc(PUMP_BUFFER_BYTES) };
-        return room->buffer ? watch_init(&room->watch, loop) : -ENOMEM;
-}
-
-void pump_room_fini(struct pump_room *room)
-{
-        watch_fini(&room->watch);
-        free(room->buffer);
-}
-
 static void stop(struct pump *pump)
 {
         ev_io_stop(pump->room->loop, &pump->readable);
         ev_io_stop(pump->room->loop, &pump->writable);
         watch_remove(&pump->room->watch, &pump->reset);
+}
+
+/* It has no part in a limit any more. */
+static void let_go(struct pump *pump)
+{
+        limiter_leave(&pump->room->limiter, &pump->limited, pump->room->now->mono_us);
 }
 
 /* What the kernel still holds of a failed connection is worthless, and both sides shall know. */
@@ -62,6 +54,28 @@ static void end_out(struct pump *pump)
         node_end(pump->room->node, pump->channel, pump->room->now);
 }
 
+static void arm_turns(struct pump_room *room)
+{
+        usec_t at_us = limiter_deadline(&room->limiter), now_us = room->now->mono_us;
+
+        ev_timer_stop(room->loop, &room->turns);
+        if (at_us == USEC_NEVER)
+                return;
+        ev_timer_set(&room->turns, at_us > now_us ? (double)(at_us - now_us) / 1e6 : 0.0, 0.0);
+        ev_timer_start(room->loop, &room->turns);
+}
+
+/* How many of @len bytes may go that way now. 0: the pump waits for its turn. */
+static size_t allow(struct pump *pump, enum limiter_way way, size_t len)
+{
+        struct pump_room *room = pump->room;
+        size_t allowed = limiter_allow(&room->limiter, &pump->limited, way, room->now->mono_us);
+
+        if (!allowed)
+                arm_turns(room);
+        return MIN(len, allowed);
+}
+
 /* One read from the local connection into the channel; then the others have their turn. False: the connection is broken. */
 static bool stream_out(struct pump *pump)
 {
@@ -69,7 +83,7 @@ static bool stream_out(struct pump *pump)
         size_t fits = MIN(node_writable(room->node, pump->channel), (size_t)NODE_WRITE_MAX);
         ssize_t len;
 
-        if (!fits || pump->read_ended)
+        if (!fits || pump->read_ended || !(fits = allow(pump, LIMITER_UP, fits)))
                 return true;
         len = recv(pump->fd, room->buffer + NODE_HEADROOM, fits, MSG_DONTWAIT);
         if (len < 0)
@@ -79,6 +93,7 @@ static bool stream_out(struct pump *pump)
                 return true;
         }
         node_write(room->node, pump->channel, room->buffer + NODE_HEADROOM, (size_t)len, room->now);
+        limiter_take(&pump->limited, LIMITER_UP, (size_t)len);
         pump->sent_bytes += (uint64_t)len;
         pump->last_us = room->now->mono_us;
         return true;
@@ -93,8 +108,14 @@ static bool stream_in(struct pump *pump)
         size_t len;
 
         while ((len = node_peek(room->node, pump->channel, &bytes, &ended)) > 0) {
-                ssize_t written = send(pump->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+                ssize_t written;
 
+                len = allow(pump, LIMITER_DOWN, len);
+                if (!len) {
+                        ev_io_stop(room->loop, &pump->writable);
+                        return true;
+                }
+                written = send(pump->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
                 if (written < 0 && errno == EINTR)
                         continue;
                 if (written < 0 && errno == EAGAIN) {
@@ -103,6 +124,7 @@ static bool stream_in(struct pump *pump)
                 }
                 if (written < 0)
                         return false;
+                limiter_take(&pump->limited, LIMITER_DOWN, (size_t)written);
                 pump->received_bytes += (uint64_t)written;
                 pump->last_us = room->now->mono_us;
                 node_consume(room->node, pump->channel, (size_t)written, room->now);
@@ -128,10 +150,10 @@ static bool move_in(struct pump *pump)
         return pump->kind == PUMP_STREAM ? stream_in(pump) : pump_datagrams_in(pump);
 }
 
-/* Interest follows what can be done: to poll a socket whose bytes have no place to go would spin. */
+/* Interest follows what can be done: to poll a socket whose bytes have no place to go, or not yet, would spin. */
 static void watch_reading(struct pump *pump)
 {
-        bool wanted = !pump->read_ended && node_writable(pump->room->node, pump->channel) > 0;
+        bool wanted = !pump->read_ended && !limiter_waits(&pump->limited, LIMITER_UP) && node_writable(pump->room->node, pump->channel) > 0;
 
         if (wanted)
                 ev_io_start(pump->room->loop, &pump->readable);
@@ -172,6 +194,45 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
                 fail(pump);
 }
 
+static void take_turn(struct pump *pump, enum limiter_way way)
+{
+        if (!(way == LIMITER_UP ? move_out(pump) : move_in(pump))) {
+                fail(pump);
+                return;
+        }
+        limiter_pass_on(&pump->limited, way);
+        watch_reading(pump);
+}
+
+static void on_turns(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        struct pump_room *room = container_of(timer, struct pump_room, turns);
+        struct limited *next;
+        enum limiter_way way;
+
+        while ((next = limiter_turn(&room->limiter, room->now->mono_us, &way)))
+                take_turn(container_of(next, struct pump, limited), way);
+        arm_turns(room);
+}
+
+int pump_room_init(struct pump_room *room, struct ev_loop *loop, struct node *node, const struct now *now, const uint8_t key[16],
+                   void (*broken)(struct pump *pump))
+{
+        *room = (struct pump_room){ .loop = loop, .node = node, .now = now, .broken = broken,
+                                    .buffer = malloc(PUMP_BUFFER_BYTES) };
+        limiter_init(&room->limiter, key);
+        ev_timer_init(&room->turns, on_turns, 0.0, 0.0);
+        return room->buffer ? watch_init(&room->watch, loop) : -ENOMEM;
+}
+
+void pump_room_fini(struct pump_room *room)
+{
+        ev_timer_stop(room->loop, &room->turns);
+        limiter_fini(&room->limiter);
+        watch_fini(&room->watch);
+        free(room->buffer);
+}
+
 static void watch_fd(struct pump *pump)
 {
         pump->reset = (struct watched){ .fd = pump->fd, .ready = on_reset };
@@ -183,6 +244,11 @@ void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channe
 {
         *pump = (struct pump){ .room = room, .channel = channel, .kind = kind, .fd = fd, .next_fd = -1, .last_us = room->now->mono_us };
         watch_fd(pump);
+}
+
+int pump_limit(struct pump *pump, const struct limiter_spec *spec, unsigned ways)
+{
+        return limiter_join(&pump->room->limiter, &pump->limited, spec, ways, pump->room->now->mono_us);
 }
 
 void pump_start(struct pump *pump)
@@ -219,12 +285,14 @@ void pump_send(struct pump *pump)
 int pump_release(struct pump *pump)
 {
         stop(pump);
+        let_go(pump);
         return pump->fd;
 }
 
 void pump_close(struct pump *pump, bool orderly)
 {
         stop(pump);
+        let_go(pump);
         if (orderly && pump->kind == PUMP_STREAM) {
                 /* From here on a plain close tells the truth; before, dying with the socket had to be seen. */
                 struct linger off = { 0 };

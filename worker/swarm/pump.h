@@ -2,7 +2,8 @@
 /* Between a local connection and its channel at the node: each byte one of them yields goes to the other, half-close
  * and reset included, with no queue of its own. Backpressure is the absence of reading: a full channel leaves the
  * bytes in the kernel's socket, a full socket leaves them in the channel's window. With datagrams it is the same, one by one, but
- * that what finds no room in a socket's buffer or in the channel is dropped there. */
+ * that what finds no room in a socket's buffer or in the channel is dropped there; and so is what a limit leaves no room for, where a stream
+ * waits. */
 #ifndef HG_SWARM_PUMP_H
 #define HG_SWARM_PUMP_H
 
@@ -12,6 +13,7 @@
 
 #include "ipc_message.h"
 #include "ipc_session.h"
+#include "limiter.h"
 #include "node.h"
 #include "run_watch.h"
 
@@ -35,9 +37,11 @@ struct pump_room {
         struct node *node;
         const struct now *now;  /* of this turn */
         uint8_t *buffer;        /* PUMP_BUFFER_BYTES: nothing stays in it between calls */
-        uint64_t dropped;       /* datagrams that no socket took */
+        uint64_t dropped;       /* datagrams that no socket took, or a limit */
         void (*broken)(struct pump *pump);
         struct watch watch;     /* of connections that are no longer read */
+        struct limiter limiter;
+        ev_timer turns;         /* of those that wait for it */
 };
 
 struct pump {
@@ -55,17 +59,21 @@ struct pump {
         usec_t last_us;         /* when a byte or datagram last went either way */
         uint8_t front[IPC_FRONT_MAX];   /* of each datagram for the local socket, */
         size_t front_len;
+        struct limited limited;
         bool refused;           /* nobody is at the port that its datagrams go to, the kernel heard */
 };
 
 /* @broken is called, last thing, when a local connection failed or a session ended: its channel has been aborted and its socket
- * closed; the owner frees the pump. 0 or -errno. */
-int pump_room_init(struct pump_room *room, struct ev_loop *loop, struct node *node, const struct now *now,
+ * closed; the owner frees the pump. @key: 16 random bytes. 0 or -errno. */
+int pump_room_init(struct pump_room *room, struct ev_loop *loop, struct node *node, const struct now *now, const uint8_t key[16],
                    void (*broken)(struct pump *pump));
 void pump_room_fini(struct pump_room *room);
 
 /* Owns @fd from here on. Nothing moves yet. */
 void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, enum pump_kind kind, int fd);
+
+/* From here on it carries no more than that, in the ways of which @ways has 1 << enum limiter_way. 0 or -ENOMEM. */
+int pump_limit(struct pump *pump, const struct limiter_spec *spec, unsigned ways);
 
 /* The channel is open in both worlds: bytes move. May end in @broken. */
 void pump_start(struct pump *pump);

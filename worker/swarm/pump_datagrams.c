@@ -41,20 +41,27 @@ static bool goes_on(const struct pump *pump, int error)
         return is_marked(pump) && ipc_session_goes_on(error);
 }
 
-static void note(struct pump *pump, const struct iovec *datagrams, size_t count)
+/* @count came, and the first @sent of them go on. */
+static void note(struct pump *pump, const struct iovec *datagrams, size_t count, size_t sent)
 {
         pump->usual_bytes = MAX(pump->usual_bytes - pump->usual_bytes / 16, (size_t)1);  /* large ones may come again */
         for (size_t i = 0; i < count; i++) {
                 pump->usual_bytes = MAX(pump->usual_bytes, datagrams[i].iov_len);
-                pump->sent_bytes += datagrams[i].iov_len;
+                pump->sent_bytes += i < sent ? datagrams[i].iov_len : 0;
         }
+        pump->room->dropped += count - sent;
         pump->last_us = pump->room->now->mono_us;
+}
+
+static size_t fitting(struct pump *pump, enum limiter_way way, const struct iovec *datagrams, size_t count)
+{
+        return limiter_fitting(&pump->limited, way, datagrams, count, pump->room->now->mono_us);
 }
 
 bool pump_datagrams_out(struct pump *pump)
 {
         struct pump_room *room = pump->room;
-        size_t fits = node_writable(room->node, pump->channel), found;
+        size_t fits = node_writable(room->node, pump->channel), found, fit;
         struct ipc_session_batch batch = { .marked = is_marked(pump) };
         struct iovec datagrams[PUMP_BATCH_MAX];
         unsigned size;
@@ -72,9 +79,11 @@ bool pump_datagrams_out(struct pump *pump)
                 return goes_on(pump, errno);
         }
         found = ipc_session_collect(&batch, (size_t)count, datagrams, &ended);
-        note(pump, datagrams, found);
-        if (found)
-                node_send(room->node, pump->channel, datagrams, found, room->now);
+        fit = fitting(pump, LIMITER_UP, datagrams, found);
+        limiter_take_datagrams(&pump->limited, LIMITER_UP, datagrams, fit);
+        note(pump, datagrams, found, fit);
+        if (fit)
+                node_send(room->node, pump->channel, datagrams, fit, room->now);
         return !ended;
 }
 
@@ -87,6 +96,7 @@ static bool concerns_datagram(int error)
 
 static void done(struct pump *pump, const struct iovec *datagrams, size_t count)
 {
+        limiter_take_datagrams(&pump->limited, LIMITER_DOWN, datagrams, count);
         for (size_t i = 0; i < count; i++)
                 pump->received_bytes += datagrams[i].iov_len;
         node_datagrams_done(pump->room->node, pump->channel, count, pump->room->now);
@@ -101,8 +111,15 @@ bool pump_datagrams_in(struct pump *pump)
         size_t count;
 
         while ((count = node_datagrams(room->node, pump->channel, datagrams, PUMP_BATCH_MAX)) > 0) {
+                size_t fit = fitting(pump, LIMITER_DOWN, datagrams, count);
                 int sent;
 
+                if (!fit) {
+                        room->dropped += count;
+                        node_datagrams_done(room->node, pump->channel, count, room->now);
+                        continue;
+                }
+                count = fit;
                 for (size_t i = 0; i < count; i++)
                         ipc_session_put(&batch, i, datagrams[i]);
                 sent = sendmmsg(pump->fd, batch.message, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "ipc_blob.h"
+#include "ipc_rule.h"
 #include "run_keep.h"
 #include "run_memory.h"
 #include "swarm_process.h"
@@ -342,12 +343,18 @@ static bool is_full(struct swarm_process *swarm, int fd)
         return true;
 }
 
+static bool is_sound(const struct ipc_channel_open *open)
+{
+        return open->metadata_len <= sizeof(open->metadata) && open->bytes_per_s < IPC_RATE_MAX && open->burst_bytes < IPC_RATE_MAX &&
+               (open->bytes_per_s == 0) == (open->burst_bytes == 0);
+}
+
 static void on_open(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_channel_open *open = IPC_PAYLOAD(message, struct ipc_channel_open);
         struct channels *channels = channels_of(context, from);
 
-        if (channels && open->metadata_len > sizeof(open->metadata))
+        if (channels && !is_sound(open))
                 worker_disown(from);
         else if (channels && is_full(context, message->fds[0]))
                 channels_decline(channels, from->ipc.id, open->channel, ipc_received_take_fd(message, 0));
