@@ -484,6 +484,61 @@ TEST(a_client_stays_with_its_provider_and_only_those_of_one_that_goes_move)
         choose_fini(&choose);
 }
 
+static bool is_limited(void *context, const struct choose_way *way)
+{
+        return way->via.peer[0] == 'A';
+}
+
+static void set_by(uint32_t swarm)
+{
+        for (char name = 'A'; name <= 'B'; name++)
+                check_equal(choose_set(&choose, &(struct ipc_via){ .peer = { (uint8_t)name }, .swarm = swarm }, GATE, IPC_TCP, 0, 0, 0), 0);
+}
+
+/* The policy says which provider, among those that its swarm worker has. */
+TEST(whom_a_limit_is_about_goes_by_one_swarm_worker_and_by_another_only_without_that)
+{
+        unsigned by[4] = { 0 };
+
+        begin("");
+        for (uint32_t swarm = 1; swarm <= 3; swarm++)
+                set_by(swarm);
+        for (unsigned i = 0; i < 300; i++) {
+                uint8_t address[16] = { [14] = (uint8_t)(i / 256), (uint8_t)i };
+                struct choose_way *way;
+                unsigned to_a = 0;
+                uint32_t own = 0;
+
+                ask.address = address;
+                for (enum ipc_policy policy = 0; policy < IPC_POLICIES; policy++) {
+                        struct choose_way *ways[4];
+
+                        ask.policy = policy;
+                        ask.limits = is_limited;
+                        for (unsigned n = 0; n < 4; n++) {
+                                ways[n] = take(false, 0);
+                                own = own ? own : ways[n]->via.swarm;
+                                check_equal(ways[n]->via.swarm, own);
+                                to_a += policy < IPC_POLICY_SOURCE_HASH && ways[n]->via.peer[0] == 'A';
+                        }
+                        for (unsigned n = 0; n < 4; n++)
+                                choose_leave(&choose, ways[n]);
+                }
+                check_equal(to_a, 4);           /* of eight, by turns and by load */
+                by[own]++;
+                if (i % 100)
+                        continue;
+                for (char name = 'A'; name <= 'B'; name++)
+                        choose_drop(&choose, &(struct ipc_via){ .peer = { (uint8_t)name }, .swarm = own }, GATE, IPC_TCP, 0);
+                way = take(false, 0);
+                check(way->via.swarm != own);
+                choose_leave(&choose, way);
+                set_by(own);
+        }
+        check(by[1] > 60 && by[2] > 60 && by[3] > 60);
+        choose_fini(&choose);
+}
+
 TEST(the_first_is_the_same_for_all_until_it_fails)
 {
         begin("CAB");

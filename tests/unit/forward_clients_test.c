@@ -729,3 +729,54 @@ TEST(a_provider_is_told_the_labels_of_the_rule_that_let_a_client_in)
         close(client);
         finish();
 }
+
+static struct policy *policy_of(uint64_t bytes_per_s)
+{
+        struct policy *policy = policy_for("", true);
+
+        policy->rule[0].bytes_per_s = policy->rule[0].burst_bytes = bytes_per_s;
+        policy->rule[0].ways = IPC_RULE_DOWN;
+        return policy;
+}
+
+static struct ipc_channel_open knock_and_ask(const char *address)
+{
+        struct ipc_channel_open open;
+        int client = knock(address), fd;
+
+        check(asked(&fd, &open));
+        close(fd);
+        close(client);
+        return open;
+}
+
+/* The number of a bucket is made of the rule and of who is limited, so that all workers and all providers that say the same mean the same. */
+TEST(a_limit_goes_with_each_connection_of_whom_it_is_about)
+{
+        struct ipc_channel_open first, again, other, changed;
+
+        begin("A");
+        restrict_provider('A', policy_of(1000));
+        first = knock_and_ask("192.0.2.1");
+        check(first.bytes_per_s == 1000 && first.burst_bytes == 1000 && first.ways == IPC_RULE_DOWN);
+        again = knock_and_ask("192.0.2.1");
+        other = knock_and_ask("192.0.2.2");
+        check(again.limiter == first.limiter && other.limiter != first.limiter);
+        restrict_provider('A', policy_of(2000));
+        changed = knock_and_ask("192.0.2.1");
+        check(changed.limiter != first.limiter && changed.bytes_per_s == 2000);
+        finish();
+}
+
+TEST(whom_the_operator_lets_in_has_no_limit_while_its_time_lasts)
+{
+        struct ipc_forward_allow allow = { .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 } };
+
+        begin("A");
+        restrict_provider('A', policy_of(1000));
+        allow.until_ms = now.wall_us / 1000 + 5000;
+        check_equal(ipc_allowances_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
+        check_equal(knock_and_ask("192.0.2.1").bytes_per_s, 0);
+        check_equal(knock_and_ask("192.0.2.2").bytes_per_s, 1000);
+        finish();
+}

@@ -253,11 +253,36 @@ static bool scores_more(const uint8_t address[16], const struct ipc_via *a, cons
         return score(address, a, of_way) > score(address, b, of_way);
 }
 
-/* Whether the client goes rather to @way than to @other, whose turn is before it; both are fit. */
-static bool is_preferred(const struct choose_ask *ask, const struct choose_way *way, const struct choose_way *other)
+/* The same for swarm workers: the client's is the one that scores most. */
+static bool carries_rather(const uint8_t address[16], uint32_t swarm, uint32_t other)
 {
+        return score(address, &(struct ipc_via){ .swarm = swarm }, true) > score(address, &(struct ipc_via){ .swarm = other }, true);
+}
+
+struct pick {
+        const struct choose_ask *ask;
+        struct choose_way *best, *resting;
+        uint32_t alive;                 /* the best priority of which somebody is fit, behind or not */
+        bool pinned;                    /* to one swarm worker */
+};
+
+static bool is_limited(const struct choose_gate *gate, const struct choose_ask *ask)
+{
+        list_for_each(at, &gate->ways)
+                if (ask->limits && ask->limits(ask->context, list_entry(at, struct choose_way, in_gate)))
+                        return true;
+        return false;
+}
+
+/* Whether the client goes rather to @way than to @other, whose turn is before it; both are fit. */
+static bool is_preferred(const struct pick *pick, const struct choose_way *way, const struct choose_way *other)
+{
+        const struct choose_ask *ask = pick->ask;
+
         if (way->priority != other->priority)
                 return way->priority < other->priority;
+        if (pick->pinned && way->via.swarm != other->via.swarm)
+                return carries_rather(ask->address, way->via.swarm, other->via.swarm);
         switch (ask->policy) {
         case IPC_POLICY_LEAST_CONNECTIONS:
                 return way->clients < other->clients;
@@ -275,10 +300,12 @@ static bool is_usable(const struct choose_ask *ask, const struct choose_way *way
         return !ask->usable || ask->usable(ask->context, &way->via);
 }
 
-/* Whom the policy names is waited for while its swarm worker is behind; where anybody will do another one is taken. */
-static bool is_waited_for(const struct choose_ask *ask)
+/* Whom the policy names, or a limit, is waited for while its swarm worker is behind; where anybody will do another one is taken. */
+static bool is_waited_for(const struct pick *pick)
 {
-        return ask->policy == IPC_POLICY_SOURCE_HASH || ask->policy == IPC_POLICY_FIRST;
+        const struct choose_ask *ask = pick->ask;
+
+        return pick->pinned || ask->policy == IPC_POLICY_SOURCE_HASH || ask->policy == IPC_POLICY_FIRST;
 }
 
 /* The one after @at, round and round; there is one. */
@@ -286,12 +313,6 @@ static struct choose_way *way_after(struct choose_gate *gate, struct list *at)
 {
         return list_entry(at->next == &gate->ways ? gate->ways.next : at->next, struct choose_way, in_gate);
 }
-
-struct pick {
-        const struct choose_ask *ask;
-        struct choose_way *best, *resting;
-        uint32_t alive;                 /* the best priority of which somebody is fit, behind or not */
-};
 
 static void consider(struct pick *pick, struct choose_way *way)
 {
@@ -302,9 +323,9 @@ static void consider(struct pick *pick, struct choose_way *way)
                 return;
         if (fit)
                 pick->alive = MIN(pick->alive, way->priority);
-        if ((!fit && !ask->insist) || (!(fit && is_waited_for(ask)) && !is_usable(ask, way)))
+        if ((!fit && !ask->insist) || (!(fit && is_waited_for(pick)) && !is_usable(ask, way)))
                 return;
-        if (fit && (!pick->best || is_preferred(ask, way, pick->best)))
+        if (fit && (!pick->best || is_preferred(pick, way, pick->best)))
                 pick->best = way;
         else if (!fit && (!pick->resting || way->rests_until_us < pick->resting->rests_until_us))
                 pick->resting = way;
@@ -315,7 +336,7 @@ static void consider(struct pick *pick, struct choose_way *way)
 static struct choose_way *way_pick(struct choose_gate *gate, const struct choose_ask *ask)
 {
         struct choose_way *first = way_after(gate, gate->turn->prev), *way = first;
-        struct pick pick = { .ask = ask, .alive = UINT32_MAX };
+        struct pick pick = { .ask = ask, .alive = UINT32_MAX, .pinned = is_limited(gate, ask) };
 
         do {
                 consider(&pick, way);
@@ -323,7 +344,7 @@ static struct choose_way *way_pick(struct choose_gate *gate, const struct choose
         } while (way != first);
         if (!pick.best)
                 return pick.resting;
-        return pick.best->priority > pick.alive || (is_waited_for(ask) && !is_usable(ask, pick.best)) ? NULL : pick.best;
+        return pick.best->priority > pick.alive || (is_waited_for(&pick) && !is_usable(ask, pick.best)) ? NULL : pick.best;
 }
 
 bool choose_are_named(const struct choose *choose, uint16_t gate_port, uint16_t protocol)

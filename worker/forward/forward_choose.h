@@ -3,7 +3,10 @@
  *
  * Of the providers of a gate those of the best priority are meant, as long as one of them is fit; among these the gate's policy decides. One
  * that failed rests, 1 s at first and twice as long each time up to 30 s, and is passed over while others are fit. When its rest ends it gets
- * one client at a time until one succeeds. */
+ * one client at a time until one succeeds.
+ *
+ * A limit is kept by the swarm worker that carries what is limited. So a client for whom there is one goes by the same swarm worker whenever it
+ * comes, to whichever provider the policy says that this one has. */
 #ifndef HG_FORWARD_CHOOSE_H
 #define HG_FORWARD_CHOOSE_H
 
@@ -81,6 +84,9 @@ typedef bool (*choose_usable)(void *context, const struct ipc_via *via);
 /* Whether it may ever be sent that way; what is not does not count among the ways. NULL: all may. */
 typedef bool (*choose_admits)(void *context, const struct choose_way *way);
 
+/* Whether it would have a limit there, which holds for all its connections together. NULL: nowhere. */
+typedef bool (*choose_limits)(void *context, const struct choose_way *way);
+
 /* A client who wants to go on. */
 struct choose_ask {
         uint16_t gate_port, protocol;
@@ -91,6 +97,7 @@ struct choose_ask {
         usec_t now_us;
         choose_usable usable;
         choose_admits admits;
+        choose_limits limits;
         void *context;
 };
 

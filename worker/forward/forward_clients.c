@@ -253,6 +253,14 @@ static bool is_admitted(void *context, const struct choose_way *way)
         return admitted;
 }
 
+static bool is_limited(void *context, const struct choose_way *way)
+{
+        const struct ways *ways = context;
+        const struct ipc_rule *rule = ways->allowed ? NULL : policy_find(way->policy, &ways->client);
+
+        return rule && rule->allow && rule->bytes_per_s;
+}
+
 static bool is_usable(void *context, const struct ipc_via *via)
 {
         struct ways *ways = context;
@@ -261,6 +269,23 @@ static bool is_usable(void *context, const struct ipc_via *via)
 
         ways->left_out = ways->left_out || !usable;
         return usable;
+}
+
+/* All connections of the client share its bucket, also those by other gates, whose workers know nothing of us, and those to the other swarm
+ * workers of that provider, which are other peers. */
+static void fill_limit(const struct client *client, const struct ipc_rule *rule, struct ipc_channel_open *open)
+{
+        static const struct map without_key;
+        uint8_t bytes[sizeof(*rule) + 16];
+
+        if (!rule || !rule->bytes_per_s)
+                return;
+        memcpy(bytes, rule, sizeof(*rule));
+        memcpy(bytes + sizeof(*rule), guest_address(client->guest), 16);
+        open->limiter = map_hash(&without_key, bytes, sizeof(bytes));
+        open->bytes_per_s = rule->bytes_per_s;
+        open->burst_bytes = rule->burst_bytes;
+        open->ways = rule->ways;
 }
 
 /* The connection goes that way, by this rule or none. 0 or -errno. */
@@ -279,6 +304,7 @@ static int client_hand(struct client *client, struct choose_way *way, const stru
 
         memcpy(open.peer, way->via.peer, sizeof(open.peer));
         fill_metadata(client, rule, &open);
+        fill_limit(client, rule, &open);
         client->number = open.channel;
         r = map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number));
         if (r < 0)
@@ -306,6 +332,7 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 .now_us = now->mono_us,
                 .usable = is_usable,
                 .admits = is_admitted,
+                .limits = is_limited,
                 .context = &ways,
         };
         struct choose_way *way;
