@@ -232,6 +232,24 @@ TEST(a_silent_service_leaves_time_for_another)
         finish();
 }
 
+TEST(when_its_time_is_over_a_client_is_no_reason_to_call_another_service_silent)
+{
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1];
+
+        begin((uint8_t[]){ SILENT_HOST }, 1);
+        services_begin(&forward.arrivals.services);
+        add_other(1, SILENT_HOST);
+        add_other(2, SILENT_HOST);
+        services_end(&forward.arrivals.services);
+        arrive(1);
+        arrivals_advance(&forward.arrivals, start_us + ARRIVALS_CONNECT_US);
+        check(said(&type, text));
+        check_equal(type, IPC_CHANNEL_REFUSE);
+        check(services_pick(&forward.arrivals.services, GATE, IPC_TCP, false, start_us + ARRIVALS_CONNECT_US));
+        finish();
+}
+
 TEST(weakness_14_15_silence_everywhere_is_a_refusal_in_time)
 {
         enum ipc_type type;
