@@ -22,7 +22,7 @@ static uint64_t seed;
 static const struct random random_source = { test_random_fill, &seed };
 static usec_t now_us;
 static uint16_t port, proxy;
-static uint32_t addresses = 1;
+static uint32_t addresses = 1, interval_ms = INTERVAL_MS, rise = 2;
 
 static int listen_here(void)
 {
@@ -42,8 +42,8 @@ static void put(uint64_t name, enum ipc_health health)
 {
         struct ipc_forward_service service = { .service = name, .gate_port = GATE, .count = addresses, .proxy = proxy, .service_port = port, .host = "web.example",
                                                .address = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } },
-                                               .health = (uint16_t)health, .status_first = 200, .status_last = 299, .rise = 2, .fall = 3,
-                                               .interval_ms = INTERVAL_MS, .timeout_ms = TIMEOUT_MS, .path = "/ready?x" };
+                                               .health = (uint16_t)health, .status_first = 200, .status_last = 299, .rise = rise, .fall = 3,
+                                               .interval_ms = interval_ms, .timeout_ms = TIMEOUT_MS, .path = "/ready?x" };
 
         check_equal(services_add(&forward.arrivals.services, &service), 0);
 }
@@ -236,6 +236,58 @@ TEST(whose_name_is_known_only_now_is_asked_now)
         next();
         check_equal(told(), '+');
         close(listener);
+        finish();
+}
+
+/* Nor does the name's return count against it: three in a row it takes, as ever. */
+TEST(who_was_there_and_lost_its_name_for_a_moment_has_failed_once)
+{
+        int fd;
+
+        begin();
+        port = 0;
+        fd = listen_here();
+        rise = 3;
+        addresses = 1;
+        put(1, IPC_HEALTH_TCP);
+        take_effect();
+        next();
+        check_equal(told(), '+');
+        services_begin(&forward.arrivals.services);
+        addresses = 0;
+        put(1, IPC_HEALTH_TCP);
+        take_effect();
+        next();
+        services_begin(&forward.arrivals.services);
+        addresses = 1;
+        put(1, IPC_HEALTH_TCP);
+        take_effect();
+        close(fd);
+        next();
+        check_equal(told(), ' ');
+        next();
+        check_equal(told(), '-');
+        rise = 2;
+        finish();
+}
+
+TEST(a_shorter_interval_takes_effect_at_once)
+{
+        int fd;
+
+        begin();
+        port = 0;
+        fd = listen_here();
+        interval_ms = 3600 * 1000;
+        put(1, IPC_HEALTH_TCP);
+        take_effect();
+        next();
+        services_begin(&forward.arrivals.services);
+        interval_ms = INTERVAL_MS;
+        put(1, IPC_HEALTH_TCP);
+        take_effect();
+        check(checks_deadline(&forward.checks) <= now_us + MSEC(INTERVAL_MS));
+        close(fd);
         finish();
 }
 

@@ -333,7 +333,7 @@ static void renew(struct check *check, const struct ipc_forward_service *what, u
         check->listed = true;
         if (named) {
                 check->nameless = false;
-                check->against = what->rise - 1U;
+                check->against = check->known == KNOWN_GONE ? what->rise - 1U : check->against;
         }
         if (under_way || named)
                 heap_set(&check->checks->due, &check->due, now_us);
