@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ipc_service.h"
+#include "policy.h"
 #include "test.h"
 
 enum { GATE = 8080 };
@@ -550,5 +551,34 @@ TEST(the_first_is_the_same_for_all_until_it_fails)
         check_equal(pick(false, SECONDS(1)), 'A');
         choose_worked(way_to(peer('A')));
         check_equal(pick(false, SECONDS(1)), 'A');
+        choose_fini(&choose);
+}
+
+/* Gate by gate, as a worker is told of them: each has all of its providers. */
+TEST(the_routes_of_a_provider_share_its_policy)
+{
+        struct choose_way *ways[2][2];
+
+        begin("");
+        for (unsigned i = 0; i < 4; i++) {
+                struct ipc_rule rule = { .who = IPC_RULE_ALL, .allow = i % 2, .protocols = 3, .port_last = UINT16_MAX };
+                struct policy *policy = policy_new(&rule, 1);
+                struct ipc_via via = *peer(i % 2 ? 'A' : 'B');
+
+                ask.gate_port = (uint16_t)(GATE + i / 2);
+                check_equal(choose_set(&choose, &via, ask.gate_port, IPC_TCP, 0, 0, 0), 0);
+                choose_restrict(&choose, &via, ask.gate_port, IPC_TCP, 0, policy);
+                policy_leave(policy);
+                ask.usable = is_that;
+                ask.context = &via;
+                ways[i % 2][i / 2] = take(false, 0);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+                check(ways[i][0]->policy == ways[i][1]->policy);
+                check_equal(ways[i][0]->policy->rule[0].allow, i);
+                choose_leave(&choose, ways[i][0]);
+                choose_leave(&choose, ways[i][1]);
+        }
+        check(ways[0][0]->policy != ways[1][0]->policy);
         choose_fini(&choose);
 }

@@ -173,13 +173,14 @@ void choose_restrict(struct choose *choose, const struct ipc_via *via, uint16_t 
                      struct policy *policy)
 {
         struct choose_gate *gate = gate_find(choose, gate_port, protocol, name);
+        struct policy **shared = &choose->shared[via->peer[0] % CHOOSE_SHARED];
 
-        if (policy && policy_same(policy, choose->policy)) {
-                policy = choose->policy;
+        if (policy && policy_same(policy, *shared)) {
+                policy = *shared;
         } else if (policy) {
                 policy_hold(policy);
-                policy_leave(choose->policy);
-                choose->policy = policy;
+                policy_leave(*shared);
+                *shared = policy;
         }
         set_policy(way_find(&gate->ways, via), policy);
 }
@@ -442,7 +443,8 @@ void choose_fini(struct choose *choose)
 {
         choose_begin(choose);
         choose_end(choose);
-        policy_leave(choose->policy);
+        for (size_t i = 0; i < CHOOSE_SHARED; i++)
+                policy_leave(choose->shared[i]);
         assert(choose->gates.count == 0);       /* every client has left */
         map_fini(&choose->gates);
 }

@@ -23,14 +23,17 @@
 #define CHOOSE_REST_MAX_US SECONDS(30)
 #define CHOOSE_PROBE_US SECONDS(1)      /* from one probing client to the next, unless the first one's answer comes before */
 
-enum { CHOOSE_ROUTES_MAX = 65536 };     /* of all gates together: as many as the router holds */
+enum {
+        CHOOSE_ROUTES_MAX = 65536,      /* of all gates together: as many as the router holds */
+        CHOOSE_SHARED = 64,             /* policies that the next route may share */
+};
 
 struct choose {
         struct map gates;
         size_t routes;
         bool replacing;         /* between choose_begin() and choose_end() */
         bool sweeping;          /* gates are walked: none goes but the one that is looked at */
-        struct policy *policy;  /* the last one, held: the routes of a provider often have one, and then share it */
+        struct policy *shared[CHOOSE_SHARED];   /* held, by the peer's key, the last one: a provider's routes often have one, and share it */
 };
 
 /* From a gate to one of its providers. It stays while a client is on it, also when the route is gone. */
