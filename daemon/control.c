@@ -183,7 +183,8 @@ static ssize_t receive(struct control_conn *conn)
                 char bytes[CMSG_SPACE(sizeof(int))];
         } control;
         struct iovec iov = { conn->line + conn->line_len, sizeof(conn->line) - conn->line_len };
-        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                                  .msg_controllen = CMSG_LEN(sizeof(int)) };    /* its padding would be room for a second one */
         ssize_t got = recvmsg(conn->fd, &message, MSG_CMSG_CLOEXEC);
         const struct cmsghdr *header = got >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 

@@ -237,6 +237,28 @@ def appointed_peers_need_no_dht(stack):
 
 
 @test
+def what_nobody_asked_for_is_not_kept(stack):
+    """the control socket: descriptors that come along, two at a time, are closed"""
+    folder = folder_for(stack)
+    os.chmod(folder, 0o777)
+    one = start_instance(stack, 'one', new_secret(), {'bootstrap': [start_dht(stack)], 'gateway': {}}, env={'RUNTIME_DIRECTORY': folder})
+    one.says('ready')
+
+    def held():
+        return len(os.listdir(f'/proc/{one.process.pid}/fd'))
+
+    before = held()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking, open('/dev/null', 'rb') as null:
+        asking.connect(os.path.join(folder, 'one.sock'))
+        for _ in range(100):
+            socket.send_fds(asking, [b'x'], [null.fileno(), null.fileno()])
+        asking.sendall(b'\n')
+        asking.settimeout(10)
+        assert asking.recv(1), 'all of it has been read'
+        assert held() <= before + 3, f'{held() - before} more of 200 that came'
+
+
+@test
 def who_asks_nonsense(stack):
     """the control socket: nonsense is answered, silence and crowds cost others nothing, no answer outlives who asked"""
     folder, dht = folder_for(stack), start_dht(stack)
