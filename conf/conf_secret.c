@@ -386,14 +386,14 @@ bool conf_secret_find(struct conf_read *read, const struct conf_file *file, cons
 
         if (read->source->secret_handed)
                 return from_hand(read, node || needed, conf);
+        if (read->source->credential_old && (read->source->secret_fd >= 0 || (needed && !node)) && from_running(read, conf))
+                return true;
         if (read->source->secret_fd >= 0)
                 return from_fd(read, read->source->secret_fd, "--router", false, conf);
         if (node)
                 return from_file(read, node, conf);
         if (!needed)
                 return false;
-        if (read->source->credential_old && from_running(read, conf))
-                return true;
         good = from_credential(read, &found, conf);
         if (found)
                 return good;
