@@ -55,11 +55,15 @@ static bool make_lists(struct fetch_http *http, const struct ipc_fetch_order *or
 {
         char line[LINE_MAX_BYTES];
 
-        snprintf(line, sizeof(line), "%s:%u:%s", order->host, order->port, order->addresses);
-        http->addresses = curl_slist_append(NULL, line);
         http->headers = curl_slist_append(NULL, "Accept: application/json");
-        if (!http->addresses || !http->headers)
+        if (!http->headers)
                 return false;
+        if (!strchr(order->host, ':')) {        /* IPv6 is looked up nowhere, and colons divide what stands in this list */
+                snprintf(line, sizeof(line), "%s:%u:%s", order->host, order->port, order->addresses);
+                http->addresses = curl_slist_append(NULL, line);
+                if (!http->addresses)
+                        return false;
+        }
         if (!order->etag[0])
                 return true;
         snprintf(line, sizeof(line), "If-None-Match: %s", order->etag);
