@@ -742,7 +742,7 @@ static struct policy *policy_of(uint64_t bytes_per_s)
 static struct ipc_channel_open knock_and_ask(const char *address)
 {
         struct ipc_channel_open open;
-        int client = knock(address), fd;
+        int client = knock(address), fd = -1;
 
         check(asked(&fd, &open));
         close(fd);
