@@ -113,7 +113,7 @@ static void add_named(struct entry *entry, const char *name, const char *value)
                 add(entry, name, strlen(name), value);
 }
 
-static bool write_journal(const struct log *log, enum ipc_event event, int level, const char *const *fields, const char *text)
+static enum journal_answer write_journal(const struct log *log, enum ipc_event event, int level, const char *const *fields, const char *text)
 {
         char message[TEXT_MAX + 16], priority[16];
         struct entry entry = { .count = 1 };
@@ -157,6 +157,17 @@ static void write_line(const struct log *log, int level, const char *text)
                 return;         /* nobody reads it, and there is nowhere else to say so */
 }
 
+static void say_lost(const struct log *log)
+{
+        unsigned lost = journal_lost(&log->journal);
+        char text[64];
+
+        if (lost == 0)
+                return;
+        snprintf(text, sizeof(text), "%u lines are lost: the journal took none for a while", lost);
+        write_journal(log, IPC_EVENT_NONE, LOG_WARNING, NULL, text);
+}
+
 void log_event(const struct log *log, enum ipc_event event, int level, const char *const *fields, const char *format, ...)
 {
         char text[TEXT_MAX], printable[TEXT_MAX];
@@ -168,8 +179,20 @@ void log_event(const struct log *log, enum ipc_event event, int level, const cha
         vsnprintf(text, sizeof(text), format, args);
         va_end(args);
         log_escape(printable, sizeof(printable), text, strlen(text));
-        if (log->journal.fd < 0 || !write_journal(log, event, level, fields, printable))
-                write_line(log, level, printable);      /* which leads to the journal, too, where there is one */
+        if (log->journal.fd < 0) {
+                write_line(log, level, printable);
+                return;
+        }
+        switch (write_journal(log, event, level, fields, printable)) {
+        case JOURNAL_TAKEN:
+                say_lost(log);
+                break;
+        case JOURNAL_HANGS:
+                break;                  /* and so would stderr, which leads to it */
+        case JOURNAL_GONE:
+                write_line(log, level, printable);
+                break;
+        }
 }
 
 bool log_limit_take(struct log_limit *limit, usec_t now_us, unsigned *dropped_out)

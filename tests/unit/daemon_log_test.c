@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -193,6 +194,41 @@ TEST(what_the_journal_does_not_take_is_said_on_stderr)
         check(strcmp(text, "hypergated: gate 53 open\n") == 0);
         close(both[0]);
         close(before);
+        listen_no_more(&listener, &log);
+}
+
+TEST(a_journal_that_hangs_holds_us_up_once_and_is_told_what_it_missed)
+{
+        unsigned said = 0, heard = 0;
+        struct listener listener;
+        struct timespec began, ended;
+        struct log log;
+
+        listen_as_journal(&listener, &log);
+        while (!log.journal.state->hangs && said < 100000) {    /* until its queue is full */
+                log_notice(&log, "gate %u open", said);
+                said++;
+        }
+        check_equal(log.journal.state->lost, 1);
+        clock_gettime(CLOCK_MONOTONIC, &began);
+        for (unsigned i = 0; i < 20; i++)
+                log_notice(&log, "gate closed");
+        clock_gettime(CLOCK_MONOTONIC, &ended);
+        check(ended.tv_sec - began.tv_sec < 10);
+        check_equal(log.journal.state->lost, 21);
+        for (hear(&listener); journal[0]; hear(&listener))
+                heard++;
+        check_equal(heard, said - 1);
+        log_notice(&log, "gate open again");
+        hear(&listener);
+        check(has_line("MESSAGE=gate open again"));
+        hear(&listener);
+        check(has_line("MESSAGE=21 lines are lost: the journal took none for a while") && has_line("PRIORITY=4"));
+        log_notice(&log, "gate still open");
+        hear(&listener);
+        check(has_line("MESSAGE=gate still open"));
+        hear(&listener);
+        check(journal[0] == '\0');
         listen_no_more(&listener, &log);
 }
 
