@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Linked into a test build of each worker, where its walls close: for each order they close around a process of its own, which carries
+/* Linked into a test build of each process that closes walls, where they close: for each order they close around a process of its own, which carries
  * it out. Up to there it is the worker as it ships. */
 #include <linux/landlock.h>
 #include <poll.h>
@@ -11,8 +11,8 @@
 #include "attempts.h"
 #include "run.h"
 
-void __real_worker_confine(struct worker *worker, const struct run_confinement *confinement);
-void __wrap_worker_confine(struct worker *worker, const struct run_confinement *confinement);
+int __real_run_confine(const struct run_confinement *confinement, int control_fd);
+int __wrap_run_confine(const struct run_confinement *confinement, int control_fd);
 
 long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
@@ -36,7 +36,17 @@ static bool take(struct order *order)
                order->attempt < attempt_count;
 }
 
-void __wrap_worker_confine(struct worker *worker, const struct run_confinement *confinement)
+static void carry_out(const struct run_confinement *confinement, const struct order *order)
+{
+        uint32_t ready = IPC_READY;
+
+        landlock = order->landlock;
+        if (__real_run_confine(confinement, WORKER_CONTROL_FD) < 0 || write(WORKER_CONTROL_FD, &ready, sizeof(ready)) < 0)
+                _exit(1);
+        _exit(attempts[order->attempt].try(order));
+}
+
+int __wrap_run_confine(const struct run_confinement *confinement, int control_fd)
 {
         struct report report = { .type = REPORT };
         struct order order;
@@ -44,11 +54,8 @@ void __wrap_worker_confine(struct worker *worker, const struct run_confinement *
         while (take(&order)) {
                 pid_t pid = fork();
 
-                landlock = order.landlock;
-                if (pid == 0) {
-                        __real_worker_confine(worker, confinement);
-                        _exit(attempts[order.attempt].try(&order));
-                }
+                if (pid == 0)
+                        carry_out(confinement, &order);
                 if (waitpid(pid, &report.status, 0) != pid || send(WORKER_CONTROL_FD, &report, sizeof(report), MSG_NOSIGNAL) < 0)
                         _exit(1);
         }

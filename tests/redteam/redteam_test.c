@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -25,6 +26,7 @@
 #include "attempts.h"
 #include "cleanup.h"
 #include "ipc_fd.h"
+#include "ipc_fetch.h"
 #include "ipc_link.h"
 #include "ipc_table.h"
 #include "privileges.h"
@@ -45,6 +47,7 @@ static const struct { const char *name, *program; enum ipc_role role; enum ipc_d
         [RUN_WALL_SERVICES] = { "forward of services", "redteam-forward", IPC_FORWARD, IPC_DUTY_SERVICES },
         [RUN_WALL_RESOLVE] = { "resolve", "redteam-resolve", IPC_RESOLVE, IPC_DUTY_GATES },
         [RUN_WALL_ADMIN] = { "admin", "redteam-admin", IPC_ADMIN, IPC_DUTY_GATES },
+        [RUN_WALL_FETCH] = { .name = "fetch", .program = "redteam-fetch" },
 };
 
 /* Copies of the test builds, for whoever can't reach the build tree; and what lies in the workers' way. */
@@ -149,10 +152,22 @@ struct end {
         int status;
 };
 
+/* What it is told on its standard input, and nothing else. */
+static int fetch_order(void)
+{
+        struct ipc_fetch_order order = { .url = "http://localhost/", .host = "localhost", .addresses = "127.0.0.1", .port = ground.order.its_port };
+        int fd = memfd_create("order", MFD_CLOEXEC);
+
+        if (fd >= 0 && (write(fd, &order, sizeof(order)) != sizeof(order) || lseek(fd, 0, SEEK_SET) < 0))
+                close_fdp(&fd);
+        return fd;
+}
+
 static bool agent_begin(struct agent *agent, enum run_wall wall)
 {
         struct ipc_begin begin = { .id = 1, .log.level = 7, .duty = walls[wall].duty, .protocols = 1U << IPC_TCP | 1U << IPC_UDP,
                                    .port_count = 1, .port = { ground.order.its_port } };
+        cleanup_fd int input = wall == RUN_WALL_FETCH ? fetch_order() : dup(ground.null_fd);
         char path[256], name[] = "redteam";
         char *argv[] = { path, name, NULL };
         int pair[2], r;
@@ -161,11 +176,11 @@ static bool agent_begin(struct agent *agent, enum run_wall wall)
         if (ipc_link_pair(pair) < 0)
                 return false;
         ipc_link_init(&agent->link, pair[0], IPC_SUPERVISOR, walls[wall].role, 1);
-        r = spawn(&(struct spawn){ .path = path, .argv = argv, .null_fd = ground.null_fd, .link_fd = pair[1],
+        r = spawn(&(struct spawn){ .path = path, .argv = argv, .null_fd = input, .link_fd = pair[1],
                                    .words_fd = ground.words[1] }, &agent->pid);
         close(pair[1]);
         ipc_build_id(begin.build_id);
-        return r == 0 && ipc_link_send(&agent->link, IPC_BEGIN, &begin, NULL, 0) == 0;
+        return r == 0 && (wall == RUN_WALL_FETCH || ipc_link_send(&agent->link, IPC_BEGIN, &begin, NULL, 0) == 0);
 }
 
 static void agent_end(struct agent *agent)
@@ -357,6 +372,11 @@ TEST(a_resolve_worker_is_refused_what_it_is_not_for)
 TEST(an_admin_worker_is_refused_what_it_is_not_for)
 {
         check_walls(RUN_WALL_ADMIN);
+}
+
+TEST(who_fetches_urls_is_refused_what_it_is_not_for)
+{
+        check_walls(RUN_WALL_FETCH);
 }
 
 TEST(at_least_forty_things_are_tried_and_most_of_them_nobody_may)

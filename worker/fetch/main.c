@@ -3,7 +3,6 @@
  * the URL's: what a server sends is read by libcurl here, and by nobody who knows more. */
 #include <errno.h>
 #include <fcntl.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,18 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cleanup.h"
 #include "fetch_http.h"
 #include "run_confine.h"
+#include "run_walls.h"
 
 enum { ANSWER_FD = 3 };
 
 static const char system_ca[] = "/etc/ssl/certs/ca-certificates.crt";
-
-/* What libcurl and the TLS library do with a socket that they have. */
-static const int calls[] = {
-        SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(fcntl), SCMP_SYS(getsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
-};
 
 /* Up to @max bytes; *@len_out of them. NULL: cannot be read, or no memory. */
 static uint8_t *read_all(int fd, size_t max, size_t *len_out)
@@ -55,12 +49,13 @@ static bool write_all(const void *bytes, size_t len)
 
 static int fetch(const struct ipc_fetch_order *order, const uint8_t *ca, size_t ca_bytes)
 {
-        const struct run_confinement walls = { .syscalls = calls, .syscall_count = ARRAY_LEN(calls), .connects = true, .sets_tcp = true,
-                                               .ports = &order->port, .port_count = 1 };
+        const struct ipc_begin begin = { .protocols = 1U << IPC_TCP, .port_count = 1, .port = { order->port } };
+        struct run_confinement walls;
         struct ipc_fetch_answer answer;
         struct fetch_http http;
         bool good;
 
+        run_walls(RUN_WALL_FETCH, &begin, &walls);
         if (!fetch_http_init(&http, order, ca, ca_bytes) || run_confine(&walls, -1) < 0) {
                 fetch_http_fini(&http);
                 return EX_OSERR;

@@ -104,6 +104,10 @@ static const struct rule udp_sockets[] = { SOCKET(AF_INET, SOCK_DGRAM), SOCKET(A
 static const struct rule sets_linger[] = { OPTION(SOL_SOCKET, SO_LINGER) };
 static const struct rule sets_buffers[] = { OPTION(SOL_SOCKET, SO_SNDBUF), OPTION(SOL_SOCKET, SO_RCVBUF) };
 static const struct rule sets_fragments[] = { OPTION(IPPROTO_IP, IP_MTU_DISCOVER) };
+static const struct rule sets_flags[] = {
+        { SCMP_SYS(fcntl), 1, { EQUAL(1, F_GETFL) } },
+        { SCMP_SYS(fcntl), 2, { EQUAL(1, F_SETFL), EQUAL(2, O_RDWR | O_NONBLOCK) } },
+};
 static const struct rule sets_tcp[] = {
         OPTION(SOL_SOCKET, SO_LINGER), OPTION(SOL_SOCKET, SO_KEEPALIVE), OPTION(IPPROTO_TCP, TCP_NODELAY),
         OPTION(IPPROTO_TCP, TCP_KEEPIDLE), OPTION(IPPROTO_TCP, TCP_KEEPINTVL), OPTION(IPPROTO_TCP, TCP_KEEPCNT),
@@ -249,6 +253,7 @@ static int allow(scmp_filter_ctx filter, const struct run_confinement *may)
         ALLOW_IF(may->sets_tcp, sets_tcp);
         ALLOW_IF(may->sets_buffers, sets_buffers);
         ALLOW_IF(may->sets_fragments, sets_fragments);
+        ALLOW_IF(may->sets_flags, sets_flags);
         if (r == 0 && may->names)
                 r = allow_names(filter, may->local_names);
 #ifdef HG_SANITIZED

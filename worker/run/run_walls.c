@@ -12,6 +12,9 @@ static const uint16_t name_server_port[] = { 53 };
 static const int of_swarm[] = { SCMP_SYS(timerfd_settime) };
 static const int of_forward[] = { SCMP_SYS(getsockname) };
 
+/* What libcurl and the TLS library do with a socket that they have. */
+static const int of_fetch[] = { SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(getsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername) };
+
 static const struct run_confinement walls[RUN_WALLS] = {
         /* Its sockets come by message. */
         [RUN_WALL_SWARM] = { .syscalls = of_swarm, .syscall_count = ARRAY_LEN(of_swarm), .blobs = true, .keeps = true,
@@ -24,6 +27,7 @@ static const struct run_confinement walls[RUN_WALLS] = {
         [RUN_WALL_RESOLVE] = { .names = true, .batches = true, .connects = true, .ports = name_server_port,
                                .port_count = ARRAY_LEN(name_server_port) },
         [RUN_WALL_ADMIN] = { .accepts = true, .ends_halves = true },
+        [RUN_WALL_FETCH] = { .syscalls = of_fetch, .syscall_count = ARRAY_LEN(of_fetch), .sets_tcp = true, .sets_flags = true },
 };
 
 enum run_wall run_wall_of(enum ipc_role role, const struct ipc_begin *begin)
@@ -45,7 +49,7 @@ enum run_wall run_wall_of(enum ipc_role role, const struct ipc_begin *begin)
 void run_walls(enum run_wall wall, const struct ipc_begin *begin, struct run_confinement *out)
 {
         *out = walls[wall];
-        if (wall != RUN_WALL_SERVICES)
+        if (wall != RUN_WALL_SERVICES && wall != RUN_WALL_FETCH)
                 return;
         out->connects = (begin->protocols & 1U << IPC_TCP) != 0;
         out->connects_udp = (begin->protocols & 1U << IPC_UDP) != 0;

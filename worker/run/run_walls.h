@@ -13,12 +13,13 @@ enum run_wall {
         RUN_WALL_SERVICES,              /* one with IPC_DUTY_SERVICES: connects to the ports it was told, and can't accept */
         RUN_WALL_RESOLVE,
         RUN_WALL_ADMIN,
+        RUN_WALL_FETCH,                 /* no worker: it has no link, and ends with its answer */
         RUN_WALLS,
 };
 
 enum run_wall run_wall_of(enum ipc_role role, const struct ipc_begin *begin);
 
-/* @out borrows from @begin. Files that may be read are the caller's to add. */
+/* @out borrows from @begin, of which the protocols and ports count. Files that may be read are the caller's to add. */
 void run_walls(enum run_wall wall, const struct ipc_begin *begin, struct run_confinement *out);
 
 #endif
