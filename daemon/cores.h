@@ -22,7 +22,7 @@ struct cores {
 };
 
 /* Begins those of @conf beyond the first: at once, or when they get their sockets. */
-void cores_init(struct cores *cores, struct children *children, const struct conf *conf);
+void cores_init(struct cores *cores, struct children *children, struct passed *passed, const struct conf *conf);
 void cores_fini(struct cores *cores);
 
 /* The one of that child; NULL: it is none of these. */

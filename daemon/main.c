@@ -313,7 +313,7 @@ static int settle_down(struct start *start)
 {
         int r;
 
-        swarm_sockets_init(&start->sockets, &start->log, &start->passed, start->conf->host, start->conf->port);
+        swarm_sockets_init(&start->sockets, &start->log, &start->passed, SWARM_SOCKETS_FIRST, start->conf->host, start->conf->port);
         r = privileges_drop(&start->privileges);
         if (r == 0)
                 r = privileges_renounce_writing(&start->conf->gateway);

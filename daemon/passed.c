@@ -243,3 +243,13 @@ void passed_forget_dht(struct passed *passed, const char *which)
         name_dht(which, name);
         forget(passed, name);
 }
+
+void passed_drop_dht(struct passed *passed, const char *which)
+{
+        char name[PASSED_NAME_MAX];
+
+        name_dht(which, name);
+        for (size_t i = 0; i < passed->count; i++)
+                if (passed->list[i].fd >= 0 && strcmp(passed->list[i].name, name) == 0)
+                        drop(passed, &passed->list[i]);
+}

@@ -57,4 +57,7 @@ void passed_forget_gate(struct passed *passed, const struct socket_place *place)
 bool passed_keep_dht(struct passed *passed, const char *which, int fd);
 void passed_forget_dht(struct passed *passed, const char *which);
 
+/* What was kept as @which, and nobody took. */
+void passed_drop_dht(struct passed *passed, const char *which);
+
 #endif

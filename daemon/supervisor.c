@@ -397,7 +397,7 @@ static int begin(struct supervisor *supervisor)
         if (swarm_sockets_made(&supervisor->sockets))
                 start_swarm(supervisor);
         swarm_sockets_watch(&supervisor->sockets, supervisor->loop, start_swarm, supervisor);
-        cores_init(&supervisor->cores, &supervisor->children, conf);
+        cores_init(&supervisor->cores, &supervisor->children, supervisor->passed, conf);
         if (r == 0)
                 r = begin_admin(supervisor);
         if (r == 0)

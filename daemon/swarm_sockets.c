@@ -39,9 +39,25 @@ static bool is_shut(int fd)
         return sendto(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&self, len) < 0 && errno == EPIPE;
 }
 
-static const char *name_of(const struct swarm_sockets *sockets, const struct udp_made *made)
+static const char *const kinds[] = { "server", "client" };
+
+/* "server", "client"; of further workers "server-2", "client-2". */
+struct kept_name { char text[24]; };
+
+static struct kept_name name_at(const char *kind, uint32_t worker)
 {
-        return made == &sockets->server ? "server" : "client";
+        struct kept_name name;
+
+        if (worker == SWARM_SOCKETS_FIRST)
+                snprintf(name.text, sizeof(name.text), "%s", kind);
+        else
+                snprintf(name.text, sizeof(name.text), "%s-%u", kind, worker);
+        return name;
+}
+
+static struct kept_name name_of(const struct swarm_sockets *sockets, const struct udp_made *made)
+{
+        return name_at(kinds[made == &sockets->client], sockets->worker);
 }
 
 static bool *kept(struct swarm_sockets *sockets, const struct udp_made *made)
@@ -52,31 +68,30 @@ static bool *kept(struct swarm_sockets *sockets, const struct udp_made *made)
 /* Of a divided port the one that was bound first: the other one is made anew, with another mark. */
 static void keep(struct swarm_sockets *sockets, const struct udp_made *made)
 {
-        *kept(sockets, made) = sockets->passed && passed_keep_dht(sockets->passed, name_of(sockets, made),
-                                                                  made->strangers_fd >= 0 ? made->strangers_fd : made->fd);
+        *kept(sockets, made) = passed_keep_dht(sockets->passed, name_of(sockets, made).text, made->strangers_fd >= 0 ? made->strangers_fd : made->fd);
 }
 
-/* Whether the manager had it, and has been told to close it: as long as it has not, the port is taken. */
+/* Whether the manager had it, and has been told to close it: as long as it has not, the port is taken, which is waited for by the timer. */
 static bool forget(struct swarm_sockets *sockets, const struct udp_made *made)
 {
         if (!*kept(sockets, made))
                 return false;
-        passed_forget_dht(sockets->passed, name_of(sockets, made));
-        notify_settle();
+        passed_forget_dht(sockets->passed, name_of(sockets, made).text);
         *kept(sockets, made) = false;
         return true;
 }
 
 static bool take_kept(struct swarm_sockets *sockets, struct udp_made *made, uint16_t port)
 {
-        cleanup_fd int fd = sockets->passed ? passed_take_dht(sockets->passed, name_of(sockets, made), sockets->host, port) : -1;
+        cleanup_fd int fd = passed_take_dht(sockets->passed, name_of(sockets, made).text, sockets->host, port);
 
         if (fd < 0)
                 return false;
         *kept(sockets, made) = true;
         if (is_shut(fd) || sockets_udp_again(fd, sockets->mark, made) < 0) {
                 close_fdp(&fd);
-                forget(sockets, made);
+                if (forget(sockets, made))
+                        notify_settle();
                 return false;
         }
         (void)take_fd(&fd);
@@ -89,8 +104,8 @@ static int make_server(struct swarm_sockets *sockets)
 
         if (take_kept(sockets, &sockets->server, sockets->port))
                 return 0;
-        r = sockets->port || !sockets->passed ? sockets_udp(sockets->host, sockets->port, &sockets->mark, &sockets->server)
-                                              : sockets_udp_usual(sockets->host, sockets->mark, &sockets->server);
+        r = sockets->port || sockets->worker != SWARM_SOCKETS_FIRST ? sockets_udp(sockets->host, sockets->port, &sockets->mark, &sockets->server)
+                                                                    : sockets_udp_usual(sockets->host, sockets->mark, &sockets->server);
         if (r == 0)
                 keep(sockets, &sockets->server);
         return r;
@@ -179,11 +194,18 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
                 try_later(sockets, r);
 }
 
-void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, struct passed *passed, const uint8_t host[4], uint16_t port)
+void swarm_sockets_drop(struct passed *passed, uint32_t worker)
+{
+        for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+                passed_drop_dht(passed, name_at(kinds[i], worker).text);
+}
+
+void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, struct passed *passed, uint32_t worker, const uint8_t host[4],
+                        uint16_t port)
 {
         int r;
 
-        *sockets = (struct swarm_sockets){ .log = log, .passed = passed, .port = port };
+        *sockets = (struct swarm_sockets){ .log = log, .passed = passed, .worker = worker, .port = port };
         sockets->server.fd = sockets->server.strangers_fd = sockets->client.fd = sockets->client.strangers_fd = -1;
         randombytes_buf(&sockets->mark, sizeof(sockets->mark));
         memcpy(sockets->host, host, sizeof(sockets->host));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The swarm worker's two UDP sockets: made once, the same in each of its lives, so that peers find it where it was; and in the next life of all, if
+/* A swarm worker's two UDP sockets: made once, the same in each of its lives, so that peers find it where it was; and in the next life of all, if
  * the service manager keeps them, so that NATs go on leading to them. */
 #ifndef HG_SWARM_SOCKETS_H
 #define HG_SWARM_SOCKETS_H
@@ -14,17 +14,19 @@
 #include "sockets.h"
 
 enum {
+        SWARM_SOCKETS_FIRST = 1,        /* the worker whose sockets others look for at the usual ports */
         SWARM_SOCKETS_BURST = 512,      /* two punches, and a worker that begins anew in between */
         SWARM_SOCKETS_BURST_S = 10,
 };
 
 struct swarm_sockets {
         const struct log *log;
-        struct passed *passed;          /* NULL: of a further worker: any port will do, and nothing is kept from one life of ours to the next */
+        struct passed *passed;
+        uint32_t worker;                /* SWARM_SOCKETS_FIRST, or a further one */
         bool server_kept, client_kept;  /* by the service manager */
         uint8_t host[4];
         uint8_t mark;                   /* highest byte of our stream ids: whoever guesses it gets past the kernel, and no further */
-        uint16_t port;                  /* wanted; 0: the usual ones */
+        uint16_t port;                  /* wanted; 0: the usual ones, for a further worker any */
         struct udp_made server, client; /* fd -1: not yet, or with a port, which it had, not again */
         usec_t freed_by_us;             /* such a port is waited for */
         unsigned failures;
@@ -37,8 +39,12 @@ struct swarm_sockets {
         void *context;
 };
 
-/* Tries at once, while we still may what an ordinary user may not. */
-void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, struct passed *passed, const uint8_t host[4], uint16_t port);
+/* Of that @worker. Tries at once, while we still may what an ordinary user may not. */
+void swarm_sockets_init(struct swarm_sockets *sockets, const struct log *log, struct passed *passed, uint32_t worker, const uint8_t host[4],
+                        uint16_t port);
+
+/* What was kept for a worker that there is none of in this life is dropped. */
+void swarm_sockets_drop(struct passed *passed, uint32_t worker);
 void swarm_sockets_fini(struct swarm_sockets *sockets);
 
 /* Both are there. */

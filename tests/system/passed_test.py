@@ -218,6 +218,29 @@ def kept(stack):
 
 
 @test
+def kept_of_further_workers(stack):
+    """the ports of further swarm workers are kept as those of the first are; of a worker that there is none of any more they are dropped"""
+    secret, offer, config, (gate,) = begin(stack)
+    manager = Manager(stack)
+    start_instance(stack, 'provider', secret, offer)
+    names = {f'kept-dht-{kind}{worker}' for kind in ('server', 'client') for worker in ('', '-2', '-3')} | {f'kept-gate-tcp-{gate}-127.0.0.1'}
+    gateway = manager.start(stack, secret, config | {'cores': 3})
+    eventually(lambda: set(manager.kept) == names, 20, 'all is kept')
+    before = manager.sockets()
+    assert gateway.stop() == 0
+    gateway = manager.start(stack, secret, config | {'cores': 3})
+    gateway.says('ready: ')
+    assert manager.sockets() == before, 'the store has what it had'
+    for name, inode in before.items():
+        owner = 'hypergate-swarm' if 'dht' in name else 'hypergate-forward'
+        eventually(lambda: holders(gateway, inode) == [owner, 'hypergated'], 10, f'{name} is held')
+    assert gateway.stop() == 0
+    gateway = manager.start(stack, secret, config | {'cores': 2})
+    eventually(lambda: manager.sockets() == {name: inode for name, inode in before.items() if not name.endswith('-3')}, 10, 'one less')
+    assert gateway.stop() == 0
+
+
+@test
 def stale(stack):
     """what another configuration has no use for is shut and dropped, at a start and at a reload"""
     secret, offer, config, (gate,) = begin(stack)

@@ -259,11 +259,12 @@ static bool sends(int fd, uint16_t port)
 TEST(a_further_worker_takes_none_of_the_usual_ports)
 {
         struct swarm_sockets sockets;
+        struct passed passed = { 0 };
         struct log log;
 
         log_init(&log, NULL);
         log_instance(&log, "x", LOG_CRIT);
-        swarm_sockets_init(&sockets, &log, NULL, loopback, 0);
+        swarm_sockets_init(&sockets, &log, &passed, SWARM_SOCKETS_FIRST + 1, loopback, 0);
         check(swarm_sockets_made(&sockets));
         check(sockets.server.port < SOCKETS_PORT_FIRST || sockets.server.port > SOCKETS_PORT_LAST);
         shutdown(sockets.server.fd, SHUT_WR);
@@ -282,7 +283,7 @@ TEST(what_a_swarm_worker_shut_is_made_anew_for_the_next_and_what_it_did_not_stay
 
         log_init(&log, NULL);
         log_instance(&log, "x", LOG_CRIT);
-        swarm_sockets_init(&sockets, &log, &passed, loopback, 0);
+        swarm_sockets_init(&sockets, &log, &passed, SWARM_SOCKETS_FIRST, loopback, 0);
         check(swarm_sockets_made(&sockets));
         port = sockets.server.port;
         client = sockets.client.fd;
