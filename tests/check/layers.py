@@ -21,6 +21,7 @@ MAY = {
     'worker/forward': ['ipc', 'worker/run', 'worker/base', 'worker/policy'],
     'worker/resolve': ['ipc', 'worker/run', 'worker/base'],
     'worker/fetch': ['ipc', 'worker/run', 'worker/base'],
+    'worker/port': ['ipc', 'worker/base'],
     'worker/admin': ['ipc', 'worker/run', 'worker/base'],
     'worker/swarm': ['ipc', 'worker/run', 'worker/base', 'worker/swarm/node', 'worker/swarm/cipher'],
 }
