@@ -44,7 +44,7 @@ static int take_flag(const struct cli_options *options)
         if (!last)
                 return -ENOENT;
         fputs("hypergate: warning: --router: others on this machine could read the secret while this command started; "
-              "HYPERGATE_ROUTER, or secretFile in a configuration, keep it private\n", stderr);
+              "HYPERGATE_ROUTER, --secret-file, or secretFile in a configuration, keep it private\n", stderr);
         return cli_secret_take(last->value);
 }
 
@@ -124,6 +124,15 @@ static const struct { enum cli_option option; const char *why; } of_gateway[] = 
         { CLI_OPTION_ROUTE_EXPIRATION, "--routeExpirationMs: a provider has no routes; it goes with --gateway" },
 };
 
+static bool names_one_secret(const struct cli_options *options)
+{
+        const char *file = cli_options_value(options, CLI_OPTION_SECRET_FILE);
+
+        if (file && cli_options_next(options, CLI_OPTION_ROUTER, NULL))
+                return refuse("--router, or --secret-file? One of them");
+        return !file || !cli_options_next(options, CLI_OPTION_OPEN, NULL) || refuse("--open: for everybody, or of the router of --secret-file?");
+}
+
 static bool asks_for_something(const struct cli_options *options)
 {
         bool gateway = cli_options_next(options, CLI_OPTION_GATEWAY, NULL);
@@ -150,8 +159,11 @@ static bool asks_for_something(const struct cli_options *options)
                refuse("--listen: a provider opens no ports; it goes with --gateway");
 }
 
-static bool is_of_router(const struct cli_options *options)
+/* And its secret is in no file. */
+static bool wants_variable(const struct cli_options *options)
 {
+        if (cli_options_next(options, CLI_OPTION_SECRET_FILE, NULL))
+                return false;
         return options->command == CLI_INSTANCE ||
                (options->command == CLI_RELAY && !cli_options_next(options, CLI_OPTION_OPEN, NULL));
 }
@@ -168,7 +180,7 @@ static int check_and_launch(const struct cli_options *options, const struct cli_
                 return fail("cannot keep the secret in memory", flag_fd);
         if (!cli_instance_check(sheet, conf_fd, flag_fd, false, NULL))
                 return EX_CONFIG;
-        variable_fd = take_variable(flag_fd < 0 && is_of_router(options));
+        variable_fd = take_variable(flag_fd < 0 && wants_variable(options));
         if (variable_fd < 0 && variable_fd != -ENOENT)
                 return fail("cannot keep the secret in memory", variable_fd);
         return cli_launch_fds(options, conf_fd, flag_fd < 0 ? variable_fd : flag_fd);
@@ -179,7 +191,7 @@ int cli_instance_run(const struct cli_options *options)
         struct cli_sheet sheet;
         int error;
 
-        if (!asks_for_something(options))
+        if (!asks_for_something(options) || !names_one_secret(options))
                 return EX_USAGE;
         error = hand_on_auth(options);
         if (error < 0)

@@ -15,7 +15,7 @@ const char cli_usage[] =
         "       hypergate check [--show] [--json] FILE...\n"
         "       hypergate run [--verbose] FILE\n"
         "       hypergate bootstrap --listen IP:PORT [--public IP:PORT] [--bootstrap HOST:PORT,...]\n"
-        "       hypergate relay [--router SECRET | --open] [--listen IP:PORT]\n"
+        "       hypergate relay [--secret-file FILE | --open] [--listen IP:PORT]\n"
         "       hypergate scan [--seconds N] [--json] [--bootstrap HOST:PORT,...] KEY | --secret-file FILE\n"
         "       hypergate doctor [--json] [--bootstrap HOST:PORT,...]\n"
         "       hypergate status [--json] [NAME...]\n"
@@ -33,8 +33,8 @@ const char cli_usage[] =
         "       hypergate deny [--json] IP [NAME...]\n"
         "       hypergate allowed [--json] [NAME...]\n"
         "       hypergate version [--json]\n"
-        "       hypergate [--router SECRET] --provider [SERVICES] [--provider SERVICES]...\n"
-        "       hypergate [--router SECRET] [--listen IP] --gateway [SERVICES]\n"
+        "       hypergate [--secret-file FILE | --router SECRET] --provider [SERVICES] [--provider SERVICES]...\n"
+        "       hypergate [--secret-file FILE | --router SECRET] [--listen IP] --gateway [SERVICES]\n"
         "\n"
         "  new                       make a router secret; whoever holds it belongs together\n"
         "  rotate NAME               put a new secret in its place, beside which the old one counts for a day\n"
@@ -91,7 +91,7 @@ const char cli_usage[] =
         "  --config FILE, -c FILE    of check and run: the same as FILE\n"
         "  --show                    of check: print what its files say together, with what they leave out\n"
         "  --overlap TIME            of rotate: for so long, such as 90m, 24h, 7d; 0: no old one counts any more\n"
-        "  --secret-file FILE        of scan: the router whose secret is in there; of reload: hand it over, as root\n"
+        "  --secret-file FILE        the router secret is in there; of scan: whose router is looked at; of reload: hand it over, as root\n"
         "  --seconds N               of scan: for so long at most (default 10)\n"
         "  --json                    for programs: an object a line, see hypergate(1)\n"
         "  --http                    of metrics: answer one request of HTTP, from standard input to output\n"
@@ -157,7 +157,7 @@ static const struct option {
         [CLI_OPTION_CONFIG] = { "--config", NULL, NEEDS_ARGUMENT, AT(CLI_CHECK) | AT(CLI_RUN) },
         [CLI_OPTION_SHOW] = { "--show", NULL, NO_ARGUMENT, AT(CLI_CHECK) },
         [CLI_OPTION_OVERLAP] = { "--overlap", NULL, NEEDS_ARGUMENT, AT(CLI_ROTATE) },
-        [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) | AT(CLI_RELOAD) },
+        [CLI_OPTION_SECRET_FILE] = { "--secret-file", NULL, NEEDS_ARGUMENT, AT(CLI_INSTANCE) | AT(CLI_RELAY) | AT(CLI_SCAN) | AT(CLI_RELOAD) },
         [CLI_OPTION_SECONDS] = { "--seconds", NULL, NEEDS_ARGUMENT, AT(CLI_SCAN) },
         [CLI_OPTION_JSON] = { "--json", NULL, NO_ARGUMENT, ASKS | SEES | CHANGES | AT(CLI_NEW) | AT(CLI_ROTATE) | AT(CLI_CHECK) },
         [CLI_OPTION_HTTP] = { "--http", NULL, NO_ARGUMENT, AT(CLI_METRICS) },

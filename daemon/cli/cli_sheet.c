@@ -151,6 +151,11 @@ static void write_limits(struct writer_state *state, const struct cli_options *o
         }
 }
 
+static void write_secret(struct writer_state *state, const struct cli_options *options)
+{
+        write_text(state, "secretFile: ", last(options, CLI_OPTION_SECRET_FILE), "");
+}
+
 static void write_resolver(struct writer_state *state, const struct cli_options *options)
 {
         const struct cli_given *port = last(options, CLI_OPTION_RESOLVER_PORT), *host = last(options, CLI_OPTION_RESOLVER_HOST);
@@ -193,6 +198,8 @@ static void write_instance(struct writer_state *state, const struct cli_options 
                 write_line(state, "}");
         }
         write_resolver(state, options);
+        if (cli_options_next(options, CLI_OPTION_SECRET_FILE, NULL))
+                write_secret(state, options);
         if (cli_options_next(options, CLI_OPTION_BOOTSTRAP, NULL))
                 write_bootstrap(state, options);
         write_limits(state, options, OF_INSTANCE);
@@ -232,6 +239,8 @@ static void write_relay(struct writer_state *state, const struct cli_options *op
 
         fprintf(state->out, "relay: { open: %s }", open ? "true" : "false");
         end_line(state, open ? open->flag : "relay");
+        if (cli_options_next(options, CLI_OPTION_SECRET_FILE, NULL))
+                write_secret(state, options);
         if (listen)
                 write_listen(state, listen);
         if (cli_options_next(options, CLI_OPTION_BOOTSTRAP, NULL))
@@ -245,11 +254,6 @@ static void write_asked(struct writer_state *state, const struct cli_options *op
         write_line(state, "logLevel: warning");
         if (cli_options_next(options, CLI_OPTION_BOOTSTRAP, NULL))
                 write_bootstrap(state, options);
-}
-
-static void write_secret(struct writer_state *state, const struct cli_options *options)
-{
-        write_text(state, "secretFile: ", last(options, CLI_OPTION_SECRET_FILE), "");
 }
 
 /* Lines: at most three for each option given, and a dozen around them. */

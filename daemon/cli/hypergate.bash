@@ -20,7 +20,7 @@ _hypergate() {
 	check) options='--config --show --json --help' ;;
 	version) options='--json --help' ;;
 	run) options='--config --user --allow-root --verbose --help' ;;
-	relay) options='--router --open --listen --bootstrap --verbose --user --allow-root --help' ;;
+	relay) options='--router --secret-file --open --listen --bootstrap --verbose --user --allow-root --help' ;;
 	bootstrap) options='--listen --public --bootstrap --verbose --user --allow-root --help' ;;
 	scan) options='--router --secret-file --seconds --json --bootstrap --user --allow-root --help' ;;
 	doctor) options='--json --bootstrap --user --allow-root --help' ;;
@@ -32,7 +32,7 @@ _hypergate() {
 	reload) options='--secret-file --json --help' ;;
 	status | peers | undrain | deny | allowed | routes | gates | services | channels | log-level) options='--json --help' ;;
 	*)
-		options='--router --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --scan --help --version'
+		options='--router --secret-file --provider --gateway --listen --bootstrap --verbose --user --allow-root --new --scan --help --version'
 		options+=' --routeFindingTimeoutMs --udpSocketTimeoutMs --tcpSocketTimeoutMs --channelTimeoutPollMs'
 		options+=' --openRequestTimeoutMs --routeExpirationMs --statsIntervalMs --maxBufferPerChannel --maxBufferPerPeer --peerRefreshMs'
 		options+=' --findRouteRetryMinMs --findRouteRetryMaxMs --peerStaleMs --peerRefreshWaitMs'

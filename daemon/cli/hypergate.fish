@@ -59,7 +59,7 @@ complete -c hypergate -n "__fish_seen_subcommand_from check" -l show -d 'Print w
 complete -c hypergate -n "__fish_seen_subcommand_from new" -l output -rF -d 'Write the secret there'
 complete -c hypergate -n "__fish_seen_subcommand_from rotate" -a '(__hypergate_secrets)'
 complete -c hypergate -n "__fish_seen_subcommand_from rotate" -l overlap -x -d 'For so long the old one counts'
-complete -c hypergate -n "__fish_seen_subcommand_from scan" -l secret-file -rF -d 'The router whose secret is in there'
+complete -c hypergate -n "$without; or __fish_seen_subcommand_from relay scan" -l secret-file -rF -d 'The router whose secret is in there'
 complete -c hypergate -n "__fish_seen_subcommand_from reload" -l secret-file -rF -d 'Hand it over, as root'
 complete -c hypergate -n "__fish_seen_subcommand_from scan" -l seconds -x -d 'For so long at most'
 complete -c hypergate -n "__fish_seen_subcommand_from remove" -a '(__hypergate_gates)'

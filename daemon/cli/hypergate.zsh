@@ -63,7 +63,7 @@ _hypergate() {
 	version) _arguments '1::' '--json' '--help' ;;
 	run) _arguments '1::' {-c,--config}'[the same as FILE]:file:_files' '--verbose[log more]' $start '--help' ':file:_files' ;;
 	bootstrap) _arguments '1::' '--listen[UDP address of the node]:ip\:port:' '--public[where others reach it]:ip\:port:' $nodes '--help' ;;
-	relay) _arguments '1::' '--router[its secret]:secret:' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
+	relay) _arguments '1::' '--router[its secret]:secret:' '--secret-file[the secret is in there]:file:_files' '--open[for whoever knows its key]' '--listen[UDP address]:ip\:port:' $nodes '--help' ;;
 	scan) _arguments '1::' '--router[its secret]:secret:' '--secret-file[the router whose secret is in there]:file:_files' '--seconds[for so long at most]:seconds:' '--json' $asks ;;
 	doctor) _arguments '1::' '--json' $asks '--help' ;;
 	reload) _arguments '1::' '--secret-file[hand it over, as root]:file:_files' '--json' '--help' '*:instance:_hypergate_instances' ;;
@@ -76,7 +76,7 @@ _hypergate() {
 	top) _arguments '1::' {-d,--delay}'[between two pages]:seconds:' {-n,--count}'[end after so many pages]:pages:' '--help' '*:instance:_hypergate_instances' ;;
 	metrics) _arguments '1::' '--http[answer one request of HTTP]' '--listen[answer all]:ip\:port:(127.0.0.1\:9469)' '--help' ;;
 	log-level) _arguments '1::' '--json' '--help' '2::level:(error warning notice info debug)' '*:instance:_hypergate_instances' ;;
-	*) _arguments '--router[its secret]:secret:' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \
+	*) _arguments '--router[its secret]:secret:' '--secret-file[the secret is in there]:file:_files' '*--provider[offer these]:services:_files' '--gateway[open gates]:services:_files' \
 		'*--listen[where gates open]:ip:(127.0.0.1 0.0.0.0 \:\:1 \:\:)' '--new[make a router secret]' '--scan[who is at that router]:key:' '--help' '--version' $nodes $limits ;;
 	esac
 }

@@ -221,6 +221,15 @@ def the_one_liners_of_the_original():
     got = handed('--gateway', 'http.json', env={'HYPERGATE_ROUTER': SECRET})
     assert got['fds']['--conf-fd'][0] == 'gateway: {\n services: [\n "http.json",\n ],\n}\n'
     assert got['fds']['--secret-fd'][0] == SECRET and 'HYPERGATE_ROUTER' not in got['environment'] and got['stderr'] == ''
+    write('file.key', SECRET, 0o600)
+    for variables in {}, {'HYPERGATE_ROUTER': 'f' * 64}:        # which the file goes before
+        got = handed('--secret-file', 'file.key', '--gateway', env=variables)
+        assert got['fds']['--conf-fd'][0] == 'gateway: {\n}\nsecretFile: "file.key"\n'
+        assert '--secret-fd' not in got['argv'] and 'HYPERGATE_ROUTER' not in got['environment'] and got['stderr'] == ''
+    got = handed('relay', '--secret-file', 'file.key')
+    assert got['fds']['--conf-fd'][0] == 'relay: { open: false }\nsecretFile: "file.key"\n'
+    write('seen.key', SECRET, 0o644)
+    assert '--secret-file' in run('--secret-file', 'seen.key', '--gateway').stderr
     got = handed('--router', SECRET.upper(), '--provider', f'[{SERVICE}]', '--provider', 'http.json', '--gateway', '--verbose',
                  '--bootstrap', '127.0.0.1:1,127.0.0.1:2', '--bootstrap', 'c:3')
     assert got['fds']['--conf-fd'][0] == (
@@ -489,6 +498,8 @@ def wrong_command_lines():
             (('check', '--router', 'x', 'y'), '--router: does not go with check'),
             (('--provider', 'x.json', '--listen', '0.0.0.0'), '--listen: a provider opens no ports; it goes with --gateway'),
             (('--output', 'x'), '--output: does not go with these options'),
+            (('--secret-file', 'x', '--router', SECRET, '--gateway'), '--router, or --secret-file? One of them'),
+            (('relay', '--secret-file', 'x', '--open'), '--open: for everybody, or of the router of --secret-file?'),
             (('scan', '--json', 'x', 'y'), 'scan: one KEY is enough'),
             (('scan',), 'scan: which router? Its public KEY, or --secret-file FILE'),
             (('scan', '--secret-file', 'x', 'y'), 'scan: which router? Its public KEY, or --secret-file FILE'),
