@@ -43,7 +43,7 @@ need_programs() (
 	fi
 	need_packages "${missing[@]}"
 	for name in "${missing[@]}"; do
-		dpkg -L "$name" | sed -n 's,^\(/usr\)\?/lib/systemd/system/\([^@/]*\.service\)$,\2,p' | while read -r unit; do
+		dpkg -L "$name" | sed -n 's,^\(/usr\)\?/lib/systemd/system/\([^@/]*\.\(service\|socket\)\)$,\2,p' | while read -r unit; do
 			"${become[@]}" systemctl disable -q "$unit" 2>/dev/null || true
 		done
 	done

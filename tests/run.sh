@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Installs what is missing, builds, runs all tests. Ends with 'N passed, N failed'; exit code 1 on any failure.
 #
-#   tests/run.sh                     everything but systemd
-#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system features systemd; processes: the part of interop
+#   tests/run.sh                     everything but systemd and docker
+#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system features systemd docker; processes: the part of interop
 #                                    and system that runs with every process under sanitizers, too, and that system brings along)
 #   tests/run.sh sanitized           all of interop and system, with every process under sanitizers
 set -euo pipefail
@@ -22,6 +22,7 @@ plain=1 sanitized=(processes)
 [ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}")
 [[ " ${wanted[*]} " != *" features "* ]] || need_programs nginx-light haproxy socat dnsmasq-base bind9-dnsutils teeworlds-server
 [[ " ${wanted[*]} " != *" systemd "* ]] || need_packages systemd-container prometheus debhelper dpkg-dev fakeroot git lintian
+[[ " ${wanted[*]} " != *" docker "* ]] || { need_packages iptables busybox-static; need_programs containerd docker.io; }
 if [ "${wanted[*]}" = sanitized ]; then
 	plain='' sanitized=(interop system) wanted=(interop system)
 elif [[ " ${wanted[*]} " == *" system "* ]]; then
@@ -97,5 +98,15 @@ if [ -n "$(chosen unit vectors sim fuzz "${sanitized[@]}")" ]; then
 	unset ASAN_OPTIONS UBSAN_OPTIONS
 fi
 
-[ -z "$plain" ] || { suites plain slow "${slow[@]}"; suites plain systemd systemd; }
+# The image of the static build, and that of a server whose name containers ask for.
+if [ -n "$(chosen docker)" ]; then
+	say "making images"
+	mkdir -p "$WORK/images"
+	HYPERGATE_TARBALL=$("$ROOT/tarball/make.sh" "$WORK/images")
+	HYPERGATE_IMAGE=$("$ROOT/tarball/image.sh" "$WORK/images" "$HYPERGATE_TARBALL")
+	HYPERGATE_MARIADB=$(python3 "$ROOT/tests/docker/images.py" "$WORK/images")
+	export HYPERGATE_TARBALL HYPERGATE_IMAGE HYPERGATE_MARIADB
+fi
+
+[ -z "$plain" ] || { suites plain slow "${slow[@]}"; suites plain systemd systemd; suites plain docker docker; }
 python3 "$ROOT/tests/count.py" "${wanted[*]}" "${logs[@]}"
