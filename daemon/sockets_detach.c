@@ -78,6 +78,8 @@ static int prepare(int fd, const struct sockaddr_storage *remote)
         if (r == 0)
                 r = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
         if (r == 0)
+                r = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (r == 0)
                 r = keep_others_out(fd, remote);
         (void)set(fd, SOL_SOCKET, SO_RCVBUF, DATAGRAMS_BYTES);
         (void)set(fd, SOL_SOCKET, SO_SNDBUF, DATAGRAMS_BYTES);
@@ -96,6 +98,13 @@ static bool is_at(int fd, const uint8_t ip[16])
         return sockets_place(fd, &place) == 0 && memcmp(place.ip, ip, sizeof(place.ip)) == 0;
 }
 
+/* Once it is connected: newer kernels (6.13) take it out of the gate's group then, and the next one would be put in one with this, without
+ * the gate, and be given what others say. By SO_REUSEADDR, which both have and the gate has not, they don't mind each other. */
+static int stop_sharing(int fd)
+{
+        return set(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+}
+
 /* Bound where the gate is, and connected to @remote. 0 or -errno; -EADDRNOTAVAIL: not from @local_ip. */
 static int make(const struct sockaddr_storage *gate, const struct sockaddr_storage *remote, const uint8_t local_ip[16], int *fd_out)
 {
@@ -110,6 +119,8 @@ static int make(const struct sockaddr_storage *gate, const struct sockaddr_stora
                 r = -errno;
         if (r == 0 && !is_at(fd, local_ip))
                 r = -EADDRNOTAVAIL;
+        if (r == 0)
+                r = stop_sharing(fd);
         if (r == 0)
                 r = set(fd, SOL_SOCKET, SO_LOCK_FILTER, 1);     /* not before: both programs count */
         if (r == 0)

@@ -240,13 +240,14 @@ TEST(nothing_of_others_gets_into_a_clients_socket_and_next_to_nothing_of_theirs_
                 static struct flood flood;      /* and the scene: the thread may outlive a test that fails */
                 static struct scene scene;
                 pthread_t thread;
-                int one;
+                int one, early, early_own;
 
                 if (!begin(&scene, &layouts[i]))
                         continue;
                 flood = (struct flood){ .scene = &scene };
                 one = client_of(&scene);
-                close(detached(&scene, one));   /* the first of a gate makes it share */
+                early = client_of(&scene);
+                early_own = detached(&scene, early);    /* the first of a gate makes it share; it stays while others come and go */
                 check_equal(pthread_create(&thread, NULL, run_flood, &flood), 0);
                 flow(&flood);
                 for (int round = 0; round < ROUNDS; round++) {
@@ -261,6 +262,10 @@ TEST(nothing_of_others_gets_into_a_clients_socket_and_next_to_nothing_of_theirs_
                 check_equal(pthread_join(thread, NULL), 0);
                 atomic_fetch_add(&flood.found, count(scene.gate, "flood"));
                 check(flood.sent >= ROUNDS && atomic_load(&flood.found) <= flood.sent && flood.sent - atomic_load(&flood.found) <= LOST_MAX);
+                say(early, "mine");
+                check_equal(count(early_own, "mine"), 1);
+                close(early_own);
+                close(early);
                 close(one);
                 close(scene.gate);
         }
