@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 import time
 
+import harness
+
 CLIENT = '/usr/bin/docker' if os.path.exists('/usr/bin/docker') else 'docker'
 PATIENCE = 60.0
 
@@ -75,6 +77,7 @@ class Engine:
         self.socket = os.path.join(self.folder, 'docker.sock')
         self.process = self.holder = None
         stack.callback(self._end)
+        harness.Process.running.append(self)
         pathlib.Path(self.folder, 'daemon.json').write_text(json.dumps({'userland-proxy': False, **(conf or {})}))
         self.words = ['-H', f'unix://{self.socket}', '--data-root', f'{self.folder}/data', '--exec-root', f'{self.folder}/exec',
                       '--pidfile', f'{self.folder}/docker.pid', '--config-file', f'{self.folder}/daemon.json',
@@ -106,6 +109,15 @@ class Engine:
     def log(self, lines=30):
         text = pathlib.Path(self.folder, 'log').read_text(errors='replace')
         return 'the engine said:\n' + '\n'.join(text.splitlines()[-lines:])
+
+    def tell(self, lines):
+        """Into the report of a test that failed: what its containers said last."""
+        if self.process and self.process.poll() is not None:
+            print(f'#   {self.log()}'.replace('\n', '\n#     '))
+        for line in self.client('ps', '-a', '--format', '{{.ID}} {{.Image}}, {{.Names}}: {{.Status}}').stdout.splitlines():
+            print(f'#   {line}')
+            for said in self.logs(line.split()[0]).splitlines()[-lines:]:
+                print(f'#     {said}')
 
     def kill(self):
         """As a crash: its containers go on."""
@@ -160,6 +172,7 @@ class Engine:
     # --- Its end ---
 
     def _end(self):
+        harness.Process.running.remove(self)
         if self.process and self.process.poll() is None:
             containers = self.client('ps', '-aq').stdout.split()
             if containers:

@@ -74,7 +74,15 @@ def curl(network, address, *words):
 
 def served(network, address, what, seconds=30):
     """Until that page comes from there."""
-    return harness.eventually(lambda: what in curl(network, address), seconds, f'{address} answers "{what}"')
+    last = ['']
+
+    def look():
+        last[0] = curl(network, address)
+        return what in last[0]
+    try:
+        return harness.eventually(look, seconds, f'{address} answers "{what}"')
+    except AssertionError as error:
+        raise AssertionError(f'{error}; it answers "{last[0]}"') from None
 
 
 def ended(engine, container, seconds=10):
