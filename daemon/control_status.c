@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "status": one line, what the instance is and how it fares. */
 #include <sodium.h>
+#include <time.h>
 
 #include "control_conn.h"
 #include "ipc_words.h"
@@ -93,6 +94,15 @@ static void write_previous(struct json_line *out, const struct keys *keys)
         json_line_close_list(out);
 }
 
+/* How many addresses are let in whatever policies say. */
+static void write_allowed(struct json_line *out, const struct ipc_allowances *allowances)
+{
+        struct timespec time;
+
+        clock_gettime(CLOCK_REALTIME, &time);
+        json_line_number(out, "allowed", ipc_allowances_count(allowances, (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000));
+}
+
 void control_status(struct control_conn *conn, const char *words)
 {
         const struct supervisor *supervisor = conn->control->supervisor;
@@ -124,6 +134,7 @@ void control_status(struct control_conn *conn, const char *words)
         json_line_number(out, "bytes", last->relayed_bytes);
         json_line_close_object(out);
         write_gates(out, &supervisor->gates);
+        write_allowed(out, &supervisor->allowances);
         json_line_number(out, "servicesGone", services_gone_count(&supervisor->services));
         json_line_number(out, "channels", last->channels);
         write_ended(out, &supervisor->status);

@@ -32,3 +32,12 @@ bool ipc_allowances_has(const struct ipc_allowances *allowances, const uint8_t i
                         return allowances->list[i].until_ms > now_ms;
         return false;
 }
+
+size_t ipc_allowances_count(const struct ipc_allowances *allowances, uint64_t now_ms)
+{
+        size_t count = 0;
+
+        for (size_t i = 0; i < allowances->count; i++)
+                count += allowances->list[i].until_ms > now_ms;
+        return count;
+}

@@ -22,4 +22,7 @@ int ipc_allowances_set(struct ipc_allowances *allowances, const struct ipc_forwa
 
 bool ipc_allowances_has(const struct ipc_allowances *allowances, const uint8_t ip[16], uint64_t now_ms);
 
+/* Those whose time is not over. */
+size_t ipc_allowances_count(const struct ipc_allowances *allowances, uint64_t now_ms);
+
 #endif

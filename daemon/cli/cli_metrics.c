@@ -58,6 +58,7 @@ static const struct figure {
         { "dht_reached", "gauge", NULL, "1: nodes of the DHT answer.", "dht", "reached" },
         { "dht_nodes", "gauge", NULL, "Nodes of the DHT that are known.", "dht", "nodes" },
         { "dht_announced", "gauge", NULL, "Identities that others can find.", "dht", "announced" },
+        { "addresses_allowed", "gauge", NULL, "Addresses that are let in, whatever ingress policies say.", NULL, "allowed" },
         { "services_gone", "gauge", NULL, "Services that are not offered, as their checks fail.", NULL, "servicesGone" },
         { "channels", "gauge", NULL, "Clients that are carried now.", NULL, "channels" },
         { "channel_sent_bytes", "counter", "bytes", "Of channels, to peers.", NULL, "sentBytes" },

@@ -71,6 +71,9 @@ static void print_status(const json_t *status)
                 print_gates(gates);
                 puts(json_array_size(gates) ? "" : "none");
         }
+        if (cli_talk_number(status, "allowed"))
+                printf("  allowed   %lld address%s, whatever policies say: hypergate allowed\n", cli_talk_number(status, "allowed"),
+                       cli_talk_number(status, "allowed") == 1 ? "" : "es");
         if (cli_talk_number(status, "servicesGone"))
                 printf("  services  %lld not there, and not offered: hypergate services\n", cli_talk_number(status, "servicesGone"));
         printf("  channels  %lld, %lld bytes sent, %lld received\n", cli_talk_number(status, "channels"),

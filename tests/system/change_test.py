@@ -166,10 +166,11 @@ def an_address_is_let_in_for_a_while(stack):
     assert curl(gate, '127.0.0.3') == 'refused'
     listed = json.loads(router.tell('allowed', '--json', 'gateway'))
     assert {**listed, 'secondsLeft': 7200} == said and 0 < listed['secondsLeft'] <= 7200, listed
+    assert router.status('gateway')['allowed'] == 1
 
     assert router.tell('deny', '127.0.0.2', 'gateway') == 'gateway: 127.0.0.2 is let in as policies say again\n'
     eventually(lambda: curl(gate, '127.0.0.2') == 'refused', 20, 'it is let in no longer')
-    assert router.tell('allowed', 'gateway') == ''
+    assert router.tell('allowed', 'gateway') == '' and router.status('gateway')['allowed'] == 0
     none = router.ask('deny', '127.0.0.2', 'gateway')
     assert none.returncode == 1 and 'this is no ban' in none.stderr, none
     none = router.ask('allow', '127.0.0.2', 'provider')

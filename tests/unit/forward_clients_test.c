@@ -707,6 +707,8 @@ TEST(whom_the_operator_lets_in_no_policy_keeps_out_while_its_time_lasts)
         }
         allow.ip[14] = 99;
         check_equal(ipc_allowances_set(&forward.clients.allowed, &allow, now.wall_us / 1000), -28);
+        check_equal(ipc_allowances_count(&forward.clients.allowed, now.wall_us / 1000), IPC_ALLOWANCES_MAX);
+        check_equal(ipc_allowances_count(&forward.clients.allowed, now.wall_us / 1000 + 1), 0);
         clients_gates_begin(&forward.clients);
         clients_gates_end(&forward.clients);
         check_equal(forward.clients.allowed.count, 0);  /* a new configuration says who they are */
