@@ -22,6 +22,7 @@ MAY = {
     'worker/resolve': ['ipc', 'worker/run', 'worker/base'],
     'worker/fetch': ['ipc', 'worker/run', 'worker/base'],
     'worker/port': ['ipc', 'worker/base'],
+    'worker/docker': ['ipc', 'worker/run', 'worker/base'],
     'worker/admin': ['ipc', 'worker/run', 'worker/base'],
     'worker/swarm': ['ipc', 'worker/run', 'worker/base', 'worker/swarm/node', 'worker/swarm/cipher'],
 }
@@ -47,12 +48,12 @@ for name, below in BELOW.items():
 LIBRARIES = {
     r'sodium\.h|sodium/.*': ['daemon', 'daemon/cli', 'worker/swarm'] + ['worker/swarm/' + name for name in STACK],
     r'openssl/.*': ['worker/swarm/cipher'],
-    r'ev\.h': ['daemon', 'worker/run', 'worker/swarm', 'worker/router', 'worker/forward', 'worker/resolve', 'worker/admin'],
+    r'ev\.h': ['daemon', 'worker/run', 'worker/swarm', 'worker/router', 'worker/forward', 'worker/resolve', 'worker/admin', 'worker/docker'],
     r'yaml\.h': ['conf'],
     r'systemd/.*': ['daemon'],
     r'curl/.*': ['worker/fetch'],
     r'seccomp\.h': ['worker/run', 'worker/fetch'],
-    r'jansson\.h': ['worker/router', 'worker/admin', 'daemon/cli'],
+    r'jansson\.h': ['worker/router', 'worker/admin', 'worker/docker', 'daemon/cli'],
 }
 
 # What the stack may know of the C library: no clock, no socket, no stdio.
