@@ -186,13 +186,13 @@ TEST(pump_moves_what_the_connection_yields_and_no_more_than_the_channel_takes)
         run(&scene);
         check_equal(scene.node.sent_len, 1000);
         check_bytes(scene.node.sent, bytes, 1000);
-        check(!ev_is_active(&scene.pump.readable));     /* or it would spin */
+        check(!pump_awaits(&scene.pump, EV_READ));     /* or it would spin */
         scene.node.writable = 5000;
         pump_send(&scene.pump);
         run(&scene);
         check(scene.node.sent_len == 3000 && scene.pump.sent_bytes == 3000);
         check_bytes(scene.node.sent, bytes, 3000);
-        check(ev_is_active(&scene.pump.readable));
+        check(pump_awaits(&scene.pump, EV_READ));
         scene_end(&scene);
 }
 
@@ -205,7 +205,7 @@ TEST(pump_does_not_wait_for_a_socket_that_blocks)
         check_equal(fcntl(scene.pump.fd, F_SETFL, 0), 0);
         pump_start(&scene.pump);
         alarm(20);              /* else it would wait for ever */
-        ev_invoke(scene.room.loop, &scene.pump.readable, EV_READ);
+        ev_invoke(scene.room.loop, &scene.pump.ready, EV_READ);
         alarm(0);
         check(!broken && scene.node.sent_len == 0);
         scene_end(&scene);
@@ -255,7 +255,7 @@ TEST(pump_consumes_only_what_the_connection_took)
                 run(&scene);
         }
         check_bytes(got, inbound, INBOUND_BYTES);
-        check(scene.node.ends_consumed == 1 && !ev_is_active(&scene.pump.writable));
+        check(scene.node.ends_consumed == 1 && !pump_awaits(&scene.pump, EV_WRITE));
         scene_end(&scene);
 }
 
@@ -470,8 +470,7 @@ TEST(pump_puts_what_is_to_stand_there_in_front_of_each_datagram_for_a_service)
         uint8_t got[2000];
 
         datagrams_begin(&scene, PUMP_DATAGRAMS);
-        memcpy(scene.pump.front, "front", 5);
-        scene.pump.front_len = 5;
+        check_equal(pump_put_front(&scene.pump, "front", 5), 0);
         pump_start(&scene.pump);
         memcpy(scene.node.offer_len, lens, sizeof(lens));
         scene.node.offered = ARRAY_LEN(lens);
@@ -500,7 +499,7 @@ TEST(pump_reads_no_more_datagrams_than_the_channel_is_likely_to_take)
                 pump_start(&scene.pump);
                 run(&scene);
                 check(scene.node.datagram_count >= 10 && scene.node.datagram_count <= 11);
-                check(!ev_is_active(&scene.pump.readable));     /* the rest waits in the socket, within its bounds */
+                check(!pump_awaits(&scene.pump, EV_READ));     /* the rest waits in the socket, within its bounds */
                 scene.node.writable = sizeof(scene.node.sent);
                 pump_send(&scene.pump);
                 run(&scene);
@@ -549,13 +548,13 @@ TEST(pump_leaves_datagrams_in_the_channel_while_the_socket_is_full)
                 scene.node.offer_len[i] = 3000;
         scene.node.offered = 500;
         pump_start(&scene.pump);
-        check(scene.node.taken > 10 && scene.node.taken < 500 && ev_is_active(&scene.pump.writable));
+        check(scene.node.taken > 10 && scene.node.taken < 500 && pump_awaits(&scene.pump, EV_WRITE));
         while (done < 500) {
                 while (local_receive(&scene, got, sizeof(got)) == 3000)
                         check_bytes(got, inbound + done++, 3000);
                 run(&scene);
         }
-        check(scene.node.taken == 500 && !ev_is_active(&scene.pump.writable));
+        check(scene.node.taken == 500 && !pump_awaits(&scene.pump, EV_WRITE));
         check_equal(scene.pump.received_bytes, 500 * 3000);
         scene_end(&scene);
 }
@@ -754,9 +753,9 @@ TEST(pump_reads_no_more_than_a_limit_lets_it_and_goes_on_when_it_may)
         pump_start(&scene.pump);
         run(&scene);
         check(scene.node.sent_len == 1500 && !scene.node.ends);
-        check(!ev_is_active(&scene.pump.readable));     /* or it would spin */
+        check(!pump_awaits(&scene.pump, EV_READ));     /* or it would spin */
         pump_send(&scene.pump);
-        check(!ev_is_active(&scene.pump.readable));
+        check(!pump_awaits(&scene.pump, EV_READ));
         scene.now.mono_us += 9999;
         run(&scene);
         check_equal(scene.node.sent_len, 1500);

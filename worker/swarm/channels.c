@@ -27,18 +27,21 @@ enum channel_state {
 struct channel {
         struct map_entry by_id, by_number;
         struct pump pump;               /* its descriptor is valid in all states but ASKED */
-        struct channels *channels;
         struct heap_entry idle;
         usec_t idle_us;                 /* 0: it may be silent as long as it likes */
         enum channel_state state;
         uint16_t protocol, gate_port;
-        uint8_t peer[IPC_KEY_BYTES];
         struct share *share;            /* of that peer; NULL: it came to a gate here */
         bool incoming;                  /* the peer wants a service of ours */
         uint32_t forward;               /* who brought it; 0: died meanwhile */
         uint64_t number;                /* how that worker knows it */
         usec_t since_us;
 };
+
+static struct channels *channels_of(const struct channel *channel)
+{
+        return container_of(channel->pump.room, struct channels, room);
+}
 
 static struct channel *find(const struct channels *channels, node_channel_id id)
 {
@@ -84,7 +87,6 @@ static struct channel *new_channel(struct channels *channels, enum channel_state
                 free(channel);
                 return NULL;
         }
-        channel->channels = channels;
         channel->state = state;
         channel->protocol = protocol;
         channel->forward = forward;
@@ -94,26 +96,22 @@ static struct channel *new_channel(struct channels *channels, enum channel_state
         return channel;
 }
 
-static void set_ends(struct channel *channel, const uint8_t peer[IPC_KEY_BYTES], uint16_t gate_port, bool incoming)
-{
-        memcpy(channel->peer, peer, sizeof(channel->peer));
-        channel->gate_port = gate_port;
-        channel->incoming = incoming;
-}
-
 static void free_channel(struct channel *channel)
 {
-        map_remove(&channel->channels->by_id, &channel->by_id);
-        map_remove(&channel->channels->by_number, &channel->by_number);
-        heap_remove(&channel->channels->idle, &channel->idle);
-        shares_give_back(&channel->channels->shares, channel->share);
+        struct channels *channels = channels_of(channel);
+
+        map_remove(&channels->by_id, &channel->by_id);
+        map_remove(&channels->by_number, &channel->by_number);
+        heap_remove(&channels->idle, &channel->idle);
+        shares_give_back(&channels->shares, channel->share);
         free(channel);
 }
 
 /* Tells the worker that brought it, if it still lives. False: nobody was told. */
 static bool tell(const struct channel *channel, enum ipc_type type, const void *payload, int fd)
 {
-        struct worker_link *link = channel->channels->forward(channel->channels->context, channel->forward);
+        const struct channels *channels = channels_of(channel);
+        struct worker_link *link = channels->forward(channels->context, channel->forward);
 
         return channel->forward && link && worker_send(link, type, payload, &fd, fd >= 0 ? 1 : 0) == 0;
 }
@@ -121,7 +119,8 @@ static bool tell(const struct channel *channel, enum ipc_type type, const void *
 /* The same, when nobody waits for it. */
 static void mention(const struct channel *channel, enum ipc_type type, const void *payload)
 {
-        struct worker_link *link = channel->channels->forward(channel->channels->context, channel->forward);
+        const struct channels *channels = channels_of(channel);
+        struct worker_link *link = channels->forward(channels->context, channel->forward);
 
         if (channel->forward && link)
                 worker_post(link, type, payload);
@@ -153,7 +152,7 @@ static enum ipc_reason reason_of(const struct channels *channels, const struct n
 /* A channel that ran is over; its connection is closed already. */
 static void conclude(struct channel *channel, enum ipc_reason reason)
 {
-        struct channels *channels = channel->channels;
+        struct channels *channels = channels_of(channel);
         struct ipc_channel_closed closed = {
                 .channel = channel->number,
                 .sent_bytes = channel->pump.sent_bytes,
@@ -198,7 +197,9 @@ static void arm_idle_check(struct channels *channels)
 /* One that runs, for both its ends. */
 static void cut(struct channel *channel, enum ipc_reason reason)
 {
-        node_abort(channel->channels->node, channel->pump.channel, channel->channels->room.now);
+        struct channels *channels = channels_of(channel);
+
+        node_abort(channels->node, channel->pump.channel, channels->room.now);
         pump_close(&channel->pump, false);
         conclude(channel, reason);
 }
@@ -225,7 +226,7 @@ static void on_idle_check(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void mind_silence(struct channel *channel)
 {
-        struct channels *channels = channel->channels;
+        struct channels *channels = channels_of(channel);
 
         channel->pump.last_us = channels->room.now->mono_us;
         heap_set(&channels->idle, &channel->idle, channel->idle_us ? idle_at_us(channel) : USEC_NEVER);
@@ -391,7 +392,7 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
         }
         channel = new_channel(channels, CHANNEL_OPENING, id, open->protocol, from, open->channel, fd);
         if (channel && limit(channel, open)) {
-                set_ends(channel, open->peer, open->gate_port, false);
+                channel->gate_port = open->gate_port;
                 channel->idle_us = MSEC(open->idle_ms);
                 return;
         }
@@ -430,9 +431,11 @@ void channels_ready(struct channels *channels, uint32_t from, const struct ipc_c
                 return;
         }
         pump_init(&channel->pump, &channels->room, channel->pump.channel, service_kind(channel), fd);
+        if (pump_put_front(&channel->pump, ready->front, MIN(ready->front_len, (uint32_t)IPC_FRONT_MAX)) < 0) {
+                channels_ready_declined(channels, from, ready->channel, fd);
+                return;
+        }
         channel->idle_us = MSEC(ready->idle_ms);
-        channel->pump.front_len = MIN(ready->front_len, (uint32_t)IPC_FRONT_MAX);
-        memcpy(channel->pump.front, ready->front, channel->pump.front_len);
         run(channel);
         node_accept(channels->node, channel->pump.channel, channels->room.now);
         pump_start(&channel->pump);
@@ -440,7 +443,9 @@ void channels_ready(struct channels *channels, uint32_t from, const struct ipc_c
 
 static void refuse(struct channel *channel, const char *text, size_t len)
 {
-        node_refuse(channel->channels->node, channel->pump.channel, text, len, channel->channels->room.now);
+        struct channels *channels = channels_of(channel);
+
+        node_refuse(channels->node, channel->pump.channel, text, len, channels->room.now);
         free_channel(channel);
 }
 
@@ -554,7 +559,8 @@ static void on_arrived(struct channels *channels, const struct node_event *event
                 return;
         }
         channel->share = share;
-        set_ends(channel, event->peer, event->gate_port, true);
+        channel->gate_port = event->gate_port;
+        channel->incoming = true;
         if (!tell(channel, IPC_CHANNEL_ARRIVED, &arrived, -1))
                 refuse(channel, "busy", 4);
 }
@@ -570,7 +576,7 @@ static void on_opened(struct channel *channel)
 
 static void on_refused(struct channel *channel, const struct node_event *event)
 {
-        struct channels *channels = channel->channels;
+        struct channels *channels = channels_of(channel);
         struct worker_link *link = channel->forward ? channels->forward(channels->context, channel->forward) : NULL;
 
         give_back(link, channel->number, reason_of(channels, event), event->bytes, event->len, pump_release(&channel->pump));
@@ -591,7 +597,7 @@ static void on_closed(struct channel *channel, const struct node_event *event)
                 break;
         case CHANNEL_RUNNING:
                 pump_close(&channel->pump, event->reason == NODE_REASON_DONE);
-                conclude(channel, reason_of(channel->channels, event));
+                conclude(channel, reason_of(channels_of(channel), event));
                 break;
         }
 }
@@ -636,7 +642,7 @@ size_t channels_list(const struct channels *channels, struct ipc_swarm_channel *
                         .incoming = channel->incoming,
                         .state = channel->state == CHANNEL_RUNNING ? IPC_CHANNEL_STATE_OPEN : IPC_CHANNEL_STATE_OPENING,
                 };
-                memcpy(out++->key, channel->peer, IPC_KEY_BYTES);
+                node_channel_peer(channels->node, channel->pump.channel, out++->key);
         }
         return count;
 }

@@ -145,6 +145,11 @@ int limiter_join(struct limiter *limiter, struct limited *limited, const struct 
         return 0;
 }
 
+static bool counts(const struct limited *limited, enum limiter_way way)
+{
+        return limited && limited->way[way].counts;
+}
+
 static void leave_queue(struct limiter *limiter, struct limited *limited, enum limiter_way way)
 {
         struct lane *lane = &limited->bucket->lane[way];
@@ -156,7 +161,7 @@ static void leave_queue(struct limiter *limiter, struct limited *limited, enum l
 
 void limiter_leave(struct limiter *limiter, struct limited *limited, usec_t now_us)
 {
-        struct limiter_bucket *bucket = limited->bucket;
+        struct limiter_bucket *bucket = limited ? limited->bucket : NULL;
 
         if (!bucket)
                 return;
@@ -190,11 +195,12 @@ static usec_t quantum_at_us(const struct lane *lane)
 
 size_t limiter_allow(struct limiter *limiter, struct limited *limited, enum limiter_way way, usec_t now_us)
 {
-        struct limited_way *mine = &limited->way[way];
+        struct limited_way *mine;
         struct lane *lane;
 
-        if (!mine->counts)
+        if (!counts(limited, way))
                 return SIZE_MAX;
+        mine = &limited->way[way];
         lane = &limited->bucket->lane[way];
         if (mine->turn) {
                 mine->turn = false;
@@ -213,7 +219,7 @@ size_t limiter_allow(struct limiter *limiter, struct limited *limited, enum limi
 
 void limiter_take(struct limited *limited, enum limiter_way way, size_t bytes)
 {
-        if (limited->way[way].counts)
+        if (counts(limited, way))
                 limited->bucket->lane[way].level -= (int64_t)bytes * PARTS;
 }
 
@@ -222,7 +228,7 @@ size_t limiter_fitting(struct limited *limited, enum limiter_way way, const stru
         struct lane *lane;
         size_t bytes = 0;
 
-        if (!limited->way[way].counts)
+        if (!counts(limited, way))
                 return count;
         lane = &limited->bucket->lane[way];
         earn(lane, now_us);
@@ -238,7 +244,7 @@ size_t limiter_fitting(struct limited *limited, enum limiter_way way, const stru
 
 void limiter_take_datagrams(struct limited *limited, enum limiter_way way, const struct iovec *datagrams, size_t count)
 {
-        if (!limited->way[way].counts)
+        if (!counts(limited, way))
                 return;
         for (size_t i = 0; i < count; i++) {
                 limiter_take(limited, way, datagrams[i].iov_len);

@@ -36,7 +36,7 @@ struct limiter_spec {
         uint64_t name, bytes_per_s, burst_bytes;        /* both below IPC_RATE_MAX and not 0 */
 };
 
-/* A connection with a limit; zeroed it has none. */
+/* A connection with a limit; zeroed it has none, and neither has NULL, wherever one is asked for but in limiter_join(). */
 struct limited {
         struct limiter_bucket *bucket;
         struct limited_way {
@@ -67,7 +67,7 @@ void limiter_take(struct limited *limited, enum limiter_way way, size_t bytes);
 
 static inline bool limiter_waits(const struct limited *limited, enum limiter_way way)
 {
-        return limited->bucket && !list_empty(&limited->way[way].in_queue);
+        return limited && limited->bucket && !list_empty(&limited->way[way].in_queue);
 }
 
 /* How many of these datagrams fit, from the first on: as long as the bucket is not empty, the next one does, whatever its size. Where streams

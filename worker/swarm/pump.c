@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pump_datagrams.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,17 +14,34 @@
 
 _Static_assert((int)PUMP_BUFFER_BYTES >= (int)NODE_HEADROOM + (int)NODE_WRITE_MAX, "one buffer for all kinds");
 
+/* The kernel is told at the end of the loop's turn, of what is different then: what goes and comes back meanwhile costs nothing. */
+void pump_await(struct pump *pump, int event, bool wanted)
+{
+        struct ev_loop *loop = pump->room->loop;
+        int events = pump->ready.events & (EV_READ | EV_WRITE), next = wanted ? events | event : events & ~event;
+
+        if (next == events)
+                return;
+        ev_io_stop(loop, &pump->ready);
+        ev_io_modify(&pump->ready, next);
+        if (next)
+                ev_io_start(loop, &pump->ready);
+}
+
 static void stop(struct pump *pump)
 {
-        ev_io_stop(pump->room->loop, &pump->readable);
-        ev_io_stop(pump->room->loop, &pump->writable);
+        pump_await(pump, EV_READ | EV_WRITE, false);
         watch_remove(&pump->room->watch, &pump->reset);
 }
 
-/* It has no part in a limit any more. */
+/* It has no part in a limit any more, and what it had apart is gone. */
 static void let_go(struct pump *pump)
 {
-        limiter_leave(&pump->room->limiter, &pump->limited, pump->room->now->mono_us);
+        free(pump->front);
+        pump->front = NULL;
+        limiter_leave(&pump->room->limiter, pump_limited(pump), pump->room->now->mono_us);
+        free(pump->limit);
+        pump->limit = NULL;
 }
 
 /* What the kernel still holds of a failed connection is worthless, and both sides shall know. */
@@ -69,7 +88,7 @@ static void arm_turns(struct pump_room *room)
 static size_t allow(struct pump *pump, enum limiter_way way, size_t len)
 {
         struct pump_room *room = pump->room;
-        size_t allowed = limiter_allow(&room->limiter, &pump->limited, way, room->now->mono_us);
+        size_t allowed = limiter_allow(&room->limiter, pump_limited(pump), way, room->now->mono_us);
 
         if (!allowed)
                 arm_turns(room);
@@ -93,7 +112,7 @@ static bool stream_out(struct pump *pump)
                 return true;
         }
         node_write(room->node, pump->channel, room->buffer + NODE_HEADROOM, (size_t)len, room->now);
-        limiter_take(&pump->limited, LIMITER_UP, (size_t)len);
+        limiter_take(pump_limited(pump), LIMITER_UP, (size_t)len);
         pump->sent_bytes += (uint64_t)len;
         pump->last_us = room->now->mono_us;
         return true;
@@ -112,24 +131,24 @@ static bool stream_in(struct pump *pump)
 
                 len = allow(pump, LIMITER_DOWN, len);
                 if (!len) {
-                        ev_io_stop(room->loop, &pump->writable);
+                        pump_await(pump, EV_WRITE, false);
                         return true;
                 }
                 written = send(pump->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
                 if (written < 0 && errno == EINTR)
                         continue;
                 if (written < 0 && errno == EAGAIN) {
-                        ev_io_start(room->loop, &pump->writable);
+                        pump_await(pump, EV_WRITE, true);
                         return true;
                 }
                 if (written < 0)
                         return false;
-                limiter_take(&pump->limited, LIMITER_DOWN, (size_t)written);
+                limiter_take(pump_limited(pump), LIMITER_DOWN, (size_t)written);
                 pump->received_bytes += (uint64_t)written;
                 pump->last_us = room->now->mono_us;
                 node_consume(room->node, pump->channel, (size_t)written, room->now);
         }
-        ev_io_stop(room->loop, &pump->writable);
+        pump_await(pump, EV_WRITE, false);
         if (!ended || pump->write_ended)
                 return true;
         pump->write_ended = true;
@@ -153,12 +172,9 @@ static bool move_in(struct pump *pump)
 /* Interest follows what can be done: to poll a socket whose bytes have no place to go, or not yet, would spin. */
 static void watch_reading(struct pump *pump)
 {
-        bool wanted = !pump->read_ended && !limiter_waits(&pump->limited, LIMITER_UP) && node_writable(pump->room->node, pump->channel) > 0;
+        bool open = !pump->read_ended && !limiter_waits(pump_limited(pump), LIMITER_UP);
 
-        if (wanted)
-                ev_io_start(pump->room->loop, &pump->readable);
-        else
-                ev_io_stop(pump->room->loop, &pump->readable);
+        pump_await(pump, EV_READ, open && node_writable(pump->room->node, pump->channel) > 0);
 }
 
 static void watch_fd(struct pump *pump);
@@ -174,23 +190,21 @@ static void go_on_with_client(struct pump *pump)
         pump_start(pump);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
 {
-        struct pump *pump = container_of(watcher, struct pump, readable);
+        struct pump *pump = container_of(watcher, struct pump, ready);
 
+        if (events & EV_WRITE && !move_in(pump)) {
+                fail(pump);
+                return;
+        }
+        if (!(events & EV_READ))
+                return;
         if (move_out(pump))
                 watch_reading(pump);
         else if (pump->next_fd >= 0)
                 go_on_with_client(pump);
         else
-                fail(pump);
-}
-
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-        struct pump *pump = container_of(watcher, struct pump, writable);
-
-        if (!move_in(pump))
                 fail(pump);
 }
 
@@ -200,7 +214,7 @@ static void take_turn(struct pump *pump, enum limiter_way way)
                 fail(pump);
                 return;
         }
-        limiter_pass_on(&pump->limited, way);
+        limiter_pass_on(pump_limited(pump), way);
         watch_reading(pump);
 }
 
@@ -211,7 +225,7 @@ static void on_turns(struct ev_loop *loop, ev_timer *timer, int events)
         enum limiter_way way;
 
         while ((next = limiter_turn(&room->limiter, room->now->mono_us, &way)))
-                take_turn(container_of(next, struct pump, limited), way);
+                take_turn(container_of(next, struct pump_limit, limited)->pump, way);
         arm_turns(room);
 }
 
@@ -236,8 +250,7 @@ void pump_room_fini(struct pump_room *room)
 static void watch_fd(struct pump *pump)
 {
         pump->reset = (struct watched){ .fd = pump->fd, .ready = on_reset };
-        ev_io_init(&pump->readable, on_readable, pump->fd, EV_READ);
-        ev_io_init(&pump->writable, on_writable, pump->fd, EV_WRITE);
+        ev_io_init(&pump->ready, on_ready, pump->fd, 0);
 }
 
 void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, enum pump_kind kind, int fd)
@@ -246,9 +259,30 @@ void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channe
         watch_fd(pump);
 }
 
+int pump_put_front(struct pump *pump, const void *bytes, size_t len)
+{
+        assert(!pump->front && len <= IPC_FRONT_MAX);
+        if (!len)
+                return 0;
+        pump->front = malloc(sizeof(*pump->front) + len);
+        if (!pump->front)
+                return -ENOMEM;
+        pump->front->len = len;
+        memcpy(pump->front->bytes, bytes, len);
+        return 0;
+}
+
 int pump_limit(struct pump *pump, const struct limiter_spec *spec, unsigned ways)
 {
-        return limiter_join(&pump->room->limiter, &pump->limited, spec, ways, pump->room->now->mono_us);
+        struct pump_limit *limit = calloc(1, sizeof(*limit));
+
+        if (!limit || limiter_join(&pump->room->limiter, &limit->limited, spec, ways, pump->room->now->mono_us) < 0) {
+                free(limit);
+                return -ENOMEM;
+        }
+        limit->pump = pump;
+        pump->limit = limit;
+        return 0;
 }
 
 void pump_start(struct pump *pump)
@@ -264,14 +298,14 @@ bool pump_replace(struct pump *pump, int fd)
         if (pump->kind != PUMP_SESSION || pump->next_fd >= 0 || !node_writable(pump->room->node, pump->channel) ||
             shutdown(pump->fd, SHUT_WR) < 0)
                 return false;
-        ev_io_stop(pump->room->loop, &pump->writable);
+        pump_await(pump, EV_WRITE, false);
         pump->next_fd = fd;
         return true;
 }
 
 void pump_receive(struct pump *pump)
 {
-        if (ev_is_active(&pump->writable) || pump->next_fd >= 0)        /* waits for its socket, not for the peer */
+        if (pump_awaits(pump, EV_WRITE) || pump->next_fd >= 0)        /* waits for its socket, not for the peer */
                 return;
         if (!move_in(pump))
                 fail(pump);

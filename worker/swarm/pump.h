@@ -47,21 +47,41 @@ struct pump_room {
 struct pump {
         struct pump_room *room;
         node_channel_id channel;
-        enum pump_kind kind;
-        int fd;
-        int next_fd;            /* of a session: takes the place of the pair as soon as that has ended; -1: none */
-        ev_io readable, writable;
-        uint64_t sent_bytes, received_bytes;    /* to the peer, from it */
-        struct watched reset;   /* from then on until @write_ended: it is told of by no read */
+        enum pump_kind kind : 8;
         bool read_ended;        /* the local side sent its FIN, and node_end() was said */
         bool write_ended;       /* the peer's end was passed on as our FIN */
-        size_t usual_bytes;     /* of the largest datagram read of late; 0: none yet */
-        usec_t last_us;         /* when a byte or datagram last went either way */
-        uint8_t front[IPC_FRONT_MAX];   /* of each datagram for the local socket, */
-        size_t front_len;
-        struct limited limited;
         bool refused;           /* nobody is at the port that its datagrams go to, the kernel heard */
+        int fd;
+        int next_fd;            /* of a session: takes the place of the pair as soon as that has ended; -1: none */
+        uint32_t usual_bytes;   /* of the largest datagram read of late; 0: none yet */
+        ev_io ready;            /* of what it waits for, to read and to write */
+        uint64_t sent_bytes, received_bytes;    /* to the peer, from it */
+        struct watched reset;   /* from then on until @write_ended: it is told of by no read */
+        usec_t last_us;         /* when a byte or datagram last went either way */
+        struct pump_front *front;       /* of each datagram for the local socket; NULL: nothing */
+        struct pump_limit *limit;       /* NULL: none */
 };
+
+struct pump_front {
+        size_t len;
+        uint8_t bytes[];
+};
+
+struct pump_limit {
+        struct pump *pump;
+        struct limited limited;
+};
+
+static inline struct limited *pump_limited(const struct pump *pump)
+{
+        return pump->limit ? &pump->limit->limited : NULL;
+}
+
+/* @events: EV_READ, EV_WRITE. */
+static inline bool pump_awaits(const struct pump *pump, int events)
+{
+        return ev_is_active(&pump->ready) && (pump->ready.events & events) == events;
+}
 
 /* @broken is called, last thing, when a local connection failed or a session ended: its channel has been aborted and its socket
  * closed; the owner frees the pump. @key: 16 random bytes. 0 or -errno. */
@@ -71,6 +91,9 @@ void pump_room_fini(struct pump_room *room);
 
 /* Owns @fd from here on. Nothing moves yet. */
 void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channel, enum pump_kind kind, int fd);
+
+/* From here on these bytes are in front of each datagram for the local socket. At most IPC_FRONT_MAX, and not said before. 0 or -ENOMEM. */
+int pump_put_front(struct pump *pump, const void *bytes, size_t len);
 
 /* From here on it carries no more than that, in the ways of which @ways has 1 << enum limiter_way. 0 or -ENOMEM. */
 int pump_limit(struct pump *pump, const struct limiter_spec *spec, unsigned ways);

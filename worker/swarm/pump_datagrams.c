@@ -12,7 +12,7 @@ enum { FRAME_BYTES = 10 };      /* in front of each in the stream */
  * when it is full. */
 static unsigned batch_size(const struct pump *pump, size_t room)
 {
-        size_t size = pump->usual_bytes ? room / (pump->usual_bytes + FRAME_BYTES) : 1;
+        size_t size = pump->usual_bytes ? room / ((size_t)pump->usual_bytes + FRAME_BYTES) : 1;
 
         return (unsigned)MIN(MAX(size, (size_t)1), (size_t)PUMP_BATCH_MAX);
 }
@@ -44,9 +44,9 @@ static bool goes_on(const struct pump *pump, int error)
 /* @count came, and the first @sent of them go on. */
 static void note(struct pump *pump, const struct iovec *datagrams, size_t count, size_t sent)
 {
-        pump->usual_bytes = MAX(pump->usual_bytes - pump->usual_bytes / 16, (size_t)1);  /* large ones may come again */
+        pump->usual_bytes = MAX(pump->usual_bytes - pump->usual_bytes / 16, UINT32_C(1));  /* large ones may come again */
         for (size_t i = 0; i < count; i++) {
-                pump->usual_bytes = MAX(pump->usual_bytes, datagrams[i].iov_len);
+                pump->usual_bytes = MAX(pump->usual_bytes, (uint32_t)datagrams[i].iov_len);
                 pump->sent_bytes += i < sent ? datagrams[i].iov_len : 0;
         }
         pump->room->dropped += count - sent;
@@ -55,7 +55,7 @@ static void note(struct pump *pump, const struct iovec *datagrams, size_t count,
 
 static size_t fitting(struct pump *pump, enum limiter_way way, const struct iovec *datagrams, size_t count)
 {
-        return limiter_fitting(&pump->limited, way, datagrams, count, pump->room->now->mono_us);
+        return limiter_fitting(pump_limited(pump), way, datagrams, count, pump->room->now->mono_us);
 }
 
 bool pump_datagrams_out(struct pump *pump)
@@ -80,7 +80,7 @@ bool pump_datagrams_out(struct pump *pump)
         }
         found = ipc_session_collect(&batch, (size_t)count, datagrams, &ended);
         fit = fitting(pump, LIMITER_UP, datagrams, found);
-        limiter_take_datagrams(&pump->limited, LIMITER_UP, datagrams, fit);
+        limiter_take_datagrams(pump_limited(pump), LIMITER_UP, datagrams, fit);
         note(pump, datagrams, found, fit);
         if (fit)
                 node_send(room->node, pump->channel, datagrams, fit, room->now);
@@ -96,7 +96,7 @@ static bool concerns_datagram(int error)
 
 static void done(struct pump *pump, const struct iovec *datagrams, size_t count)
 {
-        limiter_take_datagrams(&pump->limited, LIMITER_DOWN, datagrams, count);
+        limiter_take_datagrams(pump_limited(pump), LIMITER_DOWN, datagrams, count);
         for (size_t i = 0; i < count; i++)
                 pump->received_bytes += datagrams[i].iov_len;
         node_datagrams_done(pump->room->node, pump->channel, count, pump->room->now);
@@ -106,10 +106,12 @@ static void done(struct pump *pump, const struct iovec *datagrams, size_t count)
 bool pump_datagrams_in(struct pump *pump)
 {
         struct pump_room *room = pump->room;
-        struct ipc_session_batch batch = { .marked = is_marked(pump), .front = { pump->front, pump->front_len } };
+        struct ipc_session_batch batch = { .marked = is_marked(pump) };
         struct iovec datagrams[PUMP_BATCH_MAX];
         size_t count;
 
+        if (pump->front)
+                batch.front = (struct iovec){ pump->front->bytes, pump->front->len };
         while ((count = node_datagrams(room->node, pump->channel, datagrams, PUMP_BATCH_MAX)) > 0) {
                 size_t fit = fitting(pump, LIMITER_DOWN, datagrams, count);
                 int sent;
@@ -126,7 +128,7 @@ bool pump_datagrams_in(struct pump *pump)
                 if (sent > 0) {
                         done(pump, datagrams, (size_t)sent);
                 } else if (sent < 0 && errno == EAGAIN) {
-                        ev_io_start(room->loop, &pump->writable);
+                        pump_await(pump, EV_WRITE, true);
                         return true;
                 } else if (sent < 0 && (concerns_datagram(errno) ||
                                         (pump->kind == PUMP_CLIENT && errno != ECONNREFUSED && is_hearsay(errno)))) {
@@ -137,6 +139,6 @@ bool pump_datagrams_in(struct pump *pump)
                         return false;
                 }
         }
-        ev_io_stop(room->loop, &pump->writable);
+        pump_await(pump, EV_WRITE, false);
         return true;
 }

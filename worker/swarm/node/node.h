@@ -292,6 +292,9 @@ int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t ga
  * chooses itself. */
 void node_name_service(struct node *node, node_channel_id channel, uint64_t service);
 
+/* Whose it is; all zero once it is gone. */
+void node_channel_peer(const struct node *node, node_channel_id channel, uint8_t key_out[NODE_KEY_BYTES]);
+
 /* As provider: answers NODE_CHANNEL_ARRIVED. The id of a channel that is gone meanwhile is ignored. */
 void node_accept(struct node *node, node_channel_id channel, const struct now *now);
 void node_refuse(struct node *node, node_channel_id channel, const char *text, size_t len, const struct now *now);

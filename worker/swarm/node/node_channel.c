@@ -86,6 +86,16 @@ void node_name_service(struct node *node, node_channel_id id, uint64_t service)
                 tunnel_name_service(channel->tunnel_channel, service);
 }
 
+void node_channel_peer(const struct node *node, node_channel_id id, uint8_t key_out[NODE_KEY_BYTES])
+{
+        const struct node_channel *channel = find(node, id);
+
+        if (channel)
+                memcpy(key_out, channel->link->key, NODE_KEY_BYTES);
+        else
+                memset(key_out, 0, NODE_KEY_BYTES);
+}
+
 void node_accept(struct node *node, node_channel_id id, const struct now *now)
 {
         struct node_channel *channel = find(node, id);
