@@ -40,33 +40,40 @@ static const enum client_state client_next[CLIENT_STATES][CLIENT_EVENTS] = {
         [CLIENT_RUNNING] = { [CLIENT_ENDED] = CLIENT_OVER },
 };
 
+/* What it takes to find a client its provider. */
+struct search {
+        struct client *client;
+        struct watched watched;         /* its descriptor is ours while HELD or WAITING, else -1 */
+        struct list in_gate;            /* WAITING */
+        struct heap_entry deadline;     /* WAITING */
+        unsigned attempts;
+        bool unanswered;                /* a provider failed without saying no: another time it may be there */
+        struct choose_names names;      /* whom it asks for; 0: nobody by name */
+        uint64_t opened_at_ms;          /* since the epoch */
+        usec_t gives_up_us;
+        uint8_t id[METADATA_ID_BYTES];
+        union socket_address local;
+};
+
 struct client {
         struct clients *clients;
         struct gate *gate;              /* NULL: closed meanwhile */
         struct guest *guest;
         struct client_session *session; /* of a client of datagrams, until it or the session ends */
-        struct watched watched;         /* its descriptor is ours while HELD or WAITING, else -1 */
-        struct list in_gate;            /* WAITING */
-        struct heap_entry deadline;     /* WAITING */
+        struct search *search;          /* NULL: RUNNING */
         struct map_entry by_number;     /* HANDED, RUNNING */
-        enum client_state state;
-        unsigned attempts;
-        bool unanswered;                /* a provider failed without saying no: another time it may be there */
-        uint16_t gate_port, protocol;
-        struct choose_names names;      /* whom it asks for; 0: nobody by name */
         uint64_t number;                /* of the last attempt */
-        uint64_t opened_at_ms;          /* since the epoch */
-        usec_t gives_up_us;
-        uint8_t id[METADATA_ID_BYTES];
         struct choose_way *way;         /* HANDED, RUNNING: where it is */
-        union socket_address remote, local;
+        enum client_state state;
+        uint16_t gate_port, protocol;
+        union socket_address remote;
 };
 
 static void client_step(struct client *client, enum client_event event);
 
 static void on_hang_up(struct watched *watched, uint32_t events)
 {
-        client_step(container_of(watched, struct client, watched), CLIENT_ENDED);
+        client_step(container_of(watched, struct search, watched)->client, CLIENT_ENDED);
 }
 
 static uint64_t number_hash(const struct clients *clients, uint64_t number)
@@ -79,9 +86,9 @@ static void leave_state(struct client *client, enum client_state next)
         struct clients *clients = client->clients;
 
         if (client->state == CLIENT_WAITING) {
-                watch_remove(clients->watch, &client->watched);
-                heap_remove(&clients->deadlines, &client->deadline);
-                list_remove(&client->in_gate);
+                watch_remove(clients->watch, &client->search->watched);
+                heap_remove(&clients->deadlines, &client->search->deadline);
+                list_remove(&client->search->in_gate);
                 client->gate->waiting_count--;
         } else if ((client->state == CLIENT_HANDED || client->state == CLIENT_RUNNING) && next != CLIENT_RUNNING) {
                 map_remove(&clients->handed, &client->by_number);
@@ -95,17 +102,24 @@ static void enter_waiting(struct client *client)
 {
         struct clients *clients = client->clients;
 
-        list_push_back(&client->gate->waiting, &client->in_gate);
+        list_push_back(&client->gate->waiting, &client->search->in_gate);
         client->gate->waiting_count++;
-        heap_insert(&clients->deadlines, &client->deadline, client->gives_up_us);
-        watch_add(clients->watch, &client->watched, 0); /* unwatched, it waits its full time at worst */
+        heap_insert(&clients->deadlines, &client->search->deadline, client->search->gives_up_us);
+        watch_add(clients->watch, &client->search->watched, 0); /* unwatched, it waits its full time at worst */
 }
 
 /* The swarm worker has a copy of its own. */
 static void enter_handed(struct client *client)
 {
-        close(client->watched.fd);
-        client->watched.fd = -1;
+        close(client->search->watched.fd);
+        client->search->watched.fd = -1;
+}
+
+/* From here on it takes half the memory: there are many who say nothing. */
+static void enter_running(struct client *client)
+{
+        free(client->search);
+        client->search = NULL;
 }
 
 /* With SO_LINGER{1,0} a close is a reset. */
@@ -113,11 +127,12 @@ static void enter_over(struct client *client)
 {
         struct client_session *session = client->session;
 
-        if (client->watched.fd >= 0)
-                close(client->watched.fd);
+        if (client->search && client->search->watched.fd >= 0)
+                close(client->search->watched.fd);
         if (client->gate)
                 client->gate->count--;
         guests_leave(&client->clients->guests, client->guest);
+        free(client->search);
         free(client);
         if (!session)
                 return;
@@ -130,6 +145,7 @@ static void client_step(struct client *client, enum client_event event)
         static void (*const enter[CLIENT_STATES])(struct client *client) = {
                 [CLIENT_WAITING] = enter_waiting,
                 [CLIENT_HANDED] = enter_handed,
+                [CLIENT_RUNNING] = enter_running,
                 [CLIENT_OVER] = enter_over,
         };
         enum client_state next = client_next[client->state][event];
@@ -165,7 +181,7 @@ static void gate_free(struct clients *clients, struct gate *gate)
                         client->gate = NULL;
         }
         list_for_each(at, &gate->waiting)
-                client_step(list_entry(at, struct client, in_gate), CLIENT_ENDED);
+                client_step(list_entry(at, struct search, in_gate)->client, CLIENT_ENDED);
         heap_remove(&clients->retries, &gate->retry);
         map_remove(&clients->gates, &gate->by_port);
         free(gate);
@@ -206,7 +222,7 @@ bool clients_busy(const struct clients *clients)
 
 static uint32_t open_limit_ms(const struct client *client, usec_t now_us)
 {
-        usec_t left_us = client->gives_up_us > now_us ? client->gives_up_us - now_us : 0;
+        usec_t left_us = client->search->gives_up_us > now_us ? client->search->gives_up_us - now_us : 0;
         uint32_t limit_ms = client->clients->limits.open_ms ? client->clients->limits.open_ms : CLIENTS_OPEN_MS;
 
         return (uint32_t)(usec_max(usec_min(left_us, MSEC(limit_ms)), MSEC(CLIENTS_OPEN_LEAST_MS)) / 1000);
@@ -215,16 +231,16 @@ static uint32_t open_limit_ms(const struct client *client, usec_t now_us)
 static void fill_metadata(const struct client *client, const struct ipc_rule *rule, struct ipc_channel_open *open)
 {
         struct metadata metadata = {
-                .opened_at_ms = client->opened_at_ms,
+                .opened_at_ms = client->search->opened_at_ms,
                 .gate_port = client->gate_port,
                 .protocol = client->protocol,
                 .channel_port = (uint32_t)open->channel,
                 .labels = rule ? rule->labels : "",
         };
 
-        memcpy(metadata.id, client->id, sizeof(metadata.id));
+        memcpy(metadata.id, client->search->id, sizeof(metadata.id));
         socket_address_widen(&client->remote, &metadata.source);
-        socket_address_widen(&client->local, &metadata.gateway);
+        socket_address_widen(&client->search->local, &metadata.gateway);
         open->metadata_len = (uint32_t)metadata_write(&metadata, open->metadata);
 }
 
@@ -309,7 +325,7 @@ static int client_hand(struct client *client, struct choose_way *way, const stru
         r = map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number));
         if (r < 0)
                 return r;
-        r = worker_send(swarms_find(clients->worker, way->via.swarm), IPC_CHANNEL_OPEN, &open, &client->watched.fd, 1);
+        r = worker_send(swarms_find(clients->worker, way->via.swarm), IPC_CHANNEL_OPEN, &open, &client->search->watched.fd, 1);
         if (r < 0)
                 map_remove(&clients->handed, &client->by_number);
         return r;
@@ -326,8 +342,8 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 .gate_port = client->gate_port,
                 .protocol = client->protocol,
                 .policy = client->gate->policy,
-                .insist = client->attempts == 0,
-                .names = &client->names,
+                .insist = client->search->attempts == 0,
+                .names = &client->search->names,
                 .address = guest_address(client->guest),
                 .now_us = now->mono_us,
                 .usable = is_usable,
@@ -351,7 +367,7 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 return ATTEMPT_LATER;
         }
         clients->last_number++;
-        client->attempts++;
+        client->search->attempts++;
         client->way = way;
         client_step(client, CLIENT_SENT);
         return ATTEMPT_SENT;
@@ -375,9 +391,9 @@ static void client_place(struct client *client, const struct now *now)
                 return;
         if (attempt == ATTEMPT_DENIED) {
                 client_deny(client, now);
-        } else if (attempt == ATTEMPT_NOBODY && client->attempts && !client->unanswered) {
+        } else if (attempt == ATTEMPT_NOBODY && client->search->attempts && !client->search->unanswered) {
                 client_step(client, CLIENT_ENDED);      /* every provider said no, as a direct connection would have */
-        } else if (client->gives_up_us <= now->mono_us) {
+        } else if (client->search->gives_up_us <= now->mono_us) {
                 clients_gate_complain(clients, gate, "no provider answers");
                 client_step(client, CLIENT_ENDED);
         } else if (gate->waiting_count >= CLIENTS_WAITING_MAX) {
@@ -428,9 +444,11 @@ static struct client *client_new(struct clients *clients, uint16_t gate_port, ui
 {
         struct gate *gate = clients_gate_find(clients, gate_port, protocol);
         struct client *client = gate ? calloc(1, sizeof(*client)) : NULL;
+        struct search *search = client ? calloc(1, sizeof(*search)) : NULL;
         struct guest *guest = NULL;
 
-        if (!client || !admit(clients, gate, remote, now, &guest)) {
+        if (!search || !admit(clients, gate, remote, now, &guest)) {
+                free(search);
                 free(client);
                 return NULL;
         }
@@ -439,16 +457,20 @@ static struct client *client_new(struct clients *clients, uint16_t gate_port, ui
                 .clients = clients,
                 .gate = gate,
                 .guest = guest,
-                .watched = { .fd = fd, .ready = on_hang_up },
+                .search = search,
                 .state = CLIENT_HELD,
                 .gate_port = gate_port,
                 .protocol = protocol,
-                .opened_at_ms = now->wall_us / 1000,
-                .gives_up_us = usec_add(now->mono_us, gate->wait_us),
                 .remote = *remote,
         };
-        list_init(&client->in_gate);
-        random_fill(&clients->random, client->id, sizeof(client->id));
+        *search = (struct search){
+                .client = client,
+                .watched = { .fd = fd, .ready = on_hang_up },
+                .opened_at_ms = now->wall_us / 1000,
+                .gives_up_us = usec_add(now->mono_us, gate->wait_us),
+        };
+        list_init(&search->in_gate);
+        random_fill(&clients->random, search->id, sizeof(search->id));
         return client;
 }
 
@@ -456,18 +478,18 @@ void clients_accept(struct clients *clients, uint16_t gate_port, uint16_t protoc
                     const union socket_address *local, const struct choose_names *names, const struct now *now)
 {
         struct client *client = socket_prepare(fd, &clients->keep) == 0 ? client_new(clients, gate_port, protocol, fd, remote, now) : NULL;
-        socklen_t len = sizeof(client->local);
+        socklen_t len = sizeof(client->search->local);
 
         if (!client) {
                 close(fd);
                 return;
         }
         if (names)
-                client->names = *names;
+                client->search->names = *names;
         if (local)
-                client->local = *local;
+                client->search->local = *local;
         else
-                getsockname(fd, &client->local.any, &len);      /* all zeros if it fails: the provider is told no address */
+                getsockname(fd, &client->search->local.any, &len);      /* all zeros if it fails: the provider is told no address */
         client_place(client, now);
 }
 
@@ -481,7 +503,7 @@ void clients_accept_session(struct clients *clients, uint16_t gate_port, int fd,
                 session->over(session);
                 return;
         }
-        client->local = *local;
+        client->search->local = *local;
         client->session = session;
         session->client = client;
         client_place(client, now);
@@ -497,15 +519,15 @@ void clients_dismiss(struct client *client)
 
 usec_t clients_ready_us(struct list *in_gate)
 {
-        const struct client *client = list_entry(in_gate, struct client, in_gate);
+        const struct client *client = list_entry(in_gate, struct search, in_gate)->client;
 
-        return choose_ready_us(&client->clients->choose, client->gate_port, client->protocol, &client->names);
+        return choose_ready_us(&client->clients->choose, client->gate_port, client->protocol, &client->search->names);
 }
 
 static void gate_serve(struct clients *clients, struct gate *gate, const struct now *now)
 {
         list_for_each(at, &gate->waiting) {
-                struct client *client = list_entry(at, struct client, in_gate);
+                struct client *client = list_entry(at, struct search, in_gate)->client;
                 enum attempt attempt = client_attempt(client, now);
 
                 if (attempt == ATTEMPT_LATER)
@@ -637,15 +659,15 @@ void clients_refused(struct clients *clients, uint32_t swarm, const struct ipc_c
         if (blames_provider(reason))
                 choose_failed(client->way, now->mono_us);
         if (fd < 0 || !client->gate || !blames_provider(reason) || (client->protocol == IPC_UDP && !client->session)) {
-                client->watched.fd = fd;
+                client->search->watched.fd = fd;
                 client_conclude(client, &(struct log_channel){ .reason = reason, .text = text });
                 return;
         }
-        worker_log(clients->worker, LOG_DEBUG, "gate %u: attempt %u: %s%s%s", client->gate_port, client->attempts,
+        worker_log(clients->worker, LOG_DEBUG, "gate %u: attempt %u: %s%s%s", client->gate_port, client->search->attempts,
                    log_reason(reason), text[0] ? ": " : "", text);
-        client->unanswered = client->unanswered || reason != IPC_REASON_REFUSED;
+        client->search->unanswered = client->search->unanswered || reason != IPC_REASON_REFUSED;
         client_step(client, CLIENT_RETURNED);
-        client->watched.fd = fd;
+        client->search->watched.fd = fd;
         client_place(client, now);
 }
 
@@ -665,7 +687,7 @@ void clients_advance(struct clients *clients, const struct now *now)
         struct heap_entry *due;
 
         while ((due = heap_pop_due(&clients->deadlines, now->mono_us))) {
-                struct client *client = container_of(due, struct client, deadline);
+                struct client *client = container_of(due, struct search, deadline)->client;
 
                 clients_gate_complain(clients, client->gate, swarms_next(clients->worker, NULL) ? "no provider is known or answers" : "no swarm worker");
                 client_step(client, CLIENT_ENDED);
