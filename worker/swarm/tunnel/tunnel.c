@@ -252,7 +252,7 @@ bool tunnel_event(struct tunnel *t, struct tunnel_event *out, usec_t now_us)
         if (!ch)
                 return false;
         tunnel_share_grant(ch);
-        if (ch->late.first) {
+        if (tunnel_datagrams_late(ch)->first) {
                 tunnel_late_leave(ch, now_us);
                 return false;           /* nobody else may write before they have left */
         }

@@ -101,6 +101,7 @@ void tunnel_channel_free(struct tunnel_channel *ch)
         list_remove(&ch->draining);
         list_remove(&ch->all);
         ch->tunnel->channel_count--;
+        free(ch->datagrams);
         free(ch->blob);
         free(ch);
 }

@@ -14,7 +14,7 @@ _Static_assert(sizeof(struct tunnel_datagram) <= TUNNEL_DATAGRAM_COST, "what is 
 static bool has_room(const struct tunnel_channel *ch, size_t cost)
 {
         const struct tunnel *t = ch->tunnel;
-        size_t own = ch->datagrams.bytes, all = t->config.receive_limit_bytes / 4, others = t->datagram_bytes - own;
+        size_t own = tunnel_datagrams_unread(ch)->bytes, all = t->config.receive_limit_bytes / 4, others = t->datagram_bytes - own;
 
         if (own + cost > TUNNEL_DATAGRAMS_MAX || others + own + cost > all || t->queued_bytes + cost > t->config.receive_limit_bytes)
                 return false;
@@ -29,7 +29,7 @@ static void count(struct tunnel_channel *ch, size_t more, size_t less)
 
 static void drop_first(struct tunnel_channel *ch)
 {
-        struct tunnel_datagram *first = tunnel_datagram_pop(&ch->datagrams);
+        struct tunnel_datagram *first = tunnel_datagram_pop(&ch->datagrams->unread);
 
         count(ch, 0, first->len + TUNNEL_DATAGRAM_COST);
         free(first);
@@ -39,11 +39,11 @@ static void drop_first(struct tunnel_channel *ch)
 /* The caller may wait for its last one to be read. */
 void tunnel_datagram_forget(struct tunnel_channel *ch, size_t down_to_bytes)
 {
-        while (ch->datagrams.bytes > down_to_bytes) {
+        while (tunnel_datagrams_unread(ch)->bytes > down_to_bytes) {
                 ch->tunnel->datagrams_dropped++;
                 drop_first(ch);
         }
-        if (ch->closing == TUNNEL_ABORTED && ch->phase == TUNNEL_RUNNING && !ch->datagrams.first)
+        if (ch->closing == TUNNEL_ABORTED && ch->phase == TUNNEL_RUNNING && !tunnel_datagrams_unread(ch)->first)
                 tunnel_channel_over(ch, TUNNEL_DONE);
 }
 
@@ -54,18 +54,18 @@ static bool make_room(struct tunnel_channel *ch, size_t cost)
         struct tunnel *t = ch->tunnel;
         struct tunnel_channel *most = ch;
 
-        if (ch->datagrams.bytes + cost > TUNNEL_DATAGRAMS_MAX || (ch->datagrams.first && t->now_us < t->sweep_us))
+        if (tunnel_datagrams_unread(ch)->bytes + cost > TUNNEL_DATAGRAMS_MAX || (tunnel_datagrams_unread(ch)->first && t->now_us < t->sweep_us))
                 return false;
         t->sweep_us = usec_add(t->now_us, SWEEP_US);
         list_for_each(at, &t->all) {
                 struct tunnel_channel *other = list_entry(at, struct tunnel_channel, all);
 
-                if (other->datagrams.bytes > most->datagrams.bytes)
+                if (tunnel_datagrams_unread(other)->bytes > tunnel_datagrams_unread(most)->bytes)
                         most = other;
         }
-        if (most->datagrams.bytes / 2 < ch->datagrams.bytes + cost)
+        if (tunnel_datagrams_unread(most)->bytes / 2 < tunnel_datagrams_unread(ch)->bytes + cost)
                 return false;
-        tunnel_datagram_forget(most, most->datagrams.bytes / 2);
+        tunnel_datagram_forget(most, tunnel_datagrams_unread(most)->bytes / 2);
         return has_room(ch, cost);
 }
 
@@ -81,11 +81,17 @@ static struct tunnel_datagram *new_datagram(struct tunnel_channel *ch, size_t le
         return datagram;
 }
 
+bool tunnel_datagrams_begin(struct tunnel_channel *ch)
+{
+        if (!ch->datagrams)
+                ch->datagrams = calloc(1, sizeof(*ch->datagrams));
+        return ch->datagrams;
+}
+
 void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, size_t len)
 {
-        struct tunnel_datagram_queue *queue = &ch->datagrams;
         size_t cost = len + TUNNEL_DATAGRAM_COST;
-        struct tunnel_datagram *datagram = new_datagram(ch, len);
+        struct tunnel_datagram *datagram = tunnel_datagrams_begin(ch) ? new_datagram(ch, len) : NULL;
 
         if (!datagram) {
                 ch->tunnel->datagrams_dropped++;
@@ -94,15 +100,15 @@ void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, si
         datagram->len = len;
         if (len)
                 memcpy(datagram->bytes, bytes, len);
-        tunnel_datagram_push(queue, datagram);
+        tunnel_datagram_push(&ch->datagrams->unread, datagram);
         count(ch, cost, 0);
-        if (queue->first == datagram && ch->phase == TUNNEL_RUNNING)
+        if (ch->datagrams->unread.first == datagram && ch->phase == TUNNEL_RUNNING)
                 tunnel_channel_tell(ch, TUNNEL_NEWS_READABLE);
 }
 
 void tunnel_datagram_drop(struct tunnel_channel *ch)
 {
-        while (ch->datagrams.first)
+        while (tunnel_datagrams_unread(ch)->first)
                 drop_first(ch);
 }
 
@@ -112,7 +118,7 @@ size_t tunnel_datagrams(const struct tunnel_channel *ch, struct iovec *out, size
 
         if (ch->phase != TUNNEL_RUNNING)
                 return 0;
-        for (struct tunnel_datagram *at = ch->datagrams.first; at && found < max; at = at->next)
+        for (struct tunnel_datagram *at = tunnel_datagrams_unread(ch)->first; at && found < max; at = at->next)
                 out[found++] = (struct iovec){ at->bytes, at->len };
         return found;
 }
@@ -124,7 +130,7 @@ void tunnel_datagrams_done(struct tunnel_channel *ch, size_t done, usec_t now_us
                 return;
         while (done--)
                 drop_first(ch);
-        if (ch->closing == TUNNEL_ABORTED && !ch->datagrams.first)
+        if (ch->closing == TUNNEL_ABORTED && !tunnel_datagrams_unread(ch)->first)
                 tunnel_channel_over(ch, TUNNEL_DONE);
 }
 
@@ -173,7 +179,7 @@ void tunnel_send(struct tunnel_channel *ch, const struct iovec *datagrams, size_
 {
         assert(ch->phase == TUNNEL_RUNNING && ch->protocol == TUNNEL_UDP);
         ch->tunnel->now_us = now_us;
-        if (tunnel_unordered(ch) && (ch->late.first || !tunnel_writable(ch))) {
+        if (tunnel_unordered(ch) && (tunnel_datagrams_late(ch)->first || !tunnel_writable(ch))) {
                 for (size_t i = 0; i < datagram_count; i++)
                         tunnel_late_keep(ch, &datagrams[i]);
                 return;

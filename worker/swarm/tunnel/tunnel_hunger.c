@@ -41,14 +41,14 @@ void tunnel_press(struct tunnel *t, usec_t now_us)
 
 static size_t unread_bytes(const struct tunnel_channel *ch)
 {
-        return ch->queue.len + ch->datagrams.bytes;
+        return ch->queue.len + tunnel_datagrams_unread(ch)->bytes;
 }
 
 static bool may_lose_it(const struct tunnel_channel *ch, usec_t hungry_us, usec_t now_us)
 {
         bool all_count = now_us >= usec_add(hungry_us, ALL_COUNT_US);
 
-        if (ch->datagrams.bytes >= HOG_BYTES)
+        if (tunnel_datagrams_unread(ch)->bytes >= HOG_BYTES)
                 return true;
         if (ch->phase != TUNNEL_RUNNING || !ch->queue.len || now_us < usec_add(hungry_us, HUNGRY_US) ||
             now_us < usec_add(ch->moved_us, STOPPED_US))
@@ -81,7 +81,7 @@ void tunnel_cut_hog(struct tunnel *t, usec_t hungry_us, usec_t now_us)
         struct tunnel_channel *hog = find_hog(t, hungry_us, now_us);
 
         t->now_us = now_us;
-        if (hog && hog->datagrams.bytes)
+        if (hog && tunnel_datagrams_unread(hog)->bytes)
                 tunnel_datagram_forget(hog, 0);
         else if (hog && hog->closing == TUNNEL_ABORTED)
                 tunnel_channel_over(hog, TUNNEL_RESET);         /* it knows */

@@ -77,6 +77,13 @@ enum {
         TUNNEL_NEWS_CLOSED = 16,
 };
 
+/* Of a channel that carries them. */
+struct tunnel_channel_datagrams {
+        struct tunnel_datagram_queue unread;
+        struct tunnel_datagram_queue late;      /* to the peer: too long to go beside the stream, while that has no room */
+};
+
+/* There may be many, most of them of streams that say nothing: what only some need is elsewhere. */
 struct tunnel_channel {
         struct tunnel *tunnel;
         void *context;
@@ -90,16 +97,16 @@ struct tunnel_channel {
         struct list draining;           /* tunnel->draining, while TUNNEL_DRAINING */
         struct heap_entry timer;
         usec_t phase_due_us, send_due_us, receive_due_us;       /* the timer has the earliest */
-        enum tunnel_phase phase;
-        enum tunnel_sending sending;
-        enum tunnel_receiving receiving;
-        enum tunnel_closing closing;
-        enum tunnel_reason reason;      /* in TUNNEL_OVER */
         uint32_t id;
         uint32_t features;              /* both sides have, decided by the open */
         uint64_t service;               /* which of those behind the gate port; 0: any */
-        uint16_t gate_port;
+        enum tunnel_phase phase : 8;
+        enum tunnel_sending sending : 8;
+        enum tunnel_receiving receiving : 8;
+        enum tunnel_closing closing : 8;
+        enum tunnel_reason reason : 8;  /* in TUNNEL_OVER */
         uint8_t protocol;
+        uint16_t gate_port;
         uint8_t out, news;
         bool mapped, asked;             /* @asked: writable was asked and there was none */
         bool overtaken;                 /* data came after the end: it had passed some */
@@ -114,12 +121,11 @@ struct tunnel_channel {
         uint64_t sent_bytes;            /* data */
         uint64_t drain_mark;            /* tunnel->sent_bytes after the last of it */
         usec_t asked_us;                /* when the open left */
-        struct tunnel_datagram_queue late;      /* datagrams too long to go beside the stream, while that has no room */
 
         /* From the peer. */
         struct tunnel_queue queue;
         usec_t moved_us;                /* when its reader last took something, or had nothing to take */
-        struct tunnel_datagram_queue datagrams;         /* in its place */
+        struct tunnel_channel_datagrams *datagrams;     /* in its place, from the first on; else NULL */
         uint64_t window_left;           /* data bytes the peer may still send */
         uint32_t window, consumed, grant;       /* its size; consumed and not granted; granted and not told */
         usec_t granted_us;
@@ -127,6 +133,20 @@ struct tunnel_channel {
         usec_t held_us;                 /* HELD: since the end or the last data after it */
         uint64_t held_mark;             /* and tunnel->stream_bytes then */
 };
+
+static inline const struct tunnel_datagram_queue *tunnel_datagrams_unread(const struct tunnel_channel *ch)
+{
+        static const struct tunnel_datagram_queue none;
+
+        return ch->datagrams ? &ch->datagrams->unread : &none;
+}
+
+static inline const struct tunnel_datagram_queue *tunnel_datagrams_late(const struct tunnel_channel *ch)
+{
+        static const struct tunnel_datagram_queue none;
+
+        return ch->datagrams ? &ch->datagrams->late : &none;
+}
 
 enum tunnel_sink {
         TUNNEL_SKIP,
@@ -298,6 +318,7 @@ void tunnel_stall_check(struct tunnel *t, usec_t now_us);
 usec_t tunnel_stall_deadline(const struct tunnel *t);
 
 /* tunnel_datagram.c */
+bool tunnel_datagrams_begin(struct tunnel_channel *ch);         /* false: no memory */
 void tunnel_datagram_deliver(struct tunnel_channel *ch, const uint8_t *bytes, size_t len);
 void tunnel_datagram_drop(struct tunnel_channel *ch);   /* all that wait */
 void tunnel_datagram_depart(struct tunnel_channel *ch, const struct iovec *datagrams, size_t count, usec_t now_us);     /* now */
@@ -319,7 +340,7 @@ static inline bool tunnel_channel_plain(const struct tunnel_channel *ch)
 
 static inline bool tunnel_channel_has_unread(const struct tunnel_channel *ch)
 {
-        return ch->queue.len || ch->datagrams.first;
+        return ch->queue.len || tunnel_datagrams_unread(ch)->first;
 }
 
 static inline bool tunnel_channel_credited(const struct tunnel_channel *ch)

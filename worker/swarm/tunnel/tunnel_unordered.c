@@ -63,7 +63,7 @@ void tunnel_late_keep(struct tunnel_channel *ch, const struct iovec *datagram)
         size_t len = datagram->iov_len, cost = len + TUNNEL_DATAGRAM_COST;
         struct tunnel_datagram *late = NULL;
 
-        if (ch->late.bytes + cost <= LATE_MAX && t->late_bytes + cost <= LATE_ALL_MAX)
+        if (tunnel_datagrams_begin(ch) && ch->datagrams->late.bytes + cost <= LATE_MAX && t->late_bytes + cost <= LATE_ALL_MAX)
                 late = malloc(sizeof(*late) + len);
         if (!late) {
                 t->datagrams_dropped++;
@@ -72,13 +72,13 @@ void tunnel_late_keep(struct tunnel_channel *ch, const struct iovec *datagram)
         late->len = len;
         if (len)
                 memcpy(late->bytes, datagram->iov_base, len);
-        tunnel_datagram_push(&ch->late, late);
+        tunnel_datagram_push(&ch->datagrams->late, late);
         t->late_bytes += cost;
 }
 
 static void drop_first(struct tunnel_channel *ch)
 {
-        struct tunnel_datagram *first = tunnel_datagram_pop(&ch->late);
+        struct tunnel_datagram *first = tunnel_datagram_pop(&ch->datagrams->late);
 
         ch->tunnel->late_bytes -= first->len + TUNNEL_DATAGRAM_COST;
         free(first);
@@ -86,7 +86,7 @@ static void drop_first(struct tunnel_channel *ch)
 
 void tunnel_late_drop(struct tunnel_channel *ch)
 {
-        while (ch->late.first)
+        while (tunnel_datagrams_late(ch)->first)
                 drop_first(ch);
 }
 
@@ -95,12 +95,12 @@ void tunnel_late_leave(struct tunnel_channel *ch, usec_t now_us)
         struct iovec datagrams[LATE_BATCH] = { { 0 } };
         size_t count = 0;
 
-        assert(ch->late.first);
-        for (struct tunnel_datagram *at = ch->late.first; at && count < LATE_BATCH; at = at->next)
+        assert(tunnel_datagrams_late(ch)->first);
+        for (struct tunnel_datagram *at = tunnel_datagrams_late(ch)->first; at && count < LATE_BATCH; at = at->next)
                 datagrams[count++] = (struct iovec){ at->bytes, at->len };
         tunnel_datagram_depart(ch, datagrams, count, now_us);
         while (count--)
                 drop_first(ch);
-        if (ch->late.first)
+        if (tunnel_datagrams_late(ch)->first)
                 (void)tunnel_writable(ch);      /* to be told again */
 }
