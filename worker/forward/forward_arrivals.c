@@ -19,23 +19,30 @@ enum {
         SERVICES_TRIED_MAX = 8, /* for one channel */
 };
 
-struct arrival {
-        struct arrivals *arrivals;
-        struct map_entry by_number;
-        struct list in_pending;         /* while the connection is being made */
-        uint32_t swarm;                 /* id of the worker it came from, */
-        uint64_t number;                /* and its number there */
-        uint16_t gate_port, protocol;
-        uint8_t peer[IPC_KEY_BYTES];
+/* What it takes to make the connection. */
+struct making {
+        struct arrival *arrival;
+        struct list in_pending;
+        struct ipc_forward_service service;     /* a copy */
         bool named;                     /* it is for that service and no other */
-        char *local;                    /* the name of the unix socket that it is, or NULL */
-        struct ipc_forward_service *service;    /* a copy while the connection is being made, then NULL */
         struct proxy_header client;     /* what the gateway says of it, for a service that wants to know */
         struct fingerprint *fingerprint;        /* the same for one that asks; NULL: none does */
         struct dial dial;
         struct heap_entry deadline;     /* of the address being tried */
         usec_t gives_up_us;             /* on all of them */
         unsigned tried;                 /* services */
+};
+
+struct arrival {
+        struct arrivals *arrivals;
+        struct map_entry by_number;
+        uint64_t number;                /* at the worker it came from, */
+        uint32_t swarm;                 /* and the id of that */
+        uint16_t gate_port, protocol;
+        uint8_t peer[IPC_KEY_BYTES];
+        char *local;                    /* the name of the unix socket that it is, or NULL */
+        struct making *making;          /* NULL: it is made */
+        union socket_address remote;    /* of the service, when it is */
 };
 
 void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watch *watch, const struct random *random)
@@ -72,23 +79,25 @@ static struct arrival *find(const struct arrivals *arrivals, uint32_t swarm, uin
 }
 
 /* From here on the connection is being made no more. */
-static void stop_pending(struct arrival *arrival)
+static void stop_making(struct arrival *arrival)
 {
-        if (!arrival->service)
+        struct making *making = arrival->making;
+
+        if (!making)
                 return;
-        free(arrival->service);
-        arrival->service = NULL;
-        list_remove(&arrival->in_pending);
+        heap_remove(&arrival->arrivals->deadlines, &making->deadline);
+        dial_fini(&making->dial);
+        list_remove(&making->in_pending);
         arrival->arrivals->pending--;
+        fingerprint_free(making->fingerprint);
+        free(making);
+        arrival->making = NULL;
 }
 
 static void arrival_free(struct arrival *arrival)
 {
-        heap_remove(&arrival->arrivals->deadlines, &arrival->deadline);
-        dial_fini(&arrival->dial);
-        stop_pending(arrival);
+        stop_making(arrival);
         map_remove(&arrival->arrivals->by_number, &arrival->by_number);
-        fingerprint_free(arrival->fingerprint);
         free(arrival->local);
         free(arrival);
 }
@@ -122,11 +131,10 @@ static void end_sessions_led_astray(struct arrivals *arrivals)
                 struct ipc_channel end = { .channel = arrival->number };
                 uint8_t address[16];
 
-                if (arrival->service || arrival->protocol != IPC_UDP)
+                if (arrival->making || arrival->protocol != IPC_UDP)
                         continue;
-                socket_address_ip(&arrival->dial.remote, address);
-                if (!services_lead_to(&arrivals->services, arrival->gate_port, IPC_UDP, address,
-                                      socket_address_port(&arrival->dial.remote)))
+                socket_address_ip(&arrival->remote, address);
+                if (!services_lead_to(&arrivals->services, arrival->gate_port, IPC_UDP, address, socket_address_port(&arrival->remote)))
                         worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_END, &end, NULL, 0);
         }
 }
@@ -197,11 +205,11 @@ static void tell_service(struct arrivals *arrivals, const struct ipc_forward_ser
 static void service_works(struct arrival *arrival, bool works, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
-        const struct ipc_forward_service *service = arrival->service;
+        const struct ipc_forward_service *service = &arrival->making->service;
         bool tried = service->count || service->local;
 
         if (services_note(&arrivals->services, service, works, now_us))
-                tell_service(arrivals, service, works ? NULL : tried ? strerror(arrival->dial.error) : "the name has no address");
+                tell_service(arrivals, service, works ? NULL : tried ? strerror(arrival->making->dial.error) : "the name has no address");
 }
 
 static void arrival_begin(struct arrival *arrival, usec_t now_us);
@@ -211,8 +219,9 @@ static void on_connecting(struct watched *watched, uint32_t events);
 static bool try_other(struct arrival *arrival, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
-        bool late = arrival->tried >= SERVICES_TRIED_MAX || now_us >= arrival->gives_up_us;
-        const struct ipc_forward_service *other = arrival->named || late ? NULL :
+        struct making *making = arrival->making;
+        bool late = making->tried >= SERVICES_TRIED_MAX || now_us >= making->gives_up_us;
+        const struct ipc_forward_service *other = making->named || late ? NULL :
                 services_pick(&arrivals->services, arrival->gate_port, arrival->protocol, false, now_us);
         char *local = other && other->local ? strdup(other->host) : NULL;
 
@@ -220,7 +229,7 @@ static bool try_other(struct arrival *arrival, usec_t now_us)
                 return false;
         free(arrival->local);
         arrival->local = local;
-        *arrival->service = *other;
+        making->service = *other;
         arrival_begin(arrival, now_us);
         return true;
 }
@@ -228,18 +237,18 @@ static bool try_other(struct arrival *arrival, usec_t now_us)
 /* In the words of an original, which gets them from Node.js. */
 static void give_up(struct arrival *arrival, usec_t now_us)
 {
-        const struct ipc_forward_service *service = arrival->service;
+        const struct ipc_forward_service *service = &arrival->making->service;
         char text[IPC_TEXT_MAX + IPC_NAME_MAX], address[METADATA_ADDRESS_TEXT_MAX];
         struct sockaddr_storage wide;
 
-        socket_address_widen(&arrival->dial.remote, &wide);
+        socket_address_widen(&arrival->making->dial.remote, &wide);
         metadata_address_text(&wide, address);
         if (service->local)
-                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->dial.error), service->host);
+                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->making->dial.error), service->host);
         else if (service->count == 0)
                 snprintf(text, sizeof(text), "Error: getaddrinfo ENOTFOUND %s", service->host);
         else
-                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->dial.error), address);
+                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->making->dial.error), address);
         service_works(arrival, false, now_us);
         if (try_other(arrival, now_us))
                 return;
@@ -250,8 +259,9 @@ static void give_up(struct arrival *arrival, usec_t now_us)
 /* What the service shall hear of its client. A new connection takes as much at once; datagrams have it in front of each of them. */
 static bool put_header(const struct arrival *arrival, int fd, struct ipc_channel_ready *ready)
 {
+        const struct making *making = arrival->making;
         uint8_t header[PROXY_WRITE_MAX];
-        size_t len = arrival->service->proxy ? proxy_write(arrival->service->proxy, &arrival->client, header) : 0;
+        size_t len = making->service.proxy ? proxy_write(making->service.proxy, &making->client, header) : 0;
 
         if (arrival->protocol == IPC_TCP)
                 return !len || send(fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len;
@@ -263,16 +273,17 @@ static bool put_header(const struct arrival *arrival, int fd, struct ipc_channel
 static void connected(struct arrival *arrival, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
-        struct ipc_channel_ready ready = { .channel = arrival->number, .idle_ms = arrival->service->idle_ms };
-        int fd = dial_take(&arrival->dial), r;
+        struct making *making = arrival->making;
+        struct ipc_channel_ready ready = { .channel = arrival->number, .idle_ms = making->service.idle_ms };
+        int fd = dial_take(&making->dial), r;
         bool told = put_header(arrival, fd, &ready);
 
-        heap_remove(&arrivals->deadlines, &arrival->deadline);
         if (arrival->protocol == IPC_TCP)       /* of datagrams it says nothing yet */
                 service_works(arrival, true, now_us);
-        if (!arrival->service->local)
-                fingerprint_tell(arrival->fingerprint, fd, &arrival->dial.remote, arrival->service->idle_ms);
-        stop_pending(arrival);
+        if (!making->service.local)
+                fingerprint_tell(making->fingerprint, fd, &making->dial.remote, making->service.idle_ms);
+        arrival->remote = making->dial.remote;
+        stop_making(arrival);
         r = told ? worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_READY, &ready, &fd, 1) : -ECONNRESET;
         close(fd);
         if (r < 0) {
@@ -284,51 +295,55 @@ static void connected(struct arrival *arrival, usec_t now_us)
 /* How long one address may take: what is left, shared with those behind it and with another service. */
 static usec_t share_us(const struct arrival *arrival, usec_t now_us)
 {
-        usec_t left_us = arrival->gives_up_us > now_us ? arrival->gives_up_us - now_us : 0;
-        bool other = !arrival->named && services_have_other(&arrival->arrivals->services, arrival->service, now_us);
+        const struct making *making = arrival->making;
+        usec_t left_us = making->gives_up_us > now_us ? making->gives_up_us - now_us : 0;
+        bool other = !making->named && services_have_other(&arrival->arrivals->services, &making->service, now_us);
 
-        return left_us / (dial_left(&arrival->dial) + 1 + other);
+        return left_us / (dial_left(&making->dial) + 1 + other);
 }
 
 /* One address after the other until one is connected or has to be waited for. */
 static void arrival_advance(struct arrival *arrival, usec_t now_us)
 {
-        int r = dial_next(&arrival->dial);
+        int r = dial_next(&arrival->making->dial);
 
         if (r == 0)
                 connected(arrival, now_us);
         else if (r == -EINPROGRESS)
-                heap_set(&arrival->arrivals->deadlines, &arrival->deadline, usec_add(now_us, share_us(arrival, now_us)));
+                heap_set(&arrival->arrivals->deadlines, &arrival->making->deadline, usec_add(now_us, share_us(arrival, now_us)));
         else
                 give_up(arrival, now_us);
 }
 
 static void failed(struct arrival *arrival, int error, usec_t now_us)
 {
-        heap_remove(&arrival->arrivals->deadlines, &arrival->deadline);
-        dial_fail(&arrival->dial, error);
+        heap_remove(&arrival->arrivals->deadlines, &arrival->making->deadline);
+        dial_fail(&arrival->making->dial, error);
         arrival_advance(arrival, now_us);
 }
 
 /* By the supervisor, which has until then. */
 static void ask_for(struct arrival *arrival, usec_t now_us)
 {
-        struct ipc_service_dial dial = { .channel = arrival->number, .service = arrival->service->service, .swarm = arrival->swarm,
+        struct making *making = arrival->making;
+        struct ipc_service_dial dial = { .channel = arrival->number, .service = making->service.service, .swarm = arrival->swarm,
                                          .gate_port = arrival->gate_port };
         int r = worker_send(&arrival->arrivals->worker->supervisor, IPC_SERVICE_DIAL, &dial, NULL, 0);
 
-        heap_set(&arrival->arrivals->deadlines, &arrival->deadline, arrival->gives_up_us);
+        heap_set(&arrival->arrivals->deadlines, &making->deadline, making->gives_up_us);
         if (r < 0) {
-                arrival->dial.error = -r;
+                making->dial.error = -r;
                 give_up(arrival, now_us);
         }
 }
 
 static void arrival_begin(struct arrival *arrival, usec_t now_us)
 {
-        dial_init(&arrival->dial, arrival->arrivals->watch, arrival->service, &arrival->arrivals->keep, on_connecting);
-        arrival->tried++;
-        if (arrival->service->local)
+        struct making *making = arrival->making;
+
+        dial_init(&making->dial, arrival->arrivals->watch, &making->service, &arrival->arrivals->keep, on_connecting);
+        making->tried++;
+        if (making->service.local)
                 ask_for(arrival, now_us);
         else
                 arrival_advance(arrival, now_us);
@@ -338,22 +353,23 @@ void arrivals_dialled(struct arrivals *arrivals, const struct ipc_service_dialle
 {
         struct arrival *arrival = find(arrivals, dialled->swarm, dialled->channel);
 
-        if (!arrival || !arrival->service || !arrival->service->local) {
+        if (!arrival || !arrival->making || !arrival->making->service.local) {
                 if (fd >= 0)            /* nobody waits for it any more */
                         close(fd);
         } else if (fd >= 0) {
-                arrival->dial.watched.fd = fd;
+                arrival->making->dial.watched.fd = fd;
                 connected(arrival, now_us);
         } else {
-                arrival->dial.error = (int)dialled->error;
+                arrival->making->dial.error = (int)dialled->error;
                 give_up(arrival, now_us);
         }
 }
 
 static void on_connecting(struct watched *watched, uint32_t events)
 {
-        struct arrival *arrival = container_of(watched, struct arrival, dial.watched);
-        int r = dial_look(&arrival->dial);
+        struct making *making = container_of(watched, struct making, dial.watched);
+        struct arrival *arrival = making->arrival;
+        int r = dial_look(&making->dial);
         struct now now;
 
         worker_now(&now);
@@ -367,30 +383,31 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
                                    const struct ipc_forward_service *service)
 {
         struct arrival *arrival = calloc(1, sizeof(*arrival));
-        struct ipc_forward_service *copy = malloc(sizeof(*copy));
+        struct making *making = calloc(1, sizeof(*making));
         char *local = service->local ? strdup(service->host) : NULL;
 
-        if (!arrival || !copy || (service->local && !local) ||
+        if (!arrival || !making || (service->local && !local) ||
             map_insert(&arrivals->by_number, &arrival->by_number, number_hash(arrivals, swarm, arrived->channel)) < 0) {
                 free(arrival);
-                free(copy);
+                free(making);
                 free(local);
                 return NULL;
         }
-        *copy = *service;
         arrival->arrivals = arrivals;
         arrival->swarm = swarm;
         arrival->number = arrived->channel;
         arrival->gate_port = arrived->gate_port;
         arrival->protocol = service->protocol;
         memcpy(arrival->peer, arrived->peer, sizeof(arrival->peer));
-        arrival->named = arrived->service != 0;
-        arrival->service = copy;
         arrival->local = local;
-        arrival->fingerprint = fingerprint_new(&arrivals->fingerprints, arrived, service->protocol);
-        arrival->client.protocol = service->protocol;
-        arrival->client.named = metadata_read(arrived->metadata, arrived->metadata_len, &arrival->client.source, &arrival->client.destination);
-        list_push_back(&arrivals->pending_all, &arrival->in_pending);
+        arrival->making = making;
+        making->arrival = arrival;
+        making->service = *service;
+        making->named = arrived->service != 0;
+        making->fingerprint = fingerprint_new(&arrivals->fingerprints, arrived, service->protocol);
+        making->client.protocol = service->protocol;
+        making->client.named = metadata_read(arrived->metadata, arrived->metadata_len, &making->client.source, &making->client.destination);
+        list_push_back(&arrivals->pending_all, &making->in_pending);
         arrivals->pending++;
         return arrival;
 }
@@ -401,7 +418,7 @@ static bool has_room(const struct arrivals *arrivals, const uint8_t peer[IPC_KEY
         size_t own = 0;
 
         list_for_each(at, &arrivals->pending_all)
-                own += memcmp(list_entry(at, struct arrival, in_pending)->peer, peer, IPC_KEY_BYTES) == 0;
+                own += memcmp(list_entry(at, struct making, in_pending)->arrival->peer, peer, IPC_KEY_BYTES) == 0;
         return own < (ARRIVALS_PENDING_MAX - (arrivals->pending - own) + 1) / 2;
 }
 
@@ -430,7 +447,7 @@ void arrivals_arrived(struct arrivals *arrivals, uint32_t swarm, const struct ip
                 refuse(arrivals, swarm, arrived->channel, "busy");
                 return;
         }
-        arrival->gives_up_us = usec_add(now_us, ARRIVALS_CONNECT_US);
+        arrival->making->gives_up_us = usec_add(now_us, ARRIVALS_CONNECT_US);
         arrival_begin(arrival, now_us);
 }
 
@@ -452,12 +469,12 @@ static void judge_session(const struct arrival *arrival, const struct ipc_channe
         struct sockaddr_storage wide;
         uint8_t address[16];
 
-        socket_address_ip(&arrival->dial.remote, address);
+        socket_address_ip(&arrival->remote, address);
         if ((!refused && !closed->sent_bytes) ||
-            !services_note_session(&arrivals->services, arrival->gate_port, address, socket_address_port(&arrival->dial.remote), !refused,
+            !services_note_session(&arrivals->services, arrival->gate_port, address, socket_address_port(&arrival->remote), !refused,
                                    now_us, &service))
                 return;
-        socket_address_widen(&arrival->dial.remote, &wide);
+        socket_address_widen(&arrival->remote, &wide);
         metadata_address_text(&wide, text);
         snprintf(trouble, sizeof(trouble), "nobody is at %s", text);
         tell_service(arrivals, service, refused ? trouble : NULL);
@@ -467,7 +484,7 @@ void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc
 {
         struct arrival *arrival = find(arrivals, swarm, closed->channel);
 
-        if (!arrival || arrival->service)
+        if (!arrival || arrival->making)
                 return;         /* nothing was handed over: nothing can have ended */
         if (arrival->protocol == IPC_UDP)
                 judge_session(arrival, closed, now_us);
@@ -475,7 +492,7 @@ void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc
                 .number = arrival->number,
                 .gate_port = arrival->gate_port,
                 .protocol = arrival->protocol,
-                .remote = &arrival->dial.remote,
+                .remote = &arrival->remote,
                 .local = arrival->local,
                 .peer = arrival->peer,
                 .reason = closed->reason == IPC_REASON_REFUSED ? IPC_REASON_RESET_LOCAL : (enum ipc_reason)closed->reason,
@@ -492,7 +509,7 @@ void arrivals_advance(struct arrivals *arrivals, usec_t now_us)
         struct heap_entry *due;
 
         while ((due = heap_pop_due(&arrivals->deadlines, now_us)))
-                failed(container_of(due, struct arrival, deadline), ETIMEDOUT, now_us);
+                failed(container_of(due, struct making, deadline)->arrival, ETIMEDOUT, now_us);
 }
 
 usec_t arrivals_deadline(const struct arrivals *arrivals)

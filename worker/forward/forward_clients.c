@@ -444,7 +444,7 @@ static struct client *client_new(struct clients *clients, uint16_t gate_port, ui
 {
         struct gate *gate = clients_gate_find(clients, gate_port, protocol);
         struct client *client = gate ? calloc(1, sizeof(*client)) : NULL;
-        struct search *search = client ? calloc(1, sizeof(*search)) : NULL;
+        struct search *search = client ? malloc(sizeof(*search)) : NULL;
         struct guest *guest = NULL;
 
         if (!search || !admit(clients, gate, remote, now, &guest)) {
