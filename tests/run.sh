@@ -3,8 +3,8 @@
 # Installs what is missing, builds, runs all tests. Ends with 'N passed, N failed'; exit code 1 on any failure.
 #
 #   tests/run.sh                     everything but systemd and docker
-#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system features systemd docker; processes: the part of interop
-#                                    and system that runs with every process under sanitizers, too, and that system brings along)
+#   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system features clients systemd docker; processes: the
+#                                    part of interop and system that runs with every process under sanitizers, too, and that system brings along)
 #   tests/run.sh sanitized           all of interop and system, with every process under sanitizers
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/prepare.sh"
@@ -16,11 +16,13 @@ need_command node nodejs        # before the build is configured, which looks fo
 need_command npm npm
 
 fast=(unit vectors sim fuzz check)
-slow=(interop system features)
+slow=(interop system features clients)
 wanted=("$@")
 plain=1 sanitized=(processes)
 [ ${#wanted[@]} -gt 0 ] || wanted=("${fast[@]}" "${slow[@]}")
 [[ " ${wanted[*]} " != *" features "* ]] || need_programs nginx-light haproxy socat dnsmasq-base bind9-dnsutils teeworlds-server
+[[ " ${wanted[*]} " != *" clients "* ]] || need_programs nginx-light haproxy dnsmasq-base bind9-dnsutils dnsperf wget wrk \
+	openssh-server openssh-client rsync postgresql mariadb-server mariadb-client redis-server redis-tools iperf3 mumble-server
 [[ " ${wanted[*]} " != *" systemd "* ]] || need_packages systemd-container prometheus debhelper dpkg-dev fakeroot git lintian
 [[ " ${wanted[*]} " != *" docker "* ]] || { need_packages iptables busybox-static; need_programs containerd docker.io; }
 if [ "${wanted[*]}" = sanitized ]; then
@@ -52,7 +54,7 @@ suites() {
 	began=$(date +%s)
 	rm -f "$dir/meson-logs/$name"*.json
 	case " ${options[*]} " in
-	*" interop "* | *" system "* | *" features "* | *" processes "*)
+	*" interop "* | *" system "* | *" features "* | *" clients "* | *" processes "*)
 		tests "$dir" "$name-busy" "${options[@]}" --no-suite waits --num-processes 1 &
 		tests "$dir" "$name-waits" "${options[@]}" --no-suite busy --num-processes 3
 		wait
@@ -66,10 +68,14 @@ suites() {
 	tell "$(( $(date +%s) - began )) s"
 }
 
-# The JavaScript peers, at the versions of the lock file.
-if [ -n "$(chosen interop system processes)" ]; then
+# The JavaScript peers, and the programs of npm that are no peers, at the versions of the lock files.
+if [ -n "$(chosen interop system processes clients)" ]; then
 	need_npm interop "$ROOT/tests/interop"
 	export NODE_PATH=$WORK/interop/node_modules
+fi
+if [ -n "$(chosen clients)" ]; then
+	need_npm clients "$ROOT/tests/clients"
+	export NODE_PATH=$NODE_PATH:$WORK/clients/node_modules
 fi
 
 # install_build NAME: the processes run from an installation, as they would at a user's.

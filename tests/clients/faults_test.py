@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What goes wrong, and how it is seen: by the client, and in the log of the machine where it is. Elsewhere than here:
+
+| what | which test |
+| --- | --- |
+| a service that is down | `refused_service` of system/bytes, `gates_and_services` of system/trouble, `health` of features/routes |
+| one that answers no SYN, closes at once, speaks first, or one byte at a time | `services_that_misbehave...` of system/misbehave |
+| one that is slow to accept, a reader that is slow or stops | `faster_than_the_channel_opens` and `slow_readers` of system/bytes |
+| one that closes behind its answer, a client that closes behind its request | `ended_by_close` and `closed_at_once` of system/bytes |
+| one that resets, or ends and then resets | `broken_is_seen_as_broken` of system/bytes, `a_reset_after_an_end_is_a_reset` of system/tcp |
+| any worker killed, a hundred times under load | system/heal, system/hostile |
+| a provider or a gateway that is killed, in the midst of transfers | here |
+| two gateways that want one port, a port in use, one below 1024 | system/misbehave, system/trouble |
+| a provider with more services than a gateway takes | here |
+| port 0, port 70000, names of 64 KiB, wrong types, a thousand levels | `configurations_that_nobody_means` of system/misbehave |
+| a policy of networks that are none | here |
+| no bootstrap node, no network, other addresses | `network_out_of_reach` of system/trouble, system/roam, system/away |
+| strangers who flood, lie and break off | system/hostile, system/storm, interop/hostile |
+| memory that runs out | system/memory |
+"""
+import os
+import re
+import signal
+import subprocess
+
+from place import bytes_at, digest_of, double, eventually, folder, gate, routes_of_the_original, says, write
+
+from scene import nginx
+
+from harness import (Service, answers, binary, free_ports, listens, main, memory_factor, memory_kib, new_secret, serve_echo,
+                     start_dht, start_instance, test)
+
+EACH_MB = 40
+# curl's words for an end that comes too early: 18 partial file, 52 nothing, 56 a reset.
+CUT_SHORT = (18, 52, 56)
+
+
+class Scene:
+    """nginx with a file that it sends slowly, and an echo, each behind a provider of its own, and a gateway."""
+
+    def __init__(self, stack):
+        self.stack, self.secret, self.dht = stack, new_secret(), start_dht(stack, 1)
+        place = folder(stack)
+        self.file, (self.web, self.gate, self.echo) = os.path.join(place, 'file'), free_ports(3)
+        self.digest = bytes_at(self.file, EACH_MB << 20)
+        nginx(stack, [self.web], f'server {{ listen 127.0.0.1:{self.web}; root {place}; '
+              f'location = /slow {{ limit_rate 4m; alias {self.file}; }} }}')
+        self.provider = self.start('provider', provider={'services': [gate(self.gate, self.web)]})
+        self.other = self.start('other', provider={'services': [gate(self.echo, Service(stack, serve_echo).port)]})
+        self.gateway = self.start('gateway', gateway={'listen': '127.0.0.1'})
+        eventually(lambda: listens(self.gate) and answers(self.echo), 20, 'the gates')
+
+    def start(self, name, **role):
+        return start_instance(self.stack, name, self.secret, {'bootstrap': [self.dht], **role})
+
+    def downloads(self, count):
+        """So many, of which each is under way."""
+        running = []
+        for number in range(count):
+            got = f'{self.file}-{number}'
+            curl = ['curl', '-sS', '--fail', '-o', got, f'http://127.0.0.1:{self.gate}/slow']
+            running.append((got, subprocess.Popen(curl, stderr=subprocess.DEVNULL)))
+        eventually(lambda: all(os.path.exists(got) and os.path.getsize(got) > 1 << 20 for got, _ in running), 30, 'they run')
+        return running
+
+    def is_whole(self):
+        curl = ['curl', '-s', '--fail', '--max-time', '20', '-o', self.file + '-whole', f'http://127.0.0.1:{self.gate}/file']
+        return subprocess.run(curl, check=False).returncode == 0 and digest_of(self.file + '-whole') == self.digest
+
+
+def killed(instance):
+    """All its processes, at once: as when the machine goes."""
+    for pid in instance.tree():
+        os.kill(pid, signal.SIGKILL)
+    instance.process.wait()
+
+
+@test
+def a_provider_dies_in_the_midst(stack):
+    """a provider is killed under ten downloads: curl says that each is cut short, and the log; others go on, and all when it is back"""
+    scene = Scene(stack)
+    running = scene.downloads(10)
+    killed(scene.provider)
+    assert answers(scene.echo)
+    for got, curl in running:
+        assert curl.wait(40) in CUT_SHORT and os.path.getsize(got) < EACH_MB << 20
+    assert answers(scene.echo)
+    scene.gateway.says('the connection is lost')
+    scene.start('again', provider={'services': [gate(scene.gate, scene.web)]})
+    eventually(scene.is_whole, 40, 'a whole file')
+
+
+@test
+def a_gateway_dies_in_the_midst(stack):
+    """a gateway is killed under ten downloads: curl says that each is cut short; its provider lets go of the service, and wget goes on"""
+    scene = Scene(stack)
+    running = scene.downloads(10)
+    assert connections(scene.web) >= 10
+    killed(scene.gateway)
+    for got, curl in running:
+        assert curl.wait(20) in CUT_SHORT and os.path.getsize(got) < EACH_MB << 20
+    scene.provider.says('the connection is lost', 40)
+    eventually(lambda: connections(scene.web) == 0, 40, 'no connection to the service is left')
+    scene.gateway = scene.start('again', gateway={'listen': '127.0.0.1'})
+    eventually(scene.is_whole, 40, 'a whole file')
+    half = running[0][0]
+    says('wget', '-q', '-c', '--tries=1', '-O', half, f'http://127.0.0.1:{scene.gate}/file')
+    assert digest_of(half) == scene.digest
+
+
+def connections(port):
+    """How many a service at @port has."""
+    return len(says('ss', '-Htn', 'state', 'established', f'( sport = :{port} )').splitlines())
+
+
+def gates_of(host):
+    """How many TCP ports are open there."""
+    return len(says('ss', '-Hltn', f'src {host}').splitlines())
+
+
+@test
+def ten_thousand_services(stack):
+    """10,000 services of one provider: 256 gates, and a line at the provider that says so, at its start and in `check`; both stay small"""
+    scene, first = Scene(stack), 20000
+    many = [{'gatePort': f'{first}-{first + 9999}', 'serviceHost': '127.0.0.1', 'servicePort': f'{first}-{first + 9999}',
+             'protocol': 'tcp'}]
+    gateway = scene.start('gateway of many', gateway={'listen': '127.0.0.2', 'services': [{'gatePort': f'{first}-{first + 9999}'}]})
+    gateway.says('connected to 2 providers')
+    before = memory_kib(gateway)
+    provider = scene.start('many', provider={'services': many})
+    provider.says('10000 services: gateways learn of the first 256 only')
+    provider.says('only the first 256 of 10000 services are advertised: no more fit')
+    eventually(lambda: gates_of('127.0.0.2') == 256, 40, '256 gates')
+    assert answers(scene.echo)
+    grown = memory_kib(gateway) - before
+    assert grown < 24 * 1024 * memory_factor() and memory_kib(provider) < 48 * 1024 * memory_factor(), (grown, memory_kib(provider))
+    done = subprocess.run([binary(), 'check', provider.conf], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and '10000 services: gateways learn of the first 256 only' in done.stdout + done.stderr, done
+
+
+@test
+def more_services_than_a_gateway_takes(stack):
+    """1,000 services of a provider of the original's: 256 gates, a line at the gateway that names it, and the other provider's is served"""
+    scene, first = Scene(stack), 20000
+    services = [gate(port, port) for port in range(first, first + 1000)]
+    double(stack, 'provider', scene.secret, scene.dht, services=routes_of_the_original(services), advertiseMs=500)
+    eventually(lambda: gates_of('127.0.0.1 and sport >= 20000 and sport < 21000') >= 256, 40, '256 gates')
+    scene.gateway.says('are left out: it has 1000, of which the first 256 count')
+    assert gates_of('127.0.0.1 and sport >= 20000 and sport < 21000') == 256
+    assert answers(scene.echo)
+    assert len([line for line in scene.gateway.log().splitlines() if 'are left out' in line]) == 1
+
+
+@test
+def policies_of_networks_that_are_none(stack):
+    """a policy with 10.0.0.0/33, 300.1.1.1, a bit too many, or no network at all: 78, and one line with its place and what it says"""
+    place = folder(stack)
+    env = {**os.environ, 'HYPERGATE_ROUTER': new_secret()}
+    for network in ('10.0.0.0/33', '300.1.1.1', '10.0.0.1/8', '2001:db8::/129', 'fe80::/-1', '10.0.0.0/', '/8', 'all', '10.0.0',
+                    '9' * 5000):
+        path = write(os.path.join(place, 'provider.yaml'), 'provider:\n  services:\n    - {gatePort: 80, serviceHost: a, servicePort: 80, '
+                     f'ingressPolicy: {{ips: {{"{network}": {{allow: true}}}}}}}}\n')
+        done = subprocess.run([binary(), 'check', path], capture_output=True, text=True, timeout=60, check=False, env=env)
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if ':3:' in line]
+        assert done.returncode == 78 and len(lines) == 1 and len(lines[0]) < 600, (network, done)
+        assert re.search(r'provider\.yaml:3:\d+: (error: )?.{20}', lines[0]), (network, lines)
+
+
+if __name__ == '__main__':
+    main()
