@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the supervisor and the siblings say to the router worker. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -213,21 +214,36 @@ static void on_peer_down(void *context, struct worker_link *from, struct ipc_rec
         router_settle(router, now);
 }
 
+/* Once a minute at most, whoever it is. */
+static void tell_left_out(struct router *router, const struct ipc_via *via, int error, unsigned surplus, usec_t now)
+{
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+        char why[128];
+
+        if (now < router->tells_left_out_us)
+                return;
+        router->tells_left_out_us = usec_add(now, ROUTER_TELL_AGAIN_US);
+        if (error == -ENOSPC)
+                snprintf(why, sizeof(why), "it has its share of the gates, routesPerPeer, or all are taken");
+        else if (error)
+                snprintf(why, sizeof(why), "%s", strerror(-error));
+        else
+                snprintf(why, sizeof(why), "it has %u, of which the first %d count", ADVERT_ROUTES_MAX + surplus, ADVERT_ROUTES_MAX);
+        ipc_fields_key(&fields, "PEER", via->peer);
+        worker_log_event(&router->worker, IPC_EVENT_ROUTES_LEFT_OUT, LOG_WARNING, fields.list,
+                         "some routes of provider %02x%02x%02x%02x are left out: %s",
+                         via->peer[0], via->peer[1], via->peer[2], via->peer[3], why);
+}
+
 static void merge(struct router *router, const struct ipc_via *via, usec_t now)
 {
         struct advert *heard = &router->heard;
-        struct ipc_fields fields = IPC_FIELDS_INIT;
-        int r;
+        unsigned surplus = heard->surplus;
+        int r = route_table_merge(&router->table, via, heard, now);
 
-        r = route_table_merge(&router->table, via, heard, now);
         advert_release(heard);
-        if (r == 0 || now < router->tells_left_out_us)
-                return;
-        router->tells_left_out_us = usec_add(now, ROUTER_TELL_AGAIN_US);
-        ipc_fields_key(&fields, "PEER", via->peer);
-        worker_log_event(&router->worker, IPC_EVENT_ROUTES_LEFT_OUT, LOG_WARNING, fields.list,
-                         "some routes of provider %02x%02x%02x%02x are left out: %s", via->peer[0], via->peer[1], via->peer[2], via->peer[3],
-                         r == -ENOSPC ? "it has its share of the gates, routesPerPeer, or all are taken" : strerror(-r));
+        if (r < 0 || surplus)
+                tell_left_out(router, via, r, surplus, now);
 }
 
 static void on_advert(void *context, struct worker_link *from, struct ipc_received *message)
