@@ -152,12 +152,12 @@ class MariaDb:
     def words(self, port, program='mariadb'):
         return [program, '--no-defaults', '--host=127.0.0.1', f'--port={port}', '--user=guest', '--password=open sesame', '--protocol=tcp']
 
-    def ask(self, port, question):
-        return says(*self.words(port), '--batch', '--skip-column-names', '-e', question).strip()
+    def ask(self, port, question, seconds=60):
+        return says(*self.words(port), '--batch', '--skip-column-names', '-e', question, seconds=seconds).strip()
 
     def fill(self, port, megabytes):
         self.ask(port, f'CREATE DATABASE first; CREATE DATABASE second; CREATE TABLE first.pages (n INT PRIMARY KEY, words TEXT); '
-                 f'INSERT INTO first.pages SELECT seq, REPEAT(MD5(seq), 32) FROM first.seq_1_to_{megabytes * 1000}')
+                 f'INSERT INTO first.pages SELECT seq, REPEAT(MD5(seq), 32) FROM first.seq_1_to_{megabytes * 1000}', 600)
 
     def dump(self, port, database, path):
         with open(path, 'wb') as out:
@@ -184,14 +184,15 @@ class PostgreSql:
     def words(self, port, program='psql'):
         return [program, '-h', '127.0.0.1', '-p', str(port), '-U', 'guest']
 
-    def ask(self, port, question, database='postgres'):
-        return says(*self.words(port), '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', database, '-c', question).strip()
+    def ask(self, port, question, database='postgres', seconds=60):
+        words = ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', database, '-c', question]
+        return says(*self.words(port), *words, seconds=seconds).strip()
 
     def fill(self, port, megabytes):
         self.ask(port, 'CREATE DATABASE first')
         self.ask(port, 'CREATE DATABASE second')
         self.ask(port, 'CREATE TABLE pages AS SELECT n, repeat(md5(n::text), 32) AS words '
-                 f'FROM generate_series(1, {megabytes * 1000}) AS n', 'first')
+                 f'FROM generate_series(1, {megabytes * 1000}) AS n', 'first', 600)
 
     def dump(self, port, database, path):
         """Without the two lines that have a new word each time."""

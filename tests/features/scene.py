@@ -39,9 +39,9 @@ def start(stack, *command, **options):
     return process
 
 
-def says(*command):
-    """What it prints, when it has ended well."""
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+def says(*command, seconds=60):
+    """What it prints, when it has ended well and in time."""
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds).stdout
 
 
 def join(stack, services, gateway=None, **provider):
