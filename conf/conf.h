@@ -258,13 +258,13 @@ struct conf_relay {
         uint32_t bytes_per_second, bytes_per_second_per_client;
 };
 
-/* Where services ask, by HTTP, whose a connection to them is. */
-struct conf_resolver {
+/* Where somebody on this machine, or who knows a password, asks by HTTP. */
+struct conf_site {
         uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
         uint16_t port;                  /* 0: nowhere */
         const char *text;               /* both, as people write it */
         const char *auth_file;          /* where @auth is; NULL: it came another way */
-        char auth[CONF_BASIC_AUTH_MAX]; /* "USER:PASSWORD" without NUL, which who asks must know; beyond @auth_len all 0 */
+        char auth[CONF_BASIC_AUTH_MAX]; /* what who asks must know, without NUL; beyond @auth_len all 0 */
         uint32_t auth_len;              /* 0: nothing, on a loopback address */
 };
 
@@ -298,7 +298,8 @@ struct conf {
         struct conf_gateway gateway;
         struct conf_dht dht;
         struct conf_relay relay;
-        struct conf_resolver resolver;
+        struct conf_site resolver;      /* for services: whose a connection to them is; @auth is "USER:PASSWORD" */
+        struct conf_site unlimited;     /* for clients, to be let in for a while: @auth is what their tokens are made with */
         uint8_t relays[CONF_RELAYS_MAX][CONF_KEY_BYTES];        /* public keys of relays to use */
         size_t relay_count;
         uint32_t stats_interval_ms;     /* between two lines of the log that say how it fares; 0: there are none */
@@ -316,6 +317,7 @@ struct conf_source {
         bool credential_old;            /* a newer secret was handed over since: that of @running goes before it */
         const char *router_secret;      /* $HYPERGATE_ROUTER */
         const char *resolver_auth;      /* $HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH */
+        const char *unlimited_secret;   /* $HYPERGATE_UNLIMITED_SECRET */
         const char *credentials_directory;      /* $CREDENTIALS_DIRECTORY */
         const char *notify_socket;      /* $NOTIFY_SOCKET: systemd started us, or somebody who speaks as it does */
         const char *state_directory;    /* $STATE_DIRECTORY; of several the first counts */

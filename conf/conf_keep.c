@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "conf_resolver.h"
+#include "conf_site.h"
 
 static const char *image_text(struct conf_read *read, const char *text)
 {
@@ -67,7 +67,7 @@ static void keep_relay(struct conf_read *read, struct conf *conf, const struct c
 
 static bool same_resolver(const struct conf *a, const struct conf *b)
 {
-        return conf_resolver_same(&a->resolver, &b->resolver);
+        return conf_site_same(&a->resolver, &b->resolver);
 }
 
 static void keep_resolver(struct conf_read *read, struct conf *conf, const struct conf *running)
@@ -75,6 +75,18 @@ static void keep_resolver(struct conf_read *read, struct conf *conf, const struc
         conf->resolver = running->resolver;
         conf->resolver.text = image_text(read, running->resolver.text);
         conf->resolver.auth_file = image_text(read, running->resolver.auth_file);
+}
+
+static bool same_unlimited(const struct conf *a, const struct conf *b)
+{
+        return conf_site_same(&a->unlimited, &b->unlimited);
+}
+
+static void keep_unlimited(struct conf_read *read, struct conf *conf, const struct conf *running)
+{
+        conf->unlimited = running->unlimited;
+        conf->unlimited.text = image_text(read, running->unlimited.text);
+        conf->unlimited.auth_file = image_text(read, running->unlimited.auth_file);
 }
 
 static bool same_dht(const struct conf *a, const struct conf *b)
@@ -173,6 +185,7 @@ static const struct kept {
         { "gateway", "its gates are closed", same_gateway, keep_gateway },
         { "relay", NULL, same_relay, keep_relay },
         { "fingerprintResolver", NULL, same_resolver, keep_resolver },
+        { "unlimited", NULL, same_unlimited, keep_unlimited },
         { "dht", NULL, same_dht, keep_dht },
         { "bootstrap", NULL, same_bootstrap, keep_bootstrap },
         { "host", NULL, same_host, keep_host },

@@ -18,7 +18,7 @@
 #include "conf_peers.h"
 #include "conf_policies.h"
 #include "conf_relay.h"
-#include "conf_resolver.h"
+#include "conf_site.h"
 #include "conf_secret.h"
 #include "conf_services.h"
 #include "conf_tcp.h"
@@ -60,7 +60,7 @@ struct draft {
         struct conf_node secret;        /* secretFile in @secret_from, the last that has it; NULL: none is good */
         const struct conf_file *secret_from;
         struct conf_places places;
-        struct conf_resolver_draft resolver;
+        struct conf_site_draft site[CONF_SITES];
         bool seen, secret_given, public_given, address_bad;
 };
 
@@ -499,7 +499,14 @@ static void read_resolver(struct conf_read *read, const struct conf_node *node, 
 {
         struct draft *draft = into;
 
-        conf_resolver_read(read, node, &draft->resolver, &draft->conf->resolver);
+        conf_site_read(read, node, CONF_SITE_RESOLVER, &draft->site[CONF_SITE_RESOLVER], draft->conf);
+}
+
+static void read_unlimited(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+
+        conf_site_read(read, node, CONF_SITE_UNLIMITED, &draft->site[CONF_SITE_UNLIMITED], draft->conf);
 }
 
 static void read_relays(struct conf_read *read, const struct conf_node *node, void *into)
@@ -537,6 +544,7 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "relay", read_relay },
                 { "relays", read_relays },
                 { "fingerprintResolver", read_resolver },
+                { "unlimited", read_unlimited },
                 { "bootstrap", read_bootstrap },
                 { "peers", read_peers },
                 { "host", read_host },
@@ -692,8 +700,8 @@ static void finish(struct conf_read *read, struct draft *draft)
         finish_dht(read, draft);
         finish_peers(read, draft);
         finish_identity(read, draft);
-        if (!read->source->without_secret)
-                conf_resolver_finish(read, &draft->resolver, conf);
+        for (enum conf_site_kind kind = 0; kind < CONF_SITES && !read->source->without_secret; kind++)
+                conf_site_finish(read, &draft->site[kind], kind, conf);
         if (!has_role && !conf->dht.persistent && !conf->relay.present && !read->source->without_role)
                 conf_error(&read->report, draft->file, CONF_WHOLE_FILE,
                            "nothing to do: it has neither provider: nor gateway: nor relay: nor dht: {persistent: true}");
@@ -755,6 +763,7 @@ static void wipe_secrets(struct conf *conf)
         explicit_bzero(conf->secret, sizeof(conf->secret));
         explicit_bzero(conf->previous, sizeof(conf->previous));
         explicit_bzero(conf->resolver.auth, sizeof(conf->resolver.auth));
+        explicit_bzero(conf->unlimited.auth, sizeof(conf->unlimited.auth));
 }
 
 static void drop(struct conf_arena *arena, struct image *image)
@@ -813,6 +822,7 @@ void conf_source_environment(struct conf_source *source)
         const struct { const char *name, **value; } variables[] = {
                 { "HYPERGATE_ROUTER", &source->router_secret },
                 { "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH", &source->resolver_auth },
+                { "HYPERGATE_UNLIMITED_SECRET", &source->unlimited_secret },
                 { "CREDENTIALS_DIRECTORY", &source->credentials_directory },
                 { "NOTIFY_SOCKET", &source->notify_socket },
                 { "STATE_DIRECTORY", &source->state_directory },

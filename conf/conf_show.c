@@ -228,14 +228,16 @@ static void put_relay(FILE *out, const struct conf_relay *relay)
                         fprintf(out, "  %s: %u\n", limits[i].key, limits[i].value);
 }
 
-static void put_resolver(FILE *out, const struct conf_resolver *resolver, const char *folder)
+static void put_site(FILE *out, const char *listen, const char *file_key, const struct conf_site *site, const char *folder)
 {
-        fputs("fingerprintResolver:\n  listen: ", out);
-        conf_text_show(out, resolver->text);
+        if (!site->port)
+                return;
+        fputs(listen, out);
+        conf_text_show(out, site->text);
         fputc('\n', out);
-        if (resolver->auth_file)
+        if (site->auth_file)
                 fputs("  ", out);
-        put_path(out, "basicAuthFile", folder, resolver->auth_file);
+        put_path(out, file_key, folder, site->auth_file);
 }
 
 static void put_dht(FILE *out, const struct conf_dht *dht)
@@ -288,8 +290,8 @@ bool conf_show(const struct conf *conf, const char *folder, FILE *out)
                 put_gateway(out, &conf->gateway);
         put_relay(out, &conf->relay);
         put_relays(out, conf);
-        if (conf->resolver.port)
-                put_resolver(out, &conf->resolver, folder);
+        put_site(out, "fingerprintResolver:\n  listen: ", "basicAuthFile", &conf->resolver, folder);
+        put_site(out, "unlimited:\n  listen: ", "tokenSecretFile", &conf->unlimited, folder);
         put_peers(out, conf);
         put_bootstrap(out, conf);
         put_dht(out, &conf->dht);

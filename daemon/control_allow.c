@@ -1,27 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "allow ADDRESS SECONDS": clients from there are let in for so long, whatever the ingress policies of providers say; "deny ADDRESS": no
- * longer; "allowed": who is. A line "allowance" for each. They last until the instance ends, also over a configuration that is read anew
- * and over the end of a worker. */
-#include <errno.h>
+ * longer; "allowed": who is. A line "allowance" for each. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "allowances.h"
 #include "control_ask.h"
-#include "publish.h"
 #include "sockets.h"
 #include "supervisor.h"
 
 enum { SECONDS_MAX = 30 * 24 * 60 * 60, ADDRESS_MAX = 45 };
-
-static uint64_t epoch_ms(void)
-{
-        struct timespec time;
-
-        clock_gettime(CLOCK_REALTIME, &time);
-        return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
-}
 
 static void write_allowance(struct json_line *out, const struct ipc_forward_allow *who, uint64_t now_ms)
 {
@@ -38,28 +28,6 @@ static void write_allowance(struct json_line *out, const struct ipc_forward_allo
                 json_line_number(out, "secondsLeft", 0);
         }
         json_line_end(out);
-}
-
-static void log_made(const struct log *log, const struct ipc_forward_allow *who, unsigned long s)
-{
-        struct ipc_fields fields = IPC_FIELDS_INIT;
-        char address[INET6_ADDRSTRLEN];
-
-        sockets_print_address(who->ip, address);
-        ipc_fields_text(&fields, "CLIENT_ADDRESS", address);
-        ipc_fields_number(&fields, "DURATION_USEC", SECONDS(s));
-        log_event(log, IPC_EVENT_ALLOWANCE_MADE, LOG_NOTICE, fields.list, "clients from %s are let in for %lu s, whatever ingress policies say",
-                  address, s);
-}
-
-static void log_ended(const struct log *log, const struct ipc_forward_allow *who)
-{
-        struct ipc_fields fields = IPC_FIELDS_INIT;
-        char address[INET6_ADDRSTRLEN];
-
-        sockets_print_address(who->ip, address);
-        ipc_fields_text(&fields, "CLIENT_ADDRESS", address);
-        log_event(log, IPC_EVENT_ALLOWANCE_ENDED, LOG_NOTICE, fields.list, "clients from %s are let in as ingress policies say again", address);
 }
 
 static bool is_gateway(struct control_conn *conn)
@@ -90,19 +58,15 @@ static bool read_words(const char *words, uint8_t ip[16], unsigned long *s_out)
         return !*end && *s_out >= 1 && *s_out <= SECONDS_MAX;
 }
 
-/* All that have gates hear of it at once. */
-static void take(struct control_conn *conn, const struct ipc_forward_allow *who, uint64_t now_ms)
+static void answer(struct control_conn *conn, const struct ipc_forward_allow *who)
 {
-        publish_allowance(conn->control->supervisor, who);
-        write_allowance(&conn->out, who, now_ms);
+        write_allowance(&conn->out, who, allowances_now_ms());
         control_ask_end(conn);
 }
 
 void control_allow(struct control_conn *conn, const char *words)
 {
-        struct supervisor *supervisor = conn->control->supervisor;
         struct ipc_forward_allow who = { 0 };
-        uint64_t now_ms = epoch_ms();
         unsigned long s;
 
         if (!read_words(words, who.ip, &s)) {
@@ -111,20 +75,15 @@ void control_allow(struct control_conn *conn, const char *words)
         }
         if (!is_gateway(conn))
                 return;
-        who.until_ms = now_ms + (uint64_t)s * 1000;
-        if (ipc_allowances_set(&supervisor->allowances, &who, now_ms) < 0) {
+        if (allowances_let_in(conn->control->supervisor, who.ip, s, &who) < 0)
                 control_refuse(conn, "256 addresses are let in whatever policies say, as many as may be: end some of them");
-                return;
-        }
-        log_made(supervisor->log, &who, s);
-        take(conn, &who, now_ms);
+        else
+                answer(conn, &who);
 }
 
 void control_deny(struct control_conn *conn, const char *words)
 {
-        struct supervisor *supervisor = conn->control->supervisor;
         struct ipc_forward_allow who = { 0 };
-        uint64_t now_ms = epoch_ms();
 
         if (!read_words(words, who.ip, NULL)) {
                 control_refuse(conn, "deny: an address, such as 192.0.2.1");
@@ -132,19 +91,16 @@ void control_deny(struct control_conn *conn, const char *words)
         }
         if (!is_gateway(conn))
                 return;
-        if (!ipc_allowances_has(&supervisor->allowances, who.ip, now_ms)) {
+        if (allowances_end(conn->control->supervisor, who.ip, &who))
+                answer(conn, &who);
+        else
                 control_refuse(conn, "nobody has allowed that address, so that policies alone say who comes in: this is no ban");
-                return;
-        }
-        (void)ipc_allowances_set(&supervisor->allowances, &who, now_ms);       /* there is room for what goes */
-        log_ended(supervisor->log, &who);
-        take(conn, &who, now_ms);
 }
 
 void control_allowed(struct control_conn *conn, const char *words)
 {
         const struct ipc_allowances *allowances = &conn->control->supervisor->allowances;
-        uint64_t now_ms = epoch_ms();
+        uint64_t now_ms = allowances_now_ms();
 
         for (size_t i = 0; i < allowances->count; i++)
                 if (allowances->list[i].until_ms > now_ms)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "allowances.h"
 #include "detach.h"
 #include "dial.h"
 #include "publish.h"
@@ -57,6 +58,9 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
         case IPC_SERVICE_HEALTH:
                 if (services_hear(&supervisor->services, forward_of(child), IPC_PAYLOAD(message, struct ipc_service_health)))
                         publish_health(supervisor, IPC_PAYLOAD(message, struct ipc_service_health));
+                break;
+        case IPC_ADMIN_ALLOW:
+                allowances_hear(supervisor, child, IPC_PAYLOAD(message, struct ipc_admin_allow));
                 break;
         case IPC_SERVICE_DIAL:
                 dial(&supervisor->services, child, IPC_PAYLOAD(message, struct ipc_service_dial));

@@ -94,7 +94,7 @@ static int plan_privileges(struct start *start)
 /* It has been read: nobody who looks at our environment shall find it there. */
 static void wipe_environment(void)
 {
-        static const char *const names[] = { "HYPERGATE_ROUTER", "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH" };
+        static const char *const names[] = { "HYPERGATE_ROUTER", "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH", "HYPERGATE_UNLIMITED_SECRET" };
 
         for (size_t i = 0; i < ARRAY_LEN(names); i++) {
                 char *secret = getenv(names[i]);
@@ -269,7 +269,7 @@ static int find_workers(struct start *start)
         static const char *const names[] = { "hypergate-swarm", "hypergate-router", "hypergate-forward", "hypergate-resolve",
                                              "hypergate-admin" };
         const char *build_tree = secure_getenv("HYPERGATE_LIBEXEC");
-        size_t count = ARRAY_LEN(names) - !start->conf->resolver.port;   /* the last one, for who needs it */
+        size_t count = ARRAY_LEN(names) - (!start->conf->resolver.port && !start->conf->unlimited.port);   /* the last one, for who needs it */
         char path[PATH_MAX + 32];
 
         if (!realpath(build_tree ? build_tree : LIBEXECDIR, start->libexec)) {

@@ -427,11 +427,13 @@ static bool swarm_may_start(struct supervisor *supervisor, const struct child *c
 
 static void publish_admin(const struct supervisor *supervisor, struct child *child)
 {
-        const struct conf_resolver *resolver = &supervisor->conf->resolver;
-        struct ipc_admin_listener listener = { .auth_len = resolver->auth_len };
+        bool unlimited = child == supervisor->unlimited;
+        const struct conf_site *site = unlimited ? &supervisor->conf->unlimited : &supervisor->conf->resolver;
+        struct ipc_admin_listener listener = { .auth_len = site->auth_len };
 
-        memcpy(listener.auth, resolver->auth, resolver->auth_len);
-        child_send(child, IPC_ADMIN_LISTENER, &listener, &supervisor->resolver_fd, 1);
+        memcpy(listener.auth, site->auth, site->auth_len);
+        child_send(child, unlimited ? IPC_ADMIN_UNLIMITED : IPC_ADMIN_LISTENER, &listener,
+                   unlimited ? &supervisor->unlimited_fd : &supervisor->resolver_fd, 1);
         sodium_memzero(&listener, sizeof(listener));
 }
 

@@ -150,6 +150,7 @@ static void release(struct supervisor *supervisor)
         swarm_sockets_fini(&supervisor->sockets);
         cores_fini(&supervisor->cores);
         close_fdp(&supervisor->resolver_fd);
+        close_fdp(&supervisor->unlimited_fd);
 }
 
 static void stop(struct supervisor *supervisor, int exit_code)
@@ -355,18 +356,25 @@ static void start_swarm(void *context)
                 supervisor->swarm = children_add(&supervisor->children, IPC_SWARM, 1, NULL);
 }
 
-/* 0 or -errno. */
-static int begin_admin(struct supervisor *supervisor)
+/* An admin worker that is asked there, if anywhere. 0 or -errno. */
+static int begin_site(struct supervisor *supervisor, const struct conf_site *site, const char *key, uint32_t id, int *fd, struct child **out)
 {
-        const struct conf_resolver *resolver = &supervisor->conf->resolver;
-        int r = resolver->port ? sockets_http(resolver->ip, resolver->port, &supervisor->resolver_fd) : 0;
+        int r = site->port ? sockets_http(site->ip, site->port, fd) : 0;
 
         if (r < 0)
-                log_error(supervisor->log, "fingerprintResolver: can't listen on %s: %s", resolver->text, sockets_refusal(-r));
-        if (r < 0 || !resolver->port)
+                log_error(supervisor->log, "%s: can't listen on %s: %s", key, site->text, sockets_refusal(-r));
+        if (r < 0 || !site->port)
                 return r;
-        supervisor->admin = children_add(&supervisor->children, IPC_ADMIN, 1, NULL);
-        return supervisor->admin ? 0 : -ENOMEM;
+        *out = children_add(&supervisor->children, IPC_ADMIN, id, NULL);
+        return *out ? 0 : -ENOMEM;
+}
+
+static int begin_admin(struct supervisor *supervisor)
+{
+        const struct conf *conf = supervisor->conf;
+        int r = begin_site(supervisor, &conf->resolver, "fingerprintResolver", 1, &supervisor->resolver_fd, &supervisor->admin);
+
+        return r < 0 ? r : begin_site(supervisor, &conf->unlimited, "unlimited", 2, &supervisor->unlimited_fd, &supervisor->unlimited);
 }
 
 /* Everything there is to start. 0 or -errno. */
@@ -482,7 +490,7 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
 
         *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = start->log,
                                            .conf = start->conf, .keys = start->keys, .sockets = *start->sockets,
-                                           .known = *start->known, .last = *start->last, .passed = start->passed, .resolver_fd = -1,
+                                           .known = *start->known, .last = *start->last, .passed = start->passed, .resolver_fd = -1, .unlimited_fd = -1,
                                            .began_us = monotonic_us() };
         if (!supervisor->loop) {
                 log_error(start->log, "no event loop: %s", strerror(errno));

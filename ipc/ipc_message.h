@@ -195,6 +195,9 @@ enum ipc_reason {
         X(RESOLVE_ANSWER,   IPC_ROLE_BIT(IPC_RESOLVE),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_resolve_answer,     0)    \
         /* Admin. */                                                                                                             \
         X(ADMIN_LISTENER,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_admin_listener,     1)    \
+        X(ADMIN_UNLIMITED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_admin_listener,     1)    \
+        X(ADMIN_ALLOW,      IPC_ROLE_BIT(IPC_ADMIN),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_admin_allow,        0)    \
+        X(ADMIN_ALLOWED,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_admin_allowed,      0)    \
         X(FINGERPRINT_SET,  IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint,        0)    \
         X(FINGERPRINT_DROP, IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint_drop,   0)
 
@@ -716,12 +719,26 @@ struct ipc_resolve_answer {
         char text[IPC_TEXT_MAX];        /* gai_strerror */
 };
 
-/* (conf) Where fingerprints are asked for, by HTTP; the listener rides along. Who asks must know @auth, "USER:PASSWORD", unless @auth_len
- * is 0. */
+/* (conf) One of these; the listener rides along, of HTTP. ADMIN_LISTENER: where fingerprints are asked for, by whoever knows @auth,
+ * "USER:PASSWORD", unless @auth_len is 0. ADMIN_UNLIMITED: where clients of gates ask to be let in for a while, with a token that was made
+ * with @auth. */
 struct ipc_admin_listener {
         uint32_t auth_len;
         uint32_t pad;
         char auth[IPC_BASIC_AUTH_MAX];
+};
+
+/* A client at that address had a good token: it is to be let in for a while, which the supervisor knows. */
+struct ipc_admin_allow {
+        uint64_t question;              /* counts up */
+        uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+};
+
+/* To that one. */
+struct ipc_admin_allowed {
+        uint64_t question;
+        uint8_t ip[16];
+        uint64_t until_ms;              /* since the epoch; 0: there is no room for one more */
 };
 
 /* The two ends of a connection to a service, as the provider's own socket has them. Addresses are IPv6, or IPv4 as ::ffff:a.b.c.d. */

@@ -11,7 +11,7 @@ set -euo pipefail
 
 make_work
 as_whom
-need_packages "${BUILD_PACKAGES[@]}" curl ca-certificates mandoc systemd python3-prometheus-client binutils procps iproute2 nftables zsh fish
+need_packages "${BUILD_PACKAGES[@]}" curl openssl ca-certificates mandoc systemd python3-prometheus-client binutils procps iproute2 nftables zsh fish
 need_command node nodejs        # before the build is configured, which looks for it
 need_command npm npm
 

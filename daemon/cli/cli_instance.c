@@ -13,7 +13,7 @@
 #include "ipc_blob.h"
 #include "ipc_fd.h"
 
-static const char router_variable[] = "HYPERGATE_ROUTER", resolver_variable[] = "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH";
+static const char router_variable[] = "HYPERGATE_ROUTER", unlimited_variable[] = "HYPERGATE_UNLIMITED_SECRET";
 
 void cli_print_complaints(const struct conf_complaints *complaints)
 {
@@ -48,19 +48,34 @@ static int take_flag(const struct cli_options *options)
         return cli_secret_take(last->value);
 }
 
-/* To whom it is for, by the variable. 0 or -errno. */
-static int hand_on_auth(const struct cli_options *options)
+/* What is private, by its variable to whom it is for. 0 or -errno. */
+static int hand_on(const struct cli_options *options, enum cli_option option, const char *variable, const char *what, const char *key)
 {
         const struct cli_given *given = NULL;
         int r = 0;
 
-        while ((given = cli_options_next(options, CLI_OPTION_RESOLVER_AUTH, given))) {
-                r = setenv(resolver_variable, given->value, 1) < 0 ? -errno : r;
+        while ((given = cli_options_next(options, option, given))) {
+                r = setenv(variable, given->value, 1) < 0 ? -errno : r;
                 explicit_bzero(given->value, strlen(given->value));
-                fputs("hypergate: warning: --fingerprintResolverBasicAuth: others on this machine could read the password while this command started; "
-                      "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH, or basicAuthFile in a configuration, keep it private\n", stderr);
+                fprintf(stderr, "hypergate: warning: %s: others on this machine could read the %s while this command started; "
+                        "%s, or %s in a configuration, keep it private\n", given->flag, what, variable, key);
         }
         return r;
+}
+
+static int hand_on_auth(const struct cli_options *options)
+{
+        int r = hand_on(options, CLI_OPTION_RESOLVER_AUTH, "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH", "password", "basicAuthFile");
+
+        return r < 0 ? r : hand_on(options, CLI_OPTION_UNLIMITED_SECRET, unlimited_variable, "secret", "tokenSecretFile");
+}
+
+bool cli_instance_unlimited(const struct cli_options *options)
+{
+        const char *variable = secure_getenv(unlimited_variable);
+
+        return cli_options_next(options, CLI_OPTION_UNLIMITED_SECRET, NULL) ||
+               (variable && *variable && cli_options_next(options, CLI_OPTION_GATEWAY, NULL));
 }
 
 /* What the variable says, which is gone afterwards; -ENOENT: nothing, or it isn't @wanted. */
@@ -122,6 +137,7 @@ static const struct { enum cli_option option; const char *why; } of_gateway[] = 
         { CLI_OPTION_ROUTE_FINDING_TIMEOUT, "--routeFindingTimeoutMs: a provider has no clients that wait; it goes with --gateway" },
         { CLI_OPTION_OPEN_REQUEST_TIMEOUT, "--openRequestTimeoutMs: a provider asks nobody; it goes with --gateway" },
         { CLI_OPTION_ROUTE_EXPIRATION, "--routeExpirationMs: a provider has no routes; it goes with --gateway" },
+        { CLI_OPTION_UNLIMITED_SECRET, "--unlimitedSecret: clients come to a gateway; it goes with --gateway" },
 };
 
 static bool names_one_secret(const struct cli_options *options)
@@ -155,6 +171,9 @@ static bool asks_for_something(const struct cli_options *options)
         if (!cli_options_next(options, CLI_OPTION_RESOLVER_PORT, NULL) &&
             (is_flag(cli_options_next(options, CLI_OPTION_RESOLVER_HOST, NULL)) || cli_options_next(options, CLI_OPTION_RESOLVER_AUTH, NULL)))
                 return refuse("fingerprints are told to nobody without --fingerprintResolverPort");
+        if (!cli_instance_unlimited(options) && (is_flag(cli_options_next(options, CLI_OPTION_UNLIMITED_HOST, NULL)) ||
+                                                 is_flag(cli_options_next(options, CLI_OPTION_UNLIMITED_PORT, NULL))))
+                return refuse("nobody is let in by tokens without --unlimitedSecret");
         return gateway || !is_flag(cli_options_next(options, CLI_OPTION_LISTEN, NULL)) ||
                refuse("--listen: a provider opens no ports; it goes with --gateway");
 }

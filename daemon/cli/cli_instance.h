@@ -23,6 +23,9 @@ int cli_instance_secret(const struct cli_options *options, bool variable);
 bool cli_instance_check(const struct cli_sheet *sheet, int conf_fd, int secret_fd, bool without_role,
                         uint8_t secret_out[CONF_SECRET_BYTES]);
 
+/* Whether clients shall be let in by tokens: somebody says what these are made with. */
+bool cli_instance_unlimited(const struct cli_options *options);
+
 /* Prints them to stderr; warnings too. */
 void cli_print_complaints(const struct conf_complaints *complaints);
 

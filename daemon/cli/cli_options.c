@@ -29,7 +29,7 @@ const char cli_usage[] =
         "       hypergate remove [--save] [--json] PORT[/PROTOCOL] NAME...\n"
         "       hypergate drain [--wait SECONDS] [--json] [NAME...]\n"
         "       hypergate undrain [--json] [NAME...]\n"
-        "       hypergate allow [--for TIME] [--json] IP [NAME...]\n"
+        "       hypergate allow [--for TIME] [--unlimited] [--json] IP [NAME...]\n"
         "       hypergate deny [--json] IP [NAME...]\n"
         "       hypergate allowed [--json] [NAME...]\n"
         "       hypergate version [--json]\n"
@@ -84,6 +84,10 @@ const char cli_usage[] =
         "                            of a provider: where services ask whose a connection is (default host 127.0.0.1)\n"
         "  --fingerprintResolverBasicAuth USER:PASSWORD\n"
         "                            who may; safer in $HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH or a file\n"
+        "  --unlimitedSecret SECRET  of a gateway: clients with a token made with it are let in for half an hour; safer in\n"
+        "                            $HYPERGATE_UNLIMITED_SECRET or a file\n"
+        "  --unlimitedPort PORT, --unlimitedHost IP\n"
+        "                            where they ask (default 8091 at 127.0.0.1)\n"
         "  --ingressPolicy POLICY    of a provider: who may use its services: a file, a URL or JSON; of several the later one counts\n"
         "  --channelTimeoutPollMs, --findRouteRetryMinMs, --findRouteRetryMaxMs, --peerStaleMs, --peerRefreshMs, --peerRefreshWaitMs\n"
         "                            limits of the original that have no effect here, see hypergate(1)\n"
@@ -146,6 +150,9 @@ static const struct option {
         [CLI_OPTION_RESOLVER_HOST] = LIMIT("--fingerprintResolverHost", "HYPERGATE_FINGERPRINT_RESOLVER_HOST"),
         [CLI_OPTION_RESOLVER_PORT] = LIMIT("--fingerprintResolverPort", "HYPERGATE_FINGERPRINT_RESOLVER_PORT"),
         [CLI_OPTION_RESOLVER_AUTH] = LIMIT("--fingerprintResolverBasicAuth", NULL),     /* its variable is read by who needs it */
+        [CLI_OPTION_UNLIMITED_HOST] = LIMIT("--unlimitedHost", "HYPERGATE_UNLIMITED_HOST"),
+        [CLI_OPTION_UNLIMITED_PORT] = LIMIT("--unlimitedPort", "HYPERGATE_UNLIMITED_PORT"),
+        [CLI_OPTION_UNLIMITED_SECRET] = LIMIT("--unlimitedSecret", NULL),       /* as above */
         [CLI_OPTION_INGRESS_POLICY] = { "--ingressPolicy", "HYPERGATE_INGRESS_POLICY", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_CHANNEL_TIMEOUT_POLL] = LIMIT("--channelTimeoutPollMs", "HYPERGATE_CHANNEL_TIMEOUT_POLL_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MIN] = LIMIT("--findRouteRetryMinMs", "HYPERGATE_FIND_ROUTE_RETRY_MIN_MS"),
@@ -164,6 +171,7 @@ static const struct option {
         [CLI_OPTION_SAVE] = { "--save", NULL, NO_ARGUMENT, AT(CLI_ADD) | AT(CLI_REMOVE) },
         [CLI_OPTION_WAIT] = { "--wait", NULL, NEEDS_ARGUMENT, AT(CLI_DRAIN) },
         [CLI_OPTION_FOR] = { "--for", NULL, NEEDS_ARGUMENT, AT(CLI_ALLOW) },
+        [CLI_OPTION_UNLIMITED] = { "--unlimited", NULL, NO_ARGUMENT, AT(CLI_ALLOW) },
         [CLI_OPTION_DELAY] = { "--delay", NULL, NEEDS_ARGUMENT, AT(CLI_TOP) },
         [CLI_OPTION_COUNT] = { "--count", NULL, NEEDS_ARGUMENT, AT(CLI_TOP) },
         [CLI_OPTION_USER] = { "--user", NULL, NEEDS_ARGUMENT, STARTS_ONE },
@@ -224,9 +232,6 @@ static const struct { const char *flag, *variable; } originals[] = {
         { "--exposeOnlyPublished", "HYPERGATE_EXPOSE_ONLY_PUBLISHED" },
         { "--exposeOnlyDocker", "HYPERGATE_EXPOSE_ONLY_DOCKER" },
         { "--exposeOnlyServices", "HYPERGATE_EXPOSE_ONLY_SERVICES" },
-        { "--unlimitedSecret", "HYPERGATE_UNLIMITED_SECRET" },
-        { "--unlimitedHost", "HYPERGATE_UNLIMITED_HOST" },
-        { "--unlimitedPort", "HYPERGATE_UNLIMITED_PORT" },
 };
 
 static const char not_here[] = "this option of the original does not exist here yet";

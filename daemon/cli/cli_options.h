@@ -59,6 +59,9 @@ enum cli_option {
         CLI_OPTION_RESOLVER_HOST,
         CLI_OPTION_RESOLVER_PORT,
         CLI_OPTION_RESOLVER_AUTH,
+        CLI_OPTION_UNLIMITED_HOST,
+        CLI_OPTION_UNLIMITED_PORT,
+        CLI_OPTION_UNLIMITED_SECRET,
         CLI_OPTION_INGRESS_POLICY,
         CLI_OPTION_CHANNEL_TIMEOUT_POLL,
         CLI_OPTION_FIND_ROUTE_RETRY_MIN,
@@ -77,6 +80,7 @@ enum cli_option {
         CLI_OPTION_SAVE,
         CLI_OPTION_WAIT,
         CLI_OPTION_FOR,
+        CLI_OPTION_UNLIMITED,           /* what allow always does */
         CLI_OPTION_DELAY,
         CLI_OPTION_COUNT,
         CLI_OPTION_USER,

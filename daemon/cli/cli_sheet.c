@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli_instance.h"
+
 struct writer_state {
         FILE *out;
         struct cli_sheet *sheet;
@@ -156,20 +158,30 @@ static void write_secret(struct writer_state *state, const struct cli_options *o
         write_text(state, "secretFile: ", last(options, CLI_OPTION_SECRET_FILE), "");
 }
 
-static void write_resolver(struct writer_state *state, const struct cli_options *options)
+static void write_site(struct writer_state *state, const char *key, const struct cli_given *host, const char *port, const char *flag)
 {
-        const struct cli_given *port = last(options, CLI_OPTION_RESOLVER_PORT), *host = last(options, CLI_OPTION_RESOLVER_HOST);
         const char *ip = host ? host->value : "127.0.0.1";
         bool v6 = strchr(ip, ':') && *ip != '[';
         char *where = NULL;
 
-        if (!port || asprintf(&where, "%s%s%s:%s", v6 ? "[" : "", ip, v6 ? "]" : "", port->value) < 0)
+        if (asprintf(&where, "%s%s%s:%s", v6 ? "[" : "", ip, v6 ? "]" : "", port) < 0)
                 return;
-        fputs("fingerprintResolver: { listen: ", state->out);
+        fprintf(state->out, "%s: { listen: ", key);
         write_quoted(state->out, where, strlen(where));
         fputs(" }", state->out);
-        end_line(state, port->flag);
+        end_line(state, flag);
         free(where);
+}
+
+static void write_sites(struct writer_state *state, const struct cli_options *options)
+{
+        const struct cli_given *resolver = last(options, CLI_OPTION_RESOLVER_PORT), *port = last(options, CLI_OPTION_UNLIMITED_PORT);
+
+        if (resolver)
+                write_site(state, "fingerprintResolver", last(options, CLI_OPTION_RESOLVER_HOST), resolver->value, resolver->flag);
+        if (cli_instance_unlimited(options))
+                write_site(state, "unlimited", last(options, CLI_OPTION_UNLIMITED_HOST), port ? port->value : "8091",
+                           port ? port->flag : "--unlimitedSecret");
 }
 
 static void write_instance(struct writer_state *state, const struct cli_options *options)
@@ -197,7 +209,7 @@ static void write_instance(struct writer_state *state, const struct cli_options 
                 }
                 write_line(state, "}");
         }
-        write_resolver(state, options);
+        write_sites(state, options);
         if (cli_options_next(options, CLI_OPTION_SECRET_FILE, NULL))
                 write_secret(state, options);
         if (cli_options_next(options, CLI_OPTION_BOOTSTRAP, NULL))

@@ -27,7 +27,7 @@ _hypergate() {
 	metrics) options='--http --listen --help' ;;
 	add | remove) options='--save --json --help' ;;
 	drain) options='--wait --json --help' ;;
-	allow) options='--for --json --help' ;;
+	allow) options='--for --unlimited --json --help' ;;
 	top) options='--delay --count --help' ;;
 	reload) options='--secret-file --json --help' ;;
 	status | peers | undrain | deny | allowed | routes | gates | services | channels | log-level) options='--json --help' ;;
@@ -36,7 +36,7 @@ _hypergate() {
 		options+=' --routeFindingTimeoutMs --udpSocketTimeoutMs --tcpSocketTimeoutMs --channelTimeoutPollMs'
 		options+=' --openRequestTimeoutMs --routeExpirationMs --statsIntervalMs --maxBufferPerChannel --maxBufferPerPeer --peerRefreshMs'
 		options+=' --findRouteRetryMinMs --findRouteRetryMaxMs --peerStaleMs --peerRefreshWaitMs'
-		options+=' --ingressPolicy --fingerprintResolverPort --fingerprintResolverHost --fingerprintResolverBasicAuth' ;;
+		options+=' --ingressPolicy --fingerprintResolverPort --fingerprintResolverHost --fingerprintResolverBasicAuth --unlimitedSecret --unlimitedPort --unlimitedHost' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

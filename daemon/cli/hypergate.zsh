@@ -49,6 +49,7 @@ _hypergate() {
 		{--maxBufferPerChannel,--maxBufferPerPeer}'[what is kept until it is taken]:bytes:'
 		'*--ingressPolicy[who may use these services]:policy:_files' '--fingerprintResolverPort[where services ask whose a connection is]:port:' '--fingerprintResolverHost[at this address]:ip:'
 		'--fingerprintResolverBasicAuth[who may]:user\:password:'
+		'--unlimitedSecret[what tokens of clients are made with]:secret:' '--unlimitedPort[where they bring them]:port:' '--unlimitedHost[at this address]:ip:'
 		{--channelTimeoutPollMs,--peerRefreshMs,--findRouteRetryMinMs,--findRouteRetryMaxMs,--peerStaleMs,--peerRefreshWaitMs}'[without effect]:ms:'
 	)
 
@@ -71,7 +72,7 @@ _hypergate() {
 	add) _arguments '1::' '--save[also for the next start]' '--json' '--help' '2:services:_files' '*:instance:_hypergate_instances' ;;
 	remove) _arguments '1::' '--save[also for the next start]' '--json' '--help' '2:gate port:_hypergate_gates' '*:instance:_hypergate_instances' ;;
 	drain) _arguments '1::' '--wait[until nobody is connected]:seconds:' '--json' '--help' '*:instance:_hypergate_instances' ;;
-	allow) _arguments '1::' '--for[for so long]:time:(30m 8h 1d)' '--json' '--help' '2:address:' '*:instance:_hypergate_instances' ;;
+	allow) _arguments '1::' '--for[for so long]:time:(30m 8h 1d)' '--unlimited[as it always is]' '--json' '--help' '2:address:' '*:instance:_hypergate_instances' ;;
 	deny) _arguments '1::' '--json' '--help' '2:address:_hypergate_allowed' '*:instance:_hypergate_instances' ;;
 	top) _arguments '1::' {-d,--delay}'[between two pages]:seconds:' {-n,--count}'[end after so many pages]:pages:' '--help' '*:instance:_hypergate_instances' ;;
 	metrics) _arguments '1::' '--http[answer one request of HTTP]' '--listen[answer all]:ip\:port:(127.0.0.1\:9469)' '--help' ;;

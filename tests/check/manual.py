@@ -77,7 +77,7 @@ def keys():
     described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M))
                  for name in ('hypergate.yaml.5', 'hypergate-services.5')}
     inside = (keys_of('conf_services.c') | keys_of('conf_health.c') | keys_of('conf_ingress.c')) - {'services'}
-    there = keys_of('conf_load.c') | keys_of('conf_relay.c') | keys_of('conf_resolver.c')
+    there = keys_of('conf_load.c') | keys_of('conf_relay.c') | keys_of('conf_site.c')
     without_effect = set(re.findall(r'\{ "(\w+)", conf_limits_pass_over', (ROOT / 'conf/conf_load.c').read_text()))
     # What is included is part of what is shown, what a rule excludes is shown by what is left, and some limits say nothing.
     shown = set(re.findall(r'\b([a-z][A-Za-z]+)(?=: |:%s|:\n|")', ''.join((ROOT / 'conf' / name).read_text() for name in ('conf_show.c', 'conf_ingress.c')).replace('\\n', '\n')))
@@ -89,7 +89,7 @@ def keys():
 
 def check(folder, text, name='x.yaml'):
     """What hypergate says about it, where the files that examples name exist."""
-    text = text.replace('/etc/hypergate/router1.key', 'key').replace('/var/lib/hypergate/router1', 'state').replace('/etc/hypergate/resolver.auth', 'auth')
+    text = text.replace('/etc/hypergate/router1.key', 'key').replace('/var/lib/hypergate/router1', 'state').replace('/etc/hypergate/resolver.auth', 'auth').replace('/etc/hypergate/unlimited.secret', 'auth')
     (folder / name).write_text(text)
     done = subprocess.run([HYPERGATE, 'check', name], cwd=folder, capture_output=True, text=True)
     return done.stderr.splitlines() if done.returncode or done.stderr else []
@@ -117,7 +117,9 @@ def check_one_liner(folder, line):
               f'secretFile: key\ngateway: {{services: [{{tags: x, health: {{type: http, {line}}}}}]}}\n', f'dht: {{persistent: true, {line}}}\n',
               f'dht: {{public: "192.0.2.1:1", {line}}}\n', f'secretFile: key\nrelay: {{{line}}}\n',
               f'secretFile: key\nprovider: {{}}\nfingerprintResolver: {{listen: 127.0.0.1:1, {line}}}\n',
-              f'secretFile: key\nprovider: {{}}\nfingerprintResolver: {{{line}}}\n']
+              f'secretFile: key\nprovider: {{}}\nfingerprintResolver: {{{line}}}\n',
+              f'secretFile: key\ngateway: {{}}\nunlimited: {{{line}}}\n',
+              f'secretFile: key\ngateway: {{}}\nunlimited: {{tokenSecretFile: auth, {line}}}\n']
     said = [check(folder, place) for place in places]
     return [] if [] in said else [f'{line}: {said[0]}']
 

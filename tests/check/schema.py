@@ -25,6 +25,7 @@ MAPS = {
     'relay': lambda inner: {'relay': inner},
     'health': lambda inner: {'provider': {'services': [{'gatePort': 1, 'serviceHost': 'a', 'servicePort': 1, 'health': {'type': 'http', **inner}}]}},
     'fingerprintResolver': lambda inner: {'provider': {}, 'fingerprintResolver': {'listen': '127.0.0.1:1', **inner}},
+    'unlimited': lambda inner: {'gateway': {}, 'unlimited': {'tokenSecretFile': 'auth', **inner}},
     'filter': lambda inner: {'gateway': {'services': [{'gatePort': 1, **inner}]}},
 }
 

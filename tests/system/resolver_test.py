@@ -127,7 +127,7 @@ def is_told_anew(scene):
 
 
 @test
-def services_learn_whose_their_connections_are(stack):
+def weakness_14_8_services_learn_whose_their_connections_are(stack):
     """services of TCP and of datagrams ask whose a connection is, from its first byte to its end; others are told nothing"""
     scene = Scene(stack)
     learns_whose_its_connections_are(scene)

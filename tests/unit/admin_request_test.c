@@ -20,10 +20,10 @@ TEST(a_request_is_read)
         check_equal(read_text(text, &request), ADMIN_REQUEST_GOOD);
         check(request.method == ADMIN_GET && admin_text_is(request.path, "/resolve"));
         check(admin_text_is(request.authorization, "Basic dTpw"));
-        check(admin_request_value(&request, a, value) && strcmp(value, "1") == 0);
-        check(admin_request_value(&request, b, value) && strcmp(value, "::1 x") == 0);
-        check(admin_request_value(&request, c, value) && strcmp(value, "1") == 0);      /* what says nothing is not there */
-        check(!admin_request_value(&request, d, value));
+        check(admin_text_value(request.query, a, value, sizeof(value)) && strcmp(value, "1") == 0);
+        check(admin_text_value(request.query, b, value, sizeof(value)) && strcmp(value, "::1 x") == 0);
+        check(admin_text_value(request.query, c, value, sizeof(value)) && strcmp(value, "1") == 0);      /* what says nothing is not there */
+        check(!admin_text_value(request.query, d, value, sizeof(value)));
         for (size_t i = 0; i < (size_t)(strstr(text, "\r\n\r\n") - text) + 4; i++)
                 check_equal(admin_request_read(text, i, &request), ADMIN_REQUEST_MORE);
         check_equal(read_text("POST / HTTP/1.0\r\n\r\n", &request), ADMIN_REQUEST_GOOD);
@@ -58,14 +58,14 @@ TEST(a_value_that_does_not_fit_is_none)
         struct admin_request request = { .query = { "v=%00", 5 } };
         char text[2 + ADMIN_VALUE_MAX + 1] = "v=", value[ADMIN_VALUE_MAX] = "before";
 
-        check(!admin_request_value(&request, name, value) && !*value);
+        check(!admin_text_value(request.query, name, value, sizeof(value)) && !*value);
         memset(text + 2, 'x', ADMIN_VALUE_MAX);
         request.query = (struct admin_text){ text, strlen(text) };
-        check(!admin_request_value(&request, name, value) && !*value);
+        check(!admin_text_value(request.query, name, value, sizeof(value)) && !*value);
         request.query.len--;
-        check(admin_request_value(&request, name, value) && strlen(value) == ADMIN_VALUE_MAX - 1);
+        check(admin_text_value(request.query, name, value, sizeof(value)) && strlen(value) == ADMIN_VALUE_MAX - 1);
         request.query = (struct admin_text){ "v=%4", 4 };
-        check(admin_request_value(&request, name, value) && strcmp(value, "%4") == 0);
+        check(admin_text_value(request.query, name, value, sizeof(value)) && strcmp(value, "%4") == 0);
 }
 
 static bool passes(const struct admin_auth *auth, const char *value)

@@ -282,8 +282,7 @@ ORIGINALS = (
     ('peerRefreshMs', '5000', PROVIDER + 'peerRefreshMs: 5000\n'),
     ('peerRefreshWaitMs', '100', PROVIDER + 'peerRefreshWaitMs: 100\n'),
 )
-NOT_HERE = ('docker', 'network', 'image', 'refreshTime', 'exposeOnlyPublished', 'exposeOnlyDocker', 'exposeOnlyServices',
-            'unlimitedSecret', 'unlimitedHost', 'unlimitedPort')
+NOT_HERE = ('docker', 'network', 'image', 'refreshTime', 'exposeOnlyPublished', 'exposeOnlyDocker', 'exposeOnlyServices')
 
 
 @test
@@ -315,6 +314,19 @@ def the_password_of_the_resolver_is_handed_on_by_its_variable():
             '--fingerprintResolverHost', '127.0.0.1')
     done = run('--provider', 'http.json', '--fingerprintResolverPort', '8080', '--fingerprintResolverHost', '0.0.0.0', env={'HYPERGATE_ROUTER': SECRET})
     assert done.returncode == 78 and 'others than this machine could ask at 0.0.0.0:8080' in done.stderr, done
+
+
+@test
+def the_secret_of_tokens_is_handed_on_by_its_variable():
+    secret = {'HYPERGATE_ROUTER': SECRET, 'HYPERGATE_UNLIMITED_SECRET': 'shared-secret'}
+    got = handed('--gateway', '--unlimitedSecret', 'shared-secret', '--unlimitedHost', '127.0.0.1', '--unlimitedPort', '8092', env={'HYPERGATE_ROUTER': SECRET})
+    assert got['fds']['--conf-fd'][0].endswith('unlimited: { listen: "127.0.0.1:8092" }\n'), got
+    assert got['environment']['HYPERGATE_UNLIMITED_SECRET'] == 'shared-secret' and 'shared-secret' not in str(got['argv']), got
+    got = handed('--gateway', env=secret)
+    assert got['fds']['--conf-fd'][0].endswith('unlimited: { listen: "127.0.0.1:8091" }\n'), got
+    got = handed(env={**secret, 'HYPERGATE_GATEWAY': 'true', 'HYPERGATE_UNLIMITED_HOST': '::1', 'HYPERGATE_UNLIMITED_PORT': '1'})
+    assert got['fds']['--conf-fd'][0].endswith('unlimited: { listen: "[::1]:1" }\n'), got
+    refused(64, 'hypergate: nobody is let in by tokens without --unlimitedSecret\nTry: hypergate --help\n', '--gateway', '--unlimitedPort', '8092')
 
 
 @test

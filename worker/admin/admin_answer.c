@@ -22,7 +22,7 @@ struct question {
 };
 
 /* Takes @body. */
-static struct admin_answer say(unsigned status, json_t *body)
+struct admin_answer admin_say(unsigned status, json_t *body)
 {
         struct admin_answer answer = { .status = status, .fields = "", .body = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL };
 
@@ -30,9 +30,9 @@ static struct admin_answer say(unsigned status, json_t *body)
         return answer;
 }
 
-static struct admin_answer refuse(unsigned status, const char *why)
+struct admin_answer admin_refuse(unsigned status, const char *why)
 {
-        return say(status, json_pack("{s:s}", "error", why));
+        return admin_say(status, json_pack("{s:s}", "error", why));
 }
 
 static bool is_mapped(const uint8_t ip[16])
@@ -42,7 +42,7 @@ static bool is_mapped(const uint8_t ip[16])
         return memcmp(ip, mapped, sizeof(mapped)) == 0;
 }
 
-static void print_ip(const uint8_t ip[16], char out[ADMIN_VALUE_MAX])
+void admin_print_ip(const uint8_t ip[16], char out[ADMIN_VALUE_MAX])
 {
         inet_ntop(is_mapped(ip) ? AF_INET : AF_INET6, is_mapped(ip) ? ip + 12 : ip, out, ADMIN_VALUE_MAX);
 }
@@ -54,7 +54,7 @@ static bool read_ip(char text[ADMIN_VALUE_MAX], uint8_t out[16])
         memset(out + 10, 0xff, 2);
         if (inet_pton(AF_INET, text, out + 12) != 1 && inet_pton(AF_INET6, text, out) != 1)
                 return false;
-        print_ip(out, text);
+        admin_print_ip(out, text);
         return true;
 }
 
@@ -76,12 +76,13 @@ static bool read_question(const struct admin_request *request, struct question *
         char port[ADMIN_VALUE_MAX], other[ADMIN_VALUE_MAX];
 
         *out = (struct question){ .protocol = "tcp" };
-        admin_request_value(request, protocol, out->protocol);
+        admin_text_value(request->query, protocol, out->protocol, sizeof(out->protocol));
         for (char *c = out->protocol; *c; c++)
                 *c = (char)tolower((unsigned char)*c);
-        return admin_request_value(request, remote_addr, out->remote) && admin_request_value(request, server_addr, out->server) &&
-               admin_request_value(request, remote_port, port) && read_port(port, &out->remote_port) &&
-               admin_request_value(request, server_port, other) && read_port(other, &out->server_port);
+        return admin_text_value(request->query, remote_addr, out->remote, sizeof(out->remote)) &&
+               admin_text_value(request->query, server_addr, out->server, sizeof(out->server)) &&
+               admin_text_value(request->query, remote_port, port, sizeof(port)) && read_port(port, &out->remote_port) &&
+               admin_text_value(request->query, server_port, other, sizeof(other)) && read_port(other, &out->server_port);
 }
 
 static bool tuple_of(struct question *question, struct ipc_tuple *out)
@@ -107,8 +108,8 @@ static void print_key_of(const struct ipc_tuple *tuple, char out[KEY_MAX])
         struct question question = { .remote_port = tuple->local_port, .server_port = tuple->remote_port };
 
         snprintf(question.protocol, sizeof(question.protocol), "%s", tuple->protocol == IPC_UDP ? "udp" : "tcp");
-        print_ip(tuple->local_ip, question.remote);
-        print_ip(tuple->remote_ip, question.server);
+        admin_print_ip(tuple->local_ip, question.remote);
+        admin_print_ip(tuple->remote_ip, question.server);
         print_key(&question, out);
 }
 
@@ -135,13 +136,13 @@ static struct admin_answer resolve(const struct admin_fingerprints *all, const s
         json_t *body;
 
         if (!read_question(request, &question))
-                return refuse(400, "missing_tuple_params");
+                return admin_refuse(400, "missing_tuple_params");
         found = tuple_of(&question, &tuple) ? admin_fingerprints_find(all, &tuple) : NULL;
         if (found)
-                return say(200, describe(found, wall_us));
+                return admin_say(200, describe(found, wall_us));
         print_key(&question, key);
         body = json_pack("{s:s, s:s}", "error", "not_found", "key", key);
-        return body ? say(404, body) : refuse(404, "not_found");        /* the key may be no text at all */
+        return body ? admin_say(404, body) : admin_refuse(404, "not_found");        /* the key may be no text at all */
 }
 
 static struct admin_answer list(const struct admin_fingerprints *all, usec_t wall_us)
@@ -154,7 +155,7 @@ static struct admin_answer list(const struct admin_fingerprints *all, usec_t wal
                         array = NULL;
                         break;
                 }
-        return say(200, array);
+        return admin_say(200, array);
 }
 
 struct admin_answer admin_answer(const struct admin_fingerprints *all, const struct admin_auth *auth, const struct admin_request *request,
@@ -163,22 +164,22 @@ struct admin_answer admin_answer(const struct admin_fingerprints *all, const str
         struct admin_answer answer;
 
         if (!request)
-                return refuse(400, "bad_request");
+                return admin_refuse(400, "bad_request");
         if (!admin_auth_passes(auth, request->authorization)) {
-                answer = refuse(401, "unauthorized");
+                answer = admin_refuse(401, "unauthorized");
                 answer.fields = "WWW-Authenticate: Basic realm=\"hypergate-fingerprint-resolver\"\r\n";
                 return answer;
         }
         if (request->method == ADMIN_OTHER) {
-                answer = refuse(405, "method_not_allowed");
+                answer = admin_refuse(405, "method_not_allowed");
                 answer.fields = "Allow: GET, POST\r\n";
                 return answer;
         }
         if (admin_text_is(request->path, "/health"))
-                return say(200, json_pack("{s:b}", "ok", true));
+                return admin_say(200, json_pack("{s:b}", "ok", true));
         if (admin_text_is(request->path, "/resolve"))
                 return resolve(all, request, wall_us);
         if (admin_text_is(request->path, "/all"))
                 return list(all, wall_us);
-        return refuse(404, "not_found");
+        return admin_refuse(404, "not_found");
 }

@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the resolver of fingerprints answers to a request (Hypergate, FingerprintResolver.ts). */
+/* What is answered to a request; and what the resolver of fingerprints answers (Hypergate, FingerprintResolver.ts). */
 #ifndef HG_ADMIN_ANSWER_H
 #define HG_ADMIN_ANSWER_H
+
+#include <jansson.h>
 
 #include "admin_auth.h"
 #include "admin_fingerprints.h"
 #include "admin_request.h"
 
 struct admin_answer {
-        unsigned status;
+        unsigned status;                /* 0: it comes later, by admin_http_answer() */
         const char *fields;             /* of the header, beside the usual ones; "" */
         char *body;                     /* JSON, the caller's to free; NULL: no memory */
 };
+
+/* Takes @body. */
+struct admin_answer admin_say(unsigned status, json_t *body);
+
+/* {"error": @why} */
+struct admin_answer admin_refuse(unsigned status, const char *why);
+
+/* IPv4 is never IPv6. */
+void admin_print_ip(const uint8_t ip[16], char out[ADMIN_VALUE_MAX]);
 
 /* @request: NULL, it was none. Nobody is told anything who does not know @auth. */
 struct admin_answer admin_answer(const struct admin_fingerprints *all, const struct admin_auth *auth, const struct admin_request *request,

@@ -6,11 +6,88 @@
 
 #include "admin_process.h"
 
-void admin_init(struct admin *admin, const uint8_t key[16])
+#ifdef HG_OPENSSL
+static void allow(void *context, uint64_t number, const uint8_t ip[16])
+{
+        struct ipc_admin_allow question = { .question = number };
+        struct admin *admin = context;
+
+        memcpy(question.ip, ip, sizeof(question.ip));
+        worker_send(&admin->worker.supervisor, IPC_ADMIN_ALLOW, &question, NULL, 0);
+}
+
+static void say(void *context, const char *text)
+{
+        worker_log(&((struct admin *)context)->worker, LOG_NOTICE, "%s", text);
+}
+
+static int begin_unlimited(struct admin *admin)
+{
+        admin->unlimited = (struct admin_unlimited){ .tokens = admin_tokens_new(), .allow = allow, .say = say, .context = admin };
+        return admin->unlimited.tokens ? 0 : -ENOMEM;
+}
+
+static void end_unlimited(struct admin *admin)
+{
+        admin_tokens_free(admin->unlimited.tokens);
+}
+
+static struct admin_site unlimited_site(struct admin *admin)
+{
+        return (struct admin_site){ .bodies = true, .answer = admin_unlimited_answer, .context = &admin->unlimited };
+}
+
+static void on_unlimited(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_admin_listener *listener = IPC_PAYLOAD(message, struct ipc_admin_listener);
+        struct admin *admin = context;
+
+        if (!admin->conf_open || admin->listener_next >= 0 || listener->auth_len > sizeof(listener->auth)) {
+                worker_disown(from);
+                return;
+        }
+        admin->listener_next = ipc_received_take_fd(message, 0);
+        admin->unlimited_next = true;
+        admin_tokens_learn(admin->unlimited.tokens, listener->auth, listener->auth_len);
+        explicit_bzero(message->payload.bytes, sizeof(*listener));
+}
+
+static void on_allowed(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_admin_allowed *allowed = IPC_PAYLOAD(message, struct ipc_admin_allowed);
+
+        admin_http_answer(&((struct admin *)context)->http, allowed->question, admin_unlimited_allowed(allowed->ip, allowed->until_ms));
+}
+
+#else   /* there are no tokens: the configuration is told so */
+static int begin_unlimited(struct admin *admin)
+{
+        return 0;
+}
+
+static void end_unlimited(struct admin *admin)
+{
+}
+
+static struct admin_site unlimited_site(struct admin *admin)
+{
+        return (struct admin_site){ .bodies = false };
+}
+#endif
+
+static struct admin_answer answer(void *context, const struct admin_asked *asked)
+{
+        const struct admin *admin = context;
+
+        return admin_answer(&admin->fingerprints, &admin->auth, asked->request, asked->now.wall_us);
+}
+
+int admin_init(struct admin *admin, const uint8_t key[16])
 {
         admin_fingerprints_init(&admin->fingerprints, key);
-        admin_http_init(&admin->http, &admin->worker, &admin->fingerprints);
+        admin_http_init(&admin->http, &admin->worker);
         admin->listener_next = -1;
+        return begin_unlimited(admin);
 }
 
 static void forget_next(struct admin *admin)
@@ -26,6 +103,8 @@ void admin_fini(struct admin *admin)
         forget_next(admin);
         admin_http_fini(&admin->http);
         admin_fingerprints_fini(&admin->fingerprints);
+        end_unlimited(admin);
+        explicit_bzero(&admin->auth, sizeof(admin->auth));
 }
 
 static void on_begin(void *context, struct worker_link *from, struct ipc_received *message)
@@ -46,6 +125,7 @@ static void on_listener(void *context, struct worker_link *from, struct ipc_rece
                 return;
         }
         admin->listener_next = ipc_received_take_fd(message, 0);
+        admin->unlimited_next = false;
         admin_auth_init(&admin->auth_next, listener->auth, listener->auth_len);
         explicit_bzero(message->payload.bytes, sizeof(*listener));
 }
@@ -53,13 +133,17 @@ static void on_listener(void *context, struct worker_link *from, struct ipc_rece
 static void on_end(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct admin *admin = context;
+        struct admin_site site = { .answer = answer, .context = admin };
 
         if (!admin->conf_open) {
                 worker_disown(from);
                 return;
         }
         admin->conf_open = false;
-        admin_http_listen(&admin->http, admin->listener_next, &admin->auth_next);
+        admin->auth = admin->auth_next;
+        if (admin->unlimited_next)
+                site = unlimited_site(admin);
+        admin_http_listen(&admin->http, admin->listener_next, &site);
         admin->listener_next = -1;
         forget_next(admin);
 }
@@ -110,6 +194,10 @@ const struct worker_handlers admin_handlers = {
         .message = {
                 [IPC_CONF_BEGIN] = on_begin,
                 [IPC_ADMIN_LISTENER] = on_listener,
+#ifdef HG_OPENSSL
+                [IPC_ADMIN_UNLIMITED] = on_unlimited,
+                [IPC_ADMIN_ALLOWED] = on_allowed,
+#endif
                 [IPC_CONF_END] = on_end,
                 [IPC_FINGERPRINT_SET] = on_set,
                 [IPC_FINGERPRINT_DROP] = on_drop,

@@ -2,6 +2,7 @@
 #include "admin_http.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,9 @@ struct asking {
         struct admin_http *http;
         ev_io io;                       /* readable, then writable, then readable to its end */
         ev_timer late;
+        uint8_t ip[16];
+        uint64_t number;
+        bool waits;                     /* for an answer that comes later */
         char request[ADMIN_REQUEST_MAX];
         size_t request_len;
         char head[HEAD_MAX];
@@ -75,10 +79,16 @@ static const char *reason(unsigned status)
                 return "Bad Request";
         case 401:
                 return "Unauthorized";
+        case 403:
+                return "Forbidden";
         case 404:
                 return "Not Found";
         case 405:
                 return "Method Not Allowed";
+        case 409:
+                return "Conflict";
+        case 429:
+                return "Too Many Requests";
         default:
                 return "Service Unavailable";
         }
@@ -118,14 +128,12 @@ static struct admin_answer busy(void)
         return (struct admin_answer){ .status = 503, .fields = "Retry-After: 1\r\n", .body = strdup("{\"error\":\"busy\"}") };
 }
 
-static void answer(struct asking *asking, const struct admin_request *request)
+/* Takes the answer. */
+static void say(struct asking *asking, struct admin_answer answer)
 {
         struct admin_http *http = asking->http;
-        struct admin_answer answer;
-        struct now now;
 
-        worker_now(&now);
-        answer = admin_answer(http->fingerprints, &http->auth, request, now.wall_us);
+        asking->waits = false;
         asking->long_one = answer.body && strlen(answer.body) > ADMIN_LONG_BYTES;
         if (!answer.body || (asking->long_one && http->long_one)) {
                 free(answer.body);
@@ -146,6 +154,35 @@ static void answer(struct asking *asking, const struct admin_request *request)
         write_on(asking);
 }
 
+static void ask(struct asking *asking, const struct admin_request *request)
+{
+        struct admin_http *http = asking->http;
+        struct admin_asked asked = { .request = request, .number = asking->number };
+        struct admin_answer answer;
+
+        if (request && http->site.bodies)
+                asked.body = (struct admin_text){ asking->request + request->head_len, request->body_len };
+        memcpy(asked.ip, asking->ip, sizeof(asked.ip));
+        worker_now(&asked.now);
+        answer = http->site.answer(http->site.context, &asked);
+        asking->waits = !answer.status;
+        if (asking->waits)
+                ev_io_stop(http->worker->loop, &asking->io);
+        else
+                say(asking, answer);
+}
+
+/* What is whole, with its body where that counts. */
+static bool is_whole(const struct asking *asking, const struct admin_request *request)
+{
+        return !asking->http->site.bodies || asking->request_len - request->head_len >= request->body_len;
+}
+
+static bool has_room(const struct asking *asking, const struct admin_request *request)
+{
+        return !asking->http->site.bodies || request->body_len <= sizeof(asking->request) - request->head_len;
+}
+
 static void read_on(struct asking *asking)
 {
         ssize_t got = recv(asking->io.fd, asking->request + asking->request_len, sizeof(asking->request) - asking->request_len, MSG_DONTWAIT);
@@ -160,8 +197,10 @@ static void read_on(struct asking *asking)
         }
         asking->request_len += (size_t)got;
         verdict = admin_request_read(asking->request, asking->request_len, &request);
-        if (verdict != ADMIN_REQUEST_MORE)
-                answer(asking, verdict == ADMIN_REQUEST_GOOD ? &request : NULL);
+        if (verdict == ADMIN_REQUEST_BAD || (verdict == ADMIN_REQUEST_GOOD && !has_room(asking, &request)))
+                ask(asking, NULL);
+        else if (verdict == ADMIN_REQUEST_GOOD && is_whole(asking, &request))
+                ask(asking, &request);
 }
 
 /* What comes behind the request means nothing. */
@@ -185,8 +224,19 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int events)
                 read_rest(asking);
 }
 
+static void take_address(const struct sockaddr_storage *address, uint8_t ip[16])
+{
+        memset(ip, 0, 16);
+        if (address->ss_family == AF_INET6) {
+                memcpy(ip, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
+        } else if (address->ss_family == AF_INET) {
+                memset(ip + 10, 0xff, 2);
+                memcpy(ip + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+        }
+}
+
 /* Takes @fd. */
-static void begin(struct admin_http *http, int fd)
+static void begin(struct admin_http *http, int fd, const struct sockaddr_storage *address)
 {
         struct asking *asking = worker_fd_spare(http->worker, fd) || run_memory_short() ? NULL : calloc(1, sizeof(*asking));
 
@@ -195,6 +245,8 @@ static void begin(struct admin_http *http, int fd)
                 return;
         }
         asking->http = http;
+        asking->number = ++http->last_number;
+        take_address(address, asking->ip);
         list_push_back(&http->asking, &asking->in_asking);
         http->asking_count++;
         ev_io_init(&asking->io, on_ready, fd, EV_READ);
@@ -209,36 +261,51 @@ static void begin(struct admin_http *http, int fd)
 static void on_acceptable(struct ev_loop *loop, ev_io *io, int events)
 {
         struct admin_http *http = io->data;
-        int fd = accept4(http->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+        socklen_t len = sizeof(address);
+        int fd = accept4(http->listener, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0)
-                begin(http, fd);
+                begin(http, fd, &address);
         watch_listener(http);
 }
 
-void admin_http_init(struct admin_http *http, struct worker *worker, const struct admin_fingerprints *fingerprints)
+void admin_http_init(struct admin_http *http, struct worker *worker)
 {
-        *http = (struct admin_http){ .worker = worker, .fingerprints = fingerprints, .listener = -1 };
+        *http = (struct admin_http){ .worker = worker, .listener = -1 };
         list_init(&http->asking);
         ev_io_init(&http->acceptable, on_acceptable, -1, EV_READ);
         ev_set_priority(&http->acceptable, LATER);
         http->acceptable.data = http;
 }
 
-void admin_http_listen(struct admin_http *http, int listener, const struct admin_auth *auth)
+void admin_http_answer(struct admin_http *http, uint64_t number, struct admin_answer answer)
+{
+        list_for_each(at, &http->asking) {
+                struct asking *asking = list_entry(at, struct asking, in_asking);
+
+                if (asking->waits && asking->number == number) {
+                        say(asking, answer);
+                        return;
+                }
+        }
+        free(answer.body);
+}
+
+void admin_http_listen(struct admin_http *http, int listener, const struct admin_site *site)
 {
         ev_io_stop(http->worker->loop, &http->acceptable);
         if (http->listener >= 0)
                 close(http->listener);
         http->listener = listener;
-        http->auth = *auth;
+        http->site = *site;
         ev_io_set(&http->acceptable, listener, EV_READ);
         watch_listener(http);
 }
 
 void admin_http_fini(struct admin_http *http)
 {
-        admin_http_listen(http, -1, &(struct admin_auth){ .len = 0 });
+        admin_http_listen(http, -1, &(struct admin_site){ .bodies = false });
         list_for_each(at, &http->asking)
                 leave(list_entry(at, struct asking, in_asking));
 }

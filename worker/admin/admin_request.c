@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "admin_request.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
-
 
 bool admin_text_is(struct admin_text text, const char *word)
 {
@@ -70,25 +70,54 @@ static bool read_line(const char *at, const char *end, struct admin_request *out
         return (size_t)(end - at) == sizeof(version) && memcmp(at, version, sizeof(version) - 1) == 0 && end[-1] >= '0' && end[-1] <= '9';
 }
 
-/* "Authorization: Basic dTpw". One that is said twice is said by two. */
+static bool is_named(struct admin_text name, const char *word)
+{
+        return strlen(word) == name.len && strncasecmp(name.at, word, name.len) == 0;
+}
+
+/* SIZE_MAX: it is no number, or more than would be read. */
+static size_t read_length(struct admin_text value)
+{
+        size_t len = 0;
+
+        for (size_t i = 0; i < value.len; i++) {
+                if (value.at[i] < '0' || value.at[i] > '9' || len > ADMIN_REQUEST_MAX)
+                        return SIZE_MAX;
+                len = 10 * len + (size_t)(value.at[i] - '0');
+        }
+        return value.len > 0 ? len : SIZE_MAX;
+}
+
+/* One that is said twice is said by two. */
+static bool take_field(struct admin_text name, struct admin_text value, struct admin_request *out)
+{
+        if (is_named(name, "authorization")) {
+                if (out->authorization.at)
+                        return false;
+                out->authorization = value;
+        } else if (is_named(name, "content-length")) {
+                if (out->body_len)
+                        return false;
+                out->body_len = read_length(value);
+        } else if (is_named(name, "transfer-encoding")) {
+                out->body_len = SIZE_MAX;
+        }
+        return true;
+}
+
+/* "Authorization: Basic dTpw". */
 static bool read_field(const char *at, const char *end, struct admin_request *out)
 {
-        static const char authorization[] = "authorization";
-        size_t name_len = token_len(at, end);
-        const char *value = at + name_len + 1;
+        struct admin_text name = { at, token_len(at, end) };
+        const char *value = at + name.len + 1;
 
-        if (name_len == 0 || at + name_len == end || at[name_len] != ':' || memchr(at, '\0', (size_t)(end - at)))
-                return false;
-        if (name_len != sizeof(authorization) - 1 || strncasecmp(at, authorization, name_len) != 0)
-                return true;
-        if (out->authorization.at)
+        if (name.len == 0 || at + name.len == end || at[name.len] != ':' || memchr(at, '\0', (size_t)(end - at)))
                 return false;
         while (value < end && is_blank(*value))
                 value++;
         while (end > value && is_blank(end[-1]))
                 end--;
-        out->authorization = (struct admin_text){ value, (size_t)(end - value) };
-        return true;
+        return take_field(name, (struct admin_text){ value, (size_t)(end - value) }, out);
 }
 
 enum admin_verdict admin_request_read(const char *bytes, size_t len, struct admin_request *out)
@@ -105,6 +134,7 @@ enum admin_verdict admin_request_read(const char *bytes, size_t len, struct admi
                 if (!(at == bytes ? read_line(at, next, &request) : read_field(at, next, &request)))
                         return ADMIN_REQUEST_BAD;
         }
+        request.head_len = (size_t)(end - bytes) + 4;
         *out = request;
         return ADMIN_REQUEST_GOOD;
 }
@@ -119,7 +149,7 @@ static int digit_of(char c)
 }
 
 /* "%3a", and "+" for a blank: WHATWG URL, application/x-www-form-urlencoded. A '%' that begins nothing stands for itself. */
-static bool decode(struct admin_text from, char out[ADMIN_VALUE_MAX])
+static bool decode(struct admin_text from, char *out, size_t size)
 {
         size_t len = 0;
 
@@ -131,7 +161,7 @@ static bool decode(struct admin_text from, char out[ADMIN_VALUE_MAX])
                         c = (char)(high << 4 | low);
                         i += 2;
                 }
-                if (len == ADMIN_VALUE_MAX - 1 || !c) {
+                if (len == size - 1 || !c) {
                         out[0] = '\0';
                         return false;
                 }
@@ -158,13 +188,13 @@ static struct admin_text find_value(struct admin_text query, const char *name)
         return (struct admin_text){ NULL, 0 };
 }
 
-bool admin_request_value(const struct admin_request *request, const char *const *names, char out[ADMIN_VALUE_MAX])
+bool admin_text_value(struct admin_text text, const char *const *names, char *out, size_t size)
 {
         for (; *names; names++) {
-                struct admin_text value = find_value(request->query, *names);
+                struct admin_text value = find_value(text, *names);
 
                 if (value.at && value.len > 0)
-                        return decode(value, out);
+                        return decode(value, out, size);
         }
         return false;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A request of HTTP/1 (RFC 9112) as far as it is looked at here: method, path, parameters and Authorization. A body is none of it. */
+/* A request of HTTP/1 (RFC 9112) as far as it is looked at here: method, path, parameters, Authorization, and where a body begins. */
 #ifndef HG_ADMIN_REQUEST_H
 #define HG_ADMIN_REQUEST_H
 
@@ -32,6 +32,8 @@ struct admin_text {
 struct admin_request {
         enum admin_method method;
         struct admin_text path, query, authorization;   /* of what was not said @at is NULL */
+        size_t head_len;                /* up to where a body begins */
+        size_t body_len;                /* as it says; SIZE_MAX: in another way than by Content-Length, or none that can be */
 };
 
 /* Reads what came so far. @out borrows from @bytes, and is set only where all is good. */
@@ -39,8 +41,9 @@ enum admin_verdict admin_request_read(const char *bytes, size_t len, struct admi
 
 bool admin_text_is(struct admin_text text, const char *word);
 
-/* The parameter of one of these names (NULL at the end) that says something, the first of them in their order; each by what is said first. False:
- * there is none, and @out is as it was; or it does not decode to fewer than ADMIN_VALUE_MAX characters, or has a NUL among them: @out is "". */
-bool admin_request_value(const struct admin_request *request, const char *const *names, char out[ADMIN_VALUE_MAX]);
+/* Of text as in a query or a form, the parameter of one of these names (NULL at the end) that says something, the first of them in their order;
+ * each by what is said first. False: there is none, and @out is as it was; or it does not decode to fewer than @size characters, or has a NUL
+ * among them: @out is "". */
+bool admin_text_value(struct admin_text text, const char *const *names, char *out, size_t size);
 
 #endif

@@ -16,7 +16,10 @@ static void begin(struct admin *admin)
                 worker_log(&admin->worker, LOG_ERR, "can't begin: no random numbers");
                 exit(EXIT_FAILURE);
         }
-        admin_init(admin, key);
+        if (admin_init(admin, key) < 0) {
+                worker_log(&admin->worker, LOG_ERR, "can't begin: no memory, or no ciphers");
+                exit(EXIT_FAILURE);
+        }
         while (seed == 0 && getrandom(&seed, sizeof(seed), 0) == sizeof(seed))
                 continue;
         json_object_seed(seed);

@@ -331,6 +331,9 @@ static int client_hand(struct client *client, struct choose_way *way, const stru
         return r;
 }
 
+/* Whom the operator lets in: the service is told so, as by an original. */
+static const struct ipc_rule unlimited = { .allow = 1, .labels = "gateway-unlimited" };
+
 /* One attempt with the next provider. A client that has tried none yet takes one that failed others rather than none. */
 static enum attempt client_attempt(struct client *client, const struct now *now)
 {
@@ -362,7 +365,7 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 return ATTEMPT_DENIED;
         if (!way)
                 return ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
-        if (client_hand(client, way, ways.allowed ? NULL : policy_find(way->policy, &ways.client), now) < 0) {
+        if (client_hand(client, way, ways.allowed ? &unlimited : policy_find(way->policy, &ways.client), now) < 0) {
                 choose_leave(&clients->choose, way);
                 return ATTEMPT_LATER;
         }

@@ -4,7 +4,7 @@
 #ifndef HG_FORWARD_GUESTS_H
 #define HG_FORWARD_GUESTS_H
 
-#include "forward_rate.h"
+#include "rate.h"
 #include "forward_socket.h"
 #include "list.h"
 #include "map.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* So many a second and no more, on average; after a pause as many at once as in RATE_BURST_S. By the generic cell rate algorithm (ITU-T
  * I.371, Annex A), which keeps one time and no counter. */
-#ifndef HG_FORWARD_RATE_H
-#define HG_FORWARD_RATE_H
+#ifndef HG_RATE_H
+#define HG_RATE_H
 
 #include <stdbool.h>
 
