@@ -109,12 +109,24 @@ void control_flush(struct control_conn *conn, bool end)
         ev_io_start(conn->control->supervisor->loop, &conn->writable);
 }
 
-void control_refuse(struct control_conn *conn, const char *error)
+static void refuse(struct control_conn *conn, const char *role, const char *error)
 {
         json_line_begin(&conn->out, "end");
         json_line_text(&conn->out, "error", error);
+        if (role)
+                json_line_text(&conn->out, "needs", role);
         json_line_end(&conn->out);
         control_flush(conn, true);
+}
+
+void control_refuse(struct control_conn *conn, const char *error)
+{
+        refuse(conn, NULL, error);
+}
+
+void control_refuse_role(struct control_conn *conn, const char *role, const char *error)
+{
+        refuse(conn, role, error);
 }
 
 /* Whether all users have a number of their own here: in a namespace of users those that it does not know have one together, which may be

@@ -34,7 +34,7 @@ static bool is_gateway(struct control_conn *conn)
 {
         if (conn->control->supervisor->conf->gateway.present)
                 return true;
-        control_refuse(conn, "it is no gateway: clients come to others");
+        control_refuse_role(conn, "gateway", "it is no gateway: clients come to others");
         return false;
 }
 

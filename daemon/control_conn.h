@@ -39,6 +39,9 @@ void control_flush(struct control_conn *conn, bool end);
 /* {"type": "end", "error": @error}, and flushes. */
 void control_refuse(struct control_conn *conn, const char *error);
 
+/* The same where it lacks @role, with {"needs": @role}: of several that are asked, others are meant. */
+void control_refuse_role(struct control_conn *conn, const char *role, const char *error);
+
 /* The requests. @words: what follows the first one. Each answers at once or leaves a job. */
 void control_add(struct control_conn *conn, const char *words);
 void control_remove(struct control_conn *conn, const char *words);

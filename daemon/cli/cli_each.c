@@ -28,7 +28,8 @@ static void take(void *context, const json_t *object, const char *line)
         one->each->take(one->each->context, one->name, object, line);
 }
 
-/* 0: it answered. What a dead one left is removed, if it may be. */
+/* 0: it answered; -EOPNOTSUPP: it lacks the role for what is asked, -EPROTO: it did not answer otherwise, and either was told of. What a dead
+ * one left is removed, if it may be. */
 static int ask_at(const struct cli_each *each, const char *path, const char *name)
 {
         struct one one = { .each = each };
@@ -42,7 +43,9 @@ static int ask_at(const struct cli_each *each, const char *path, const char *nam
         talk.quiet = each->quiet;
         talk.handed = each->handed;
         cli_talk_escape(one.name, sizeof(one.name), name);
-        return cli_talk(&talk, each->request, take, &one) ? 0 : -EPROTO;
+        if (cli_talk(&talk, each->request, take, &one))
+                return 0;
+        return talk.not_meant ? -EOPNOTSUPP : -EPROTO;
 }
 
 /* Those of a service manager have a folder each, of their name. */
@@ -107,21 +110,25 @@ static int ask_anywhere(const struct cli_each *each, const struct folders *folde
         return r;
 }
 
+/* Those that lack the role are no failure where another one has it. */
 static int ask_named(const struct cli_each *each, const struct cli_options *options, const struct folders *folders)
 {
+        size_t answered = 0, not_meant = 0;
         int status = EX_OK;
 
         for (size_t i = 0; i < options->operand_count; i++) {
                 const char *name = options->operands[i];
                 int r = ask_anywhere(each, folders, name);
 
-                if (r == 0)
+                answered += r == 0;
+                not_meant += r == -EOPNOTSUPP;
+                if (r == 0 || r == -EOPNOTSUPP)
                         continue;
                 status = CLI_EXIT_NOTHING;
                 if (!each->quiet)
                         tell_silent(name, r);
         }
-        return status;
+        return not_meant && !answered ? CLI_EXIT_NOTHING : status;
 }
 
 static int is_control_socket(const struct dirent *entry)
@@ -137,37 +144,52 @@ static int may_be_folder(const struct dirent *entry)
         return entry->d_name[0] != '.' && entry->d_type != DT_SOCK && entry->d_type != DT_REG;
 }
 
+struct heard { int answered, refused; };
+
 /* What a dead instance left is no instance. */
-static int ask_all(const struct cli_each *each, const char *folder)
+static void ask_all(const struct cli_each *each, const char *folder, struct heard *heard)
 {
         int (*const kinds[])(const struct dirent *entry) = { is_control_socket, may_be_folder };
-        int alive = 0;
 
         for (size_t kind = 0; kind < 2; kind++) {
                 struct dirent **entries = NULL;
                 int count = scandir(folder, &entries, kinds[kind], alphasort);
 
                 for (int i = 0; i < count; i++) {
+                        int r;
+
                         if (kind == 0)
                                 entries[i]->d_name[strlen(entries[i]->d_name) - strlen(IPC_CONTROL_SUFFIX)] = '\0';
-                        alive += ask(each, folder, entries[i]->d_name) == 0;
+                        r = ask(each, folder, entries[i]->d_name);
+                        heard->answered += r == 0;
+                        heard->refused += r == -EPROTO || r == -EOPNOTSUPP;
                         free(entries[i]);
                 }
                 free(entries);
         }
-        return alive;
+}
+
+static struct heard ask_everywhere(const struct cli_each *each, const struct folders *folders)
+{
+        struct heard heard = { 0 };
+
+        for (size_t i = 0; i < folders->count; i++)
+                ask_all(each, folders->list[i], &heard);
+        return heard;
 }
 
 int cli_each_named(const struct cli_each *each, const struct cli_options *options)
 {
         struct folders folders;
+        struct heard heard;
 
         folders_init(&folders);
         if (options->operand_count)
                 return ask_named(each, options, &folders);
-        if (cli_each_there(each))
+        heard = ask_everywhere(each, &folders);
+        if (heard.answered)
                 return EX_OK;
-        if (!each->quiet)
+        if (!heard.refused && !each->quiet)
                 fprintf(stderr, "hypergate: no instance runs here that this user may ask (%s%s%s)\n", folders.list[0],
                         folders.count > 1 ? ", " : "", folders.count > 1 ? folders.list[1] : "");
         return CLI_EXIT_NOTHING;
@@ -176,12 +198,9 @@ int cli_each_named(const struct cli_each *each, const struct cli_options *option
 int cli_each_there(const struct cli_each *each)
 {
         struct folders folders;
-        int alive = 0;
 
         folders_init(&folders);
-        for (size_t i = 0; i < folders.count; i++)
-                alive += ask_all(each, folders.list[i]);
-        return alive;
+        return ask_everywhere(each, &folders).answered;
 }
 
 void cli_each_collect(void *context, const char *instance, const json_t *object, const char *line)

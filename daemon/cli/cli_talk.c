@@ -129,7 +129,7 @@ static bool is_printable(const char *line, size_t len)
 }
 
 /* One line. True: it was the end; @good_out says whether of an answer. */
-static bool take_line(const struct cli_talk *talk, const char *line, size_t len, bool *good_out,
+static bool take_line(struct cli_talk *talk, const char *line, size_t len, bool *good_out,
                       void (*take)(void *context, const json_t *object, const char *line), void *context)
 {
         json_t *read = is_printable(line, len) ? json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
@@ -138,6 +138,7 @@ static bool take_line(const struct cli_talk *talk, const char *line, size_t len,
         bool end = !object || strcmp(cli_talk_text(object, "type"), "end") == 0;
 
         *good_out = object && !*error;
+        talk->not_meant = *error && *cli_talk_text(object, "needs");
         if (*error)
                 complain(talk, error);
         else if (object)
@@ -149,7 +150,7 @@ static bool take_line(const struct cli_talk *talk, const char *line, size_t len,
         return end;
 }
 
-static bool listen_to(const struct cli_talk *talk, FILE *from, void (*take)(void *context, const json_t *object, const char *line),
+static bool listen_to(struct cli_talk *talk, FILE *from, void (*take)(void *context, const json_t *object, const char *line),
                       void *context)
 {
         char *line = NULL;

@@ -15,6 +15,7 @@ struct cli_talk {
         pid_t instance;                 /* started for this talk alone; 0: it was there */
         bool quiet;                     /* nothing is printed of what goes wrong */
         const int *handed;              /* a descriptor that goes along with the request; NULL: none */
+        bool not_meant;                 /* it refused for want of a role that others may have */
 };
 
 /* With an instance made for it, that knows the DHT and has no router. 0, or an exit status, and why was printed. */

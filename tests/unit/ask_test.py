@@ -58,7 +58,8 @@ def test(function):
     return function
 
 
-def serve(listener):
+def serve(listener, always=None):
+    """@always: the answer to all there is."""
     while True:
         try:
             conn, _ = listener.accept()
@@ -68,12 +69,25 @@ def serve(listener):
             request = conn.makefile().readline().rstrip('\n')
             request = request if request in ANSWERS else request.split()[0]
             lines = ANSWERS.get(request, []) + [{'type': 'end'} if request in ANSWERS else {'type': 'end', 'error': 'unknown request'}]
-            conn.sendall(''.join(dumps(line) + '\n' for line in lines).encode())
+            conn.sendall(''.join(dumps(line) + '\n' for line in always or lines).encode())
 
 
-def run(*args, stdin=b'', journal=False, stdout=subprocess.PIPE):
-    """@journal: its standard error leads to the journal, as $JOURNAL_STREAM says."""
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+@contextlib.contextmanager
+def one_beside(folder, answer):
+    """Another instance, r0, if it has an @answer."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        if answer:
+            listener.bind(os.path.join(folder, 'r0.sock'))
+            listener.listen(8)
+            threading.Thread(target=serve, args=(listener, answer), daemon=True).start()
+        yield
+        if answer:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def run(*args, stdin=b'', journal=False, stdout=subprocess.PIPE, beside=None):
+    """@journal: its standard error leads to the journal, as $JOURNAL_STREAM says. @beside: what another instance, r0, answers."""
+    with tempfile.TemporaryDirectory() as folder, one_beside(folder, beside), socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.path.join(folder, 'r1.sock'))
         listener.listen(8)
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
@@ -199,6 +213,24 @@ def addresses_are_allowed_and_denied():
     assert said('allow', '--for', '30d', '::1', 'r1') == 'r1: ::1 is let in until 2026-12-31T12:00:00Z, for 2592000 s more\n'
     assert said('deny', '::1', 'r1') == 'r1: ::1 is let in as policies say again\n'
     assert json.loads(said('deny', '--json', '::1')) == {'instance': 'r1', **ANSWERS['deny ::1'][0]}
+
+
+@test
+def one_that_lacks_the_role_is_no_failure_beside_one_that_has_it():
+    refusal = {'type': 'end', 'error': 'it is no gateway: clients come to others', 'needs': 'gateway'}
+    told, let_in = b'hypergate: it is no gateway: clients come to others\n', b'192.0.2.7 is let in until'
+    for names in ([], ['r0', 'r1'], ['r1', 'r0']):
+        done = run('allow', '192.0.2.7', *names, beside=[refusal])
+        assert (done.returncode, done.stderr) == (0, told) and let_in in done.stdout, done
+    done = run('allow', '192.0.2.7', 'r0', beside=[refusal])
+    assert (done.returncode, done.stderr, done.stdout) == (1, told, b''), done
+    done = run('allow', '192.0.2.7', 'r0', 'r1', 'r2', beside=[refusal])
+    assert done.returncode == 1 and b'"r2" does not run here' in done.stderr and let_in in done.stdout, done
+    full = {'type': 'end', 'error': '256 addresses are let in'}
+    done = run('allow', '192.0.2.7', 'r0', 'r1', beside=[full])
+    assert done.returncode == 1 and b'256 addresses' in done.stderr and let_in in done.stdout, done
+    done = run('allow', '192.0.2.8')
+    assert (done.returncode, done.stdout, done.stderr) == (1, b'', b'hypergate: unknown request\n'), 'an instance runs here'
 
 
 @test
