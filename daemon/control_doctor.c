@@ -152,7 +152,7 @@ static void ping(struct pinged *pinged, enum by by)
 
         memcpy(ask.node.ip, pinged->address.ip, sizeof(ask.node.ip));
         one->pinged = pinged;
-        one->question = questions_ask(&supervisor->questions, supervisor->swarm, &ask, on_pinged, one);
+        one->question = questions_ask(&supervisor->questions, supervisor->cores.list[0].child, &ask, on_pinged, one);
         pinged->doctor->waiting += one->question != NULL;
 }
 
@@ -235,7 +235,7 @@ static bool ask_loop(struct doctor *doctor, const struct ipc_swarm_self *self)
                 return false;
         ask.node = *seen;
         doctor->loop.until_us = monotonic_us() + SECONDS(LOOP_S);
-        doctor->loop.question = questions_ask(&supervisor->questions, supervisor->swarm, &ask, on_looped, doctor);
+        doctor->loop.question = questions_ask(&supervisor->questions, supervisor->cores.list[0].child, &ask, on_looped, doctor);
         return doctor->loop.question != NULL;
 }
 
@@ -243,7 +243,8 @@ static bool ask_loop(struct doctor *doctor, const struct ipc_swarm_self *self)
 
 static void write_sockets(struct json_line *out, const struct supervisor *supervisor)
 {
-        const struct udp_made *made[] = { &supervisor->sockets.server, &supervisor->sockets.client };
+        const struct swarm_sockets *sockets = &supervisor->cores.list[0].sockets;
+        const struct udp_made *made[] = { &sockets->server, &sockets->client };
         static const char *const names[] = { "server", "client" };
 
         json_line_open_list(out, "sockets");
@@ -296,7 +297,7 @@ static void write_self(struct doctor *doctor, const struct ipc_swarm_self *self)
         write_sockets(out, supervisor);
         json_line_open_list(out, "localAddresses");
         for (size_t i = 0; i < supervisor->interfaces.count; i++)
-                json_line_address(out, NULL, supervisor->interfaces.ip[i], supervisor->sockets.server.port);
+                json_line_address(out, NULL, supervisor->interfaces.ip[i], supervisor->cores.list[0].sockets.server.port);
         json_line_close_list(out);
         json_line_end(out);
 }
@@ -354,7 +355,7 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
         if (there && !doctor->begun)
                 ping_all(doctor);
         if (there)
-                doctor->self = questions_ask(&supervisor->questions, supervisor->swarm, &ask, on_self, doctor);
+                doctor->self = questions_ask(&supervisor->questions, supervisor->cores.list[0].child, &ask, on_self, doctor);
         if (doctor->self)
                 return;
         if (monotonic_us() >= doctor->until_us)

@@ -101,7 +101,7 @@ static void ask(struct scan *scan)
         struct supervisor *supervisor = supervisor_of(scan);
 
         if (supervisor_swarm_answers(supervisor))
-                scan->question = questions_ask(&supervisor->questions, supervisor->swarm, &scan->ask, on_answer, scan);
+                scan->question = questions_ask(&supervisor->questions, supervisor->cores.list[0].child, &scan->ask, on_answer, scan);
         if (!scan->question)
                 look_again(scan);
 }

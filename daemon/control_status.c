@@ -49,8 +49,7 @@ static void write_keys(struct json_line *out, const struct supervisor *superviso
                         continue;
                 write_key(out, names[i].first, seed);
                 json_line_open_list(out, names[i].all);
-                write_key(out, NULL, seed);
-                for (uint32_t id = 2; id <= supervisor->conf->cores; id++) {
+                for (uint32_t id = 1; id <= supervisor->conf->cores; id++) {
                         uint8_t derived[KEYS_BYTES];
 
                         cores_identity(id, seed, derived);
@@ -69,7 +68,7 @@ static void write_dht(struct json_line *out, const struct supervisor *supervisor
         json_line_flag(out, "reached", last->bootstrapped && last->nodes > 0);
         json_line_number(out, "nodes", last->nodes);
         json_line_number(out, "announced", last->announced);
-        json_line_number(out, "udpPort", supervisor->sockets.server.port);
+        json_line_number(out, "udpPort", supervisor->cores.list[0].sockets.server.port);
         json_line_close_object(out);
 }
 

@@ -26,7 +26,7 @@ static void on_known(struct supervisor *supervisor, struct child *child, const s
         const struct conf *conf = supervisor->conf;
         const struct known *known = &supervisor->known;
 
-        if (child != supervisor->swarm)
+        if (child != supervisor->cores.list[0].child)
                 return;                 /* what one knows is enough for all */
         if (!known_take(&supervisor->known, nodes)) {
                 child_kill(child, "knows nodes that can't be");
@@ -39,11 +39,12 @@ static void on_known(struct supervisor *supervisor, struct child *child, const s
                 log_notice(supervisor->log, "%s/%s.nodes: stored again", conf->state_directory, conf->name);
 }
 
-static struct swarm_sockets *sockets_of(struct supervisor *supervisor, const struct child *child)
+static void on_want(struct supervisor *supervisor, struct child *child, const struct ipc_swarm_want *want)
 {
         struct core *core = cores_find(&supervisor->cores, child);
 
-        return core ? &core->sockets : &supervisor->sockets;
+        if (core && !swarm_sockets_grant(&core->sockets, child, want))
+                child_kill(child, "wants more sockets than anybody may");
 }
 
 void hear(struct supervisor *supervisor, struct child *child, struct ipc_received *message)
@@ -69,8 +70,7 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
                 detach(&supervisor->gates, child, IPC_PAYLOAD(message, struct ipc_session_detach));
                 break;
         case IPC_SWARM_WANT:
-                if (!swarm_sockets_grant(sockets_of(supervisor, child), child, IPC_PAYLOAD(message, struct ipc_swarm_want)))
-                        child_kill(child, "wants more sockets than anybody may");
+                on_want(supervisor, child, IPC_PAYLOAD(message, struct ipc_swarm_want));
                 break;
         case IPC_SWARM_KNOWN:
                 on_known(supervisor, child, IPC_PAYLOAD(message, struct ipc_swarm_known));

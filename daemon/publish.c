@@ -46,11 +46,11 @@ static void send_socket(struct child *child, enum ipc_socket_kind kind, const st
 
 static void send_node(const struct supervisor *supervisor, struct child *child, const struct core *core)
 {
-        const struct swarm_sockets *sockets = core ? &core->sockets : &supervisor->sockets;
+        const struct swarm_sockets *sockets = &core->sockets;
         const struct conf_dht *dht = &supervisor->conf->dht;
         struct ipc_swarm_node node = { 0 };
 
-        if (!core) {
+        if (core_is_first(core)) {
                 node.persistent = dht->persistent;
                 node.public_port = dht->public_port;
                 memcpy(node.public_ip, dht->public_ip, sizeof(node.public_ip));
@@ -70,10 +70,7 @@ static void send_identity(const struct keys *keys, struct child *child, enum ipc
 {
         struct ipc_swarm_identity identity = { .role = role };
 
-        if (child->id == 1)
-                memcpy(identity.seed, keys->seed[role == IPC_AS_PROVIDER], sizeof(identity.seed));
-        else
-                cores_identity(child->id, keys->seed[role == IPC_AS_PROVIDER], identity.seed);
+        cores_identity(child->id, keys->seed[role == IPC_AS_PROVIDER], identity.seed);
         child_send(child, IPC_SWARM_IDENTITY, &identity, NULL, 0);
         sodium_memzero(&identity, sizeof(identity));
 }
@@ -103,7 +100,7 @@ static void send_routers(const struct supervisor *supervisor, struct child *chil
                 send_identity(keys, child, IPC_AS_PROVIDER);
 }
 
-static void send_relays(const struct supervisor *supervisor, struct child *child)
+static void send_relays(const struct supervisor *supervisor, struct child *child, const struct core *core)
 {
         const struct conf *conf = supervisor->conf;
         struct ipc_swarm_relay relay = { .anybody = conf->relay.anybody, .connections = conf->relay.connections,
@@ -113,7 +110,7 @@ static void send_relays(const struct supervisor *supervisor, struct child *child
 
         for (size_t i = 0; i < conf->relay_count; i++)
                 child_send(child, IPC_SWARM_THROUGH, conf->relays[i], NULL, 0);
-        if (child->id > 1)
+        if (!core_is_first(core))
                 relay = (struct ipc_swarm_relay){ .mode = IPC_RELAY_NEVER };    /* the first is the relay, if any is */
         else if (!conf->relay.present && !conf->relay.never)
                 return;
@@ -167,7 +164,7 @@ static void send_held(const struct services *services, struct child *child)
 static void send_first(const struct supervisor *supervisor, struct child *child)
 {
         static const uint8_t any[4], loopback[4] = { 127, 0, 0, 1 };
-        const struct swarm_sockets *sockets = &supervisor->sockets;
+        const struct swarm_sockets *sockets = &supervisor->cores.list[0].sockets;
         struct ipc_swarm_bootstrap first = { .port = sockets->server.port };
 
         if (memcmp(sockets->host, any, sizeof(any)) != 0)
@@ -184,7 +181,7 @@ static void publish_swarm(struct supervisor *supervisor, struct child *child)
         size_t count = seeds_addresses(&supervisor->seeds, seeds, SEED_ADDRESSES_MAX);
 
         send_node(supervisor, child, core);
-        if (core && supervisor->seeds.count == 0)
+        if (!core_is_first(core) && supervisor->seeds.count == 0)
                 send_first(supervisor, child);
         for (size_t i = 0; i < count; i++) {
                 struct ipc_swarm_bootstrap seed = { .port = seeds[i].port };
@@ -200,7 +197,7 @@ static void publish_swarm(struct supervisor *supervisor, struct child *child)
         if (has_role(supervisor->conf))
                 send_routers(supervisor, child);
         appointed_publish(&supervisor->appointed, child);
-        send_relays(supervisor, child);
+        send_relays(supervisor, child, core);
         send_held(&supervisor->services, child);
 }
 
@@ -419,7 +416,7 @@ static bool swarm_may_start(struct supervisor *supervisor, const struct child *c
         const struct core *core = cores_find(&supervisor->cores, child);
         struct seed_address one;
 
-        if (!swarm_sockets_made(&supervisor->sockets) || (core && !swarm_sockets_made(&core->sockets)))
+        if (!swarm_sockets_made(&supervisor->cores.list[0].sockets) || !swarm_sockets_made(&core->sockets))
                 return false;
         return supervisor->seeds.count == 0 || seeds_addresses(&supervisor->seeds, &one, 1) > 0 ||
                (supervisor->known.nodes.count > 0 && !supervisor->conf->dht.persistent);

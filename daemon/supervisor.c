@@ -37,16 +37,6 @@ static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
         supervisor->gates_changed = false;
 }
 
-/* Others may begin at its port. */
-static void mend_first(struct supervisor *supervisor)
-{
-        uint16_t port = supervisor->sockets.server.port;
-
-        swarm_sockets_mend(&supervisor->sockets);
-        if (supervisor->sockets.server.port != port)
-                supervisor_tell_swarms(supervisor);
-}
-
 static void on_started(void *context, struct child *child)
 {
         struct supervisor *supervisor = context;
@@ -58,9 +48,7 @@ static void on_started(void *context, struct child *child)
                 struct core *core = cores_find(&supervisor->cores, child);
 
                 if (core)
-                        swarm_sockets_mend(&core->sockets);
-                else if (supervisor->swarm == child)
-                        mend_first(supervisor);
+                        core_mend(core);
                 status_begin(&supervisor->status, child->id);
         }
 }
@@ -98,15 +86,20 @@ static void say_ready(const struct supervisor *supervisor)
         if (supervisor->keys->router_count)
                 sodium_bin2hex(key, sizeof(key), supervisor->keys->routers[0].public_key, KEYS_BYTES);
         log_event(supervisor->log, IPC_EVENT_READY, LOG_NOTICE, NULL, "ready: %s%s%.8s%s, UDP port %u", roles, *key ? " of router " : "", key,
-                  *key ? "..." : "", supervisor->sockets.server.port);
+                  *key ? "..." : "", supervisor->cores.list[0].sockets.server.port);
         if (relay)
                 say_relay(supervisor);
+}
+
+static struct child *first_swarm(const struct supervisor *supervisor)
+{
+        return supervisor->cores.list[0].child;
 }
 
 /* As soon as it is so. */
 static void be_ready(struct supervisor *supervisor)
 {
-        if (supervisor->ready || supervisor->children.stopping || !supervisor->swarm || !all_up(&supervisor->children) ||
+        if (supervisor->ready || supervisor->children.stopping || !first_swarm(supervisor) || !all_up(&supervisor->children) ||
             !routers_are_derived(&supervisor->routers))
                 return;
         supervisor->ready = true;
@@ -147,7 +140,6 @@ static void release(struct supervisor *supervisor)
         names_fini(&supervisor->names);
         interfaces_fini(&supervisor->interfaces);
         status_fini(&supervisor->status);
-        swarm_sockets_fini(&supervisor->sockets);
         cores_fini(&supervisor->cores);
         close_fdp(&supervisor->resolver_fd);
         close_fdp(&supervisor->unlimited_fd);
@@ -206,7 +198,7 @@ static bool answers(const struct child *child)
 
 bool supervisor_swarm_answers(const struct supervisor *supervisor)
 {
-        return answers(supervisor->swarm);
+        return answers(first_swarm(supervisor));
 }
 
 bool supervisor_router_answers(const struct supervisor *supervisor)
@@ -216,9 +208,7 @@ bool supervisor_router_answers(const struct supervisor *supervisor)
 
 struct child *supervisor_next_swarm(const struct supervisor *supervisor, const struct child *after)
 {
-        if (!after && answers(supervisor->swarm))
-                return supervisor->swarm;
-        for (size_t i = after ? after->id - 1 : 0; i < supervisor->cores.count; i++)
+        for (size_t i = after ? after->id : 0; i < supervisor->cores.count; i++)
                 if (answers(supervisor->cores.list[i].child))
                         return supervisor->cores.list[i].child;
         return NULL;
@@ -346,14 +336,10 @@ static void on_lost(void *context)
         seeds_distrust_hints(&supervisor->seeds, &supervisor->names);
 }
 
-static void start_swarm(void *context)
+/* Others may begin at the port of the first swarm worker. */
+static void on_first_moved(void *context)
 {
-        struct supervisor *supervisor = context;
-
-        if (supervisor->swarm)
-                supervisor_tell_swarms(supervisor);     /* others may begin at its port */
-        else
-                supervisor->swarm = children_add(&supervisor->children, IPC_SWARM, 1, NULL);
+        supervisor_tell_swarms(context);
 }
 
 /* An admin worker that is asked there, if anywhere. 0 or -errno. */
@@ -402,10 +388,7 @@ static int begin(struct supervisor *supervisor)
         if (conf->gateway.present)
                 last_gates_open(&supervisor->last, &supervisor->gates);
         gates_open_lent(&supervisor->gates);
-        if (swarm_sockets_made(&supervisor->sockets))
-                start_swarm(supervisor);
-        swarm_sockets_watch(&supervisor->sockets, supervisor->loop, start_swarm, supervisor);
-        cores_init(&supervisor->cores, &supervisor->children, supervisor->passed, conf);
+        cores_begin(&supervisor->cores, &supervisor->children, supervisor->passed, conf, on_first_moved, supervisor);
         if (r == 0)
                 r = begin_admin(supervisor);
         if (r == 0)
@@ -489,9 +472,10 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
         int r;
 
         *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = start->log,
-                                           .conf = start->conf, .keys = start->keys, .sockets = *start->sockets,
+                                           .conf = start->conf, .keys = start->keys,
                                            .known = *start->known, .last = *start->last, .passed = start->passed, .resolver_fd = -1, .unlimited_fd = -1,
                                            .began_us = monotonic_us() };
+        cores_init(&supervisor->cores, start->sockets);
         if (!supervisor->loop) {
                 log_error(start->log, "no event loop: %s", strerror(errno));
                 return EX_OSERR;

@@ -39,14 +39,13 @@ struct supervisor {
         const struct conf *conf;        /* as it is now */
         struct keys *keys;
         struct routers routers;
-        struct swarm_sockets sockets;
         struct children children;
         struct lost_links lost;
-        struct child *swarm, *router, *resolve, *admin; /* NULL: not needed (yet) */
+        struct child *router, *resolve, *admin; /* NULL: not needed (yet) */
         int resolver_fd;                /* where the admin worker is asked whose a connection is; -1: nowhere */
         struct child *unlimited;        /* another one, whom clients ask to be let in; NULL: there is none */
         int unlimited_fd;               /* and where */
-        struct cores cores;             /* swarm workers beside that one */
+        struct cores cores;
         struct forwards forwards;
         struct ipc_allowances allowances;       /* what people have said at the control socket */
         struct gates gates;

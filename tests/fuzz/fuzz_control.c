@@ -119,7 +119,8 @@ static void begin_swarm(struct scene *scene)
         ev_init(&child->writable, on_nothing);
         ev_init(&child->due, on_no_time);
         ev_timer_init(&child->stuck, on_no_time, 0, CHILD_STUCK_S);
-        scene->supervisor.swarm = child;
+        scene->supervisor.cores.count = 1;
+        scene->supervisor.cores.list[0] = (struct core){ .cores = &scene->supervisor.cores, .child = child };
 }
 
 static void leave_dead_socket(const struct sockaddr_un *address)

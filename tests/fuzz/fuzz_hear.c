@@ -160,7 +160,8 @@ static void begin(struct scene *scene, uint8_t flags)
         must(known_init(&supervisor->known, NULL, 0, 0, conf) == 0);
         for (unsigned i = 0; i < WORKERS; i++)
                 begin_worker(scene, i);
-        supervisor->swarm = &scene->workers[0];
+        supervisor->cores.count = 1;
+        supervisor->cores.list[0] = (struct core){ .cores = &supervisor->cores, .child = &scene->workers[0] };
         for (unsigned i = 0; i < NAMES; i++)
                 scene->names[i] = names_add(&supervisor->names, hosts[i], i == 0, "service 80");
         names_worker(&supervisor->names, &scene->workers[WORKERS - 1]);
