@@ -436,7 +436,9 @@ static void attach(struct child *child, int link_fd, int words_fd)
 
 static const char *duty_name(const struct child *child)
 {
-        return child->begin.duty == IPC_DUTY_GATES ? "gates" : child->begin.duty == IPC_DUTY_SERVICES ? "services" : NULL;
+        return child->begin.duty == IPC_DUTY_GATES    ? "gates" :
+               child->begin.duty == IPC_DUTY_SERVICES ? "services" :
+               child->begin.duty == IPC_DUTY_HOSTS    ? "hosts" : NULL;
 }
 
 /* 0 or -errno. */

@@ -11,7 +11,7 @@ static bool takes_routes(const struct child *child)
 {
         const struct forward *forward = forward_of(child);
 
-        return forward && forward->duty == IPC_DUTY_GATES;
+        return forward && forward->duty != IPC_DUTY_SERVICES;
 }
 
 static bool takes_services(const struct child *child)

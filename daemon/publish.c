@@ -369,8 +369,8 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
         const struct forward *forward = forward_of(child);
         const struct conf_provider *conf = &supervisor->conf->provider;
 
-        send_keep_alive(forward->duty == IPC_DUTY_GATES ? &supervisor->conf->gateway.tcp : &conf->tcp, child);
-        if (forward->duty == IPC_DUTY_GATES) {
+        send_keep_alive(forward->duty != IPC_DUTY_SERVICES ? &supervisor->conf->gateway.tcp : &conf->tcp, child);
+        if (forward->duty != IPC_DUTY_SERVICES) {
                 send_limits(&supervisor->conf->gateway, child);
                 send_trusted(&supervisor->conf->gateway, child);
                 send_allowances(&supervisor->allowances, child);
@@ -475,7 +475,7 @@ void publish_allowance(struct supervisor *supervisor, const struct ipc_forward_a
                 struct child *child = list_entry(at, struct child, in_all);
                 const struct forward *forward = forward_of(child);
 
-                if (forward && forward->duty == IPC_DUTY_GATES && child_alive(child) && !child->unconfigured)   /* else with all the rest */
+                if (forward && forward->duty != IPC_DUTY_SERVICES && child_alive(child) && !child->unconfigured)   /* else with all the rest */
                         child_send(child, IPC_FORWARD_ALLOW, who, NULL, 0);
         }
 }

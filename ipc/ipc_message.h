@@ -153,6 +153,9 @@ enum ipc_reason {
         X(ROUTER_HEALTH,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_service_health,     0)    \
         X(GATE_OPEN,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_gate,               0)    \
         X(GATE_CLOSE,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_gate,               0)    \
+        X(ROUTER_HOST,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_host,        0)    \
+        X(HOST_OPEN,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_host_port,          0)    \
+        X(HOST_CLOSE,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_host_port,          0)    \
         X(PEER_UP,          IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer,               0)    \
         X(PEER_DOWN,        IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer,               0)    \
         X(PEER_ADVERT,      IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer_advert,        1)    \
@@ -166,6 +169,7 @@ enum ipc_reason {
         X(ROUTE_DROP,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_route,              0)    \
         /* Forward. */                                                                                                           \
         X(FORWARD_LISTENER, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_listener,   1)    \
+        X(FORWARD_HOST,     IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_host,       0)    \
         X(FORWARD_LIMITS,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_limits,     0)    \
         X(FORWARD_TRUSTED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_trusted,    0)    \
         X(FORWARD_ALLOW,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_allow,      0)    \
@@ -211,6 +215,7 @@ enum ipc_duty {
         IPC_DUTY_NONE,                  /* all roles but forward */
         IPC_DUTY_GATES,                 /* FORWARD_LISTENER, never FORWARD_SERVICE */
         IPC_DUTY_SERVICES,              /* FORWARD_SERVICE, never FORWARD_LISTENER */
+        IPC_DUTY_HOSTS,                 /* as IPC_DUTY_GATES, of a virtual network: what others call a gate port is the number of one */
 };
 
 /* What need not be sent, from the first message on; another one at any time. */
@@ -431,6 +436,7 @@ struct ipc_router_roles {
         uint32_t gates_per_peer;        /* a gateway opens for each provider; 0: as many as there may be */
         uint32_t every_filter;          /* 1: a route passes if it matches all filters, not any */
         uint32_t expiry_ms;             /* of routes that their provider does not repeat; 0: 120 s */
+        uint32_t hosts;                 /* 1: hosts of services are wanted by name, too (HOST_OPEN) */
 };
 
 /* (conf) A service of this provider. Strings end with NUL. */
@@ -484,6 +490,21 @@ struct ipc_gate {
         uint16_t protocol;
 };
 
+/* A port of a host that somebody has a service at. */
+struct ipc_host_port {
+        char host[IPC_NAME_MAX];        /* in lower case: host_name_is_given() */
+        uint16_t port;                  /* of the service */
+        uint16_t protocol;              /* enum ipc_protocol */
+};
+
+/* (conf, and at any time) That port is held by forward worker @forward, which has IPC_DUTY_HOSTS and knows it by @number; 0: by none. The
+ * router sends that worker its routes, with @number in place of the gate port. */
+struct ipc_router_host {
+        struct ipc_host_port at;
+        uint16_t number;
+        uint32_t forward;
+};
+
 /* An authenticated peer came or went, or leaves: what runs with it goes on then, and nothing new begins. All present ones are told again on
  * a new link. */
 struct ipc_peer {
@@ -512,7 +533,8 @@ struct ipc_route {
         uint32_t swarm;                 /* id of the worker that is connected to it */
         uint16_t priority;              /* 0: best */
         uint16_t rules;                 /* ROUTE_SET: who may come, a sealed memory file of so many (ipc_rule.h); 0: everybody, and no file */
-        uint32_t name;                  /* ipc_server_name() of what TLS clients ask for there; 0: it is for all others */
+        uint32_t name;                  /* ipc_server_name() of what TLS clients ask for there; 0: it is for all others. To a worker with
+                                         * IPC_DUTY_HOSTS, whose routes are for all: the gate port by which the peer has it */
 };
 
 /* (conf) A listening socket, or with IPC_UDP a bound one that tells where each datagram was sent to. Clients for whom no provider is
@@ -523,6 +545,12 @@ struct ipc_forward_listener {
         uint32_t wait_ms;
         uint32_t idle_ms;
         uint32_t policy;                /* enum ipc_policy */
+};
+
+/* (conf, after its listeners, with IPC_DUTY_HOSTS) What the gate of that number is, for messages. */
+struct ipc_forward_host {
+        struct ipc_host_port at;
+        uint16_t number;
 };
 
 /* (conf) How many connections, or sessions of datagrams, each gate may have at a time, and how many of them one client; how many may come

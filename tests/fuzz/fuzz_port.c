@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "host_name.h"
 #include "port_talk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -14,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
         if (!port_read(data, len, &said))
                 return 0;
-        assert(said.kind != PORT_HELLO || port_host_good(said.host));
+        assert(said.kind != PORT_HELLO || host_name_good(said.host));
         assert(said.kind != PORT_BIND || said.port);
         assert(port_write(&said, packet) == len && memcmp(packet, data, len) == 0);
         return 0;

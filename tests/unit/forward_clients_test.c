@@ -782,3 +782,34 @@ TEST(whom_the_operator_lets_in_has_no_limit_while_its_time_lasts)
         check_equal(knock_and_ask("192.0.2.2").bytes_per_s, 1000);
         finish();
 }
+
+/* Of a virtual network: the gate has a number, its provider another port. */
+TEST(a_client_of_a_host_is_asked_for_by_the_port_that_its_provider_has)
+{
+        struct ipc_forward_host host = { .at = { .host = "db.hyper", .port = 3306 }, .number = GATE };
+        struct ipc_route route = { .peer = { 'A' }, .gate_port = GATE, .swarm = 1, .service = 99, .name = 13306 };
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("");
+        forward.worker.begin.duty = IPC_DUTY_HOSTS;
+        clients_gate_entitle(&forward.clients, &host);
+        inside_introduce(&inside, IPC_ROUTER);
+        turn();
+        inside_send(&inside, IPC_ROUTER, IPC_ROUTE_SET, &route, -1);
+        turn();
+        client = come();
+        check_equal(asked(&fd, &open), 'A');
+        check_equal(open.gate_port, 13306);
+        check_equal(open.service, 99);
+        open.metadata[open.metadata_len] = '\0';
+        check(strstr(open.metadata, "13306"));
+        close(fd);
+        inside_send(&inside, IPC_ROUTER, IPC_ROUTE_DROP, &route, -1);
+        turn();
+        close(client);
+        client = come();
+        check_equal(asked(&fd, &open), '-');
+        close(client);
+        finish();
+}

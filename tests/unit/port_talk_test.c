@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "host_name.h"
 #include "port_open.h"
 #include "port_talk.h"
 #include "test.h"
@@ -69,21 +70,23 @@ TEST(hosts_are_names_of_the_name_service)
 {
         char longest[PORT_HOST_MAX + 1];
 
-        check(port_host_good("mysql") && port_host_good("mysql.hyper") && port_host_good("my_sql-2.HYPER") && port_host_good("10.0.0.1"));
-        check(!port_host_good("") && !port_host_good(".") && !port_host_good("a..b") && !port_host_good(".a") && !port_host_good("a."));
-        check(!port_host_good("-a") && !port_host_good("a-.b") && !port_host_good("a b") && !port_host_good("a/b") && !port_host_good("fd00::1"));
+        check(host_name_good("mysql") && host_name_good("mysql.hyper") && host_name_good("my_sql-2.HYPER") && host_name_good("10.0.0.1"));
+        check(!host_name_good("") && !host_name_good(".") && !host_name_good("a..b") && !host_name_good(".a") && !host_name_good("a."));
+        check(!host_name_good("-a") && !host_name_good("a-.b") && !host_name_good("a b") && !host_name_good("a/b") && !host_name_good("fd00::1"));
         memset(longest, 'a', sizeof(longest));
         for (size_t i = 63; i < sizeof(longest); i += 64)
                 longest[i] = '.';
         longest[PORT_HOST_MAX - 1] = '\0';
-        check(port_host_good(longest));
+        check(host_name_good(longest));
         longest[PORT_HOST_MAX - 1] = 'a';
         longest[PORT_HOST_MAX] = '\0';
-        check(!port_host_good(longest));
+        check(!host_name_good(longest));
         longest[64] = '\0';
-        check(!port_host_good(longest));        /* ends with a dot */
+        check(!host_name_good(longest));        /* ends with a dot */
         longest[63] = 'a';
-        check(!port_host_good(longest));        /* a label of 64 */
+        check(!host_name_good(longest));        /* a label of 64 */
+        check(host_name_is_given("mysql.hyper") && host_name_is_given("db1") && host_name_is_given("10.0.0.1a"));
+        check(!host_name_is_given("10.0.0.1") && !host_name_is_given("LocalHost") && !host_name_is_given("a..b") && !host_name_is_given("7"));
 }
 
 static uint16_t port_of(int fd)

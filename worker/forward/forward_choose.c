@@ -163,10 +163,16 @@ int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_p
                 choose->routes++;
         }
         way->service = service;
+        way->offered_port = gate_port;
         way->priority = priority;
         way->repeated = true;
         set_policy(way, NULL);
         return 0;
+}
+
+void choose_offered(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint16_t offered_port)
+{
+        way_find(&gate_find(choose, gate_port, protocol, 0)->ways, via)->offered_port = offered_port;
 }
 
 void choose_restrict(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint32_t name,

@@ -43,6 +43,7 @@ struct choose_way {
         struct ipc_via via;
         uint32_t priority;              /* 0: best */
         uint64_t service;               /* that is meant; 0: any */
+        uint16_t offered_port;          /* the gate port by which the provider has it */
         struct policy *policy;          /* of the provider, held: who may come; NULL: everybody */
         uint32_t clients;               /* that took it and have not left */
         unsigned failures;              /* in a row */
@@ -64,6 +65,9 @@ void choose_end(struct choose *choose);
  * its history, but not its policy: see choose_restrict(). */
 int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint64_t service,
                uint32_t priority, uint32_t name);
+
+/* By which gate port the provider that is there has it, if not by this one. */
+void choose_offered(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint16_t offered_port);
 
 /* Who may come that way, which is there; @policy is held from here on. */
 void choose_restrict(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint32_t name,

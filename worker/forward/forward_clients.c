@@ -238,6 +238,7 @@ static void fill_metadata(const struct client *client, const struct ipc_rule *ru
                 .labels = rule ? rule->labels : "",
         };
 
+        metadata.gate_port = open->gate_port;   /* a host's has a number here */
         memcpy(metadata.id, client->search->id, sizeof(metadata.id));
         socket_address_widen(&client->remote, &metadata.source);
         socket_address_widen(&client->search->local, &metadata.gateway);
@@ -251,6 +252,15 @@ enum attempt {
         ATTEMPT_LATER,          /* nobody to send it to: no swarm worker, or one that takes no more now */
 };
 
+/* Policies are of the gate port that their provider has. */
+static const struct ipc_rule *find_rule(const struct policy_client *client, const struct choose_way *way)
+{
+        struct policy_client there = *client;
+
+        there.gate_port = way->offered_port;
+        return policy_find(way->policy, &there);
+}
+
 /* Whether it can be sent that way at once; what can't is noted, for it may be so later. */
 struct ways {
         struct worker *worker;
@@ -262,7 +272,7 @@ struct ways {
 static bool is_admitted(void *context, const struct choose_way *way)
 {
         struct ways *ways = context;
-        bool admitted = ways->allowed || policy_admits(policy_find(way->policy, &ways->client));
+        bool admitted = ways->allowed || policy_admits(find_rule(&ways->client, way));
 
         ways->admitted = ways->admitted || admitted;
         ways->denied = ways->denied || !admitted;
@@ -272,7 +282,7 @@ static bool is_admitted(void *context, const struct choose_way *way)
 static bool is_limited(void *context, const struct choose_way *way)
 {
         const struct ways *ways = context;
-        const struct ipc_rule *rule = ways->allowed ? NULL : policy_find(way->policy, &ways->client);
+        const struct ipc_rule *rule = ways->allowed ? NULL : find_rule(&ways->client, way);
 
         return rule && rule->allow && rule->bytes_per_s;
 }
@@ -311,7 +321,7 @@ static int client_hand(struct client *client, struct choose_way *way, const stru
         struct ipc_channel_open open = {
                 .channel = clients->last_number + 1,
                 .service = way->service,
-                .gate_port = client->gate_port,
+                .gate_port = way->offered_port,
                 .protocol = client->protocol,
                 .deadline_ms = open_limit_ms(client, now->mono_us),
                 .idle_ms = client->protocol == IPC_TCP ? client->gate->idle_ms : 0,     /* else its session sees to that */
@@ -361,6 +371,8 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
         socket_address_ip(&client->remote, ip);
         ways.allowed = ipc_allowances_has(&clients->allowed, ip, ways.client.now_ms);
         way = choose_take(&clients->choose, &ask);
+        if (way)
+                ways.client.gate_port = way->offered_port;
         if (!way && ways.denied && !ways.admitted)
                 return ATTEMPT_DENIED;
         if (!way)
@@ -596,7 +608,8 @@ static void client_conclude(struct client *client, const struct log_channel *how
 
         channel.at_gate = true;
         channel.number = client->number;
-        channel.gate_port = client->gate_port;
+        channel.gate_port = client->way->offered_port;
+        channel.gate = client->gate && client->gate->of_host ? client->gate->title : NULL;
         channel.protocol = client->protocol;
         channel.remote = &client->remote;
         channel.peer = client->way->via.peer;

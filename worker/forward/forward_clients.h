@@ -56,6 +56,7 @@ void clients_fini(struct clients *clients);
 /* The complete list of gates, in between. Clients that wait for one that is no longer there are reset. */
 void clients_gates_begin(struct clients *clients);
 int clients_gate_set(struct clients *clients, const struct ipc_forward_listener *what);    /* 0 or -ENOMEM */
+void clients_gate_entitle(struct clients *clients, const struct ipc_forward_host *host);   /* one that is set is that host's */
 void clients_gates_end(struct clients *clients);
 
 /* A connection, non-blocking and ours from here on, that came to a gate. @local: where its client has connected to; NULL: here. @names:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Gates as their clients see them: what they are told to be, when those who wait are looked at, and what the log says of them. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "forward_clients_state.h"
@@ -50,6 +51,11 @@ void clients_gates_begin(struct clients *clients)
                 gate->listed = false;
 }
 
+static void entitle(struct gate *gate, const char *front, uint16_t port)
+{
+        snprintf(gate->title, sizeof(gate->title), "%s%u%s", front, port, gate->protocol == IPC_UDP ? "/udp" : "");
+}
+
 int clients_gate_set(struct clients *clients, const struct ipc_forward_listener *what)
 {
         struct gate *gate = clients_gate_find(clients, what->gate_port, what->protocol);
@@ -65,11 +71,34 @@ int clients_gate_set(struct clients *clients, const struct ipc_forward_listener 
                 gate->named = choose_are_named(&clients->choose, gate->port, gate->protocol);   /* its routes may be known before */
                 list_init(&gate->waiting);
         }
+        entitle(gate, "gate ", what->gate_port);
+        gate->of_host = false;
         gate->policy = (enum ipc_policy)what->policy;
         gate->wait_us = MSEC(what->wait_ms);
         gate->idle_ms = what->idle_ms;
         gate->listed = true;
         return 0;
+}
+
+void clients_gate_entitle(struct clients *clients, const struct ipc_forward_host *host)
+{
+        struct gate *gate = clients_gate_find(clients, host->number, host->at.protocol);
+        char front[IPC_NAME_MAX + 1];
+
+        if (!gate)
+                return;
+        snprintf(front, sizeof(front), "%s:", host->at.host);
+        entitle(gate, front, host->at.port);
+        gate->of_host = true;
+}
+
+/* A host's number is nobody's business. */
+static void put_gate(struct ipc_fields *fields, const struct gate *gate)
+{
+        if (gate->of_host)
+                ipc_fields_text(fields, "HOST", gate->title);
+        else
+                ipc_fields_gate(fields, gate->port, gate->protocol);
 }
 
 void clients_gate_complain(struct clients *clients, struct gate *gate, const char *what)
@@ -80,10 +109,10 @@ void clients_gate_complain(struct clients *clients, struct gate *gate, const cha
         if (gate->complained)
                 return;
         gate->complained = true;
-        ipc_fields_gate(&fields, gate->port, gate->protocol);
+        put_gate(&fields, gate);
         ipc_fields_text(&fields, "REASON", what);
-        worker_log_event(clients->worker, IPC_EVENT_GATE_UNSERVED, LOG_NOTICE, fields.list, "gate %u%s: %s: clients are %s until that changes",
-                         gate->port, datagrams ? "/udp" : "", what, datagrams ? "not answered" : "reset");
+        worker_log_event(clients->worker, IPC_EVENT_GATE_UNSERVED, LOG_NOTICE, fields.list, "%s: %s: clients are %s until that changes",
+                         gate->title, what, datagrams ? "not answered" : "reset");
 }
 
 /* When those who wait are worth another look, unless something happens before. */
@@ -110,11 +139,10 @@ void clients_gate_full(struct clients *clients, struct gate *gate, const char *w
         if (gate->full_told_us && now->mono_us - gate->full_told_us < TOLD_AGAIN_US)
                 return;
         gate->full_told_us = now->mono_us;
-        ipc_fields_gate(&fields, gate->port, gate->protocol);
+        put_gate(&fields, gate);
         ipc_fields_text(&fields, "REASON", ipc_reason_word(IPC_REASON_LIMIT));
         worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
-                         "gate %u%s: %s %u connections%s, as many as may be: more are %s", gate->port, gate->protocol == IPC_UDP ? "/udp" : "",
-                         who, limit, per, gate->protocol == IPC_UDP ? "not answered" : "reset");
+                         "%s: %s %u connections%s, as many as may be: more are %s", gate->title, who, limit, per, gate->protocol == IPC_UDP ? "not answered" : "reset");
 }
 
 void clients_name(struct clients *clients, uint16_t gate_port, uint16_t protocol)
@@ -145,11 +173,11 @@ void clients_gate_deny(struct clients *clients, struct gate *gate, const union s
         gate->denied_told_us = now->mono_us;
         socket_address_widen(remote, &wide);
         metadata_address_text(&wide, address);
-        ipc_fields_gate(&fields, gate->port, gate->protocol);
+        put_gate(&fields, gate);
         log_put_client(&fields, address);
         ipc_fields_text(&fields, "REASON", ipc_reason_word(IPC_REASON_DENIED));
         worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
-                         "gate %u%s: %s: not let in by the ingress policy of any provider: %s, as others from there may be that are not told of",
-                         gate->port, gate->protocol == IPC_UDP ? "/udp" : "", address,
+                         "%s: %s: not let in by the ingress policy of any provider: %s, as others from there may be that are not told of",
+                         gate->title, address,
                          gate->protocol == IPC_UDP ? "not answered" : "reset");
 }

@@ -5,6 +5,8 @@
 
 #include "forward_clients.h"
 
+enum { GATE_TITLE_MAX = IPC_NAME_MAX + 16 };
+
 /* A gate as its clients see it. */
 struct gate {
         struct map_entry by_port;
@@ -18,7 +20,9 @@ struct gate {
         usec_t full_told_us;            /* when the log last said of this gate that somebody has reached a limit; 0: never */
         usec_t denied_told_us;          /* the same, that somebody is not let in */
         uint16_t port, protocol;
+        char title[GATE_TITLE_MAX];     /* for messages: "gate 53/udp", "mysql.hyper:3306" */
         enum ipc_policy policy;
+        bool of_host;                   /* of a virtual network; else a port of ours */
         bool listed;                    /* in the list being made */
         bool named;                     /* clients_are_named() */
         bool complained;                /* the last client found nobody, and the log says so */

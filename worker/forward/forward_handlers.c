@@ -35,7 +35,7 @@ static void on_limits(void *context, struct worker_link *from, struct ipc_receiv
         const struct ipc_forward_limits *limits = IPC_PAYLOAD(message, struct ipc_forward_limits);
         struct forward *forward = context;
 
-        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES || limits->rate > RATE_MAX || limits->rate_per_client > RATE_MAX)
+        if (!forward->conf_open || !forward_has_gates(forward) || limits->rate > RATE_MAX || limits->rate_per_client > RATE_MAX)
                 worker_disown(from);
         else
                 forward->clients.limits_next = *limits;
@@ -45,7 +45,7 @@ static void on_trusted(void *context, struct worker_link *from, struct ipc_recei
 {
         struct forward *forward = context;
 
-        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES ||
+        if (!forward->conf_open || !forward_has_gates(forward) ||
             !greetings_trust(&forward->greetings, IPC_PAYLOAD(message, struct ipc_forward_trusted)))
                 worker_disown(from);
 }
@@ -55,7 +55,7 @@ static void on_allow(void *context, struct worker_link *from, struct ipc_receive
         struct forward *forward = context;
         struct now now = now_read();
 
-        if (forward->worker.begin.duty != IPC_DUTY_GATES)
+        if (!forward_has_gates(forward))
                 worker_disown(from);
         else if (ipc_allowances_set(forward->conf_open ? &forward->clients.allowed_next : &forward->clients.allowed,
                                     IPC_PAYLOAD(message, struct ipc_forward_allow), now.wall_us / 1000) < 0)
@@ -85,12 +85,23 @@ static void on_listener(void *context, struct worker_link *from, struct ipc_rece
         const struct ipc_forward_listener *listener = IPC_PAYLOAD(message, struct ipc_forward_listener);
         struct forward *forward = context;
 
-        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_GATES || listener->protocol > IPC_UDP ||
+        if (!forward->conf_open || !forward_has_gates(forward) || listener->protocol > IPC_UDP ||
             listener->policy >= IPC_POLICIES)
                 worker_disown(from);
         else if (clients_gate_set(&forward->clients, listener) < 0 ||
                  add_listener(forward, listener, ipc_received_take_fd(message, 0)) < 0)
                 worker_log(&forward->worker, LOG_ERR, "gate %u: out of memory", listener->gate_port);
+}
+
+static void on_host(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_forward_host *host = IPC_PAYLOAD(message, struct ipc_forward_host);
+        struct forward *forward = context;
+
+        if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_HOSTS || !memchr(host->at.host, '\0', sizeof(host->at.host)))
+                worker_disown(from);
+        else
+                clients_gate_entitle(&forward->clients, host);
 }
 
 /* What the wall lets through; without Landlock for TCP, and for UDP, it is the same by our own hand. */
@@ -169,6 +180,17 @@ static struct ipc_via via_of(const struct ipc_route *route)
         return via;
 }
 
+static bool has_hosts(const struct forward *forward)
+{
+        return forward->worker.begin.duty == IPC_DUTY_HOSTS;
+}
+
+/* Of the TLS clients that the route is for. */
+static uint32_t name_of(const struct forward *forward, const struct ipc_route *route)
+{
+        return has_hosts(forward) ? 0 : route->name;
+}
+
 static void on_route_set(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_route *route = IPC_PAYLOAD(message, struct ipc_route);
@@ -176,6 +198,7 @@ static void on_route_set(void *context, struct worker_link *from, struct ipc_rec
         struct ipc_via via = via_of(route);
         struct policy *policy = NULL;
         struct forward *forward = context;
+        uint32_t name = name_of(forward, route);
         struct now now = now_read();
         int r = (fd >= 0) != (route->rules > 0) ? -EPROTO : fd >= 0 ? policy_receive(fd, route->rules * sizeof(struct ipc_rule), &policy) : 0;
 
@@ -184,16 +207,18 @@ static void on_route_set(void *context, struct worker_link *from, struct ipc_rec
                 return;
         }
         if (r < 0)
-                choose_drop(&forward->clients.choose, &via, route->gate_port, route->protocol, route->name);  /* rather than to whoever comes */
+                choose_drop(&forward->clients.choose, &via, route->gate_port, route->protocol, name);  /* rather than to whoever comes */
         if (r < 0 || choose_set(&forward->clients.choose, &via, route->gate_port, route->protocol, route->service, route->priority,
-                                route->name) < 0) {
+                                name) < 0) {
                 worker_log(&forward->worker, LOG_WARNING, "gate %u: a provider is left out: no room", route->gate_port);
                 policy_leave(policy);
                 return;
         }
-        choose_restrict(&forward->clients.choose, &via, route->gate_port, route->protocol, route->name, policy);
+        if (has_hosts(forward))
+                choose_offered(&forward->clients.choose, &via, route->gate_port, route->protocol, (uint16_t)route->name);
+        choose_restrict(&forward->clients.choose, &via, route->gate_port, route->protocol, name, policy);
         policy_leave(policy);
-        if (route->name)
+        if (name)
                 clients_name(&forward->clients, route->gate_port, route->protocol);
         clients_serve(&forward->clients, route->gate_port, route->protocol, &now);
 }
@@ -204,7 +229,7 @@ static void on_route_drop(void *context, struct worker_link *from, struct ipc_re
         struct ipc_via via = via_of(route);
         struct forward *forward = context;
 
-        choose_drop(&forward->clients.choose, &via, route->gate_port, route->protocol, route->name);
+        choose_drop(&forward->clients.choose, &via, route->gate_port, route->protocol, name_of(forward, route));
 }
 
 static void on_opened(void *context, struct worker_link *from, struct ipc_received *message)
@@ -284,7 +309,7 @@ static void on_closed(void *context, struct worker_link *from, struct ipc_receiv
 
         if (closed->reason >= IPC_REASONS)
                 worker_disown(from);
-        else if (forward->worker.begin.duty == IPC_DUTY_GATES)
+        else if (forward_has_gates(forward))
                 clients_closed(&forward->clients, from->ipc.id, closed);
         else
                 arrivals_closed(&forward->arrivals, from->ipc.id, closed, now_read().mono_us);
@@ -330,6 +355,7 @@ const struct worker_handlers forward_handlers = {
         .message = {
                 [IPC_CONF_BEGIN] = on_begin,
                 [IPC_FORWARD_LISTENER] = on_listener,
+                [IPC_FORWARD_HOST] = on_host,
                 [IPC_FORWARD_LIMITS] = on_limits,
                 [IPC_FORWARD_TRUSTED] = on_trusted,
                 [IPC_FORWARD_ALLOW] = on_allow,

@@ -66,6 +66,8 @@ static void fill(struct ipc_fields *fields, const struct log_channel *channel, c
 {
         ipc_fields_number(fields, "CHANNEL", channel->number);
         ipc_fields_gate(fields, channel->gate_port, channel->protocol);
+        if (channel->gate)
+                ipc_fields_text(fields, "HOST", channel->gate);
         if (channel->at_gate)
                 log_put_client(fields, remote);
         else
@@ -83,7 +85,7 @@ void log_channel(struct worker *worker, const struct log_channel *channel)
         const char *remote = channel->local;
         const char *text = channel->text ? channel->text : "", *kind = channel->protocol == IPC_UDP ? "/udp" : "";
         int level = told ? LOG_INFO : LOG_DEBUG;
-        char address[METADATA_ADDRESS_TEXT_MAX], figures[96] = "";
+        char address[METADATA_ADDRESS_TEXT_MAX], figures[96] = "", place[32];
         struct ipc_fields fields = IPC_FIELDS_INIT;
         struct sockaddr_storage wide;
 
@@ -99,8 +101,8 @@ void log_channel(struct worker *worker, const struct log_channel *channel)
         if (channel->duration_us)
                 snprintf(figures, sizeof(figures), ", %" PRIu64 " bytes sent, %" PRIu64 " received, %.1f s", channel->sent_bytes,
                          channel->received_bytes, (double)channel->duration_us / 1e6);
+        snprintf(place, sizeof(place), "%s %u%s", channel->at_gate ? "gate" : "service", channel->gate_port, kind);
         worker_log_event(worker, failed ? IPC_EVENT_CHANNEL_FAILED : IPC_EVENT_CHANNEL_CLOSED, level, fields.list,
-                         "%s %u%s: %s, peer %02x%02x%02x%02x: %s%s%s%s", channel->at_gate ? "gate" : "service", channel->gate_port, kind,
-                         remote, channel->peer[0], channel->peer[1], channel->peer[2], channel->peer[3], log_reason(channel->reason),
+                         "%s: %s, peer %02x%02x%02x%02x: %s%s%s%s", channel->gate ? channel->gate : place, remote, channel->peer[0], channel->peer[1], channel->peer[2], channel->peer[3], log_reason(channel->reason),
                          *text ? ": " : "", text, figures);
 }

@@ -10,7 +10,8 @@
 struct log_channel {
         bool at_gate;                           /* or at a service */
         uint64_t number;                        /* of this worker's channels */
-        uint16_t gate_port, protocol;
+        uint16_t gate_port, protocol;           /* as the provider has it */
+        const char *gate;                       /* at the gate of a host: which; else NULL */
         const union socket_address *remote;     /* the client, or the service */
         const char *local;                      /* the service, where it is a unix socket; else NULL */
         const uint8_t *peer;                    /* IPC_KEY_BYTES: the provider, or the gateway */

@@ -16,7 +16,7 @@
 struct forward {
         struct worker worker;
         struct watch watch;
-        struct clients clients;         /* of an IPC_DUTY_GATES worker, */
+        struct clients clients;         /* of an IPC_DUTY_GATES or IPC_DUTY_HOSTS worker, */
         struct greetings greetings;
         struct listeners listeners;
         struct datagrams datagrams;
@@ -28,6 +28,11 @@ struct forward {
         ev_prepare turn;
         ev_timer due;
 };
+
+static inline bool forward_has_gates(const struct forward *forward)
+{
+        return forward->worker.begin.duty == IPC_DUTY_GATES || forward->worker.begin.duty == IPC_DUTY_HOSTS;
+}
 
 /* The worker has begun; @random is kept. 0 or -errno. */
 int forward_init(struct forward *forward, const struct random *random);

@@ -22,9 +22,7 @@ static void fill_random(void *context, void *out, size_t len)
 static void begin(struct forward *forward)
 {
         static const struct random random = { fill_random, NULL };
-        uint32_t duty = forward->worker.begin.duty;
-
-        if ((duty == IPC_DUTY_GATES || duty == IPC_DUTY_SERVICES) && forward_init(forward, &random) == 0)
+        if ((forward_has_gates(forward) || forward->worker.begin.duty == IPC_DUTY_SERVICES) && forward_init(forward, &random) == 0)
                 return;
         worker_log(&forward->worker, LOG_ERR, "can't begin: no duty, or no event queue");
         exit(EXIT_FAILURE);

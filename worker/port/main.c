@@ -12,6 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "host_name.h"
 #include "ipc_fd.h"
 #include "port_open.h"
 
@@ -90,7 +91,7 @@ int main(int argc, char **argv)
         signal(SIGTERM, on_signal);
         signal(SIGINT, on_signal);
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        if (argc != 3 || !port_host_good(argv[2])) {
+        if (argc != 3 || !host_name_good(argv[2])) {
                 fprintf(stderr, "hypergate-port: usage: hypergate-port SOCKET HOST\n");
                 return EX_USAGE;
         }

@@ -5,38 +5,9 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "host_name.h"
 
-enum { LABEL_MAX = 63, ERROR_MAX = 4095 };
-
-static bool may_be_in_label(char c)
-{
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-}
-
-static bool label_good(const char *label, size_t len)
-{
-        for (size_t i = 0; i < len; i++)
-                if (!may_be_in_label(label[i]))
-                        return false;
-        return len > 0 && len <= LABEL_MAX && label[0] != '-' && label[len - 1] != '-';
-}
-
-bool port_host_good(const char *host)
-{
-        size_t len = strnlen(host, PORT_HOST_MAX);
-
-        if (len == 0 || len >= PORT_HOST_MAX)
-                return false;
-        for (;;) {
-                size_t label = strcspn(host, ".");
-
-                if (!label_good(host, label))
-                        return false;
-                if (!host[label])
-                        return true;
-                host += label + 1;
-        }
-}
+enum { ERROR_MAX = 4095 };
 
 static bool is_some_address(const uint8_t ip[16])
 {
@@ -52,7 +23,7 @@ static bool read_host(struct reader *r, char host[PORT_HOST_MAX])
         if (len >= PORT_HOST_MAX)
                 return false;
         read_copy(r, host, len);
-        return !r->failed && strlen(host) == len && port_host_good(host);
+        return !r->failed && strlen(host) == len && host_name_good(host);
 }
 
 static bool read_bind(struct reader *r, struct port_said *said)

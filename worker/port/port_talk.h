@@ -29,16 +29,13 @@ enum port_kind {
 
 struct port_said {
         enum port_kind kind;
-        char host[PORT_HOST_MAX];       /* HELLO: port_host_good() */
+        char host[PORT_HOST_MAX];       /* HELLO: host_name_good() */
         uint32_t number;                /* BIND: of whoever asks, BOUND: the same */
         bool datagrams;                 /* BIND: UDP, else a TCP listener */
         uint16_t port;                  /* BIND: not 0 */
         uint8_t ip[16];                 /* BIND: IPv6, or IPv4 as ::ffff:a.b.c.d; an address, not all of them */
         uint32_t error;                 /* BOUND: 0, or errno */
 };
-
-/* Labels of letters, digits, "-" and "_", of 1 to 63 bytes, with dots between: what a name service of containers answers for. */
-bool port_host_good(const char *host);
 
 /* False: it is none of these. */
 bool port_read(const void *packet, size_t len, struct port_said *out);

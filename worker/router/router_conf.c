@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "host_name.h"
 #include "policy.h"
 
 _Static_assert((int)ADVERT_HOST_MAX == (int)IPC_NAME_MAX && (int)ADVERT_TAGS_MAX == (int)IPC_TAGS_MAX, "copied as they are");
@@ -18,12 +19,14 @@ void router_conf_fini(struct router_conf *conf)
         conf->policy = NULL;
         free(conf->filters);
         free(conf->gates);
+        free(conf->held);
         conf->filters = NULL;
         conf->gates = NULL;
-        conf->filter_count = conf->filter_room = conf->gate_count = conf->gate_room = 0;
+        conf->held = NULL;
+        conf->filter_count = conf->filter_room = conf->gate_count = conf->gate_room = conf->held_count = conf->held_room = 0;
         conf->service_count = conf->surplus = 0;        /* the services themselves are left: memory nobody touched costs nothing */
         conf->roles = conf->gates_per_peer = 0;
-        conf->every_filter = false;
+        conf->every_filter = conf->hosts = false;
         conf->open = false;
 }
 
@@ -40,12 +43,14 @@ static bool ends(const char *text, size_t max)
 
 int router_conf_roles(struct router_conf *conf, const struct ipc_router_roles *roles)
 {
-        if (!conf->open || (roles->roles & ~(uint32_t)(IPC_AS_GATEWAY | IPC_AS_PROVIDER)) || roles->every_filter > 1)
+        if (!conf->open || (roles->roles & ~(uint32_t)(IPC_AS_GATEWAY | IPC_AS_PROVIDER)) || roles->every_filter > 1 ||
+            roles->hosts > 1)
                 return -EPROTO;
         conf->roles = roles->roles;
         conf->gates_per_peer = roles->gates_per_peer;
         conf->every_filter = roles->every_filter;
         conf->expiry_ms = roles->expiry_ms;
+        conf->hosts = roles->hosts;
         return 0;
 }
 
@@ -129,5 +134,22 @@ int router_conf_gate(struct router_conf *conf, const struct ipc_router_gate *gat
         conf->gates = list;
         if (r == 0)
                 conf->gates[conf->gate_count++] = *gate;
+        return r;
+}
+
+bool router_conf_host_good(const struct ipc_router_host *host)
+{
+        return ends(host->at.host, sizeof(host->at.host)) && host_name_is_given(host->at.host) && host->at.port && host->at.protocol <= IPC_UDP &&
+               (host->forward == 0 || host->number);
+}
+
+int router_conf_host(struct router_conf *conf, const struct ipc_router_host *host)
+{
+        void *list = conf->held;
+        int r = router_conf_host_good(host) ? grow(&list, conf->held_count, &conf->held_room, sizeof(*host)) : -EPROTO;
+
+        conf->held = list;
+        if (r == 0)
+                conf->held[conf->held_count++] = *host;
         return r;
 }

@@ -18,6 +18,7 @@ struct router_conf {
         uint32_t gates_per_peer;        /* 0: as many as there may be */
         bool every_filter;
         uint32_t expiry_ms;             /* of routes; 0: as long as usual */
+        bool hosts;                     /* of services are wanted by name, too */
         struct advert_route services[ADVERT_ROUTES_MAX];
         bool withheld[ADVERT_ROUTES_MAX];       /* services that are not there now */
         size_t service_count;
@@ -27,6 +28,8 @@ struct router_conf {
         size_t filter_count, filter_room;
         struct ipc_router_gate *gates;
         size_t gate_count, gate_room;
+        struct ipc_router_host *held;   /* hosts by name */
+        size_t held_count, held_room;
 };
 
 /* Starts over; zeroed memory is an empty one. */
@@ -39,5 +42,9 @@ int router_conf_service(struct router_conf *conf, const struct ipc_router_servic
 int router_conf_policy(struct router_conf *conf, struct policy *policy);        /* of the services to come; NULL: everybody may use them */
 int router_conf_filter(struct router_conf *conf, const struct ipc_router_filter *filter);
 int router_conf_gate(struct router_conf *conf, const struct ipc_router_gate *gate);
+int router_conf_host(struct router_conf *conf, const struct ipc_router_host *host);
+
+/* Whether it is what the table says it is. */
+bool router_conf_host_good(const struct ipc_router_host *host);
 
 #endif

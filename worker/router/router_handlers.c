@@ -102,6 +102,25 @@ static void on_gate(void *context, struct worker_link *from, struct ipc_received
                 hold(router, gate);
 }
 
+static void hold_host(struct router *router, const struct ipc_router_host *said)
+{
+        if (router_hosts_hold(&router->hosts, said) < 0)
+                worker_log(&router->worker, LOG_ERR, "%s:%u gets no routes: out of memory", said->at.host, said->at.port);
+}
+
+static void on_host(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_router_host *host = IPC_PAYLOAD(message, struct ipc_router_host);
+        struct router *router = context;
+
+        if (router->conf.open)
+                complain(router, from, "a host", router_conf_host(&router->conf, host));
+        else if (!router_conf_host_good(host))
+                worker_disown(from);
+        else
+                hold_host(router, host);
+}
+
 static void adopt(struct router *router, const struct ipc_router_gate *gate, usec_t now)
 {
         if (route_table_adopt(&router->table, gate->gate_port, gate->protocol, now) < 0 ||
@@ -129,6 +148,29 @@ static void apply_gates(struct router *router, const struct router_conf *conf, u
                 next = router_gates_next(&router->gates, gate);
                 if (!gate->listed)
                         hold(router, &(struct ipc_router_gate){ .gate_port = gate->port, .protocol = gate->protocol });
+        }
+}
+
+/* As with gates. */
+static void apply_hosts(struct router *router, const struct router_conf *conf, usec_t now)
+{
+        struct router_host *host = NULL, *next;
+
+        router_hosts_switch(&router->hosts, conf->hosts && (conf->roles & IPC_AS_GATEWAY));
+        while ((host = router_hosts_next(&router->hosts, host)))
+                host->listed = false;
+        for (size_t i = 0; i < conf->held_count; i++) {
+                hold_host(router, &conf->held[i]);
+                if (!router->configured && router_hosts_adopt(&router->hosts, &conf->held[i].at, now) < 0)
+                        worker_log(&router->worker, LOG_ERR, "%s: out of memory", conf->held[i].at.host);
+                host = router_hosts_find(&router->hosts, &conf->held[i].at);
+                if (host)
+                        host->listed = true;
+        }
+        for (host = router_hosts_next(&router->hosts, NULL); host; host = next) {
+                next = router_hosts_next(&router->hosts, host);
+                if (!host->listed)
+                        hold_host(router, &(struct ipc_router_host){ .at = host->at });
         }
 }
 
@@ -182,6 +224,8 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
         apply_services(router, conf);
         router_tell_gates(router);      /* those that are not in this configuration, too */
         apply_gates(router, conf, now);
+        router_tell_hosts(router);
+        apply_hosts(router, conf, now);
         router->configured = true;
         router_conf_fini(conf);
         router_settle(router, now);
@@ -323,6 +367,7 @@ const struct worker_handlers router_handlers = {
                 [IPC_ROUTER_POLICY] = on_policy,
                 [IPC_ROUTER_FILTER] = on_filter,
                 [IPC_ROUTER_GATE] = on_gate,
+                [IPC_ROUTER_HOST] = on_host,
                 [IPC_ROUTER_HEALTH] = on_health,
                 [IPC_CONF_END] = on_end,
                 [IPC_ROUTER_ASK] = on_ask,

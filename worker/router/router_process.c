@@ -16,6 +16,7 @@ void router_init(struct router *router, const uint8_t key[16])
 {
         route_table_init(&router->table, key);
         router_gates_init(&router->gates, key);
+        router_hosts_init(&router->hosts, key, &(struct router_hosts_told){ router_tell_host, router_tell_host_offer, router });
         router->settles_us = router->advertises_us = USEC_NEVER;
         ev_timer_init(&router->due, on_due, 0.0, 0.0);
         router->due.data = router;
@@ -26,6 +27,7 @@ void router_fini(struct router *router)
         ev_timer_stop(router->worker.loop, &router->due);
         route_table_fini(&router->table);
         router_gates_fini(&router->gates);
+        router_hosts_fini(&router->hosts);
         router_conf_fini(&router->conf);
         router_offers_fini(&router->offers);
         free(router->advert);
@@ -93,6 +95,7 @@ static void arm(struct router *router, usec_t now_us)
 {
         usec_t next_us = usec_min(route_table_deadline(&router->table), router->advertises_us);
 
+        next_us = usec_min(next_us, router_hosts_deadline(&router->hosts));
         if (router->settles_us)
                 next_us = usec_min(next_us, router->settles_us);
         ev_timer_stop(router->worker.loop, &router->due);
@@ -109,6 +112,10 @@ void router_settle(struct router *router, usec_t now_us)
         route_table_advance(&router->table, now_us);
         while (route_table_event(&router->table, &event))
                 pass(router, &event);
+        if (router_hosts_advance(&router->hosts, &router->table, now_us))
+                worker_log_event(&router->worker, IPC_EVENT_ROUTES_LEFT_OUT, LOG_WARNING, NULL,
+                                 "some services are left out of the virtual network: it has %d ports of hosts, as many as there may be",
+                                 ROUTER_HOSTS_MAX);
         if (router->settles_us && router->settles_us <= now_us)
                 end_settling(router);
         if (router->advertises_us <= now_us)

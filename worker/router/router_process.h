@@ -6,6 +6,7 @@
 #include "router_advert.h"
 #include "router_conf.h"
 #include "router_gates.h"
+#include "router_hosts.h"
 #include "router_offers.h"
 #include "router_table.h"
 #include "run.h"
@@ -29,6 +30,7 @@ struct router {
         size_t advert_len;
         struct route_table table;
         struct router_gates gates;
+        struct router_hosts hosts;
         struct advert heard;            /* the advertisement being merged */
         usec_t settles_us;              /* see ROUTER_SETTLE_US; USEC_NEVER: no swarm worker seen yet; 0: settled */
         uint64_t generation;            /* of full tables sent to forward workers */
@@ -52,6 +54,10 @@ void router_tell_gates(struct router *router);
 void router_tell_route(struct router *router, uint32_t forward, const struct route_event *event);      /* of an offer */
 /* All offers of a gate that just got this holder (@offered), or just lost it. */
 void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered);
+void router_tell_hosts(struct router *router);                  /* all that are wanted */
+/* router_hosts_told: of a host that is wanted or no longer, and of an offer of one. */
+void router_tell_host(void *context, const struct router_host *host, bool wanted);
+void router_tell_host_offer(void *context, const struct router_host *host, const struct router_host_offer *offer, bool there);
 /* The whole table, for a new link. */
 void router_tell_all_routes(struct router *router, struct worker_link *forward);
 

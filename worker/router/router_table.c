@@ -219,6 +219,7 @@ static void route_free(struct route_table *table, struct route *route, usec_t no
                 route_offer_count(table, route->offer, -1, now_us);
         list_remove(&route->of_peer);
         table->routes--;
+        table->version++;
         policy_leave(route->policy);
         free(route);
 }
@@ -237,6 +238,7 @@ static struct route *route_new(struct route_table *table, struct route_peer *pee
         route->tags = memcpy(route->text + host_bytes, said->tags, tags_bytes);
         list_push_back(&peer->routes, &route->of_peer);
         table->routes++;
+        table->version++;
         return route;
 }
 
@@ -379,6 +381,7 @@ static int bound_policies(struct route_table *table, struct route_peer *peer, us
                 size_t more = route->policy && route->policy != last ? route->policy->count : 0;
 
                 if (more > 1 && rules + more > ROUTE_RULES_PER_PEER) {
+                        table->version++;
                         closed = closed ? closed : policy_new(&nobody, 1);
                         if (closed)
                                 set_policy(&route->policy, closed);
@@ -414,10 +417,14 @@ int route_table_merge(struct route_table *table, const struct ipc_via *via, cons
                         result = -ENOMEM;
                 if (!route)
                         continue;
+                if (route->service_port != said->service_port || route->said_priority != said->priority)
+                        table->version++;
                 route->service_port = said->service_port;
                 route->said_priority = said->priority;
-                if (!said->keeps_policy && !policy_same(route->policy, said->policy))
+                if (!said->keeps_policy && !policy_same(route->policy, said->policy)) {
                         set_policy(&route->policy, said->policy);
+                        table->version++;
+                }
                 route->repeated = true;
         }
         list_for_each (at, &peer->routes)
@@ -459,6 +466,7 @@ int route_table_filter(struct route_table *table, const struct ipc_router_filter
         free(table->filters);
         table->filters = copy;
         table->filter_count = count;
+        table->version++;
         table->selective = false;
         for (size_t i = 0; i < count; i++)
                 table->selective = table->selective || !(filters[i].fields & IPC_FILTER_EXCEPT);
@@ -615,6 +623,25 @@ const struct route_offer *route_table_next(const struct route_table *table, uint
                         return offer;
         }
         return NULL;
+}
+
+void route_table_each(struct route_table *table, void (*found)(void *context, const struct route_service *service), void *context)
+{
+        for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at)) {
+                const struct route_peer *peer = container_of(at, struct route_peer, by_via);
+
+                list_for_each (route_at, &peer->routes) {
+                        const struct route *route = container_of(route_at, struct route, of_peer);
+                        struct route_service service = { .via = peer->via, .host = route->host, .service_port = route->service_port,
+                                                         .protocol = route->protocol, .gate_port = route->gate_port,
+                                                         .policy = route->policy };
+
+                        if (!route_passes(table, route, &service.priority))
+                                continue;
+                        service.name = ipc_service_name(route->host, route->service_port, route->tags);
+                        found(context, &service);
+                }
+        }
 }
 
 size_t route_table_told(const struct route_table *table, struct route_told *out, size_t max)

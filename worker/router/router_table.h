@@ -81,6 +81,16 @@ struct route_table {
         size_t wanted;                          /* gates that shall be open */
         uint8_t low_seen[ROUTE_LOW_PORTS / 8], low_told[ROUTE_LOW_PORTS / 8];
         bool low_dirty;
+        uint64_t version;                       /* counts what route_table_each() may tell otherwise now */
+};
+
+/* One service of one peer, as the filters let it through. */
+struct route_service {
+        struct ipc_via via;
+        const char *host;               /* as its peer says it: anything that is no longer than a host's name */
+        uint16_t service_port, protocol, gate_port, priority;
+        uint64_t name;                  /* ipc_service.h */
+        struct policy *policy;          /* who may use it; NULL: everybody */
 };
 
 /* @map_key: 16 random bytes. Without filters everything passes, but for low ports. */
@@ -122,6 +132,9 @@ struct route_told {
         struct ipc_via via;
         uint16_t priority;
 };
+
+/* All services, in no order; gates, and shares of them, do not matter. */
+void route_table_each(struct route_table *table, void (*found)(void *context, const struct route_service *service), void *context);
 
 /* At most @max; returns how many there are. */
 size_t route_table_told(const struct route_table *table, struct route_told *out, size_t max);

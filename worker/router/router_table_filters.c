@@ -79,20 +79,36 @@ static bool is_admitted(const struct route_table *table, const struct verdict *v
         return table->every ? verdict->others == 0 : verdict->matching > 0;
 }
 
-/* A low port only by one that names it, lest whoever holds the secret opens our port 22. */
-bool route_admitted(struct route_table *table, struct route *route)
+/* *@named_out: whether one that lets it through says the gate port. */
+static bool passes(const struct route_table *table, const struct route *route, uint16_t *priority_out, bool *named_out)
 {
         struct verdict verdict = { 0 };
 
         if (route_excepted(table, route))
                 return false;
-        route->priority = route_priority(table, route);
+        *priority_out = route_priority(table, route);
         for (size_t i = 0; i < table->filter_count; i++)
                 if (!is_exception(&table->filters[i]))
                         judge(&verdict, &table->filters[i], filter_matches(&table->filters[i], route));
-        if (!is_admitted(table, &verdict))
+        *named_out = verdict.named;
+        return is_admitted(table, &verdict);
+}
+
+bool route_passes(const struct route_table *table, const struct route *route, uint16_t *priority_out)
+{
+        bool named;
+
+        return passes(table, route, priority_out, &named);
+}
+
+/* A low port only by one that names it, lest whoever holds the secret opens our port 22. */
+bool route_admitted(struct route_table *table, struct route *route)
+{
+        bool named;
+
+        if (!passes(table, route, &route->priority, &named))
                 return false;
-        if (route->gate_port >= ROUTE_LOW_PORTS || verdict.named)
+        if (route->gate_port >= ROUTE_LOW_PORTS || named)
                 return true;
         table->low_seen[route->gate_port / 8] |= (uint8_t)(1u << route->gate_port % 8);
         table->low_dirty = true;

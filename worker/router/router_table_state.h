@@ -51,6 +51,9 @@ void route_offer_count(struct route_table *table, struct route_offer *offer, int
 /* router_table_filters.c: whether the filters let it through, with a priority, which then is @route->priority. */
 bool route_admitted(struct route_table *table, struct route *route);
 
+/* The same without a gate for it, for which low ports need a name; *@priority_out: that one. */
+bool route_passes(const struct route_table *table, const struct route *route, uint16_t *priority_out);
+
 /* Whether a filter lets through anything at all there, as the supervisor asks as well. */
 bool route_gate_allowed(const struct route_table *table, const struct route_gate *gate);
 

@@ -76,6 +76,22 @@ void router_tell_gates(struct router *router)
                         router_tell_gate(router, gate->port, gate->protocol, true);
 }
 
+void router_tell_host(void *context, const struct router_host *host, bool wanted)
+{
+        struct router *router = context;
+
+        worker_send(&router->worker.supervisor, wanted ? IPC_HOST_OPEN : IPC_HOST_CLOSE, &host->at, NULL, 0);
+}
+
+void router_tell_hosts(struct router *router)
+{
+        struct router_host *host = NULL;
+
+        while ((host = router_hosts_next(&router->hosts, host)))
+                if (host->wanted)
+                        router_tell_host(router, host, true);
+}
+
 static void tell_route(struct worker *worker, struct worker_link *forward, const struct route_event *event)
 {
         const struct policy *policy = event->policy;
@@ -103,6 +119,21 @@ void router_tell_route(struct router *router, uint32_t forward, const struct rou
                 tell_route(&router->worker, link, event);
 }
 
+static struct route_event host_event(const struct router_host *host, const struct router_host_offer *offer, bool there)
+{
+        return (struct route_event){ .kind = there ? ROUTE_OFFERED : ROUTE_WITHDRAWN, .gate_port = host->number,
+                                     .protocol = host->at.protocol, .via = offer->via, .service = offer->service,
+                                     .priority = offer->priority, .policy = there ? offer->policy : NULL,
+                                     .name = offer->gate_port };
+}
+
+void router_tell_host_offer(void *context, const struct router_host *host, const struct router_host_offer *offer, bool there)
+{
+        struct route_event event = host_event(host, offer, there);
+
+        router_tell_route(context, host->forward, &event);
+}
+
 static void tell_routes(struct router *router, struct worker_link *link, uint16_t gate_port, uint16_t protocol, bool offered)
 {
         const struct route_offer *offer = NULL;
@@ -127,11 +158,19 @@ void router_tell_all_routes(struct router *router, struct worker_link *forward)
 {
         struct ipc_generation generation = { .generation = ++router->generation };
         struct router_gate *gate = NULL;
+        struct router_host *host = NULL;
 
         worker_send(forward, IPC_ROUTES_BEGIN, &generation, NULL, 0);
         while ((gate = router_gates_next(&router->gates, gate)))
                 if (gate->forward == forward->ipc.id)
                         tell_routes(router, forward, gate->port, gate->protocol, true);
+        while ((host = router_hosts_next(&router->hosts, host)))
+                if (host->forward == forward->ipc.id)
+                        list_for_each(at, &host->offers) {
+                                struct route_event event = host_event(host, list_entry(at, struct router_host_offer, in_host), true);
+
+                                tell_route(&router->worker, forward, &event);
+                        }
         if (router->settles_us == 0)
                 worker_send(forward, IPC_ROUTES_END, &generation, NULL, 0);
 }
