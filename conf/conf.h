@@ -221,6 +221,7 @@ struct conf_gateway {
         const struct conf_address *listen;      /* at least one */
         size_t listen_count;
         uint32_t socket_mode;           /* of unix sockets listened at */
+        const char *hosts;              /* path of the unix socket that helpers of a virtual network connect to; NULL: there is none */
         const struct conf_network *trusted;     /* who comes from there is a proxy, and begins with a PROXY header */
         size_t trusted_count;
         const struct conf_filter *filters;      /* a route passes if any does, or all, by @filter_mode */

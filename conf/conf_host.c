@@ -98,6 +98,13 @@ const char *conf_host_gate_path(const char *text, const char **expected_out)
         return path;
 }
 
+const char *conf_host_path(const char *text)
+{
+        const char *path = path_in(text);
+
+        return path && *path == '/' && strlen(path) < CONF_SOCKET_PATH_MAX ? path : NULL;
+}
+
 bool conf_address_same(const struct conf_address *a, const struct conf_address *b)
 {
         if (!a->path || !b->path)

@@ -21,6 +21,9 @@ const char *conf_host_check(const char *host);
 /* The same, or "unix:" and the whole path of a socket: *@local_out, whether that is good or bad. */
 const char *conf_host_service(const char *text, bool *local_out);
 
+/* The path in "unix:" and the whole path of a socket; NULL: it is none. */
+const char *conf_host_path(const char *text);
+
 /* The same path of gates, with CONF_GATE_PORT_WORD in it, within @text; NULL: it has no "unix:". *@expected_out: what to write instead, or NULL. */
 const char *conf_host_gate_path(const char *text, const char **expected_out);
 

@@ -134,6 +134,17 @@ static void keep_host(struct conf_read *read, struct conf *conf, const struct co
         memcpy(conf->host, running->host, sizeof(conf->host));
 }
 
+/* Helpers are connected to it. */
+static bool same_hosts(const struct conf *a, const struct conf *b)
+{
+        return a->gateway.hosts && b->gateway.hosts ? strcmp(a->gateway.hosts, b->gateway.hosts) == 0 : a->gateway.hosts == b->gateway.hosts;
+}
+
+static void keep_hosts(struct conf_read *read, struct conf *conf, const struct conf *running)
+{
+        conf->gateway.hosts = running->gateway.hosts ? image_text(read, running->gateway.hosts) : NULL;
+}
+
 static bool same_port(const struct conf *a, const struct conf *b)
 {
         return a->port == b->port;
@@ -183,6 +194,7 @@ static const struct kept {
         { "secretFile", NULL, same_secret, keep_secret },
         { "provider", "its services are withdrawn", same_provider, keep_provider },
         { "gateway", "its gates are closed", same_gateway, keep_gateway },
+        { "gateway.hosts", NULL, same_hosts, keep_hosts },
         { "relay", NULL, same_relay, keep_relay },
         { "fingerprintResolver", NULL, same_resolver, keep_resolver },
         { "unlimited", NULL, same_unlimited, keep_unlimited },

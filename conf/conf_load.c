@@ -265,6 +265,20 @@ static void read_socket_mode(struct conf_read *read, const struct conf_node *nod
                 ((struct draft *)into)->conf->gateway.socket_mode = (uint32_t)strtoul(text, NULL, 8);
 }
 
+static void read_hosts(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        static const char example[] = "unix:/run/hypergate/hosts/port.sock";
+        const char *text, *path;
+
+        if (!conf_value_text(read, node, example, &text))
+                return;
+        path = conf_host_path(text);
+        if (!path || !strrchr(path, '/')[1])
+                conf_value_wrong(read, node, "unix: and the whole path of a socket, of at most 107 bytes, such as unix:/run/hypergate/hosts/port.sock");
+        else
+                ((struct draft *)into)->conf->gateway.hosts = image_text(read, path);
+}
+
 static void read_listen(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct conf_gateway *gateway = &((struct draft *)into)->conf->gateway;
@@ -425,6 +439,7 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
         static const struct conf_field fields[] = {
                 { "listen", read_listen },
                 { "socketMode", read_socket_mode },
+                { "hosts", read_hosts },
                 { "services", read_gateway_services },
                 { "except", read_except },
                 { "policy", read_policy },

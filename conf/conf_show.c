@@ -176,6 +176,14 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fputc('\n', out);
         }
         fprintf(out, "  socketMode: \"%04o\"\n", gateway->socket_mode);
+        if (gateway->hosts) {
+                char text[CONF_SOCKET_PATH_MAX + sizeof("unix:")];
+
+                snprintf(text, sizeof(text), "unix:%s", gateway->hosts);
+                fputs("  hosts: ", out);
+                conf_text_show(out, text);
+                fputc('\n', out);
+        }
         fprintf(out, "  routeFindingTimeoutMs: %u\n  udpSocketTimeoutMs: %u\n", gateway->route_finding_timeout_ms, gateway->udp_timeout_ms);
         fprintf(out, "  openRequestTimeoutMs: %u\n  routeExpirationMs: %u\n", gateway->open_timeout_ms, gateway->route_expiration_ms);
         put_tcp(out, &gateway->tcp);

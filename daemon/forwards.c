@@ -56,10 +56,10 @@ static struct forward *add(struct forwards *forwards, enum ipc_duty duty)
 
 struct forward *forwards_hold(struct forwards *forwards, enum ipc_duty duty)
 {
-        unsigned count;
+        unsigned count, max = duty == IPC_DUTY_HOSTS ? FORWARDS_OF_HOSTS : forwards->max;
         struct forward *forward = least_laden(forwards, duty, NULL, NULL, &count);
 
-        if (count < forwards->max)
+        if (count < max)
                 forward = add(forwards, duty);
         if (forward)
                 forward->held++;

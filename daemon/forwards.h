@@ -10,6 +10,7 @@
 enum {
         FORWARDS_MAX = 64,              /* processes of an instance, half of them for each duty when it has both; and one more for services
                                          * that come when all of them run */
+        FORWARDS_OF_HOSTS = 4,          /* of a virtual network, beside these */
         FORWARDS_STOP_MS = 2000,        /* what a worker that holds nothing any more gets for its goodbye */
 };
 

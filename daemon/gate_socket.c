@@ -29,9 +29,9 @@ static struct sockaddr_un address_of(const char *pattern, uint16_t port)
 }
 
 /* Somebody listens, or may: whoever connects would know. 0: it is there no more; -errno. */
-static int clear(const struct sockaddr_un *address)
+static int clear(const struct sockaddr_un *address, int type)
 {
-        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        cleanup_fd int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         struct stat found;
 
         if (fd < 0)
@@ -59,7 +59,7 @@ int gate_socket_open(const char *pattern, uint16_t port, mode_t mode, int *fd_ou
 {
         struct sockaddr_un address = address_of(pattern, port);
         cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        int r = fd < 0 ? -errno : clear(&address);
+        int r = fd < 0 ? -errno : clear(&address, SOCK_STREAM);
 
         if (r == 0)
                 r = bind_with_mode(fd, &address, mode);
@@ -68,6 +68,27 @@ int gate_socket_open(const char *pattern, uint16_t port, mode_t mode, int *fd_ou
         if (listen(fd, BACKLOG) < 0) {
                 r = -errno;
                 unlink(address.sun_path);
+                return r;
+        }
+        *fd_out = take_fd(&fd);
+        return 0;
+}
+
+int gate_socket_helpers(const char *path, int backlog, int *fd_out)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int r;
+
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        r = fd < 0 ? -errno : clear(&address, SOCK_SEQPACKET);
+        if (r == 0)
+                r = bind_with_mode(fd, &address, 0600);
+        if (r < 0)
+                return r;
+        if (listen(fd, backlog) < 0) {
+                r = -errno;
+                unlink(path);
                 return r;
         }
         *fd_out = take_fd(&fd);

@@ -92,6 +92,20 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
         case IPC_GATE_CLOSE:
                 on_gate(supervisor, message);
                 break;
+        case IPC_HOST_OPEN:
+                hosts_open(&supervisor->hosts, IPC_PAYLOAD(message, struct ipc_host_port));
+                break;
+        case IPC_HOST_CLOSE:
+                hosts_close(&supervisor->hosts, IPC_PAYLOAD(message, struct ipc_host_port));
+                break;
+        case IPC_HOSTS_BOUND:
+                if (!hosts_bound(&supervisor->hosts, IPC_PAYLOAD(message, struct ipc_hosts_bound), ipc_received_take_fd(message, 0)))
+                        child_kill(child, "has bound what can't be");
+                break;
+        case IPC_HOSTS_GONE:
+                if (!hosts_gone(&supervisor->hosts, IPC_PAYLOAD(message, struct ipc_host_port)))
+                        child_kill(child, "names a host that can't be");
+                break;
         case IPC_RESOLVE_ANSWER:
                 names_answer(&supervisor->names, IPC_PAYLOAD(message, struct ipc_resolve_answer));
                 break;

@@ -129,6 +129,8 @@ int privileges_renounce_writing(const struct conf_gateway *gateway)
         for (size_t i = 0; r == 0 && gateway->present && i < gateway->listen_count; i++)
                 if (gateway->listen[i].path)
                         r = allow_sockets(ruleset, gateway->listen[i].path);
+        if (r == 0 && gateway->present && gateway->hosts)
+                r = allow_sockets(ruleset, gateway->hosts);
         if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
                 r = -errno;
         close(ruleset);

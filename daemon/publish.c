@@ -294,6 +294,13 @@ static void send_gate(struct child *child, const struct gate *gate)
         child_send(child, IPC_ROUTER_GATE, &held, NULL, 0);
 }
 
+static void send_host(struct child *child, const struct host *host)
+{
+        struct ipc_router_host said = { .at = host->at, .number = host->number, .forward = host->forward ? host->forward->child->id : 0 };
+
+        child_send(child, IPC_ROUTER_HOST, &said, NULL, 0);
+}
+
 static void publish_router(const struct supervisor *supervisor, struct child *child)
 {
         const struct conf *conf = supervisor->conf;
@@ -301,7 +308,8 @@ static void publish_router(const struct supervisor *supervisor, struct child *ch
                                                    (conf->provider.present ? (uint32_t)IPC_AS_PROVIDER : 0),
                                           .gates_per_peer = conf->gateway.routes_per_peer,
                                           .every_filter = conf->gateway.filter_mode == CONF_FILTER_ORIGINAL,
-                                          .expiry_ms = conf->gateway.route_expiration_ms };
+                                          .expiry_ms = conf->gateway.route_expiration_ms,
+                                          .hosts = conf->gateway.present && conf->gateway.hosts };
 
         child_send(child, IPC_ROUTER_ROLES, &roles, NULL, 0);
         send_services(&conf->provider, &supervisor->services, supervisor->log, child);
@@ -313,6 +321,8 @@ static void publish_router(const struct supervisor *supervisor, struct child *ch
                 if (gate->forward)
                         send_gate(child, gate);
         }
+        list_for_each(at, &supervisor->hosts.all)
+                send_host(child, list_entry(at, struct host, in_all));
 }
 
 static void send_listeners(const struct supervisor *supervisor, struct child *child, const struct forward *forward)
@@ -364,6 +374,15 @@ static void send_keep_alive(const struct conf_tcp *conf, struct child *child)
         child_send(child, IPC_FORWARD_KEEP_ALIVE, &keep, NULL, 0);
 }
 
+static void send_hosts(const struct supervisor *supervisor, const struct forward *forward)
+{
+        const struct conf_gateway *conf = &supervisor->conf->gateway;
+        struct ipc_forward_listener how = { .wait_ms = conf->route_finding_timeout_ms, .idle_ms = conf->tcp.timeout_ms,
+                                            .policy = conf->policy };
+
+        hosts_publish_forward(&supervisor->hosts, forward, how, conf->udp_timeout_ms);
+}
+
 static void publish_forward(const struct supervisor *supervisor, struct child *child)
 {
         const struct forward *forward = forward_of(child);
@@ -376,6 +395,8 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                 send_allowances(&supervisor->allowances, child);
         }
         send_listeners(supervisor, child, forward);
+        if (forward->duty == IPC_DUTY_HOSTS)
+                send_hosts(supervisor, forward);
         for (size_t i = 0; i < supervisor->services.count; i++) {
                 const struct service *from = &supervisor->services.list[i];
                 struct ipc_forward_service service = { .gate_port = from->conf->gate_port,
@@ -449,6 +470,8 @@ bool publish(struct supervisor *supervisor, struct child *child)
                 publish_forward(supervisor, child);
         else if (child->role == IPC_ADMIN)
                 publish_admin(supervisor, child);
+        else if (child->role == IPC_HOSTS)
+                hosts_publish(&supervisor->hosts);
         child_conf_end(child);
         return true;
 }
@@ -459,6 +482,14 @@ void publish_gate(struct supervisor *supervisor, const struct gate *gate)
 
         if (router && child_alive(router) && !router->unconfigured)     /* else it hears with all the rest */
                 send_gate(router, gate);
+}
+
+void publish_host(struct supervisor *supervisor, const struct host *host)
+{
+        struct child *router = supervisor->router;
+
+        if (router && child_alive(router) && !router->unconfigured)     /* else it hears with all the rest */
+                send_host(router, host);
 }
 
 void publish_health(struct supervisor *supervisor, const struct ipc_service_health *health)

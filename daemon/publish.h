@@ -11,6 +11,9 @@ bool publish(struct supervisor *supervisor, struct child *child);
 /* The router worker hears who holds @gate, at once. */
 void publish_gate(struct supervisor *supervisor, const struct gate *gate);
 
+/* The same of a host's port. */
+void publish_host(struct supervisor *supervisor, const struct host *host);
+
 /* All that have gates hear, at once, until when clients from there are let in. */
 void publish_allowance(struct supervisor *supervisor, const struct ipc_forward_allow *who);
 

@@ -83,8 +83,10 @@ static void tell_workers(struct supervisor *supervisor, unsigned parts)
                 supervisor_tell_swarms(supervisor);   /* else then */
         if (parts & CONF_PART_SERVICE_TIMES)
                 forwards_must_hear(supervisor, IPC_DUTY_SERVICES);
-        if (parts & (CONF_PART_GATE_TIMES | CONF_PART_FILTERS))
+        if (parts & (CONF_PART_GATE_TIMES | CONF_PART_FILTERS)) {
                 forwards_must_hear(supervisor, IPC_DUTY_GATES);
+                forwards_must_hear(supervisor, IPC_DUTY_HOSTS);
+        }
         if (parts & CONF_PART_LOG_LEVEL) {
                 supervisor->log->level = supervisor->conf->log_level;
                 supervisor->children.log_channels = supervisor->conf->log_channels;

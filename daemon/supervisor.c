@@ -11,6 +11,7 @@
 #include <sysexits.h>
 
 #include "hear.h"
+#include "gate_socket.h"
 #include "introduce.h"
 #include "ipc_fd.h"
 #include "monotonic.h"
@@ -44,6 +45,8 @@ static void on_started(void *context, struct child *child)
         questions_lose(&supervisor->questions, child);
         if (child->role == IPC_RESOLVE)
                 names_worker(&supervisor->names, child);
+        else if (child->role == IPC_HOSTS)
+                hosts_lost(&supervisor->hosts);
         else if (child->role == IPC_SWARM) {
                 struct core *core = cores_find(&supervisor->cores, child);
 
@@ -130,6 +133,7 @@ static void release(struct supervisor *supervisor)
         reload_stop(&supervisor->reload);
         routers_fini(&supervisor->routers);
         gates_fini(&supervisor->gates);
+        hosts_fini(&supervisor->hosts);
         forwards_fini(&supervisor->forwards);
         services_fini(&supervisor->services);
         seeds_fini(&supervisor->seeds);
@@ -285,6 +289,11 @@ static void on_moved(void *context, const struct gate *gate)
         publish_gate(context, gate);
 }
 
+static void on_host_moved(void *context, const struct host *host)
+{
+        publish_host(context, host);
+}
+
 static void on_name_changed(void *context, const struct name *name)
 {
         struct supervisor *supervisor = context;
@@ -363,6 +372,17 @@ static int begin_admin(struct supervisor *supervisor)
         return r < 0 ? r : begin_site(supervisor, &conf->unlimited, "unlimited", 2, &supervisor->unlimited_fd, &supervisor->unlimited);
 }
 
+/* 0 or -errno. */
+static int begin_hosts(struct supervisor *supervisor)
+{
+        const char *path = supervisor->conf->gateway.present ? supervisor->conf->gateway.hosts : NULL;
+        int r = path ? hosts_begin(&supervisor->hosts, &supervisor->children, path) : 0;
+
+        if (r < 0)
+                log_error(supervisor->log, "hosts: can't listen on %s: %s", path, gate_socket_refusal(-r));
+        return r;
+}
+
 /* Everything there is to start. 0 or -errno. */
 static int begin(struct supervisor *supervisor)
 {
@@ -391,6 +411,8 @@ static int begin(struct supervisor *supervisor)
         cores_begin(&supervisor->cores, &supervisor->children, supervisor->passed, conf, on_first_moved, supervisor);
         if (r == 0)
                 r = begin_admin(supervisor);
+        if (r == 0)
+                r = begin_hosts(supervisor);
         if (r == 0)
                 r = services_init(&supervisor->services, &conf->provider, &supervisor->names, &supervisor->forwards);
         return r;
@@ -448,6 +470,7 @@ static int init(struct supervisor *supervisor, const char *libexec)
                       conf->gateway.present && conf->provider.present ? FORWARDS_MAX / 2 : FORWARDS_MAX);
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, &supervisor->forwards, supervisor->passed,
                    on_served, on_moved, supervisor);
+        hosts_init(&supervisor->hosts, supervisor->log, &supervisor->forwards, on_host_moved, supervisor);
         questions_init(&supervisor->questions);
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         watch(supervisor);

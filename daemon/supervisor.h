@@ -15,6 +15,7 @@
 #include "fetches.h"
 #include "forwards.h"
 #include "gates.h"
+#include "hosts.h"
 #include "interfaces.h"
 #include "ipc_allowances.h"
 #include "keys.h"
@@ -49,6 +50,7 @@ struct supervisor {
         struct forwards forwards;
         struct ipc_allowances allowances;       /* what people have said at the control socket */
         struct gates gates;
+        struct hosts hosts;
         struct services services;
         struct seeds seeds;
         struct appointed appointed;

@@ -17,12 +17,13 @@ enum ipc_role {
         IPC_FORWARD,
         IPC_RESOLVE,
         IPC_ADMIN,
+        IPC_HOSTS,
         IPC_ROLES,
 };
 
 #define IPC_ROLE_BIT(role) (1u << (role))
 #define IPC_WORKERS (IPC_ROLE_BIT(IPC_SWARM) | IPC_ROLE_BIT(IPC_ROUTER) | IPC_ROLE_BIT(IPC_FORWARD) | IPC_ROLE_BIT(IPC_RESOLVE) | \
-                     IPC_ROLE_BIT(IPC_ADMIN))
+                     IPC_ROLE_BIT(IPC_ADMIN) | IPC_ROLE_BIT(IPC_HOSTS))
 
 enum {
         IPC_KEY_BYTES = 32,             /* Ed25519 public key or seed */
@@ -203,7 +204,12 @@ enum ipc_reason {
         X(ADMIN_ALLOW,      IPC_ROLE_BIT(IPC_ADMIN),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_admin_allow,        0)    \
         X(ADMIN_ALLOWED,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_admin_allowed,      0)    \
         X(FINGERPRINT_SET,  IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint,        0)    \
-        X(FINGERPRINT_DROP, IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint_drop,   0)
+        X(FINGERPRINT_DROP, IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint_drop,   0)    \
+        /* Hosts. */                                                                                                             \
+        X(HOSTS_LISTENER,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_HOSTS),        struct ipc_generation,         1)    \
+        X(HOSTS_PORT,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_HOSTS),        struct ipc_hosts_port,         0)    \
+        X(HOSTS_BOUND,      IPC_ROLE_BIT(IPC_HOSTS),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_hosts_bound,        1)    \
+        X(HOSTS_GONE,       IPC_ROLE_BIT(IPC_HOSTS),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_host_port,          0)
 
 /* No padding: what the compiler would leave between fields could carry old memory across a wall. */
 #pragma GCC diagnostic push
@@ -793,6 +799,20 @@ struct ipc_fingerprint {
 struct ipc_fingerprint_drop {
         uint64_t number;
         struct ipc_tuple tuple;
+};
+
+/* (conf, and at any time) That port is wanted, or no longer: the helper of its host opens it. HOSTS_LISTENER (conf): the unix socket that
+ * helpers connect to rides along. HOSTS_GONE: the helper of that host is gone, and with it its network; port and protocol mean nothing. */
+struct ipc_hosts_port {
+        struct ipc_host_port at;
+        uint16_t number;                /* the supervisor's choice, not 0 */
+        uint16_t wanted;                /* 0 or 1 */
+};
+
+/* It is open, as the socket that rides along. */
+struct ipc_hosts_bound {
+        uint16_t number;
+        uint16_t v6;                    /* 0 or 1 */
 };
 
 #pragma GCC diagnostic pop

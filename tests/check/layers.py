@@ -17,6 +17,7 @@ MAY = {
     'worker/base': [],
     'worker/policy': ['ipc'],
     'worker/run': ['ipc', 'worker/base'],
+    'worker/hosts': ['ipc', 'worker/run', 'worker/base', 'worker/port'],
     'worker/router': ['ipc', 'worker/run', 'worker/base', 'worker/policy'],
     'worker/forward': ['ipc', 'worker/run', 'worker/base', 'worker/policy'],
     'worker/resolve': ['ipc', 'worker/run', 'worker/base'],

@@ -47,6 +47,7 @@ static const struct { const char *name, *program; enum ipc_role role; enum ipc_d
         [RUN_WALL_SERVICES] = { "forward of services", "redteam-forward", IPC_FORWARD, IPC_DUTY_SERVICES },
         [RUN_WALL_RESOLVE] = { "resolve", "redteam-resolve", IPC_RESOLVE, IPC_DUTY_GATES },
         [RUN_WALL_ADMIN] = { "admin", "redteam-admin", IPC_ADMIN, IPC_DUTY_GATES },
+        [RUN_WALL_HOSTS] = { "hosts", "redteam-hosts", IPC_HOSTS, IPC_DUTY_GATES },
         [RUN_WALL_FETCH] = { .name = "fetch", .program = "redteam-fetch" },
 };
 
@@ -372,6 +373,11 @@ TEST(a_resolve_worker_is_refused_what_it_is_not_for)
 TEST(an_admin_worker_is_refused_what_it_is_not_for)
 {
         check_walls(RUN_WALL_ADMIN);
+}
+
+TEST(a_hosts_worker_is_refused_what_it_is_not_for)
+{
+        check_walls(RUN_WALL_HOSTS);
 }
 
 TEST(who_fetches_urls_is_refused_what_it_is_not_for)

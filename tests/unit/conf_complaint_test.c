@@ -293,6 +293,12 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:99: listen: expected unix: and the whole path of a socket, of at most 107 bytes, with {gatePort} in its name once, such as"
                   " unix:/run/gates/{gatePort}.sock, not \"unix:/{gatePort}{gatePort}\"\n"
                   "x.yaml:2:142: socketMode: expected four octal digits, from 0000 to 0777, such as 0660, not \"660\"\n" },
+                { KEY "gateway: {hosts: /run/port.sock}\n",
+                  "x.yaml:2:18: hosts: expected unix: and the whole path of a socket, of at most 107 bytes, such as"
+                  " unix:/run/hypergate/hosts/port.sock, not \"/run/port.sock\"\n" },
+                { KEY "gateway: {hosts: 'unix:/run/'}\n",
+                  "x.yaml:2:18: hosts: expected unix: and the whole path of a socket, of at most 107 bytes, such as"
+                  " unix:/run/hypergate/hosts/port.sock, not \"unix:/run/\"\n" },
                 { KEY "gateway: {tcpSocketTimeoutMs: 999, keepAlive: {idleSeconds: 0, intervalSeconds: 32768, count: 128, idle: 1}}\n"
                   "provider: {services: [], tcpSocketTimeoutMs: 2592000001, keepAlive: soon}\n",
                   "x.yaml:2:31: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"999\"\n"

@@ -245,3 +245,21 @@ TEST(a_bad_one_says_what_is_bad_and_nothing_of_what_stays)
         conf_free(running);
         folder_end(&folder);
 }
+
+TEST(where_helpers_connect_stays)
+{
+        static const char text[] = "secretFile: key\ngateway: {hosts: 'unix:/run/a.sock'}\n";
+        struct folder folder = folder_begin();
+        struct conf *running = start(text), *conf = reload(running, text, "");
+
+        check(strcmp(conf->gateway.hosts, "/run/a.sock") == 0);
+        conf_free(conf);
+        conf = reload(running, "secretFile: key\ngateway: {hosts: 'unix:/run/b.sock'}\n", "x.yaml: warning: gateway.hosts: " KEEPS);
+        check(strcmp(conf->gateway.hosts, "/run/a.sock") == 0);
+        conf_free(conf);
+        conf = reload(running, "secretFile: key\ngateway: {}\n", "x.yaml: warning: gateway.hosts: " KEEPS);
+        check(strcmp(conf->gateway.hosts, "/run/a.sock") == 0);
+        conf_free(conf);
+        conf_free(running);
+        folder_end(&folder);
+}

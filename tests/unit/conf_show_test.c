@@ -91,6 +91,7 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 "provider: {services: [{gatePort: 443, serviceHost: a, servicePort: 2, sni: Www.Example.ORG.}, {gatePort: 443, serviceHost: a,"
                 " servicePort: 2, sni: '*.example.org'}]}\n",
                 "gateway: {listen: [127.0.0.1, 'unix:/run/{gatePort}.sock'], socketMode: '0666'}\n",
+                "gateway: {hosts: 'unix:/run/hosts/port.sock'}\n",
                 "gateway: {trustedProxies: [10.0.0.0/8, 192.0.2.7, '2001:db8::/33', 0.0.0.0/0, '::/0']}\n",
                 "provider: {}\nfingerprintResolver: {listen: '[::1]:8080'}\n",
                 "gateway: {connections: 65536, connectionsPerClient: 1}\n",

@@ -9,13 +9,6 @@
 
 enum { ERROR_MAX = 4095 };
 
-static bool is_some_address(const uint8_t ip[16])
-{
-        static const uint8_t all[16], all_mapped[16] = { [10] = 0xff, [11] = 0xff };
-
-        return memcmp(ip, all, 16) != 0 && memcmp(ip, all_mapped, 16) != 0;
-}
-
 static bool read_host(struct reader *r, char host[PORT_HOST_MAX])
 {
         uint8_t len = read_u8(r);
@@ -35,7 +28,7 @@ static bool read_bind(struct reader *r, struct port_said *said)
         said->port = read_u16le(r);
         read_copy(r, said->ip, sizeof(said->ip));
         said->datagrams = datagrams == 1;
-        return datagrams <= 1 && said->port != 0 && is_some_address(said->ip);
+        return datagrams <= 1 && said->port != 0;
 }
 
 static bool read_bound(struct reader *r, struct port_said *said)

@@ -33,7 +33,7 @@ struct port_said {
         uint32_t number;                /* BIND: of whoever asks, BOUND: the same */
         bool datagrams;                 /* BIND: UDP, else a TCP listener */
         uint16_t port;                  /* BIND: not 0 */
-        uint8_t ip[16];                 /* BIND: IPv6, or IPv4 as ::ffff:a.b.c.d; an address, not all of them */
+        uint8_t ip[16];                 /* BIND: IPv6, or IPv4 as ::ffff:a.b.c.d; all 0 behind that: every address */
         uint32_t error;                 /* BOUND: 0, or errno */
 };
 

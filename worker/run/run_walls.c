@@ -27,6 +27,7 @@ static const struct run_confinement walls[RUN_WALLS] = {
         [RUN_WALL_RESOLVE] = { .names = true, .batches = true, .connects = true, .ports = name_server_port,
                                .port_count = ARRAY_LEN(name_server_port) },
         [RUN_WALL_ADMIN] = { .accepts = true, .ends_halves = true },
+        [RUN_WALL_HOSTS] = { .accepts = true },
         [RUN_WALL_FETCH] = { .syscalls = of_fetch, .syscall_count = ARRAY_LEN(of_fetch), .sets_tcp = true, .sets_flags = true },
 };
 
@@ -41,6 +42,8 @@ enum run_wall run_wall_of(enum ipc_role role, const struct ipc_begin *begin)
                 return RUN_WALL_RESOLVE;
         case IPC_ADMIN:
                 return RUN_WALL_ADMIN;
+        case IPC_HOSTS:
+                return RUN_WALL_HOSTS;
         default:
                 return RUN_WALL_ROUTER;
         }

@@ -13,6 +13,7 @@ enum run_wall {
         RUN_WALL_SERVICES,              /* one with IPC_DUTY_SERVICES: connects to the ports it was told, and can't accept */
         RUN_WALL_RESOLVE,
         RUN_WALL_ADMIN,
+        RUN_WALL_HOSTS,
         RUN_WALL_FETCH,                 /* no worker: it has no link, and ends with its answer */
         RUN_WALLS,
 };
