@@ -23,6 +23,7 @@ struct node {
         bool stream_after_stranger;     /* within any turn */
         size_t untold;                  /* bytes that streams brought, and nobody has asked since */
         size_t most_untold;
+        usec_t deadline_us;             /* 0: never */
 };
 
 static size_t stream_bytes = STREAM_BYTES;
@@ -58,7 +59,7 @@ void node_advance(struct node *node, const struct now *now)
 
 usec_t node_deadline(const struct node *node)
 {
-        return USEC_NEVER;
+        return node->deadline_us ? node->deadline_us : USEC_NEVER;
 }
 
 bool node_event(struct node *node, struct node_event *out, const struct now *now)
@@ -238,4 +239,35 @@ TEST(driver_saves_up_for_a_crowd_no_more_than_it_may_read_at_once)
         for (int i = 0; i < 2 * AT_ONCE / UDP_BATCH_MAX; i++)
                 ev_run(s.loop, EVRUN_NOWAIT);
         check(s.node.strangers - before <= UDP_BATCH_MAX + allowed(&s));
+}
+
+TEST(driver_sleeps_past_a_deadline_that_has_moved_far)
+{
+        cleanup_with(scene_end) struct scene s;
+
+        scene_begin(&s, 0, 0);
+        s.node.deadline_us = s.began_us + MSEC(200);
+        ev_run(s.loop, EVRUN_NOWAIT);
+        s.node.deadline_us = s.began_us + MSEC(600);
+        ev_run(s.loop, EVRUN_NOWAIT);
+        s.node.turns = 0;
+        ev_run(s.loop, EVRUN_ONCE);
+        check_equal(s.node.turns, 1);
+        check(passed_us(&s) >= MSEC(600));
+}
+
+TEST(driver_does_not_set_its_timer_for_each_deadline_that_moves)
+{
+        cleanup_with(scene_end) struct scene s;
+        usec_t armed_us = 0;
+        size_t set = 0;
+
+        scene_begin(&s, 1, 0);
+        for (usec_t i = 1; i <= 200; i++) {
+                s.node.deadline_us = s.began_us + i * SECONDS(1);
+                ev_run(s.loop, EVRUN_NOWAIT);
+                set += s.driver.timer_us != armed_us;
+                armed_us = s.driver.timer_us;
+        }
+        check(set >= 1 && set <= 2 + passed_us(&s) / MSEC(50));
 }

@@ -23,6 +23,9 @@ enum {
         STRANGERS_AGAIN = 128,  /* as many are read together, once there were too many */
 };
 
+#define TIMER_EARLY_US MSEC(100)        /* a timer so much too early is set to its time, */
+#define TIMER_EASE_US MSEC(50)          /* at most this often */
+
 static usec_t clock_us(clockid_t clock)
 {
         struct timespec time;
@@ -130,14 +133,26 @@ static void on_timer(struct ev_loop *loop, ev_io *watcher, int events)
                 driver->timer_us = USEC_NEVER;
 }
 
-/* While bytes flow, each turn moves the deadline on: a timer that fires too early once costs less than setting it every time. */
+/* While bytes flow, each turn moves the deadline on: a timer that fires too early once costs less than setting it every time. One that is
+ * far too early wakes a process that has nothing to do, so now and then it is. */
+static bool is_eased(const struct driver *driver, usec_t deadline_us)
+{
+        return deadline_us >= usec_add(driver->timer_us, TIMER_EARLY_US) &&
+               driver->now.mono_us >= usec_add(driver->eased_us, TIMER_EASE_US);
+}
+
 static void set_timer(struct driver *driver)
 {
         usec_t deadline_us = usec_min(node_deadline(driver->node), driver->strangers_us);
         struct itimerspec when = { 0 };
 
-        if (deadline_us >= driver->timer_us)
+        if (deadline_us == USEC_NEVER || deadline_us == driver->timer_us)
                 return;
+        if (deadline_us > driver->timer_us) {
+                if (!is_eased(driver, deadline_us))
+                        return;
+                driver->eased_us = driver->now.mono_us;
+        }
         deadline_us = usec_max(deadline_us, 1); /* zero would disarm it */
         when.it_value = (struct timespec){ .tv_sec = (time_t)(deadline_us / SECONDS(1)),
                                            .tv_nsec = (long)(deadline_us % SECONDS(1)) * 1000 };

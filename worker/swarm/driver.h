@@ -15,6 +15,7 @@ struct driver {
         struct now now;                 /* of this turn */
         int timer_fd;                   /* libev's own timers round to milliseconds: too coarse for pacing and probes */
         usec_t timer_us;                /* what it is armed for */
+        usec_t eased_us;                /* when it was last set later than it was */
         ev_io receivable[UDP_SOCKETS_MAX], strange[UDP_SOCKETS_OWN], sendable, timer;
         unsigned strangers_left;        /* of their datagrams that may be read now */
         usec_t strangers_earned_us;     /* when that was last more */
