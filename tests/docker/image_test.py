@@ -118,8 +118,7 @@ def s38_new(stack):
 
 @test
 def a_page_goes_through(stack):
-    """provider and gateway in containers with a read-only root, no capability and no new privilege: a page comes out of the gate; then
-    they end in order within seconds, with nothing in their logs that broke a rule"""
+    """provider and gateway in locked containers: a page comes out of the gate, and they end in order, with nothing in a log that broke a rule"""
     engine = machine(stack)
     with_node(engine)
     engine.started('--network', 'net', '--network-alias', 'web', 'test/httpd')

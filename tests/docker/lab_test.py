@@ -17,8 +17,7 @@ def asked(engine, container, *words):
 
 @test
 def machines(stack):
-    """an engine on each of three machines behind routers of their own: containers know each other by name on one, and are out of reach from
-    the others but where a port is published"""
+    """an engine on each of three machines behind routers: containers have names on one, and no port for the others but what is published"""
     lab = Lab(stack)
     engines = [Engine(stack, lab[name], pool=f'10.21{number}.0.0/16') for number, name in enumerate(('natA1', 'natB1', 'pub1'))]
     for number, engine in enumerate(engines):

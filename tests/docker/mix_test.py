@@ -53,8 +53,7 @@ class Sites:
 
 @test
 def s04_any_mix(stack):
-    """S04: provider on a machine and in a container, gateway on a machine and in a container: a MariaDB in a container behind one home router
-    answers a client behind another, in each of the four"""
+    """S04: provider and gateway, each on a machine and in a container: a MariaDB in a container answers a client behind another router"""
     sites = Sites(stack, 'natA1', 'natB1')
     here, there = sites.engine['natA1'], sites.engine['natB1']
     for engine in here, there:
@@ -71,8 +70,7 @@ def s04_any_mix(stack):
 
 @test
 def s12_out_of_a_firm(stack):
-    """S12: a container behind a router that gives each remote another port is served to strangers by a gateway in a container with a public
-    address: 20 MB are the same, and nobody comes in where its provider is"""
+    """S12: a container behind a router of a firm is served to strangers by a gateway in a container: 20 MB are the same, no port is open there"""
     sites = Sites(stack, 'sym1', 'pub1')
     engine = sites.engine['sym1']
     bulk = os.urandom(20 * MB)
@@ -95,8 +93,7 @@ def s12_out_of_a_firm(stack):
 
 @test
 def s41_both_on_one_machine(stack):
-    """S41, by a file: a machine between two others is a gateway for its own containers and a provider of one of these, in one daemon and in
-    two: its page asks a database of the first by name, and the third one shows the page"""
+    """S41, by a file: both roles on one machine, in one daemon and in two: its page asks a database by name, and a third machine shows it"""
     sites = Sites(stack, 'natA1', 'natB1', 'pub1')
     first, second = sites.engine['natA1'], sites.engine['natB1']
     for engine in first, second:
