@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -29,6 +30,7 @@ def main():
     if not os.environ.get('HYPERGATE_APART'):
         os.environ['HYPERGATE_APART'] = '1'
         os.execvp(sys.executable, [sys.executable, str(APART), sys.executable, *sys.argv])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended from outside'))        # and takes its engines along
     harness.main()
 
 
