@@ -138,6 +138,7 @@ struct conf_service {
         uint32_t line;                  /* where it was said, from 1; 0: in no file */
         const char *file;               /* for messages */
         const char *host;               /* host name, address literal, or "unix:" and a path; shorter than CONF_HOST_MAX */
+        const char *alias;              /* what peers are told instead of it; NULL: nothing else */
         const char *tags;               /* words with one blank between; "" when none */
         const struct conf_ingress *ingress;     /* NULL: the provider's */
         const char *sni;                /* whom TLS clients ask for, in lower case, or "*." and what stands behind one word more; "": no name */
@@ -401,6 +402,9 @@ bool conf_address_same(const struct conf_address *a, const struct conf_address *
 
 /* The path of the unix socket that it is, within @service->host; NULL: it is none. */
 const char *conf_service_path(const struct conf_service *service);
+
+/* What peers are told that its host is. */
+const char *conf_service_announced(const struct conf_service *service);
 
 /* The order of services: by gate port and protocol, then by all else. 0: they are the same. */
 int conf_service_compare(const struct conf_service *a, const struct conf_service *b);

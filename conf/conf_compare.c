@@ -28,6 +28,8 @@ int conf_service_compare(const struct conf_service *a, const struct conf_service
                 return hosts;
         hosts = strcmp(a->host, b->host);
         if (hosts == 0)
+                hosts = strcmp(conf_service_announced(a), conf_service_announced(b));
+        if (hosts == 0)
                 hosts = strcmp(a->tags, b->tags);
         if (hosts == 0)
                 hosts = conf_health_compare(&a->health, &b->health);

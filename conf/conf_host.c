@@ -74,6 +74,11 @@ const char *conf_service_path(const struct conf_service *service)
         return path_in(service->host);
 }
 
+const char *conf_service_announced(const struct conf_service *service)
+{
+        return service->alias ? service->alias : service->host;
+}
+
 const char *conf_host_service(const char *text, bool *local_out)
 {
         const char *path = path_in(text);

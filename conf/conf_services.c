@@ -24,6 +24,7 @@ struct entry {
         unsigned protocols;             /* TCP, UDP or both */
         const char *host;               /* memory of the tree */
         bool local;                     /* a unix socket */
+        const char *alias;              /* memory of the tree; NULL: it says none */
         bool ill;                       /* something beside these fields was complained of */
         char tags[CONF_TAGS_MAX];
         enum conf_proxy proxy;
@@ -67,6 +68,21 @@ static void read_host(struct conf_read *read, const struct conf_node *node, void
         if (good)
                 entry->host = host;
         *(good ? &entry->fields : &entry->bad) |= CONF_FILTER_HOST;
+}
+
+/* Gateways take it for the host, and so it looks like one. */
+static void read_alias(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct entry *entry = into;
+        const char *alias = NULL;
+        bool good = conf_value_text(read, node, "db.internal", &alias);
+
+        if (good && conf_host_check(alias))
+                good = conf_value_wrong(read, node, "a name for gateways to be told instead of serviceHost, such as db.internal");
+        if (good)
+                entry->alias = alias;
+        else
+                entry->ill = true;
 }
 
 /* The original takes 0 and 1 as well: what it sends to its peers. */
@@ -191,6 +207,7 @@ static void read_health(struct conf_read *read, const struct conf_node *node, vo
 static const struct conf_field entry_fields[] = {
         { "gatePort", read_gate_port },
         { "serviceHost", read_host },
+        { "alias", read_alias },
         { "servicePort", read_service_port },
         { "protocol", read_protocol },
         { "tags", read_tags },
@@ -233,6 +250,7 @@ static const char *image_text(struct conf_read *read, const char *text)
 static void add_each(struct conf_read *read, const struct conf_node *node, const struct entry *entry, struct conf_services *services)
 {
         const char *host = image_text(read, entry->host), *tags = image_text(read, entry->tags), *sni = image_text(read, entry->sni);
+        const char *alias = entry->alias ? image_text(read, entry->alias) : NULL;
         size_t ports = (size_t)(entry->gate_port_last - entry->gate_port) + 1;
 
         for (size_t i = 0; i < ports; i++)
@@ -241,7 +259,7 @@ static void add_each(struct conf_read *read, const struct conf_node *node, const
                                 services->list[services->count++] = (struct conf_service){
                                         .gate_port = (uint16_t)(entry->gate_port + i), .service_port = entry->local ? 0 : (uint16_t)(entry->service_port + i),
                                         .protocol = (enum conf_protocol)protocol, .proxy = entry->proxy, .priority = (uint8_t)entry->priority,
-                                        .line = node->at.line, .file = read->file->name, .host = host, .tags = tags, .sni = sni,
+                                        .line = node->at.line, .file = read->file->name, .host = host, .alias = alias, .tags = tags, .sni = sni,
                                         .health = entry->health, .ingress = entry->ingress,
                                 };
 }
@@ -327,6 +345,10 @@ static void add_filter(struct conf_read *read, const struct conf_node *node, voi
         conf_value_map(read, node, "a service", entry_fields, &entry);
         if (node->kind != CONF_MAP || entry.bad || entry.ill)
                 return;
+        if (entry.alias) {      /* of a file that a provider reads, too: what it announces is the alias */
+                entry.host = entry.alias;
+                entry.fields |= CONF_FILTER_HOST;
+        }
         if (entry.protocols == (TCP | UDP))
                 entry.fields &= ~(unsigned)CONF_FILTER_PROTOCOL;
         if (!entry.fields) {

@@ -47,6 +47,10 @@ static void put_service(FILE *out, const struct conf_service *service)
 {
         fprintf(out, "    - {gatePort: %u, serviceHost: ", service->gate_port);
         conf_text_show(out, service->host);
+        if (service->alias) {
+                fputs(", alias: ", out);
+                conf_text_show(out, service->alias);
+        }
         if (!conf_service_path(service))
                 fprintf(out, ", servicePort: %u", service->service_port);
         fprintf(out, ", protocol: %s", protocol_name(service->protocol));

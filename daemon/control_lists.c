@@ -55,6 +55,8 @@ static void write_service(struct json_line *out, const struct service *service)
         json_line_number(out, "gatePort", service->conf->gate_port);
         json_line_text(out, "protocol", protocol_word((uint16_t)service->conf->protocol));
         json_line_text(out, "serviceHost", service->conf->host);
+        if (service->conf->alias)
+                json_line_text(out, "alias", service->conf->alias);
         json_line_number(out, "servicePort", service->conf->service_port);
         if (*service->conf->sni)
                 json_line_text(out, "sni", service->conf->sni);

@@ -44,6 +44,7 @@ static bool has(const struct conf_service *const *sorted, size_t count, const st
 static void forget(struct conf_service *service)
 {
         free((char *)(uintptr_t)service->host);
+        free((char *)(uintptr_t)service->alias);
         free((char *)(uintptr_t)service->tags);
         free((char *)(uintptr_t)service->sni);
         free((char *)(uintptr_t)service->health.path);
@@ -58,10 +59,11 @@ static int append(struct overrides *overrides, const struct conf_service *servic
         own->line = 0;
         own->file = "";
         own->host = strdup(service->host);
+        own->alias = service->alias ? strdup(service->alias) : NULL;
         own->tags = strdup(service->tags);
         own->sni = strdup(service->sni);
         own->health.path = service->health.path ? strdup(service->health.path) : NULL;
-        if (own->host && own->tags && own->sni && (own->health.path || !service->health.path)) {
+        if (own->host && (own->alias || !service->alias) && own->tags && own->sni && (own->health.path || !service->health.path)) {
                 overrides->added_count++;
                 return 0;
         }

@@ -264,7 +264,7 @@ static void send_services(const struct conf_provider *conf, const struct service
                 }
                 if (!good)
                         continue;
-                snprintf(service.host, sizeof(service.host), "%s", from->host);
+                snprintf(service.host, sizeof(service.host), "%s", conf_service_announced(from));
                 snprintf(service.tags, sizeof(service.tags), "%s", from->tags);
                 snprintf(service.sni, sizeof(service.sni), "%s", from->sni);
                 child_send(child, IPC_ROUTER_SERVICE, &service, NULL, 0);
@@ -416,6 +416,7 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                 }
                 child->dials = child->dials || service.local;
                 snprintf(service.host, sizeof(service.host), "%s", from->conf->host);
+                snprintf(service.alias, sizeof(service.alias), "%s", from->conf->alias ? from->conf->alias : "");
                 service.service = service_name(from->conf);
                 if (health->type) {
                         service.health = (uint16_t)health->type;

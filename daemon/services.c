@@ -261,7 +261,7 @@ uint64_t service_name(const struct conf_service *service)
 {
         char host[IPC_NAME_MAX], tags[IPC_TAGS_MAX];
 
-        snprintf(host, sizeof(host), "%s", service->host);
+        snprintf(host, sizeof(host), "%s", conf_service_announced(service));
         snprintf(tags, sizeof(tags), "%s", service->tags);
         return ipc_service_name(host, service->service_port, tags);
 }

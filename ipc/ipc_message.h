@@ -450,7 +450,7 @@ struct ipc_router_service {
         uint16_t gate_port;
         uint16_t service_port;
         uint16_t protocol;              /* enum ipc_protocol */
-        char host[IPC_NAME_MAX];
+        char host[IPC_NAME_MAX];        /* as peers are told */
         char tags[IPC_TAGS_MAX];        /* words separated by blanks; empty: none */
         char sni[IPC_NAME_MAX];         /* what TLS clients ask for; empty: whatever others do not have */
         uint16_t priority;              /* 0: best, to IPC_PRIORITY_MAX */
@@ -601,17 +601,16 @@ struct ipc_forward_service {
         uint16_t count;
         uint32_t idle_ms;               /* a session of datagrams that is silent for so long ends, or a connection; 0: never */
         uint8_t address[IPC_ADDRESSES_MAX][16]; /* IPv6, or IPv4 as ::ffff:a.b.c.d */
-        char host[IPC_NAME_MAX];        /* as configured, for messages */
+        char host[IPC_NAME_MAX];        /* as configured, for messages of ours */
+        char alias[IPC_NAME_MAX];       /* what peers are told instead of host and address; empty: nothing else */
         uint16_t local;                 /* 1: a unix socket, IPC_TCP, without address and port: it is asked for by SERVICE_DIAL */
         uint16_t proxy;                 /* enum ipc_proxy */
         uint16_t priority;              /* among those behind the gate port; 0: best */
         uint16_t health;                /* enum ipc_health, of IPC_TCP; then the rest is set: */
         uint16_t status_first, status_last;     /* both included */
         uint16_t rise, fall;            /* checks in a row */
-        uint8_t pad[2];
         uint32_t interval_ms, timeout_ms;
         char path[IPC_PATH_MAX];        /* printable, without blanks */
-        uint8_t pad_2[4];
 };
 
 /* Whether a service of the sender's is there, as its checks say: once it is known, and when that changes. The router worker is told of it,

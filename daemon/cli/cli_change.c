@@ -66,6 +66,8 @@ static json_t *list_of(const struct conf_provider *provider)
                 json_t *service = json_pack("{s:i, s:s, s:s}", "gatePort", from->gate_port, "serviceHost", from->host, "protocol",
                                             protocols[from->protocol]);
 
+                if (from->alias)
+                        json_object_set_new(service, "alias", json_string(from->alias));
                 if (!conf_service_path(from))
                         json_object_set_new(service, "servicePort", json_integer(from->service_port));
                 if (from->proxy)

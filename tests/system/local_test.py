@@ -118,6 +118,27 @@ def gates_and_services_may_be_ipv6(stack):
     assert ask('::1', port) and ask('127.0.0.1', port)
 
 
+@test
+def an_alias_hides_where_a_service_is(stack):
+    """a gateway is told the alias: its filters go by it, bytes go where the provider alone knows, and a refusal does not say where that is"""
+    port, = free_ports(1)
+    service = Echo(socket.create_server(('127.0.0.1', 0), backlog=128))
+    real = service.listener.getsockname()[1]
+    secret, dht = new_secret(), start_dht(stack, 1)
+    entry = {'gatePort': port, 'serviceHost': '127.0.0.1', 'alias': 'db.internal', 'servicePort': real}
+    provider = start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [entry]}})
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'logLevel': 'debug', 'gateway': {
+        'listen': '127.0.0.1', 'services': [{'serviceHost': 'db.internal'}]}})
+    said(gateway, f'gate {port} open on ')
+    assert ask('127.0.0.1', port)
+    service.close()
+    with contextlib.suppress(ConnectionResetError), connect(port) as client:        # it may be before that is through
+        assert how_it_ends(client) != 'end'
+    said(provider, f'service {port} at 127.0.0.1:{real}: Connection refused; who wants it is refused')
+    said(gateway, f'Error: connect ECONNREFUSED db.internal:{real}')
+    assert f'127.0.0.1:{real}' not in gateway.log()
+
+
 def say(path, words):
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(20)

@@ -48,6 +48,7 @@ static void check_services(const char *before, const char *after, size_t added, 
 #define A "{gatePort: 1, serviceHost: a, servicePort: 10}"
 #define A_UDP "{gatePort: 1, serviceHost: a, servicePort: 10, protocol: udp}"
 #define A_AT_B "{gatePort: 1, serviceHost: b, servicePort: 10}"
+#define A_ALIAS "{gatePort: 1, serviceHost: a, alias: b, servicePort: 10}"
 #define A_PORT "{gatePort: 1, serviceHost: a, servicePort: 11}"
 #define A_TAGS "{gatePort: 1, serviceHost: a, servicePort: 10, tags: web}"
 #define A_SNI "{gatePort: 1, serviceHost: a, servicePort: 10, sni: a.example}"
@@ -70,6 +71,8 @@ TEST(services_come_go_and_change)
         check_services(A, A_UDP, 1, 1);
         check_services(A, A_AT_B, 1, 1);
         check_services(A, A_PORT, 1, 1);
+        check_services(A, A_ALIAS, 1, 1);
+        check_services(A_ALIAS, A_AT_B, 1, 1);
         check_services(A, A_TAGS, 1, 1);
         check_services(A, A_PROXY, 1, 1);
         check_services(A, A_SNI, 1, 1);

@@ -218,8 +218,10 @@ TEST(conf_services_in_the_configuration)
                 { SERVICE("{gatePort: 1-8193, serviceHost: a, servicePort: 1-8193, protocol: tcp+udp}"),
                   "x.yaml:2:23: more than 16384 services in all\n" },
                 { SERVICE_WITH("tags: [a]"), "x.yaml:2:75: tags: expected a text such as \"docker published\", not a list\n" },
+                { SERVICE_WITH("alias: 'unix:/a'"),
+                  "x.yaml:2:76: alias: expected a name for gateways to be told instead of serviceHost, such as db.internal, not \"unix:/a\"\n" },
                 { SERVICE_WITH("hots: b"), "x.yaml:2:69: unknown key \"hots\"; a service has: gatePort, serviceHost, "
-                                           "servicePort, protocol, "
+                                           "alias, servicePort, protocol, "
                                            "tags, priority, policy, proxyProtocol, sni, health, ingressPolicy\n" },
                 { SERVICE("{gatePort: 1, serviceHost: 'a b', servicePort: 1}"),
                   "x.yaml:2:50: serviceHost: expected a host name or an address, such as localhost or 127.0.0.1, not \"a b\"\n" },
@@ -362,7 +364,7 @@ TEST(conf_services_in_the_configuration)
                   "protocol, tags\n"
                   "x.yaml:3:24: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
                   "protocol, tags\n"
-                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, servicePort, protocol, tags, priority, policy, proxyProtocol, sni, health, ingressPolicy\n" },
+                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, alias, servicePort, protocol, tags, priority, policy, proxyProtocol, sni, health, ingressPolicy\n" },
                 { KEY "gateway: {peers: [], logChannels: true}\n",
                   "x.yaml:2:11: \"peers\" does not belong here but at the left margin\n"
                   "x.yaml:2:22: \"logChannels\" does not belong here but at the left margin\n" },

@@ -86,6 +86,8 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 "gateway:\nidentity: Ephemeral\n",
                 "provider: {services: [{gatePort: 10-12, serviceHost: a, servicePort: 20-22, protocol: tcp+udp}]}\n",
                 "provider: {services: [{gatePort: 1, serviceHost: 'unix:/run/a \"b\".sock'}]}\n",
+                "provider: {services: [{gatePort: 1-2, serviceHost: 10.0.0.7, alias: db.internal, servicePort: 5432-5433},"
+                " {gatePort: 3, serviceHost: 'unix:/a', alias: app}]}\n",
                 "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, proxyProtocol: v1}, {gatePort: 1, serviceHost: a,"
                 " servicePort: 2, proxyProtocol: v2}, {gatePort: 1, serviceHost: a, servicePort: 2, proxyProtocol: none}]}\n",
                 "provider: {services: [{gatePort: 443, serviceHost: a, servicePort: 2, sni: Www.Example.ORG.}, {gatePort: 443, serviceHost: a,"

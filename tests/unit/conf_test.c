@@ -238,6 +238,23 @@ TEST(conf_of_a_unix_socket)
         folder_end(&folder);
 }
 
+TEST(conf_of_an_alias_announced_and_filtered_by)
+{
+        struct folder folder = folder_begin();
+        struct conf *conf = load("secretFile: key\nprovider: {services: [{gatePort: 1, serviceHost: 10.0.0.7, alias: db.internal, servicePort: 2},"
+                                 " {gatePort: 2, serviceHost: 10.0.0.7, servicePort: 2}]}\n"
+                                 "gateway: {services: [{gatePort: 1, serviceHost: 10.0.0.7, alias: db.internal}]}\n", "");
+        const struct conf_service *services = conf->provider.services;
+
+        check_service(&services[0], 1, "10.0.0.7", 2, "");
+        check(strcmp(conf_service_announced(&services[0]), "db.internal") == 0);
+        check(!services[1].alias && strcmp(conf_service_announced(&services[1]), "10.0.0.7") == 0);
+        check_equal(conf->gateway.filters[0].fields, CONF_FILTER_GATE_PORT | CONF_FILTER_HOST);
+        check(strcmp(conf->gateway.filters[0].host, "db.internal") == 0);
+        conf_free(conf);
+        folder_end(&folder);
+}
+
 TEST(conf_of_a_bootstrap_node)
 {
         struct folder folder = folder_begin();

@@ -159,6 +159,38 @@ TEST(a_silent_address_gives_way_to_the_next_in_half_the_time)
         finish();
 }
 
+/* What an arrival at @service was refused with. */
+static const char *refused(struct ipc_forward_service service)
+{
+        static char text[IPC_TEXT_MAX + 1];
+        enum ipc_type type;
+
+        services_begin(&forward.arrivals.services);
+        check_equal(services_add(&forward.arrivals.services, &service), 0);
+        services_end(&forward.arrivals.services);
+        arrive(1);
+        check(said(&type, text) && type == IPC_CHANNEL_REFUSE);
+        return text;
+}
+
+TEST(a_refusal_does_not_name_what_an_alias_hides)
+{
+        struct ipc_forward_service service = { .gate_port = GATE, .count = 1, .host = "real.example",
+                                               .address = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = NOBODY_HOST } } };
+        char expected[64];
+
+        begin((uint8_t[]){ GOOD_HOST }, 1);
+        service.service_port = port;
+        snprintf(expected, sizeof(expected), "Error: connect ECONNREFUSED 127.0.0.%u:%u", NOBODY_HOST, port);
+        check(strcmp(refused(service), expected) == 0);
+        strcpy(service.alias, "db.internal");
+        snprintf(expected, sizeof(expected), "Error: connect ECONNREFUSED db.internal:%u", port);
+        check(strcmp(refused(service), expected) == 0);
+        service.count = 0;
+        check(strcmp(refused(service), "Error: getaddrinfo ENOTFOUND db.internal") == 0);
+        finish();
+}
+
 TEST(a_service_is_told_of_its_client_as_it_wants_to_be)
 {
         static const char client[] = "{\"source\":{\"ip\":\"203.0.113.10\",\"port\":51000},\"gateway\":{\"ip\":\"192.0.2.1\",\"port\":8080}}";

@@ -234,21 +234,31 @@ static bool try_other(struct arrival *arrival, usec_t now_us)
         return true;
 }
 
-/* In the words of an original, which gets them from Node.js. */
-static void give_up(struct arrival *arrival, usec_t now_us)
+/* In the words of an original, which gets them from Node.js. What an alias hides is not in them. */
+static void put_trouble(const struct arrival *arrival, char *text, size_t size)
 {
         const struct ipc_forward_service *service = &arrival->making->service;
-        char text[IPC_TEXT_MAX + IPC_NAME_MAX], address[METADATA_ADDRESS_TEXT_MAX];
+        const char *host = *service->alias ? service->alias : service->host, *error = strerrorname_np(arrival->making->dial.error);
+        char address[METADATA_ADDRESS_TEXT_MAX];
         struct sockaddr_storage wide;
 
         socket_address_widen(&arrival->making->dial.remote, &wide);
         metadata_address_text(&wide, address);
-        if (service->local)
-                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->making->dial.error), service->host);
-        else if (service->count == 0)
-                snprintf(text, sizeof(text), "Error: getaddrinfo ENOTFOUND %s", service->host);
+        if (service->count == 0 && !service->local)
+                snprintf(text, size, "Error: getaddrinfo ENOTFOUND %s", host);
+        else if (service->local)
+                snprintf(text, size, "Error: connect %s %s", error, host);
+        else if (*service->alias)
+                snprintf(text, size, "Error: connect %s %s:%u", error, host, service->service_port);
         else
-                snprintf(text, sizeof(text), "Error: connect %s %s", strerrorname_np(arrival->making->dial.error), address);
+                snprintf(text, size, "Error: connect %s %s", error, address);
+}
+
+static void give_up(struct arrival *arrival, usec_t now_us)
+{
+        char text[IPC_TEXT_MAX + IPC_NAME_MAX];
+
+        put_trouble(arrival, text, sizeof(text));
         service_works(arrival, false, now_us);
         if (try_other(arrival, now_us))
                 return;

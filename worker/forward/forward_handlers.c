@@ -129,6 +129,7 @@ static void on_service(void *context, struct worker_link *from, struct ipc_recei
 
         if (!forward->conf_open || forward->worker.begin.duty != IPC_DUTY_SERVICES || service->protocol > IPC_UDP ||
             service->count > IPC_ADDRESSES_MAX || !memchr(service->host, '\0', sizeof(service->host)) ||
+            !memchr(service->alias, '\0', sizeof(service->alias)) ||
             service->local > (service->protocol == IPC_TCP) || service->proxy > IPC_PROXY_V2 ||
             (service->proxy == IPC_PROXY_V1 && service->protocol == IPC_UDP) || !is_checkable(service))
                 worker_disown(from);
