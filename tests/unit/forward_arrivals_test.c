@@ -141,21 +141,119 @@ static bool said(enum ipc_type *type_out, char text_out[IPC_TEXT_MAX + 1])
         return true;
 }
 
-TEST(a_silent_address_gives_way_to_the_next_in_half_the_time)
+/* The notices in the log so far, one behind the other. */
+static const char *noticed(void)
+{
+        static char text[512];
+        struct ipc_received message;
+
+        text[0] = '\0';
+        while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
+                const struct ipc_log *log = IPC_PAYLOAD(&message, struct ipc_log);
+
+                if (message.type == IPC_LOG && log->level == LOG_NOTICE)
+                        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%.*s;", (int)log->text_len, log->text);
+                ipc_received_fini(&message);
+        }
+        return text;
+}
+
+TEST(a_silent_address_costs_its_client_a_quarter_of_a_second)
 {
         enum ipc_type type;
         char text[IPC_TEXT_MAX + 1];
 
         begin((uint8_t[]){ SILENT_HOST, GOOD_HOST }, 2);
         arrive(1);
-        check_equal(arrivals_deadline(&forward.arrivals), start_us + ARRIVALS_CONNECT_US / 2);
-        arrivals_advance(&forward.arrivals, start_us + ARRIVALS_CONNECT_US / 2 - 1);
+        check_equal(arrivals_deadline(&forward.arrivals), start_us + MSEC(250));
+        arrivals_advance(&forward.arrivals, start_us + MSEC(250) - 1);
         check(!said(&type, text));
-        arrivals_advance(&forward.arrivals, start_us + ARRIVALS_CONNECT_US / 2);
+        arrivals_advance(&forward.arrivals, start_us + MSEC(250));
         check(said(&type, text));
         check_equal(type, IPC_CHANNEL_READY);
         check_equal(arrivals_deadline(&forward.arrivals), USEC_NEVER);
         check_equal(forward.arrivals.pending, 0);
+        finish();
+}
+
+/* By the clock, as the worker's turns are. */
+static usec_t arrive_now(uint64_t channel)
+{
+        struct ipc_channel_arrived arrived = { .channel = channel, .gate_port = GATE };
+        struct now now;
+
+        worker_now(&now);
+        arrivals_arrived(&forward.arrivals, 1, &arrived, now.mono_us);
+        return now.mono_us;
+}
+
+/* Until the swarm worker is told something; by the clock. */
+static enum ipc_type await(char text_out[IPC_TEXT_MAX + 1])
+{
+        enum ipc_type type;
+
+        for (unsigned i = 0; i < 2000; i++) {
+                worker_turn(&forward.worker, &forward_handlers, &forward);
+                if (said(&type, text_out))
+                        return type;
+                usleep(10000);
+        }
+        test_fail(__FILE__, __LINE__, "nothing was said");
+        return IPC_TYPES;
+}
+
+TEST(an_address_that_was_passed_over_may_still_answer)
+{
+        char text[IPC_TEXT_MAX + 1];
+        int accepted;
+
+        begin((uint8_t[]){ SILENT_HOST, SILENT_HOST, SILENT_HOST }, 3);
+        arrive_now(1);
+        for (unsigned i = 0; i < 60; i++) {     /* long enough for all three to be asked */
+                worker_turn(&forward.worker, &forward_handlers, &forward);
+                usleep(10000);
+        }
+        accepted = accept(silent, NULL, NULL);  /* there is room: the kernel asks again */
+        check(accepted >= 0);
+        check_equal(await(text), IPC_CHANNEL_READY);
+        check_equal(forward.arrivals.pending, 0);
+        check_equal(arrivals_deadline(&forward.arrivals), USEC_NEVER);
+        close(accepted);
+        finish();
+}
+
+TEST(when_those_that_were_passed_over_fail_too_it_is_a_refusal_at_once)
+{
+        char text[IPC_TEXT_MAX + 1], expected[64];
+
+        begin((uint8_t[]){ SILENT_HOST, SILENT_HOST, NOBODY_HOST }, 3);
+        arrive_now(1);
+        for (unsigned i = 0; i < 60; i++) {
+                worker_turn(&forward.worker, &forward_handlers, &forward);
+                usleep(10000);
+        }
+        check_equal(forward.arrivals.pending, 1);       /* who refused did not end it for those that say nothing */
+        close(silent);
+        silent = dup(good);
+        check_equal(await(text), IPC_CHANNEL_REFUSE);
+        snprintf(expected, sizeof(expected), "Error: connect ECONNREFUSED 127.0.0.%u:%u", NOBODY_HOST, port);
+        check(strcmp(text, expected) == 0);
+        check_equal(forward.arrivals.by_number.count, 0);
+        finish();
+}
+
+TEST(a_service_that_does_not_answer_is_told_with_how_long_it_had)
+{
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1], expected[128];
+
+        begin((uint8_t[]){ SILENT_HOST }, 1);
+        noticed();
+        arrive(1);
+        arrivals_advance(&forward.arrivals, start_us + ARRIVALS_CONNECT_US);
+        check(said(&type, text) && type == IPC_CHANNEL_REFUSE);
+        snprintf(expected, sizeof(expected), "service 8080 at web:%u: no answer within 10.0 s; who wants it is refused;", port);
+        check(strcmp(noticed(), expected) == 0);
         finish();
 }
 
@@ -414,23 +512,6 @@ TEST(sessions_of_datagrams_end_when_their_service_is_elsewhere)
         finish();
 }
 
-/* The notices in the log so far, one behind the other. */
-static const char *noticed(void)
-{
-        static char text[512];
-        struct ipc_received message;
-
-        text[0] = '\0';
-        while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
-                const struct ipc_log *log = IPC_PAYLOAD(&message, struct ipc_log);
-
-                if (message.type == IPC_LOG && log->level == LOG_NOTICE)
-                        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%.*s;", (int)log->text_len, log->text);
-                ipc_received_fini(&message);
-        }
-        return text;
-}
-
 /* A session begins at one of the service's addresses, the last byte of which is returned, and is over for that reason. */
 static unsigned session(uint64_t number, enum ipc_reason reason, uint64_t answered)
 {
@@ -597,17 +678,6 @@ static uint64_t asked_for(void)
                 ipc_received_fini(&message);
         }
         return channel;
-}
-
-/* By the clock, as the worker's turns are. */
-static usec_t arrive_now(uint64_t channel)
-{
-        struct ipc_channel_arrived arrived = { .channel = channel, .gate_port = GATE };
-        struct now now;
-
-        worker_now(&now);
-        arrivals_arrived(&forward.arrivals, 1, &arrived, now.mono_us);
-        return now.mono_us;
 }
 
 static void answer(uint64_t channel, uint32_t error, int fd)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,52 @@ TEST(what_can_not_be_used_is_no_answer)
         ask = ask_for(1, "fe80::1", false);
         resolve_look_up(&ask, &answer);
         check(answer.error != 0 && answer.count == 0);
+}
+
+/* "6" and "4" for the families that @families has, as getaddrinfo() would say them, each address ending with its place from 1. */
+static uint16_t put(const char *families, uint8_t out[IPC_ADDRESSES_MAX][16])
+{
+        static struct addrinfo list[32];
+        static struct sockaddr_in6 v6[32];
+        static struct sockaddr_in v4[32];
+        size_t count = strlen(families);
+
+        for (size_t i = 0; i < count; i++) {
+                bool six = families[i] == '6';
+
+                v6[i] = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_addr.s6_addr = { 0x20, 1, [15] = (uint8_t)(i + 1) } };
+                v4[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl((uint32_t)(0x0a000001 + i)) };
+                list[i] = (struct addrinfo){ .ai_family = six ? AF_INET6 : AF_INET,
+                                             .ai_addr = six ? (struct sockaddr *)&v6[i] : (struct sockaddr *)&v4[i],
+                                             .ai_next = i + 1 < count ? &list[i + 1] : NULL };
+        }
+        return resolve_put_addresses(out, count ? list : NULL);
+}
+
+TEST(the_families_take_turns)
+{
+        static const struct {
+                const char *families;
+                uint8_t order[8];
+        } cases[] = {
+                { "", { 0 } },
+                { "6", { 1 } },
+                { "444", { 1, 2, 3 } },
+                { "6644", { 1, 3, 2, 4 } },
+                { "6664", { 1, 4, 2, 3 } },
+                { "46666", { 1, 2, 3, 4, 5 } },
+                { "4446", { 1, 4, 2, 3 } },
+        };
+        uint8_t out[IPC_ADDRESSES_MAX][16];
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                check_equal(put(cases[i].families, out), strlen(cases[i].families));
+                for (size_t k = 0; k < strlen(cases[i].families); k++)
+                        check_equal(out[k][15], cases[i].order[k]);
+        }
+        /* More of one family than there is room for leave some for the other. */
+        check_equal(put("66666666666666666664", out), IPC_ADDRESSES_MAX);
+        check(out[1][15] == 20 && out[1][12] == 10);
 }
 
 struct heard {

@@ -29,6 +29,7 @@ struct making {
         struct fingerprint *fingerprint;        /* the same for one that asks; NULL: none does */
         struct dial dial;
         struct heap_entry deadline;     /* of the address being tried */
+        usec_t began_us;                /* with this service */
         usec_t gives_up_us;             /* on all of them */
         unsigned tried;                 /* services */
 };
@@ -201,15 +202,29 @@ static void tell_service(struct arrivals *arrivals, const struct ipc_forward_ser
         }
 }
 
+static const char *trouble_of(const struct arrival *arrival, usec_t now_us, char *text, size_t size)
+{
+        if (arrival->making->service.count == 0 && !arrival->making->service.local)
+                return "the name has no address";
+        if (arrival->making->dial.error != ETIMEDOUT)
+                return strerror(arrival->making->dial.error);
+        snprintf(text, size, "no answer within %.1f s", (double)(now_us - arrival->making->began_us) / SECONDS(1));
+        return text;
+}
+
 /* A service is down, or up again: said when that changes, not for each who finds it so. */
 static void service_works(struct arrival *arrival, bool works, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
         const struct ipc_forward_service *service = &arrival->making->service;
-        bool tried = service->count || service->local;
+        char trouble[64];
 
-        if (services_note(&arrivals->services, service, works, now_us))
-                tell_service(arrivals, service, works ? NULL : tried ? strerror(arrival->making->dial.error) : "the name has no address");
+        if (!services_note(&arrivals->services, service, works, now_us))
+                return;
+        if (works)
+                tell_service(arrivals, service, NULL);
+        else
+                tell_service(arrivals, service, trouble_of(arrival, now_us, trouble, sizeof(trouble)));
 }
 
 static void arrival_begin(struct arrival *arrival, usec_t now_us);
@@ -302,17 +317,17 @@ static void connected(struct arrival *arrival, usec_t now_us)
         }
 }
 
-/* How long one address may take: what is left, shared with those behind it and with another service. */
+/* How long until the next address is asked, too, or behind the last one another service: that shares what is left. */
 static usec_t share_us(const struct arrival *arrival, usec_t now_us)
 {
         const struct making *making = arrival->making;
         usec_t left_us = making->gives_up_us > now_us ? making->gives_up_us - now_us : 0;
         bool other = !making->named && services_have_other(&arrival->arrivals->services, &making->service, now_us);
 
-        return left_us / (dial_left(&making->dial) + 1 + other);
+        return dial_patience_us(&making->dial, left_us / (1 + other));
 }
 
-/* One address after the other until one is connected or has to be waited for. */
+/* One address after the other until one is connected or has to be waited for; those before it still may answer. */
 static void arrival_advance(struct arrival *arrival, usec_t now_us)
 {
         int r = dial_next(&arrival->making->dial);
@@ -330,6 +345,22 @@ static void failed(struct arrival *arrival, int error, usec_t now_us)
         heap_remove(&arrival->arrivals->deadlines, &arrival->making->deadline);
         dial_fail(&arrival->making->dial, error);
         arrival_advance(arrival, now_us);
+}
+
+/* Nobody answered so far. */
+static void late(struct arrival *arrival, usec_t now_us)
+{
+        struct making *making = arrival->making;
+        bool more = !making->service.local && dial_left(&making->dial) && now_us < making->gives_up_us;
+
+        if (more) {
+                dial_pass(&making->dial);
+                arrival_advance(arrival, now_us);
+                return;
+        }
+        dial_fini(&making->dial);
+        making->dial.error = ETIMEDOUT;
+        give_up(arrival, now_us);
 }
 
 /* By the supervisor, which has until then. */
@@ -353,6 +384,7 @@ static void arrival_begin(struct arrival *arrival, usec_t now_us)
 
         dial_init(&making->dial, arrival->arrivals->watch, &making->service, &arrival->arrivals->keep, on_connecting);
         making->tried++;
+        making->began_us = now_us;
         if (making->service.local)
                 ask_for(arrival, now_us);
         else
@@ -519,7 +551,7 @@ void arrivals_advance(struct arrivals *arrivals, usec_t now_us)
         struct heap_entry *due;
 
         while ((due = heap_pop_due(&arrivals->deadlines, now_us)))
-                failed(container_of(due, struct making, deadline)->arrival, ETIMEDOUT, now_us);
+                late(container_of(due, struct making, deadline)->arrival, now_us);
 }
 
 usec_t arrivals_deadline(const struct arrivals *arrivals)

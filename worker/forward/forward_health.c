@@ -224,7 +224,7 @@ static void connected(struct check *check)
                 finish(check, "no memory");
 }
 
-/* One address after the other, each with its share of the time. */
+/* One address after the other; those before it still may answer. */
 static void connect_next(struct check *check, usec_t now_us)
 {
         usec_t left_us = check->gives_up_us > now_us ? check->gives_up_us - now_us : 0;
@@ -233,7 +233,7 @@ static void connect_next(struct check *check, usec_t now_us)
         if (r == 0)
                 connected(check);
         else if (r == -EINPROGRESS)
-                heap_set(&check->checks->due, &check->due, usec_add(now_us, left_us / (dial_left(&check->dial) + 1)));
+                heap_set(&check->checks->due, &check->due, usec_add(now_us, dial_patience_us(&check->dial, left_us)));
         else {
                 check->nameless = !check->what->count;
                 finish(check, check->what->count ? strerror(-r) : "the name has no address");
@@ -401,7 +401,7 @@ void checks_advance(struct checks *checks, usec_t now_us)
                         check->state = CHECK_WAITING;
                         list_push_back(&checks->waiting, &check->in_waiting);
                 } else if (check->state == CHECK_CONNECTING && !check->what->local && check->gives_up_us > now_us) {
-                        dial_fail(&check->dial, ETIMEDOUT);
+                        dial_pass(&check->dial);
                         connect_next(check, now_us);
                 } else {
                         finish(check, check->state == CHECK_ASKING ? "no answer in time" : strerror(ETIMEDOUT));

@@ -34,6 +34,32 @@ static bool put_address(uint8_t out[16], const struct addrinfo *info)
         return false;
 }
 
+/* The next of that family from @at on, or NULL. */
+static const struct addrinfo *of_family(const struct addrinfo *at, int family)
+{
+        while (at && at->ai_family != family)
+                at = at->ai_next;
+        return at;
+}
+
+/* The families take turns, lest one that leads nowhere has to be tried to its end first, or fills the list: RFC 8305 4. The first stays first. */
+uint16_t resolve_put_addresses(uint8_t out[IPC_ADDRESSES_MAX][16], const struct addrinfo *found)
+{
+        int first = found ? found->ai_family : AF_INET;
+        const struct addrinfo *next[2] = { found, of_family(found, first == AF_INET ? AF_INET6 : AF_INET) };
+        uint16_t count = 0;
+
+        for (unsigned turn = 0; (next[0] || next[1]) && count < IPC_ADDRESSES_MAX; turn = !turn) {
+                const struct addrinfo *at = next[turn];
+
+                if (!at)
+                        continue;
+                count += put_address(out[count], at);
+                next[turn] = of_family(at->ai_next, at->ai_family);
+        }
+        return count;
+}
+
 void resolve_look_up(const struct ipc_resolve_ask *ask, struct ipc_resolve_answer *answer)
 {
         struct addrinfo hints = { .ai_family = ask->ipv4_only ? AF_INET : AF_UNSPEC, .ai_socktype = SOCK_STREAM };
@@ -41,10 +67,10 @@ void resolve_look_up(const struct ipc_resolve_ask *ask, struct ipc_resolve_answe
 
         *answer = (struct ipc_resolve_answer){ .question = ask->question };
         answer->error = getaddrinfo(ask->name, NULL, &hints, &found);
-        for (struct addrinfo *at = found; answer->error == 0 && at && answer->count < IPC_ADDRESSES_MAX; at = at->ai_next)
-                answer->count += put_address(answer->address[answer->count], at);
-        if (answer->error == 0)
+        if (answer->error == 0) {
+                answer->count = resolve_put_addresses(answer->address, found);
                 freeaddrinfo(found);
+        }
         if (answer->error == 0 && answer->count == 0)
                 answer->error = EAI_NODATA;
         if (answer->error)

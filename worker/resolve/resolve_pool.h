@@ -4,6 +4,7 @@
 #define HG_RESOLVE_POOL_H
 
 #include <ev.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdbool.h>
 
@@ -41,6 +42,9 @@ void resolve_pool_ask(struct resolve_pool *pool, const struct ipc_resolve_ask *a
 
 /* Since when all threads have been busy with names that don't come back; USEC_NEVER: not so. */
 usec_t resolve_pool_stuck_since(struct resolve_pool *pool);
+
+/* Those of @found, by turns of each family; how many. Also what tests call. */
+uint16_t resolve_put_addresses(uint8_t out[IPC_ADDRESSES_MAX][16], const struct addrinfo *found);
 
 /* One look-up, right now; also what tests call. */
 void resolve_look_up(const struct ipc_resolve_ask *ask, struct ipc_resolve_answer *answer_out);
