@@ -34,6 +34,10 @@ enum {
         CONF_PRIORITY_MAX = 255,
         CONF_HEALTH_PATH_MAX = 128,             /* with its NUL */
         CONF_BASIC_AUTH_MAX = 256,
+        CONF_DOCKER_NETWORKS_MAX = 8,
+        CONF_DOCKER_NETWORK_MAX = 128,          /* the name of one, with its NUL */
+        CONF_FOUND_MAX = 1024,                  /* services in containers */
+        CONF_ADDRESS_MAX = 46,                  /* an address as text, with its NUL */
         CONF_COMPLAINTS_MAX = 200,              /* kept; more are only counted */
         CONF_COMPLAINT_TEXT_MAX = 4096 + 1024,  /* a path and what is said about it */
 };
@@ -141,6 +145,7 @@ struct conf_service {
         const char *alias;              /* what peers are told instead of it; NULL: nothing else */
         const char *tags;               /* words with one blank between; "" when none */
         const struct conf_ingress *ingress;     /* NULL: the provider's */
+        bool found;                     /* in a container, not said by a file */
         const char *sni;                /* whom TLS clients ask for, in lower case, or "*." and what stands behind one word more; "": no name */
 };
 
@@ -270,6 +275,25 @@ struct conf_site {
         uint32_t auth_len;              /* 0: nothing, on a loopback address */
 };
 
+/* At which Docker engine the provider's services are found, too. All else is 0 and NULL unless @present. */
+struct conf_docker {
+        bool present;
+        const char *socket;             /* shorter than CONF_SOCKET_PATH_MAX */
+        const char *networks[CONF_DOCKER_NETWORKS_MAX];         /* on which containers offer services; at least one */
+        size_t network_count;
+        uint32_t refresh_ms;            /* so often they are looked at though nothing happened */
+        bool read_only;                 /* no network is made */
+};
+
+/* A service that was found there. Made of zeroed memory: two are the same when their bytes are. */
+struct conf_found {
+        uint16_t gate_port, service_port;
+        enum conf_protocol protocol;
+        bool published;
+        char host[CONF_HOST_MAX];       /* what it is called */
+        char address[CONF_ADDRESS_MAX]; /* where it is */
+};
+
 /* A secret that still counts beside the one that has taken its place. */
 struct conf_previous {
         uint8_t secret[CONF_SECRET_BYTES];
@@ -302,6 +326,7 @@ struct conf {
         struct conf_relay relay;
         struct conf_site resolver;      /* for services: whose a connection to them is; @auth is "USER:PASSWORD" */
         struct conf_site unlimited;     /* for clients, to be let in for a while: @auth is what their tokens are made with */
+        struct conf_docker docker;
         uint8_t relays[CONF_RELAYS_MAX][CONF_KEY_BYTES];        /* public keys of relays to use */
         size_t relay_count;
         uint32_t stats_interval_ms;     /* between two lines of the log that say how it fares; 0: there are none */
@@ -333,6 +358,9 @@ struct conf_source {
         /* The text behind @url, which stays there during the call; NULL: it is not known yet, and what it lists comes later. */
         const char *(*fetched)(void *context, const char *url, size_t *len_out);        /* NULL: no URL is known */
         void *fetched_context;
+        /* The services that were found in containers, which stay there during the call. */
+        const struct conf_found *(*found)(void *context, size_t *count_out);            /* NULL: none */
+        void *found_context;
         const char *const *flags;       /* flags[n] said line n + 1 of @fd: complaints then name it in place of a position */
         size_t flag_count;
 };

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "conf_docker.h"
 #include "conf_site.h"
 
 static const char *image_text(struct conf_read *read, const char *text)
@@ -87,6 +88,19 @@ static void keep_unlimited(struct conf_read *read, struct conf *conf, const stru
         conf->unlimited = running->unlimited;
         conf->unlimited.text = image_text(read, running->unlimited.text);
         conf->unlimited.auth_file = image_text(read, running->unlimited.auth_file);
+}
+
+static bool same_docker(const struct conf *a, const struct conf *b)
+{
+        return conf_docker_same(&a->docker, &b->docker);
+}
+
+static void keep_docker(struct conf_read *read, struct conf *conf, const struct conf *running)
+{
+        conf->docker = running->docker;
+        conf->docker.socket = image_text(read, running->docker.socket);
+        for (size_t i = 0; i < conf->docker.network_count; i++)
+                conf->docker.networks[i] = image_text(read, running->docker.networks[i]);
 }
 
 static bool same_dht(const struct conf *a, const struct conf *b)
@@ -198,6 +212,7 @@ static const struct kept {
         { "relay", NULL, same_relay, keep_relay },
         { "fingerprintResolver", NULL, same_resolver, keep_resolver },
         { "unlimited", NULL, same_unlimited, keep_unlimited },
+        { "docker", NULL, same_docker, keep_docker },
         { "dht", NULL, same_dht, keep_dht },
         { "bootstrap", NULL, same_bootstrap, keep_bootstrap },
         { "host", NULL, same_host, keep_host },

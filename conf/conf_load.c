@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "conf.h"
+#include "conf_docker.h"
 #include "conf_host.h"
 #include "conf_keep.h"
 #include "conf_ingress.h"
@@ -61,6 +62,7 @@ struct draft {
         const struct conf_file *secret_from;
         struct conf_places places;
         struct conf_site_draft site[CONF_SITES];
+        struct conf_docker_draft docker;
         bool seen, secret_given, public_given, address_bad;
 };
 
@@ -524,6 +526,13 @@ static void read_unlimited(struct conf_read *read, const struct conf_node *node,
         conf_site_read(read, node, CONF_SITE_UNLIMITED, &draft->site[CONF_SITE_UNLIMITED], draft->conf);
 }
 
+static void read_docker(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        struct draft *draft = into;
+
+        conf_docker_read(read, node, &draft->docker, &draft->conf->docker);
+}
+
 static void read_relays(struct conf_read *read, const struct conf_node *node, void *into)
 {
         conf_relays_read(read, node, ((struct draft *)into)->conf);
@@ -560,6 +569,7 @@ static void read_root(struct conf_read *read, const struct conf_node *root, void
                 { "relays", read_relays },
                 { "fingerprintResolver", read_resolver },
                 { "unlimited", read_unlimited },
+                { "docker", read_docker },
                 { "bootstrap", read_bootstrap },
                 { "peers", read_peers },
                 { "host", read_host },
@@ -715,6 +725,7 @@ static void finish(struct conf_read *read, struct draft *draft)
         finish_dht(read, draft);
         finish_peers(read, draft);
         finish_identity(read, draft);
+        conf_docker_finish(read, &draft->docker, conf);
         for (enum conf_site_kind kind = 0; kind < CONF_SITES && !read->source->without_secret; kind++)
                 conf_site_finish(read, &draft->site[kind], kind, conf);
         if (!has_role && !conf->dht.persistent && !conf->relay.present && !read->source->without_role)
@@ -747,6 +758,8 @@ static void load_all(struct conf_read *read, struct conf *conf)
         draft.files = conf_arena_take(&read->image, (CONF_FILES_MAX + 1) * sizeof(*draft.files));
         draft.file = conf_layers_read(read, read_root, &draft);
         conf->files = draft.files;
+        if (conf->docker.present && conf->provider.present)
+                conf_services_found(read, &draft.services);
         conf->provider.services = draft.services.list;
         conf->provider.service_count = draft.services.count;
         conf->gateway.filters = draft.filters.list;

@@ -121,7 +121,8 @@ static void put_provider(FILE *out, const struct conf_provider *provider)
         fprintf(out, "  services:%s\n", provider->service_count || provider->url_count ? "" : " []");
         put_urls(out, provider->urls, provider->url_count);
         for (size_t i = 0; i < provider->service_count; i++)
-                put_service(out, &provider->services[i]);
+                if (!provider->services[i].found)        /* else it is found again */
+                        put_service(out, &provider->services[i]);
 }
 
 static const char *separator(bool *any)
@@ -252,6 +253,19 @@ static void put_site(FILE *out, const char *listen, const char *file_key, const 
         put_path(out, file_key, folder, site->auth_file);
 }
 
+static void put_docker(FILE *out, const struct conf_docker *docker, const char *folder)
+{
+        fputs("docker:\n  ", out);
+        put_path(out, "socket", folder, docker->socket);
+        fputs("  network:\n", out);
+        for (size_t i = 0; i < docker->network_count; i++) {
+                fputs("    - ", out);
+                conf_text_show(out, docker->networks[i]);
+                fputc('\n', out);
+        }
+        fprintf(out, "  refreshTime: %u\n  readOnly: %s\n", docker->refresh_ms, docker->read_only ? "true" : "false");
+}
+
 static void put_dht(FILE *out, const struct conf_dht *dht)
 {
         const uint8_t *ip = dht->public_ip;
@@ -304,6 +318,8 @@ bool conf_show(const struct conf *conf, const char *folder, FILE *out)
         put_relays(out, conf);
         put_site(out, "fingerprintResolver:\n  listen: ", "basicAuthFile", &conf->resolver, folder);
         put_site(out, "unlimited:\n  listen: ", "tokenSecretFile", &conf->unlimited, folder);
+        if (conf->docker.present)
+                put_docker(out, &conf->docker, folder);
         put_peers(out, conf);
         put_bootstrap(out, conf);
         put_dht(out, &conf->dht);

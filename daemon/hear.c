@@ -106,6 +106,13 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
                 if (!hosts_gone(&supervisor->hosts, IPC_PAYLOAD(message, struct ipc_host_port)))
                         child_kill(child, "names a host that can't be");
                 break;
+        case IPC_DOCKER_WANT:
+        case IPC_DOCKER_BEGIN:
+        case IPC_DOCKER_SERVICE:
+        case IPC_DOCKER_END:
+                if (!docker_hear(&supervisor->docker, child, message))
+                        child_kill(child, "says of an engine what can't be");
+                break;
         case IPC_RESOLVE_ANSWER:
                 names_answer(&supervisor->names, IPC_PAYLOAD(message, struct ipc_resolve_answer));
                 break;

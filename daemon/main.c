@@ -267,9 +267,10 @@ static int listen_to_people(struct start *start)
 static int find_workers(struct start *start)
 {
         static const char *const names[] = { "hypergate-swarm", "hypergate-router", "hypergate-forward", "hypergate-resolve",
-                                             "hypergate-admin" };
+                                             "hypergate-admin", "hypergate-docker" };
+        const bool needed[ARRAY_LEN(names)] = { true, true, true, true, start->conf->resolver.port || start->conf->unlimited.port,
+                                                  start->conf->docker.present };
         const char *build_tree = secure_getenv("HYPERGATE_LIBEXEC");
-        size_t count = ARRAY_LEN(names) - (!start->conf->resolver.port && !start->conf->unlimited.port);   /* the last one, for who needs it */
         char path[PATH_MAX + 32];
 
         if (!realpath(build_tree ? build_tree : LIBEXECDIR, start->libexec)) {
@@ -277,9 +278,9 @@ static int find_workers(struct start *start)
                           strerror(errno));
                 return EX_UNAVAILABLE;
         }
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
                 snprintf(path, sizeof(path), "%s/%s", start->libexec, names[i]);
-                if (access(path, X_OK) < 0) {
+                if (needed[i] && access(path, X_OK) < 0) {
                         log_error(&start->log, "%s: %s: hypergate is not installed completely", path, strerror(errno));
                         return EX_UNAVAILABLE;
                 }

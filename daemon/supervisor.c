@@ -47,6 +47,8 @@ static void on_started(void *context, struct child *child)
                 names_worker(&supervisor->names, child);
         else if (child->role == IPC_HOSTS)
                 hosts_lost(&supervisor->hosts);
+        else if (child->role == IPC_DOCKER)
+                docker_worker(&supervisor->docker);
         else if (child->role == IPC_SWARM) {
                 struct core *core = cores_find(&supervisor->cores, child);
 
@@ -141,6 +143,7 @@ static void release(struct supervisor *supervisor)
         last_gates_fini(&supervisor->last);
         lost_links_fini(&supervisor->lost);
         fetches_fini(&supervisor->fetches);
+        docker_fini(&supervisor->docker);
         names_fini(&supervisor->names);
         interfaces_fini(&supervisor->interfaces);
         status_fini(&supervisor->status);
@@ -268,7 +271,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
         fetches_refresh(&supervisor->fetches);
 }
 
-/* With all the rest of the configuration as it is now. */
+/* Behind a URL, or in containers; with all the rest of the configuration as it is now. */
 static bool on_fetched(void *context)
 {
         struct supervisor *supervisor = context;
@@ -277,6 +280,17 @@ static bool on_fetched(void *context)
         reload_run(&supervisor->reload, -1, &told);
         conf_complaints_fini(&told.complaints);
         return told.good;
+}
+
+/* Before all are up, they begin with it. */
+static bool on_found(void *context)
+{
+        struct supervisor *supervisor = context;
+
+        if (supervisor->ready)
+                return on_fetched(supervisor);
+        reload_run(&supervisor->reload, -1, NULL);
+        return true;
 }
 
 static void on_served(void *context, const struct gate *gate)
@@ -383,6 +397,15 @@ static int begin_hosts(struct supervisor *supervisor)
         return r;
 }
 
+/* 0 or -errno. */
+static int begin_docker(struct supervisor *supervisor)
+{
+        if (!supervisor->conf->docker.present)
+                return 0;
+        supervisor->engine = children_add(&supervisor->children, IPC_DOCKER, 1, NULL);
+        return supervisor->engine ? 0 : -ENOMEM;
+}
+
 /* Everything there is to start. 0 or -errno. */
 static int begin(struct supervisor *supervisor)
 {
@@ -413,6 +436,8 @@ static int begin(struct supervisor *supervisor)
                 r = begin_admin(supervisor);
         if (r == 0)
                 r = begin_hosts(supervisor);
+        if (r == 0)
+                r = begin_docker(supervisor);
         if (r == 0)
                 r = services_init(&supervisor->services, &conf->provider, &supervisor->names, &supervisor->forwards);
         return r;
@@ -465,6 +490,7 @@ static int init(struct supervisor *supervisor, const char *libexec)
         randombytes_buf(map_key, sizeof(map_key));
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name_changed, on_name_wanted, supervisor);
         fetches_init(&supervisor->fetches, supervisor->loop, supervisor->log, &supervisor->names, libexec, on_fetched, supervisor);
+        docker_init(&supervisor->docker, supervisor->log, &conf->docker, on_found, supervisor);
         interfaces_init(&supervisor->interfaces, supervisor->loop, conf->host, on_interfaces, supervisor);
         forwards_init(&supervisor->forwards, &supervisor->children,
                       conf->gateway.present && conf->provider.present ? FORWARDS_MAX / 2 : FORWARDS_MAX);
@@ -506,6 +532,8 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
         reload_init(&supervisor->reload, supervisor, start->source);
         supervisor->reload.source.fetched = fetches_text;
         supervisor->reload.source.fetched_context = &supervisor->fetches;
+        supervisor->reload.source.found = docker_services;
+        supervisor->reload.source.found_context = &supervisor->docker;
         control_init(&supervisor->control, supervisor, start->control_listener, start->control_conn);
         supervisor->asked_as = start->asked_as;
         r = init(supervisor, start->libexec);

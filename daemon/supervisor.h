@@ -12,6 +12,7 @@
 #include "conf.h"
 #include "control.h"
 #include "cores.h"
+#include "docker.h"
 #include "fetches.h"
 #include "forwards.h"
 #include "gates.h"
@@ -42,7 +43,7 @@ struct supervisor {
         struct routers routers;
         struct children children;
         struct lost_links lost;
-        struct child *router, *resolve, *admin; /* NULL: not needed (yet) */
+        struct child *router, *resolve, *admin, *engine;        /* NULL: not needed (yet) */
         int resolver_fd;                /* where the admin worker is asked whose a connection is; -1: nowhere */
         struct child *unlimited;        /* another one, whom clients ask to be let in; NULL: there is none */
         int unlimited_fd;               /* and where */
@@ -59,6 +60,7 @@ struct supervisor {
         struct passed *passed;
         struct names names;
         struct fetches fetches;
+        struct docker docker;
         struct interfaces interfaces;
         struct status status;
         struct watchdog watchdog;

@@ -18,12 +18,13 @@ enum ipc_role {
         IPC_RESOLVE,
         IPC_ADMIN,
         IPC_HOSTS,
+        IPC_DOCKER,
         IPC_ROLES,
 };
 
 #define IPC_ROLE_BIT(role) (1u << (role))
 #define IPC_WORKERS (IPC_ROLE_BIT(IPC_SWARM) | IPC_ROLE_BIT(IPC_ROUTER) | IPC_ROLE_BIT(IPC_FORWARD) | IPC_ROLE_BIT(IPC_RESOLVE) | \
-                     IPC_ROLE_BIT(IPC_ADMIN) | IPC_ROLE_BIT(IPC_HOSTS))
+                     IPC_ROLE_BIT(IPC_ADMIN) | IPC_ROLE_BIT(IPC_HOSTS) | IPC_ROLE_BIT(IPC_DOCKER))
 
 enum {
         IPC_KEY_BYTES = 32,             /* Ed25519 public key or seed */
@@ -50,6 +51,8 @@ enum {
         IPC_WHY_MAX = 96,               /* with its NUL */
         IPC_PRIORITY_MAX = 255,
         IPC_PATH_MAX = 128,             /* with its NUL */
+        IPC_NETWORKS_MAX = 8,           /* of Docker, on which services are found */
+        IPC_NETWORK_MAX = 128,          /* the name of one, with its NUL */
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -209,7 +212,14 @@ enum ipc_reason {
         X(HOSTS_LISTENER,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_HOSTS),        struct ipc_generation,         1)    \
         X(HOSTS_PORT,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_HOSTS),        struct ipc_hosts_port,         0)    \
         X(HOSTS_BOUND,      IPC_ROLE_BIT(IPC_HOSTS),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_hosts_bound,        1)    \
-        X(HOSTS_GONE,       IPC_ROLE_BIT(IPC_HOSTS),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_host_port,          0)
+        X(HOSTS_GONE,       IPC_ROLE_BIT(IPC_HOSTS),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_host_port,          0)    \
+        /* Docker. */                                                                                                            \
+        X(DOCKER_CONF,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_DOCKER),       struct ipc_docker_conf,        0)    \
+        X(DOCKER_WANT,      IPC_ROLE_BIT(IPC_DOCKER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_docker_want,        0)    \
+        X(DOCKER_SOCKET,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_DOCKER),       struct ipc_docker_socket,      FDS_UP_TO(1)) \
+        X(DOCKER_BEGIN,     IPC_ROLE_BIT(IPC_DOCKER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_docker_list,        0)    \
+        X(DOCKER_SERVICE,   IPC_ROLE_BIT(IPC_DOCKER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_docker_service,     0)    \
+        X(DOCKER_END,       IPC_ROLE_BIT(IPC_DOCKER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_docker_list,        0)
 
 /* No padding: what the compiler would leave between fields could carry old memory across a wall. */
 #pragma GCC diagnostic push
@@ -812,6 +822,45 @@ struct ipc_hosts_port {
 struct ipc_hosts_bound {
         uint16_t number;
         uint16_t v6;                    /* 0 or 1 */
+};
+
+/* (conf) Exactly once, and the same as long as the worker lives. */
+struct ipc_docker_conf {
+        uint32_t refresh_ms;            /* between two rounds while nothing happens */
+        uint16_t network_count;
+        uint16_t read_only;             /* 0 or 1: nothing is made, changed or removed */
+        char network[IPC_NETWORKS_MAX][IPC_NETWORK_MAX];
+};
+
+enum ipc_docker_use {
+        IPC_DOCKER_ASK,                 /* questions, one after the other */
+        IPC_DOCKER_EVENTS,              /* one whose answer does not end */
+        IPC_DOCKER_USES,
+};
+
+/* A connection to the engine for @use, of which one is wanted at a time. */
+struct ipc_docker_want {
+        uint32_t use;                   /* enum ipc_docker_use */
+};
+
+/* It rides along, or @error says why not. */
+struct ipc_docker_socket {
+        uint32_t use;
+        uint32_t error;                 /* errno or 0 */
+};
+
+/* Between DOCKER_BEGIN and DOCKER_END: @count services, which are all there are. */
+struct ipc_docker_list {
+        uint32_t count;
+};
+
+struct ipc_docker_service {
+        uint16_t gate_port;
+        uint16_t service_port;          /* in the container, at @ip */
+        uint16_t protocol;              /* enum ipc_protocol */
+        uint16_t published;             /* 0 or 1: for others than the network, too */
+        uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+        char host[IPC_NAME_MAX];        /* what it is called there */
 };
 
 #pragma GCC diagnostic pop

@@ -32,7 +32,8 @@ const char *ipc_role_name(uint32_t role)
 {
         static const char *const names[IPC_ROLES] = { [IPC_SUPERVISOR] = "supervisor", [IPC_SWARM] = "swarm",
                                                       [IPC_ROUTER] = "router", [IPC_FORWARD] = "forward",
-                                                      [IPC_RESOLVE] = "resolve", [IPC_ADMIN] = "admin", [IPC_HOSTS] = "hosts" };
+                                                      [IPC_RESOLVE] = "resolve", [IPC_ADMIN] = "admin", [IPC_HOSTS] = "hosts",
+                                                      [IPC_DOCKER] = "docker" };
 
         return role < IPC_ROLES ? names[role] : "?";
 }

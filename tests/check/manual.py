@@ -77,7 +77,7 @@ def keys():
     described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M))
                  for name in ('hypergate.yaml.5', 'hypergate-services.5')}
     inside = (keys_of('conf_services.c') | keys_of('conf_health.c') | keys_of('conf_ingress.c')) - {'services'}
-    there = keys_of('conf_load.c') | keys_of('conf_relay.c') | keys_of('conf_site.c')
+    there = keys_of('conf_load.c') | keys_of('conf_relay.c') | keys_of('conf_site.c') | keys_of('conf_docker.c')
     without_effect = set(re.findall(r'\{ "(\w+)", conf_limits_pass_over', (ROOT / 'conf/conf_load.c').read_text()))
     # What is included is part of what is shown, what a rule excludes is shown by what is left, and some limits say nothing.
     shown = set(re.findall(r'\b([a-z][A-Za-z]+)(?=: |:%s|:\n|")', ''.join((ROOT / 'conf' / name).read_text() for name in ('conf_show.c', 'conf_ingress.c')).replace('\\n', '\n')))
@@ -117,6 +117,7 @@ def check_one_liner(folder, line):
               f'secretFile: key\ngateway: {{services: [{{tags: x, health: {{type: http, {line}}}}}]}}\n', f'dht: {{persistent: true, {line}}}\n',
               f'dht: {{public: "192.0.2.1:1", {line}}}\n', f'secretFile: key\nrelay: {{{line}}}\n',
               f'secretFile: key\nprovider: {{}}\nfingerprintResolver: {{listen: 127.0.0.1:1, {line}}}\n',
+              f'secretFile: key\nprovider: {{}}\ndocker: {{{line}}}\n',
               f'secretFile: key\nprovider: {{}}\nfingerprintResolver: {{{line}}}\n',
               f'secretFile: key\ngateway: {{}}\nunlimited: {{{line}}}\n',
               f'secretFile: key\ngateway: {{}}\nunlimited: {{tokenSecretFile: auth, {line}}}\n']

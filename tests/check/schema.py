@@ -24,6 +24,7 @@ MAPS = {
     'dht': lambda inner: {'host': '192.0.2.1', 'port': 1, 'gateway': {}, 'dht': inner},
     'relay': lambda inner: {'relay': inner},
     'health': lambda inner: {'provider': {'services': [{'gatePort': 1, 'serviceHost': 'a', 'servicePort': 1, 'health': {'type': 'http', **inner}}]}},
+    'docker': lambda inner: {'provider': {}, 'docker': inner},
     'fingerprintResolver': lambda inner: {'provider': {}, 'fingerprintResolver': {'listen': '127.0.0.1:1', **inner}},
     'unlimited': lambda inner: {'gateway': {}, 'unlimited': {'tokenSecretFile': 'auth', **inner}},
     'filter': lambda inner: {'gateway': {'services': [{'gatePort': 1, **inner}]}},

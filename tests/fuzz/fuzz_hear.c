@@ -18,7 +18,7 @@
 #include "message.h"
 #include "steps.h"
 
-enum { OPERATIONS_MAX = 64, WORKERS = 5, NAMES = 3 };
+enum { OPERATIONS_MAX = 64, WORKERS = 6, RESOLVE = 4 /* of them */, NAMES = 3 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -57,6 +57,14 @@ static void on_name(void *context, const struct name *name)
 
 static void on_context(void *context)
 {
+}
+
+static bool on_found(void *context)
+{
+        size_t count;
+
+        must(docker_services(&((struct supervisor *)context)->docker, &count) && count <= CONF_FOUND_MAX);
+        return true;
 }
 
 static void on_message(void *context, struct child *child, struct ipc_received *message)
@@ -104,7 +112,7 @@ static void end_life(struct scene *scene, unsigned i)
 static void begin_worker(struct scene *scene, unsigned i)
 {
         static const struct { enum ipc_role role; uint32_t id; } who[WORKERS] = {
-                { IPC_SWARM, 1 }, { IPC_ROUTER, 1 }, { IPC_FORWARD, 1 }, { IPC_FORWARD, 2 }, { IPC_RESOLVE, 1 },
+                { IPC_SWARM, 1 }, { IPC_ROUTER, 1 }, { IPC_FORWARD, 1 }, { IPC_FORWARD, 2 }, { IPC_RESOLVE, 1 }, { IPC_DOCKER, 1 },
         };
         struct child *child = &scene->workers[i];
 
@@ -127,6 +135,7 @@ static const struct conf *conf_of(bool gateway, bool filtered)
 
         conf = (struct conf){ .name = "fuzz", .state_directory = "/nowhere", .bootstrap = &bootstrap, .bootstrap_count = 1 };
         conf.provider.present = true;
+        conf.docker = (struct conf_docker){ .present = true, .socket = "/nowhere/docker.sock" };
         conf.gateway = (struct conf_gateway){ .present = gateway, .listen = &nowhere, .listen_count = 1, .filters = &filter,
                                               .filter_count = filtered };
         return &conf;
@@ -155,6 +164,7 @@ static void begin(struct scene *scene, uint8_t flags)
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name, on_context, NULL);
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, NULL, &no_sockets, on_no_gate,
                    on_no_gate, NULL);
+        docker_init(&supervisor->docker, supervisor->log, &conf->docker, on_found, supervisor);
         status_init(&supervisor->status, supervisor->loop, supervisor->log, conf->gateway.present ? &supervisor->gates : NULL,
                     conf, on_context, NULL);
         must(known_init(&supervisor->known, NULL, 0, 0, conf) == 0);
@@ -164,7 +174,7 @@ static void begin(struct scene *scene, uint8_t flags)
         supervisor->cores.list[0] = (struct core){ .cores = &supervisor->cores, .child = &scene->workers[0] };
         for (unsigned i = 0; i < NAMES; i++)
                 scene->names[i] = names_add(&supervisor->names, hosts[i], i == 0, "service 80");
-        names_worker(&supervisor->names, &scene->workers[WORKERS - 1]);
+        names_worker(&supervisor->names, &scene->workers[RESOLVE]);
         status_begin(&supervisor->status, 1);
 }
 
@@ -173,6 +183,7 @@ static void end(struct scene *scene)
         struct supervisor *supervisor = &scene->supervisor;
 
         gates_fini(&supervisor->gates);
+        docker_fini(&supervisor->docker);
         known_fini(&supervisor->known);
         lost_links_fini(&supervisor->lost);
         names_fini(&supervisor->names);
@@ -218,7 +229,7 @@ static void say_line(struct scene *scene, unsigned i)
 static void answer(struct scene *scene)
 {
         struct ipc_resolve_answer said = { .question = scene->supervisor.names.last_question - read_u8(&scene->input) % 4 };
-        struct child *child = &scene->workers[WORKERS - 1];
+        struct child *child = &scene->workers[RESOLVE];
         uint8_t flags = read_u8(&scene->input);
 
         said.error = flags & 1 ? -2 : 0;
@@ -226,7 +237,7 @@ static void answer(struct scene *scene)
         read_copy(&scene->input, said.address, MIN(reader_left(&scene->input), sizeof(said.address[0])));
         memset(said.text, flags, flags & 128 ? sizeof(said.text) : 1);
         if (child->link.fd >= 0)
-                (void)!ipc_link_send(&scene->ends[WORKERS - 1], IPC_RESOLVE_ANSWER, &said, NULL, 0);
+                (void)!ipc_link_send(&scene->ends[RESOLVE], IPC_RESOLVE_ANSWER, &said, NULL, 0);
 }
 
 static void write_words(struct scene *scene, unsigned i)
@@ -290,7 +301,7 @@ static void listen_to(struct scene *scene, unsigned i)
         if (r < 0) {
                 end_life(scene, i);
                 begin_life(scene, i);
-                if (i == WORKERS - 1)
+                if (i == RESOLVE)
                         names_worker(&scene->supervisor.names, child);
         }
         while (ipc_link_receive(&scene->ends[i], &message) > 0)
@@ -332,8 +343,8 @@ static void operate(struct scene *scene)
                 say(scene, i);
         }
         listen_to(scene, i);
-        if (operation % 8 == 4 && i != WORKERS - 1)     /* it was the resolver that said something */
-                listen_to(scene, WORKERS - 1);
+        if (operation % 8 == 4 && i != RESOLVE)     /* it was the resolver that said something */
+                listen_to(scene, RESOLVE);
         check_bounds(scene);
 }
 

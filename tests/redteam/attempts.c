@@ -231,9 +231,9 @@ static long call_as_i386(void)
 #define DIES(signal) { KILLED, signal, 0 }
 #define MAY_DO { MAY, 0, 0 }
 #define ALL(call) ALL_DO(ENDS(call))
-#define ALL_BUT_RESOLVE(call, ...) { ENDS(call), ENDS(call), ENDS(call), ENDS(call), __VA_ARGS__, ENDS(call), ENDS(call), ENDS(call) }
-#define ALL_DO(...) { __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__ }
-/* swarm, router, gates, services, resolve, admin, hosts, fetch */
+#define ALL_BUT_RESOLVE(call, ...) { ENDS(call), ENDS(call), ENDS(call), ENDS(call), __VA_ARGS__, ENDS(call), ENDS(call), ENDS(call), ENDS(call) }
+#define ALL_DO(...) { __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__ }
+/* swarm, router, gates, services, resolve, admin, hosts, docker, fetch */
 #define EACH(...) { __VA_ARGS__ }
 
 #define CALL0(call) syscall(SYS_##call, 0, 0, 0, 0, 0, 0)
@@ -272,10 +272,10 @@ static long call_as_i386(void)
         X(umount,         "unmount one",                                  CALL(umount2, "/nowhere", 0), ALL(umount2))           \
         X(pivot,          "exchange the root",                            CALL(pivot_root, "/nowhere", "/nowhere"), ALL(pivot_root)) \
         X(blob,           "make a memory file",                           memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING),   \
-                          EACH(MAY_DO, MAY_DO, ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create))) \
+                          EACH(MAY_DO, MAY_DO, ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create))) \
         X(blob_run,       "make one that can be run",                     memfd_create("x", MFD_CLOEXEC), ALL(memfd_create))    \
         X(blob_much,      "make one larger than an advertisement",        write_much(),                                         \
-                          EACH(DIES(SIGXFSZ), DIES(SIGXFSZ), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create))) \
+                          EACH(DIES(SIGXFSZ), DIES(SIGXFSZ), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create), ENDS(memfd_create))) \
         X(splice,         "move bytes past itself",                       CALL(splice, 0, NULL, LINK, NULL, 1, 0), ALL(splice)) \
         X(sendfile,       "send a file",                                  CALL(sendfile, LINK, 0, NULL, 1), ALL(sendfile))      \
         /* Other processes. */                                                                                                  \
@@ -349,20 +349,20 @@ static long call_as_i386(void)
         X(queue,          "have a queue with others",                     CALL(mq_open, "/x", 0, 0, NULL), ALL(mq_open))        \
         /* The network. */                                                                                                      \
         X(tcp,            "connect by TCP to a port it was started for",  connect_to(order->its_port, SOCK_STREAM),             \
-                          EACH(ENDS(socket), ENDS(socket), ENDS(socket), MAY_DO, SAYS_FROM(4, EACCES), ENDS(socket), ENDS(socket), MAY_DO))           \
+                          EACH(ENDS(socket), ENDS(socket), ENDS(socket), MAY_DO, SAYS_FROM(4, EACCES), ENDS(socket), ENDS(socket), ENDS(socket), MAY_DO))           \
         X(tcp_other,      "connect to another",                           connect_to(order->other_port, SOCK_STREAM),           \
-                          EACH(ENDS(socket), ENDS(socket), ENDS(socket), SAYS_FROM(4, EACCES), SAYS_FROM(4, EACCES), ENDS(socket), ENDS(socket), SAYS_FROM(4, EACCES))) \
+                          EACH(ENDS(socket), ENDS(socket), ENDS(socket), SAYS_FROM(4, EACCES), SAYS_FROM(4, EACCES), ENDS(socket), ENDS(socket), ENDS(socket), SAYS_FROM(4, EACCES))) \
         X(udp,            "reach any UDP port by a socket of its own",    connect_to(order->other_port, SOCK_DGRAM),            \
-                          EACH(ENDS(socket), ENDS(socket), ENDS(socket), MAY_DO, MAY_DO, ENDS(socket), ENDS(socket), ENDS(socket)))                         \
+                          EACH(ENDS(socket), ENDS(socket), ENDS(socket), MAY_DO, MAY_DO, ENDS(socket), ENDS(socket), ENDS(socket), ENDS(socket)))                         \
         X(connect,        "connect a socket it holds",                    CALL(connect, 0, NULL, 0),                            \
-                          EACH(ENDS(connect), ENDS(connect), ENDS(connect), SAYS(ENOTSOCK), SAYS(ENOTSOCK), ENDS(connect), ENDS(connect), SAYS(ENOTSOCK)))     \
+                          EACH(ENDS(connect), ENDS(connect), ENDS(connect), SAYS(ENOTSOCK), SAYS(ENOTSOCK), ENDS(connect), ENDS(connect), ENDS(connect), SAYS(ENOTSOCK)))     \
         X(fast_open,      "connect by sending",                           send_to_connect(SYS_sendto), ALL(sendto))             \
         X(fast_open_many, "the same with sendmsg()",                      send_to_connect(SYS_sendmsg), ALL(sendmsg))           \
         X(bind,           "bind a TCP port",                              bind_tcp(),                                           \
-                          EACH(ENDS(socket), ENDS(socket), ENDS(socket), ENDS(bind), SAYS_FROM(4, EACCES), ENDS(socket), ENDS(socket), ENDS(bind)))       \
+                          EACH(ENDS(socket), ENDS(socket), ENDS(socket), ENDS(bind), SAYS_FROM(4, EACCES), ENDS(socket), ENDS(socket), ENDS(socket), ENDS(bind)))       \
         X(listen,         "listen",                                       listen(LINK, 1), ALL(listen))                         \
         X(accept,         "accept",                                       accept4(0, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), \
-                          EACH(ENDS(accept4), ENDS(accept4), SAYS(ENOTSOCK), ENDS(accept4), ENDS(accept4), SAYS(ENOTSOCK), SAYS(ENOTSOCK), ENDS(accept4)))     \
+                          EACH(ENDS(accept4), ENDS(accept4), SAYS(ENOTSOCK), ENDS(accept4), ENDS(accept4), SAYS(ENOTSOCK), SAYS(ENOTSOCK), ENDS(accept4), ENDS(accept4)))     \
         X(accept_slow,    "accept a socket that blocks whom it is passed to", accept4(0, NULL, NULL, 0), ALL(accept4))          \
         X(raw,            "make a raw socket",                            call_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), ALL(socket)) \
         X(packet,         "listen to an interface",                       call_socket(AF_PACKET, SOCK_RAW, 0), ALL(socket))     \
@@ -374,7 +374,7 @@ static long call_as_i386(void)
         X(unix_socket,    "reach another program of this machine",        connect_unix(order), ALL_BUT_RESOLVE(socket, SAYS(EAFNOSUPPORT))) \
         X(pair,           "make a pair of datagram sockets",              make_pair(SOCK_DGRAM), ALL(socketpair))               \
         X(session_pair,   "make a pair as sessions have",                 make_pair(SOCK_SEQPACKET),                            \
-                          EACH(ENDS(socketpair), ENDS(socketpair), MAY_DO, ENDS(socketpair), ENDS(socketpair), ENDS(socketpair), ENDS(socketpair), ENDS(socketpair))) \
+                          EACH(ENDS(socketpair), ENDS(socketpair), MAY_DO, ENDS(socketpair), ENDS(socketpair), ENDS(socketpair), ENDS(socketpair), ENDS(socketpair), ENDS(socketpair))) \
         X(mark,           "mark a socket to be routed elsewhere",         set_option(SOL_SOCKET, SO_MARK), ALL(setsockopt))     \
         X(device,         "bind it to an interface",                      set_option(SOL_SOCKET, SO_BINDTODEVICE), ALL(setsockopt)) \
         X(attach,         "put a filter on it",                           set_option(SOL_SOCKET, SO_ATTACH_FILTER), ALL(setsockopt)) \

@@ -48,6 +48,7 @@ static const struct { const char *name, *program; enum ipc_role role; enum ipc_d
         [RUN_WALL_RESOLVE] = { "resolve", "redteam-resolve", IPC_RESOLVE, IPC_DUTY_GATES },
         [RUN_WALL_ADMIN] = { "admin", "redteam-admin", IPC_ADMIN, IPC_DUTY_GATES },
         [RUN_WALL_HOSTS] = { "hosts", "redteam-hosts", IPC_HOSTS, IPC_DUTY_GATES },
+        [RUN_WALL_DOCKER] = { "docker", "redteam-docker", IPC_DOCKER, IPC_DUTY_GATES },
         [RUN_WALL_FETCH] = { .name = "fetch", .program = "redteam-fetch" },
 };
 
@@ -397,4 +398,9 @@ TEST(at_least_forty_things_are_tried_and_most_of_them_nobody_may)
                 nobody_may += !anybody;
         }
         check(nobody_may >= 100);
+}
+
+TEST(a_docker_worker_is_refused_what_it_is_not_for)
+{
+        check_walls(RUN_WALL_DOCKER);
 }

@@ -17,7 +17,7 @@
 
 #define PATIENCE_S 20.0
 
-static const enum ipc_role roles[] = { IPC_SWARM, IPC_ROUTER, IPC_FORWARD, IPC_RESOLVE, IPC_ADMIN, IPC_HOSTS };
+static const enum ipc_role roles[] = { IPC_SWARM, IPC_ROUTER, IPC_FORWARD, IPC_RESOLVE, IPC_ADMIN, IPC_HOSTS, IPC_DOCKER };
 
 struct scene {
         char folder[64], text[8192];

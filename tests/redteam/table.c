@@ -33,8 +33,8 @@ static void print_row(const struct attempt *attempt)
 
 int main(void)
 {
-        printf("| to | swarm | router | forward, gates | forward, services | resolve | admin | hosts | fetch |\n"
-               "| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+        printf("| to | swarm | router | forward, gates | forward, services | resolve | admin | hosts | docker | fetch |\n"
+               "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
         for (size_t i = 0; i < attempt_count; i++)
                 print_row(&attempts[i]);
         return 0;

@@ -38,7 +38,7 @@ static void run(const struct wrong *wrong, size_t count)
         folder_end(&folder);
 }
 
-#define ROOT_KEYS "secretFile, provider, gateway, dht, relay, relays, fingerprintResolver, unlimited, bootstrap, peers, host, port, cores, stateDirectory, identity, caFile, logLevel, logChannels, statsIntervalMs, maxBufferPerChannel, maxBufferPerPeer, include"
+#define ROOT_KEYS "secretFile, provider, gateway, dht, relay, relays, fingerprintResolver, unlimited, docker, bootstrap, peers, host, port, cores, stateDirectory, identity, caFile, logLevel, logChannels, statsIntervalMs, maxBufferPerChannel, maxBufferPerPeer, include"
 #define RUN(table) run(table, sizeof(table) / sizeof(table[0]))
 #define KEY "secretFile: key\n"
 #define PORT_EXPECTED "expected a whole number from 1 to 65535, such as 8080, not "

@@ -28,6 +28,7 @@ static const struct run_confinement walls[RUN_WALLS] = {
                                .port_count = ARRAY_LEN(name_server_port) },
         [RUN_WALL_ADMIN] = { .accepts = true, .ends_halves = true },
         [RUN_WALL_HOSTS] = { .accepts = true },
+        [RUN_WALL_DOCKER] = { 0 },
         [RUN_WALL_FETCH] = { .syscalls = of_fetch, .syscall_count = ARRAY_LEN(of_fetch), .sets_tcp = true, .sets_flags = true },
 };
 
@@ -44,6 +45,8 @@ enum run_wall run_wall_of(enum ipc_role role, const struct ipc_begin *begin)
                 return RUN_WALL_ADMIN;
         case IPC_HOSTS:
                 return RUN_WALL_HOSTS;
+        case IPC_DOCKER:
+                return RUN_WALL_DOCKER;
         default:
                 return RUN_WALL_ROUTER;
         }

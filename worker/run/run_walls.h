@@ -14,6 +14,7 @@ enum run_wall {
         RUN_WALL_RESOLVE,
         RUN_WALL_ADMIN,
         RUN_WALL_HOSTS,
+        RUN_WALL_DOCKER,                /* its sockets come by message, and it can make none */
         RUN_WALL_FETCH,                 /* no worker: it has no link, and ends with its answer */
         RUN_WALLS,
 };

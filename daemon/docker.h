@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the worker at a Docker engine finds: connections are made for it, and the services that it tells of are checked as a stranger's. */
+#ifndef HG_DOCKER_H
+#define HG_DOCKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "children.h"
+#include "conf.h"
+#include "log.h"
+#include "usec.h"
+
+enum {
+        DOCKER_CONNECTS_MAX = 100,      /* in DOCKER_CONNECTS_S: a worker that wants more is out of order */
+        DOCKER_CONNECTS_S = 10,
+};
+
+struct docker_found {
+        struct conf_found *list;        /* of CONF_FOUND_MAX; NULL: none yet */
+        size_t count;
+};
+
+struct docker {
+        const struct log *log;
+        const struct conf_docker *conf; /* as it was at the start */
+        struct docker_found found, next;
+        size_t expected;                /* of @next */
+        bool listing;                   /* @next is coming */
+        unsigned connects;
+        usec_t since_us;
+        int error;                      /* the last, as it was said; 0: it could be reached */
+        bool (*changed)(void *context); /* @found is something else */
+        void *context;
+};
+
+void docker_init(struct docker *docker, const struct log *log, const struct conf_docker *conf, bool (*changed)(void *context),
+                 void *context);
+void docker_fini(struct docker *docker);
+
+/* A new life of the worker: what it was saying is void, what it said stays. */
+void docker_worker(struct docker *docker);
+
+/* False: it says what can't be. */
+bool docker_hear(struct docker *docker, struct child *child, const struct ipc_received *message);
+
+/* For struct conf_source, @context a struct docker. */
+const struct conf_found *docker_services(void *context, size_t *count_out);
+
+#endif
