@@ -68,7 +68,7 @@ static void say_in_the_end(const char *what, uint32_t number)
         else if (strcmp(what, "descriptors") == 0)
                 say_of_row(number, 0, row->fds_max - row->fds_min + 1);
         else if (strcmp(what, "many") == 0)
-                say_of_row(number, 0, FDS_MAX);
+                say_of_row(number, 0, FDS_MAX - row->fds_min);
         else if (strcmp(what, "byte") == 0)
                 (void)!send(LINK, "", 1, MSG_NOSIGNAL);
         else if (strcmp(what, "nothing") == 0)
