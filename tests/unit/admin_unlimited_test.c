@@ -102,7 +102,8 @@ static struct admin_answer ask_as(struct admin_unlimited *unlimited, const char 
         struct admin_request request;
         struct admin_asked asked = { .request = &request, .now = { .mono_us = mono_us, .wall_us = now_ms * 1000 } };
 
-        snprintf(text, sizeof(text), "%s HTTP/1.1\r\nContent-Length: %zu\r\n\r\n%s", head, strlen(body), body);
+        check(body != NULL);
+        snprintf(text, sizeof(text), "%s HTTP/1.1\r\nContent-Length: %zu\r\n\r\n%s", head, strlen(body), body ? body : "");
         check_equal(admin_request_read(text, strlen(text), &request), ADMIN_REQUEST_GOOD);
         check_equal(request.body_len, strlen(body));
         asked.body = (struct admin_text){ text + request.head_len, request.body_len };
