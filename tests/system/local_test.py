@@ -150,8 +150,7 @@ def say(path, words):
 
 @test
 def gates_may_be_unix_sockets(stack):
-    """each TCP gate has a unix socket of its own, with the mode that was said, beside its port; one left behind is replaced, a file is in the
-    way and told, and at the end none stays"""
+    """each TCP gate has a unix socket of its own, with its mode; one left behind is replaced, a file in the way is told of, and at the end none stays"""
     folder = tempfile.mkdtemp(prefix='hypergate-test-')
     stack.callback(shutil.rmtree, folder)
     os.chmod(folder, 0o777)

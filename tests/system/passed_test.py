@@ -94,10 +94,11 @@ def holders(instance, inode):
     """The programs of the instance that have that socket."""
     found = set()
     for pid in instance.tree():
-        for fd in os.listdir(f'/proc/{pid}/fd'):
-            with contextlib.suppress(OSError):
-                if os.readlink(f'/proc/{pid}/fd/{fd}') == f'socket:[{inode}]':
-                    found.add(program(pid))
+        with contextlib.suppress(OSError):      # some end soon
+            for fd in os.listdir(f'/proc/{pid}/fd'):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f'/proc/{pid}/fd/{fd}') == f'socket:[{inode}]':
+                        found.add(program(pid))
     return sorted(found)
 
 
