@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import MB, Service, digest, eventually, free_ports, main, new_secret, pattern, read_all, serve_bytes, serve_digest, start_dht, \
+from harness import MB, Service, binary, digest, eventually, free_ports, main, new_secret, pattern, read_all, serve_bytes, serve_digest, start_dht, \
     start_instance, test
 from networks import Network, with_networks
 from udp_scene import Echo
@@ -21,7 +21,8 @@ ADDRESS = '10.77.0.2'
 
 
 def helper_program():
-    return os.path.join(os.environ['HYPERGATE_LIBEXEC'], 'hypergate-port')
+    installed = os.path.join(os.path.dirname(os.path.realpath(binary())), '../libexec/hypergate')
+    return os.path.join(os.environ.get('HYPERGATE_LIBEXEC', installed), 'hypergate-port')
 
 
 class Other:

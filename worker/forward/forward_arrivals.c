@@ -26,7 +26,6 @@ struct making {
         struct ipc_forward_service service;     /* a copy */
         bool named;                     /* it is for that service and no other */
         struct proxy_header client;     /* what the gateway says of it, for a service that wants to know */
-        struct fingerprint *fingerprint;        /* the same for one that asks; NULL: none does */
         struct dial dial;
         struct heap_entry deadline;     /* of the address being tried */
         usec_t began_us;                /* with this service */
@@ -44,6 +43,7 @@ struct arrival {
         char *local;                    /* the name of the unix socket that it is, or NULL */
         struct making *making;          /* NULL: it is made */
         union socket_address remote;    /* of the service, when it is */
+        struct fingerprint *fingerprint;        /* whose it is, for a service that asks; NULL: none does */
 };
 
 void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watch *watch, const struct random *random)
@@ -90,7 +90,6 @@ static void stop_making(struct arrival *arrival)
         dial_fini(&making->dial);
         list_remove(&making->in_pending);
         arrival->arrivals->pending--;
-        fingerprint_free(making->fingerprint);
         free(making);
         arrival->making = NULL;
 }
@@ -98,6 +97,7 @@ static void stop_making(struct arrival *arrival)
 static void arrival_free(struct arrival *arrival)
 {
         stop_making(arrival);
+        fingerprint_free(arrival->fingerprint);
         map_remove(&arrival->arrivals->by_number, &arrival->by_number);
         free(arrival->local);
         free(arrival);
@@ -306,7 +306,7 @@ static void connected(struct arrival *arrival, usec_t now_us)
         if (arrival->protocol == IPC_TCP)       /* of datagrams it says nothing yet */
                 service_works(arrival, true, now_us);
         if (!making->service.local)
-                fingerprint_tell(making->fingerprint, fd, &making->dial.remote, making->service.idle_ms);
+                fingerprint_tell(arrival->fingerprint, fd, &making->dial.remote, making->service.idle_ms);
         arrival->remote = making->dial.remote;
         stop_making(arrival);
         r = told ? worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_READY, &ready, &fd, 1) : -ECONNRESET;
@@ -446,7 +446,7 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
         making->arrival = arrival;
         making->service = *service;
         making->named = arrived->service != 0;
-        making->fingerprint = fingerprint_new(&arrivals->fingerprints, arrived, service->protocol);
+        arrival->fingerprint = fingerprint_new(&arrivals->fingerprints, arrived, service->protocol);
         making->client.protocol = service->protocol;
         making->client.named = metadata_read(arrived->metadata, arrived->metadata_len, &making->client.source, &making->client.destination);
         list_push_back(&arrivals->pending_all, &making->in_pending);
