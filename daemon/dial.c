@@ -10,8 +10,7 @@
 
 _Static_assert(CONF_SOCKET_PATH_MAX == sizeof(((struct sockaddr_un *)NULL)->sun_path), "every path fits");
 
-/* On this machine it is done at once: nobody is waited for. The descriptor, or -errno; -EAGAIN: the service has more than it accepts. */
-static int connect_to(const char *path)
+int dial_unix(const char *path)
 {
         cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -34,7 +33,7 @@ void dial(const struct services *services, struct child *child, const struct ipc
 {
         struct ipc_service_dialled dialled = { .channel = asked->channel, .swarm = asked->swarm };
         const char *path = path_of(services, child, asked);
-        cleanup_fd int fd = path ? connect_to(path) : -ENOENT;
+        cleanup_fd int fd = path ? dial_unix(path) : -ENOENT;
 
         dialled.error = fd < 0 ? (uint32_t)-fd : 0;
         child_send(child, IPC_SERVICE_DIALLED, &dialled, &fd, fd >= 0);

@@ -9,4 +9,8 @@
 /* Answers @child, which asks for one of its services. */
 void dial(const struct services *services, struct child *child, const struct ipc_service_dial *asked);
 
+/* On this machine it is done at once: nobody is waited for. The descriptor, or -errno; -EAGAIN: who listens has more than it accepts. @path fits
+ * a struct sockaddr_un. */
+int dial_unix(const char *path);
+
 #endif

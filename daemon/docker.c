@@ -6,22 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
+#include "dial.h"
 #include "ipc_fd.h"
 #include "monotonic.h"
-
-/* On this machine it is done at once: nobody is waited for. The descriptor or -errno. */
-static int connect_to(const char *path)
-{
-        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-        memcpy(address.sun_path, path, strlen(path) + 1);
-        if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-                return -errno;
-        return take_fd(&fd);
-}
 
 static const char *advice(int error)
 {
@@ -68,7 +56,7 @@ static bool on_want(struct docker *docker, struct child *child, const struct ipc
 
         if (want->use >= IPC_DOCKER_USES || is_too_often(docker))
                 return false;
-        fd = connect_to(docker->conf->socket);
+        fd = dial_unix(docker->conf->socket);
         socket.error = fd < 0 ? (uint32_t)-fd : 0;
         say(docker, (int)socket.error);
         child_send(child, IPC_DOCKER_SOCKET, &socket, &fd, fd >= 0);

@@ -267,9 +267,9 @@ static int listen_to_people(struct start *start)
 static int find_workers(struct start *start)
 {
         static const char *const names[] = { "hypergate-swarm", "hypergate-router", "hypergate-forward", "hypergate-resolve",
-                                             "hypergate-admin", "hypergate-docker" };
+                                             "hypergate-admin", "hypergate-docker", "hypergate-hosts" };
         const bool needed[ARRAY_LEN(names)] = { true, true, true, true, start->conf->resolver.port || start->conf->unlimited.port,
-                                                  start->conf->docker.present };
+                                                  start->conf->docker.present, start->conf->gateway.present && start->conf->gateway.hosts };
         const char *build_tree = secure_getenv("HYPERGATE_LIBEXEC");
         char path[PATH_MAX + 32];
 

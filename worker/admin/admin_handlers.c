@@ -6,6 +6,19 @@
 
 #include "admin_process.h"
 
+/* One of a configuration. False: it is none, and who says so is disowned. */
+static bool take_listener(struct admin *admin, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_admin_listener *listener = IPC_PAYLOAD(message, struct ipc_admin_listener);
+
+        if (!admin->conf_open || admin->listener_next >= 0 || listener->auth_len > sizeof(listener->auth)) {
+                worker_disown(from);
+                return false;
+        }
+        admin->listener_next = ipc_received_take_fd(message, 0);
+        return true;
+}
+
 #ifdef HG_OPENSSL
 static void allow(void *context, uint64_t number, const uint8_t ip[16])
 {
@@ -42,11 +55,8 @@ static void on_unlimited(void *context, struct worker_link *from, struct ipc_rec
         const struct ipc_admin_listener *listener = IPC_PAYLOAD(message, struct ipc_admin_listener);
         struct admin *admin = context;
 
-        if (!admin->conf_open || admin->listener_next >= 0 || listener->auth_len > sizeof(listener->auth)) {
-                worker_disown(from);
+        if (!take_listener(admin, from, message))
                 return;
-        }
-        admin->listener_next = ipc_received_take_fd(message, 0);
         admin->unlimited_next = true;
         admin_tokens_learn(admin->unlimited.tokens, listener->auth, listener->auth_len);
         explicit_bzero(message->payload.bytes, sizeof(*listener));
@@ -120,11 +130,8 @@ static void on_listener(void *context, struct worker_link *from, struct ipc_rece
         const struct ipc_admin_listener *listener = IPC_PAYLOAD(message, struct ipc_admin_listener);
         struct admin *admin = context;
 
-        if (!admin->conf_open || admin->listener_next >= 0 || listener->auth_len > sizeof(listener->auth)) {
-                worker_disown(from);
+        if (!take_listener(admin, from, message))
                 return;
-        }
-        admin->listener_next = ipc_received_take_fd(message, 0);
         admin->unlimited_next = false;
         admin_auth_init(&admin->auth_next, listener->auth, listener->auth_len);
         explicit_bzero(message->payload.bytes, sizeof(*listener));

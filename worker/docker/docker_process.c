@@ -327,7 +327,8 @@ static void take_created(struct docker *docker, const struct docker_http *http)
                 fail(docker, why);
                 return;
         }
-        worker_log(&docker->worker, LOG_NOTICE, "Docker network %s: made, as there was none", name);
+        if (http->status != 409)
+                worker_log(&docker->worker, LOG_NOTICE, "Docker network %s: made, as there was none", name);
         next_step(docker, DOCKER_NETWORK, docker->at + 1);
 }
 
