@@ -247,6 +247,7 @@ struct conf_gateway {
         struct conf_tcp tcp;
         uint32_t routes_per_peer;       /* gates open for each provider; 0: as many as may be */
         struct conf_keys allowed;       /* providers for which gates are opened; none: all that know the secret */
+        const struct conf_ingress *ingress;     /* of all gates, whatever providers say; NULL: everybody may come */
 };
 
 /* Serving the DHT itself, as the bootstrap node of a private network does. */

@@ -166,7 +166,7 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                   conf_tcp_same(&a->tcp, &b->tcp) && conf_networks_same(a->trusted, a->trusted_count, b->trusted, b->trusted_count) &&
                   a->connections == b->connections && a->connections_per_client == b->connections_per_client &&
                   a->connection_rate == b->connection_rate && a->connection_rate_per_client == b->connection_rate_per_client &&
-                  a->policy == b->policy, CONF_PART_GATE_TIMES },
+                  a->policy == b->policy && conf_ingress_compare(a->ingress, b->ingress) == 0, CONF_PART_GATE_TIMES },
                 { a->route_expiration_ms == b->route_expiration_ms, CONF_PART_ROUTE_TIMES },
                 { before->channel_buffer_bytes == after->channel_buffer_bytes && before->peer_buffer_bytes == after->peer_buffer_bytes,
                   CONF_PART_BUFFERS },

@@ -431,6 +431,11 @@ static void read_policy(struct conf_read *read, const struct conf_node *node, vo
                 gateway->policy = (enum conf_policy)policy;
 }
 
+static void read_gateway_ingress(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        ((struct draft *)into)->conf->gateway.ingress = conf_ingress_read(read, node);
+}
+
 static void read_gateway_allowed(struct conf_read *read, const struct conf_node *node, void *into)
 {
         conf_allowed_read(read, node, &((struct draft *)into)->conf->gateway.allowed);
@@ -447,6 +452,7 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "policy", read_policy },
                 { "filterMode", read_filter_mode },
                 { "allowPeers", read_gateway_allowed },
+                { "ingressPolicy", read_gateway_ingress },
                 { "routeFindingTimeoutMs", read_route_finding_timeout },
                 { "openRequestTimeoutMs", read_open_timeout },
                 { "routeExpirationMs", read_route_expiration },

@@ -97,6 +97,15 @@ static void put_allowed(FILE *out, const struct conf_keys *allowed)
         }
 }
 
+static void put_ingress(FILE *out, const struct conf_ingress *ingress)
+{
+        if (!ingress)
+                return;
+        fputs("  ingressPolicy: ", out);
+        conf_ingress_show(out, ingress);
+        fputc('\n', out);
+}
+
 static void put_urls(FILE *out, const char *const *urls, size_t count)
 {
         for (size_t i = 0; i < count; i++) {
@@ -113,11 +122,7 @@ static void put_provider(FILE *out, const struct conf_provider *provider)
         put_allowed(out, &provider->allowed);
         if (provider->connections_per_peer)
                 fprintf(out, "  connectionsPerPeer: %u\n", provider->connections_per_peer);
-        if (provider->ingress) {
-                fputs("  ingressPolicy: ", out);
-                conf_ingress_show(out, provider->ingress);
-                fputc('\n', out);
-        }
+        put_ingress(out, provider->ingress);
         fprintf(out, "  services:%s\n", provider->service_count || provider->url_count ? "" : " []");
         put_urls(out, provider->urls, provider->url_count);
         for (size_t i = 0; i < provider->service_count; i++)
@@ -194,6 +199,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
         put_tcp(out, &gateway->tcp);
         fprintf(out, "  policy: %s\n  filterMode: %s\n", conf_policies[gateway->policy], conf_filter_modes[gateway->filter_mode]);
         put_allowed(out, &gateway->allowed);
+        put_ingress(out, gateway->ingress);
         if (gateway->connections)
                 fprintf(out, "  connections: %u\n", gateway->connections);
         if (gateway->connections_per_client)

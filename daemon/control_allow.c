@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* "allow ADDRESS SECONDS": clients from there are let in for so long, whatever the ingress policies of providers say; "deny ADDRESS": no
+/* "allow ADDRESS SECONDS": clients from there are let in for so long, whatever ingress policies say; "deny ADDRESS": no
  * longer; "allowed": who is. A line "allowance" for each. */
 #include <arpa/inet.h>
 #include <stdio.h>

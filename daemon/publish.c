@@ -221,23 +221,31 @@ static struct ipc_rule rule_of(const struct conf_rule *from)
         return rule;
 }
 
+/* As a sealed memory file of rules, of which there are some. -errno: it can't be had. */
+static int make_ingress(const struct conf_ingress *ingress)
+{
+        struct ipc_rule *rules = calloc(ingress->count, sizeof(*rules));
+        int fd = -ENOMEM;
+
+        for (size_t i = 0; rules && i < ingress->count; i++)
+                rules[i] = rule_of(&ingress->rules[i]);
+        if (rules)
+                fd = ipc_blob_new(rules, ingress->count * sizeof(*rules));
+        free(rules);
+        return fd;
+}
+
 /* Of the services that follow. What can't be told leaves them out: they would be everybody's. */
 static bool send_ingress(const struct conf_ingress *ingress, const struct log *log, struct child *child)
 {
         struct ipc_router_policy policy = { .len = ingress ? (uint32_t)(ingress->count * sizeof(struct ipc_rule)) : 0 };
-        struct ipc_rule *rules;
-        int fd = -ENOMEM;
+        int fd;
 
         if (!policy.len) {
                 child_send(child, IPC_ROUTER_POLICY, &policy, NULL, 0);
                 return true;
         }
-        rules = calloc(ingress->count, sizeof(*rules));
-        for (size_t i = 0; rules && i < ingress->count; i++)
-                rules[i] = rule_of(&ingress->rules[i]);
-        if (rules)
-                fd = ipc_blob_new(rules, policy.len);
-        free(rules);
+        fd = make_ingress(ingress);
         if (fd < 0) {
                 log_error(log, "services with an ingress policy are left out: it can't be told: %s", strerror(-fd));
                 return false;
@@ -361,6 +369,24 @@ static void send_trusted(const struct conf_gateway *conf, struct child *child)
         }
 }
 
+/* What can't be told lets nobody in: who was to be kept out would come. */
+static void send_gateway_ingress(const struct conf_ingress *ingress, const struct log *log, struct child *child)
+{
+        struct ipc_forward_policy policy = { .rules = ingress ? (uint32_t)ingress->count : 0 };
+        int fd;
+
+        if (!policy.rules)
+                return;
+        fd = make_ingress(ingress);
+        if (fd < 0) {
+                log_error(log, "gateway.ingressPolicy can't be told: gates let nobody in until it can: %s", strerror(-fd));
+                policy.rules = 0;
+        }
+        child_send(child, IPC_FORWARD_POLICY, &policy, &fd, fd >= 0);
+        if (fd >= 0)
+                close(fd);
+}
+
 /* Those whose time is over as well: who hears of them knows the time. */
 static void send_allowances(const struct ipc_allowances *allowances, struct child *child)
 {
@@ -394,6 +420,7 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
                 send_limits(&supervisor->conf->gateway, child);
                 send_trusted(&supervisor->conf->gateway, child);
                 send_allowances(&supervisor->allowances, child);
+                send_gateway_ingress(supervisor->conf->gateway.ingress, supervisor->log, child);
         }
         send_listeners(supervisor, child, forward);
         if (forward->duty == IPC_DUTY_HOSTS)

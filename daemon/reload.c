@@ -27,7 +27,7 @@ static void describe(const struct conf_difference *difference, char *out, size_t
                 { CONF_PART_SERVICE_TIMES, "timeouts of provider" },
                 { CONF_PART_FILTERS, "gateway.services, except or routesPerPeer" },
                 { CONF_PART_LISTEN, "gateway.listen" },
-                { CONF_PART_GATE_TIMES, "timeouts, limits and policy of gateway" },
+                { CONF_PART_GATE_TIMES, "timeouts, limits and policies of gateway" },
                 { CONF_PART_ROUTE_TIMES, "routeExpirationMs" },
                 { CONF_PART_BUFFERS, "maxBufferPerChannel or maxBufferPerPeer" },
                 { CONF_PART_PEERS, "peers" },

@@ -53,6 +53,7 @@ enum {
         IPC_PATH_MAX = 128,             /* with its NUL */
         IPC_NETWORKS_MAX = 8,           /* of Docker, on which services are found */
         IPC_NETWORK_MAX = 128,          /* the name of one, with its NUL */
+        IPC_LIMITS_MAX = 2,             /* of one channel: the gateway's own, and the provider's */
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -177,6 +178,7 @@ enum ipc_reason {
         X(FORWARD_LIMITS,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_limits,     0)    \
         X(FORWARD_TRUSTED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_trusted,    0)    \
         X(FORWARD_ALLOW,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_allow,      0)    \
+        X(FORWARD_POLICY,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_policy,     FDS_UP_TO(1)) \
         X(FORWARD_KEEP_ALIVE, IPC_ROLE_BIT(IPC_SUPERVISOR), IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_keep_alive, 0)    \
         X(FORWARD_SERVICE,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_forward_service,    0)    \
         X(FORWARD_STATUS,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_forward_status,     0)    \
@@ -583,11 +585,17 @@ struct ipc_forward_trusted {
         uint32_t bits;
 };
 
-/* (conf, and at any time) Clients from that address are let in by all gates until then, whatever the ingress policies of providers say, and
+/* (conf, and at any time) Clients from that address are let in by all gates until then, whatever ingress policies say, and
  * no limit of these is theirs. Between CONF_BEGIN and CONF_END: all there are; else one more, or another time for one of them. */
 struct ipc_forward_allow {
         uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
         uint64_t until_ms;              /* since the epoch; 0: no longer */
+};
+
+/* (conf) Who may come to the gates, as this gateway has it: no provider lets anybody in whom it keeps out. A sealed memory file of so many
+ * @rules (ipc_rule.h); 0, and no file: nobody. Without one of these everybody may come. */
+struct ipc_forward_policy {
+        uint32_t rules;
 };
 
 /* (conf) When the kernel asks who is silent whether it is still there: after @idle_s, then each @interval_s, and after @count questions
@@ -673,6 +681,14 @@ struct ipc_service_held {
         uint16_t protocol;
 };
 
+struct ipc_limit {
+        uint64_t limiter;
+        uint64_t bytes_per_s;           /* below IPC_RATE_MAX; 0: no limit, and nothing at once either */
+        uint64_t burst_bytes;           /* the same */
+        uint32_t ways;                  /* or of enum ipc_rule_way */
+        uint32_t pad;
+};
+
 /* Open a channel to @peer for the connection whose fd rides along, from then on the swarm worker's, with SO_LINGER{1,0}
  * set so that dying with it resets it. Answered by CHANNEL_OPENED or by CHANNEL_REFUSED; the latter returns the fd, for
  * no byte is read before.
@@ -680,7 +696,8 @@ struct ipc_service_held {
  * With IPC_UDP the fd is one end of a SOCK_SEQPACKET pair whose other end the forward worker keeps: each message is a zero byte and
  * then one datagram, so that an empty datagram is no end. Whoever closes its end has ended the session.
  *
- * All channels of one @limiter, @bytes_per_s and @burst_bytes share one bucket, whoever opens them; it is another one for each of @ways. */
+ * All channels of one @limit share its bucket, whoever opens them; it is another one for each of @ways. One with two carries no more than
+ * both hold. */
 struct ipc_channel_open {
         uint64_t channel;               /* sender's choice, unique on this link */
         uint64_t service;               /* the one that is meant, if the peer can be told; 0: any */
@@ -691,11 +708,7 @@ struct ipc_channel_open {
         uint32_t metadata_len;
         uint32_t idle_ms;               /* IPC_TCP: reset after so long without a byte either way; 0: never */
         char metadata[IPC_METADATA_MAX];
-        uint64_t limiter;
-        uint64_t bytes_per_s;           /* below IPC_RATE_MAX; 0: no limit, and nothing at once either */
-        uint64_t burst_bytes;           /* the same */
-        uint32_t ways;                  /* or of enum ipc_rule_way */
-        uint32_t pad;
+        struct ipc_limit limit[IPC_LIMITS_MAX];
 };
 
 struct ipc_channel {

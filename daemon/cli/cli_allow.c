@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* hypergate allow, deny and allowed: clients whom gateways let in for a while, whatever the ingress policies of providers say. */
+/* hypergate allow, deny and allowed: clients whom gateways let in for a while, whatever ingress policies say. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

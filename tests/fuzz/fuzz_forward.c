@@ -12,6 +12,8 @@
 #include "bytes.h"
 #include "forward_process.h"
 #include "inside.h"
+#include "ipc_blob.h"
+#include "ipc_rule.h"
 #include "ipc_session.h"
 #include "ipc_table.h"
 #include "message.h"
@@ -247,12 +249,18 @@ static void configure(struct scene *scene, uint8_t what)
         struct ipc_generation generation = { 1 };
         struct ipc_forward_trusted trusted = { { [10] = 0xff, [11] = 0xff, [12] = 127 }, 104 };
         struct ipc_forward_keep_alive keep = { 60, 10, 6 };
+        struct ipc_rule anybody = { .who = IPC_RULE_OTHERS, .allow = 1, .bytes_per_s = 1000, .burst_bytes = 1000, .ways = IPC_RULE_UP, .labels = "a" };
+        struct ipc_forward_policy policy = { 1 };
         bool gates = scene->forward.worker.begin.duty == IPC_DUTY_GATES;
+        int rules = ipc_blob_new(&anybody, sizeof(anybody));
 
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &generation, sizeof(generation), NULL, 0);
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_KEEP_ALIVE, &keep, sizeof(keep), NULL, 0);
         if (gates && what & 8)          /* whose clients are all proxies */
                 inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_TRUSTED, &trusted, sizeof(trusted), NULL, 0);
+        if (gates && what & 4)
+                inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_POLICY, &policy, sizeof(policy), &rules, 1);
+        close(rules);
         for (uint16_t protocol = what & 1; protocol <= IPC_UDP; protocol++)
                 if (gates)
                         send_listener(scene, 1 + (what & 4), protocol);

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Limits of bandwidth, by ingress policies: one bucket for all connections of a client, whichever gate, swarm worker and provider carries them."""
+import json
+import os
 import socket
 import subprocess
 import threading
 import time
 
-from harness import Service, digest, eventually, free_ports, listens, main, new_secret, pattern, serve_bytes, serve_digest, start_dht, \
+from harness import Service, binary, digest, eventually, free_ports, listens, main, new_secret, pattern, serve_bytes, serve_digest, start_dht, \
     start_instance, talk, test
 from udp_scene import Echo
 
@@ -16,6 +18,13 @@ def curl(gate, data):
     """All of @data, from a service that just sends it."""
     done = subprocess.run(['curl', '-sS', '--fail', '--http0.9', '--max-time', '60', f'http://127.0.0.1:{gate}/'], capture_output=True, check=False)
     assert done.returncode == 0 and digest(done.stdout) == digest(data), (done.returncode, len(done.stdout), done.stderr)
+
+
+def outcome(gate, source):
+    """What becomes of a client from that address; a reset may come while it connects."""
+    done = subprocess.run(['curl', '-sS', '--http0.9', '--max-time', '30', '--interface', source, f'http://127.0.0.1:{gate}/'], capture_output=True,
+                          check=False)
+    return 'refused' if done.returncode in (7, 56) and not done.stdout else len(done.stdout)
 
 
 def upload(gate, data):
@@ -76,6 +85,38 @@ def one_bucket(stack):
             assert time.monotonic() - began < 60, 'no datagram comes back'
         took = time.monotonic() - began
     assert got <= BURST + 1000 + took * RATE, (got, took)
+
+
+@test
+def a_gateways_own(stack):
+    """a gateway's own policy: whom it keeps out no provider hears of, its limit is one for two providers of which one has another, until a reload"""
+    dht, secret, gates = start_dht(stack, 1), new_secret(), free_ports(2)
+    data = pattern(3, 500000)
+    policies = [{}, {'ips': {'127.0.0.3': {'allow': False}, '*': {'bandwidthLimit': {'mbps': RATE * 4 / 1e6, 'burstMbps': 0.1}}}}]
+    for i, gate in enumerate(gates):
+        entry = {'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': Service(stack, serve_bytes(data)).port, 'ingressPolicy': policies[i]}
+        start_instance(stack, f'provider{i}', secret, {'bootstrap': [dht], 'provider': {'services': [entry]}})
+    own = {'ips': {'127.0.0.2': {'allow': False}, '*': {'bandwidthLimit': {'mbps': RATE * 8 / 1e6, 'burstMbps': BURST * 8 / 1e6}}}}
+    conf = {'bootstrap': [dht], 'gateway': {'ingressPolicy': own}}
+    gateway = start_instance(stack, 'gateway', secret, conf)
+    eventually(lambda: all(map(listens, gates)), 30, 'the gates')
+    assert [outcome(gates[0], source) for source in ('127.0.0.1', '127.0.0.2', '127.0.0.3')] == [len(data), 'refused', len(data)]
+    assert outcome(gates[1], '127.0.0.3') == 'refused', 'its provider keeps it out'
+    gateway.says('not let in by the ingress policy of this gateway: reset')
+    time.sleep(BURST / RATE)            # the bucket is full again
+    took = together(lambda: curl(gates[0], data), lambda: curl(gates[0], data), lambda: curl(gates[1], data))
+    assert took >= (3 * len(data) - BURST) / RATE, f'{took:.3f} s: one bucket for both providers'
+    took = together(lambda: curl(gates[1], data))
+    assert took >= (len(data) - 12500) / (RATE / 2), f'{took:.3f} s: the tighter one'
+
+    conf['gateway']['ingressPolicy'] = {'defaults': {'allow': False}, 'ips': {'127.0.0.2': {}}}
+    with open(gateway.conf, 'w', encoding='utf-8') as file:
+        json.dump({'secretFile': gateway.key, **conf}, file)
+    done = subprocess.run([binary(), 'reload', 'gateway'], capture_output=True, text=True, check=False, timeout=60,
+                          env={**os.environ, 'RUNTIME_DIRECTORY': gateway.folder})
+    assert done.returncode == 0, done
+    eventually(lambda: outcome(gates[0], '127.0.0.1') == 'refused', 10, 'it is kept out from now on')
+    assert [outcome(gates[0], source) for source in ('127.0.0.2', '127.0.0.3')] == [len(data), 'refused']
 
 
 main()

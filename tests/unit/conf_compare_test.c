@@ -139,6 +139,9 @@ TEST(each_part_is_told_from_the_others)
         check_part("provider: {}\n", "provider: {connectionsPerPeer: 5}\n", CONF_PART_SERVICE_LIMITS);
         check_part("gateway: {connectionRate: 5}\n", "gateway: {connectionRate: 5, connectionRatePerClient: 5}\n", CONF_PART_GATE_TIMES);
         check_part("gateway: {}\n", "gateway: {policy: first}\n", CONF_PART_GATE_TIMES);
+        check_part("gateway: {}\n", "gateway: {ingressPolicy: {defaults: {allow: false}}}\n", CONF_PART_GATE_TIMES);
+        check_part("gateway: {ingressPolicy: {defaults: {labels: [a]}}}\n", "gateway: {ingressPolicy: {defaults: {labels: [b]}}}\n",
+                   CONF_PART_GATE_TIMES);
         check_part("gateway: {}\n", "gateway: {filterMode: original}\n", CONF_PART_FILTERS);
         check_part("gateway: {services: [{gatePort: 1}]}\n", "gateway: {services: [{gatePort: 1, policy: first}]}\n", CONF_PART_FILTERS);
         check_part("gateway: {services: [{gatePort: 1}]}\n", "gateway: {services: [{gatePort: 1, priority: 0}]}\n", CONF_PART_FILTERS);

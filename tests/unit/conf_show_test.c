@@ -97,6 +97,8 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 "gateway: {trustedProxies: [10.0.0.0/8, 192.0.2.7, '2001:db8::/33', 0.0.0.0/0, '::/0']}\n",
                 "provider: {}\nfingerprintResolver: {listen: '[::1]:8080'}\n",
                 "gateway: {connections: 65536, connectionsPerClient: 1}\n",
+                "gateway: {ingressPolicy: {defaults: {allow: false}, ips: {10.0.0.0/8: {labels: [a]}, '*': {bandwidthLimit: {mbps: 1}}}}}\n",
+                "gateway: {ingressPolicy: {}}\n",
                 "gateway: {connectionRate: 65536, connectionRatePerClient: 1}\n",
                 "provider: {connectionsPerPeer: 65536}\ngateway: {routesPerPeer: 1}\n",
                 "gateway: {tcpSocketTimeoutMs: 1000, keepAlive: false}\nprovider: {tcpSocketTimeoutMs: 2592000000, keepAlive: {idleSeconds: 1,"

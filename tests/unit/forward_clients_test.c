@@ -687,7 +687,7 @@ TEST(whom_the_operator_lets_in_no_policy_keeps_out_while_its_time_lasts)
         begin("A");
         restrict_provider('A', policy_for("", false));
         allow.until_ms = now.wall_us / 1000 + 1000;
-        check_equal(ipc_allowances_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
+        check_equal(ipc_allowances_set(&forward.clients.admissions.allowed, &allow, now.wall_us / 1000), 0);
         client = knock("192.0.2.1");
         check_equal(asked(&fd, &open), 'A');
         close(fd);
@@ -703,15 +703,15 @@ TEST(whom_the_operator_lets_in_no_policy_keeps_out_while_its_time_lasts)
                 allow.ip[14] = (uint8_t)(i / 256);
                 allow.ip[15] = (uint8_t)i;
                 allow.until_ms = now.wall_us / 1000 + 1;
-                check_equal(ipc_allowances_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
+                check_equal(ipc_allowances_set(&forward.clients.admissions.allowed, &allow, now.wall_us / 1000), 0);
         }
         allow.ip[14] = 99;
-        check_equal(ipc_allowances_set(&forward.clients.allowed, &allow, now.wall_us / 1000), -28);
-        check_equal(ipc_allowances_count(&forward.clients.allowed, now.wall_us / 1000), IPC_ALLOWANCES_MAX);
-        check_equal(ipc_allowances_count(&forward.clients.allowed, now.wall_us / 1000 + 1), 0);
+        check_equal(ipc_allowances_set(&forward.clients.admissions.allowed, &allow, now.wall_us / 1000), -28);
+        check_equal(ipc_allowances_count(&forward.clients.admissions.allowed, now.wall_us / 1000), IPC_ALLOWANCES_MAX);
+        check_equal(ipc_allowances_count(&forward.clients.admissions.allowed, now.wall_us / 1000 + 1), 0);
         clients_gates_begin(&forward.clients);
         clients_gates_end(&forward.clients);
-        check_equal(forward.clients.allowed.count, 0);  /* a new configuration says who they are */
+        check_equal(forward.clients.admissions.allowed.count, 0);  /* a new configuration says who they are */
         finish();
 }
 
@@ -760,13 +760,14 @@ TEST(a_limit_goes_with_each_connection_of_whom_it_is_about)
         begin("A");
         restrict_provider('A', policy_of(1000));
         first = knock_and_ask("192.0.2.1");
-        check(first.bytes_per_s == 1000 && first.burst_bytes == 1000 && first.ways == IPC_RULE_DOWN);
+        check(first.limit[1].bytes_per_s == 1000 && first.limit[1].burst_bytes == 1000 && first.limit[1].ways == IPC_RULE_DOWN);
+        check_equal(first.limit[0].bytes_per_s, 0);
         again = knock_and_ask("192.0.2.1");
         other = knock_and_ask("192.0.2.2");
-        check(again.limiter == first.limiter && other.limiter != first.limiter);
+        check(again.limit[1].limiter == first.limit[1].limiter && other.limit[1].limiter != first.limit[1].limiter);
         restrict_provider('A', policy_of(2000));
         changed = knock_and_ask("192.0.2.1");
-        check(changed.limiter != first.limiter && changed.bytes_per_s == 2000);
+        check(changed.limit[1].limiter != first.limit[1].limiter && changed.limit[1].bytes_per_s == 2000);
         finish();
 }
 
@@ -777,9 +778,90 @@ TEST(whom_the_operator_lets_in_has_no_limit_while_its_time_lasts)
         begin("A");
         restrict_provider('A', policy_of(1000));
         allow.until_ms = now.wall_us / 1000 + 5000;
-        check_equal(ipc_allowances_set(&forward.clients.allowed, &allow, now.wall_us / 1000), 0);
-        check_equal(knock_and_ask("192.0.2.1").bytes_per_s, 0);
-        check_equal(knock_and_ask("192.0.2.2").bytes_per_s, 1000);
+        check_equal(ipc_allowances_set(&forward.clients.admissions.allowed, &allow, now.wall_us / 1000), 0);
+        check_equal(knock_and_ask("192.0.2.1").limit[1].bytes_per_s, 0);
+        check_equal(knock_and_ask("192.0.2.2").limit[1].bytes_per_s, 1000);
+        finish();
+}
+
+/* As the supervisor tells it; NULL: none. */
+static void restrict_gateway(const struct ipc_rule *rule)
+{
+        struct ipc_forward_listener listener = { .gate_port = GATE, .protocol = IPC_TCP, .wait_ms = 1000 * WAIT_S };
+        struct policy *policy = rule ? policy_new(rule, 1) : NULL;
+
+        clients_gates_begin(&forward.clients);
+        check_equal(clients_gate_set(&forward.clients, &listener), 0);
+        if (policy)
+                admissions_restrict(&forward.clients.admissions, policy);
+        policy_leave(policy);
+        clients_gates_end(&forward.clients);
+}
+
+static const struct ipc_rule not_from_there = { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 }, .protocols = 3,
+                                                .port_last = UINT16_MAX, .except_first = 1 };
+
+TEST(whom_the_gateway_keeps_out_is_reset_whatever_the_provider_says_and_takes_no_room)
+{
+        struct ipc_channel_open open;
+        int client, other, fd;
+
+        begin("A");
+        restrict_gateway(&not_from_there);
+        restrict_provider('A', policy_for("", true));
+        forward.clients.limits.rate = forward.clients.limits.connections = 1;
+        for (unsigned i = 0; i < 10; i++) {
+                client = knock("192.0.2.1");
+                check(closed(client));
+                close(client);
+        }
+        check_equal(asked(&fd, &open), '-');
+        check_equal(forward.clients.tally.more.ended[IPC_REASON_DENIED], 10);
+        check_equal(forward.clients.tally.more.ended[IPC_REASON_LIMIT], 0);
+        check_equal(forward.clients.guests.all.count, 0);
+        other = knock("192.0.2.2");
+        check_equal(asked(&fd, &open), 'A');
+        close(fd);
+        close(other);
+        finish();
+}
+
+/* Also where there is no provider yet. */
+TEST(who_waits_is_reset_when_the_gateway_lets_it_in_no_more)
+{
+        struct ipc_channel_open open;
+        int client, other, fd;
+
+        begin("");
+        client = knock("192.0.2.1");
+        other = knock("192.0.2.2");
+        restrict_gateway(&not_from_there);
+        clients_serve_all(&forward.clients, &now);
+        check(closed(client) && !closed(other));
+        close(client);
+        restrict_gateway(NULL);
+        client = knock("192.0.2.1");
+        check(!closed(client));
+        check_equal(asked(&fd, &open), '-');
+        close(client);
+        close(other);
+        finish();
+}
+
+TEST(a_policy_that_is_none_ends_the_link_and_one_that_can_not_be_told_keeps_all_out)
+{
+        int client;
+
+        begin("A");
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &(struct ipc_generation){ 1 }, -1);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_FORWARD_POLICY, &(struct ipc_forward_policy){ .rules = 0 }, -1);
+        turn();
+        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .protocol = IPC_TCP, .wait_ms = 1000 * WAIT_S }), 0);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_END, &(struct ipc_generation){ 1 }, -1);
+        turn();
+        client = knock("192.0.2.1");
+        check(closed(client));
+        close(client);
         finish();
 }
 

@@ -12,6 +12,7 @@
 #include "forward_process.h"
 #include "inside.h"
 #include "ipc_service.h"
+#include "policy.h"
 #include "test.h"
 
 enum { GATE = 8080 };
@@ -105,6 +106,36 @@ static bool closed(int proxy)
         char byte;
 
         return recv(proxy, &byte, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET;        /* with what was not read in it */
+}
+
+/* Of all that comes through a proxy, what the policy says of the proxy's own address means nothing. */
+TEST(whom_the_gateway_keeps_out_is_listened_to_no_longer_than_it_takes_to_know_who_it_is)
+{
+        static const struct ipc_rule rules[] = {
+                { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff, 203, 0, 113, 10 }, .protocols = 3, .port_last = UINT16_MAX, .except_first = 1 },
+                { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff, 10, 0, 0, 1 }, .protocols = 3, .port_last = UINT16_MAX, .except_first = 1 },
+        };
+        struct policy *policy = policy_new(rules, 2);
+        struct ipc_via via = { .swarm = 1, .peer = { 'B' } };
+        char source[32], rest[32];
+        int denied, other, direct;
+
+        begin();
+        policy_leave(forward.clients.admissions.policy);
+        forward.clients.admissions.policy = policy;
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, ipc_server_name("www.example.org")), 0);
+        clients_name(&forward.clients, GATE, IPC_TCP);
+        denied = come("10.0.0.1", line);
+        check(closed(denied));
+        direct = come("203.0.113.10", "");
+        check(closed(direct));
+        check_equal(forward.clients.tally.more.ended[IPC_REASON_DENIED], 2);
+        other = come("10.0.0.1", "PROXY TCP4 203.0.113.11 192.0.2.1 51000 443\r\nSSH-2.0");
+        check(asked(source, rest) && strcmp(source, "203.0.113.11") == 0);
+        close(denied);
+        close(direct);
+        close(other);
+        finish();
 }
 
 TEST(a_proxy_says_whose_the_connection_is)

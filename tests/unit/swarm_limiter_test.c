@@ -218,6 +218,64 @@ TEST(limiter_lets_streams_have_their_turn_beside_datagrams)
         finish(&scene);
 }
 
+/* Three connections of a client: two with a narrow bucket each beside the wide one of all three. */
+TEST(limiter_keeps_what_two_buckets_hold_where_a_connection_is_of_both)
+{
+        static struct scene scene;
+        static const struct limiter_spec wide = { .name = 1, .bytes_per_s = 1000000, .burst_bytes = 20000 };
+        static const struct limiter_spec narrow[] = { { .name = 2, .bytes_per_s = 600000, .burst_bytes = 10000 },
+                                                      { .name = 3, .bytes_per_s = 100000, .burst_bytes = 10000 } };
+
+        begin(&scene, 3, &wide, 1 << LIMITER_UP | 1 << LIMITER_DOWN);
+        for (size_t i = 0; i < 2; i++)
+                check_equal(limiter_join(&scene.limiter, &scene.flow[i], &narrow[i], 1 << LIMITER_DOWN, scene.now_us), 0);
+        for (size_t i = 0; i < 3; i++)
+                pour(&scene, i, LIMITER_DOWN);
+        pour(&scene, 1, LIMITER_UP);
+        run(&scene, scene.now_us + SECONDS(10), 500, &wide);    /* which sees that the wide one is never exceeded */
+        check(scene.all[LIMITER_DOWN] >= 9500000);
+        check(scene.bytes[1][LIMITER_DOWN] <= 1010000 && scene.bytes[1][LIMITER_DOWN] >= 950000);
+        check(scene.bytes[0][LIMITER_DOWN] >= 3500000 && scene.bytes[2][LIMITER_DOWN] >= 3500000);
+        check(scene.bytes[1][LIMITER_UP] >= 9500000);           /* the narrow one is about the other way */
+        finish(&scene);
+}
+
+TEST(limiter_gives_back_what_was_put_by_for_who_leaves)
+{
+        static struct scene scene;
+        static const struct limiter_spec first = { .name = 1, .bytes_per_s = 1000, .burst_bytes = 100 }, second = { .name = 2, .bytes_per_s = 1000, .burst_bytes = 100 };
+
+        begin(&scene, 3, &first, 1 << LIMITER_UP);
+        check_equal(limiter_join(&scene.limiter, &scene.flow[0], &second, 1 << LIMITER_UP, scene.now_us), 0);
+        check_equal(limiter_join(&scene.limiter, &scene.flow[1], &second, 1 << LIMITER_UP, scene.now_us), 0);
+        limiter_take(&scene.flow[1], LIMITER_UP, 50);
+        limiter_take(&scene.flow[1], LIMITER_UP, 50);
+        scene.now_us += MSEC(5);
+        check_equal(limiter_allow(&scene.limiter, &scene.flow[2], LIMITER_UP, scene.now_us), 0);        /* a turn is ten */
+        limiter_leave(&scene.limiter, &scene.flow[2], scene.now_us);
+        scene.now_us += MSEC(5);
+        check_equal(limiter_allow(&scene.limiter, &scene.flow[0], LIMITER_UP, scene.now_us), 10);       /* both have a turn's worth */
+        limiter_take(&scene.flow[0], LIMITER_UP, 10);
+        limiter_leave(&scene.limiter, &scene.flow[1], scene.now_us);
+        limiter_leave(&scene.limiter, &scene.flow[0], scene.now_us);
+        scene.now_us += MSEC(20);
+        check_equal(limiter_join(&scene.limiter, &scene.flow[0], &first, 1 << LIMITER_UP, scene.now_us), 0);
+        check_equal(limiter_join(&scene.limiter, &scene.flow[0], &second, 1 << LIMITER_UP, scene.now_us), 0);
+        check_equal(limiter_join(&scene.limiter, &scene.flow[1], &first, 1 << LIMITER_UP, scene.now_us), 0);
+        check_equal(limiter_join(&scene.limiter, &scene.flow[2], &second, 1 << LIMITER_UP, scene.now_us), 0);
+        limiter_take(&scene.flow[2], LIMITER_UP, 20);           /* the second is empty */
+        check_equal(limiter_allow(&scene.limiter, &scene.flow[0], LIMITER_UP, scene.now_us), 0);
+        limiter_take(&scene.flow[1], LIMITER_UP, 10);           /* and the first, but for what was put by */
+        check_equal(limiter_allow(&scene.limiter, &scene.flow[1], LIMITER_UP, scene.now_us), 0);
+        limiter_leave(&scene.limiter, &scene.flow[1], scene.now_us);
+        limiter_leave(&scene.limiter, &scene.flow[0], scene.now_us);
+        check_equal(limiter_join(&scene.limiter, &scene.flow[1], &first, 1 << LIMITER_UP, scene.now_us), 0);
+        check_equal(limiter_allow(&scene.limiter, &scene.flow[1], LIMITER_UP, scene.now_us), 10);
+        check_equal(limiter_deadline(&scene.limiter), USEC_NEVER);
+        scene.count = 3;
+        finish(&scene);
+}
+
 TEST(limiter_passes_on_the_turn_of_who_left_or_did_not_use_it)
 {
         static struct scene scene;

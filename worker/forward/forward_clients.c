@@ -11,7 +11,6 @@
 #include "forward_metadata.h"
 #include "forward_swarms.h"
 #include "ipc_words.h"
-#include "policy.h"
 
 enum client_state {
         CLIENT_SAME,
@@ -199,6 +198,7 @@ void clients_fini(struct clients *clients)
         guests_fini(&clients->guests);
         map_fini(&clients->gates);
         map_fini(&clients->handed);
+        admissions_fini(&clients->admissions);
         choose_fini(&clients->choose);
 }
 
@@ -207,7 +207,7 @@ void clients_gates_end(struct clients *clients)
         struct gate *gate, *next;
 
         clients->limits = clients->limits_next;
-        clients->allowed = clients->allowed_next;
+        admissions_end(&clients->admissions);
         for (gate = clients_gate_next(clients, NULL); gate; gate = next) {
                 next = clients_gate_next(clients, gate);
                 if (!gate->listed)
@@ -228,14 +228,14 @@ static uint32_t open_limit_ms(const struct client *client, usec_t now_us)
         return (uint32_t)(usec_max(usec_min(left_us, MSEC(limit_ms)), MSEC(CLIENTS_OPEN_LEAST_MS)) / 1000);
 }
 
-static void fill_metadata(const struct client *client, const struct ipc_rule *rule, struct ipc_channel_open *open)
+static void fill_metadata(const struct client *client, const char *labels, struct ipc_channel_open *open)
 {
         struct metadata metadata = {
                 .opened_at_ms = client->search->opened_at_ms,
                 .gate_port = client->gate_port,
                 .protocol = client->protocol,
                 .channel_port = (uint32_t)open->channel,
-                .labels = rule ? rule->labels : "",
+                .labels = labels,
         };
 
         metadata.gate_port = open->gate_port;   /* a host's has a number here */
@@ -248,31 +248,22 @@ static void fill_metadata(const struct client *client, const struct ipc_rule *ru
 enum attempt {
         ATTEMPT_SENT,
         ATTEMPT_NOBODY,         /* no provider is fit for it */
-        ATTEMPT_DENIED,         /* nobody who serves the gate lets it in */
+        ATTEMPT_KEPT_OUT,       /* this gateway does not let it in, */
+        ATTEMPT_DENIED,         /* or nobody who serves the gate */
         ATTEMPT_LATER,          /* nobody to send it to: no swarm worker, or one that takes no more now */
 };
-
-/* Policies are of the gate port that their provider has. */
-static const struct ipc_rule *find_rule(const struct policy_client *client, const struct choose_way *way)
-{
-        struct policy_client there = *client;
-
-        there.gate_port = way->offered_port;
-        return policy_find(way->policy, &there);
-}
 
 /* Whether it can be sent that way at once; what can't is noted, for it may be so later. */
 struct ways {
         struct worker *worker;
-        struct policy_client client;
-        bool allowed;                   /* whatever policies say */
+        struct admission admission;
         bool left_out, admitted, denied;
 };
 
 static bool is_admitted(void *context, const struct choose_way *way)
 {
         struct ways *ways = context;
-        bool admitted = ways->allowed || policy_admits(find_rule(&ways->client, way));
+        bool admitted = admission_there(&ways->admission, way);
 
         ways->admitted = ways->admitted || admitted;
         ways->denied = ways->denied || !admitted;
@@ -281,10 +272,7 @@ static bool is_admitted(void *context, const struct choose_way *way)
 
 static bool is_limited(void *context, const struct choose_way *way)
 {
-        const struct ways *ways = context;
-        const struct ipc_rule *rule = ways->allowed ? NULL : find_rule(&ways->client, way);
-
-        return rule && rule->allow && rule->bytes_per_s;
+        return admission_is_limited(&((const struct ways *)context)->admission, way);
 }
 
 static bool is_usable(void *context, const struct ipc_via *via)
@@ -297,25 +285,8 @@ static bool is_usable(void *context, const struct ipc_via *via)
         return usable;
 }
 
-/* All connections of the client share its bucket, also those by other gates, whose workers know nothing of us, and those to the other swarm
- * workers of that provider, which are other peers. */
-static void fill_limit(const struct client *client, const struct ipc_rule *rule, struct ipc_channel_open *open)
-{
-        static const struct map without_key;
-        uint8_t bytes[sizeof(*rule) + 16];
-
-        if (!rule || !rule->bytes_per_s)
-                return;
-        memcpy(bytes, rule, sizeof(*rule));
-        memcpy(bytes + sizeof(*rule), guest_address(client->guest), 16);
-        open->limiter = map_hash(&without_key, bytes, sizeof(bytes));
-        open->bytes_per_s = rule->bytes_per_s;
-        open->burst_bytes = rule->burst_bytes;
-        open->ways = rule->ways;
-}
-
-/* The connection goes that way, by this rule or none. 0 or -errno. */
-static int client_hand(struct client *client, struct choose_way *way, const struct ipc_rule *rule, const struct now *now)
+/* The connection goes that way. 0 or -errno. */
+static int client_hand(struct client *client, struct choose_way *way, const struct admission *admission, const struct now *now)
 {
         struct clients *clients = client->clients;
         struct ipc_channel_open open = {
@@ -326,11 +297,13 @@ static int client_hand(struct client *client, struct choose_way *way, const stru
                 .deadline_ms = open_limit_ms(client, now->mono_us),
                 .idle_ms = client->protocol == IPC_TCP ? client->gate->idle_ms : 0,     /* else its session sees to that */
         };
+        char labels[ADMISSION_LABELS_MAX];
         int r;
 
         memcpy(open.peer, way->via.peer, sizeof(open.peer));
-        fill_metadata(client, rule, &open);
-        fill_limit(client, rule, &open);
+        admission_labels(admission, way, labels);
+        fill_metadata(client, labels, &open);
+        admission_limit(admission, way, guest_address(client->guest), &open);
         client->number = open.channel;
         r = map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number));
         if (r < 0)
@@ -341,16 +314,17 @@ static int client_hand(struct client *client, struct choose_way *way, const stru
         return r;
 }
 
-/* Whom the operator lets in: the service is told so, as by an original. */
-static const struct ipc_rule unlimited = { .allow = 1, .labels = "gateway-unlimited" };
+static void admit(struct admission *admission, const struct clients *clients, const struct gate *gate, const union socket_address *remote,
+                  const struct now *now)
+{
+        admission_begin(admission, &clients->admissions, remote, gate->seen_port, gate->protocol, now->wall_us / 1000);
+}
 
 /* One attempt with the next provider. A client that has tried none yet takes one that failed others rather than none. */
 static enum attempt client_attempt(struct client *client, const struct now *now)
 {
         struct clients *clients = client->clients;
-        uint8_t ip[16];
-        struct ways ways = { .worker = clients->worker,
-                             .client = { .ip = ip, .gate_port = client->gate_port, .protocol = client->protocol, .now_ms = now->wall_us / 1000 } };
+        struct ways ways = { .worker = clients->worker };
         struct choose_ask ask = {
                 .gate_port = client->gate_port,
                 .protocol = client->protocol,
@@ -366,18 +340,17 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
         };
         struct choose_way *way;
 
+        admit(&ways.admission, clients, client->gate, &client->remote, now);
+        if (!admission_here(&ways.admission))
+                return ATTEMPT_KEPT_OUT;
         if (!swarms_next(clients->worker, NULL) || clients_busy(clients))
                 return ATTEMPT_LATER;
-        socket_address_ip(&client->remote, ip);
-        ways.allowed = ipc_allowances_has(&clients->allowed, ip, ways.client.now_ms);
         way = choose_take(&clients->choose, &ask);
-        if (way)
-                ways.client.gate_port = way->offered_port;
         if (!way && ways.denied && !ways.admitted)
                 return ATTEMPT_DENIED;
         if (!way)
                 return ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
-        if (client_hand(client, way, ways.allowed ? &unlimited : policy_find(way->policy, &ways.client), now) < 0) {
+        if (client_hand(client, way, &ways.admission, now) < 0) {
                 choose_leave(&clients->choose, way);
                 return ATTEMPT_LATER;
         }
@@ -389,10 +362,15 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
 }
 
 /* No byte of it went to anybody. */
-static void client_deny(struct client *client, const struct now *now)
+static void client_deny(struct client *client, enum attempt attempt, const struct now *now)
 {
-        clients_gate_deny(client->clients, client->gate, &client->remote, now);
+        clients_gate_deny(client->clients, client->gate, &client->remote, attempt == ATTEMPT_DENIED ? "any provider" : "this gateway", now);
         client_step(client, CLIENT_ENDED);
+}
+
+static bool is_denied(enum attempt attempt)
+{
+        return attempt == ATTEMPT_KEPT_OUT || attempt == ATTEMPT_DENIED;
 }
 
 /* A client in hand goes on its way, or waits, or is reset. */
@@ -404,8 +382,8 @@ static void client_place(struct client *client, const struct now *now)
 
         if (attempt == ATTEMPT_SENT)
                 return;
-        if (attempt == ATTEMPT_DENIED) {
-                client_deny(client, now);
+        if (is_denied(attempt)) {
+                client_deny(client, attempt, now);
         } else if (attempt == ATTEMPT_NOBODY && client->search->attempts && !client->search->unanswered) {
                 client_step(client, CLIENT_ENDED);      /* every provider said no, as a direct connection would have */
         } else if (client->search->gives_up_us <= now->mono_us) {
@@ -421,8 +399,8 @@ static void client_place(struct client *client, const struct now *now)
 }
 
 /* Whether there is room for one more; then *@guest_out is counted. */
-static bool admit(struct clients *clients, struct gate *gate, const union socket_address *remote, const struct now *now,
-                  struct guest **guest_out)
+static bool make_room(struct clients *clients, struct gate *gate, const union socket_address *remote, const struct now *now,
+                      struct guest **guest_out)
 {
         const struct ipc_forward_limits *limits = &clients->limits;
         struct guest *guest;
@@ -453,7 +431,26 @@ static bool admit(struct clients *clients, struct gate *gate, const union socket
         return false;
 }
 
-/* NULL: no such gate, no room, or no memory. */
+/* Whether this gateway lets in who comes to it from there: it takes nobody's room then. */
+static bool gate_admits(struct clients *clients, struct gate *gate, const union socket_address *remote, const struct now *now)
+{
+        struct admission admission;
+
+        admit(&admission, clients, gate, remote, now);
+        if (admission_here(&admission))
+                return true;
+        clients_gate_deny(clients, gate, remote, "this gateway", now);
+        return false;
+}
+
+bool clients_admit(struct clients *clients, uint16_t gate_port, uint16_t protocol, const union socket_address *remote, const struct now *now)
+{
+        struct gate *gate = clients_gate_find(clients, gate_port, protocol);
+
+        return gate && gate_admits(clients, gate, remote, now);
+}
+
+/* NULL: no such gate, not let in, no room, or no memory. */
 static struct client *client_new(struct clients *clients, uint16_t gate_port, uint16_t protocol, int fd,
                                  const union socket_address *remote, const struct now *now)
 {
@@ -462,7 +459,7 @@ static struct client *client_new(struct clients *clients, uint16_t gate_port, ui
         struct search *search = client ? malloc(sizeof(*search)) : NULL;
         struct guest *guest = NULL;
 
-        if (!search || !admit(clients, gate, remote, now, &guest)) {
+        if (!search || !gate_admits(clients, gate, remote, now) || !make_room(clients, gate, remote, now, &guest)) {
                 free(search);
                 free(client);
                 return NULL;
@@ -547,8 +544,8 @@ static void gate_serve(struct clients *clients, struct gate *gate, const struct 
 
                 if (attempt == ATTEMPT_LATER)
                         break;
-                if (attempt == ATTEMPT_DENIED)
-                        client_deny(client, now);
+                if (is_denied(attempt))
+                        client_deny(client, attempt, now);
         }
         clients_gate_arm(clients, gate, now->mono_us);
 }

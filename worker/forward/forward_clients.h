@@ -4,12 +4,12 @@
 #ifndef HG_FORWARD_CLIENTS_H
 #define HG_FORWARD_CLIENTS_H
 
+#include "forward_admission.h"
 #include "forward_choose.h"
 #include "forward_guests.h"
 #include "forward_socket.h"
 #include "forward_tally.h"
 #include "heap.h"
-#include "ipc_allowances.h"
 #include "list.h"
 #include "map.h"
 #include "random.h"
@@ -39,7 +39,7 @@ struct clients {
         struct guests guests;
         struct ipc_forward_keep_alive keep;
         struct ipc_forward_limits limits, limits_next;  /* of each gate: more are reset; of the configuration being told, 0 unless it says so */
-        struct ipc_allowances allowed, allowed_next;   /* whom policies do not keep out; in the configuration being told */
+        struct admissions admissions;
         struct map handed;              /* clients that a swarm worker has, by number */
         struct heap deadlines;          /* of clients that wait */
         struct heap retries;            /* of gates whose clients wait */
@@ -58,6 +58,9 @@ void clients_gates_begin(struct clients *clients);
 int clients_gate_set(struct clients *clients, const struct ipc_forward_listener *what);    /* 0 or -ENOMEM */
 void clients_gate_entitle(struct clients *clients, const struct ipc_forward_host *host);   /* one that is set is that host's */
 void clients_gates_end(struct clients *clients);
+
+/* Whether the gateway's own policy lets in who comes to that gate from there. Else it is counted, and told of. */
+bool clients_admit(struct clients *clients, uint16_t gate_port, uint16_t protocol, const union socket_address *remote, const struct now *now);
 
 /* A connection, non-blocking and ours from here on, that came to a gate. @local: where its client has connected to; NULL: here. @names:
  * whom it asks for, NULL: it does not say. */

@@ -46,7 +46,7 @@ void clients_gates_begin(struct clients *clients)
         struct gate *gate = NULL;
 
         clients->limits_next = (struct ipc_forward_limits){ 0 };
-        clients->allowed_next.count = 0;
+        admissions_begin(&clients->admissions);
         while ((gate = clients_gate_next(clients, gate)))
                 gate->listed = false;
 }
@@ -71,6 +71,7 @@ int clients_gate_set(struct clients *clients, const struct ipc_forward_listener 
                 gate->named = choose_are_named(&clients->choose, gate->port, gate->protocol);   /* its routes may be known before */
                 list_init(&gate->waiting);
         }
+        gate->seen_port = what->gate_port;
         entitle(gate, "gate ", what->gate_port);
         gate->of_host = false;
         gate->policy = (enum ipc_policy)what->policy;
@@ -88,6 +89,7 @@ void clients_gate_entitle(struct clients *clients, const struct ipc_forward_host
         if (!gate)
                 return;
         snprintf(front, sizeof(front), "%s:", host->at.host);
+        gate->seen_port = host->at.port;
         entitle(gate, front, host->at.port);
         gate->of_host = true;
 }
@@ -161,7 +163,7 @@ bool clients_are_named(const struct clients *clients, uint16_t gate_port, uint16
 }
 
 /* Once a minute: who is kept out may knock all day. */
-void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const struct now *now)
+void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const char *whose, const struct now *now)
 {
         struct ipc_fields fields = IPC_FIELDS_INIT;
         char address[METADATA_ADDRESS_TEXT_MAX];
@@ -177,7 +179,6 @@ void clients_gate_deny(struct clients *clients, struct gate *gate, const union s
         log_put_client(&fields, address);
         ipc_fields_text(&fields, "REASON", ipc_reason_word(IPC_REASON_DENIED));
         worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
-                         "%s: %s: not let in by the ingress policy of any provider: %s, as others from there may be that are not told of",
-                         gate->title, address,
-                         gate->protocol == IPC_UDP ? "not answered" : "reset");
+                         "%s: %s: not let in by the ingress policy of %s: %s, as others from there may be that are not told of",
+                         gate->title, address, whose, gate->protocol == IPC_UDP ? "not answered" : "reset");
 }

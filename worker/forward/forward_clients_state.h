@@ -20,6 +20,7 @@ struct gate {
         usec_t full_told_us;            /* when the log last said of this gate that somebody has reached a limit; 0: never */
         usec_t denied_told_us;          /* the same, that somebody is not let in */
         uint16_t port, protocol;
+        uint16_t seen_port;             /* as its clients know it: of a host, that of its service */
         char title[GATE_TITLE_MAX];     /* for messages: "gate 53/udp", "mysql.hyper:3306" */
         enum ipc_policy policy;
         bool of_host;                   /* of a virtual network; else a port of ours */
@@ -45,7 +46,7 @@ void clients_gate_complain(struct clients *clients, struct gate *gate, const cha
 /* A client is turned away, as @who ("there are") has as many connections as may be, or as many @per ("", " a second"). */
 void clients_gate_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const char *per, const struct now *now);
 
-/* The same, as nobody who serves the gate lets it in. */
-void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const struct now *now);
+/* The same, as it is not let in by the policy of @whose ("this gateway", "any provider"). */
+void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const char *whose, const struct now *now);
 
 #endif

@@ -163,7 +163,7 @@ static bool listen_to_hello(struct greeting *greeting, const struct now *now)
 }
 
 /* What a proxy says on its own behalf, as to look whether we are there, is its own. False: it was turned away. */
-static bool listen_to_header(struct greeting *greeting)
+static bool listen_to_header(struct greeting *greeting, const struct now *now)
 {
         struct proxy_header header;
 
@@ -175,7 +175,10 @@ static bool listen_to_header(struct greeting *greeting)
                         greeting->remote = header.source;
                         greeting->local = header.destination;
                 }
-                return true;
+                if (clients_admit(greeting->greetings->clients, greeting->gate_port, IPC_TCP, &greeting->remote, now))
+                        return true;
+                close(release(greeting));
+                return false;
         case PROXY_BAD:
                 turn_away(greeting, "sends no PROXY header");
                 return false;
@@ -187,7 +190,7 @@ static bool listen_to_header(struct greeting *greeting)
 /* False: it is gone from here, one way or the other. */
 static bool listen_to(struct greeting *greeting, const struct now *now)
 {
-        if (greeting->proxied && !listen_to_header(greeting))
+        if (greeting->proxied && !listen_to_header(greeting, now))
                 return false;
         if (greeting->proxied)
                 return true;
@@ -226,7 +229,7 @@ void greetings_accept(struct greetings *greetings, uint16_t gate_port, int fd, c
                 clients_accept(greetings->clients, gate_port, IPC_TCP, fd, remote, NULL, NULL, now);
                 return;
         }
-        greeting = calloc(1, sizeof(*greeting));
+        greeting = proxied || clients_admit(greetings->clients, gate_port, IPC_TCP, remote, now) ? calloc(1, sizeof(*greeting)) : NULL;
         if (!greeting) {
                 close(fd);
                 return;

@@ -57,10 +57,30 @@ static void on_allow(void *context, struct worker_link *from, struct ipc_receive
 
         if (!forward_has_gates(forward))
                 worker_disown(from);
-        else if (ipc_allowances_set(forward->conf_open ? &forward->clients.allowed_next : &forward->clients.allowed,
+        else if (ipc_allowances_set(forward->conf_open ? &forward->clients.admissions.allowed_next : &forward->clients.admissions.allowed,
                                     IPC_PAYLOAD(message, struct ipc_forward_allow), now.wall_us / 1000) < 0)
                 worker_log(&forward->worker, LOG_ERR, "a client is not let in: %d are that no policy keeps out, as many as may be",
                            IPC_ALLOWANCES_MAX);
+}
+
+/* What can't be had keeps everybody out until another worker has it. */
+static void on_policy(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        static const struct ipc_rule nobody = { .who = IPC_RULE_OTHERS };
+        const struct ipc_forward_policy *said = IPC_PAYLOAD(message, struct ipc_forward_policy);
+        cleanup_fd int fd = message->fd_count ? ipc_received_take_fd(message, 0) : -1;
+        struct policy *policy = NULL;
+        struct forward *forward = context;
+        int r = -EPROTO;
+
+        if (forward->conf_open && forward_has_gates(forward) && said->rules <= IPC_RULES_MAX && (fd >= 0) == (said->rules > 0))
+                r = fd >= 0 ? policy_receive(fd, said->rules * sizeof(struct ipc_rule), &policy)
+                            : (policy = policy_new(&nobody, 1)) ? 0 : -ENOMEM;
+        if (r == 0)
+                admissions_restrict(&forward->clients.admissions, policy);
+        else
+                worker_disown(from);
+        policy_leave(policy);
 }
 
 static void on_keep_alive(void *context, struct worker_link *from, struct ipc_received *message)
@@ -360,6 +380,7 @@ const struct worker_handlers forward_handlers = {
                 [IPC_FORWARD_LIMITS] = on_limits,
                 [IPC_FORWARD_TRUSTED] = on_trusted,
                 [IPC_FORWARD_ALLOW] = on_allow,
+                [IPC_FORWARD_POLICY] = on_policy,
                 [IPC_FORWARD_KEEP_ALIVE] = on_keep_alive,
                 [IPC_FORWARD_SERVICE] = on_service,
                 [IPC_CONF_END] = on_end,

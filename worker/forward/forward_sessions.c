@@ -502,7 +502,8 @@ static void open_session(struct sessions *sessions, const struct session_key *ke
         struct session *session = NULL;
         int fds[2];
 
-        if (!clients_busy(sessions->clients) && may_begin(sessions, now->mono_us) && may_have_memory(sessions))
+        if (clients_admit(sessions->clients, sessions->gate_port, IPC_UDP, &ends->remote, now) && !clients_busy(sessions->clients) &&
+            may_begin(sessions, now->mono_us) && may_have_memory(sessions))
                 session = begin(sessions, key, ends, fds);
         if (!session) {
                 *sessions->dropped += count;

@@ -9,6 +9,8 @@
 #include "cleanup.h"
 #include "ipc_rule.h"
 
+_Static_assert((int)IPC_LIMITS_MAX == (int)LIMITER_BUCKETS, "each has a bucket");
+
 #define CHANNELS_UNANSWERED_US SECONDS(30)      /* a session without an answer: hypergate.md 14.10 */
 
 /* A worker says it serves this gate port. */
@@ -370,10 +372,15 @@ static void give_back(struct worker_link *link, uint64_t number, enum ipc_reason
 /* False: no memory. */
 static bool limit(struct channel *channel, const struct ipc_channel_open *open)
 {
-        struct limiter_spec spec = { .name = open->limiter, .bytes_per_s = open->bytes_per_s, .burst_bytes = open->burst_bytes };
-        unsigned ways = (open->ways & IPC_RULE_UP ? 1u << LIMITER_UP : 0) | (open->ways & IPC_RULE_DOWN ? 1u << LIMITER_DOWN : 0);
+        for (unsigned i = 0; i < IPC_LIMITS_MAX; i++) {
+                const struct ipc_limit *said = &open->limit[i];
+                struct limiter_spec spec = { .name = said->limiter, .bytes_per_s = said->bytes_per_s, .burst_bytes = said->burst_bytes };
+                unsigned ways = (said->ways & IPC_RULE_UP ? 1u << LIMITER_UP : 0) | (said->ways & IPC_RULE_DOWN ? 1u << LIMITER_DOWN : 0);
 
-        return !open->bytes_per_s || pump_limit(&channel->pump, &spec, ways) == 0;
+                if (said->bytes_per_s && pump_limit(&channel->pump, &spec, ways) < 0)
+                        return false;
+        }
+        return true;
 }
 
 void channels_open(struct channels *channels, uint32_t from, const struct ipc_channel_open *open, int fd)
@@ -396,8 +403,10 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
                 channel->idle_us = MSEC(open->idle_ms);
                 return;
         }
-        if (channel)
+        if (channel) {
+                (void)pump_release(&channel->pump);     /* it is @fd */
                 free_channel(channel);
+        }
         node_abort(channels->node, id, channels->room.now);
         give_back(link, open->channel, IPC_REASON_LIMIT, NULL, 0, fd);
 }

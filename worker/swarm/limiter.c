@@ -126,52 +126,97 @@ static struct limiter_bucket *bucket_new(struct limiter *limiter, const struct l
         return NULL;
 }
 
-int limiter_join(struct limiter *limiter, struct limited *limited, const struct limiter_spec *spec, unsigned ways, usec_t now_us)
+static void bucket_join(struct limiter *limiter, struct limiter_bucket *bucket)
 {
-        struct limiter_bucket *bucket = find(limiter, spec);
-
-        if (!bucket && !(bucket = bucket_new(limiter, spec, now_us)))
-                return -ENOMEM;
         if (!list_empty(&bucket->in_left)) {
                 list_remove(&bucket->in_left);
                 limiter->left_count--;
         }
         bucket->connections++;
-        limited->bucket = bucket;
+}
+
+int limiter_join(struct limiter *limiter, struct limited *limited, const struct limiter_spec *spec, unsigned ways, usec_t now_us)
+{
+        struct limiter_bucket *bucket = find(limiter, spec);
+        unsigned at = limited->bucket[0] ? 1 : 0;
+
+        assert(!limited->bucket[at]);
+        if (!bucket && !(bucket = bucket_new(limiter, spec, now_us)))
+                return -ENOMEM;
+        bucket_join(limiter, bucket);
+        limited->bucket[at] = bucket;
         for (unsigned i = 0; i < LIMITER_WAYS; i++) {
-                limited->way[i] = (struct limited_way){ .limited = limited, .counts = ways & 1u << i };
-                list_init(&limited->way[i].in_queue);
+                struct limited_way *way = &limited->way[i];
+
+                way->limited = limited;
+                way->counts[at] = ways & 1u << i;
+                if (at == 0)
+                        list_init(&way->in_queue);
         }
         return 0;
 }
 
+/* NULL: what goes that way does not count in the bucket @at, or there is none. */
+static struct lane *lane_of(const struct limited *limited, enum limiter_way way, unsigned at)
+{
+        return limited->way[way].counts[at] ? &limited->bucket[at]->lane[way] : NULL;
+}
+
 static bool counts(const struct limited *limited, enum limiter_way way)
 {
-        return limited && limited->way[way].counts;
+        return limited && (limited->way[way].counts[0] || limited->way[way].counts[1]);
+}
+
+/* What was put by is there for others. */
+static void give_back(struct limited *limited, enum limiter_way way)
+{
+        struct limited_way *mine = &limited->way[way];
+
+        for (unsigned i = 0; i < mine->passed; i++) {
+                struct lane *lane = lane_of(limited, way, i);
+
+                if (lane)
+                        lane->level += mine->put_by[i];
+                mine->put_by[i] = 0;
+        }
+        mine->passed = 0;
+        mine->turn = false;
 }
 
 static void leave_queue(struct limiter *limiter, struct limited *limited, enum limiter_way way)
 {
-        struct lane *lane = &limited->bucket->lane[way];
+        struct limited_way *mine = &limited->way[way];
+        struct lane *lane;
 
-        list_remove(&limited->way[way].in_queue);
-        if (list_empty(&lane->queue))
-                heap_remove(&limiter->turns, &lane->turn);
+        if (!list_empty(&mine->in_queue)) {
+                lane = lane_of(limited, way, mine->passed);
+                list_remove(&mine->in_queue);
+                if (list_empty(&lane->queue))
+                        heap_remove(&limiter->turns, &lane->turn);
+        }
+        give_back(limited, way);
 }
 
-void limiter_leave(struct limiter *limiter, struct limited *limited, usec_t now_us)
+static void bucket_leave(struct limiter *limiter, struct limiter_bucket *bucket)
 {
-        struct limiter_bucket *bucket = limited ? limited->bucket : NULL;
-
-        if (!bucket)
-                return;
-        leave_queue(limiter, limited, LIMITER_UP);
-        leave_queue(limiter, limited, LIMITER_DOWN);
-        *limited = (struct limited){ 0 };
         if (--bucket->connections)
                 return;
         list_push_back(&limiter->left, &bucket->in_left);
         limiter->left_count++;
+}
+
+void limiter_leave(struct limiter *limiter, struct limited *limited, usec_t now_us)
+{
+        struct limiter_bucket *first = limited ? limited->bucket[0] : NULL, *second = limited ? limited->bucket[1] : NULL;
+
+        if (!first)
+                return;
+        leave_queue(limiter, limited, LIMITER_UP);
+        leave_queue(limiter, limited, LIMITER_DOWN);
+        *limited = (struct limited){ 0 };
+        bucket_leave(limiter, first);
+        if (second)
+                bucket_leave(limiter, second);
         forget_left(limiter, now_us);
 }
 
@@ -193,45 +238,65 @@ static usec_t quantum_at_us(const struct lane *lane)
         return missing > 0 ? usec_add(lane->earned_us, (usec_t)((missing + rate - 1) / rate)) : lane->earned_us;
 }
 
+/* Whether the bucket @mine->passed lets it through, or else it waits there. Who has waited takes no more than a turn's worth. */
+static bool pass(struct limiter *limiter, struct limited_way *mine, struct lane *lane, usec_t now_us)
+{
+        bool turn = mine->turn;
+
+        mine->turn = false;
+        mine->waited[mine->passed] = turn;
+        earn(lane, now_us);
+        if (turn || (list_empty(&lane->queue) && has_quantum(lane))) {
+                mine->put_by[mine->passed] = quantum_bytes(lane) * PARTS;
+                lane->level -= mine->put_by[mine->passed];
+                return true;
+        }
+        list_push_back(&lane->queue, &mine->in_queue);
+        if (!heap_holds(&lane->turn))
+                heap_insert(&limiter->turns, &lane->turn, quantum_at_us(lane));
+        return false;
+}
+
 size_t limiter_allow(struct limiter *limiter, struct limited *limited, enum limiter_way way, usec_t now_us)
 {
         struct limited_way *mine;
-        struct lane *lane;
+        int64_t least = INT64_MAX;
 
         if (!counts(limited, way))
                 return SIZE_MAX;
         mine = &limited->way[way];
-        lane = &limited->bucket->lane[way];
-        if (mine->turn) {
-                mine->turn = false;
-                return (size_t)quantum_bytes(lane);
-        }
         if (!list_empty(&mine->in_queue))
                 return 0;
-        earn(lane, now_us);
-        if (list_empty(&lane->queue) && has_quantum(lane))
-                return (size_t)(lane->level / PARTS);
-        list_push_back(&lane->queue, &mine->in_queue);
-        if (!heap_holds(&lane->turn))
-                heap_insert(&limiter->turns, &lane->turn, quantum_at_us(lane));
-        return 0;
+        for (; mine->passed < LIMITER_BUCKETS; mine->passed++) {
+                struct lane *lane = lane_of(limited, way, mine->passed);
+
+                if (lane && !pass(limiter, mine, lane, now_us))
+                        return 0;
+        }
+        for (unsigned i = 0; i < LIMITER_BUCKETS; i++) {
+                const struct lane *lane = lane_of(limited, way, i);
+
+                if (lane)
+                        least = MIN(least, (mine->put_by[i] + (mine->waited[i] ? 0 : MAX(lane->level, 0))) / PARTS);
+        }
+        give_back(limited, way);
+        return (size_t)least;
 }
 
 void limiter_take(struct limited *limited, enum limiter_way way, size_t bytes)
 {
-        if (counts(limited, way))
-                limited->bucket->lane[way].level -= (int64_t)bytes * PARTS;
+        for (unsigned i = 0; limited && i < LIMITER_BUCKETS; i++) {
+                struct lane *lane = lane_of(limited, way, i);
+
+                if (lane)
+                        lane->level -= (int64_t)bytes * PARTS;
+        }
 }
 
-size_t limiter_fitting(struct limited *limited, enum limiter_way way, const struct iovec *datagrams, size_t count, usec_t now_us)
+static size_t lane_fitting(const struct lane *lane, const struct iovec *datagrams, size_t count)
 {
-        struct lane *lane;
         size_t bytes = 0;
 
-        if (!counts(limited, way))
-                return count;
-        lane = &limited->bucket->lane[way];
-        earn(lane, now_us);
         for (size_t i = 0; i < count; i++) {
                 bool yields = !list_empty(&lane->queue) && lane->aside_bytes + bytes >= (uint64_t)quantum_bytes(lane);
 
@@ -242,13 +307,31 @@ size_t limiter_fitting(struct limited *limited, enum limiter_way way, const stru
         return count;
 }
 
+size_t limiter_fitting(struct limited *limited, enum limiter_way way, const struct iovec *datagrams, size_t count, usec_t now_us)
+{
+        for (unsigned i = 0; limited && i < LIMITER_BUCKETS; i++) {
+                struct lane *lane = lane_of(limited, way, i);
+
+                if (!lane)
+                        continue;
+                earn(lane, now_us);
+                count = lane_fitting(lane, datagrams, count);
+        }
+        return count;
+}
+
 void limiter_take_datagrams(struct limited *limited, enum limiter_way way, const struct iovec *datagrams, size_t count)
 {
-        if (!counts(limited, way))
-                return;
-        for (size_t i = 0; i < count; i++) {
-                limiter_take(limited, way, datagrams[i].iov_len);
-                limited->bucket->lane[way].aside_bytes += datagrams[i].iov_len;
+        size_t bytes = 0;
+
+        for (size_t i = 0; i < count; i++)
+                bytes += datagrams[i].iov_len;
+        limiter_take(limited, way, bytes);
+        for (unsigned i = 0; limited && i < LIMITER_BUCKETS; i++) {
+                struct lane *lane = lane_of(limited, way, i);
+
+                if (lane)
+                        lane->aside_bytes += bytes;
         }
 }
 
@@ -278,7 +361,8 @@ struct limited *limiter_turn(struct limiter *limiter, usec_t now_us, enum limite
 
 void limiter_pass_on(struct limited *limited, enum limiter_way way)
 {
-        limited->way[way].turn = false;
+        if (limited->way[way].turn)
+                give_back(limited, way);
 }
 
 usec_t limiter_deadline(const struct limiter *limiter)

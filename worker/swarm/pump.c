@@ -274,10 +274,11 @@ int pump_put_front(struct pump *pump, const void *bytes, size_t len)
 
 int pump_limit(struct pump *pump, const struct limiter_spec *spec, unsigned ways)
 {
-        struct pump_limit *limit = calloc(1, sizeof(*limit));
+        struct pump_limit *limit = pump->limit ? pump->limit : calloc(1, sizeof(*limit));
 
         if (!limit || limiter_join(&pump->room->limiter, &limit->limited, spec, ways, pump->room->now->mono_us) < 0) {
-                free(limit);
+                if (!pump->limit)
+                        free(limit);
                 return -ENOMEM;
         }
         limit->pump = pump;

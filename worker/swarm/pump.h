@@ -95,7 +95,8 @@ void pump_init(struct pump *pump, struct pump_room *room, node_channel_id channe
 /* From here on these bytes are in front of each datagram for the local socket. At most IPC_FRONT_MAX, and not said before. 0 or -ENOMEM. */
 int pump_put_front(struct pump *pump, const void *bytes, size_t len);
 
-/* From here on it carries no more than that, in the ways of which @ways has 1 << enum limiter_way. 0 or -ENOMEM. */
+/* From here on, and before it starts, it carries no more than that either, in the ways of which @ways has 1 << enum limiter_way. At most
+ * LIMITER_BUCKETS of these. 0 or -ENOMEM. */
 int pump_limit(struct pump *pump, const struct limiter_spec *spec, unsigned ways);
 
 /* The channel is open in both worlds: bytes move. May end in @broken. */

@@ -345,8 +345,14 @@ static bool is_full(struct swarm_process *swarm, int fd)
 
 static bool is_sound(const struct ipc_channel_open *open)
 {
-        return open->metadata_len <= sizeof(open->metadata) && open->bytes_per_s < IPC_RATE_MAX && open->burst_bytes < IPC_RATE_MAX &&
-               (open->bytes_per_s == 0) == (open->burst_bytes == 0);
+        for (unsigned i = 0; i < IPC_LIMITS_MAX; i++) {
+                const struct ipc_limit *limit = &open->limit[i];
+
+                if (limit->bytes_per_s >= IPC_RATE_MAX || limit->burst_bytes >= IPC_RATE_MAX ||
+                    (limit->bytes_per_s == 0) != (limit->burst_bytes == 0))
+                        return false;
+        }
+        return open->metadata_len <= sizeof(open->metadata);
 }
 
 static void on_open(void *context, struct worker_link *from, struct ipc_received *message)
