@@ -431,6 +431,30 @@ TEST(node_promises_no_more_than_its_sockets_hold)
         check(sum > 2000000 && sum <= 2400000 + 2 * UDX_BUFFER_FLOOR);
 }
 
+/* Whoever dialled: its share must not be that of the link after it. */
+TEST(node_promises_as_much_to_whom_it_dials_as_to_who_comes)
+{
+        cleanup_with(node_sim_freep) struct node_sim *sim = node_sim_new(92, NULL);
+        struct windows windows[2] = { { .count = 0 } };
+        struct net_link tapped[2];
+
+        sim->receive_bytes = 4000000;
+        for (size_t k = 0; k < 2; k++) {
+                struct node_sim_host *host = node_sim_add(sim);
+
+                tapped[k] = (struct net_link){ .delay_us = 100, .drops = tap_window, .context = &windows[k] };
+                for (size_t i = 0; i < 2; i++)
+                        net_link_set(sim->net, host->endpoints[i], &tapped[k]);
+                node_sim_run(sim, SECONDS(5));
+                node_sim_join(host, k ? NODE_GATEWAY : NODE_PROVIDER, 1);
+        }
+        node_sim_run(sim, SECONDS(10));
+        for (size_t k = 0; k < 2; k++) {
+                check(windows[k].count >= 1);
+                check(windows[k].bytes[0] > 1000000);
+        }
+}
+
 /* An original's advertisement is one message, and a message must fit in half a window. */
 TEST(node_takes_an_advertisement_in_one_message_from_each_of_many_providers)
 {

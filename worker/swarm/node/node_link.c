@@ -45,7 +45,6 @@ struct node_link *node_link_new(struct node_join *join, const uint8_t key[NODE_K
         list_push_back(&link->node->links, &link->in_links);
         link->window_bytes = link->node->window_bytes;
         link->node->window_sum_bytes += link->window_bytes;
-        node_link_deal_windows(link->node);
         return link;
 }
 
@@ -163,6 +162,7 @@ void node_link_dial(struct node_join *join, const struct swarm_task *task)
                 swarm_over(join->swarm, task->peer, SWARM_FAILED, node->now.mono_us);
                 return;
         }
+        node_link_deal_windows(node);
         link->peer = task->peer;
         link->named_relay = spec.relay_through;
         swarm_peer_set_context(task->peer, link);

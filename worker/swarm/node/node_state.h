@@ -230,7 +230,7 @@ bool node_router_doubted(const struct node_link *link);         /* a peer that p
 bool node_router_outdated(const struct node_link *link);        /* its peer has not proven the newest */
 
 /* node_link.c */
-void node_link_deal_windows(struct node *node);
+void node_link_deal_windows(struct node *node);         /* a link has its own, or is gone: the next one's */
 struct node_link *node_link_new(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]);      /* DIALLING; NULL: no memory */
 void node_link_connected(struct node_link *link);       /* its dial led to its connection */
 void node_link_greet(struct node_link *link, struct conn *conn, const struct addr *addr);

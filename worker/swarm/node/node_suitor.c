@@ -45,6 +45,7 @@ static void take_in(struct node_join *join, const uint8_t key[NODE_KEY_BYTES], c
                 conn_free(suitor->conn);
                 return;
         }
+        node_link_deal_windows(join->node);
         link->attempt = suitor->attempt;
         node_link_greet(link, suitor->conn, &suitor->addr);
 }
