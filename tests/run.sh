@@ -5,7 +5,7 @@
 #   tests/run.sh                     everything but systemd and docker
 #   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system features clients systemd docker; processes: the
 #                                    part of interop and system that runs with every process under sanitizers, too, and that system brings along)
-#   tests/run.sh sanitized           all of interop and system, with every process under sanitizers
+#   tests/run.sh sanitized           all of interop and system, with every process under sanitizers, and the lengthy part of sim
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/prepare.sh"
 
@@ -26,7 +26,7 @@ plain=1 sanitized=(processes)
 [[ " ${wanted[*]} " != *" systemd "* ]] || need_packages systemd-container prometheus debhelper dpkg-dev fakeroot git lintian
 [[ " ${wanted[*]} " != *" docker "* ]] || { need_packages iptables busybox-static; need_programs containerd docker.io; }
 if [ "${wanted[*]}" = sanitized ]; then
-	plain='' sanitized=(interop system) wanted=(interop system)
+	plain='' sanitized=(interop system) wanted=(interop system lengthy)
 elif [[ " ${wanted[*]} " == *" system "* ]]; then
 	wanted+=(processes)
 fi
@@ -89,14 +89,14 @@ if [ -n "$plain" ]; then
 	build plain --prefix "$WORK/plain-install"
 	install_build plain
 	export HYPERGATE_BIN=$WORK/plain-install/bin/hypergate
-	suites plain fast "${fast[@]}"
+	suites plain fast unit vectors sim check
 fi
 
 # The same code under address and undefined behaviour sanitizers; leaks at exit count.
-if [ -n "$(chosen unit vectors sim fuzz "${sanitized[@]}")" ]; then
+if [ -n "$(chosen unit vectors sim lengthy fuzz "${sanitized[@]}")" ]; then
 	build sanitized -Db_sanitize=address,undefined -Db_lundef=false --prefix "$WORK/sanitized-install"
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-	suites sanitized sanitized unit vectors sim fuzz
+	suites sanitized sanitized unit vectors sim lengthy fuzz
 	if [ -n "$(chosen "${sanitized[@]}")" ]; then
 		install_build sanitized
 		HYPERGATE_BIN=$WORK/sanitized-install/bin/hypergate SLOWER=2 suites sanitized processes "${sanitized[@]}"
