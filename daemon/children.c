@@ -463,7 +463,7 @@ static int launch(struct child *child)
         if (snprintf(path, sizeof(path), "%s/%s", children->libexec, program) >= (int)sizeof(path))
                 return -ENAMETOOLONG;
         r = spawn(&(struct spawn){ .path = path, .argv = (char *const *)(uintptr_t)argv, .null_fd = children->null_fd,
-                                   .link_fd = theirs, .words_fd = write_end }, &child->pid);
+                                   .link_fd = theirs, .words_fd = write_end, .oom_score = children->oom_score }, &child->pid);
         if (r < 0)
                 return r;
         attach(child, take_fd(&ours), take_fd(&read_end));

@@ -90,6 +90,7 @@ struct children {
         const char *libexec;
         const char *instance;           /* for the list of processes */
         int null_fd;
+        const struct oom_score *oom_score;      /* borrowed; NULL: workers have no other than ours */
         ev_timer ping;
         uint64_t pings;
         uint64_t restarts;              /* of all, so far */

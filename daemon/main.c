@@ -24,6 +24,7 @@
 #include "last_gates.h"
 #include "log.h"
 #include "own_names.h"
+#include "oom_score.h"
 #include "passed.h"
 #include "privileges.h"
 #include "supervisor.h"
@@ -41,6 +42,7 @@ struct start {
         struct known known;
         struct last_gates last;
         struct passed passed;
+        struct oom_score oom_score;
         int control;                    /* its listener, or -1 */
         char kind[32];                  /* of one without a file, and its number */
         const char *asked_as;           /* by people */
@@ -361,13 +363,15 @@ int main(int argc, char *argv[])
         if (start.args.help || start.args.version)
                 return printf("%s", start.args.help ? args_usage : "hypergated " HG_VERSION "\n") < 0 ? EX_IOERR : EX_OK;
         log_init(&start.log, getenv("JOURNAL_STREAM"));
+        oom_score_init(&start.oom_score);
         code = prepare(&start);
         if (code == EX_OK)
                 code = supervisor_run(&supervisor, &(struct supervisor_start){
                         .log = &start.log, .conf = start.conf, .source = &start.source, .keys = start.keys, .sockets = &start.sockets,
-                        .known = &start.known, .last = &start.last, .passed = &start.passed, .control_listener = start.control,
+                        .known = &start.known, .last = &start.last, .passed = &start.passed, .oom_score = &start.oom_score, .control_listener = start.control,
                         .control_conn = start.args.control_fd, .asked_as = start.asked_as, .libexec = start.libexec,
                 });
+        oom_score_fini(&start.oom_score);
         passed_fini(&start.passed);
         keys_free(start.keys);
         conf_free(start.conf);

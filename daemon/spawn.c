@@ -70,10 +70,17 @@ static _Noreturn void become(const struct spawn *spawn, pid_t supervisor)
 
 int spawn(const struct spawn *spawn, pid_t *pid_out)
 {
-        pid_t supervisor = getpid(), pid = fork();
+        pid_t supervisor = getpid(), pid;
+        int r;
 
-        if (pid < 0)
-                return -errno;
+        if (spawn->oom_score)
+                oom_score_raise(spawn->oom_score);
+        pid = fork();
+        r = pid < 0 ? -errno : 0;
+        if (spawn->oom_score && pid != 0)
+                oom_score_lower(spawn->oom_score);
+        if (r < 0)
+                return r;
         if (pid == 0)
                 become(spawn, supervisor);
         *pid_out = pid;

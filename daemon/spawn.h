@@ -5,12 +5,15 @@
 
 #include <sys/types.h>
 
+#include "oom_score.h"
+
 struct spawn {
         const char *path;               /* the executable */
         char *const *argv;              /* for people who look at the list of processes; no secret */
         int null_fd;                    /* its standard input: /dev/null */
         int link_fd;                    /* becomes descriptor 3 */
         int words_fd;                   /* its standard output and error */
+        const struct oom_score *oom_score;      /* NULL: it is as dear to the kernel as we are */
 };
 
 /* The child has those descriptors and no other, an empty environment, default signals, no capability, a session of its

@@ -479,7 +479,7 @@ static void watch(struct supervisor *supervisor)
         ev_prepare_start(supervisor->loop, &supervisor->settle);
 }
 
-static int init(struct supervisor *supervisor, const char *libexec)
+static int init(struct supervisor *supervisor, const struct supervisor_start *start)
 {
         static const struct children_events events = { .started = on_started, .ready = on_ready, .message = on_message,
                                                        .mismatched = on_mismatched, .all_ended = on_all_ended };
@@ -489,7 +489,7 @@ static int init(struct supervisor *supervisor, const char *libexec)
 
         randombytes_buf(map_key, sizeof(map_key));
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name_changed, on_name_wanted, supervisor);
-        fetches_init(&supervisor->fetches, supervisor->loop, supervisor->log, &supervisor->names, libexec, on_fetched, supervisor);
+        fetches_init(&supervisor->fetches, supervisor->loop, supervisor->log, &supervisor->names, start->libexec, on_fetched, supervisor);
         docker_init(&supervisor->docker, supervisor->log, &conf->docker, on_found, supervisor);
         interfaces_init(&supervisor->interfaces, supervisor->loop, conf->host, on_interfaces, supervisor);
         forwards_init(&supervisor->forwards, &supervisor->children,
@@ -501,8 +501,9 @@ static int init(struct supervisor *supervisor, const char *libexec)
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         watch(supervisor);
         watchdog_begin(&supervisor->watchdog, supervisor->loop);
-        r = children_init(&supervisor->children, supervisor->loop, supervisor->log, libexec, conf->name, &events, supervisor);
+        r = children_init(&supervisor->children, supervisor->loop, supervisor->log, start->libexec, conf->name, &events, supervisor);
         supervisor->children.log_channels = conf->log_channels;
+        supervisor->children.oom_score = start->oom_score;
         return r;
 }
 
@@ -536,7 +537,7 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
         supervisor->reload.source.found_context = &supervisor->docker;
         control_init(&supervisor->control, supervisor, start->control_listener, start->control_conn);
         supervisor->asked_as = start->asked_as;
-        r = init(supervisor, start->libexec);
+        r = init(supervisor, start);
         if (r == 0)
                 r = begin(supervisor);
         if (r == 0) {

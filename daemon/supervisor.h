@@ -88,6 +88,7 @@ struct supervisor_start {
         struct known *known;
         struct last_gates *last;
         struct passed *passed;          /* borrowed: it outlives us */
+        const struct oom_score *oom_score;      /* borrowed */
         int control_listener, control_conn;     /* -1: none */
         const char *asked_as;           /* by people; borrowed */
         const char *libexec;
