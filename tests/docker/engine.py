@@ -2,12 +2,17 @@
 """A Docker engine of its own: its socket, its files, its mounts and its control group, in a network that a test has made. Nothing of the
 machine's own engine, if there is one, is touched, and nothing is pulled: images are made here. It takes root, and Debian's docker.io,
 iptables and busybox-static; several run side by side, one in each network."""
+import concurrent.futures
 import contextlib
+import grp
+import http.client
 import json
 import os
 import pathlib
+import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -21,10 +26,12 @@ PATIENCE = 60.0
 HOLD = r'''
 set -e
 echo $$ >"$1/cgroup.procs"
+shift
 mount --make-rprivate /
-mkdir -p /run/docker /run/containerd
-mount -t tmpfs tmpfs /run/docker
-mount -t tmpfs tmpfs /run/containerd
+for folder in "$@"; do
+	mkdir -p "$folder"
+	mount -t tmpfs tmpfs "$folder"
+done
 echo held
 exec sleep infinity
 '''
@@ -36,7 +43,7 @@ echo $$ >"$1/cgroup.procs"
 echo 1 >/proc/sys/net/ipv4/ip_forward
 iptables -w -P FORWARD DROP
 shift
-exec dockerd "$@"
+exec "$@"
 '''
 
 
@@ -63,10 +70,27 @@ def wait_for(probe, what, patience=PATIENCE):
     return value
 
 
+def group_of_daemons():
+    """Whom the socket is for."""
+    return grp.getgrgid(pwd.getpwnam(os.environ.get('HYPERGATE_USER') or 'root').pw_gid).gr_name
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__('localhost')
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(self.path)
+
+
 class Engine:
     """@network: where it runs, and its machine's processes beside it. @address, @pool: docker0's and those of other networks, which may be the
     same in several engines, as on real machines. @conf: its daemon.json."""
     made = 0
+    hidden = ['/run/docker', '/run/containerd']         # from the machine
 
     def __init__(self, stack, network, address='10.201.0.1/24', pool='10.202.0.0/16', conf=None):
         Engine.made += 1
@@ -78,17 +102,22 @@ class Engine:
         self.process = self.holder = None
         stack.callback(self._end)
         harness.Process.running.append(self)
-        pathlib.Path(self.folder, 'daemon.json').write_text(json.dumps({'userland-proxy': False, **(conf or {})}))
-        self.words = ['-H', f'unix://{self.socket}', '--data-root', f'{self.folder}/data', '--exec-root', f'{self.folder}/exec',
-                      '--pidfile', f'{self.folder}/docker.pid', '--config-file', f'{self.folder}/daemon.json',
-                      '--cgroup-parent', f'/{self.name}', '--exec-opt', 'native.cgroupdriver=cgroupfs', '--oom-score-adjust', '0',
-                      '--bip', address, '--default-address-pool', f'base={pool},size=24']
+        self.words = self.command(address, pool, conf or {})
         self.group = os.path.join(main_hierarchy(), self.name, 'engine')
         os.makedirs(self.group)
-        self.holder = subprocess.Popen(['unshare', '--mount', '--propagation', 'private', 'sh', '-c', HOLD, 'sh', self.group],
+        self.holder = subprocess.Popen(['unshare', '--mount', '--propagation', 'private', 'sh', '-c', HOLD, 'sh', self.group,
+                                        *self.hidden],
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
         assert self.holder.stdout.readline() == b'held\n', 'no mounts of its own'
         self.start()
+
+    def command(self, address, pool, conf):
+        """That starts it."""
+        pathlib.Path(self.folder, 'daemon.json').write_text(json.dumps({'userland-proxy': False, **conf}))
+        return ['dockerd', '-H', f'unix://{self.socket}', '--data-root', f'{self.folder}/data', '--exec-root', f'{self.folder}/exec',
+                '--pidfile', f'{self.folder}/docker.pid', '--config-file', f'{self.folder}/daemon.json', '--cgroup-parent', f'/{self.name}',
+                '--group', group_of_daemons(), '--exec-opt', 'native.cgroupdriver=cgroupfs', '--oom-score-adjust', '0', '--bip', address,
+                '--default-address-pool', f'base={pool},size=24']
 
     # --- It and its log ---
 
@@ -168,6 +197,28 @@ class Engine:
         self.ok('import', *[word for change in changes for word in ('--change', change)], '-', name, stdin=packed.stdout)
         packed.stdout.close()
         assert packed.wait() == 0
+
+    # --- Its socket, where the client would cost more than what it asks for ---
+
+    def ask(self, method, path, said=None):
+        with contextlib.closing(Connection(self.socket)) as to:
+            to.request(method, f'/v1.41{path}', None if said is None else json.dumps(said), {'Content-Type': 'application/json'})
+            answer = to.getresponse()
+            text = answer.read()
+        assert answer.status < 400, f'{method} {path}: {answer.status} {text}'
+        return json.loads(text) if text else None
+
+    def idle(self, containers):
+        """Starts these, four at a time: {name: (image, labels, {port: public port})} on the network net, where they do nothing."""
+        def begin(name):
+            image, labels, published = containers[name]
+            host = {'NetworkMode': 'net', 'LogConfig': {'Type': 'none'},
+                    'PortBindings': {port: [{'HostPort': str(public)}] for port, public in published.items()}}
+            made = self.ask('POST', f'/containers/create?name={name}', {
+                'Image': image, 'Cmd': ['sleep', '1000000'], 'Labels': labels, 'ExposedPorts': {port: {} for port in published}, 'HostConfig': host})
+            self.ask('POST', f'/containers/{made["Id"]}/start')
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(begin, containers))
 
     # --- Its end ---
 

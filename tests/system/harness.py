@@ -109,11 +109,11 @@ def free_ports(count, kind=socket.SOCK_STREAM):
 # --- Services ---
 
 class Service:
-    """A TCP service on 127.0.0.1; @serve(socket) runs in a thread for each connection and must leave closing to us."""
+    """A TCP service on 127.0.0.1, at @port or any; @serve(socket) runs in a thread for each connection and must leave closing to us."""
 
-    def __init__(self, stack, serve):
+    def __init__(self, stack, serve, port=0):
         self.serve, self.open, self.served = serve, set(), 0
-        self.listener = socket.create_server(('127.0.0.1', 0), backlog=1024)
+        self.listener = socket.create_server(('127.0.0.1', port), backlog=1024)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
         stack.callback(self.close)
