@@ -16,8 +16,8 @@ GATEWAY = 'bootstrap: ["127.0.0.1:41000"]\nhost: 127.0.0.1\ngateway:\n'
 BELONGS = ['bin/hypergate', 'share/hypergate/low-ports.conf', 'share/hypergate/gates.socket', 'share/hypergate/hypergate.schema.json',
            'share/bash-completion/completions/hypergate', 'share/zsh/site-functions/_hypergate', 'share/fish/vendor_completions.d/hypergate.fish']
 MANUAL = ['hypergate.1', 'hypergate.yaml.5', 'hypergate-services.5', 'hypergate.7', 'hypergate-journal.7', 'hypergated.8']
-# Two people who make the same thing, far from each other.
-BUILDERS = {'here': {}, 'far/away': {'TZ': 'Pacific/Auckland', 'LC_ALL': 'C.UTF-8', 'HOME': '/nonexistent'}}
+# Two people who make the same thing, far from each other. A compiler's cache would make the home that is none.
+BUILDERS = {'here': {}, 'far/away': {'TZ': 'Pacific/Auckland', 'LC_ALL': 'C.UTF-8', 'HOME': '/nonexistent', 'CCACHE_DISABLE': '1'}}
 ALL = ['hypergate@node', 'hypergate@r1', 'hypergate@r2']
 
 
