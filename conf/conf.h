@@ -27,7 +27,8 @@ enum {
         CONF_HOST_MAX = 254,                    /* with its NUL: RFC 1035 2.3.4 */
         CONF_SOCKET_PATH_MAX = 108,             /* with its NUL: sockaddr_un(7) */
         CONF_TAGS_MAX = 512,                    /* with its NUL */
-        CONF_FILE_BYTES_MAX = 1024 * 1024,      /* of each file */
+        CONF_FILE_BYTES_MAX = 1024 * 1024,      /* of each file, */
+        CONF_FETCHED_BYTES_MAX = 10 * CONF_FILE_BYTES_MAX,      /* and behind each URL */
         CONF_FILES_MAX = 256,                   /* files of one instance, beside the first */
         CONF_SERVICES_MAX = 16384,              /* services, and filters */
         CONF_PEERS_MAX = 64,

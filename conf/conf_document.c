@@ -132,7 +132,7 @@ static void complain_empty(struct conf_read *read, bool may_be_empty, const char
 static void parse(struct conf_read *read, const char *text, size_t len, bool may_be_empty, conf_document_function *function, void *context)
 {
         struct conf_tree tree;
-        int error = conf_tree_init(&tree, &read->report, read->file);
+        int error = conf_tree_init(&tree, &read->report, read->file, len);
 
         if (error < 0) {
                 conf_error(&read->report, read->file, CONF_WHOLE_FILE, "no memory to read it: %s", strerror(-error));

@@ -4,13 +4,17 @@
 #include <assert.h>
 #include <string.h>
 
-/* A text grows by half at most when its escapes are read (YAML's \P). Each node may round it up. */
-static const size_t tree_reserve = (size_t)CONF_NODES_MAX * (sizeof(struct conf_node) + 2 * 32) + 4 * CONF_FILE_BYTES_MAX;
+/* A text grows by half at most when its escapes are read (YAML's \P), and JSON has room for one as long as all of it. Each node may round
+ * its own up. */
+static size_t reserve(size_t len)
+{
+        return (size_t)CONF_NODES_MAX * (sizeof(struct conf_node) + 2 * 32) + 4 * (len + 1024);
+}
 
-int conf_tree_init(struct conf_tree *tree, struct conf_report *report, const struct conf_file *file)
+int conf_tree_init(struct conf_tree *tree, struct conf_report *report, const struct conf_file *file, size_t len)
 {
         *tree = (struct conf_tree){ .report = report, .file = file };
-        return conf_arena_init(&tree->arena, tree_reserve);
+        return conf_arena_init(&tree->arena, reserve(len));
 }
 
 void conf_tree_fini(struct conf_tree *tree)

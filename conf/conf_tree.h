@@ -42,8 +42,8 @@ struct conf_tree {
         bool duplicate;                 /* the value to come is for a key that has one: complained of and left out */
 };
 
-/* 0 or -errno. */
-int conf_tree_init(struct conf_tree *tree, struct conf_report *report, const struct conf_file *file);
+/* For a text of @len bytes. 0 or -errno. */
+int conf_tree_init(struct conf_tree *tree, struct conf_report *report, const struct conf_file *file, size_t len);
 void conf_tree_fini(struct conf_tree *tree);
 
 /* In the order of the text. In a map, keys and values take turns. All return false when reading must end here: too deep, too

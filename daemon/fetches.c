@@ -24,11 +24,10 @@ enum {
         HASH_BYTES = crypto_generichash_BYTES,
         ANSWER_MAX = sizeof(struct ipc_fetch_answer) + IPC_FETCH_BODY_MAX,
         PATIENCE_S = IPC_FETCH_TIME_MS / 1000 + 10,     /* with the process */
-        CA_MAX = 512 * 1024,
 };
 
 _Static_assert((int)IPC_URL_MAX == (int)CONF_URL_MAX && (int)IPC_FETCH_HOST_MAX == (int)CONF_HOST_MAX &&
-               (int)IPC_FETCH_BODY_MAX == (int)CONF_FILE_BYTES_MAX, "nothing is cut");
+               (int)IPC_FETCH_BODY_MAX == (int)CONF_FETCHED_BYTES_MAX, "nothing is cut");
 
 struct fetch {
         struct list in_all;
@@ -110,22 +109,46 @@ static void drop(struct fetch *fetch)
         free(fetch);
 }
 
+static void come_soon(struct fetch *fetch)
+{
+        if (ev_is_active(&fetch->readable))
+                fetch->again = true;
+        else
+                rest(fetch, 0);
+}
+
+/* What was wrong may have been a matter of the rest. */
+static void forget_refused(struct fetch *fetch)
+{
+        if (!fetch->refused)
+                return;
+        fetch->has_seen = false;
+        fetch->etag[0] = '\0';
+}
+
+static void try_refused(struct fetches *fetches)
+{
+        list_for_each(at, &fetches->all) {
+                struct fetch *fetch = list_entry(at, struct fetch, in_all);
+
+                if (fetch->refused)
+                        come_soon(fetch);
+        }
+}
+
 /* --- What came --- */
 
-/* Takes @body, unless it is what came the last time. */
-static void take(struct fetch *fetch, const uint8_t *body, size_t len)
+/* Takes *@body and leaves NULL there, unless it is what came the last time. */
+static void take(struct fetch *fetch, char **body, size_t len)
 {
         uint8_t hash[HASH_BYTES];
-        char *before = fetch->text, *text = malloc(len + 1);
+        char *before = fetch->text, *text = *body;
         size_t before_len = fetch->text_len;
 
-        crypto_generichash(hash, sizeof(hash), body, len, NULL, 0);
-        if (!text || (fetch->has_seen && memcmp(hash, fetch->seen, sizeof(hash)) == 0)) {
-                free(text);
+        crypto_generichash(hash, sizeof(hash), (const uint8_t *)text, len, NULL, 0);
+        if (fetch->has_seen && memcmp(hash, fetch->seen, sizeof(hash)) == 0)
                 return;
-        }
-        memcpy(text, body, len);
-        text[len] = '\0';
+        *body = NULL;
         memcpy(fetch->seen, hash, sizeof(hash));
         fetch->has_seen = true;
         fetch->text = text;
@@ -134,6 +157,8 @@ static void take(struct fetch *fetch, const uint8_t *body, size_t len)
         fetch->in_change = true;
         fetch->refused = !fetch->fetches->changed(fetch->fetches->context);
         fetch->in_change = false;
+        if (!fetch->refused)
+                try_refused(fetch->fetches);
         if (fetch->gone) {
                 free(before);
                 drop(fetch);
@@ -167,7 +192,7 @@ static void follow(struct fetch *fetch, const char *location)
         }
 }
 
-static void finish(struct fetch *fetch, const struct ipc_fetch_answer *answer, const uint8_t *body)
+static void finish(struct fetch *fetch, const struct ipc_fetch_answer *answer, char **body)
 {
         char reason[64];
 
@@ -190,22 +215,50 @@ static void finish(struct fetch *fetch, const struct ipc_fetch_answer *answer, c
         take(fetch, body, answer->body_bytes);
 }
 
+/* What is behind the answer, with a NUL, in no more memory than that takes. */
+static char *body_of(uint8_t *bytes, size_t len)
+{
+        char *body;
+
+        memmove(bytes, bytes + sizeof(struct ipc_fetch_answer), len);
+        bytes[len] = '\0';
+        body = realloc(bytes, len + 1);
+        return body ? body : (char *)bytes;
+}
+
 static void on_answer(struct fetch *fetch)
 {
         struct ipc_fetch_answer answer;
         uint8_t *bytes = fetch->answer;
         bool good = fetch->answer_len >= sizeof(answer);
+        char *body;
 
         if (good)
                 memcpy(&answer, bytes, sizeof(answer));
         good = good && ipc_fetch_answer_good(&answer) && answer.body_bytes == fetch->answer_len - sizeof(answer);
         fetch->answer = NULL;           /* so that what follows may begin anew */
         end_work(fetch);
-        if (good)
-                finish(fetch, &answer, bytes + sizeof(answer));
-        else
+        if (!good) {
+                free(bytes);
                 fail(fetch, "the process that fetches it has ended without an answer");
-        free(bytes);
+                return;
+        }
+        body = body_of(bytes, answer.body_bytes);
+        finish(fetch, &answer, &body);
+        free(body);
+}
+
+/* With what is on its way. */
+static size_t held_bytes(const struct fetches *fetches)
+{
+        size_t bytes = 0;
+
+        list_for_each(at, &fetches->all) {
+                const struct fetch *fetch = list_entry(at, struct fetch, in_all);
+
+                bytes += fetch->text_len + fetch->answer_len;
+        }
+        return bytes;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *readable, int events)
@@ -217,8 +270,12 @@ static void on_readable(struct ev_loop *loop, ev_io *readable, int events)
                 return;
         if (len > 0)
                 fetch->answer_len += (size_t)len;
-        if (len <= 0 || fetch->answer_len > ANSWER_MAX)
+        if (held_bytes(fetch->fetches) > FETCHES_HELD_MAX) {
+                end_work(fetch);
+                fail(fetch, "there is no room for it beside what the other URLs say");
+        } else if (len <= 0 || fetch->answer_len > ANSWER_MAX) {
                 on_answer(fetch);
+        }
 }
 
 static void on_ended(struct ev_loop *loop, ev_child *process, int events)
@@ -249,7 +306,7 @@ static void put_addresses(const struct name *name, char *out, size_t size)
 static int put_ca(int fd, const char *path, struct ipc_fetch_order *order)
 {
         cleanup_fd int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        ssize_t len = from < 0 ? -1 : lseek(fd, sizeof(*order), SEEK_SET) < 0 ? -1 : sendfile(fd, from, NULL, CA_MAX);
+        ssize_t len = from < 0 ? -1 : lseek(fd, sizeof(*order), SEEK_SET) < 0 ? -1 : sendfile(fd, from, NULL, IPC_FETCH_CA_MAX);
 
         if (len < 0)
                 return -errno;
@@ -408,6 +465,8 @@ void fetches_set(struct fetches *fetches, const struct conf *conf)
                 fetch->gone = false;
                 if (!is_named(conf, fetch->url))
                         drop(fetch);
+                else if (!fetch->in_change)
+                        forget_refused(fetch);
         }
         for (size_t i = 0; i < conf->provider.url_count; i++)
                 if (!find(fetches, conf->provider.urls[i]))
@@ -422,13 +481,8 @@ void fetches_refresh(struct fetches *fetches)
         list_for_each(at, &fetches->all) {
                 struct fetch *fetch = list_entry(at, struct fetch, in_all);
 
-                fetch->has_seen = fetch->has_seen && !fetch->refused;   /* what was wrong may have been a matter of the rest */
-                if (fetch->refused)
-                        fetch->etag[0] = '\0';
-                if (ev_is_active(&fetch->readable))
-                        fetch->again = true;
-                else
-                        rest(fetch, 0);
+                forget_refused(fetch);
+                come_soon(fetch);
         }
 }
 

@@ -18,6 +18,7 @@ enum {
         FETCHES_REFRESH_S = 300,
         FETCHES_RETRY_FIRST_S = 5,
         FETCHES_REDIRECTS_MAX = 5,
+        FETCHES_HELD_MAX = 64 * 1024 * 1024,    /* of all URLs, what is known and what is on its way */
 };
 
 struct fetches {

@@ -13,7 +13,8 @@ enum {
         IPC_FETCH_HOST_MAX = 254,
         IPC_FETCH_ADDRESSES_MAX = 16 * 46,
         IPC_FETCH_REASON_MAX = 160,
-        IPC_FETCH_BODY_MAX = 1024 * 1024,
+        IPC_FETCH_BODY_MAX = 10 * 1024 * 1024,
+        IPC_FETCH_CA_MAX = 1024 * 1024,
         IPC_FETCH_TIME_MS = 30000,      /* for all of it */
 };
 

@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
         if (conf_text_check((const char *)data, len, &at, &code) != CONF_TEXT_GOOD)
                 return 0;
-        demand(conf_report_init(&report) == 0 && conf_tree_init(&tree, &report, &file) == 0);
+        demand(conf_report_init(&report) == 0 && conf_tree_init(&tree, &report, &file, len) == 0);
         good = conf_json_read(&tree, (const char *)data, len) && report.error_count == 0;
         conf_report_finish(&report, &complaints);
         json = json_loadb((const char *)data, len, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_REJECT_DUPLICATES, &error);

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import Process, Service, answers, eventually, free_ports, listens, main, new_secret, serve_echo, start_dht, start_instance, test
+from harness import MB, Process, Service, answers, eventually, free_ports, listens, main, new_secret, serve_echo, start_dht, start_instance, test
 
 
 class Web(http.server.ThreadingHTTPServer):
@@ -156,7 +156,7 @@ def what_cannot_be_used_leaves_what_was_there(stack):
     scene.provider.says('what it said before stays in use')
     scene.web.put('/services.json', '[' * 100000)
     told('what is there is not used')
-    scene.web.put('/services.json', '[' + ' ' * 1100000 + ']')
+    scene.web.put('/services.json', '[' + ' ' * (10 * MB) + ']')
     told('cannot be fetched: Maximum file size exceeded')
     scene.offer([first])
     told('can be fetched again')
@@ -190,6 +190,54 @@ def a_server_that_is_slow_holds_up_nobody(stack):
     eventually(lambda: scene.provider.workers('fetch'), 20, 'it waits')
     assert all(answers(first) for _ in range(5))
     assert scene.provider.stop() == 0
+
+
+def filters(count, *gates):
+    return json.dumps([*({'gatePort': gate} for gate in gates), *({'serviceHost': f'{number}.example'} for number in range(count))])
+
+
+@test
+def what_was_refused_beside_others_is_tried_when_these_change(stack):
+    """two files that name too many services together: the second one is used as soon as the first one has fewer, whoever answers first"""
+    web, echo, (gate,), secret, dht = Web(stack), Service(stack, serve_echo), free_ports(1), new_secret(), start_dht(stack, 1)
+    web.put('/one', filters(9000), 'one')
+    web.put('/two', filters(1), 'two')
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'services': [f'{web.url}/one', f'{web.url}/two']}})
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [service(gate, echo.port)]}})
+    gateway.says('/one: fetched')
+    gateway.says('/two: fetched')
+    web.put('/two', filters(9000, gate), 'three')
+    reload(gateway)
+    gateway.says('/two: what is there is not used')
+    refused = gateway.log().count('/two: what is there is not used')
+
+    def late(handler):
+        """When the other one was tried in vain."""
+        eventually(lambda: gateway.log().count('/two: what is there is not used') > refused, 20, 'the other one')
+        body = filters(1).encode()
+        handler.send_response(200)
+        handler.send_header('Content-Length', str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    web.pages['/one'] = late
+    reload(gateway)
+    eventually(lambda: listens(gate), 20, 'the gate that the other one lets pass')
+    assert answers(gate)
+
+
+@test
+def what_all_urls_say_is_bounded(stack):
+    """of seven files of 10 MiB one finds no room: it is told, and what the others say is used"""
+    web, echo, gates, secret, dht = Web(stack), Service(stack, serve_echo), free_ports(7), new_secret(), start_dht(stack, 1)
+    for number, gate in enumerate(gates):
+        web.put(f'/{number}', json.dumps([service(gate, echo.port)]).ljust(10 * MB))
+    provider = start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {
+        'services': [f'{web.url}/{number}' for number in range(len(gates))]}})
+    start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1'}})
+    eventually(lambda: sum(map(listens, gates)) == 6, 40, 'six gates')
+    provider.says('there is no room for it beside what the other URLs say')
+    assert sum(map(answers, gates)) == 6 and sum(map(listens, gates)) == 6
 
 
 @test

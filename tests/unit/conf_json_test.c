@@ -19,7 +19,7 @@ static void reading_init(struct reading *reading, const char *text, size_t len)
 {
         reading->file = (struct conf_file){ .label = "x", .json = true };
         check(conf_report_init(&reading->report) == 0);
-        check(conf_tree_init(&reading->tree, &reading->report, &reading->file) == 0);
+        check(conf_tree_init(&reading->tree, &reading->report, &reading->file, len) == 0);
         reading->good = conf_json_read(&reading->tree, text, len);
         conf_report_finish(&reading->report, &reading->complaints);
 }

@@ -78,14 +78,14 @@ int main(void)
         tzset();
         if (run_harden() < 0)
                 return EX_OSERR;
-        said = read_all(STDIN_FILENO, IPC_FETCH_BODY_MAX + sizeof(*order), &len);
+        said = read_all(STDIN_FILENO, IPC_FETCH_CA_MAX + sizeof(*order), &len);
         order = (struct ipc_fetch_order *)(void *)said;
         if (!said || len < sizeof(*order) || !ipc_fetch_order_good(order) || order->ca_bytes != len - sizeof(*order)) {
                 free(said);
                 return EX_DATAERR;
         }
         fd = order->ca_bytes ? -1 : open(system_ca, O_RDONLY | O_CLOEXEC);
-        ca = fd < 0 ? NULL : read_all(fd, IPC_FETCH_BODY_MAX, &ca_bytes);
+        ca = fd < 0 ? NULL : read_all(fd, IPC_FETCH_CA_MAX, &ca_bytes);
         if (fd >= 0)
                 close(fd);
         code = order->ca_bytes ? fetch(order, said + sizeof(*order), order->ca_bytes) : fetch(order, ca, ca ? ca_bytes : 0);
