@@ -30,7 +30,7 @@ static unsigned ask(const struct admin_fingerprints *all, const struct admin_req
         json_t *body;
 
         admin_auth_init(&auth, "u:p", 3);
-        answer = admin_answer(all, &auth, request, 2000);
+        answer = admin_answer(all, &auth, request, false, 2000);
         body = answer.body ? json_loads(answer.body, 0, NULL) : NULL;
         assert(body);
         assert(answer.status == 400 || answer.status == 401 || !request || admin_auth_passes(&auth, request->authorization));

@@ -31,7 +31,7 @@ static const char *ask(const struct admin_fingerprints *all, const char *auth_te
         snprintf(text, sizeof(text), "%s HTTP/1.1\r\nAuthorization: Basic dTpw\r\n\r\n", line);
         check_equal(admin_request_read(text, strlen(text), &request), ADMIN_REQUEST_GOOD);
         admin_auth_init(&auth, auth_text, strlen(auth_text));
-        answer = admin_answer(all, &auth, &request, SECONDS(5));
+        answer = admin_answer(all, &auth, &request, false, SECONDS(5));
         snprintf(out, sizeof(out), "%u %s%s", answer.status, answer.fields, answer.body);
         free(answer.body);
         return out;
@@ -89,7 +89,7 @@ TEST(what_is_refused_is_refused_as_by_an_original)
         check_says(&all, "GET /health", "200 {\"ok\":true}");
         check_says(&all, "GET /healthy", "404 {\"error\":\"not_found\"}");
         check_says(&all, "PUT /health", "405 Allow: GET, POST\r\n{\"error\":\"method_not_allowed\"}");
-        answer = admin_answer(&all, &auth, NULL, 0);
+        answer = admin_answer(&all, &auth, NULL, false, 0);
         check(answer.status == 400);
         free(answer.body);
         admin_fingerprints_fini(&all);
@@ -117,6 +117,43 @@ TEST(a_connection_is_whose_it_was_said_to_be_last)
         check_equal(admin_fingerprints_set(&all, &here, &second, 0), 0);
         admin_fingerprints_drop(&all, &here, &drop);
         check(!admin_fingerprints_find(&all, &first.tuple) && all.by_tuple.count == 0);
+        admin_fingerprints_fini(&all);
+}
+
+static unsigned status_of(const struct admin_fingerprints *all, const char *line, bool short_only)
+{
+        struct admin_auth auth = { .len = 0 };
+        struct admin_request request;
+        struct admin_answer answer;
+        char text[256];
+
+        snprintf(text, sizeof(text), "%s HTTP/1.1\r\n\r\n", line);
+        check_equal(admin_request_read(text, strlen(text), &request), ADMIN_REQUEST_GOOD);
+        answer = admin_answer(all, &auth, &request, short_only, 0);
+        check((strlen(answer.body) > ADMIN_LONG_BYTES) == (answer.status == 200 && strstr(line, "/all") && all->by_tuple.count > 10));
+        free(answer.body);
+        return answer.status;
+}
+
+TEST(a_second_long_answer_is_not_even_made)
+{
+        static const char one[] = "GET /resolve?remote_addr=127.0.0.1&remote_port=5&server_addr=::1&server_port=80";
+        struct ipc_fingerprint said = example(1, 0, "{\"id\": \"0123456789012345678901234567890123456789\"}");
+        struct admin_fingerprints all;
+
+        admin_fingerprints_init(&all, map_key);
+        check_equal(admin_fingerprints_set(&all, &here, &said, 0), 0);
+        check_equal(status_of(&all, "GET /all", true), 200);
+        for (unsigned i = 1; i < 1000; i++) {
+                said.tuple.local_port = (uint16_t)i;
+                check_equal(admin_fingerprints_set(&all, &here, &said, 0), 0);
+        }
+        check_equal(status_of(&all, "GET /all", false), 200);
+        check_equal(status_of(&all, "GET /all", true), 503);
+        check_equal(status_of(&all, one, true), 200);
+        admin_fingerprints_lose(&all, &here);
+        check_equal(all.text_bytes, 0);
+        check_equal(status_of(&all, "GET /all", true), 200);
         admin_fingerprints_fini(&all);
 }
 

@@ -12,6 +12,7 @@
 
 enum {
         KEY_MAX = 4 * ADMIN_VALUE_MAX + 32,
+        EACH_BYTES = 160,               /* of one in a list, beside what its gateway said */
         LEFT_MS = 60000, LEFT_MIN_MS = 120000,          /* an original keeps one for so long after its last byte: ttlMs */
 };
 
@@ -33,6 +34,11 @@ struct admin_answer admin_say(unsigned status, json_t *body)
 struct admin_answer admin_refuse(unsigned status, const char *why)
 {
         return admin_say(status, json_pack("{s:s}", "error", why));
+}
+
+struct admin_answer admin_busy(void)
+{
+        return (struct admin_answer){ .status = 503, .fields = "Retry-After: 1\r\n", .body = strdup("{\"error\":\"busy\"}") };
 }
 
 static bool is_mapped(const uint8_t ip[16])
@@ -145,10 +151,19 @@ static struct admin_answer resolve(const struct admin_fingerprints *all, const s
         return body ? admin_say(404, body) : admin_refuse(404, "not_found");        /* the key may be no text at all */
 }
 
-static struct admin_answer list(const struct admin_fingerprints *all, usec_t wall_us)
+/* About: what gateways said is written anew. */
+static bool is_long(const struct admin_fingerprints *all)
 {
-        json_t *array = json_array();
+        return all->text_bytes + all->by_tuple.count * EACH_BYTES > ADMIN_LONG_BYTES;
+}
 
+static struct admin_answer list(const struct admin_fingerprints *all, bool short_only, usec_t wall_us)
+{
+        json_t *array;
+
+        if (short_only && is_long(all))
+                return admin_busy();
+        array = json_array();
         for (struct map_entry *at = map_walk(&all->by_tuple, NULL); at; at = map_walk(&all->by_tuple, at))
                 if (json_array_append_new(array, describe(container_of(at, struct admin_fingerprint, by_tuple), wall_us)) < 0) {
                         json_decref(array);
@@ -159,7 +174,7 @@ static struct admin_answer list(const struct admin_fingerprints *all, usec_t wal
 }
 
 struct admin_answer admin_answer(const struct admin_fingerprints *all, const struct admin_auth *auth, const struct admin_request *request,
-                                 usec_t wall_us)
+                                 bool short_only, usec_t wall_us)
 {
         struct admin_answer answer;
 
@@ -180,6 +195,6 @@ struct admin_answer admin_answer(const struct admin_fingerprints *all, const str
         if (admin_text_is(request->path, "/resolve"))
                 return resolve(all, request, wall_us);
         if (admin_text_is(request->path, "/all"))
-                return list(all, wall_us);
+                return list(all, short_only, wall_us);
         return admin_refuse(404, "not_found");
 }

@@ -9,12 +9,14 @@
 
 void admin_fingerprints_init(struct admin_fingerprints *all, const uint8_t key[16])
 {
+        *all = (struct admin_fingerprints){ .text_bytes = 0 };
         map_init(&all->by_tuple, key);
 }
 
 static void forget(struct admin_fingerprints *all, struct admin_fingerprint *fingerprint)
 {
         map_remove(&all->by_tuple, &fingerprint->by_tuple);
+        all->text_bytes -= fingerprint->len;
         free(fingerprint);
 }
 
@@ -74,6 +76,7 @@ int admin_fingerprints_set(struct admin_fingerprints *all, const void *from, con
                 free(fingerprint);
                 return -ENOMEM;
         }
+        all->text_bytes += fingerprint->len;
         return 0;
 }
 

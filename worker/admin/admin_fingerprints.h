@@ -25,6 +25,7 @@ struct admin_fingerprint {
 
 struct admin_fingerprints {
         struct map by_tuple;
+        size_t text_bytes;              /* of all of them */
 };
 
 /* @key: 16 random bytes. */

@@ -89,7 +89,7 @@ static struct admin_answer answer(void *context, const struct admin_asked *asked
 {
         const struct admin *admin = context;
 
-        return admin_answer(&admin->fingerprints, &admin->auth, asked->request, asked->now.wall_us);
+        return admin_answer(&admin->fingerprints, &admin->auth, asked->request, asked->short_only, asked->now.wall_us);
 }
 
 int admin_init(struct admin *admin, const uint8_t key[16])

@@ -123,11 +123,6 @@ static void write_on(struct asking *asking)
                 wait_for(asking, EV_READ);
 }
 
-static struct admin_answer busy(void)
-{
-        return (struct admin_answer){ .status = 503, .fields = "Retry-After: 1\r\n", .body = strdup("{\"error\":\"busy\"}") };
-}
-
 /* Takes the answer. */
 static void say(struct asking *asking, struct admin_answer answer)
 {
@@ -138,7 +133,7 @@ static void say(struct asking *asking, struct admin_answer answer)
         if (!answer.body || (asking->long_one && http->long_one)) {
                 free(answer.body);
                 asking->long_one = false;
-                answer = busy();
+                answer = admin_busy();
         }
         if (!answer.body) {
                 leave(asking);
@@ -157,7 +152,7 @@ static void say(struct asking *asking, struct admin_answer answer)
 static void ask(struct asking *asking, const struct admin_request *request)
 {
         struct admin_http *http = asking->http;
-        struct admin_asked asked = { .request = request, .number = asking->number };
+        struct admin_asked asked = { .request = request, .number = asking->number, .short_only = http->long_one };
         struct admin_answer answer;
 
         if (request && http->site.bodies)

@@ -13,7 +13,6 @@
 enum {
         ADMIN_ASKING_MAX = 64,          /* at a time; further ones wait in the listener */
         ADMIN_PATIENCE_S = 5,           /* from its beginning to its end */
-        ADMIN_LONG_BYTES = 65536,       /* of an answer: of those that are longer, one at a time */
 };
 
 /* Who asks, and what. */
@@ -22,6 +21,7 @@ struct admin_asked {
         struct admin_text body;         /* where those are read */
         uint8_t ip[16];                 /* of who asks; IPv6, or IPv4 as ::ffff:a.b.c.d */
         uint64_t number;                /* for an answer that comes later */
+        bool short_only;                /* one of more than ADMIN_LONG_BYTES is being written to somebody else */
         struct now now;
 };
 
