@@ -270,8 +270,9 @@ struct conf_relay {
 /* Where somebody on this machine, or who knows a password, asks by HTTP. */
 struct conf_site {
         uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
-        uint16_t port;                  /* 0: nowhere */
-        const char *text;               /* both, as people write it */
+        uint16_t port;                  /* 0: at @path, or nowhere */
+        const char *path;               /* of a unix socket, within @text; or NULL */
+        const char *text;               /* where, as people write it */
         const char *auth_file;          /* where @auth is; NULL: it came another way */
         char auth[CONF_BASIC_AUTH_MAX]; /* what who asks must know, without NUL; beyond @auth_len all 0 */
         uint32_t auth_len;              /* 0: nothing, on a loopback address */
@@ -430,6 +431,12 @@ const char *conf_runtime_directory(char *out, size_t size);
 
 bool conf_address_same(const struct conf_address *a, const struct conf_address *b);
 
+/* Whether it is anywhere. */
+static inline bool conf_site_answers(const struct conf_site *site)
+{
+        return site->port || site->path;
+}
+
 /* The path of the unix socket that it is, within @service->host; NULL: it is none. */
 const char *conf_service_path(const struct conf_service *service);
 
@@ -455,6 +462,7 @@ enum conf_part {
         CONF_PART_SERVICE_LIMITS = 2048,
         CONF_PART_BUFFERS = 4096,       /* of connections to peers */
         CONF_PART_ROUTE_TIMES = 8192,
+        CONF_PART_SITES = 16384,        /* where somebody asks by HTTP, and what who asks must know */
 };
 
 struct conf_difference {

@@ -7,6 +7,7 @@
 #include "conf_health.h"
 #include "conf_ingress.h"
 #include "conf_network.h"
+#include "conf_site.h"
 #include "conf_tcp.h"
 
 int conf_service_compare(const struct conf_service *a, const struct conf_service *b)
@@ -177,6 +178,7 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                 { same_secrets(before, after), CONF_PART_SECRET },
                 { same_keys(&before->provider.allowed, &after->provider.allowed) && same_keys(&a->allowed, &b->allowed), CONF_PART_ALLOWED },
                 { before->provider.connections_per_peer == after->provider.connections_per_peer, CONF_PART_SERVICE_LIMITS },
+                { conf_site_same(&before->resolver, &after->resolver) && conf_site_same(&before->unlimited, &after->unlimited), CONF_PART_SITES },
         };
 
         if (r < 0)

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "conf_docker.h"
-#include "conf_site.h"
 
 static const char *image_text(struct conf_read *read, const char *text)
 {
@@ -64,30 +63,6 @@ static bool same_relay(const struct conf *a, const struct conf *b)
 static void keep_relay(struct conf_read *read, struct conf *conf, const struct conf *running)
 {
         conf->relay = running->relay;
-}
-
-static bool same_resolver(const struct conf *a, const struct conf *b)
-{
-        return conf_site_same(&a->resolver, &b->resolver);
-}
-
-static void keep_resolver(struct conf_read *read, struct conf *conf, const struct conf *running)
-{
-        conf->resolver = running->resolver;
-        conf->resolver.text = image_text(read, running->resolver.text);
-        conf->resolver.auth_file = image_text(read, running->resolver.auth_file);
-}
-
-static bool same_unlimited(const struct conf *a, const struct conf *b)
-{
-        return conf_site_same(&a->unlimited, &b->unlimited);
-}
-
-static void keep_unlimited(struct conf_read *read, struct conf *conf, const struct conf *running)
-{
-        conf->unlimited = running->unlimited;
-        conf->unlimited.text = image_text(read, running->unlimited.text);
-        conf->unlimited.auth_file = image_text(read, running->unlimited.auth_file);
 }
 
 static bool same_docker(const struct conf *a, const struct conf *b)
@@ -210,8 +185,6 @@ static const struct kept {
         { "gateway", "its gates are closed", same_gateway, keep_gateway },
         { "gateway.hosts", NULL, same_hosts, keep_hosts },
         { "relay", NULL, same_relay, keep_relay },
-        { "fingerprintResolver", NULL, same_resolver, keep_resolver },
-        { "unlimited", NULL, same_unlimited, keep_unlimited },
         { "docker", NULL, same_docker, keep_docker },
         { "dht", NULL, same_dht, keep_dht },
         { "bootstrap", NULL, same_bootstrap, keep_bootstrap },

@@ -5,7 +5,7 @@
 
 #include "conf_value.h"
 
-enum { CONF_PLACES = 15 };
+enum { CONF_PLACES = 13 };
 
 /* Where the keys stand that are kept. */
 struct conf_places {

@@ -249,7 +249,7 @@ static void put_relay(FILE *out, const struct conf_relay *relay)
 
 static void put_site(FILE *out, const char *listen, const char *file_key, const struct conf_site *site, const char *folder)
 {
-        if (!site->port)
+        if (!conf_site_answers(site))
                 return;
         fputs(listen, out);
         conf_text_show(out, site->text);

@@ -18,13 +18,14 @@ static const struct kind {
         const char *key, *file_key, *credential, *variable;
         const char *listen, *listen_example, *file_example;
         const char *expected;           /* in the file */
+        bool local;                     /* it may be a unix socket, too: who asks needs no address */
 } kinds[CONF_SITES] = {
         [CONF_SITE_RESOLVER] = { "fingerprintResolver", "basicAuthFile", "resolver.auth", "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH",
-                                 "127.0.0.1:8080", "IP:PORT, such as 127.0.0.1:8080 or \"[::1]:8080\"", "/etc/hypergate/resolver.auth",
-                                 "expected USER:PASSWORD on one line, at most 256 bytes, and nothing else" },
+                                 "127.0.0.1:8080", "IP:PORT, such as 127.0.0.1:8080 or \"[::1]:8080\", or unix: and the whole path of a socket",
+                                 "/etc/hypergate/resolver.auth", "expected USER:PASSWORD on one line, at most 256 bytes, and nothing else", true },
         [CONF_SITE_UNLIMITED] = { "unlimited", "tokenSecretFile", "unlimited.secret", "HYPERGATE_UNLIMITED_SECRET",
                                   "127.0.0.1:8091", "IP:PORT, such as 127.0.0.1:8091 or \"[::1]:8091\"", "/etc/hypergate/unlimited.secret",
-                                  "expected the secret on one line, at most 256 bytes, and nothing else" },
+                                  "expected the secret on one line, at most 256 bytes, and nothing else", false },
 };
 
 /* What is being read. */
@@ -71,18 +72,20 @@ static bool read_where(const char *text, struct conf_site *out)
 static void read_listen(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct target *target = into;
-        struct conf_site at;
-        const char *text;
+        struct conf_site at = { .port = 0 };
+        const char *text, *path;
 
         if (!conf_value_text(read, node, target->kind->listen, &text))
                 return;
-        if (!read_where(text, &at)) {
+        path = target->kind->local ? conf_host_path(text) : NULL;
+        if (path ? !strrchr(path, '/')[1] : !read_where(text, &at)) {
                 conf_value_wrong(read, node, target->kind->listen_example);
                 return;
         }
         memcpy(target->site->ip, at.ip, sizeof(at.ip));
         target->site->port = at.port;
         target->site->text = image_text(read, text);
+        target->site->path = path ? target->site->text + (path - text) : NULL;
 }
 
 /* The file is looked at once it is known that no later one names another. */
@@ -217,7 +220,7 @@ static void find_auth(struct conf_read *read, const struct conf_site_draft *draf
                 return;
         else if (variable && *variable && !take_auth(kind, variable, strlen(variable), out))
                 conf_error(&read->report, draft->at.file, draft->at.at, "%s: %s", kind->variable, error_text(kind, -EBADMSG));
-        else if (running && !out->auth_len)
+        else if (running && !running->auth_file && !out->auth_len)
                 keep_running(running, out);             /* the variable has been wiped since */
 }
 
@@ -232,7 +235,7 @@ static void finish_resolver(struct conf_read *read, const struct conf_site_draft
 {
         if (!conf->provider.present)
                 conf_warning(&read->report, draft->at.file, draft->at.at, "fingerprintResolver: it is for the services of a provider: there is none");
-        if (!conf->resolver.port && read->report.error_count == 0)
+        if (!conf_site_answers(&conf->resolver) && read->report.error_count == 0)
                 conf_error(&read->report, draft->at.file, draft->at.at, "fingerprintResolver: where? listen: %s",
                            kinds[CONF_SITE_RESOLVER].listen_example);
         else if (!conf->resolver.auth_len && !is_loopback(conf->resolver.ip) && good && conf->resolver.port)
@@ -274,8 +277,13 @@ void conf_site_finish(struct conf_read *read, const struct conf_site_draft *draf
                 finish_unlimited(read, draft, conf, read->report.error_count == errors);
 }
 
+static bool same_path(const char *a, const char *b)
+{
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 bool conf_site_same(const struct conf_site *a, const struct conf_site *b)
 {
-        return a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 && a->auth_len == b->auth_len &&
+        return same_path(a->path, b->path) && a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 && a->auth_len == b->auth_len &&
                memcmp(a->auth, b->auth, sizeof(a->auth)) == 0;
 }

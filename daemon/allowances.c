@@ -75,7 +75,7 @@ void allowances_hear(struct supervisor *supervisor, struct child *child, const s
         struct ipc_admin_allowed answer = { .question = said->question };
         struct ipc_forward_allow made;
 
-        if (child != supervisor->unlimited) {
+        if (child != supervisor->unlimited.child) {
                 child_kill(child, "lets somebody in, which is not for it to say");
                 return;
         }

@@ -13,7 +13,11 @@
 #include "conf.h"
 #include "ipc_fd.h"
 
-enum { BACKLOG = 1024 };        /* clients that wait while a forward worker starts anew */
+enum {
+        BACKLOG = 1024,         /* clients that wait while a forward worker starts anew */
+        HTTP_BACKLOG = 128,
+        HTTP_MODE = 0660,       /* as gates have it unless they are told otherwise */
+};
 
 _Static_assert(CONF_SOCKET_PATH_MAX == sizeof(((struct sockaddr_un *)NULL)->sun_path), "every path fits");
 
@@ -55,44 +59,47 @@ static int bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode
         return r;
 }
 
-int gate_socket_open(const char *pattern, uint16_t port, mode_t mode, int *fd_out)
+static int open_socket(const struct sockaddr_un *address, int type, int backlog, mode_t mode, int *fd_out)
 {
-        struct sockaddr_un address = address_of(pattern, port);
-        cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        int r = fd < 0 ? -errno : clear(&address, SOCK_STREAM);
+        cleanup_fd int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int r = fd < 0 ? -errno : clear(address, type);
 
         if (r == 0)
-                r = bind_with_mode(fd, &address, mode);
+                r = bind_with_mode(fd, address, mode);
         if (r < 0)
                 return r;
-        if (listen(fd, BACKLOG) < 0) {
+        if (listen(fd, backlog) < 0) {
                 r = -errno;
-                unlink(address.sun_path);
+                unlink(address->sun_path);
                 return r;
         }
         *fd_out = take_fd(&fd);
         return 0;
 }
 
-int gate_socket_helpers(const char *path, int backlog, int *fd_out)
+int gate_socket_open(const char *pattern, uint16_t port, mode_t mode, int *fd_out)
+{
+        struct sockaddr_un address = address_of(pattern, port);
+
+        return open_socket(&address, SOCK_STREAM, BACKLOG, mode, fd_out);
+}
+
+static int open_path(const char *path, int type, int backlog, mode_t mode, int *fd_out)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        int r;
 
         snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-        r = fd < 0 ? -errno : clear(&address, SOCK_SEQPACKET);
-        if (r == 0)
-                r = bind_with_mode(fd, &address, 0600);
-        if (r < 0)
-                return r;
-        if (listen(fd, backlog) < 0) {
-                r = -errno;
-                unlink(path);
-                return r;
-        }
-        *fd_out = take_fd(&fd);
-        return 0;
+        return open_socket(&address, type, backlog, mode, fd_out);
+}
+
+int gate_socket_helpers(const char *path, int backlog, int *fd_out)
+{
+        return open_path(path, SOCK_SEQPACKET, backlog, 0600, fd_out);
+}
+
+int gate_socket_http(const char *path, int *fd_out)
+{
+        return open_path(path, SOCK_STREAM, HTTP_BACKLOG, HTTP_MODE, fd_out);
 }
 
 const char *gate_socket_refusal(int error)

@@ -10,8 +10,11 @@
  * replaced; anything else is in the way. 0 or -errno: -EADDRINUSE, -EEXIST (no socket), … */
 int gate_socket_open(const char *pattern, uint16_t port, mode_t mode, int *fd_out);
 
-/* The same at @path, for packets (SOCK_SEQPACKET), and for this user alone. */
+/* The same at @path, for packets (SOCK_SEQPACKET), for this user alone. */
 int gate_socket_helpers(const char *path, int backlog, int *fd_out);
+
+/* The same at @path, for HTTP. */
+int gate_socket_http(const char *path, int *fd_out);
 
 /* Why it could not be opened, in words that help: @error is an errno. */
 const char *gate_socket_refusal(int error);

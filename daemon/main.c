@@ -270,7 +270,7 @@ static int find_workers(struct start *start)
 {
         static const char *const names[] = { "hypergate-swarm", "hypergate-router", "hypergate-forward", "hypergate-resolve",
                                              "hypergate-admin", "hypergate-docker", "hypergate-hosts" };
-        const bool needed[ARRAY_LEN(names)] = { true, true, true, true, start->conf->resolver.port || start->conf->unlimited.port,
+        const bool needed[ARRAY_LEN(names)] = { true, true, true, true, conf_site_answers(&start->conf->resolver) || conf_site_answers(&start->conf->unlimited),
                                                   start->conf->docker.present, start->conf->gateway.present && start->conf->gateway.hosts };
         const char *build_tree = secure_getenv("HYPERGATE_LIBEXEC");
         char path[PATH_MAX + 32];
@@ -319,7 +319,7 @@ static int settle_down(struct start *start)
         swarm_sockets_init(&start->sockets, &start->log, &start->passed, SWARM_SOCKETS_FIRST, start->conf->host, start->conf->port);
         r = privileges_drop(&start->privileges);
         if (r == 0)
-                r = privileges_renounce_writing(&start->conf->gateway);
+                r = privileges_renounce_writing(start->conf);
         if (r == 0)
                 return EX_OK;
         log_error(&start->log, "can't give up privileges: %s", strerror(-r));

@@ -106,8 +106,9 @@ static int allow_sockets(int ruleset, const char *path)
         return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0 ? -errno : 0;
 }
 
-int privileges_renounce_writing(const struct conf_gateway *gateway)
+int privileges_renounce_writing(const struct conf *conf)
 {
+        const struct conf_gateway *gateway = &conf->gateway;
         struct landlock_ruleset_attr attr = {
                 .handled_access_fs = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
                                      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
@@ -131,6 +132,8 @@ int privileges_renounce_writing(const struct conf_gateway *gateway)
                         r = allow_sockets(ruleset, gateway->listen[i].path);
         if (r == 0 && gateway->present && gateway->hosts)
                 r = allow_sockets(ruleset, gateway->hosts);
+        if (r == 0 && conf->resolver.path)
+                r = allow_sockets(ruleset, conf->resolver.path);
         if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
                 r = -errno;
         close(ruleset);

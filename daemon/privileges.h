@@ -33,8 +33,8 @@ int privileges_drop(const struct privileges *plan);
 /* No core dump, no ptrace by others of our user, no privileges by exec, as many descriptors as allowed. 0 or -errno. */
 int privileges_harden(void);
 
-/* From here on neither we nor what we start can change, make or remove a file, but unix sockets (and remove what is) where @gateway listens at
+/* From here on neither we nor what we start can change, make or remove a file, but unix sockets (and remove what is) where @conf listens at
  * some: Landlock, where the kernel has it. 0 or -errno. */
-int privileges_renounce_writing(const struct conf_gateway *gateway);
+int privileges_renounce_writing(const struct conf *conf);
 
 #endif

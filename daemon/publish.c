@@ -474,13 +474,15 @@ static bool swarm_may_start(struct supervisor *supervisor, const struct child *c
 
 static void publish_admin(const struct supervisor *supervisor, struct child *child)
 {
-        bool unlimited = child == supervisor->unlimited;
+        bool unlimited = child == supervisor->unlimited.child;
+        const struct site *at = unlimited ? &supervisor->unlimited : &supervisor->resolver;
         const struct conf_site *site = unlimited ? &supervisor->conf->unlimited : &supervisor->conf->resolver;
         struct ipc_admin_listener listener = { .auth_len = site->auth_len };
 
+        if (at->fd < 0)
+                return;                 /* nobody is answered any more */
         memcpy(listener.auth, site->auth, site->auth_len);
-        child_send(child, unlimited ? IPC_ADMIN_UNLIMITED : IPC_ADMIN_LISTENER, &listener,
-                   unlimited ? &supervisor->unlimited_fd : &supervisor->resolver_fd, 1);
+        child_send(child, unlimited ? IPC_ADMIN_UNLIMITED : IPC_ADMIN_LISTENER, &listener, &at->fd, 1);
         sodium_memzero(&listener, sizeof(listener));
 }
 

@@ -37,6 +37,7 @@ static void describe(const struct conf_difference *difference, char *out, size_t
                 { CONF_PART_SECRET, "the router secret" },
                 { CONF_PART_ALLOWED, "allowPeers" },
                 { CONF_PART_SERVICE_LIMITS, "limits of provider" },
+                { CONF_PART_SITES, "fingerprintResolver or unlimited" },
         };
         char services[64];
         size_t len = 0;
@@ -81,6 +82,10 @@ static void tell_workers(struct supervisor *supervisor, unsigned parts)
                 supervisor_tell_swarms(supervisor);
         if (parts & CONF_PART_SECRET && routers_are_derived(&supervisor->routers))
                 supervisor_tell_swarms(supervisor);   /* else then */
+        if (parts & CONF_PART_SITES) {
+                must_hear(supervisor->resolver.child);
+                must_hear(supervisor->unlimited.child);
+        }
         if (parts & CONF_PART_SERVICE_TIMES)
                 forwards_must_hear(supervisor, IPC_DUTY_SERVICES);
         if (parts & (CONF_PART_GATE_TIMES | CONF_PART_FILTERS)) {
@@ -122,6 +127,8 @@ static int apply(struct supervisor *supervisor, const struct conf *conf, struct 
         fetches_set(&supervisor->fetches, conf);
         gates_reload(&supervisor->gates, &conf->gateway);
         status_reload(&supervisor->status, conf);
+        site_reload(&supervisor->resolver, &conf->resolver);
+        site_reload(&supervisor->unlimited, &conf->unlimited);
         supervisor->gates_changed = true;
         supervisor_name_router(supervisor);
         tell_workers(supervisor, difference_out->parts);

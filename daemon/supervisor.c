@@ -148,8 +148,8 @@ static void release(struct supervisor *supervisor)
         interfaces_fini(&supervisor->interfaces);
         status_fini(&supervisor->status);
         cores_fini(&supervisor->cores);
-        close_fdp(&supervisor->resolver_fd);
-        close_fdp(&supervisor->unlimited_fd);
+        site_fini(&supervisor->resolver);
+        site_fini(&supervisor->unlimited);
 }
 
 static void stop(struct supervisor *supervisor, int exit_code)
@@ -365,25 +365,12 @@ static void on_first_moved(void *context)
         supervisor_tell_swarms(context);
 }
 
-/* An admin worker that is asked there, if anywhere. 0 or -errno. */
-static int begin_site(struct supervisor *supervisor, const struct conf_site *site, const char *key, uint32_t id, int *fd, struct child **out)
+/* 0 or -errno. */
+static int begin_sites(struct supervisor *supervisor)
 {
-        int r = site->port ? sockets_http(site->ip, site->port, fd) : 0;
+        int r = site_begin(&supervisor->resolver, &supervisor->conf->resolver);
 
-        if (r < 0)
-                log_error(supervisor->log, "%s: can't listen on %s: %s", key, site->text, sockets_refusal(-r));
-        if (r < 0 || !site->port)
-                return r;
-        *out = children_add(&supervisor->children, IPC_ADMIN, id, NULL);
-        return *out ? 0 : -ENOMEM;
-}
-
-static int begin_admin(struct supervisor *supervisor)
-{
-        const struct conf *conf = supervisor->conf;
-        int r = begin_site(supervisor, &conf->resolver, "fingerprintResolver", 1, &supervisor->resolver_fd, &supervisor->admin);
-
-        return r < 0 ? r : begin_site(supervisor, &conf->unlimited, "unlimited", 2, &supervisor->unlimited_fd, &supervisor->unlimited);
+        return r < 0 ? r : site_begin(&supervisor->unlimited, &supervisor->conf->unlimited);
 }
 
 /* 0 or -errno. */
@@ -433,7 +420,7 @@ static int begin(struct supervisor *supervisor)
         gates_open_lent(&supervisor->gates);
         cores_begin(&supervisor->cores, &supervisor->children, supervisor->passed, conf, on_first_moved, supervisor);
         if (r == 0)
-                r = begin_admin(supervisor);
+                r = begin_sites(supervisor);
         if (r == 0)
                 r = begin_hosts(supervisor);
         if (r == 0)
@@ -497,6 +484,8 @@ static int init(struct supervisor *supervisor, const struct supervisor_start *st
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, &supervisor->forwards, supervisor->passed,
                    on_served, on_moved, supervisor);
         hosts_init(&supervisor->hosts, supervisor->log, &supervisor->forwards, on_host_moved, supervisor);
+        site_init(&supervisor->resolver, supervisor->log, &supervisor->children, "fingerprintResolver", 1);
+        site_init(&supervisor->unlimited, supervisor->log, &supervisor->children, "unlimited", 2);
         questions_init(&supervisor->questions);
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         watch(supervisor);
@@ -523,7 +512,7 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
 
         *supervisor = (struct supervisor){ .loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV), .log = start->log,
                                            .conf = start->conf, .keys = start->keys,
-                                           .known = *start->known, .last = *start->last, .passed = start->passed, .resolver_fd = -1, .unlimited_fd = -1,
+                                           .known = *start->known, .last = *start->last, .passed = start->passed,
                                            .began_us = monotonic_us() };
         cores_init(&supervisor->cores, start->sockets);
         if (!supervisor->loop) {

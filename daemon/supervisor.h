@@ -31,6 +31,7 @@
 #include "routers.h"
 #include "services.h"
 #include "seeds.h"
+#include "site.h"
 #include "status.h"
 #include "swarm_sockets.h"
 #include "watchdog.h"
@@ -43,10 +44,9 @@ struct supervisor {
         struct routers routers;
         struct children children;
         struct lost_links lost;
-        struct child *router, *resolve, *admin, *engine;        /* NULL: not needed (yet) */
-        int resolver_fd;                /* where the admin worker is asked whose a connection is; -1: nowhere */
-        struct child *unlimited;        /* another one, whom clients ask to be let in; NULL: there is none */
-        int unlimited_fd;               /* and where */
+        struct child *router, *resolve, *engine;        /* NULL: not needed (yet) */
+        struct site resolver;           /* where services ask whose a connection is */
+        struct site unlimited;          /* where clients ask to be let in */
         struct cores cores;
         struct forwards forwards;
         struct ipc_allowances allowances;       /* what people have said at the control socket */

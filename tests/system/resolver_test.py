@@ -4,9 +4,11 @@ import base64
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import urllib.parse
 
 from harness import Service, connect, eventually, free_ports, listens, main, new_secret, start_dht, start_instance, test
@@ -124,6 +126,95 @@ def is_told_anew(scene):
         eventually(lambda: scene.provider.workers('admin') not in ([], [before]), 20, 'another one')
         eventually(lambda: said['key'] in [one['key'] for one in ask(scene.resolver, '/all')[2]], 20, 'it knows')
         assert talk(client)[1]['fingerprint'] == said['fingerprint']
+
+
+def reconfigure(instance, resolver):
+    """Another one, or none."""
+    with open(instance.conf, encoding='utf-8') as file:
+        config = {key: value for key, value in json.load(file).items() if key != 'fingerprintResolver'}
+    with open(instance.conf, 'w', encoding='utf-8') as file:
+        json.dump({**config, **({'fingerprintResolver': resolver} if resolver else {})}, file)
+    instance.process.send_signal(signal.SIGHUP)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__('localhost', timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(self.path)
+
+
+def status_of(connection, auth=None):
+    """What /health says there; 0: nobody is there."""
+    try:
+        connection.request('GET', '/health', headers={'Authorization': 'Basic ' + base64.b64encode(auth.encode()).decode()} if auth else {})
+        return connection.getresponse().status
+    except ConnectionError:
+        return 0
+    finally:
+        connection.close()
+
+
+@test
+def a_reload_moves_the_resolver(stack):
+    """to another port with another password, to a unix socket, back, and away; where somebody else listens it does not go, and is asked on"""
+    first, second, taken = free_ports(3)
+    provider = start_instance(stack, 'provider', new_secret(), {'bootstrap': [start_dht(stack, 1)], 'provider': {'services': []}})
+    auth = os.path.join(os.path.dirname(provider.conf), 'auth')
+    stack.enter_context(socket.create_server(('127.0.0.1', taken)))
+
+    def at(port):
+        return http.client.HTTPConnection('127.0.0.1', port, timeout=20)
+
+    def becomes(resolver, password=None):
+        if password:
+            with open(auth, 'w') as file:
+                file.write(password)
+            os.chmod(auth, 0o600)
+            if os.geteuid() == 0:
+                shutil.chown(auth, os.environ.get('HYPERGATE_USER', 'nobody'))
+        reconfigure(provider, resolver)
+
+    provider.says('ready: ')
+    becomes({'listen': f'127.0.0.1:{first}'})
+    eventually(lambda: status_of(at(first)) == 200, 20, 'a resolver that was not there')
+    becomes({'listen': f'127.0.0.1:{second}', 'basicAuthFile': auth}, 'u:p')
+    eventually(lambda: status_of(at(second), 'u:p') == 200, 20, 'another port')
+    assert status_of(at(second)) == 401 and status_of(at(first)) == 0
+    becomes({'listen': f'127.0.0.1:{second}', 'basicAuthFile': auth}, 'u:q')
+    eventually(lambda: status_of(at(second), 'u:q') == 200, 20, 'another password')
+    assert status_of(at(second), 'u:p') == 401
+    becomes({'listen': f'127.0.0.1:{taken}', 'basicAuthFile': auth})
+    provider.says(f"fingerprintResolver: can't listen on 127.0.0.1:{taken}")
+    assert status_of(at(second), 'u:q') == 200
+    becomes(None)
+    eventually(lambda: status_of(at(second)) == 0, 20, 'nobody')
+
+
+@test
+def the_resolver_is_at_a_unix_socket(stack):
+    """without a password; a reload moves it from there, and takes the socket away"""
+    (port,) = free_ports(1)
+    place = tempfile.mkdtemp(prefix='hypergate-test-')
+    stack.callback(shutil.rmtree, place)
+    os.chmod(place, 0o777)
+    path = os.path.join(place, 'whose.sock')
+    provider = start_instance(stack, 'provider', new_secret(), {'bootstrap': [start_dht(stack, 1)], 'provider': {'services': []},
+                                                                'fingerprintResolver': {'listen': f'unix:{path}'}})
+    eventually(lambda: os.path.exists(path) and status_of(UnixConnection(path)) == 200, 20, 'the resolver')
+    assert os.stat(path).st_mode & 0o777 == 0o660
+    said = subprocess.run(['curl', '-sS', '--unix-socket', path, 'http://localhost/all'], capture_output=True, check=True).stdout
+    assert said == b'[]', said
+    reconfigure(provider, {'listen': f'127.0.0.1:{port}'})
+    eventually(lambda: status_of(http.client.HTTPConnection('127.0.0.1', port, timeout=20)) == 200, 20, 'it has moved')
+    assert not os.path.exists(path)
+    reconfigure(provider, {'listen': f'unix:{path}'})
+    eventually(lambda: os.path.exists(path) and status_of(UnixConnection(path)) == 200, 20, 'and back')
+    assert provider.stop() == 0 and not os.path.exists(path)
 
 
 @test

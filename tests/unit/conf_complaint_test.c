@@ -258,7 +258,8 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:84: proxyProtocol: expected v1, not \"v3\"\n"
                   "x.yaml:2:150: proxyProtocol: v1 can't tell of datagrams: write v2\n" },
                 { KEY "provider: {}\nfingerprintResolver: {listen: 8080}\n",
-                  "x.yaml:3:31: listen: expected IP:PORT, such as 127.0.0.1:8080 or \"[::1]:8080\", not \"8080\"\n" },
+                  "x.yaml:3:31: listen: expected IP:PORT, such as 127.0.0.1:8080 or \"[::1]:8080\", or unix: and the whole "
+                  "path of a socket, not \"8080\"\n" },
                 { KEY "gateway: {trustedProxies: [10.0.0.1/8, 10.0.0.0/33, proxy.example, '::/129', 1.2.3.4, 1.2.3.4/32, '::1/', '2001:db8::1/64']}\n",
                   "x.yaml:2:28: trustedProxies: expected a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8,"
                   " not \"10.0.0.1/8\"\n"

@@ -82,7 +82,8 @@ TEST(what_is_no_password_is_told_without_it)
 
 TEST(where_it_answers_is_said_and_others_need_a_password)
 {
-        static const char *const bad[] = { "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "'::1:80'", "'[127.0.0.1]:80'", "localhost:80", "':80'", "'[::1:80'" };
+        static const char *const bad[] = { "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "'::1:80'", "'[127.0.0.1]:80'", "localhost:80", "':80'", "'[::1:80'",
+                                            "'unix:'", "'unix:socket'", "'unix:/run/'" };
         struct conf_source source = CONF_SOURCE_INIT;
         struct folder folder = folder_begin();
         struct conf *conf;
@@ -95,7 +96,8 @@ TEST(where_it_answers_is_said_and_others_need_a_password)
                 folder_write("x.yaml", text, strlen(text), 0644);
                 check(strstr(folder_load(source, &conf), "x.yaml:3:31: listen: expected IP:PORT, such as 127.0.0.1:8080") && !conf);
         }
-        check(!load(BEFORE "{}\n", source, "x.yaml:3:1: fingerprintResolver: where? listen: IP:PORT, such as 127.0.0.1:8080 or \"[::1]:8080\"\n"));
+        check(!load(BEFORE "{}\n", source, "x.yaml:3:1: fingerprintResolver: where? listen: IP:PORT, such as 127.0.0.1:8080 or \"[::1]:8080\", "
+                                           "or unix: and the whole path of a socket\n"));
         check(!load(BEFORE "{listen: 192.0.2.1:8080}\n", source,
                     "x.yaml:3:1: fingerprintResolver: others than this machine could ask at 192.0.2.1:8080: say who may by basicAuthFile, or listen on 127.0.0.1\n"));
         conf_free(load("secretFile: key\ngateway:\nfingerprintResolver: {listen: 127.1.2.3:8080}\n", source,
@@ -103,10 +105,27 @@ TEST(where_it_answers_is_said_and_others_need_a_password)
         folder_end(&folder);
 }
 
-TEST(a_reload_changes_nothing_of_it)
+TEST(a_unix_socket_needs_no_password)
 {
         struct conf_source source = CONF_SOURCE_INIT;
         struct folder folder = folder_begin();
+        struct conf *conf;
+
+        source.path = "x.yaml";
+        conf = load(BEFORE "{listen: 'unix:/run/app/whose.sock'}\n", source, "");
+        check(conf && strcmp(conf->resolver.path, "/run/app/whose.sock") == 0 && !conf->resolver.port && conf_site_answers(&conf->resolver));
+        conf_free(conf);
+        source.unlimited_secret = "a secret";
+        check(!load("secretFile: key\ngateway: {}\nunlimited: {listen: 'unix:/run/x'}\n", source,
+                    "x.yaml:3:21: listen: expected IP:PORT, such as 127.0.0.1:8091 or \"[::1]:8091\", not \"unix:/run/x\"\n"));
+        folder_end(&folder);
+}
+
+TEST(a_reload_moves_it_and_keeps_what_was_a_variable)
+{
+        struct conf_source source = CONF_SOURCE_INIT;
+        struct folder folder = folder_begin();
+        struct conf_difference difference;
         struct conf *running, *conf;
 
         source.path = "x.yaml";
@@ -115,13 +134,17 @@ TEST(a_reload_changes_nothing_of_it)
         source.resolver_auth = NULL;            /* it was wiped */
         source.running = running;
         check_auth(load(BEFORE "{listen: 127.0.0.1:8080}\n", source, ""), "u:p");
-        conf = load(BEFORE "{listen: 127.0.0.1:8081}\n", source,
-                    "x.yaml:3:1: warning: fingerprintResolver: this changes with a restart alone; until then it stays as it was\n");
-        check(conf->resolver.port == 8080);
+        conf = load(BEFORE "{listen: 127.0.0.1:8081}\n", source, "");
+        check(conf->resolver.port == 8081 && conf_compare(running, conf, &difference) == 0 && difference.parts == CONF_PART_SITES);
         check_auth(conf, "u:p");
-        conf = load("secretFile: key\nprovider: {}\n", source,
-                    "x.yaml: warning: fingerprintResolver: this changes with a restart alone; until then it stays as it was\n");
-        check(conf->resolver.port == 8080);
+        folder_write("auth", "u:other", 7, 0600);
+        conf = load(BEFORE "{listen: 127.0.0.1:8080, basicAuthFile: auth}\n", source, "");
+        check(conf_compare(running, conf, &difference) == 0 && difference.parts == CONF_PART_SITES);
+        conf_free(running);
+        source.running = running = conf;
+        check_auth(load(BEFORE "{listen: 127.0.0.1:8080}\n", source, ""), "");          /* a file that is not named any more */
+        conf = load("secretFile: key\nprovider: {}\n", source, "");
+        check(!conf_site_answers(&conf->resolver));
         conf_free(conf);
         conf_free(running);
         folder_end(&folder);
