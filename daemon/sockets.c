@@ -35,6 +35,7 @@ static const struct option udp_options[] = {
 static const struct option listener_options[] = {
         { SOL_SOCKET, SO_REUSEADDR, 1, true },          /* connections of a former life in TIME_WAIT are no reason to wait */
         { IPPROTO_TCP, TCP_NODELAY, 1, true },
+        { SOL_SOCKET, SO_OOBINLINE, 1, true },          /* urgent bytes stay where they are: else they are lost */
         { SOL_SOCKET, SO_KEEPALIVE, 1, true },
         { IPPROTO_TCP, TCP_KEEPIDLE, 120, false },      /* a client that vanished is noticed within four minutes */
         { IPPROTO_TCP, TCP_KEEPINTVL, 30, false },

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How TCP connections through a gate end and are kept: resets after an end, silence, keep-alive."""
+import os
 import re
 import socket
 import subprocess
+import threading
 
 from harness import connect, eventually, free_ports, how_it_ends, listens, main, new_secret, start_dht, start_instance, test
 
@@ -46,6 +48,51 @@ def a_reset_after_an_end_is_a_reset(stack):
         near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         near.close()
         eventually(lambda: far.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 10, 'the reset arrives')
+
+
+@test
+def who_resets_resets_the_other_end(stack):
+    """a client or a service that closes with SO_LINGER 0, with bytes on their way and without, is seen to reset at the other end"""
+    scene = Scene(stack)
+    for side in (0, 1):
+        for last in (b'', b'last'):
+            ends = scene.meet()
+            near, far = ends[side], ends[1 - side]
+            near.sendall(last)
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            near.close()
+            assert how_it_ends(far) == 'reset', (side, last)
+
+
+@test
+def urgent_bytes_stay_where_they_are(stack):
+    """what is sent as urgent (MSG_OOB) comes in its place among the rest, at either end and in bulk: none is lost, and none overtakes"""
+    scene = Scene(stack)
+    ends = scene.meet()
+    for side in (0, 1):
+        near, far = ends[side], ends[1 - side]
+        near.sendall(b'before')
+        near.send(b'!', socket.MSG_OOB)
+        near.sendall(b'after')
+        assert far.recv(12, socket.MSG_WAITALL) == b'before!after'
+
+        pieces = [os.urandom(50000) for _ in range(20)]
+
+        def send(near=near, pieces=pieces):
+            for piece in pieces:
+                near.sendall(piece[:-1])
+                while near.send(piece[-1:], socket.MSG_OOB) != 1:
+                    pass
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        whole = b''.join(pieces)
+        got = b''
+        while len(got) < len(whole):
+            more = far.recv(1 << 16)
+            assert more, 'it ends early'
+            got += more
+        sender.join()
+        assert got == whole
 
 
 @test

@@ -199,6 +199,7 @@ static void check_accepted(int listener, const struct sockaddr *addr, socklen_t 
         check(accepted >= 0);
         check_equal(option(accepted, IPPROTO_TCP, TCP_NODELAY), 1);
         check_equal(option(accepted, SOL_SOCKET, SO_KEEPALIVE), 1);
+        check_equal(option(accepted, SOL_SOCKET, SO_OOBINLINE), 1);
         check_equal(option(accepted, IPPROTO_TCP, TCP_KEEPIDLE), 120);
         check_equal(getsockopt(accepted, SOL_SOCKET, SO_LINGER, &linger, &linger_len), 0);
         check(linger.l_onoff == 1 && linger.l_linger == 0);

@@ -19,6 +19,7 @@ int socket_prepare(int fd, const struct ipc_forward_keep_alive *keep)
         if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) < 0)
                 return -errno;
         set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        set(fd, SOL_SOCKET, SO_OOBINLINE, 1);
         set(fd, SOL_SOCKET, SO_KEEPALIVE, keep->idle_s > 0);
         if (!keep->idle_s)
                 return 0;
