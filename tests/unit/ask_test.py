@@ -25,7 +25,7 @@ STATUS = {'type': 'status', 'instance': 'r1', 'version': '0.1.0', 'uptimeSeconds
           'relay': {'connections': 3, 'bytes': 12345678901}, 'gates': [{'port': 80, 'protocol': 'tcp', 'addresses': 2, 'listening': 2},
                                                                       {'port': 53, 'protocol': 'udp', 'addresses': 2, 'listening': 1}],
           'allowed': 2, 'channels': 7, 'channelsEnded': {'done': 5, 'refused': 2}, 'workerRestarts': 1, 'sentBytes': 10, 'receivedBytes': 20,
-          'datagramsDropped': 1, 'streamPacketsDropped': 2, 'strangersDropped': 3}
+          'datagramsDropped': 1, 'streamPacketsDropped': 2, 'strangersDropped': 3, 'advertsDropped': 4}
 PEER = {'type': 'peer', 'key': KEY, 'role': 'provider', 'path': 'relay', 'why': 'no direct way has opened yet', 'address': '192.0.2.1:1',
         'rttMs': 25.0, 'upSeconds': 9.0, 'sentBytes': 100, 'receivedBytes': 200, 'packetsResent': 4, 'clockSkewSeconds': 0.0, 'leaves': True,
         'datagramBytes': 1472}
@@ -242,7 +242,7 @@ def metrics_are_what_was_told():
         ('hypergate_instance_info', ('gateway', '1'), r1, ('provider', '0'), ('version', '0.1.0')): 1,
         ('hypergate_uptime_seconds', r1): 61.5, ('hypergate_dht_reached', r1): 1, ('hypergate_dht_nodes', r1): 40,
         ('hypergate_channels', r1): 7, ('hypergate_channel_sent_bytes_total', r1): 10, ('hypergate_relay_bytes_total', r1): 12345678901,
-        ('hypergate_worker_restarts_total', r1): 1, ('hypergate_strangers_dropped_total', r1): 3, ('hypergate_peers_unreached', r1): 1,
+        ('hypergate_worker_restarts_total', r1): 1, ('hypergate_strangers_dropped_total', r1): 3, ('hypergate_adverts_dropped_total', r1): 4, ('hypergate_peers_unreached', r1): 1,
         ('hypergate_addresses_allowed', r1): 2,
         ('hypergate_gates', r1, ('listening', 'yes')): 1, ('hypergate_gates', r1, ('listening', 'no')): 1,
         ('hypergate_channels_ended_total', r1, ('reason', 'refused')): 2,

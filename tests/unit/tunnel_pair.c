@@ -269,7 +269,8 @@ static void side_event(struct pair_side *side, const struct tunnel_event *event)
                 side->relay = event->relay;
                 return;
         case TUNNEL_BYE:
-                check(false);           /* nobody here leaves */
+        case TUNNEL_ADVERT_LONG:
+                check(false);           /* nobody here leaves, or says so much */
                 return;
         case TUNNEL_ADVERT:
                 side->adverts++;

@@ -76,6 +76,7 @@ static void replay_event(struct replay *replay, const struct tunnel_event *event
         case TUNNEL_FAILED:
         case TUNNEL_BYE:
         case TUNNEL_RELAY:
+        case TUNNEL_ADVERT_LONG:
         case TUNNEL_WRITABLE:
                 return;
         }

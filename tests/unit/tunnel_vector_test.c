@@ -374,6 +374,26 @@ TEST(advertisements_reach_a_gateway_as_they_are)
         tunnel_free(t);
 }
 
+TEST(an_advertisement_that_is_too_long_is_told_of_and_passed_over)
+{
+        static uint8_t bytes[TUNNEL_HEADER_BYTES + TUNNEL_ADVERT_MAX + 1];
+        struct writer w = writer_over(bytes, sizeof(bytes));
+        struct tunnel *t = peer_tunnel_up(TUNNEL_GATEWAY);
+        struct tunnel_event event;
+
+        tunnel_frame_write(&w, TUNNEL_ACTION_ADVERTISE, 0, 0, TUNNEL_ADVERT_MAX + 1);
+        check_equal(tunnel_receive(t, bytes, sizeof(bytes), SECONDS(1)), sizeof(bytes));
+        check_equal(peer_event(t, &event), TUNNEL_ADVERT_LONG);
+        check_equal(event.len, TUNNEL_ADVERT_MAX + 1);
+        peer_expect_no_event(t, SECONDS(1));
+        w = writer_over(bytes, sizeof(bytes));
+        tunnel_frame_write(&w, TUNNEL_ACTION_ADVERTISE, 0, 0, TUNNEL_ADVERT_MAX);
+        check_equal(tunnel_receive(t, bytes, sizeof(bytes) - 1, SECONDS(2)), sizeof(bytes) - 1);
+        check_equal(peer_event(t, &event), TUNNEL_ADVERT);
+        check_equal(event.len, TUNNEL_ADVERT_MAX);
+        tunnel_free(t);
+}
+
 /* Length limits: 79 bytes before hello, 10 MiB after. */
 static enum tunnel_verdict verdict_for_length(struct tunnel *t, uint32_t length)
 {

@@ -229,6 +229,7 @@ enum node_event_kind {
         NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role; reason: NODE_REASON_PEER_LOST or _LEFT */
         NODE_PEER_LEAVES,       /* it said so: nothing can be opened any more, and it advertises nothing; peer, role. Channels go on */
         NODE_ADVERT,            /* peer, bytes, len: valid until the next call; opaque here */
+        NODE_ADVERT_LONG,       /* peer, len: one above 256 KiB, which was passed over */
         NODE_CHANNEL_ARRIVED,   /* a gateway peer wants gate_port/protocol, service; bytes, len: its metadata; answer accept or refuse */
         NODE_CHANNEL_OPENED,    /* our node_open() was confirmed */
         NODE_CHANNEL_REFUSED,   /* it was refused or timed out: reason, bytes, len: text; the channel id is gone */

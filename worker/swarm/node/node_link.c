@@ -507,6 +507,10 @@ static bool tell(struct node_link *link, const struct tunnel_event *event, struc
                 out->bytes = event->bytes;
                 out->len = event->len;
                 return true;
+        case TUNNEL_ADVERT_LONG:
+                out->kind = NODE_ADVERT_LONG;
+                out->len = event->len;
+                return true;
         default:
                 return node_channel_event(link, event, out);
         }

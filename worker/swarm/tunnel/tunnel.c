@@ -126,7 +126,7 @@ static bool event_waits(const struct tunnel *t)
 {
         if (t->verdict != TUNNEL_FINE)
                 return !t->told_verdict;
-        return (t->up && !t->told_up) || t->advert_in || t->peer_relay_news || (t->peer_leaves && !t->told_peer_leaves) ||
+        return (t->up && !t->told_up) || t->advert_in || t->advert_long || t->peer_relay_news || (t->peer_leaves && !t->told_peer_leaves) ||
                !list_empty(&t->newsworthy) || tunnel_share_next(t);
 }
 
@@ -219,6 +219,12 @@ static bool tell_tunnel(struct tunnel *t, struct tunnel_event *out)
                 t->peer_relay_news = false;
                 out->kind = TUNNEL_RELAY;
                 out->relay = t->peer_relay;
+                return true;
+        }
+        if (t->advert_long) {
+                out->kind = TUNNEL_ADVERT_LONG;
+                out->len = t->advert_long;
+                t->advert_long = 0;
                 return true;
         }
         if (!t->advert_in)

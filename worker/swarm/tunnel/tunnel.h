@@ -194,6 +194,7 @@ enum tunnel_event_kind {
         TUNNEL_UP,              /* the peer is authenticated: role (theirs) */
         TUNNEL_FAILED,          /* verdict; destroy the connection */
         TUNNEL_ADVERT,          /* bytes, len as received; only a gateway gets it, of several the newest */
+        TUNNEL_ADVERT_LONG,     /* len: an advertisement was longer than TUNNEL_ADVERT_MAX, and has been passed over */
         TUNNEL_RELAY,           /* relay: what it says of itself now */
         TUNNEL_BYE,             /* the peer leaves: nothing can be opened any more, and it advertises nothing; channels go on */
         TUNNEL_ARRIVED,         /* a gateway asks for gate_port, protocol, service; bytes, len: its metadata; answer accept or refuse */

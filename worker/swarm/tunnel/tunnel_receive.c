@@ -227,6 +227,21 @@ static void on_frame(struct tunnel *t, usec_t now_us)
         }
 }
 
+/* Who can make it shorter should hear of it: what the peer offers stays what it said before. */
+static enum tunnel_sink sink_for_advert(struct tunnel *t)
+{
+        struct tunnel_input *in = &t->input;
+
+        if (t->config.role != TUNNEL_GATEWAY || in->frame.error_len)
+                return TUNNEL_SKIP;
+        if (in->body_left > TUNNEL_ADVERT_MAX) {
+                t->advert_long = in->body_left;
+                return TUNNEL_SKIP;
+        }
+        in->blob_max = TUNNEL_ADVERT_MAX;
+        return TUNNEL_BLOB;
+}
+
 /* Where the body of a frame from an authenticated peer goes. */
 static enum tunnel_sink sink_for(struct tunnel *t)
 {
@@ -251,10 +266,7 @@ static enum tunnel_sink sink_for(struct tunnel *t)
                 in->blob_max = TUNNEL_OPEN_BYTES + TUNNEL_METADATA_MAX;
                 return t->config.role == TUNNEL_PROVIDER ? TUNNEL_BLOB : TUNNEL_SMALL;
         case TUNNEL_ACTION_ADVERTISE:
-                if (!served || t->config.role != TUNNEL_GATEWAY || in->frame.error_len || in->body_left > TUNNEL_ADVERT_MAX)
-                        return TUNNEL_SKIP;
-                in->blob_max = TUNNEL_ADVERT_MAX;
-                return TUNNEL_BLOB;
+                return served ? sink_for_advert(t) : TUNNEL_SKIP;
         case TUNNEL_ACTION_STREAM:
                 in->channel = tunnel_channel_find(t, in->frame.channel);
                 return in->frame.error_len ? TUNNEL_SKIP : TUNNEL_STREAM;

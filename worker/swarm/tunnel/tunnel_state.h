@@ -238,6 +238,7 @@ struct tunnel {
 
         uint8_t *advert_in;             /* from the peer: to be told, and told */
         size_t advert_in_len;
+        size_t advert_long;             /* the length of one that was passed over; 0: none, or it was told */
         uint8_t *advert_told;
         struct tunnel_advert *advert, *advert_leaving;  /* ours: the newest, and the one under way */
         usec_t advert_due_us;
