@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -10,6 +11,7 @@ from harness import answers, binary, digest, eventually, main, pattern, test
 from udp_scene import Echo, Scene, ask, has, udp_socket
 
 LARGEST = 65507
+IP_PKTINFO = 8                  # linux/in.h
 CLIENTS = 24
 PASSERS_BY = 6000               # more than a gate keeps sessions
 
@@ -156,6 +158,53 @@ def workers_die_and_datagrams_come_back(stack):
             for pid in side.workers(role):
                 os.kill(pid, signal.SIGKILL)
             eventually(scene.echoes, 15, f'{role} of the {side.name}: datagrams come back')
+
+
+class Forger:
+    """Sends from addresses of others, whose answers it never sees."""
+
+    def __init__(self, stack, port):
+        self.socket, self.to = stack.enter_context(udp_socket('127.0.0.1')), ('127.0.0.1', port)
+        self.socket.bind(('0.0.0.0', 0))
+        self.port = self.socket.getsockname()[1]
+
+    def send(self, host, data):
+        source = struct.pack('=I4s4s', 0, socket.inet_aton(host), bytes(4))
+        self.socket.sendmsg([data], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, self.to)
+
+
+def own_sockets(port):
+    """How many clients of the gate have one."""
+    with open('/proc/net/udp', encoding='ascii') as table:
+        rows = [row.split()[1:3] for row in list(table)[1:]]
+    return len([1 for local, remote in rows if int(local.split(':')[1], 16) == port and int(remote.split(':')[1], 16)])
+
+
+@test
+def who_forges_addresses_keeps_nobody_out(stack):
+    """300 forged clients have all sockets of their own that there are, and go on: who is known is served beside them, and so is who is new"""
+    scene = Scene(stack)
+    forger = Forger(stack, scene.port)
+    hosts = [f'127.1.{number // 100}.{1 + number % 100}' for number in range(300)]
+    with scene.client() as client:
+        assert ask(client, b'known') == b'known'
+        for host in hosts:
+            forger.send(host, b'first')
+        eventually(lambda: len(scene.echo.seen) >= 250, 20, 'they are answered')
+
+        def go_on():
+            for host in hosts:
+                for _ in range(50):
+                    forger.send(host, b'much')
+            return own_sockets(scene.port) >= 256
+        eventually(go_on, 60, 'they have all sockets of their own')
+        assert own_sockets(scene.port) == 256
+        for _ in range(200):
+            eventually(lambda: ask(client, b'known') == b'known', 10, 'the known client is served')
+        go_on()
+        eventually(lambda: ask(client, b'known') == b'known', 10, 'and beside them')
+        assert client.getsockname()[1] not in connected(scene.port)
+    eventually(scene.echoes, 10, 'and so are new ones')
 
 
 @test

@@ -568,6 +568,45 @@ TEST(one_host_gets_half_of_what_others_leave_and_then_replaces_its_own_longest_s
         finish();
 }
 
+/* Who sends blindly has proven itself, too, if it does so twice. */
+TEST(where_all_are_proven_the_longest_silent_one_goes_once_it_has_rested)
+{
+        unsigned count;
+
+        allow_fds(400);
+        begin();
+        sessions.idle_us = MINUTES(60);
+        for (unsigned i = 0; !worker_fds_short(&forward.worker); i++) {
+                pass(MSEC(1));
+                say(0x0a000000 + i, 9, "q");
+        }
+        for (unsigned i = 0; i < taken_count; i++) {
+                heard(i);
+                reply(i, "a", 1);
+        }
+        worker_now(&now);
+        for (unsigned i = 0; i < taken_count; i++) {
+                pass(MSEC(1));
+                say(0x0a000000 + i, 9, "q");
+        }
+        count = taken_count;
+        pass(SECONDS(100));
+        say(0x0a000000, 9, "q");                /* goes on */
+        pass(SECONDS(19));
+        say(0x0b000000, 9, "q");
+        check_equal(taken_count, count);        /* not yet */
+        pass(SECONDS(2));
+        say(0x0b000000, 9, "q");
+        check_equal(taken_count, count + 1);
+        check(!is_over(0));
+        check(is_over(1));
+        check(!is_over(2));
+        say(0x0b000001, 9, "q");                /* the young one before any other */
+        check(is_over(count));
+        check(!is_over(2));
+        finish();
+}
+
 /* Sessions that have lasted are nobody's to take. */
 TEST(proven_sessions_make_room_for_nobody_and_the_log_says_it_once)
 {

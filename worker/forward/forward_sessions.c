@@ -415,19 +415,41 @@ static bool may_have_memory(struct sessions *sessions)
         return false;
 }
 
-/* Room for one more of @host, if need be in place of the young one that was silent longest: its own first. */
-static bool make_room(struct sessions *sessions, const struct host *host)
+/* The one that was silent longest, if that is long. Who sends blindly, and again after an answer that went elsewhere, has proven itself
+ * as well: it would hold its place for as long as sessions last. Deadlines move late: those in front are put right first. */
+static struct session *rested(struct sessions *sessions, usec_t now_us)
+{
+        struct heap_entry *first;
+
+        while ((first = heap_first(&sessions->deadlines))) {
+                struct session *session = container_of(first, struct session, deadline);
+                usec_t at_us = usec_add(session->last_us, limit_us(session));
+
+                if (at_us <= heap_deadline(&sessions->deadlines))
+                        return now_us - session->last_us >= SESSIONS_RESTED_US ? session : NULL;
+                heap_set(&sessions->deadlines, first, at_us);
+        }
+        return NULL;
+}
+
+/* Room for one more of @host, if need be in place of the young one that was silent longest, its own first; or of one that rests. */
+static bool make_room(struct sessions *sessions, const struct host *host, usec_t now_us)
 {
         size_t own = host->count, others = sessions->count - own;
         bool full = sessions->count >= SESSIONS_MAX || worker_fds_short(sessions->worker);
         struct list *oldest = list_first(&host->young);
+        struct session *silent;
 
         if (!full && own < (SESSIONS_MAX - others + 1) / 2)
                 return true;
         if (!oldest && full)
                 oldest = list_first(&sessions->young);
-        if (!oldest)
-                return false;
+        if (!oldest) {
+                silent = full ? rested(sessions, now_us) : NULL;
+                if (silent)
+                        session_end(silent);
+                return silent;
+        }
         if (list_first(&host->young))
                 session_end(list_entry(oldest, struct session, in_host));
         else
@@ -471,7 +493,8 @@ static struct session *session_new(struct sessions *sessions, struct host *host,
 }
 
 /* The host is kept while the session is made: what makes room for it may be the host's last other one. */
-static struct session *begin(struct sessions *sessions, const struct session_key *key, const struct session_ends *ends, int fds[2])
+static struct session *begin(struct sessions *sessions, const struct session_key *key, const struct session_ends *ends, int fds[2],
+                             usec_t now_us)
 {
         struct host *host = host_get(sessions, key);
         struct session *session = NULL;
@@ -479,7 +502,7 @@ static struct session *begin(struct sessions *sessions, const struct session_key
         if (!host)
                 return NULL;
         host->count++;
-        if (make_room(sessions, host)) {
+        if (make_room(sessions, host, now_us)) {
                 if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0) {
                         session = session_new(sessions, host, key, ends, fds[0]);
                         if (!session) {
@@ -504,7 +527,7 @@ static void open_session(struct sessions *sessions, const struct session_key *ke
 
         if (clients_admit(sessions->clients, sessions->gate_port, IPC_UDP, &ends->remote, now) && !clients_busy(sessions->clients) &&
             may_begin(sessions, now->mono_us) && may_have_memory(sessions))
-                session = begin(sessions, key, ends, fds);
+                session = begin(sessions, key, ends, fds, now->mono_us);
         if (!session) {
                 *sessions->dropped += count;
                 return;

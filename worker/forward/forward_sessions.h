@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Sessions of a gate for datagrams: one for each client address, each with a pair of sockets to the swarm worker. Anybody can put
  * any address on a datagram, so a session is young until its client spoke again after an answer: young ones end soon, and make room
- * for others when there are too many. One that is busy gets a socket of its own, which the swarm worker reads and writes from then on:
+ * for others when there are too many, and where there are none, whoever has rested for long. One that is busy gets a socket of its own, which the swarm worker reads and writes from then on:
  * of that session nothing passes through here any more. */
 #ifndef HG_FORWARD_SESSIONS_H
 #define HG_FORWARD_SESSIONS_H
@@ -26,6 +26,8 @@ enum {
 };
 
 #define SESSIONS_YOUNG_US SECONDS(30)   /* without a datagram, or less if the gate says so: hypergate.md 14.10 */
+/* Without a datagram, of one that has proven itself, where there is no room for another one: RFC 4787 REQ-5 has NATs keep them for so long. */
+#define SESSIONS_RESTED_US MINUTES(2)
 #define SESSIONS_REFUSED_US SECONDS(60) /* before another socket is asked for */
 
 struct session;
