@@ -2,12 +2,13 @@
 """Limits of bandwidth, by ingress policies: one bucket for all connections of a client, whichever gate, swarm worker and provider carries them."""
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
 import time
 
-from harness import Service, binary, digest, eventually, free_ports, listens, main, new_secret, pattern, serve_bytes, serve_digest, start_dht, \
+from harness import Service, binary, connect, digest, eventually, free_ports, listens, main, new_secret, pattern, serve_bytes, serve_digest, start_dht, \
     start_instance, talk, test
 from udp_scene import Echo
 
@@ -117,6 +118,36 @@ def a_gateways_own(stack):
     assert done.returncode == 0, done
     eventually(lambda: outcome(gates[0], '127.0.0.1') == 'refused', 10, 'it is kept out from now on')
     assert [outcome(gates[0], source) for source in ('127.0.0.2', '127.0.0.3')] == [len(data), 'refused']
+
+
+@test
+def a_death_is_worth_a_burst(stack):
+    """workers are killed while a client downloads, that with its bucket, too: it has its rate and no more than a burst for each, and goes on"""
+    dht, secret, (gate,) = start_dht(stack, 1), new_secret(), free_ports(1)
+    service = Service(stack, serve_bytes(pattern(1, 4000000)))
+    policy = {'ips': {'127.0.0.0/8': {'bandwidthLimit': {'mbps': RATE * 8 / 1e6, 'burstMbps': BURST * 8 / 1e6}}}, 'defaults': {'allow': False}}
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {
+        'services': [{'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service.port}], 'ingressPolicy': policy}})
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {}})
+    eventually(lambda: listens(gate), 30, 'the gate')
+    roles = ['swarm', 'forward', 'swarm', 'router']
+    deaths, got, since, began = len(roles), 0, 0, time.monotonic()
+    while roles or since < 3 * BURST:
+        assert time.monotonic() - began < 90, f'{len(roles)} deaths to come, {since} bytes since the last one'
+        try:
+            with connect(gate) as client:
+                while more := client.recv(65536):
+                    got, since = got + len(more), since + len(more)
+                    if roles and since > 2 * BURST:
+                        since, pids = 0, gateway.workers(roles.pop(0))
+                        for pid in pids:
+                            os.kill(pid, signal.SIGKILL)
+                    elif since > 3 * BURST and not roles:
+                        break
+        except OSError:
+            pass                        # what died had it
+    took = time.monotonic() - began
+    assert got <= (1 + deaths) * BURST + took * RATE, (got, took)
 
 
 main()
