@@ -31,6 +31,7 @@ enum {
         CONF_FETCHED_BYTES_MAX = 10 * CONF_FILE_BYTES_MAX,      /* and behind each URL */
         CONF_FILES_MAX = 256,                   /* files of one instance, beside the first */
         CONF_SERVICES_MAX = 16384,              /* services, and filters */
+        CONF_ONLY_HOSTS_MAX = 256,
         CONF_PEERS_MAX = 64,
         CONF_PRIORITY_MAX = 255,
         CONF_HEALTH_PATH_MAX = 128,             /* with its NUL */
@@ -237,6 +238,11 @@ struct conf_gateway {
         size_t url_count;
         const struct conf_filter *exceptions;   /* but for a route that matches any of these */
         size_t exception_count;
+        bool only_docker, only_published;       /* nothing passes but services in containers, and published ones */
+        const char *const *only_hosts;          /* nor any but of these hosts; none: of any */
+        size_t only_host_count;
+        const struct conf_filter *only;         /* these three as filters, of which a route matches one if there are any */
+        size_t only_count;
         enum conf_filter_mode filter_mode;
         enum conf_policy policy;                /* where no filter with a policy is for the gate */
         uint32_t connections, connections_per_client;   /* at each gate at a time; 0: no limit */

@@ -160,7 +160,8 @@ int conf_compare(const struct conf *before, const struct conf *after, struct con
                   conf_tcp_same(&before->provider.tcp, &after->provider.tcp), CONF_PART_SERVICE_TIMES },
                 { a->filter_mode == b->filter_mode && a->routes_per_peer == b->routes_per_peer &&
                   same_filters(a->filters, a->filter_count, b->filters, b->filter_count) &&
-                  same_filters(a->exceptions, a->exception_count, b->exceptions, b->exception_count), CONF_PART_FILTERS },
+                  same_filters(a->exceptions, a->exception_count, b->exceptions, b->exception_count) &&
+                  same_filters(a->only, a->only_count, b->only, b->only_count), CONF_PART_FILTERS },
                 { same_listen(a, b), CONF_PART_LISTEN },
                 { a->udp_timeout_ms == b->udp_timeout_ms && a->route_finding_timeout_ms == b->route_finding_timeout_ms &&
                   a->open_timeout_ms == b->open_timeout_ms &&

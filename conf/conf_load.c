@@ -9,6 +9,7 @@
 
 #include "conf.h"
 #include "conf_docker.h"
+#include "conf_expose.h"
 #include "conf_host.h"
 #include "conf_keep.h"
 #include "conf_ingress.h"
@@ -42,6 +43,7 @@ enum {
  * addresses and peers. */
 static const size_t image_reserve =
         3 * CONF_SERVICES_MAX * (sizeof(struct conf_service) + CONF_HOST_MAX + CONF_TAGS_MAX + CONF_HEALTH_PATH_MAX + 64) +
+        (CONF_FILES_MAX + 2) * CONF_ONLY_HOSTS_MAX * (CONF_HOST_MAX + 64) +
         (CONF_FILES_MAX + 16) * (5 * (CONF_PATH_MAX + 64) + 4 * ADDRESSES_MAX * (CONF_HOST_MAX + 256)) + 65536;
 
 /* What conf_free() must know stands in front. */
@@ -441,6 +443,21 @@ static void read_gateway_allowed(struct conf_read *read, const struct conf_node 
         conf_allowed_read(read, node, &((struct draft *)into)->conf->gateway.allowed);
 }
 
+static void read_only_docker(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_expose_docker_read(read, node, &((struct draft *)into)->conf->gateway);
+}
+
+static void read_only_published(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_expose_published_read(read, node, &((struct draft *)into)->conf->gateway);
+}
+
+static void read_only_services(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_expose_services_read(read, node, &((struct draft *)into)->conf->gateway);
+}
+
 static void read_gateway(struct conf_read *read, const struct conf_node *node, void *into)
 {
         static const struct conf_field fields[] = {
@@ -449,6 +466,9 @@ static void read_gateway(struct conf_read *read, const struct conf_node *node, v
                 { "hosts", read_hosts },
                 { "services", read_gateway_services },
                 { "except", read_except },
+                { "exposeOnlyDocker", read_only_docker },
+                { "exposeOnlyPublished", read_only_published },
+                { "exposeOnlyServices", read_only_services },
                 { "policy", read_policy },
                 { "filterMode", read_filter_mode },
                 { "allowPeers", read_gateway_allowed },
@@ -774,6 +794,7 @@ static void load_all(struct conf_read *read, struct conf *conf)
         conf->gateway.urls = keep_urls(read, &draft.filters.urls, &conf->gateway.url_count);
         conf->gateway.exceptions = draft.exceptions.list;
         conf->gateway.exception_count = draft.exceptions.count;
+        conf_expose_finish(read, &conf->gateway);
         if (read->source->verbose)
                 conf->log_level = LOG_DEBUG_LEVEL;
         if (draft.seen)

@@ -177,6 +177,19 @@ static bool is_pending(const struct conf_filter *filter)
         return filter->fields & CONF_FILTER_GATE_PORT && filter->gate_port > filter->gate_port_last;
 }
 
+static void put_only(FILE *out, const struct conf_gateway *gateway)
+{
+        fprintf(out, "  exposeOnlyDocker: %s\n  exposeOnlyPublished: %s\n", gateway->only_docker ? "true" : "false",
+                gateway->only_published ? "true" : "false");
+        if (gateway->only_host_count)
+                fputs("  exposeOnlyServices:\n", out);
+        for (size_t i = 0; i < gateway->only_host_count; i++) {
+                fputs("    - ", out);
+                conf_text_show(out, gateway->only_hosts[i]);
+                fputc('\n', out);
+        }
+}
+
 static void put_gateway(FILE *out, const struct conf_gateway *gateway)
 {
         fputs("gateway:\n  listen:\n", out);
@@ -223,6 +236,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
         for (size_t i = 0; i < gateway->filter_count; i++)
                 if (!is_pending(&gateway->filters[i]))
                         put_filter(out, &gateway->filters[i]);
+        put_only(out, gateway);
         if (gateway->exception_count)
                 fputs("  except:\n", out);
         for (size_t i = 0; i < gateway->exception_count; i++)

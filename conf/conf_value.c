@@ -61,6 +61,7 @@ static const char *place_of(const char *key)
                 { "tags", "in an entry of services:" }, { "priority", "in an entry of services:" },
                 { "health", "in an entry of services:" }, { "path", "below health:" }, { "status", "below health:" },
                 { "rise", "below health:" }, { "fall", "below health:" }, { "intervalMs", "below health:" }, { "timeoutMs", "below health:" },
+                { "exposeOnlyDocker", "below gateway:" }, { "exposeOnlyPublished", "below gateway:" }, { "exposeOnlyServices", "below gateway:" },
                 { "filterMode", "below gateway:" }, { "policy", "below gateway:, or in an entry of its services:" }, { "secretFile", "at the left margin" },
                 { "open", "below relay:" }, { "connections", "below gateway: or relay:" }, { "connectionsPerClient", "below gateway: or relay:" },
                 { "connectionsPerPeer", "below provider:" }, { "ingressPolicy", "below provider: or gateway:, or in an entry of services:" },

@@ -324,6 +324,7 @@ static void publish_router(const struct supervisor *supervisor, struct child *ch
         send_services(&conf->provider, &supervisor->services, supervisor->log, child);
         send_filters(conf->gateway.filters, conf->gateway.filter_count, 0, child);
         send_filters(conf->gateway.exceptions, conf->gateway.exception_count, IPC_FILTER_EXCEPT, child);
+        send_filters(conf->gateway.only, conf->gateway.only_count, IPC_FILTER_ONLY, child);
         list_for_each(at, &supervisor->gates.all) {
                 const struct gate *gate = list_entry(at, struct gate, in_all);
 

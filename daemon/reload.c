@@ -25,7 +25,7 @@ static void describe(const struct conf_difference *difference, char *out, size_t
 {
         static const struct { enum conf_part part; const char *key; } parts[] = {
                 { CONF_PART_SERVICE_TIMES, "timeouts of provider" },
-                { CONF_PART_FILTERS, "gateway.services, except or routesPerPeer" },
+                { CONF_PART_FILTERS, "gateway.services, except, what else it exposes, or routesPerPeer" },
                 { CONF_PART_LISTEN, "gateway.listen" },
                 { CONF_PART_GATE_TIMES, "timeouts, limits and policies of gateway" },
                 { CONF_PART_ROUTE_TIMES, "routeExpirationMs" },

@@ -482,9 +482,11 @@ enum ipc_filter_field {
         IPC_FILTER_HOST = 8,
         IPC_FILTER_TAGS = 16,
         IPC_FILTER_EXCEPT = 32,         /* what matches the others is kept out, whatever other filters let through */
+        IPC_FILTER_ONLY = 64,           /* what matches none of these is kept out, too; a host in one names its low gate ports */
 };
 
-/* (conf) What a gateway may open: a route passes if any filter matches in all of its @fields; no filter but exceptions: everything. */
+/* (conf) What a gateway may open: a route passes if any filter matches in all of its @fields; none but of the last two kinds:
+ * everything. */
 struct ipc_router_filter {
         uint32_t fields;                /* or of enum ipc_filter_field */
         uint16_t gate_port, gate_port_last;             /* both included */

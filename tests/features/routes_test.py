@@ -255,6 +255,33 @@ def filters(stack):
 
 
 @test
+def n08_expose_only(stack):
+    """N08: exposeOnlyDocker, exposeOnlyPublished and exposeOnlyServices keep out whatever is no such service, with a filter file and without"""
+    router, web = Router(stack), Service(stack, serve_web('A'))
+    plain, docker, published, page = gates = free_ports(4)
+    router.provider('provider', [entry(plain, web), entry(docker, web, tags='docker'), entry(published, web, tags='docker published'),
+                                 entry(page, web, serviceHost='localhost', tags='docker')])
+    some = [{'gatePort': gate} for gate in (plain, published, page)]
+    wanted = (
+        ({}, {plain, docker, published, page}),
+        ({'exposeOnlyDocker': True}, {docker, published, page}),
+        ({'exposeOnlyPublished': True}, {published}),
+        ({'exposeOnlyServices': 'localhost'}, {page}),
+        ({'exposeOnlyServices': ['localhost', 'elsewhere'], 'exposeOnlyPublished': True}, set()),
+        ({'exposeOnlyDocker': True, 'services': some}, {published, page}),
+        ({'exposeOnlyServices': '127.0.0.1', 'exposeOnlyDocker': True, 'services': some}, {published}),
+    )
+    gateways = [router.gateway(f'gateway{number}', listen=f'127.0.0.{number + 2}', **more) for number, (more, _) in enumerate(wanted)]
+    for number, (gateway, (more, opened)) in enumerate(zip(gateways, wanted)):
+        eventually(lambda: any(one['type'] == 'peer' for one in told(gateway, 'peers')), 20, 'the provider')
+        for gate in opened:
+            see(gateway, gate, 1)
+        assert {one['gatePort'] for one in told(gateway, 'routes')} == opened, more
+        for gate in gates:
+            assert gateway_answers(f'127.0.0.{number + 2}', gate) == (gate in opened), (more, gates.index(gate))
+
+
+@test
 def three_and_three(stack):
     """S07, S09: three gateways and three providers of one router: each port of each gateway leads to its provider"""
     router, gates = Router(stack), free_ports(3)

@@ -143,6 +143,9 @@ TEST(each_part_is_told_from_the_others)
         check_part("gateway: {ingressPolicy: {defaults: {labels: [a]}}}\n", "gateway: {ingressPolicy: {defaults: {labels: [b]}}}\n",
                    CONF_PART_GATE_TIMES);
         check_part("gateway: {}\n", "gateway: {filterMode: original}\n", CONF_PART_FILTERS);
+        check_part("gateway: {}\n", "gateway: {exposeOnlyDocker: true}\n", CONF_PART_FILTERS);
+        check_part("gateway: {exposeOnlyDocker: true}\n", "gateway: {exposeOnlyPublished: true}\n", CONF_PART_FILTERS);
+        check_part("gateway: {exposeOnlyServices: a}\n", "gateway: {exposeOnlyServices: b}\n", CONF_PART_FILTERS);
         check_part("gateway: {services: [{gatePort: 1}]}\n", "gateway: {services: [{gatePort: 1, policy: first}]}\n", CONF_PART_FILTERS);
         check_part("gateway: {services: [{gatePort: 1}]}\n", "gateway: {services: [{gatePort: 1, priority: 0}]}\n", CONF_PART_FILTERS);
         check_part("gateway: {except: [{gatePort: 1}]}\n", "gateway: {except: [{gatePort: 2}]}\n", CONF_PART_FILTERS);

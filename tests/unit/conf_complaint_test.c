@@ -152,6 +152,15 @@ TEST(conf_addresses)
                   "x.yaml:2:19: listen: expected at least one address of this machine, such as 127.0.0.1, not a list\n" },
                 { KEY "gateway: {listen: }\n", "x.yaml:2:19: listen: expected a list; write listen: [] for an empty one, not "
                                                "nothing\n" },
+                { KEY "gateway: {exposeOnlyServices: [], exposeOnlyDocker: yes}\nexposeOnlyPublished: true\n",
+                  "x.yaml:2:31: exposeOnlyServices: expected at least one serviceHost, such as phpmyadmin.hyper, not a list\n"
+                  "x.yaml:2:53: exposeOnlyDocker: expected true or false, not \"yes\"\n"
+                  "x.yaml:3:1: \"exposeOnlyPublished\" does not belong here but below gateway:\n" },
+                { KEY "gateway: {exposeOnlyServices: ['a,b', 'unix:x', {}]}\n",
+                  "x.yaml:2:32: exposeOnlyServices: expected a host name or an address, such as localhost or 127.0.0.1, not \"a,b\"\n"
+                  "x.yaml:2:39: exposeOnlyServices: expected unix: and the whole path of a socket, of at most 107 bytes, such as "
+                  "unix:/run/app.sock, not \"unix:x\"\n"
+                  "x.yaml:2:49: exposeOnlyServices: expected a text such as \"phpmyadmin.hyper\", not a map\n" },
                 { KEY "gateway: {}\nhost: '::'\n", "x.yaml:3:7: host: expected an IPv4 address such as 0.0.0.0, not \"::\"\n" },
                 { KEY "gateway: {}\nbootstrap: [node1, 'node1:0', '1.2.3@node1:1', '::1:2', 'a b:1', {}]\n",
                   "x.yaml:3:13: bootstrap: expected HOST:PORT, such as 192.0.2.1:49737 or node1.example.org:49737, not \"node1\"\n"

@@ -104,6 +104,8 @@ TEST(what_is_shown_reads_as_the_same_configuration)
                 "gateway: {tcpSocketTimeoutMs: 1000, keepAlive: false}\nprovider: {tcpSocketTimeoutMs: 2592000000, keepAlive: {idleSeconds: 1,"
                 " intervalSeconds: 32767, count: 127}}\n",
                 "gateway: {allowPeers: " KEY "}\nprovider: {allowPeers: [" KEY ", " KEY "]}\n",
+                "provider: {}\ndocker: {network: [a, b], refreshTime: 1000, readOnly: true}\n",
+                "gateway: {exposeOnlyDocker: true, exposeOnlyPublished: true, exposeOnlyServices: [page.hyper, 192.0.2.1, 'unix:/run/a.sock']}\n",
                 "gateway: {except: [{gatePort: 3306}, {tags: internal, protocol: udp}]}\n",
                 "gateway: {policy: source-hash, filterMode: original, services: [{gatePort: 1, policy: first, priority: 0}, {tags: x, priority: 255}]}\n",
                 "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, priority: 3}]}\n",

@@ -427,6 +427,47 @@ TEST(weakness_14_2_a_low_port_opens_only_by_name)
         finish();
 }
 
+/* The original looks at these of its options only where there are filters, and so without any lets everything through. */
+TEST(n08_what_none_is_meant_to_see_stays_out_with_filters_and_without)
+{
+        static const struct ipc_router_filter docker = { .fields = IPC_FILTER_ONLY | IPC_FILTER_TAGS, .tags = "docker", .priority = -1 },
+                published = { .fields = IPC_FILTER_ONLY | IPC_FILTER_TAGS, .tags = "docker published", .priority = -1 },
+                page = { .fields = IPC_FILTER_ONLY | IPC_FILTER_HOST, .host = "page.hyper", .priority = -1 },
+                there = { .fields = IPC_FILTER_ONLY | IPC_FILTER_HOST | IPC_FILTER_TAGS, .host = "db", .tags = "docker", .priority = -1 },
+                upper = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 8081, .gate_port_last = 8083, .priority = -1 },
+                except = { .fields = IPC_FILTER_HOST | IPC_FILTER_EXCEPT, .host = "db", .priority = -1 };
+        static const struct { const struct ipc_router_filter *filters[3]; const char *told; } cases[] = {
+                { { NULL }, "+A8081 +A8082 +A8083 open 8081 open 8082 open 8083 low 80" },
+                { { &docker }, "+A8082 +A8083 open 8082 open 8083 low 80" },
+                { { &published }, "+A8083 open 8083" },
+                { { &page }, "+A80 +A8083 open 80 open 8083" },         /* named by its host */
+                { { &page, &upper }, "+A8083 open 8083" },
+                { { &upper, &docker }, "+A8082 +A8083 open 8082 open 8083" },
+                { { &there, &page }, "+A80 +A8082 +A8083 open 80 open 8082 open 8083" },
+                { { &docker, &except }, "+A8083 open 8083 low 80" },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                for (unsigned every = 0; every < 2; every++) {
+                        struct ipc_router_filter filters[3];
+                        size_t count = 0;
+
+                        for (; count < 3 && cases[i].filters[count]; count++)
+                                filters[count] = *cases[i].filters[count];
+                        begin();
+                        route_table_filter_mode(&table, every);
+                        check_equal(route_table_filter(&table, filters, count, 0), 0);
+                        offer(80, "page.hyper", "docker");
+                        offer(8081, "db", "");
+                        offer(8082, "db", "docker");
+                        offer(8083, "page.hyper", "docker published");
+                        say(&peer_a, 0);
+                        if (strcmp(told(), cases[i].told) != 0)
+                                test_fail(__FILE__, __LINE__, "case %zu, mode %u: told \"%s\"", i, every, story);
+                        finish();
+                }
+}
+
 TEST(an_adopted_gate_is_kept_if_wanted_and_closed_if_not)
 {
         begin();

@@ -10,7 +10,7 @@
 #include "ipc_message.h"
 #include "router_advert.h"
 
-enum { ROUTER_CONF_MAX = 2 * 16384 };   /* filters, exceptions among them, and gates */
+enum { ROUTER_CONF_MAX = 2 * 16384 + 256 };     /* filters of all kinds, and gates */
 
 struct router_conf {
         bool open;                      /* between the two */

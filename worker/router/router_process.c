@@ -70,8 +70,8 @@ static void tell_low_port(struct router *router, const struct route_event *event
 
         ipc_fields_gate(&fields, event->gate_port, event->protocol);
         worker_log_event(&router->worker, IPC_EVENT_GATE_STAYS_CLOSED, LOG_NOTICE, fields.list,
-                         "gate port %u is offered and stays closed: ports below %u open when the gateway's services name them",
-                         event->gate_port, ROUTE_LOW_PORTS);
+                         "gate port %u is offered and stays closed: ports below %u open when the gateway's services name them, or its "
+                         "exposeOnlyServices their host", event->gate_port, ROUTE_LOW_PORTS);
 }
 
 static void pass(struct router *router, const struct route_event *event)

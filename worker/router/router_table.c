@@ -469,7 +469,7 @@ int route_table_filter(struct route_table *table, const struct ipc_router_filter
         table->version++;
         table->selective = false;
         for (size_t i = 0; i < count; i++)
-                table->selective = table->selective || !(filters[i].fields & IPC_FILTER_EXCEPT);
+                table->selective = table->selective || !(filters[i].fields & (IPC_FILTER_EXCEPT | IPC_FILTER_ONLY));
         memset(table->low_seen, 0, sizeof(table->low_seen));
         memset(table->low_told, 0, sizeof(table->low_told));
         for (struct map_entry *at = map_walk(&table->peers, NULL); at; at = map_walk(&table->peers, at)) {

@@ -30,7 +30,7 @@ enum {
         ROUTE_PEERS_MAX = 4096,
         ROUTE_GATES_MAX = 4096,                 /* open at a time: as many as the supervisor opens */
         ROUTE_GATES_PER_PEER = 256,             /* of these behind one peer, with those that linger after it, unless fewer may be */
-        ROUTE_LOW_PORTS = 1024,                 /* gate ports below are opened only where a filter names them */
+        ROUTE_LOW_PORTS = 1024,                 /* gate ports below are opened only where a filter names them, or their host alone */
 };
 
 enum route_event_kind {

@@ -58,10 +58,16 @@ static uint16_t route_priority(const struct route_table *table, const struct rou
         return route->said_priority;
 }
 
+static bool is_only(const struct ipc_router_filter *filter)
+{
+        return filter->fields & IPC_FILTER_ONLY;
+}
+
 /* What filters say of a route, or of a gate. */
 struct verdict {
         unsigned matching, others;
-        bool named;                     /* one that matches says the gate port */
+        unsigned meant, unmeant;        /* of those that something must match */
+        bool named;                     /* one that matches says the gate port, or which host alone is meant */
 };
 
 static void judge(struct verdict *verdict, const struct ipc_router_filter *filter, bool matches)
@@ -71,15 +77,24 @@ static void judge(struct verdict *verdict, const struct ipc_router_filter *filte
         verdict->named = verdict->named || (matches && (filter->fields & IPC_FILTER_GATE_PORT));
 }
 
-/* Any filter admits, or all of them together; without any, everything is. */
+static void judge_only(struct verdict *verdict, const struct ipc_router_filter *only, bool matches)
+{
+        verdict->meant += matches;
+        verdict->unmeant += !matches;
+        verdict->named = verdict->named || (matches && (only->fields & IPC_FILTER_HOST));
+}
+
+/* One of those that something must match, and any filter or all of them together; without any, everything is. */
 static bool is_admitted(const struct route_table *table, const struct verdict *verdict)
 {
+        if (verdict->unmeant > 0 && verdict->meant == 0)
+                return false;
         if (!table->selective)
                 return true;
         return table->every ? verdict->others == 0 : verdict->matching > 0;
 }
 
-/* *@named_out: whether one that lets it through says the gate port. */
+/* *@named_out: whether one that lets it through says the gate port, or that its host alone is meant. */
 static bool passes(const struct route_table *table, const struct route *route, uint16_t *priority_out, bool *named_out)
 {
         struct verdict verdict = { 0 };
@@ -87,9 +102,14 @@ static bool passes(const struct route_table *table, const struct route *route, u
         if (route_excepted(table, route))
                 return false;
         *priority_out = route_priority(table, route);
-        for (size_t i = 0; i < table->filter_count; i++)
-                if (!is_exception(&table->filters[i]))
-                        judge(&verdict, &table->filters[i], filter_matches(&table->filters[i], route));
+        for (size_t i = 0; i < table->filter_count; i++) {
+                const struct ipc_router_filter *filter = &table->filters[i];
+
+                if (is_only(filter))
+                        judge_only(&verdict, filter, filter_matches(filter, route));
+                else if (!is_exception(filter))
+                        judge(&verdict, filter, filter_matches(filter, route));
+        }
         *named_out = verdict.named;
         return is_admitted(table, &verdict);
 }
@@ -101,7 +121,7 @@ bool route_passes(const struct route_table *table, const struct route *route, ui
         return passes(table, route, priority_out, &named);
 }
 
-/* A low port only by one that names it, lest whoever holds the secret opens our port 22. */
+/* A low port only by one that names it or its host, lest whoever holds the secret opens our port 22. */
 bool route_admitted(struct route_table *table, struct route *route)
 {
         bool named;
@@ -128,7 +148,7 @@ bool route_gate_allowed(const struct route_table *table, const struct route_gate
 
                 if (matches && is_exception(filter) && !(filter->fields & ~(of_gates | IPC_FILTER_EXCEPT)))
                         return false;
-                if (!is_exception(filter))
+                if (!is_exception(filter) && !is_only(filter))
                         judge(&verdict, filter, matches);
         }
         return is_admitted(table, &verdict);

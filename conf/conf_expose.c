@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conf_expose.h"
+
+#include <string.h>
+
+#include "conf_host.h"
+
+static const char docker[] = "docker", published[] = "published", both[] = "docker published";
+
+void conf_expose_docker_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway *gateway)
+{
+        conf_value_bool(read, node, &gateway->only_docker);
+}
+
+void conf_expose_published_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway *gateway)
+{
+        conf_value_bool(read, node, &gateway->only_published);
+}
+
+/* None at all would let every host pass. */
+void conf_expose_services_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway *gateway)
+{
+        const struct conf_node *entry;
+        const char **list;
+        uint32_t count, kept = 0;
+
+        if (!conf_value_list(read, node, CONF_ONLY_HOSTS_MAX, &entry, &count))
+                return;
+        if (count == 0)
+                conf_value_wrong(read, node, "at least one serviceHost, such as phpmyadmin.hyper");
+        list = conf_arena_take(&read->image, count * sizeof(*list));
+        for (; count > 0; count--, entry = entry->next) {
+                const char *host, *expected;
+                bool local;
+
+                if (!conf_value_text(read, entry, "phpmyadmin.hyper", &host))
+                        continue;
+                expected = conf_host_service(host, &local);
+                if (expected)
+                        conf_value_wrong(read, entry, expected);
+                else
+                        list[kept++] = conf_arena_text(&read->image, host, strlen(host));
+        }
+        gateway->only_hosts = list;
+        gateway->only_host_count = kept;
+}
+
+/* One for each host, with the tags that all need; or one with the tags alone. */
+void conf_expose_finish(struct conf_read *read, struct conf_gateway *gateway)
+{
+        const char *tags = gateway->only_docker ? (gateway->only_published ? both : docker) : gateway->only_published ? published : "";
+        unsigned fields = *tags ? CONF_FILTER_TAGS : 0;
+        size_t count = gateway->only_host_count ? gateway->only_host_count : fields != 0;
+        struct conf_filter *list = conf_arena_take(&read->image, count * sizeof(*list));
+
+        for (size_t i = 0; i < count; i++)
+                list[i] = (struct conf_filter){
+                        .fields = fields | (gateway->only_host_count ? CONF_FILTER_HOST : 0), .tags = tags,
+                        .host = gateway->only_host_count ? gateway->only_hosts[i] : "", .priority = -1, .policy = -1,
+                };
+        gateway->only = list;
+        gateway->only_count = count;
+}
