@@ -137,7 +137,16 @@ static const struct { enum cli_option option; const char *why; } of_gateway[] = 
         { CLI_OPTION_ROUTE_FINDING_TIMEOUT, "--routeFindingTimeoutMs: a provider has no clients that wait; it goes with --gateway" },
         { CLI_OPTION_OPEN_REQUEST_TIMEOUT, "--openRequestTimeoutMs: a provider asks nobody; it goes with --gateway" },
         { CLI_OPTION_ROUTE_EXPIRATION, "--routeExpirationMs: a provider has no routes; it goes with --gateway" },
+        { CLI_OPTION_EXPOSE_ONLY_DOCKER, "--exposeOnlyDocker: a provider opens no ports; it goes with --gateway" },
+        { CLI_OPTION_EXPOSE_ONLY_PUBLISHED, "--exposeOnlyPublished: a provider opens no ports; it goes with --gateway" },
+        { CLI_OPTION_EXPOSE_ONLY_SERVICES, "--exposeOnlyServices: a provider opens no ports; it goes with --gateway" },
         { CLI_OPTION_UNLIMITED_SECRET, "--unlimitedSecret: clients come to a gateway; it goes with --gateway" },
+};
+
+static const struct { enum cli_option option; const char *why; } of_docker[] = {
+        { CLI_OPTION_NETWORK, "--network: of which engine? It goes with --docker" },
+        { CLI_OPTION_IMAGE, "--image: of which engine? It goes with --docker" },
+        { CLI_OPTION_REFRESH_TIME, "--refreshTime: of which engine? It goes with --docker" },
 };
 
 static bool names_one_secret(const struct cli_options *options)
@@ -168,6 +177,9 @@ static bool asks_for_something(const struct cli_options *options)
         for (size_t i = 0; !gateway && i < sizeof(of_gateway) / sizeof(of_gateway[0]); i++)
                 if (is_flag(cli_options_next(options, of_gateway[i].option, NULL)))
                         return refuse(of_gateway[i].why);
+        for (size_t i = 0; !cli_options_next(options, CLI_OPTION_DOCKER, NULL) && i < sizeof(of_docker) / sizeof(of_docker[0]); i++)
+                if (is_flag(cli_options_next(options, of_docker[i].option, NULL)))
+                        return refuse(of_docker[i].why);
         if (!cli_options_next(options, CLI_OPTION_RESOLVER_PORT, NULL) &&
             (is_flag(cli_options_next(options, CLI_OPTION_RESOLVER_HOST, NULL)) || cli_options_next(options, CLI_OPTION_RESOLVER_AUTH, NULL)))
                 return refuse("fingerprints are told to nobody without --fingerprintResolverPort");

@@ -89,6 +89,16 @@ const char cli_usage[] =
         "  --unlimitedPort PORT, --unlimitedHost IP\n"
         "                            where they ask (default 8091 at 127.0.0.1)\n"
         "  --ingressPolicy POLICY    of a provider: who may use its services: a file, a URL or JSON; of several the later one counts\n"
+        "  --docker [SOCKET]         of a provider: offer the services of containers, too (default /var/run/docker.sock); of a gateway:\n"
+        "                            give services of others names and addresses among containers\n"
+        "  --network NAME            on this network of containers (default hypergatenet)\n"
+        "  --image NAME              with helpers of this image (default hypergate)\n"
+        "  --refreshTime MS          look at all containers at least so often (default 20000)\n"
+        "  --exposeOnlyDocker [true|false]\n"
+        "                            of a gateway: services of containers alone (default: true with --docker, else false)\n"
+        "  --exposeOnlyPublished [true|false]\n"
+        "                            of a gateway: published services alone (default false)\n"
+        "  --exposeOnlyServices HOST,...  of a gateway: services of these hosts alone\n"
         "  --channelTimeoutPollMs, --findRouteRetryMinMs, --findRouteRetryMaxMs, --peerStaleMs, --peerRefreshMs, --peerRefreshWaitMs\n"
         "                            limits of the original that have no effect here, see hypergate(1)\n"
         "  --output FILE             of new: write the secret to a new file that only its owner can read\n"
@@ -154,6 +164,13 @@ static const struct option {
         [CLI_OPTION_UNLIMITED_PORT] = LIMIT("--unlimitedPort", "HYPERGATE_UNLIMITED_PORT"),
         [CLI_OPTION_UNLIMITED_SECRET] = LIMIT("--unlimitedSecret", NULL),       /* as above */
         [CLI_OPTION_INGRESS_POLICY] = { "--ingressPolicy", "HYPERGATE_INGRESS_POLICY", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_DOCKER] = { "--docker", "HYPERGATE_DOCKER", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_NETWORK] = { "--network", "HYPERGATE_NETWORK", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_IMAGE] = { "--image", "HYPERGATE_IMAGE", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_REFRESH_TIME] = LIMIT("--refreshTime", "HYPERGATE_REFRESH_TIME"),
+        [CLI_OPTION_EXPOSE_ONLY_DOCKER] = { "--exposeOnlyDocker", "HYPERGATE_EXPOSE_ONLY_DOCKER", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_EXPOSE_ONLY_PUBLISHED] = { "--exposeOnlyPublished", "HYPERGATE_EXPOSE_ONLY_PUBLISHED", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_EXPOSE_ONLY_SERVICES] = { "--exposeOnlyServices", "HYPERGATE_EXPOSE_ONLY_SERVICES", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_CHANNEL_TIMEOUT_POLL] = LIMIT("--channelTimeoutPollMs", "HYPERGATE_CHANNEL_TIMEOUT_POLL_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MIN] = LIMIT("--findRouteRetryMinMs", "HYPERGATE_FIND_ROUTE_RETRY_MIN_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MAX] = LIMIT("--findRouteRetryMaxMs", "HYPERGATE_FIND_ROUTE_RETRY_MAX_MS"),
@@ -223,30 +240,9 @@ static const struct command {
         [CLI_VERSION] = { "version", 0, SIZE_MAX },
 };
 
-/* What the original has and this does not. */
-static const struct { const char *flag, *variable; } originals[] = {
-        { "--docker", "HYPERGATE_DOCKER" },
-        { "--network", "HYPERGATE_NETWORK" },
-        { "--image", "HYPERGATE_IMAGE" },
-        { "--refreshTime", "HYPERGATE_REFRESH_TIME" },
-        { "--exposeOnlyPublished", "HYPERGATE_EXPOSE_ONLY_PUBLISHED" },
-        { "--exposeOnlyDocker", "HYPERGATE_EXPOSE_ONLY_DOCKER" },
-        { "--exposeOnlyServices", "HYPERGATE_EXPOSE_ONLY_SERVICES" },
-};
-
-static const char not_here[] = "this option of the original does not exist here yet";
-
 static bool complain(const char *about, const char *what)
 {
         fprintf(stderr, "hypergate: %s%s%s\nTry: hypergate --help\n", about, *about ? ": " : "", what);
-        return false;
-}
-
-static bool is_original(const char *flag, size_t len)
-{
-        for (size_t i = 0; i < sizeof(originals) / sizeof(originals[0]); i++)
-                if (strlen(originals[i].flag) == len && memcmp(originals[i].flag, flag, len) == 0)
-                        return true;
         return false;
 }
 
@@ -260,9 +256,7 @@ static bool complain_unknown(const char *argument, size_t len)
         for (size_t i = 0; i < CLI_OPTIONS; i++)
                 names[i] = table[i].name;
         suggestion = conf_suggest(flag, names);
-        if (is_original(argument, len))
-                snprintf(what, sizeof(what), "%s", not_here);
-        else if (suggestion)
+        if (suggestion)
                 snprintf(what, sizeof(what), "unknown option; did you mean %s?", suggestion);
         return complain(conf_quote(flag, quoted, sizeof(quoted)), what);
 }
@@ -394,7 +388,7 @@ static void apply_shortcuts(struct cli_options *options)
                 options->command = CLI_HELP;
 }
 
-/* "true" is the original's word for a flag that stands alone, anything else is its value. */
+/* "true" is the original's word for a flag that stands alone, anything else is its value; but no socket of an engine is called "false". */
 static void take_variables(struct cli_options *options)
 {
         size_t given = options->given_count;
@@ -405,6 +399,8 @@ static void take_variables(struct cli_options *options)
 
                 for (size_t j = 0; j < given; j++)
                         found = found && options->given[j].option != i;
+                if (found && i == CLI_OPTION_DOCKER)
+                        found = strcasecmp(value, "false") != 0;
                 if (found && table[i].argument == NO_ARGUMENT)
                         found = strcasecmp(value, "true") == 0;
                 if (found && table[i].argument == OPTIONAL_ARGUMENT && strcmp(value, "true") == 0)
@@ -412,18 +408,6 @@ static void take_variables(struct cli_options *options)
                 if (found)
                         give(options, i, table[i].variable, value);
         }
-}
-
-/* Who set them means something by it, such as who may come in: to go on without would be to do something else. */
-static bool are_known(void)
-{
-        for (size_t i = 0; i < sizeof(originals) / sizeof(originals[0]); i++) {
-                const char *value = getenv(originals[i].variable);
-
-                if (value && *value)
-                        return complain(originals[i].variable, not_here);
-        }
-        return true;
 }
 
 bool cli_options_init(struct cli_options *options, int argc, char **argv)
@@ -434,11 +418,8 @@ bool cli_options_init(struct cli_options *options, int argc, char **argv)
         if (!take_arguments(options, argc, argv) || !find_command(options))
                 return false;
         apply_shortcuts(options);
-        if (options->command == CLI_INSTANCE) {
+        if (options->command == CLI_INSTANCE)
                 take_variables(options);
-                if (!are_known())
-                        return false;
-        }
         if (options->command == CLI_CHECK || options->command == CLI_RUN)
                 take_files(options);
         return options->command >= CLI_HELP || check_command(options);

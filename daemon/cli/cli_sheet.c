@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli_instance.h"
 
@@ -51,7 +52,7 @@ static void write_line(struct writer_state *state, const char *line)
         end_line(state, NULL);
 }
 
-/* " key: [ ... ]", a line for each time the option was given; commas in values part them too if @split. */
+/* "key: [" and a line for each time the option was given. */
 static void write_list(struct writer_state *state, const struct cli_options *options, enum cli_option option, const char *key)
 {
         const struct cli_given *given = NULL;
@@ -63,12 +64,12 @@ static void write_list(struct writer_state *state, const struct cli_options *opt
                         write_text(state, " ", given, ",");
 }
 
-static void write_bootstrap(struct writer_state *state, const struct cli_options *options)
+/* A line for each time the option was given, with what commas part in its value. */
+static void write_parts(struct writer_state *state, const struct cli_options *options, enum cli_option option)
 {
         const struct cli_given *given = NULL;
 
-        write_line(state, "bootstrap: [");
-        while ((given = cli_options_next(options, CLI_OPTION_BOOTSTRAP, given))) {
+        while ((given = cli_options_next(options, option, given))) {
                 const char *at = given->value;
 
                 for (size_t len = strcspn(at, ","); *at; at += len + (at[len] == ','), len = strcspn(at, ",")) {
@@ -77,6 +78,12 @@ static void write_bootstrap(struct writer_state *state, const struct cli_options
                 }
                 end_line(state, given->flag);
         }
+}
+
+static void write_bootstrap(struct writer_state *state, const struct cli_options *options)
+{
+        write_line(state, "bootstrap: [");
+        write_parts(state, options, CLI_OPTION_BOOTSTRAP);
         write_line(state, "]");
 }
 
@@ -184,6 +191,67 @@ static void write_sites(struct writer_state *state, const struct cli_options *op
                            port ? port->flag : "--unlimitedSecret");
 }
 
+/* One that is neither stays a text, for the complaint. */
+static void write_truth(struct writer_state *state, const char *key, const struct cli_given *given)
+{
+        fprintf(state->out, " %s: ", key);
+        if (!*given->value || strcasecmp(given->value, "true") == 0)
+                fputs("true", state->out);
+        else if (strcasecmp(given->value, "false") == 0)
+                fputs("false", state->out);
+        else
+                write_quoted(state->out, given->value, strlen(given->value));
+        fputc(',', state->out);
+        end_line(state, given->flag);
+}
+
+/* With --docker it is services of containers alone unless something else is said. */
+static void write_exposed(struct writer_state *state, const struct cli_options *options)
+{
+        const struct cli_given *docker = last(options, CLI_OPTION_DOCKER), *only_docker = last(options, CLI_OPTION_EXPOSE_ONLY_DOCKER),
+                               *published = last(options, CLI_OPTION_EXPOSE_ONLY_PUBLISHED);
+
+        if (only_docker)
+                write_truth(state, "exposeOnlyDocker", only_docker);
+        else if (docker) {
+                fputs(" exposeOnlyDocker: true,", state->out);
+                end_line(state, docker->flag);
+        }
+        if (published)
+                write_truth(state, "exposeOnlyPublished", published);
+        if (!cli_options_next(options, CLI_OPTION_EXPOSE_ONLY_SERVICES, NULL))
+                return;
+        write_line(state, " exposeOnlyServices: [");
+        write_parts(state, options, CLI_OPTION_EXPOSE_ONLY_SERVICES);
+        write_line(state, " ],");
+}
+
+static void write_docker(struct writer_state *state, const struct cli_options *options)
+{
+        const struct cli_given *docker = last(options, CLI_OPTION_DOCKER), *image = last(options, CLI_OPTION_IMAGE),
+                               *refresh = last(options, CLI_OPTION_REFRESH_TIME);
+
+        if (!docker)
+                return;
+        fputs("docker: {", state->out);
+        end_line(state, docker->flag);
+        if (*docker->value)
+                write_text(state, " socket: ", docker, ",");
+        if (cli_options_next(options, CLI_OPTION_NETWORK, NULL)) {
+                write_list(state, options, CLI_OPTION_NETWORK, " network");
+                write_line(state, " ],");
+        }
+        if (image)
+                write_text(state, " image: ", image, ",");
+        if (refresh) {
+                fputs(" refreshTime: ", state->out);
+                write_number(state, refresh->value);
+                fputc(',', state->out);
+                end_line(state, refresh->flag);
+        }
+        write_line(state, "}");
+}
+
 static void write_instance(struct writer_state *state, const struct cli_options *options)
 {
         if (cli_options_next(options, CLI_OPTION_PROVIDER, NULL)) {
@@ -207,8 +275,10 @@ static void write_instance(struct writer_state *state, const struct cli_options 
                         write_list(state, options, CLI_OPTION_LISTEN, " listen");
                         write_line(state, " ],");
                 }
+                write_exposed(state, options);
                 write_line(state, "}");
         }
+        write_docker(state, options);
         write_sites(state, options);
         if (cli_options_next(options, CLI_OPTION_SECRET_FILE, NULL))
                 write_secret(state, options);

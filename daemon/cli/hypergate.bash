@@ -4,7 +4,10 @@ _hypergate() {
 	local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} options
 	COMPREPLY=()
 	case $before in
-	--provider | --gateway | --ingressPolicy | --output | --secret-file | --config | -c) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
+	--provider | --gateway | --ingressPolicy | --docker | --output | --secret-file | --config | -c) mapfile -t COMPREPLY < <(compgen -f -- "$current"); [[ $current == -* ]] || return 0 ;;
+	--exposeOnlyDocker | --exposeOnlyPublished) mapfile -t COMPREPLY < <(compgen -W 'true false' -- "$current"); [[ $current == -* ]] || return 0 ;;
+	--image) mapfile -t COMPREPLY < <(compgen -W 'hypergate' -- "$current"); return 0 ;;
+	--network) mapfile -t COMPREPLY < <(compgen -W 'hypergatenet' -- "$current"); return 0 ;;
 	--user) mapfile -t COMPREPLY < <(compgen -u -- "$current"); return 0 ;;
 	--listen)
 		case $command in
@@ -12,7 +15,7 @@ _hypergate() {
 		bootstrap | relay) return 0 ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W '127.0.0.1 0.0.0.0 ::1 ::' -- "$current"); return 0 ;;
-	--router | --scan | --*Ms | --maxBufferPerChannel | --maxBufferPerPeer | --public | --bootstrap | --seconds | --overlap | --wait | --for | --delay | --count | -d | -n) return 0 ;;
+	--router | --scan | --*Ms | --refreshTime | --exposeOnlyServices | --maxBufferPerChannel | --maxBufferPerPeer | --public | --bootstrap | --seconds | --overlap | --wait | --for | --delay | --count | -d | -n) return 0 ;;
 	esac
 	case $command in
 	new) options='--output --json --help' ;;
@@ -36,7 +39,8 @@ _hypergate() {
 		options+=' --routeFindingTimeoutMs --udpSocketTimeoutMs --tcpSocketTimeoutMs --channelTimeoutPollMs'
 		options+=' --openRequestTimeoutMs --routeExpirationMs --statsIntervalMs --maxBufferPerChannel --maxBufferPerPeer --peerRefreshMs'
 		options+=' --findRouteRetryMinMs --findRouteRetryMaxMs --peerStaleMs --peerRefreshWaitMs'
-		options+=' --ingressPolicy --fingerprintResolverPort --fingerprintResolverHost --fingerprintResolverBasicAuth --unlimitedSecret --unlimitedPort --unlimitedHost' ;;
+		options+=' --ingressPolicy --fingerprintResolverPort --fingerprintResolverHost --fingerprintResolverBasicAuth --unlimitedSecret --unlimitedPort --unlimitedHost'
+		options+=' --docker --network --image --refreshTime --exposeOnlyDocker --exposeOnlyPublished --exposeOnlyServices' ;;
 	esac
 	if [[ $current == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")

@@ -50,6 +50,10 @@ _hypergate() {
 		'*--ingressPolicy[who may use these services]:policy:_files' '--fingerprintResolverPort[where services ask whose a connection is]:port:' '--fingerprintResolverHost[at this address]:ip:'
 		'--fingerprintResolverBasicAuth[who may]:user\:password:'
 		'--unlimitedSecret[what tokens of clients are made with]:secret:' '--unlimitedPort[where they bring them]:port:' '--unlimitedHost[at this address]:ip:'
+		'--docker[services of containers, and names among them]:socket:_files' '*--network[on this network]:network:(hypergatenet)'
+		'--image[with helpers of this image]:image:(hypergate)' '--refreshTime[between two looks when nothing happens]:ms:'
+		'--exposeOnlyDocker[services of containers alone]:truth:(true false)' '--exposeOnlyPublished[published services alone]:truth:(true false)'
+		'*--exposeOnlyServices[services of these hosts alone]:host:'
 		{--channelTimeoutPollMs,--peerRefreshMs,--findRouteRetryMinMs,--findRouteRetryMaxMs,--peerStaleMs,--peerRefreshWaitMs}'[without effect]:ms:'
 	)
 

@@ -281,8 +281,15 @@ ORIGINALS = (
     ('maxBufferPerPeer', '33554432', PROVIDER + 'maxBufferPerPeer: 33554432\n'),
     ('peerRefreshMs', '5000', PROVIDER + 'peerRefreshMs: 5000\n'),
     ('peerRefreshWaitMs', '100', PROVIDER + 'peerRefreshWaitMs: 100\n'),
+    ('docker', 'true', PROVIDER + 'docker: {\n}\n'),
+    ('docker', '/run/docker.sock', PROVIDER + 'docker: {\n socket: "/run/docker.sock",\n}\n'),
+    ('network', 'net', PROVIDER + 'docker: {\n network: [\n "net",\n ],\n}\n'),
+    ('refreshTime', '5000', PROVIDER + 'docker: {\n refreshTime: 5000,\n}\n'),
+    ('exposeOnlyDocker', 'true', PROVIDER + 'gateway: {\n exposeOnlyDocker: true,\n}\n'),
+    ('exposeOnlyDocker', 'false', PROVIDER + 'gateway: {\n exposeOnlyDocker: false,\n}\n'),
+    ('exposeOnlyPublished', 'TRUE', PROVIDER + 'gateway: {\n exposeOnlyPublished: true,\n}\n'),
+    ('exposeOnlyServices', 'a.hyper,b', PROVIDER + 'gateway: {\n exposeOnlyServices: [\n"a.hyper", "b", \n ],\n}\n'),
 )
-NOT_HERE = ('docker', 'network', 'image', 'refreshTime', 'exposeOnlyPublished', 'exposeOnlyDocker', 'exposeOnlyServices')
 
 
 @test
@@ -290,17 +297,38 @@ def each_option_of_the_original_alone_as_a_flag_and_as_a_variable():
     write('http.json', f'[{SERVICE}]')
     write('policy.json', '{"defaults": {"allow": false}}')
     for name, value, expected in ORIGINALS:
-        roles = [role for role in ('provider', 'gateway') if role + ': {' in expected and role != name]
+        roles = [role for role in ('provider', 'gateway', 'docker') if role + ': {' in expected and role != name]
         flags = [word for role in roles for word in ('--' + role,)]
         alone = ('--' + name,) if value.lower() == 'true' else ('--' + name, value)
         got = handed(*flags, *alone, env={'HYPERGATE_ROUTER': SECRET})
         assert got['fds']['--conf-fd'][0] == expected, (name, got['fds'])
         got = handed(env={'HYPERGATE_ROUTER': SECRET, variable_of(name): value, **{variable_of(role): 'true' for role in roles}})
         assert got['fds']['--conf-fd'][0] == expected, (variable_of(name), got['fds'])
-    for name in NOT_HERE:
-        expected = 'this option of the original does not exist here yet\nTry: hypergate --help\n'
-        refused(64, f'hypergate: "--{name}": {expected}', '--provider', f'--{name}', SECRET)
-        refused(64, f'hypergate: {variable_of(name)}: {expected}', env={'HYPERGATE_PROVIDER': 'true', variable_of(name): SECRET})
+
+
+@test
+def docker_as_the_manual_of_the_original_has_it():
+    environment = {'HYPERGATE_ROUTER': SECRET}
+    got = handed('--router', SECRET, '--docker', '--provider', '--network', 'hypergatenet')
+    assert got['fds']['--conf-fd'][0] == PROVIDER + 'docker: {\n network: [\n "hypergatenet",\n ],\n}\n', got
+    third = ('--docker', '--gateway', '--listen', '0.0.0.0', '--network', 'hypergatenet', '--exposeOnlyServices', 'phpmyadmin.hyper')
+    gateway = 'gateway: {\n listen: [\n "0.0.0.0",\n ],\n exposeOnlyDocker: %s,\n exposeOnlyServices: [\n"phpmyadmin.hyper", \n ],\n}\n'
+    docker = 'docker: {\n network: [\n "hypergatenet",\n ],\n}\n'
+    got = handed('--provider', *third, env=environment)
+    assert got['fds']['--conf-fd'][0] == PROVIDER + gateway % 'true' + docker, got
+    for flags, variables in ((('--exposeOnlyDocker', 'false'), {}), (('--exposeOnlyDocker=False',), {'HYPERGATE_EXPOSE_ONLY_DOCKER': 'true'}),
+                             ((), {'HYPERGATE_EXPOSE_ONLY_DOCKER': 'false'})):
+        got = handed('--provider', *third, *flags, env={**environment, **variables})
+        assert got['fds']['--conf-fd'][0] == PROVIDER + gateway % 'false' + docker, got
+    got = handed('--provider', env={**environment, 'HYPERGATE_DOCKER': 'False', 'HYPERGATE_NETWORK': 'a', 'HYPERGATE_EXPOSE_ONLY_SERVICES': 'b'})
+    assert got['fds']['--conf-fd'][0] == PROVIDER, 'these variables are there for others'
+    for flag, value, why in (('exposeOnlyDocker', 'yes', 'true or false'), ('exposeOnlyPublished', '1', 'true or false'),
+                             ('refreshTime', '5s', 'a whole number from 1000 to 3600000'),
+                             ('network', 'a/b', 'the name of a Docker network'), ('exposeOnlyServices', ',', 'a text such as "phpmyadmin.hyper"'),
+                             ('exposeOnlyServices', 'a:1', 'a host alone'), ('docker', 'tcp://127.0.0.1:2375', 'the path of a unix socket')):
+        roles = ('--provider', '--gateway', *(() if flag == 'docker' else ('--docker',)))
+        done = run(*roles, '--' + flag, value, env=environment)
+        assert done.returncode == 78 and done.stderr.startswith(f'--{flag}: ') and f': expected {why}' in done.stderr, done
 
 
 @test
@@ -490,8 +518,15 @@ def wrong_command_lines():
     for args, expected in (
             (('--gatway',), '"--gatway": unknown option; did you mean --gateway?'),
             (('--zzz=1',), '"--zzz": unknown option'),
-            (('--docker',), '"--docker": this option of the original does not exist here yet'),
-            (('--docker=/run/docker.sock',), '"--docker": this option of the original does not exist here yet'),
+            (('--docker',), 'provider or gateway? --provider SERVICES, --gateway [SERVICES]'),
+            (('--provider', '--network', 'hypergatenet'), '--network: of which engine? It goes with --docker'),
+            (('--gateway', '--image', 'hypergate'), '--image: of which engine? It goes with --docker'),
+            (('--gateway', '--refreshTime', '5000'), '--refreshTime: of which engine? It goes with --docker'),
+            (('--provider', '--exposeOnlyDocker'), '--exposeOnlyDocker: a provider opens no ports; it goes with --gateway'),
+            (('--provider', '--exposeOnlyPublished'), '--exposeOnlyPublished: a provider opens no ports; it goes with --gateway'),
+            (('--provider', '--exposeOnlyServices', 'a'), '--exposeOnlyServices: a provider opens no ports; it goes with --gateway'),
+            (('--gateway', '--exposeOnlyServices'), '--exposeOnlyServices: needs a value'),
+            (('--gateway', '--docker='), '--docker: needs a value'),
             (('--scan', 'x'), 'scan: a KEY is 64 hexadecimal characters: hypergate new says which, and so does hypergate status --json'),
             (('--scan',), 'scan: which router? Its public KEY, or --secret-file FILE'),
             (('--scan', SECRET, '--gateway'), '--gateway: does not go with scan'),
