@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* "gates" and "services": what this instance has opened, and what it offers. "routes" and "channels": what the router worker and the swarm
  * worker know of. A line for each, then the end. */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "control_ask.h"
+#include "ipc_words.h"
+#include "sockets.h"
 #include "supervisor.h"
 
 static const char *protocol_word(uint16_t protocol)
@@ -100,11 +103,29 @@ static void write_route(struct json_line *out, const struct ipc_received *messag
         json_line_end(out);
 }
 
+static void write_client(struct json_line *out, const struct ipc_client *client)
+{
+        char address[INET6_ADDRSTRLEN];
+
+        if (!client->known) {
+                json_line_null(out, "clientAddress");
+                json_line_null(out, "clientPort");
+        } else {
+                sockets_print_address(client->ip, address);
+                json_line_text(out, "clientAddress", address);
+                json_line_number(out, "clientPort", client->port);
+        }
+        json_line_open_list(out, "labels");
+        for (const char *label = client->labels; *label; label += strlen(label) + 1)
+                json_line_text(out, NULL, label);
+        json_line_close_list(out);
+}
+
 static void write_channel(struct json_line *out, const struct ipc_received *message, uint32_t worker)
 {
         const struct ipc_swarm_channel *channel = IPC_PAYLOAD(message, struct ipc_swarm_channel);
 
-        if (message->type != IPC_SWARM_CHANNEL)
+        if (message->type != IPC_SWARM_CHANNEL || !ipc_labels_end(channel->client.labels, sizeof(channel->client.labels)))
                 return;
         json_line_begin(out, "channel");
         json_line_number(out, "channel", channel->channel);
@@ -112,6 +133,7 @@ static void write_channel(struct json_line *out, const struct ipc_received *mess
         json_line_text(out, "protocol", protocol_word(channel->protocol));
         json_line_text(out, "end", channel->incoming ? "service" : "gate");
         json_line_hex(out, "peer", channel->key, sizeof(channel->key));
+        write_client(out, &channel->client);
         json_line_text(out, "state", channel->state == IPC_CHANNEL_STATE_OPEN ? "open" : "opening");
         json_line_decimal(out, "ageSeconds", (double)channel->age_us / 1e6);
         json_line_number(out, "sentBytes", channel->sent_bytes);

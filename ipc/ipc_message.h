@@ -54,6 +54,7 @@ enum {
         IPC_NETWORKS_MAX = 8,           /* of Docker, on which services are found */
         IPC_NETWORK_MAX = 128,          /* the name of one, with its NUL */
         IPC_LIMITS_MAX = 2,             /* of one channel: the gateway's own, and the provider's */
+        IPC_CLIENT_LABELS_MAX = 256,    /* of one client: those of two rules */
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -684,6 +685,15 @@ struct ipc_service_held {
         uint16_t protocol;
 };
 
+/* Whose a channel is, for people. */
+struct ipc_client {
+        uint8_t ip[16];                 /* IPv6, or IPv4 as ::ffff:a.b.c.d */
+        uint16_t port;
+        uint16_t known;                 /* 0 or 1; if not, all else is 0 */
+        uint8_t pad[4];
+        char labels[IPC_CLIENT_LABELS_MAX];     /* of the rules that let it in; each ends with NUL; the first empty one is none */
+};
+
 struct ipc_limit {
         uint64_t limiter;
         uint64_t bytes_per_s;           /* below IPC_RATE_MAX; 0: no limit, and nothing at once either */
@@ -712,6 +722,7 @@ struct ipc_channel_open {
         uint32_t idle_ms;               /* IPC_TCP: reset after so long without a byte either way; 0: never */
         char metadata[IPC_METADATA_MAX];
         struct ipc_limit limit[IPC_LIMITS_MAX];
+        struct ipc_client client;
 };
 
 struct ipc_channel {
@@ -733,6 +744,7 @@ struct ipc_channel_ready {
         uint32_t idle_ms;               /* ended after so long without a byte or datagram either way; 0: never */
         uint32_t front_len;
         uint8_t front[IPC_FRONT_MAX];
+        struct ipc_client client;
 };
 
 struct ipc_channel_refused {

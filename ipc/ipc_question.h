@@ -113,6 +113,7 @@ struct ipc_swarm_channel {
         uint32_t incoming;              /* 0: a client came to a gate here; 1: the peer wants a service of ours */
         uint32_t state;                 /* enum ipc_channel_state */
         uint32_t pad;
+        struct ipc_client client;
 };
 
 /* Which routes are there? ROUTE for each, at most IPC_ROUTES_TOLD_MAX, then ANSWERED, which is the same payload. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ipc_words.h"
 
+#include <string.h>
+
 #include "ipc_question.h"
 
 const char *ipc_nat_word(uint32_t nat)
@@ -34,4 +36,27 @@ const char *ipc_reason_word(uint32_t reason)
         };
 
         return reason < IPC_REASONS ? names[reason] : "unknown";
+}
+
+bool ipc_labels_end(const char *labels, size_t size)
+{
+        return labels[size - 1] == '\0' && (size < 2 || labels[0] == '\0' || labels[size - 2] == '\0');
+}
+
+const char *ipc_labels_text(const char *labels, char *out, size_t size)
+{
+        size_t len = 0;
+
+        for (; *labels; labels += strlen(labels) + 1) {
+                size_t more = strlen(labels) + (len > 0);
+
+                if (len + more >= size)
+                        break;
+                if (len)
+                        out[len++] = ',';
+                memcpy(out + len, labels, strlen(labels));
+                len += strlen(labels);
+        }
+        out[len] = '\0';
+        return out;
 }

@@ -52,12 +52,27 @@ static void print_service(const json_t *service)
                cli_talk_flag(service, "added") ? ", added" : "", cli_talk_number(service, "addresses") ? "" : ": no address is known");
 }
 
+/* " for 192.0.2.1:51000 (vip,office)", as the log has it. */
+static void print_client(const json_t *channel)
+{
+        const char *address = cli_talk_text(channel, "clientAddress");
+        const json_t *labels = json_object_get(channel, "labels");
+        bool v6 = strchr(address, ':');
+
+        if (*address)
+                printf(" for %s%s%s:%lld", v6 ? "[" : "", address, v6 ? "]" : "", cli_talk_number(channel, "clientPort"));
+        for (size_t i = 0; i < json_array_size(labels); i++)
+                printf("%s%s", i ? "," : " (", json_string_value(json_array_get(labels, i)));
+        fputs(json_array_size(labels) ? ")" : "", stdout);
+}
+
 static void print_channel(const json_t *channel)
 {
         bool service = strcmp(cli_talk_text(channel, "end"), "service") == 0;
 
-        printf("%s %lld/%s %s peer %.8s..., %s for %.1f s, %lld bytes sent, %lld received\n", cli_talk_text(channel, "end"),
-               cli_talk_number(channel, "gatePort"), cli_talk_text(channel, "protocol"), service ? "from" : "to",
+        printf("%s %lld/%s", cli_talk_text(channel, "end"), cli_talk_number(channel, "gatePort"), cli_talk_text(channel, "protocol"));
+        print_client(channel);
+        printf(" %s peer %.8s..., %s for %.1f s, %lld bytes sent, %lld received\n", service ? "from" : "to",
                cli_talk_text(channel, "peer"), cli_talk_text(channel, "state"), cli_talk_decimal(channel, "ageSeconds"),
                cli_talk_number(channel, "sentBytes"), cli_talk_number(channel, "receivedBytes"));
 }

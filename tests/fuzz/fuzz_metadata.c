@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "forward_metadata.h"
+#include "ipc_words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -16,8 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
         union socket_address source, gateway, source_again, gateway_again;
         struct metadata metadata = { .protocol = IPC_TCP };
-        char out[IPC_METADATA_MAX];
+        char out[IPC_METADATA_MAX], labels[IPC_CLIENT_LABELS_MAX];
 
+        metadata_read_labels((const char *)data, len, labels);
+        if (!ipc_labels_end(labels, sizeof(labels)))
+                abort();
         if (!metadata_read((const char *)data, len, &source, &gateway))
                 return 0;
         socket_address_widen(&source, &metadata.source);

@@ -11,7 +11,7 @@
 /* Payloads stand in inputs as they are. Who gives one of these another field gives it to the seeds, too: what comes behind it would mean
  * something else, and what they reached would be reached no more, without a word. */
 _Static_assert(sizeof(struct ipc_route) == 56 && sizeof(struct ipc_forward_listener) == 16 && sizeof(struct ipc_forward_service) == 936 &&
-               sizeof(struct ipc_channel_open) == 1152 && sizeof(struct ipc_channel_arrived) == 1080 &&
+               sizeof(struct ipc_channel_open) == 1432 && sizeof(struct ipc_channel_arrived) == 1080 &&
                sizeof(struct ipc_channel_refused) == 16 + IPC_TEXT_MAX && sizeof(struct ipc_channel_closed) == 40,
                "corpus/forward and corpus/swarm_process have these");
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Services that are told of their clients by the PROXY protocol."""
 import ipaddress
+import json
 import os
 import shutil
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 
-from harness import eventually, free_ports, how_it_ends, listens, main, new_secret, read_all, start_dht, start_instance, test
+from harness import Service, binary, eventually, free_ports, how_it_ends, listens, main, new_secret, read_all, start_dht, start_instance, test
 from udp_scene import has
 
 SIGNATURE = b'\r\n\r\n\0\r\nQUIT\n'
@@ -145,6 +147,38 @@ def gates_believe_trusted_proxies_alone(stack):
         assert how_it_ends(client) == 'reset'
     gateway.says(f'gate {port}: 127.0.9.1:')
     assert len(service.told) == 3
+
+
+def serve_echo(connection):
+    while data := connection.recv(65536):
+        connection.sendall(data)
+
+
+@test
+def whose_channels_are(stack):
+    """channels and the lines of those that are over say who came, as a trusted proxy says it, and the labels that let it in, at either end"""
+    (port,), secret, dht = free_ports(1), new_secret(), start_dht(stack, 1)
+    service = Service(stack, serve_echo)
+    start = {'provider': {'services': [{'gatePort': port, 'serviceHost': '127.0.0.1', 'servicePort': service.port,
+                                        'ingressPolicy': {'ips': {'203.0.113.0/24': {'labels': ['vip', 'office']}}}}]},
+             'gateway': {'trustedProxies': '127.0.9.0/24', 'ingressPolicy': {'defaults': {'labels': ['here']}}}}
+    instances = {role: start_instance(stack, role, secret, {'bootstrap': [dht], 'logChannels': True, role: conf}) for role, conf in start.items()}
+    eventually(lambda: listens(port), 20, 'the gate')
+
+    def channels(role, *flags):
+        return subprocess.run([binary(), 'channels', *flags, role], check=True, capture_output=True, text=True, timeout=60,
+                              env={**os.environ, 'RUNTIME_DIRECTORY': instances[role].folder}).stdout
+
+    with socket.create_connection(('127.0.0.1', port), timeout=20, source_address=('127.0.9.1', 0)) as client:
+        client.sendall(b'PROXY TCP4 203.0.113.10 192.0.2.1 51000 443\r\nx')
+        assert client.recv(1) == b'x'
+        for role in instances:
+            said = [json.loads(line) for line in channels(role, '--json').splitlines()]
+            mine = [one for one in said if one['clientAddress'] == '203.0.113.10']
+            assert [(one['clientPort'], one['labels']) for one in mine] == [(51000, ['vip', 'office', 'here'])], said
+            assert ' for 203.0.113.10:51000 (vip,office,here) ' in channels(role)
+    instances['gateway'].says(f'gate {port}: 203.0.113.10:51000 (vip,office,here), peer ')
+    instances['provider'].says(f'service {port}: 127.0.0.1:{service.port} for 203.0.113.10:51000 (vip,office,here), peer ')
 
 
 main()

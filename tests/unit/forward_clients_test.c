@@ -727,6 +727,7 @@ TEST(a_provider_is_told_the_labels_of_the_rule_that_let_a_client_in)
         client = knock("192.0.2.1");
         check_equal(asked(&fd, &open), 'A');
         check(memmem(open.metadata, open.metadata_len, ",\"ingressLabels\":[\"vip\"]}", 25) != NULL);
+        check(open.client.known && memcmp(open.client.ip + 12, (uint8_t[]){ 192, 0, 2, 1 }, 4) == 0 && strcmp(open.client.labels, "vip") == 0);
         close(fd);
         close(client);
         finish();

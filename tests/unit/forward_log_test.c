@@ -83,6 +83,39 @@ TEST(channel_that_is_over_is_a_line_where_that_is_wanted)
         finish();
 }
 
+TEST(who_came_and_by_which_labels_is_told_at_either_end)
+{
+        union socket_address service = { .v4 = { .sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
+        union socket_address client = { .v4 = { .sin_family = AF_INET, .sin_port = htons(51000), .sin_addr.s_addr = htonl(0xc0000201) } };
+        struct log_channel channel = { .number = 7, .gate_port = 8000, .remote = &service, .client = &client, .labels = "vip,office", .peer = peer,
+                                       .tally = &tally };
+        const struct ipc_log *log;
+
+        begin(LOG_INFO, 1);
+        log_channel(&worker, &channel);
+        check(inside_receive(&inside, IPC_SUPERVISOR, &said));
+        log = IPC_PAYLOAD(&said, struct ipc_log);
+        check(strcmp(log->text, "service 8000: 127.0.0.1:80 for 192.0.2.1:51000 (vip,office), peer deadbeef: done") == 0);
+        check(has_field(log, "HYPERGATE_SERVICE=127.0.0.1:80") && has_field(log, "HYPERGATE_LABELS=vip,office"));
+        check(has_field(log, "HYPERGATE_CLIENT_ADDRESS=192.0.2.1") && has_field(log, "HYPERGATE_CLIENT_PORT=51000"));
+        finish();
+        begin(LOG_INFO, 0);                     /* where not each is to be told of, a service's log does not name its clients */
+        channel.reason = IPC_REASON_PEER_LEFT;
+        log_channel(&worker, &channel);
+        check(inside_receive(&inside, IPC_SUPERVISOR, &said));
+        log = IPC_PAYLOAD(&said, struct ipc_log);
+        check(strcmp(log->text, "service 8000: 127.0.0.1:80 (vip,office), peer deadbeef: the peer has left") == 0);
+        check(!has_field(log, "HYPERGATE_CLIENT_ADDRESS=192.0.2.1"));
+        finish();
+        begin(LOG_INFO, 1);
+        channel = (struct log_channel){ .at_gate = true, .number = 7, .gate_port = 8000, .remote = &client, .labels = "vip", .peer = peer, .tally = &tally };
+        log_channel(&worker, &channel);
+        check(inside_receive(&inside, IPC_SUPERVISOR, &said));
+        log = IPC_PAYLOAD(&said, struct ipc_log);
+        check(strcmp(log->text, "gate 8000: 192.0.2.1:51000 (vip), peer deadbeef: done") == 0 && has_field(log, "HYPERGATE_LABELS=vip"));
+        finish();
+}
+
 TEST(otherwise_only_those_that_failed_are_told_of)
 {
         static const enum ipc_reason usual[] = { IPC_REASON_DONE, IPC_REASON_IDLE, IPC_REASON_RESET_LOCAL, IPC_REASON_RESET_PEER };

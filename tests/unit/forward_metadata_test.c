@@ -157,6 +157,36 @@ TEST(addresses_for_the_log)
         check(strcmp(text, "[2001:db8::1]:443") == 0);
 }
 
+static void check_labels(const char *text, const char *expected, size_t len)
+{
+        char out[IPC_CLIENT_LABELS_MAX], none[IPC_CLIENT_LABELS_MAX] = { 0 };
+
+        memset(out, 'x', sizeof(out));
+        metadata_read_labels(text, strlen(text), out);
+        check(memcmp(out, expected, len) == 0 && memcmp(out + len, none, sizeof(out) - len) == 0);
+}
+
+TEST(labels_are_read_where_they_stand_and_no_others)
+{
+        char many[1024] = "{\"ingressLabels\":[", longest[IPC_CLIENT_LABELS_MAX] = { 0 };
+
+        check_labels("{\"id\":\"ab\",\"ingressLabels\":[\"vip\",\"office\"],\"x\":1}", "vip\0office", 11);
+        check_labels("{\"source\":{\"ingressLabels\":[\"no\"]},\"ingressLabels\":[\"vip\"]}", "vip", 4);
+        check_labels("{ \"ingressLabels\" : [ 7 , {\"a\":[\"b\"]}, \"a\\u0041\", \"\", null, \"vip\" ] }", "vip", 4);
+        check_labels("{\"ingressLabels\":[]}", "", 0);
+        check_labels("{\"ingressLabels\":\"vip\"}", "", 0);
+        check_labels("{\"ingressLabels\":[\"vip\"", "", 0);
+        check_labels("{\"ingressLabels\":[\"vip\" \"office\"]}", "", 0);
+        check_labels("{\"ingressLabels\":[\"vip\",", "", 0);
+        check_labels("", "", 0);
+        for (size_t i = 0; i < 5; i++) {        /* the third finds no room, and neither does what comes then */
+                memset(longest + 101 * i, 'a', i < 2 ? 100 : 0);
+                sprintf(many + strlen(many), "%s\"%.*s\"", i ? "," : "", 100,
+                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+        }
+        check_labels(strcat(many, "]}"), longest, sizeof(longest));
+}
+
 TEST(labels_are_told_as_far_as_they_find_room)
 {
         struct metadata metadata = { .labels = "vip\0a \"b\" \\ \x01\0\xc3\xbc\0" };

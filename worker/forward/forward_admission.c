@@ -54,14 +54,14 @@ bool admission_here(const struct admission *admission)
 }
 
 /* Policies of providers are about the gate port that their provider has. */
-static const struct ipc_rule *rule_there(const struct admission *admission, const struct choose_way *way)
+const struct ipc_rule *admission_rule_there(const struct admission *admission, const struct choose_way *way)
 {
         return find_rule(admission, way->policy, way->offered_port);
 }
 
 bool admission_there(const struct admission *admission, const struct choose_way *way)
 {
-        return admission->allowed || policy_admits(rule_there(admission, way));
+        return admission->allowed || policy_admits(admission_rule_there(admission, way));
 }
 
 static bool limits(const struct ipc_rule *rule)
@@ -71,7 +71,7 @@ static bool limits(const struct ipc_rule *rule)
 
 bool admission_is_limited(const struct admission *admission, const struct choose_way *way)
 {
-        return !admission->allowed && (limits(admission->own) || limits(rule_there(admission, way)));
+        return !admission->allowed && (limits(admission->own) || limits(admission_rule_there(admission, way)));
 }
 
 /* All connections of the client share its bucket, also those by other gates, whose workers know nothing of us, and those to the other swarm
@@ -95,7 +95,7 @@ void admission_limit(const struct admission *admission, const struct choose_way 
         if (admission->allowed)
                 return;
         put_limit(admission->own, true, address, &open->limit[0]);
-        put_limit(rule_there(admission, way), false, address, &open->limit[1]);
+        put_limit(admission_rule_there(admission, way), false, address, &open->limit[1]);
 }
 
 static bool has_label(const char *labels, const char *label)
@@ -123,7 +123,7 @@ static const struct ipc_rule unlimited = { .labels = "gateway-unlimited" };
 void admission_labels(const struct admission *admission, const struct choose_way *way, char out[ADMISSION_LABELS_MAX])
 {
         memset(out, 0, ADMISSION_LABELS_MAX);
-        add_labels(admission->allowed ? &unlimited : rule_there(admission, way), out);
+        add_labels(admission->allowed ? &unlimited : admission_rule_there(admission, way), out);
         if (!admission->allowed)
                 add_labels(admission->own, out);
 }

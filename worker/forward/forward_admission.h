@@ -13,7 +13,9 @@
 #include "ipc_allowances.h"
 #include "ipc_rule.h"
 
-enum { ADMISSION_LABELS_MAX = 2 * IPC_LABELS_MAX };
+enum { ADMISSION_LABELS_MAX = IPC_CLIENT_LABELS_MAX };
+
+_Static_assert((int)ADMISSION_LABELS_MAX >= 2 * (int)IPC_LABELS_MAX, "those of two rules");
 
 /* What all clients have in common; zeroed, everybody is let in. */
 struct admissions {
@@ -39,6 +41,9 @@ struct admission {
 /* @port: of the gate, as its clients know it. */
 void admission_begin(struct admission *admission, const struct admissions *admissions, const union socket_address *remote, uint16_t port,
                      uint16_t protocol, uint64_t now_ms);
+
+/* The rule of that way's provider about it; NULL: none. */
+const struct ipc_rule *admission_rule_there(const struct admission *admission, const struct choose_way *way);
 
 /* Whether this gateway lets it in; if so, whether the provider of that way does, and whether there is a limit then. */
 bool admission_here(const struct admission *admission);

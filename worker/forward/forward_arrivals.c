@@ -13,6 +13,7 @@
 #include "forward_proxy.h"
 #include "forward_socket.h"
 #include "forward_swarms.h"
+#include "ipc_words.h"
 
 enum {
         TEXT_MAX = 200,         /* of a refusal: as JSON it must stay below 256 bytes (hypergate.md 2) */
@@ -26,6 +27,7 @@ struct making {
         struct ipc_forward_service service;     /* a copy */
         bool named;                     /* it is for that service and no other */
         struct proxy_header client;     /* what the gateway says of it, for a service that wants to know */
+        char labels[IPC_CLIENT_LABELS_MAX];     /* the same, for people */
         struct dial dial;
         struct heap_entry deadline;     /* of the address being tried */
         usec_t began_us;                /* with this service */
@@ -44,6 +46,12 @@ struct arrival {
         struct making *making;          /* NULL: it is made */
         union socket_address remote;    /* of the service, when it is */
         struct fingerprint *fingerprint;        /* whose it is, for a service that asks; NULL: none does */
+        struct visitor *visitor;        /* whose it is, for people; NULL: its gateway does not say */
+};
+
+struct visitor {
+        union socket_address remote;
+        char *labels;                   /* one after the other; NULL: none */
 };
 
 void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watch *watch, const struct random *random)
@@ -94,10 +102,31 @@ static void stop_making(struct arrival *arrival)
         arrival->making = NULL;
 }
 
+static void visitor_free(struct visitor *visitor)
+{
+        if (visitor)
+                free(visitor->labels);
+        free(visitor);
+}
+
+/* NULL: no memory for that. */
+static struct visitor *visitor_new(const union socket_address *remote, const char *labels)
+{
+        struct visitor *visitor = calloc(1, sizeof(*visitor));
+        char text[IPC_CLIENT_LABELS_MAX];
+
+        if (!visitor)
+                return NULL;
+        visitor->remote = *remote;
+        visitor->labels = *labels ? strdup(ipc_labels_text(labels, text, sizeof(text))) : NULL;
+        return visitor;
+}
+
 static void arrival_free(struct arrival *arrival)
 {
         stop_making(arrival);
         fingerprint_free(arrival->fingerprint);
+        visitor_free(arrival->visitor);
         map_remove(&arrival->arrivals->by_number, &arrival->by_number);
         free(arrival->local);
         free(arrival);
@@ -295,6 +324,19 @@ static bool put_header(const struct arrival *arrival, int fd, struct ipc_channel
         return true;
 }
 
+static void name_client(struct arrival *arrival, struct ipc_client *out)
+{
+        const struct making *making = arrival->making;
+
+        *out = (struct ipc_client){ .known = making->client.named };
+        if (!making->client.named)
+                return;
+        arrival->visitor = visitor_new(&making->client.source, making->labels);
+        socket_address_ip(&making->client.source, out->ip);
+        out->port = socket_address_port(&making->client.source);
+        memcpy(out->labels, making->labels, sizeof(out->labels));
+}
+
 static void connected(struct arrival *arrival, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
@@ -308,6 +350,7 @@ static void connected(struct arrival *arrival, usec_t now_us)
         if (!making->service.local)
                 fingerprint_tell(arrival->fingerprint, fd, &making->dial.remote, making->service.idle_ms);
         arrival->remote = making->dial.remote;
+        name_client(arrival, &ready.client);
         stop_making(arrival);
         r = told ? worker_send(swarms_find(arrivals->worker, arrival->swarm), IPC_CHANNEL_READY, &ready, &fd, 1) : -ECONNRESET;
         close(fd);
@@ -449,6 +492,8 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
         arrival->fingerprint = fingerprint_new(&arrivals->fingerprints, arrived, service->protocol);
         making->client.protocol = service->protocol;
         making->client.named = metadata_read(arrived->metadata, arrived->metadata_len, &making->client.source, &making->client.destination);
+        if (making->client.named)
+                metadata_read_labels(arrived->metadata, arrived->metadata_len, making->labels);
         list_push_back(&arrivals->pending_all, &making->in_pending);
         arrivals->pending++;
         return arrival;
@@ -536,6 +581,8 @@ void arrivals_closed(struct arrivals *arrivals, uint32_t swarm, const struct ipc
                 .protocol = arrival->protocol,
                 .remote = &arrival->remote,
                 .local = arrival->local,
+                .client = arrival->visitor ? &arrival->visitor->remote : NULL,
+                .labels = arrival->visitor ? arrival->visitor->labels : NULL,
                 .peer = arrival->peer,
                 .reason = closed->reason == IPC_REASON_REFUSED ? IPC_REASON_RESET_LOCAL : (enum ipc_reason)closed->reason,
                 .sent_bytes = closed->sent_bytes,

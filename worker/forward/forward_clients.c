@@ -63,6 +63,7 @@ struct client {
         struct map_entry by_number;     /* HANDED, RUNNING */
         uint64_t number;                /* of the last attempt */
         struct choose_way *way;         /* HANDED, RUNNING: where it is */
+        char *labels;                   /* of the rules that let it in, one after the other, for the log; NULL: none */
         enum client_state state;
         uint16_t gate_port, protocol;
         union socket_address remote;
@@ -132,6 +133,7 @@ static void enter_over(struct client *client)
                 client->gate->count--;
         guests_leave(&client->clients->guests, client->guest);
         free(client->search);
+        free(client->labels);
         free(client);
         if (!session)
                 return;
@@ -248,8 +250,7 @@ static void fill_metadata(const struct client *client, const char *labels, struc
 enum attempt {
         ATTEMPT_SENT,
         ATTEMPT_NOBODY,         /* no provider is fit for it */
-        ATTEMPT_KEPT_OUT,       /* this gateway does not let it in, */
-        ATTEMPT_DENIED,         /* or nobody who serves the gate */
+        ATTEMPT_DENIED,         /* this gateway does not let it in, or nobody who serves the gate; that was said */
         ATTEMPT_LATER,          /* nobody to send it to: no swarm worker, or one that takes no more now */
 };
 
@@ -257,6 +258,7 @@ enum attempt {
 struct ways {
         struct worker *worker;
         struct admission admission;
+        const struct ipc_rule *denier;  /* of the last provider that does not let it in */
         bool left_out, admitted, denied;
 };
 
@@ -267,6 +269,8 @@ static bool is_admitted(void *context, const struct choose_way *way)
 
         ways->admitted = ways->admitted || admitted;
         ways->denied = ways->denied || !admitted;
+        if (!admitted)
+                ways->denier = admission_rule_there(&ways->admission, way);
         return admitted;
 }
 
@@ -283,6 +287,20 @@ static bool is_usable(void *context, const struct ipc_via *via)
 
         ways->left_out = ways->left_out || !usable;
         return usable;
+}
+
+/* For people, here and where the connection goes. Without memory for them it goes without. */
+static void name_client(struct client *client, const char *labels, struct ipc_client *out)
+{
+        char text[IPC_CLIENT_LABELS_MAX];
+
+        *out = (struct ipc_client){ .port = socket_address_port(&client->remote), .known = client->remote.any.sa_family != AF_UNSPEC };
+        free(client->labels);
+        client->labels = *labels ? strdup(ipc_labels_text(labels, text, sizeof(text))) : NULL;
+        if (!out->known)
+                return;
+        socket_address_ip(&client->remote, out->ip);
+        memcpy(out->labels, labels, sizeof(out->labels));
 }
 
 /* The connection goes that way. 0 or -errno. */
@@ -303,6 +321,7 @@ static int client_hand(struct client *client, struct choose_way *way, const stru
         memcpy(open.peer, way->via.peer, sizeof(open.peer));
         admission_labels(admission, way, labels);
         fill_metadata(client, labels, &open);
+        name_client(client, labels, &open.client);
         admission_limit(admission, way, guest_address(client->guest), &open);
         client->number = open.channel;
         r = map_insert(&clients->handed, &client->by_number, number_hash(clients, client->number));
@@ -341,13 +360,17 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
         struct choose_way *way;
 
         admit(&ways.admission, clients, client->gate, &client->remote, now);
-        if (!admission_here(&ways.admission))
-                return ATTEMPT_KEPT_OUT;
+        if (!admission_here(&ways.admission)) {
+                clients_gate_deny(clients, client->gate, &client->remote, "this gateway", ways.admission.own, now);
+                return ATTEMPT_DENIED;
+        }
         if (!swarms_next(clients->worker, NULL) || clients_busy(clients))
                 return ATTEMPT_LATER;
         way = choose_take(&clients->choose, &ask);
-        if (!way && ways.denied && !ways.admitted)
+        if (!way && ways.denied && !ways.admitted) {
+                clients_gate_deny(clients, client->gate, &client->remote, "any provider", ways.denier, now);
                 return ATTEMPT_DENIED;
+        }
         if (!way)
                 return ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
         if (client_hand(client, way, &ways.admission, now) < 0) {
@@ -361,18 +384,6 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
         return ATTEMPT_SENT;
 }
 
-/* No byte of it went to anybody. */
-static void client_deny(struct client *client, enum attempt attempt, const struct now *now)
-{
-        clients_gate_deny(client->clients, client->gate, &client->remote, attempt == ATTEMPT_DENIED ? "any provider" : "this gateway", now);
-        client_step(client, CLIENT_ENDED);
-}
-
-static bool is_denied(enum attempt attempt)
-{
-        return attempt == ATTEMPT_KEPT_OUT || attempt == ATTEMPT_DENIED;
-}
-
 /* A client in hand goes on its way, or waits, or is reset. */
 static void client_place(struct client *client, const struct now *now)
 {
@@ -382,8 +393,8 @@ static void client_place(struct client *client, const struct now *now)
 
         if (attempt == ATTEMPT_SENT)
                 return;
-        if (is_denied(attempt)) {
-                client_deny(client, attempt, now);
+        if (attempt == ATTEMPT_DENIED) {
+                client_step(client, CLIENT_ENDED);      /* no byte of it went to anybody */
         } else if (attempt == ATTEMPT_NOBODY && client->search->attempts && !client->search->unanswered) {
                 client_step(client, CLIENT_ENDED);      /* every provider said no, as a direct connection would have */
         } else if (client->search->gives_up_us <= now->mono_us) {
@@ -439,7 +450,7 @@ static bool gate_admits(struct clients *clients, struct gate *gate, const union 
         admit(&admission, clients, gate, remote, now);
         if (admission_here(&admission))
                 return true;
-        clients_gate_deny(clients, gate, remote, "this gateway", now);
+        clients_gate_deny(clients, gate, remote, "this gateway", admission.own, now);
         return false;
 }
 
@@ -544,8 +555,8 @@ static void gate_serve(struct clients *clients, struct gate *gate, const struct 
 
                 if (attempt == ATTEMPT_LATER)
                         break;
-                if (is_denied(attempt))
-                        client_deny(client, attempt, now);
+                if (attempt == ATTEMPT_DENIED)
+                        client_step(client, CLIENT_ENDED);
         }
         clients_gate_arm(clients, gate, now->mono_us);
 }
@@ -609,6 +620,7 @@ static void client_conclude(struct client *client, const struct log_channel *how
         channel.gate = client->gate && client->gate->of_host ? client->gate->title : NULL;
         channel.protocol = client->protocol;
         channel.remote = &client->remote;
+        channel.labels = client->labels;
         channel.peer = client->way->via.peer;
         channel.tally = &client->clients->tally;
         log_channel(client->clients->worker, &channel);

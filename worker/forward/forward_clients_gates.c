@@ -163,10 +163,11 @@ bool clients_are_named(const struct clients *clients, uint16_t gate_port, uint16
 }
 
 /* Once a minute: who is kept out may knock all day. */
-void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const char *whose, const struct now *now)
+void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const char *whose,
+                       const struct ipc_rule *rule, const struct now *now)
 {
         struct ipc_fields fields = IPC_FIELDS_INIT;
-        char address[METADATA_ADDRESS_TEXT_MAX];
+        char address[METADATA_ADDRESS_TEXT_MAX], labels[IPC_LABELS_MAX];
         struct sockaddr_storage wide;
 
         tally_count(&clients->tally, IPC_REASON_DENIED);
@@ -177,6 +178,8 @@ void clients_gate_deny(struct clients *clients, struct gate *gate, const union s
         metadata_address_text(&wide, address);
         put_gate(&fields, gate);
         log_put_client(&fields, address);
+        if (*ipc_labels_text(rule->labels, labels, sizeof(labels)))
+                ipc_fields_text(&fields, "LABELS", labels);
         ipc_fields_text(&fields, "REASON", ipc_reason_word(IPC_REASON_DENIED));
         worker_log_event(clients->worker, IPC_EVENT_CHANNEL_FAILED, LOG_NOTICE, fields.list,
                          "%s: %s: not let in by the ingress policy of %s: %s, as others from there may be that are not told of",

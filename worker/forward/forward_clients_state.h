@@ -46,7 +46,8 @@ void clients_gate_complain(struct clients *clients, struct gate *gate, const cha
 /* A client is turned away, as @who ("there are") has as many connections as may be, or as many @per ("", " a second"). */
 void clients_gate_full(struct clients *clients, struct gate *gate, const char *who, uint32_t limit, const char *per, const struct now *now);
 
-/* The same, as it is not let in by the policy of @whose ("this gateway", "any provider"). */
-void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const char *whose, const struct now *now);
+/* The same, as it is not let in by the policy of @whose ("this gateway", "any provider"), by that rule. */
+void clients_gate_deny(struct clients *clients, struct gate *gate, const union socket_address *remote, const char *whose,
+                       const struct ipc_rule *rule, const struct now *now);
 
 #endif

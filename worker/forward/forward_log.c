@@ -62,16 +62,26 @@ void log_put_client(struct ipc_fields *fields, const char *remote)
         ipc_fields_text(fields, "CLIENT_PORT", colon + 1);
 }
 
-static void fill(struct ipc_fields *fields, const struct log_channel *channel, const char *remote)
+static const char *address_text(const union socket_address *address, char out[METADATA_ADDRESS_TEXT_MAX])
+{
+        struct sockaddr_storage wide;
+
+        socket_address_widen(address, &wide);
+        metadata_address_text(&wide, out);
+        return out;
+}
+
+static void fill(struct ipc_fields *fields, const struct log_channel *channel, const char *remote, const char *client)
 {
         ipc_fields_number(fields, "CHANNEL", channel->number);
         ipc_fields_gate(fields, channel->gate_port, channel->protocol);
         if (channel->gate)
                 ipc_fields_text(fields, "HOST", channel->gate);
-        if (channel->at_gate)
-                log_put_client(fields, remote);
-        else
+        log_put_client(fields, channel->at_gate ? remote : client);
+        if (!channel->at_gate)
                 ipc_fields_text(fields, "SERVICE", remote);
+        if (channel->labels)
+                ipc_fields_text(fields, "LABELS", channel->labels);
         ipc_fields_key(fields, "PEER", channel->peer);
         ipc_fields_text(fields, "REASON", ipc_reason_word(channel->reason));
         ipc_fields_number(fields, "SENT_BYTES", channel->sent_bytes);
@@ -85,24 +95,25 @@ void log_channel(struct worker *worker, const struct log_channel *channel)
         const char *remote = channel->local;
         const char *text = channel->text ? channel->text : "", *kind = channel->protocol == IPC_UDP ? "/udp" : "";
         int level = told ? LOG_INFO : LOG_DEBUG;
-        char address[METADATA_ADDRESS_TEXT_MAX], figures[96] = "", place[32];
+        char address[METADATA_ADDRESS_TEXT_MAX], client[METADATA_ADDRESS_TEXT_MAX] = "", figures[96] = "", place[32];
         struct ipc_fields fields = IPC_FIELDS_INIT;
-        struct sockaddr_storage wide;
 
         tally_count(channel->tally, channel->reason);
         if (level > worker->log_level)
                 return;
-        if (!channel->local) {
-                socket_address_widen(channel->remote, &wide);
-                metadata_address_text(&wide, address);
-                remote = address;
-        }
-        fill(&fields, channel, remote);
+        if (!channel->local)
+                remote = address_text(channel->remote, address);
+        if (channel->client && (worker->log_channels || level == LOG_DEBUG || worker->log_level == LOG_DEBUG))
+                address_text(channel->client, client);          /* else who was served is in nobody's log */
+        fill(&fields, channel, remote, client);
         if (channel->duration_us)
                 snprintf(figures, sizeof(figures), ", %" PRIu64 " bytes sent, %" PRIu64 " received, %.1f s", channel->sent_bytes,
                          channel->received_bytes, (double)channel->duration_us / 1e6);
         snprintf(place, sizeof(place), "%s %u%s", channel->at_gate ? "gate" : "service", channel->gate_port, kind);
         worker_log_event(worker, failed ? IPC_EVENT_CHANNEL_FAILED : IPC_EVENT_CHANNEL_CLOSED, level, fields.list,
-                         "%s: %s, peer %02x%02x%02x%02x: %s%s%s%s", channel->gate ? channel->gate : place, remote, channel->peer[0], channel->peer[1], channel->peer[2], channel->peer[3], log_reason(channel->reason),
+                         "%s: %s%s%s%s%s%s, peer %02x%02x%02x%02x: %s%s%s%s", channel->gate ? channel->gate : place, remote,
+                         *client ? " for " : "", client, channel->labels ? " (" : "", channel->labels ? channel->labels : "",
+                         channel->labels ? ")" : "", channel->peer[0], channel->peer[1], channel->peer[2], channel->peer[3],
+                         log_reason(channel->reason),
                          *text ? ": " : "", text, figures);
 }

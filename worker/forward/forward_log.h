@@ -14,6 +14,8 @@ struct log_channel {
         const char *gate;                       /* at the gate of a host: which; else NULL */
         const union socket_address *remote;     /* the client, or the service */
         const char *local;                      /* the service, where it is a unix socket; else NULL */
+        const union socket_address *client;     /* of a service, as its gateway says; NULL: it does not */
+        const char *labels;                     /* of the rules that let the client in, "vip,office"; NULL: none */
         const uint8_t *peer;                    /* IPC_KEY_BYTES: the provider, or the gateway */
         enum ipc_reason reason;
         const char *text;                       /* what the peer said of it, or NULL; untrusted */

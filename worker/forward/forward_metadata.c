@@ -125,8 +125,8 @@ static void scan_need(struct scan *scan, char wanted)
         scan->failed = !scan_skip(scan, wanted) || scan->failed;
 }
 
-/* A text. @out gets it if it is shorter than WORD_MAX and has no escapes, else nothing. */
-static void scan_text(struct scan *scan, char out[WORD_MAX])
+/* A text. @out gets it if it is shorter than @size and has no escapes, else nothing. */
+static void scan_text(struct scan *scan, char *out, size_t size)
 {
         bool plain = true;
         size_t len = 0;
@@ -134,7 +134,7 @@ static void scan_text(struct scan *scan, char out[WORD_MAX])
         out[0] = '\0';
         scan_need(scan, '"');
         while (!scan->failed && scan->at < scan->end && *scan->at != '"') {
-                plain = plain && *scan->at != '\\' && *scan->at && len < WORD_MAX - 1;
+                plain = plain && *scan->at != '\\' && *scan->at && len < size - 1;
                 if (plain)
                         out[len++] = *scan->at;
                 scan->at += *scan->at == '\\' && scan->end - scan->at > 1 ? 2 : 1;
@@ -170,7 +170,7 @@ static void scan_value(struct scan *scan)
                 } else if (scan_skip(scan, '}') || scan_skip(scan, ']')) {
                         scan->failed = scan->failed || depth-- == 0;
                 } else if (scan_sees(scan, '"')) {
-                        scan_text(scan, unused);
+                        scan_text(scan, unused, sizeof(unused));
                         scan_skip(scan, ':');
                 } else {
                         scan_word(scan, unused);
@@ -188,7 +188,7 @@ static bool scan_member(struct scan *scan, bool *begun, char key[WORD_MAX])
         if (scan->failed || (!*begun && scan_skip(scan, '}')) || (*begun && scan->at[-1] == '}'))
                 return false;
         *begun = true;
-        scan_text(scan, key);
+        scan_text(scan, key, WORD_MAX);
         scan_need(scan, ':');
         return !scan->failed;
 }
@@ -225,7 +225,7 @@ static bool scan_endpoint(struct scan *scan, union socket_address *out)
                 bool text = scan_sees(scan, '"');
 
                 if (strcmp(key, "ip") == 0 && text) {
-                        scan_text(scan, word);
+                        scan_text(scan, word, sizeof(word));
                         has_ip = read_ip(word, ip);
                 } else if (strcmp(key, "port") == 0 && !text) {
                         scan_word(scan, word);
@@ -257,6 +257,46 @@ bool metadata_read(const char *text, size_t len, union socket_address *source_ou
                         scan_value(&scan);
         }
         return !scan.failed && has_source && has_gateway;
+}
+
+/* What is no text has no label. */
+static void scan_labels(struct scan *scan, char out[IPC_CLIENT_LABELS_MAX])
+{
+        size_t len = 0;
+
+        scan_need(scan, '[');
+        while (!scan->failed && !scan_skip(scan, ']')) {
+                if (scan_sees(scan, '"') && len < IPC_CLIENT_LABELS_MAX - 1) {
+                        scan_text(scan, out + len, IPC_CLIENT_LABELS_MAX - 1 - len);
+                        if (out[len])
+                                len += strlen(out + len) + 1;
+                        else
+                                memset(out + len, 0, IPC_CLIENT_LABELS_MAX - len);      /* what there was of it */
+                } else {
+                        scan_value(scan);
+                }
+                if (!scan_skip(scan, ',') && !scan_sees(scan, ']'))
+                        scan->failed = true;
+        }
+}
+
+void metadata_read_labels(const char *text, size_t len, char out[IPC_CLIENT_LABELS_MAX])
+{
+        struct scan scan = { .at = text, .end = text + len };
+        bool begun = false;
+        char key[WORD_MAX];
+
+        memset(out, 0, IPC_CLIENT_LABELS_MAX);
+        while (scan_member(&scan, &begun, key)) {
+                if (strcmp(key, "ingressLabels") != 0 || !scan_sees(&scan, '[')) {
+                        scan_value(&scan);
+                        continue;
+                }
+                memset(out, 0, IPC_CLIENT_LABELS_MAX);
+                scan_labels(&scan, out);
+        }
+        if (scan.failed)
+                memset(out, 0, IPC_CLIENT_LABELS_MAX);
 }
 
 void metadata_address_text(const struct sockaddr_storage *addr, char out[METADATA_ADDRESS_TEXT_MAX])

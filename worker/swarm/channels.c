@@ -38,6 +38,14 @@ struct channel {
         uint32_t forward;               /* who brought it; 0: died meanwhile */
         uint64_t number;                /* how that worker knows it */
         usec_t since_us;
+        struct channel_client *client;  /* NULL: it is not known who that is */
+};
+
+/* For people. */
+struct channel_client {
+        uint8_t ip[16];
+        uint16_t port;
+        char labels[];                  /* each ends with NUL, the last one with two */
 };
 
 static struct channels *channels_of(const struct channel *channel)
@@ -106,7 +114,42 @@ static void free_channel(struct channel *channel)
         map_remove(&channels->by_number, &channel->by_number);
         heap_remove(&channels->idle, &channel->idle);
         shares_give_back(&channels->shares, channel->share);
+        free(channel->client);
         free(channel);
+}
+
+static size_t labels_size(const char *labels)
+{
+        const char *end = labels;
+
+        while (*end)
+                end += strlen(end) + 1;
+        return (size_t)(end - labels) + 1;
+}
+
+/* Without memory it is not known. */
+static void note_client(struct channel *channel, const struct ipc_client *said)
+{
+        size_t size = labels_size(said->labels);
+
+        channel->client = said->known ? malloc(sizeof(*channel->client) + size) : NULL;
+        if (!channel->client)
+                return;
+        memcpy(channel->client->ip, said->ip, sizeof(said->ip));
+        channel->client->port = said->port;
+        memcpy(channel->client->labels, said->labels, size);
+}
+
+static struct ipc_client client_told(const struct channel_client *client)
+{
+        struct ipc_client told = { .known = client != NULL };
+
+        if (!client)
+                return told;
+        memcpy(told.ip, client->ip, sizeof(told.ip));
+        told.port = client->port;
+        memcpy(told.labels, client->labels, labels_size(client->labels));
+        return told;
 }
 
 /* Tells the worker that brought it, if it still lives. False: nobody was told. */
@@ -401,6 +444,7 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
         if (channel && limit(channel, open)) {
                 channel->gate_port = open->gate_port;
                 channel->idle_us = MSEC(open->idle_ms);
+                note_client(channel, &open->client);
                 return;
         }
         if (channel) {
@@ -445,6 +489,7 @@ void channels_ready(struct channels *channels, uint32_t from, const struct ipc_c
                 return;
         }
         channel->idle_us = MSEC(ready->idle_ms);
+        note_client(channel, &ready->client);
         run(channel);
         node_accept(channels->node, channel->pump.channel, channels->room.now);
         pump_start(&channel->pump);
@@ -650,6 +695,7 @@ size_t channels_list(const struct channels *channels, struct ipc_swarm_channel *
                         .received_bytes = channel->pump.received_bytes, .gate_port = channel->gate_port, .protocol = channel->protocol,
                         .incoming = channel->incoming,
                         .state = channel->state == CHANNEL_RUNNING ? IPC_CHANNEL_STATE_OPEN : IPC_CHANNEL_STATE_OPENING,
+                        .client = client_told(channel->client),
                 };
                 node_channel_peer(channels->node, channel->pump.channel, out++->key);
         }

@@ -7,6 +7,7 @@
 
 #include "ipc_blob.h"
 #include "ipc_rule.h"
+#include "ipc_words.h"
 #include "run_keep.h"
 #include "run_memory.h"
 #include "swarm_process.h"
@@ -343,6 +344,11 @@ static bool is_full(struct swarm_process *swarm, int fd)
         return true;
 }
 
+static bool is_sound_client(const struct ipc_client *client)
+{
+        return client->known <= 1 && ipc_labels_end(client->labels, sizeof(client->labels));
+}
+
 static bool is_sound(const struct ipc_channel_open *open)
 {
         for (unsigned i = 0; i < IPC_LIMITS_MAX; i++) {
@@ -352,7 +358,7 @@ static bool is_sound(const struct ipc_channel_open *open)
                     (limit->bytes_per_s == 0) != (limit->burst_bytes == 0))
                         return false;
         }
-        return open->metadata_len <= sizeof(open->metadata);
+        return open->metadata_len <= sizeof(open->metadata) && is_sound_client(&open->client);
 }
 
 static void on_open(void *context, struct worker_link *from, struct ipc_received *message)
@@ -373,7 +379,9 @@ static void on_ready(void *context, struct worker_link *from, struct ipc_receive
         const struct ipc_channel_ready *ready = IPC_PAYLOAD(message, struct ipc_channel_ready);
         struct channels *channels = channels_of(context, from);
 
-        if (channels && is_full(context, message->fds[0]))
+        if (channels && !is_sound_client(&ready->client))
+                worker_disown(from);
+        else if (channels && is_full(context, message->fds[0]))
                 channels_ready_declined(channels, from->ipc.id, ready->channel, ipc_received_take_fd(message, 0));
         else if (channels)
                 channels_ready(channels, from->ipc.id, ready, ipc_received_take_fd(message, 0));
