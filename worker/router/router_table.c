@@ -368,13 +368,14 @@ static int peer_settle(struct route_table *table, struct route_peer *peer, usec_
 }
 
 /* Policies that are kept are repeated by nobody: what they take has a limit of its own. Those that came as one are one. Nobody may come to a
- * route whose policy is beyond it: it is not known whom its provider lets in. 0 or -ENOSPC. */
+ * route whose policy is beyond it: it is not known whom its provider lets in; without memory to say so it goes. 0, -ENOSPC or -ENOMEM. */
 static int bound_policies(struct route_table *table, struct route_peer *peer, usec_t now_us)
 {
         static const struct ipc_rule nobody = { .who = IPC_RULE_ALL, .protocols = 1U << IPC_TCP | 1U << IPC_UDP, .port_last = UINT16_MAX };
         const struct policy *last = NULL;
         struct policy *closed = NULL;
         size_t rules = 0;
+        int result = 0;
 
         list_for_each (at, &peer->routes) {
                 struct route *route = container_of(at, struct route, of_peer);
@@ -383,6 +384,7 @@ static int bound_policies(struct route_table *table, struct route_peer *peer, us
                 if (more > 1 && rules + more > ROUTE_RULES_PER_PEER) {
                         table->version++;
                         closed = closed ? closed : policy_new(&nobody, 1);
+                        result = closed ? -ENOSPC : -ENOMEM;
                         if (closed)
                                 set_policy(&route->policy, closed);
                         else
@@ -393,13 +395,13 @@ static int bound_policies(struct route_table *table, struct route_peer *peer, us
                 last = route->policy;
         }
         policy_leave(closed);
-        return closed ? -ENOSPC : 0;
+        return result;
 }
 
 int route_table_merge(struct route_table *table, const struct ipc_via *via, const struct advert *advert, usec_t now_us)
 {
         struct route_peer *peer = peer_find(table, via);
-        int result = 0, settled;
+        int result = 0, bounded, settled;
 
         if (!peer && table->peers.count >= ROUTE_PEERS_MAX)
                 return -ENOSPC;
@@ -430,8 +432,8 @@ int route_table_merge(struct route_table *table, const struct ipc_via *via, cons
         list_for_each (at, &peer->routes)
                 if (!container_of(at, struct route, of_peer)->repeated)
                         route_free(table, container_of(at, struct route, of_peer), now_us);
-        if (bound_policies(table, peer, now_us) < 0)
-                result = -ENOSPC;
+        bounded = bound_policies(table, peer, now_us);
+        result = bounded < 0 ? bounded : result;
         heap_set(&table->expiries, &peer->expiry, usec_add(now_us, table->expiry_us));
         settled = peer_settle(table, peer, now_us);
         return settled < 0 ? settled : result;
