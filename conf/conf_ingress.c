@@ -94,7 +94,7 @@ static void read_limit(struct conf_read *read, const struct conf_node *node, voi
                 return;
         conf_value_map(read, node, "bandwidthLimit", fields, reading);
         if (!reading->ill && !reading->rule.bytes_per_s) {
-                conf_error(&read->report, read->file, node->at, "bandwidthLimit without mbps, such as {mbps: 10, burstMbps: 20}");
+                conf_error(&read->report, conf_value_file(read, node), node->at, "bandwidthLimit without mbps, such as {mbps: 10, burstMbps: 20}");
                 reading->ill = true;
         }
         if (!reading->burst_at)
@@ -237,6 +237,12 @@ static const struct conf_field of_others[] = {
         { "desc", read_nothing }, { NULL, NULL },
 };
 
+/* The original's file means what it means there, where a rule that does not say lets nobody in (Hypergate, Gateway.ts; hypergate.md 8). */
+static bool keeps_out_by_silence(const struct conf_read *read, const struct conf_node *rule)
+{
+        return conf_value_file(read, rule)->json && !conf_value_member(rule, "allow");
+}
+
 struct policy_reading {
         struct conf_rule *rules;
         size_t count;
@@ -267,6 +273,8 @@ static void read_defaults(struct conf_read *read, const struct conf_node *node, 
         policy->others.rule.who = CONF_RULE_OTHERS;
         policy->has_others = true;
         conf_value_map(read, node, "defaults", of_others, &policy->others);
+        if (keeps_out_by_silence(read, node))
+                policy->others.rule.allow = false;
         policy->ill |= policy->others.ill || node->kind != CONF_MAP;
 }
 
@@ -284,7 +292,7 @@ static bool read_pattern(struct conf_read *read, const struct conf_node *node, s
                 char quoted[CONF_QUOTE_MAX];
 
                 conf_quote(node->key, quoted, sizeof(quoted));
-                conf_error(&read->report, read->file, node->key_at, "ips: expected %s, or \"*\" for all, not %s", expected, quoted);
+                conf_error(&read->report, conf_value_file(read, node), node->key_at, "ips: expected %s, or \"*\" for all, not %s", expected, quoted);
                 return false;
         }
         memcpy(rule->ip, network.ip, sizeof(rule->ip));
@@ -317,16 +325,18 @@ static void read_ips(struct conf_read *read, const struct conf_node *node, void 
                 bool good = read_pattern(read, member, &reading.rule);
 
                 if (good && is_there(policy, &reading.rule)) {
-                        conf_error(&read->report, read->file, member->key_at, "ips: each network once: the first one decides");
+                        conf_error(&read->report, conf_value_file(read, member), member->key_at, "ips: each network once: the first one decides");
                         good = false;
                 }
                 conf_value_map(read, member, "a rule", of_a_network, &reading);
+                if (keeps_out_by_silence(read, member))
+                        reading.rule.allow = false;
                 policy->ill |= !good || reading.ill || (member->kind != CONF_MAP && !conf_value_is_empty(member));
                 policy->rules[policy->count++] = reading.rule;
         }
 }
 
-const struct conf_ingress *conf_ingress_read(struct conf_read *read, const struct conf_node *node)
+const struct conf_ingress *conf_ingress_parse(struct conf_read *read, const struct conf_node *node)
 {
         static const struct conf_field fields[] = { { "defaults", read_defaults }, { "ips", read_ips }, { NULL, NULL } };
         const struct conf_node *ips = conf_value_member(node, "ips");
@@ -342,6 +352,32 @@ const struct conf_ingress *conf_ingress_read(struct conf_read *read, const struc
         ingress = conf_arena_take(&read->image, sizeof(*ingress));
         ingress->rules = policy.rules;
         ingress->count = policy.count;
+        return ingress;
+}
+
+static void warn_of_silence(struct conf_read *read, const struct conf_node *rule)
+{
+        if (keeps_out_by_silence(read, rule))
+                conf_warning(&read->report, conf_value_file(read, rule), rule->key_at,
+                             "a rule without allow keeps its clients out, as with the original: write \"allow\": true, or false if that is meant");
+}
+
+void conf_ingress_warn(struct conf_read *read, const struct conf_node *node)
+{
+        const struct conf_node *defaults = conf_value_member(node, "defaults"), *ips = conf_value_member(node, "ips");
+
+        if (defaults && !conf_value_is_empty(defaults))
+                warn_of_silence(read, defaults);
+        for (const struct conf_node *member = ips ? ips->first : NULL; member; member = member->next)
+                warn_of_silence(read, member);
+}
+
+const struct conf_ingress *conf_ingress_read(struct conf_read *read, const struct conf_node *node)
+{
+        const struct conf_ingress *ingress = conf_ingress_parse(read, node);
+
+        if (ingress)
+                conf_ingress_warn(read, node);
         return ingress;
 }
 

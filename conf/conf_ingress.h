@@ -8,6 +8,10 @@
 /* The original's map of defaults and ips, or nothing. NULL: it was complained of. */
 const struct conf_ingress *conf_ingress_read(struct conf_read *read, const struct conf_node *node);
 
+/* The same in two steps, for one that is made of several: what one of them does not say, another one may. */
+const struct conf_ingress *conf_ingress_parse(struct conf_read *read, const struct conf_node *node);
+void conf_ingress_warn(struct conf_read *read, const struct conf_node *node);  /* of what is good, and may be meant otherwise */
+
 /* Nobody may come. */
 const struct conf_ingress *conf_ingress_nobody(struct conf_read *read);
 

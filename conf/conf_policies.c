@@ -20,15 +20,15 @@ static const char *keep(struct conf_read *read, const char *text)
         return text ? conf_arena_text(&read->report.arena, text, strlen(text)) : NULL;
 }
 
-/* A copy of @from with all that it holds, whose place is that of the list. The depth of a tree is bounded. */
-static struct conf_node *copy(struct conf_read *read, const struct conf_node *from, const struct conf_node *place)
+/* A copy of @from, which is in the file that is being read, with all that it holds. The depth of a tree is bounded. */
+static struct conf_node *copy(struct conf_read *read, const struct conf_node *from)
 {
         struct conf_node *node = conf_arena_take(&read->report.arena, sizeof(*node));
 
-        *node = (struct conf_node){ .kind = from->kind, .at = place->at, .key_at = place->at, .key = keep(read, from->key),
-                                    .text = keep(read, from->text), .count = from->count };
+        *node = (struct conf_node){ .kind = from->kind, .file = read->file, .at = from->at, .key_at = from->key_at,
+                                    .key = keep(read, from->key), .text = keep(read, from->text), .count = from->count };
         for (const struct conf_node *child = from->first; child; child = child->next) {
-                struct conf_node *copied = copy(read, child, place);
+                struct conf_node *copied = copy(read, child);
 
                 if (node->last)
                         node->last->next = copied;
@@ -58,17 +58,17 @@ static void replace(struct conf_node *there, const struct conf_node *with)
 }
 
 /* Maps member by member; of all else the later one counts. */
-static void merge(struct conf_read *read, struct conf_node *into, const struct conf_node *from, const struct conf_node *place)
+static void merge(struct conf_read *read, struct conf_node *into, const struct conf_node *from)
 {
         for (const struct conf_node *member = from->first; member; member = member->next) {
                 struct conf_node *there = find(into, member->key);
 
                 if (there && there->kind == CONF_MAP && member->kind == CONF_MAP) {
-                        merge(read, there, member, place);
+                        merge(read, there, member);
                 } else if (there) {
-                        replace(there, copy(read, member, place));
+                        replace(there, copy(read, member));
                 } else {
-                        struct conf_node *added = copy(read, member, place);
+                        struct conf_node *added = copy(read, member);
 
                         if (into->last)
                                 into->last->next = added;
@@ -84,13 +84,13 @@ static void take(struct conf_read *read, const struct conf_node *root, void *con
 {
         struct policies *policies = context;
 
-        policies->only = conf_ingress_read(read, root);
+        policies->only = conf_ingress_parse(read, root);
         if (!policies->only || root->kind != CONF_MAP)
                 return;
         if (policies->count++ == 0)
-                policies->merged = copy(read, root, policies->node);
+                policies->merged = copy(read, root);
         else
-                merge(read, policies->merged, root, policies->node);
+                merge(read, policies->merged, root);
 }
 
 static void be_pending(void *context)
@@ -100,23 +100,28 @@ static void be_pending(void *context)
         policies->pending = true;
 }
 
+/* The first one that is too many; NULL: none is. */
+static const struct conf_node *surplus(const struct conf_node *ips)
+{
+        const struct conf_node *member = ips ? ips->first : NULL;
+
+        for (size_t i = 0; member && i < NETWORKS_MAX; i++)
+                member = member->next;
+        return member;
+}
+
 /* What was warned of in each is not warned of again. */
 static const struct conf_ingress *read_merged(struct conf_read *read, const struct policies *policies)
 {
-        const struct conf_node *ips = find(policies->merged, "ips");
+        const struct conf_node *beyond = surplus(find(policies->merged, "ips"));
         size_t count = read->report.count, warning_count = read->report.warning_count;
-        const struct conf_file *before = read->file;
-        struct conf_file together = *before;
         const struct conf_ingress *ingress;
 
-        if (ips && ips->count > NETWORKS_MAX) {
-                conf_value_wrong(read, policies->node, "at most 1000 networks in all policies together");
+        if (beyond) {
+                conf_error(&read->report, beyond->file, beyond->key_at, "ips: at most %d networks in all policies together", NETWORKS_MAX);
                 return NULL;
         }
-        together.json = true;
-        read->file = &together;
-        ingress = conf_ingress_read(read, policies->merged);
-        read->file = before;
+        ingress = conf_ingress_parse(read, policies->merged);
         if (ingress) {
                 read->report.count = count;
                 read->report.warning_count = warning_count;
@@ -140,5 +145,9 @@ const struct conf_ingress *conf_policies_read(struct conf_read *read, const stru
                 return NULL;
         if (policies.pending)
                 return conf_ingress_nobody(read);
-        return policies.count > 1 ? read_merged(read, &policies) : policies.only;
+        if (policies.count > 1)
+                policies.only = read_merged(read, &policies);
+        if (policies.count && policies.only)
+                conf_ingress_warn(read, policies.merged);
+        return policies.only;
 }

@@ -22,6 +22,7 @@ enum conf_kind {
 
 struct conf_node {
         enum conf_kind kind;
+        const struct conf_file *file;   /* where it stands, of a tree that was made of several; else NULL: all of it in one */
         struct conf_position at, key_at;
         const char *key;                /* of a member of a map and of what is listed there, else NULL */
         const char *text;               /* of scalars, holds no NUL */

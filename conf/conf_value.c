@@ -21,11 +21,16 @@ static const char *shown(const struct conf_node *node, char *out, size_t len)
         return conf_quote(node->text, out, len);
 }
 
+const struct conf_file *conf_value_file(const struct conf_read *read, const struct conf_node *node)
+{
+        return node->file ? node->file : read->file;
+}
+
 bool conf_value_wrong(struct conf_read *read, const struct conf_node *node, const char *expected)
 {
         char quoted[CONF_QUOTE_MAX];
 
-        conf_error(&read->report, read->file, node->at, "%s%sexpected %s, not %s", node->key ? node->key : "",
+        conf_error(&read->report, conf_value_file(read, node), node->at, "%s%sexpected %s, not %s", node->key ? node->key : "",
                    node->key ? ": " : "", expected, shown(node, quoted, sizeof(quoted)));
         return false;
 }
@@ -94,16 +99,16 @@ static void complain_unknown(struct conf_read *read, const struct conf_node *nod
                         append(all, sizeof(all), names[count++] = fields->key);
         suggestion = conf_suggest(node->key, names);
         conf_quote(node->key, quoted, sizeof(quoted));
-        if (read->file->json)
-                conf_warning(&read->report, read->file, node->key_at, "unknown key %s is passed over%s%s%s",
+        if (conf_value_file(read, node)->json)
+                conf_warning(&read->report, conf_value_file(read, node), node->key_at, "unknown key %s is passed over%s%s%s",
                              quoted, suggestion ? "; did you mean " : "", suggestion ? suggestion : "", suggestion ? "?" : "");
         else if (place)
-                conf_error(&read->report, read->file, node->key_at, "%s does not belong here but %s", quoted, place);
+                conf_error(&read->report, conf_value_file(read, node), node->key_at, "%s does not belong here but %s", quoted, place);
         else if (suggestion)
-                conf_error(&read->report, read->file, node->key_at, "unknown key %s; did you mean %s?", quoted,
+                conf_error(&read->report, conf_value_file(read, node), node->key_at, "unknown key %s; did you mean %s?", quoted,
                            suggestion);
         else
-                conf_error(&read->report, read->file, node->key_at, "unknown key %s; %s has: %s", quoted, what,
+                conf_error(&read->report, conf_value_file(read, node), node->key_at, "unknown key %s; %s has: %s", quoted, what,
                            all);
 }
 
@@ -142,7 +147,7 @@ const struct conf_node *conf_value_member(const struct conf_node *node, const ch
 
 bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *example, const char **out)
 {
-        bool plain = node->kind == CONF_PLAIN && !read->file->json && !conf_value_is_empty(node);
+        bool plain = node->kind == CONF_PLAIN && !conf_value_file(read, node)->json && !conf_value_is_empty(node);
         char expected[EXPECTED_MAX];
 
         if (plain || (node->kind == CONF_QUOTED && node->text[0])) {
@@ -173,7 +178,7 @@ bool conf_value_whole(struct conf_read *read, const struct conf_node *node, uint
         char expected[EXPECTED_MAX];
         double value;
 
-        if (node->kind == CONF_PLAIN && whole_number(node, read->file->json, &value) && value >= min && value <= max) {
+        if (node->kind == CONF_PLAIN && whole_number(node, conf_value_file(read, node)->json, &value) && value >= min && value <= max) {
                 *out = (uint32_t)value;
                 return true;
         }
@@ -257,7 +262,7 @@ bool conf_value_list(struct conf_read *read, const struct conf_node *node, uint3
         char expected[EXPECTED_MAX];
 
         if ((list ? node->count : 1) > max) {
-                conf_error(&read->report, read->file, node->at, "%u entries, at most %u are taken", node->count, max);
+                conf_error(&read->report, conf_value_file(read, node), node->at, "%u entries, at most %u are taken", node->count, max);
                 return false;
         }
         if (conf_value_is_empty(node)) {

@@ -28,6 +28,9 @@ struct conf_field {
 void conf_value_map(struct conf_read *read, const struct conf_node *node, const char *what, const struct conf_field *fields,
                     void *into);
 
+/* Where @node stands, for complaints. */
+const struct conf_file *conf_value_file(const struct conf_read *read, const struct conf_node *node);
+
 /* Complains that @node is not what was @expected, and returns false. */
 bool conf_value_wrong(struct conf_read *read, const struct conf_node *node, const char *expected);
 

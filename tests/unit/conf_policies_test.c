@@ -113,10 +113,57 @@ TEST(a_policy_that_cannot_be_read_starts_nothing)
         said = load("'{\"defaults\": {\"allow\": 1}}', '{\"x\": 1}'", NULL, &conf);
         check(strstr(said, "--ingressPolicy:1:24: allow: ") && strstr(said, "warning: unknown key \"x\""));
         said = load("'{\"ips\": {\"10.0.0.0/8\": {}}}', '{\"ips\": {\"::ffff:10.0.0.0/104\": {}}}'", NULL, &conf);
-        check(strstr(said, "ips: each network once"));
+        check(strcmp(said, "--ingressPolicy:1:10: ips: each network once: the first one decides\n") == 0);
         said = load("'[]'", NULL, &conf);
         check(*said && !strstr(said, "warning"));
         check(strcmp(load("'{\"x\": 1}', '{}'", NULL, &conf), "--ingressPolicy:1:2: warning: unknown key \"x\" is passed over\n") == 0);
+        conf_free(conf);
+        folder_end(&folder);
+}
+
+/* A fault that only shows when all are one has the place of what makes it one. */
+TEST(a_fault_of_several_policies_has_its_place_in_the_one_that_it_is_in)
+{
+        struct folder folder = folder_begin();
+        char list[512] = "", name[16], text[4096];
+        struct conf *conf;
+
+        write_text("first.json", "{\"ips\": {\"10.0.0.0/8\": {\"allow\": true}}}");
+        write_text("second.yaml", "defaults: {allow: true}\nips:\n  192.0.2.1: {}\n  ::ffff:10.0.0.0/104: {allow: false}\n");
+        check(strcmp(load("first.json, second.yaml", NULL, &conf), "second.yaml:4:3: ips: each network once: the first one decides\n") == 0);
+        for (unsigned i = 0; i < 17; i++) {
+                strcpy(text, "{\"ips\": {\n");
+                for (unsigned j = 0; j < 60; j++)
+                        sprintf(text + strlen(text), "%s\"1.1.%u.%u\": {}\n", j ? "," : " ", i, j);
+                snprintf(name, sizeof(name), "%u.json", i);
+                write_text(name, strcat(text, "}}"));
+                sprintf(list + strlen(list), "%s%s", i ? ", " : "", name);
+        }
+        check(strcmp(load(list, NULL, &conf), "16.json:42:2: ips: at most 1000 networks in all policies together\n") == 0);
+        folder_end(&folder);
+}
+
+/* Hypergate, Gateway.ts: without allow a rule lets nobody in. A configuration of ours says so where it is meant. */
+TEST(a_rule_of_json_that_does_not_say_keeps_out_as_with_the_original)
+{
+        static const char expected[] = "rules.json:2:9: warning: a rule without allow keeps its clients out, as with the original: write \"allow\": true, "
+                                       "or false if that is meant\n";
+        struct folder folder = folder_begin();
+        struct conf *conf;
+
+        write_text("rules.yaml", "ips: {10.0.0.0/8: {labels: [x]}}\n");
+        check(strcmp(load("rules.yaml", NULL, &conf), "") == 0);
+        check(conf->provider.ingress->rules[0].allow);
+        conf_free(conf);
+        write_text("rules.json", "{\"defaults\": {\"allow\": true},\n\"ips\": {\"10.0.0.0/8\": {\"labels\": [\"x\"]}}}");
+        check(strcmp(load("rules.json", NULL, &conf), expected) == 0);
+        check(!conf->provider.ingress->rules[0].allow && conf->provider.ingress->rules[1].allow);
+        conf_free(conf);
+        check(strcmp(load("rules.json, '{\"ips\": {\"10.0.0.0/8\": {\"allow\": true}}}'", NULL, &conf), "") == 0);      /* another one says it */
+        check(conf->provider.ingress->rules[0].allow);
+        conf_free(conf);
+        check(strstr(load("rules.json, rules.yaml, '{\"defaults\": {\"labels\": []}, \"ips\": {\"*\": null}}'", NULL, &conf), expected) != NULL);
+        check(!conf->provider.ingress->rules[0].allow && !conf->provider.ingress->rules[1].allow && conf->provider.ingress->rules[2].allow);
         conf_free(conf);
         folder_end(&folder);
 }
