@@ -351,6 +351,34 @@ TEST(a_service_that_fails_gives_way_to_another_behind_its_gate_unless_it_is_mean
         finish();
 }
 
+/* Only the first one waits: ten who come while it is known are refused at once, and then one asks again. */
+TEST(a_service_that_says_nothing_costs_one_client_its_time_and_the_others_none)
+{
+        struct ipc_channel_arrived arrived = { .gate_port = GATE };
+        enum ipc_type type;
+        char text[IPC_TEXT_MAX + 1], expected[64];
+        usec_t now_us = start_us + ARRIVALS_CONNECT_US;
+
+        begin((uint8_t[]){ SILENT_HOST }, 1);
+        snprintf(expected, sizeof(expected), "Error: connect ETIMEDOUT web:%u", port);
+        arrive(1);
+        arrivals_advance(&forward.arrivals, now_us);
+        check(said(&type, text) && type == IPC_CHANNEL_REFUSE);
+        for (arrived.channel = 2; arrived.channel < 12; arrived.channel++) {
+                arrivals_arrived(&forward.arrivals, 1, &arrived, now_us + SERVICES_REST_MIN_US - 1);
+                check(said(&type, text) && type == IPC_CHANNEL_REFUSE && strcmp(text, expected) == 0);
+        }
+        check_equal(forward.arrivals.pending, 0);
+        now_us += SERVICES_REST_MIN_US;
+        arrivals_arrived(&forward.arrivals, 1, &arrived, now_us);
+        check(!said(&type, text));
+        arrived.channel++;
+        arrivals_arrived(&forward.arrivals, 1, &arrived, now_us + 1);
+        check(said(&type, text) && type == IPC_CHANNEL_REFUSE);
+        check_equal(forward.arrivals.pending, 1);
+        finish();
+}
+
 TEST(a_silent_service_leaves_time_for_another)
 {
         enum ipc_type type;

@@ -70,7 +70,7 @@ static void fails(uint16_t service_port, uint16_t priority)
 
         one.service = service_port;
         one.priority = priority;
-        services_note(&services, &one, false, now_us);
+        services_note(&services, &one, SERVICES_REFUSED, now_us);
 }
 
 TEST(one_that_fails_rests_and_a_backup_waits_for_all_before_it)
@@ -102,6 +102,45 @@ TEST(one_that_fails_rests_and_a_backup_waits_for_all_before_it)
         check_equal(pick(1), 12);
         now_us += SERVICES_REST_MIN_US;         /* twice as long for the second time */
         check_equal(pick(1), 11);
+        services_fini(&services);
+}
+
+static bool may_ask(const struct ipc_forward_service *service)
+{
+        return services_ask(services_named(&services, 1, IPC_TCP, service->service), now_us, SECONDS(10));
+}
+
+TEST(one_that_says_nothing_is_asked_by_nobody_while_it_rests_and_then_by_one)
+{
+        struct ipc_forward_service one = service(1, 11);
+
+        services_init(&services, &random_source);
+        now_us = SECONDS(100);
+        one.service = 11;
+        check_equal(services_add(&services, &one), 0);
+        services_end(&services);
+        check(may_ask(&one) && may_ask(&one));  /* nothing is known of it */
+        services_note(&services, &one, SERVICES_SILENT, now_us);
+        check(!may_ask(&one));
+        services_note(&services, &one, SERVICES_SILENT, now_us);        /* it was under way with the first */
+        now_us += SERVICES_REST_MIN_US;
+        check(may_ask(&one) && !may_ask(&one));
+        services_begin(&services);              /* told anew, it still is so */
+        check_equal(services_add(&services, &one), 0);
+        services_end(&services);
+        now_us += SECONDS(5);
+        check(!may_ask(&one));
+        services_note(&services, &one, SERVICES_SILENT, now_us);        /* which counts, though its patience was longer */
+        now_us += SERVICES_REST_MIN_US;
+        check(!may_ask(&one));
+        now_us += SERVICES_REST_MIN_US;         /* twice as long for the second time */
+        check(may_ask(&one) && !may_ask(&one));
+        now_us += SECONDS(10);                  /* who asked has gone without a word */
+        check(may_ask(&one) && !may_ask(&one));
+        services_note(&services, &one, SERVICES_REFUSED, now_us);
+        check(may_ask(&one) && may_ask(&one));  /* each who asks knows at once */
+        services_note(&services, &one, SERVICES_WORKED, now_us);
+        check(may_ask(&one) && may_ask(&one));
         services_fini(&services);
 }
 
@@ -149,14 +188,14 @@ TEST(each_service_has_its_own_news)
         add(1, 11);
         add(1, 12);
         services_end(&services);
-        check(!services_note(&services, &up, true, now_us));
-        check(services_note(&services, &down, false, now_us));
+        check(!services_note(&services, &up, SERVICES_WORKED, now_us));
+        check(services_note(&services, &down, SERVICES_REFUSED, now_us));
         for (unsigned i = 0; i < 3; i++) {
-                check(!services_note(&services, &up, true, now_us));
-                check(!services_note(&services, &down, false, now_us));
+                check(!services_note(&services, &up, SERVICES_WORKED, now_us));
+                check(!services_note(&services, &down, SERVICES_REFUSED, now_us));
         }
-        check(services_note(&services, &down, true, now_us));
-        check(!services_note(&services, &other, false, now_us));        /* not configured any more */
+        check(services_note(&services, &down, SERVICES_WORKED, now_us));
+        check(!services_note(&services, &other, SERVICES_REFUSED, now_us));        /* not configured any more */
         services_fini(&services);
 }
 

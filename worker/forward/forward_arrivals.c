@@ -246,9 +246,11 @@ static void service_works(struct arrival *arrival, bool works, usec_t now_us)
 {
         struct arrivals *arrivals = arrival->arrivals;
         const struct ipc_forward_service *service = &arrival->making->service;
+        bool late = now_us - arrival->making->began_us >= ARRIVALS_SILENT_US;
+        enum services_outcome outcome = works ? SERVICES_WORKED : late ? SERVICES_SILENT : SERVICES_REFUSED;
         char trouble[64];
 
-        if (!services_note(&arrivals->services, service, works, now_us))
+        if (!services_note(&arrivals->services, service, outcome, now_us))
                 return;
         if (works)
                 tell_service(arrivals, service, NULL);
@@ -273,6 +275,7 @@ static bool try_other(struct arrival *arrival, usec_t now_us)
                 return false;
         free(arrival->local);
         arrival->local = local;
+        (void)services_ask(other, now_us, ARRIVALS_CONNECT_US);         /* it is fit: it may */
         making->service = *other;
         arrival_begin(arrival, now_us);
         return true;
@@ -499,6 +502,19 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
         return arrival;
 }
 
+/* As put_trouble() would say it. */
+static void refuse_silent(struct arrivals *arrivals, uint32_t swarm, uint64_t number, const struct ipc_forward_service *service)
+{
+        char text[IPC_TEXT_MAX + IPC_NAME_MAX];
+        const char *host = *service->alias ? service->alias : service->host;
+
+        if (service->local)
+                snprintf(text, sizeof(text), "Error: connect ETIMEDOUT %s", host);
+        else
+                snprintf(text, sizeof(text), "Error: connect ETIMEDOUT %s:%u", host, service->service_port);
+        refuse(arrivals, swarm, number, text);
+}
+
 /* A peer that opens without end leaves room for all others. */
 static bool has_room(const struct arrivals *arrivals, const uint8_t peer[IPC_KEY_BYTES])
 {
@@ -527,6 +543,10 @@ void arrivals_arrived(struct arrivals *arrivals, uint32_t swarm, const struct ip
         if (!service) {
                 snprintf(text, sizeof(text), "Service not found %u", arrived->gate_port);
                 refuse(arrivals, swarm, arrived->channel, text);
+                return;
+        }
+        if (!services_ask(service, now_us, ARRIVALS_CONNECT_US)) {
+                refuse_silent(arrivals, swarm, arrived->channel, service);
                 return;
         }
         arrival = has_room(arrivals, arrived->peer) ? arrival_new(arrivals, swarm, arrived, service) : NULL;

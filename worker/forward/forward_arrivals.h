@@ -18,6 +18,8 @@ enum { ARRIVALS_PENDING_MAX = 512 };    /* connections that are not made yet; of
  * after 15 s, and shall hear why before. */
 #define ARRIVALS_CONNECT_US SECONDS(10)
 
+#define ARRIVALS_SILENT_US SECONDS(1)   /* what is known of a service only then is no refusal: nobody else shall wait for it */
+
 struct arrivals {
         struct worker *worker;
         struct watch *watch;

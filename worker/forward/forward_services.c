@@ -11,7 +11,9 @@ struct service {
         struct list in_list;
         struct ipc_forward_service what;
         bool gone;                      /* by its checks */
-        bool down;                      /* by the last attempt */
+        bool down;                      /* by the last attempt, */
+        bool silent;                    /* which was in vain for long */
+        bool probed;                    /* its rest ended and somebody asks whether it still is: the answer counts */
         unsigned failures;              /* in a row */
         usec_t rests_until_us;          /* 0: fit */
 };
@@ -120,6 +122,8 @@ static void take_over(struct service *service, const struct list *before)
                         continue;
                 service->gone = old->gone && service->what.health;
                 service->down = old->down;
+                service->silent = old->silent;
+                service->probed = old->probed;
                 service->failures = old->failures;
                 service->rests_until_us = old->rests_until_us;
                 return;
@@ -156,6 +160,8 @@ static bool is_preferred(const struct service *service, const struct service *ot
 {
         if (is_fit(service, now_us) != is_fit(other, now_us))
                 return is_fit(service, now_us);
+        if (!is_fit(service, now_us) && service->silent != other->silent)
+                return other->silent;   /* who refuses does so at once */
         if (!is_fit(service, now_us))
                 return service->rests_until_us < other->rests_until_us;
         return service->what.priority < other->what.priority;
@@ -248,16 +254,18 @@ static void put_last(struct ipc_forward_service *what, const uint8_t address[16]
 }
 
 /* Who fails while it rests was under way before. True: that is news. */
-static bool note(struct service *service, bool works, usec_t now_us)
+static bool note(struct service *service, enum services_outcome outcome, usec_t now_us)
 {
-        bool news = service->down == works;
+        bool works = outcome == SERVICES_WORKED, news = service->down == works, counts = service->probed || service->rests_until_us <= now_us;
         usec_t rest_us = SERVICES_REST_MIN_US;
 
         service->down = !works;
+        service->silent = outcome == SERVICES_SILENT;
+        service->probed = false;
         if (works) {
                 service->failures = 0;
                 service->rests_until_us = 0;
-        } else if (service->rests_until_us <= now_us) {
+        } else if (counts) {
                 for (unsigned i = 0; i < service->failures && rest_us < SERVICES_REST_MAX_US; i++)
                         rest_us *= 2;
                 service->failures++;
@@ -279,7 +287,7 @@ bool services_note_session(struct services *services, uint16_t gate_port, const 
 
                 if (!service->what.count || !leads_to(&service->what, address, service_port))
                         continue;
-                news = note(service, works, now_us);
+                news = note(service, works ? SERVICES_WORKED : SERVICES_REFUSED, now_us);
                 if (!works)
                         put_last(&service->what, address);
                 if (news)
@@ -289,7 +297,7 @@ bool services_note_session(struct services *services, uint16_t gate_port, const 
         return false;
 }
 
-bool services_note(struct services *services, const struct ipc_forward_service *what, bool works, usec_t now_us)
+bool services_note(struct services *services, const struct ipc_forward_service *what, enum services_outcome outcome, usec_t now_us)
 {
         struct service_group *group = find(services, what->gate_port, what->protocol);
 
@@ -299,7 +307,7 @@ bool services_note(struct services *services, const struct ipc_forward_service *
                 struct service *service = list_entry(at, struct service, in_list);
 
                 if (memcmp(&service->what, what, sizeof(*what)) == 0)
-                        return note(service, works, now_us);
+                        return note(service, outcome, now_us);
         }
         return false;
 }
@@ -307,6 +315,19 @@ bool services_note(struct services *services, const struct ipc_forward_service *
 static struct service *service_of(const struct ipc_forward_service *what)
 {
         return (struct service *)((uintptr_t)what - offsetof(struct service, what));
+}
+
+bool services_ask(const struct ipc_forward_service *what, usec_t now_us, usec_t patience_us)
+{
+        struct service *service = service_of(what);
+
+        if (!service->silent)
+                return true;
+        if (service->rests_until_us > now_us)
+                return false;
+        service->probed = true;
+        service->rests_until_us = usec_add(now_us, patience_us);
+        return true;
 }
 
 void services_mark(const struct ipc_forward_service *what, bool there)

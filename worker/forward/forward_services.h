@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The services this worker connects to, by gate port; several under one port are alternatives: those of the best priority take turns. One
- * that fails rests, 1 s at first and twice as long each time up to 30 s, and is passed over while others are fit. */
+ * that fails rests, 1 s at first and twice as long each time up to 30 s, and is passed over while others are fit. One that had no answer is not
+ * asked at all meanwhile, for each who asks would wait in vain; then one asks, and until that one knows the others are refused as well. */
 #ifndef HG_FORWARD_SERVICES_H
 #define HG_FORWARD_SERVICES_H
 
@@ -46,8 +47,18 @@ bool services_have_other(const struct services *services, const struct ipc_forwa
 /* The one of that name (ipc_service.h); NULL: it is not there (any more). */
 const struct ipc_forward_service *services_named(const struct services *services, uint16_t gate_port, uint16_t protocol, uint64_t name);
 
+/* Whether who wants @service, which was picked or named, may ask it: else it had no answer of late, and is refused at once. Who may ask one
+ * whose rest is over does so alone, for as long as its patience goes. */
+bool services_ask(const struct ipc_forward_service *service, usec_t now_us, usec_t patience_us);
+
+enum services_outcome {
+        SERVICES_WORKED,
+        SERVICES_REFUSED,               /* or whatever is known soon */
+        SERVICES_SILENT,
+};
+
 /* Notes whether a connection to @service could be made; true when that is news. One that is not configured any more is none. */
-bool services_note(struct services *services, const struct ipc_forward_service *service, bool works, usec_t now_us);
+bool services_note(struct services *services, const struct ipc_forward_service *service, enum services_outcome outcome, usec_t now_us);
 
 /* The same of a service of datagrams, whose connections can always be made: whether somebody answered at @address. If not, the next one
  * tries the next of its addresses first. *@what_out is the service when that is news. */
