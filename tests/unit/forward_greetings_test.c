@@ -243,13 +243,38 @@ TEST(of_too_many_silent_ones_the_oldest_gives_way)
 {
         static int silent[GREETINGS_MAX + 1];
 
+        char ip[16];
+
         begin();
-        for (size_t i = 0; i <= GREETINGS_MAX; i++)
-                silent[i] = come("10.0.0.1", "");
+        for (size_t i = 0; i <= GREETINGS_MAX; i++) {
+                snprintf(ip, sizeof(ip), "10.0.%zu.1", i % 200);
+                silent[i] = come(ip, "");
+        }
         check(closed(silent[0]) && !closed(silent[1]) && !closed(silent[GREETINGS_MAX]));
         check_equal(forward.greetings.count, GREETINGS_MAX);
         for (size_t i = 0; i <= GREETINGS_MAX; i++)
                 close(silent[i]);
+        finish();
+}
+
+/* They make room for their own: somebody else's half header is still waited for. */
+TEST(a_proxy_with_many_that_say_nothing_does_not_push_out_anothers)
+{
+        static int silent[2 * GREETINGS_MAX];
+        char source[32], rest[32];
+        int other;
+
+        begin();
+        other = come("10.0.0.2", "PROXY TCP4 203.");
+        for (size_t i = 0; i < 2 * GREETINGS_MAX; i++)
+                silent[i] = come("10.0.0.1", "");
+        check_equal(forward.greetings.count, GREETINGS_PER_PROXY + 1);
+        check(closed(silent[0]) && !closed(silent[2 * GREETINGS_MAX - 1]) && !closed(other));
+        say(other, "0.113.10 192.0.2.1 51000 443\r\nGET /");
+        check(asked(source, rest) && strcmp(source, "203.0.113.10") == 0 && strcmp(rest, "GET /") == 0);
+        for (size_t i = 0; i < 2 * GREETINGS_MAX; i++)
+                close(silent[i]);
+        close(other);
         finish();
 }
 
@@ -345,6 +370,35 @@ TEST(a_proxy_tells_whose_hello_it_is)
         say_bytes(proxy, bytes, HELLO_BYTES);
         check_equal(served(HELLO_BYTES), 'B');
         close(proxy);
+        finish();
+}
+
+/* Those that are given up are clients of whoever takes those without a name. */
+TEST(a_client_with_many_that_say_nothing_does_not_push_out_anothers_hello)
+{
+        enum { MANY = 300 };
+        static int silent[2 * MANY];
+        uint8_t bytes[HELLO_BYTES];
+        int other;
+
+        begin_named(bytes);
+        other = come("192.0.2.2", "");
+        say_bytes(other, bytes, 100);
+        for (size_t i = 0; i < MANY; i++) {
+                silent[i] = come("203.0.113.1", "");
+                check(served(0) == (i < GREETINGS_PER_CLIENT ? '-' : 'A'));
+        }
+        for (size_t i = 0; i < MANY; i++) {     /* the same behind a proxy */
+                silent[MANY + i] = come("10.0.0.1", "PROXY TCP4 203.0.113.1 192.0.2.1 51000 443\r\n");
+                check_equal(served(0), 'A');
+        }
+        check_equal(forward.greetings.count, GREETINGS_PER_CLIENT + 1);
+        check_equal(forward.greetings.guests.all.count, 2);
+        say_bytes(other, bytes + 100, HELLO_BYTES - 100);
+        check_equal(served(HELLO_BYTES), 'B');
+        for (size_t i = 0; i < 2 * MANY; i++)
+                close(silent[i]);
+        close(other);
         finish();
 }
 

@@ -17,6 +17,7 @@ struct greeting {
         struct list in_all;
         struct heap_entry deadline;
         struct watched watched;
+        struct guest *guest;            /* NULL: not counted yet, or for want of memory */
         uint16_t gate_port;
         bool proxied;                   /* a header comes first, */
         bool named;                     /* and told of whom this is: */
@@ -25,10 +26,12 @@ struct greeting {
         uint8_t header[PROXY_READ_MAX];
 };
 
-void greetings_init(struct greetings *greetings, struct worker *worker, struct watch *watch, struct clients *clients)
+void greetings_init(struct greetings *greetings, struct worker *worker, struct watch *watch, struct clients *clients,
+                    const uint8_t map_key[16])
 {
         *greetings = (struct greetings){ .worker = worker, .watch = watch, .clients = clients };
         list_init(&greetings->all);
+        guests_init(&greetings->guests, map_key);
 }
 
 /* The descriptor is the caller's. */
@@ -40,6 +43,7 @@ static int release(struct greeting *greeting)
         watch_remove(greetings->watch, &greeting->watched);
         heap_remove(&greetings->deadlines, &greeting->deadline);
         list_remove(&greeting->in_all);
+        guests_leave(&greetings->guests, greeting->guest);
         greetings->count--;
         free(greeting);
         return fd;
@@ -49,6 +53,7 @@ void greetings_fini(struct greetings *greetings)
 {
         list_for_each(at, &greetings->all)
                 close(release(list_entry(at, struct greeting, in_all)));
+        guests_fini(&greetings->guests);
 }
 
 void greetings_begin(struct greetings *greetings)
@@ -162,6 +167,27 @@ static bool listen_to_hello(struct greeting *greeting, const struct now *now)
         return false;
 }
 
+static void give_up(struct greeting *greeting, const struct now *now);
+
+/* Many that say nothing are at the cost of those that come from the same, not of others. */
+static void count_for(struct greeting *greeting, uint32_t most, const struct now *now)
+{
+        struct greetings *greetings = greeting->greetings;
+        uint32_t count = 0;
+
+        greeting->guest = guests_enter(&greetings->guests, greeting->gate_port, IPC_TCP, &greeting->remote, now->mono_us, &count);
+        if (!greeting->guest || count <= most)
+                return;
+        list_for_each(at, &greetings->all) {
+                struct greeting *oldest = list_entry(at, struct greeting, in_all);
+
+                if (oldest->guest == greeting->guest && oldest != greeting) {
+                        give_up(oldest, now);
+                        return;
+                }
+        }
+}
+
 /* What a proxy says on its own behalf, as to look whether we are there, is its own. False: it was turned away. */
 static bool listen_to_header(struct greeting *greeting, const struct now *now)
 {
@@ -172,6 +198,8 @@ static bool listen_to_header(struct greeting *greeting, const struct now *now)
                 greeting->proxied = false;
                 greeting->named = header.named;
                 if (header.named) {
+                        guests_leave(&greeting->greetings->guests, greeting->guest);
+                        greeting->guest = NULL;
                         greeting->remote = header.source;
                         greeting->local = header.destination;
                 }
@@ -194,8 +222,11 @@ static bool listen_to(struct greeting *greeting, const struct now *now)
                 return false;
         if (greeting->proxied)
                 return true;
-        if (clients_are_named(greeting->greetings->clients, greeting->gate_port, IPC_TCP))
+        if (clients_are_named(greeting->greetings->clients, greeting->gate_port, IPC_TCP)) {
+                if (!greeting->guest)
+                        count_for(greeting, GREETINGS_PER_CLIENT, now);
                 return listen_to_hello(greeting, now);
+        }
         become_client(greeting, NULL, now);
         return false;
 }
@@ -243,6 +274,7 @@ void greetings_accept(struct greetings *greetings, uint16_t gate_port, int fd, c
         greeting->watched = (struct watched){ .fd = fd, .ready = on_words };
         list_push_back(&greetings->all, &greeting->in_all);
         greetings->count++;
+        count_for(greeting, proxied ? GREETINGS_PER_PROXY : GREETINGS_PER_CLIENT, now);
         heap_insert(&greetings->deadlines, &greeting->deadline, usec_add(now->mono_us, GREETINGS_WAIT_US));
         /* Edge-triggered: half a hello stays where it is, and is looked at again when there is more. */
         if (listen_to(greeting, now) && watch_add(greetings->watch, &greeting->watched, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0)

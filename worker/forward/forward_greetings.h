@@ -8,7 +8,9 @@
 #include "forward_hello.h"
 
 enum {
-        GREETINGS_MAX = 1024,           /* at a time: for one more, who has kept silent for longest is listened to no more */
+        GREETINGS_MAX = 1024,           /* at a time: for one more, who has kept silent for longest is listened to no more, */
+        GREETINGS_PER_CLIENT = 64,      /* and of one client, as forward_guests.h has them: the same, of its own; */
+        GREETINGS_PER_PROXY = 512,      /* or of one proxy, before it has said whose they are */
         GREETINGS_TRUSTED_MAX = 64,
 };
 
@@ -22,14 +24,16 @@ struct greetings {
         size_t trusted_count, next_count;       /* @next: of the configuration being told */
         struct list all;                /* the oldest first */
         size_t count;
+        struct guests guests;           /* whose they are; until that is known, the proxy's */
         struct heap deadlines;
         uint8_t hello[HELLO_MAX];       /* nothing stays in either between calls */
         char name[IPC_NAME_MAX];
         usec_t told_us;                 /* when the log last said that a proxy does not speak as one; 0: never */
 };
 
-/* Keeps all three. */
-void greetings_init(struct greetings *greetings, struct worker *worker, struct watch *watch, struct clients *clients);
+/* Keeps the first four. @map_key: 16 random bytes. */
+void greetings_init(struct greetings *greetings, struct worker *worker, struct watch *watch, struct clients *clients,
+                    const uint8_t map_key[16]);
 
 /* Who is under way is reset. */
 void greetings_fini(struct greetings *greetings);

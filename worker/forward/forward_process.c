@@ -47,11 +47,13 @@ int forward_init(struct forward *forward, const struct random *random)
 {
         struct ev_loop *loop = forward->worker.loop;
         int r = watch_init(&forward->watch, loop);
+        uint8_t key[16];
 
         if (r < 0)
                 return r;
+        random_fill(random, key, sizeof(key));
         clients_init(&forward->clients, &forward->worker, &forward->watch, random);
-        greetings_init(&forward->greetings, &forward->worker, &forward->watch, &forward->clients);
+        greetings_init(&forward->greetings, &forward->worker, &forward->watch, &forward->clients, key);
         listeners_init(&forward->listeners, &forward->worker, &forward->watch, &forward->greetings);
         datagrams_init(&forward->datagrams, &forward->worker, &forward->watch, &forward->clients);
         arrivals_init(&forward->arrivals, &forward->worker, &forward->watch, random);
