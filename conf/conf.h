@@ -38,6 +38,7 @@ enum {
         CONF_BASIC_AUTH_MAX = 256,
         CONF_DOCKER_NETWORKS_MAX = 8,
         CONF_DOCKER_NETWORK_MAX = 128,          /* the name of one, with its NUL */
+        CONF_IMAGE_MAX = 256,                   /* of an image, the same */
         CONF_FOUND_MAX = 1024,                  /* services in containers */
         CONF_ADDRESS_MAX = 46,                  /* an address as text, with its NUL */
         CONF_COMPLAINTS_MAX = 200,              /* kept; more are only counted */
@@ -230,6 +231,7 @@ struct conf_gateway {
         size_t listen_count;
         uint32_t socket_mode;           /* of unix sockets listened at */
         const char *hosts;              /* path of the unix socket that helpers of a virtual network connect to; NULL: there is none */
+        bool hosts_own;                 /* in our runtime directory, whose folders are ours to make: nobody named it */
         const struct conf_network *trusted;     /* who comes from there is a proxy, and begins with a PROXY header */
         size_t trusted_count;
         const struct conf_filter *filters;      /* a route passes if any does, or all, by @filter_mode */
@@ -284,14 +286,17 @@ struct conf_site {
         uint32_t auth_len;              /* 0: nothing, on a loopback address */
 };
 
-/* At which Docker engine the provider's services are found, too. All else is 0 and NULL unless @present. */
+/* At which Docker engine the provider's services are found, too, and the gateway has its virtual network. All else is 0 and NULL unless
+ * @present. */
 struct conf_docker {
         bool present;
         const char *socket;             /* shorter than CONF_SOCKET_PATH_MAX */
-        const char *networks[CONF_DOCKER_NETWORKS_MAX];         /* on which containers offer services; at least one */
+        const char *networks[CONF_DOCKER_NETWORKS_MAX];         /* on which containers offer services, and hosts have names; at least one */
         size_t network_count;
         uint32_t refresh_ms;            /* so often they are looked at though nothing happened */
-        bool read_only;                 /* no network is made */
+        bool read_only;                 /* nothing is made */
+        bool virtual_network;           /* a gateway has one: see conf_docker_makes_hosts() */
+        const char *image;              /* what helpers are made of; NULL: our own, or hypergate */
 };
 
 /* A service that was found there. Made of zeroed memory: two are the same when their bytes are. */
@@ -430,6 +435,9 @@ const char *conf_suggest(const char *word, const char *const *names);
 
 /* Where the control sockets of the system's instances are. */
 #define CONF_SYSTEM_RUNTIME "/run/hypergate"
+
+/* Whether helpers of a virtual network are made at a Docker engine. */
+bool conf_docker_makes_hosts(const struct conf *conf);
 
 /* Where the control sockets of this user's instances are, unless they are told otherwise: CONF_SYSTEM_RUNTIME for root, else
  * $XDG_RUNTIME_DIR/hypergate. NULL: nowhere, or longer than @size. Returns @out. */

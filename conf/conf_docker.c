@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "conf_docker.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "conf_path.h"
 
 enum { REFRESH_MS = 20000, REFRESH_MIN_MS = 1000, REFRESH_MAX_MS = 3600000 };
 
-static const char default_socket[] = "/var/run/docker.sock", default_network[] = "hypergatenet";
+struct into {
+        struct conf_docker *docker;
+        struct conf_docker_draft *draft;
+};
+
+static const char default_socket[] = "/var/run/docker.sock", default_network[] = "hypergatenet", default_image[] = "hypergate";
 
 static const char *image_text(struct conf_read *read, const char *text)
 {
@@ -16,7 +22,7 @@ static const char *image_text(struct conf_read *read, const char *text)
 
 static void read_socket(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        struct conf_docker *docker = into;
+        struct conf_docker *docker = ((struct into *)into)->docker;
         char path[CONF_PATH_MAX];
         const char *name;
 
@@ -48,7 +54,7 @@ static bool is_network(const char *text)
 
 static void read_network(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        struct conf_docker *docker = into;
+        struct conf_docker *docker = ((struct into *)into)->docker;
         const struct conf_node *entry;
         const char *text;
         uint32_t count;
@@ -71,12 +77,37 @@ static void read_network(struct conf_read *read, const struct conf_node *node, v
 
 static void read_refresh(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        conf_value_whole(read, node, REFRESH_MIN_MS, REFRESH_MAX_MS, REFRESH_MS, &((struct conf_docker *)into)->refresh_ms);
+        conf_value_whole(read, node, REFRESH_MIN_MS, REFRESH_MAX_MS, REFRESH_MS, &((struct into *)into)->docker->refresh_ms);
 }
 
 static void read_read_only(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        conf_value_bool(read, node, &((struct conf_docker *)into)->read_only);
+        struct into *what = into;
+
+        what->draft->read_only_at = (struct conf_place){ read->file, node->key_at };
+        conf_value_bool(read, node, &what->docker->read_only);
+}
+
+static void read_virtual_network(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        conf_value_bool(read, node, &((struct into *)into)->docker->virtual_network);
+}
+
+/* "registry.example.org:5000/team/hypergate:1.0@sha256:…": the engine knows best. */
+static void read_image(struct conf_read *read, const struct conf_node *node, void *into)
+{
+        const char *text;
+        size_t len;
+
+        if (!conf_value_text(read, node, default_image, &text))
+                return;
+        len = strlen(text);
+        if (len == 0 || len >= CONF_IMAGE_MAX ||
+            strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-:/@") != len)
+                conf_value_wrong(read, node, "the name of an image, of at most 255 letters, digits and _ . - : / @, such as "
+                                 "hypergate:latest");
+        else
+                ((struct into *)into)->docker->image = image_text(read, text);
 }
 
 void conf_docker_read(struct conf_read *read, const struct conf_node *node, struct conf_docker_draft *draft, struct conf_docker *into)
@@ -86,27 +117,66 @@ void conf_docker_read(struct conf_read *read, const struct conf_node *node, stru
                 { "network", read_network },
                 { "refreshTime", read_refresh },
                 { "readOnly", read_read_only },
+                { "virtualNetwork", read_virtual_network },
+                { "image", read_image },
                 { NULL, NULL },
         };
 
+        struct into what = { into, draft };
+
         if (!into->present)
                 *into = (struct conf_docker){ .present = true, .socket = default_socket, .networks = { default_network },
-                                              .network_count = 1, .refresh_ms = REFRESH_MS };
+                                              .network_count = 1, .refresh_ms = REFRESH_MS, .virtual_network = true };
         draft->at = (struct conf_place){ read->file, node->key_at };
-        conf_value_map(read, node, "docker", fields, into);
+        conf_value_map(read, node, "docker", fields, &what);
 }
 
-void conf_docker_finish(struct conf_read *read, const struct conf_docker_draft *draft, const struct conf *conf)
+bool conf_docker_makes_hosts(const struct conf *conf)
 {
-        if (conf->docker.present && !conf->provider.present)
+        return conf->docker.present && conf->gateway.present && conf->docker.virtual_network;
+}
+
+/* Where nobody else makes a socket: in a folder of this instance alone, in one for all of them, which an image may have as a volume. None
+ * if there is no such place. */
+static void choose_hosts(struct conf_read *read, struct conf *conf)
+{
+        char folder[CONF_PATH_MAX], path[CONF_SOCKET_PATH_MAX];
+        const char *runtime = conf->runtime_directory ? conf->runtime_directory : conf_runtime_directory(folder, sizeof(folder));
+
+        conf->gateway.hosts_own = true;
+        if (runtime && snprintf(path, sizeof(path), "%s/hosts/%s/port.sock", runtime, conf->name) < (int)sizeof(path))
+                conf->gateway.hosts = image_text(read, path);
+}
+
+void conf_docker_finish(struct conf_read *read, const struct conf_docker_draft *draft, struct conf *conf)
+{
+        bool makes_hosts = conf_docker_makes_hosts(conf);
+
+        if (!conf->docker.present)
+                return;
+        if (!conf->provider.present && !conf->gateway.present)
                 conf_error(&read->report, draft->at.file, draft->at.at,
-                           "docker: it finds services of a provider, and there is none: write provider: {} beside it");
+                           "docker: it finds services of a provider and makes hosts of a gateway, and there is neither: write provider: {} "
+                           "or gateway: {} beside it");
+        else if (!conf->provider.present && !makes_hosts)
+                conf_error(&read->report, draft->at.file, draft->at.at,
+                           "docker: without a virtual network there is nothing to do for it at a gateway: leave it out");
+        else if (makes_hosts && conf->docker.read_only)
+                conf_error(&read->report, draft->read_only_at.file, draft->read_only_at.at,
+                           "readOnly: a virtual network is made of containers: write virtualNetwork: false beside it, or leave it out");
+        if (makes_hosts && !conf->gateway.hosts)
+                choose_hosts(read, conf);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+        return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 bool conf_docker_same(const struct conf_docker *a, const struct conf_docker *b)
 {
         if (a->present != b->present || a->network_count != b->network_count || a->refresh_ms != b->refresh_ms ||
-            a->read_only != b->read_only)
+            a->read_only != b->read_only || a->virtual_network != b->virtual_network || !same_text(a->image, b->image))
                 return false;
         for (size_t i = 0; i < a->network_count; i++)
                 if (strcmp(a->networks[i], b->networks[i]) != 0)

@@ -65,6 +65,26 @@ static void keep_relay(struct conf_read *read, struct conf *conf, const struct c
         conf->relay = running->relay;
 }
 
+/* NULL: it is none that somebody named. */
+static const char *named_hosts(const struct conf *conf)
+{
+        return conf->gateway.hosts_own ? NULL : conf->gateway.hosts;
+}
+
+/* Helpers are connected to it. */
+static bool same_hosts(const struct conf *a, const struct conf *b)
+{
+        const char *one = named_hosts(a), *other = named_hosts(b);
+
+        return one && other ? strcmp(one, other) == 0 : one == other;
+}
+
+static void keep_hosts(struct conf_read *read, struct conf *conf, const struct conf *running)
+{
+        conf->gateway.hosts = image_text(read, running->gateway.hosts);
+        conf->gateway.hosts_own = running->gateway.hosts_own;
+}
+
 static bool same_docker(const struct conf *a, const struct conf *b)
 {
         return conf_docker_same(&a->docker, &b->docker);
@@ -72,10 +92,15 @@ static bool same_docker(const struct conf *a, const struct conf *b)
 
 static void keep_docker(struct conf_read *read, struct conf *conf, const struct conf *running)
 {
+        bool hosts_too = conf->gateway.hosts_own || running->gateway.hosts_own;
+
         conf->docker = running->docker;
         conf->docker.socket = image_text(read, running->docker.socket);
+        conf->docker.image = image_text(read, running->docker.image);
         for (size_t i = 0; i < conf->docker.network_count; i++)
                 conf->docker.networks[i] = image_text(read, running->docker.networks[i]);
+        if (hosts_too)
+                keep_hosts(read, conf, running);
 }
 
 static bool same_dht(const struct conf *a, const struct conf *b)
@@ -121,17 +146,6 @@ static bool same_host(const struct conf *a, const struct conf *b)
 static void keep_host(struct conf_read *read, struct conf *conf, const struct conf *running)
 {
         memcpy(conf->host, running->host, sizeof(conf->host));
-}
-
-/* Helpers are connected to it. */
-static bool same_hosts(const struct conf *a, const struct conf *b)
-{
-        return a->gateway.hosts && b->gateway.hosts ? strcmp(a->gateway.hosts, b->gateway.hosts) == 0 : a->gateway.hosts == b->gateway.hosts;
-}
-
-static void keep_hosts(struct conf_read *read, struct conf *conf, const struct conf *running)
-{
-        conf->gateway.hosts = running->gateway.hosts ? image_text(read, running->gateway.hosts) : NULL;
 }
 
 static bool same_port(const struct conf *a, const struct conf *b)

@@ -199,7 +199,7 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fputc('\n', out);
         }
         fprintf(out, "  socketMode: \"%04o\"\n", gateway->socket_mode);
-        if (gateway->hosts) {
+        if (gateway->hosts && !gateway->hosts_own) {
                 char text[CONF_SOCKET_PATH_MAX + sizeof("unix:")];
 
                 snprintf(text, sizeof(text), "unix:%s", gateway->hosts);
@@ -273,8 +273,10 @@ static void put_site(FILE *out, const char *listen, const char *file_key, const 
         put_path(out, file_key, folder, site->auth_file);
 }
 
-static void put_docker(FILE *out, const struct conf_docker *docker, const char *folder)
+static void put_docker(FILE *out, const struct conf *conf, const char *folder)
 {
+        const struct conf_docker *docker = &conf->docker;
+
         fputs("docker:\n  ", out);
         put_path(out, "socket", folder, docker->socket);
         fputs("  network:\n", out);
@@ -284,6 +286,13 @@ static void put_docker(FILE *out, const struct conf_docker *docker, const char *
                 fputc('\n', out);
         }
         fprintf(out, "  refreshTime: %u\n  readOnly: %s\n", docker->refresh_ms, docker->read_only ? "true" : "false");
+        if (conf->gateway.present)
+                fprintf(out, "  virtualNetwork: %s\n", docker->virtual_network ? "true" : "false");
+        if (docker->image) {
+                fputs("  image: ", out);
+                conf_text_show(out, docker->image);
+                fputc('\n', out);
+        }
 }
 
 static void put_dht(FILE *out, const struct conf_dht *dht)
@@ -339,7 +348,7 @@ bool conf_show(const struct conf *conf, const char *folder, FILE *out)
         put_site(out, "fingerprintResolver:\n  listen: ", "basicAuthFile", &conf->resolver, folder);
         put_site(out, "unlimited:\n  listen: ", "tokenSecretFile", &conf->unlimited, folder);
         if (conf->docker.present)
-                put_docker(out, &conf->docker, folder);
+                put_docker(out, conf, folder);
         put_peers(out, conf);
         put_bootstrap(out, conf);
         put_dht(out, &conf->dht);

@@ -3,13 +3,21 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "container.h"
 #include "dial.h"
 #include "ipc_fd.h"
+#include "keys.h"
 #include "monotonic.h"
+
+_Static_assert((int)CONF_DOCKER_NETWORKS_MAX == (int)IPC_NETWORKS_MAX && (int)CONF_DOCKER_NETWORK_MAX == (int)IPC_NETWORK_MAX &&
+               (int)CONF_IMAGE_MAX == (int)IPC_IMAGE_MAX && (int)CONF_SOCKET_PATH_MAX == (int)IPC_SOCKET_PATH_MAX, "nothing is cut");
 
 static const char *advice(int error)
 {
@@ -33,9 +41,10 @@ static void say(struct docker *docker, int error)
                 return;
         docker->error = error;
         if (error)
-                log_warning(docker->log, "Docker engine at %s: %s%s; trying again", docker->conf->socket, strerror(error), advice(error));
+                log_warning(docker->log, "Docker engine at %s: %s%s; trying again", docker->conf->docker.socket, strerror(error),
+                            advice(error));
         else
-                log_notice(docker->log, "Docker engine at %s: it can be reached now", docker->conf->socket);
+                log_notice(docker->log, "Docker engine at %s: it can be reached now", docker->conf->docker.socket);
 }
 
 static bool is_too_often(struct docker *docker)
@@ -56,7 +65,7 @@ static bool on_want(struct docker *docker, struct child *child, const struct ipc
 
         if (want->use >= IPC_DOCKER_USES || is_too_often(docker))
                 return false;
-        fd = dial_unix(docker->conf->socket);
+        fd = dial_unix(docker->conf->docker.socket);
         socket.error = fd < 0 ? (uint32_t)-fd : 0;
         say(docker, (int)socket.error);
         child_send(child, IPC_DOCKER_SOCKET, &socket, &fd, fd >= 0);
@@ -153,8 +162,63 @@ const struct conf_found *docker_services(void *context, size_t *count_out)
         return docker->found.list;
 }
 
-void docker_init(struct docker *docker, const struct log *log, const struct conf_docker *conf, bool (*changed)(void *context),
-                 void *context)
+/* Two instances of one machine have no socket in common, and two containers of one image not themselves. */
+static void name_helpers(struct docker *docker, const uint8_t *router_key)
+{
+        const char *parts[] = { docker->conf->name, docker->conf->gateway.hosts ? docker->conf->gateway.hosts : "", docker->self };
+        uint8_t digest[(IPC_HELPERS_ID_MAX - 1) / 2];
+        crypto_generichash_state state;
+
+        crypto_generichash_init(&state, NULL, 0, sizeof(digest));
+        if (router_key)
+                crypto_generichash_update(&state, router_key, KEYS_BYTES);
+        for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+                crypto_generichash_update(&state, (const uint8_t *)parts[i], strlen(parts[i]) + 1);
+        crypto_generichash_final(&state, digest, sizeof(digest));
+        sodium_bin2hex(docker->id, sizeof(docker->id), digest, sizeof(digest));
+}
+
+void docker_begin(struct docker *docker, const uint8_t *router_key)
+{
+        randombytes_buf(&docker->life, sizeof(docker->life));
+        container_self(docker->self);
+        name_helpers(docker, router_key);
+}
+
+/* Each name once, whatever ports it has. */
+static void send_hosts(const struct hosts *hosts, struct child *child)
+{
+        list_for_each(entry, &hosts->all) {
+                struct ipc_docker_host host = { .host = "" };
+                bool first = true;
+
+                snprintf(host.host, sizeof(host.host), "%s", list_entry(entry, struct host, in_all)->at.host);
+                for (struct list *before = hosts->all.next; first && before != entry; before = before->next)
+                        first = strcmp(list_entry(before, struct host, in_all)->at.host, host.host) != 0;
+                if (first)
+                        child_send(child, IPC_DOCKER_HOST, &host, NULL, 0);
+        }
+}
+
+void docker_publish(const struct docker *docker, const struct hosts *hosts, struct child *child)
+{
+        const struct conf_docker *from = &docker->conf->docker;
+        struct ipc_docker_conf conf = { .life = docker->life, .uid = getuid(), .gid = getgid(), .refresh_ms = from->refresh_ms,
+                                        .network_count = (uint16_t)from->network_count, .read_only = from->read_only,
+                                        .services = docker->conf->provider.present, .hosts = conf_docker_makes_hosts(docker->conf) };
+
+        for (size_t i = 0; i < from->network_count; i++)
+                snprintf(conf.network[i], sizeof(conf.network[i]), "%s", from->networks[i]);
+        snprintf(conf.self, sizeof(conf.self), "%s", docker->self);
+        snprintf(conf.id, sizeof(conf.id), "%s", docker->id);
+        snprintf(conf.socket, sizeof(conf.socket), "%s", conf.hosts ? docker->conf->gateway.hosts : "");
+        snprintf(conf.image, sizeof(conf.image), "%s", from->image ? from->image : "");
+        child_send(child, IPC_DOCKER_CONF, &conf, NULL, 0);
+        if (conf.hosts)
+                send_hosts(hosts, child);
+}
+
+void docker_init(struct docker *docker, const struct log *log, const struct conf *conf, bool (*changed)(void *context), void *context)
 {
         *docker = (struct docker){ .log = log, .conf = conf, .changed = changed, .context = context };
 }

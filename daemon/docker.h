@@ -8,6 +8,7 @@
 
 #include "children.h"
 #include "conf.h"
+#include "hosts.h"
 #include "log.h"
 #include "usec.h"
 
@@ -23,7 +24,10 @@ struct docker_found {
 
 struct docker {
         const struct log *log;
-        const struct conf_docker *conf; /* as it was at the start */
+        const struct conf *conf;        /* as it was at the start */
+        uint64_t life;                  /* ours, for helpers of the virtual network */
+        char id[IPC_HELPERS_ID_MAX];    /* whose helpers they are */
+        char self[IPC_CONTAINER_ID_MAX];        /* the container that we are in; "": none */
         struct docker_found found, next;
         size_t expected;                /* of @next */
         bool listing;                   /* @next is coming */
@@ -34,9 +38,14 @@ struct docker {
         void *context;
 };
 
-void docker_init(struct docker *docker, const struct log *log, const struct conf_docker *conf, bool (*changed)(void *context),
-                 void *context);
+void docker_init(struct docker *docker, const struct log *log, const struct conf *conf, bool (*changed)(void *context), void *context);
 void docker_fini(struct docker *docker);
+
+/* Before it is told anything: @router_key is the router's public key, of KEYS_BYTES, or NULL. */
+void docker_begin(struct docker *docker, const uint8_t *router_key);
+
+/* Its configuration, and who of @hosts shall have a helper. */
+void docker_publish(const struct docker *docker, const struct hosts *hosts, struct child *child);
 
 /* A new life of the worker: what it was saying is void, what it said stays. */
 void docker_worker(struct docker *docker);

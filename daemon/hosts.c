@@ -87,6 +87,7 @@ static void host_free(struct hosts *hosts, struct host *host, const char *why)
         shut(hosts, host, why);
         list_remove(&host->in_all);
         free(host);
+        hosts->changed = true;
 }
 
 void hosts_fini(struct hosts *hosts)
@@ -166,6 +167,7 @@ void hosts_open(struct hosts *hosts, const struct ipc_host_port *at)
                 host->number = ++hosts->last_number;
         } while (!host->number || find_number(hosts, host->number));
         list_push_back(&hosts->all, &host->in_all);
+        hosts->changed = true;
         if (may_be_told(hosts))
                 send_port(hosts, host, true);
 }

@@ -34,6 +34,7 @@ struct hosts {
         const char *path;
         struct list all;
         uint16_t last_number;
+        bool changed;                   /* there is one more, or less, since somebody set it to false */
         struct log_limit told;
         void (*moved)(void *context, const struct host *host);  /* another forward worker, or none: tell the router */
         void *context;

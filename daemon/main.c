@@ -17,6 +17,7 @@
 #include "complaints.h"
 #include "conf.h"
 #include "control.h"
+#include "hosts_folder.h"
 #include "ipc_control.h"
 #include "kernel.h"
 #include "keys.h"
@@ -265,6 +266,26 @@ static int listen_to_people(struct start *start)
         return EX_OK;
 }
 
+/* Nobody named a place for the socket of the virtual network: it is made before this is somebody who may not. */
+static int make_hosts_folder(struct start *start)
+{
+        const struct conf_gateway *gateway = &start->conf->gateway;
+        int r;
+
+        if (!gateway->present || !gateway->hosts_own)
+                return EX_OK;
+        if (!gateway->hosts) {
+                log_error(&start->log, "docker: no place for the socket of the virtual network: there is no runtime directory, or its path "
+                          "is too long: set RUNTIME_DIRECTORY, or gateway: {hosts: \"unix:PATH\"}");
+                return EX_CONFIG;
+        }
+        r = hosts_folder_make(gateway->hosts, start->privileges.uid, start->privileges.gid);
+        if (r < 0)
+                log_error(&start->log, "docker: the folder of %s, of the virtual network, can't be made: %s", gateway->hosts,
+                          r == -EPERM ? "it is there, and another user's" : strerror(-r));
+        return r < 0 ? EX_CANTCREAT : EX_OK;
+}
+
 /* Where the workers are: never PATH, and from the environment only when that is ours alone. */
 static int find_workers(struct start *start)
 {
@@ -338,7 +359,7 @@ static int prepare(struct start *start)
 {
         static int (*const steps[])(struct start *start) = { plan_privileges, harden, load, hold_signals, find_workers, make_keys,
                                                            read_known, read_last_gates, take_passed, listen_to_people,
-                                                           look_at_kernel, settle_down };
+                                                           make_hosts_folder, look_at_kernel, settle_down };
 
         for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
                 int code = steps[i](start);

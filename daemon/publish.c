@@ -14,7 +14,6 @@
 enum { SEED_ADDRESSES_MAX = 64 };
 
 _Static_assert((int)CONF_TCP == (int)IPC_TCP && (int)CONF_UDP == (int)IPC_UDP, "both are the protocol's numbers");
-_Static_assert((int)CONF_DOCKER_NETWORKS_MAX == (int)IPC_NETWORKS_MAX && (int)CONF_DOCKER_NETWORK_MAX == (int)IPC_NETWORK_MAX, "nothing is cut");
 _Static_assert((int)CONF_PROXY_V1 == (int)IPC_PROXY_V1 && (int)CONF_PROXY_V2 == (int)IPC_PROXY_V2, "both are the versions");
 _Static_assert((int)CONF_FILTER_GATE_PORT == (int)IPC_FILTER_GATE_PORT &&
                (int)CONF_FILTER_SERVICE_PORT == (int)IPC_FILTER_SERVICE_PORT &&
@@ -487,17 +486,6 @@ static void publish_admin(const struct supervisor *supervisor, struct child *chi
         sodium_memzero(&listener, sizeof(listener));
 }
 
-static void publish_docker(const struct supervisor *supervisor, struct child *child)
-{
-        const struct conf_docker *docker = &supervisor->conf->docker;
-        struct ipc_docker_conf conf = { .refresh_ms = docker->refresh_ms, .network_count = (uint16_t)docker->network_count,
-                                        .read_only = docker->read_only };
-
-        for (size_t i = 0; i < docker->network_count; i++)
-                snprintf(conf.network[i], sizeof(conf.network[i]), "%s", docker->networks[i]);
-        child_send(child, IPC_DOCKER_CONF, &conf, NULL, 0);
-}
-
 bool publish(struct supervisor *supervisor, struct child *child)
 {
         if (child->role == IPC_RESOLVE)
@@ -516,7 +504,7 @@ bool publish(struct supervisor *supervisor, struct child *child)
         else if (child->role == IPC_HOSTS)
                 hosts_publish(&supervisor->hosts);
         else if (child->role == IPC_DOCKER)
-                publish_docker(supervisor, child);
+                docker_publish(&supervisor->docker, &supervisor->hosts, child);
         child_conf_end(child);
         return true;
 }

@@ -25,6 +25,9 @@ static void on_settle(struct ev_loop *loop, ev_prepare *prepare, int events)
 
         if (supervisor->children.stopping)
                 return;
+        if (supervisor->engine && supervisor->hosts.changed)
+                supervisor->engine->unconfigured = true;
+        supervisor->hosts.changed = false;
         list_for_each(at, &supervisor->children.all) {
                 struct child *child = list_entry(at, struct child, in_all);
 
@@ -389,6 +392,7 @@ static int begin_docker(struct supervisor *supervisor)
 {
         if (!supervisor->conf->docker.present)
                 return 0;
+        docker_begin(&supervisor->docker, supervisor->keys->router_count ? supervisor->keys->routers[0].public_key : NULL);
         supervisor->engine = children_add(&supervisor->children, IPC_DOCKER, 1, NULL);
         return supervisor->engine ? 0 : -ENOMEM;
 }
@@ -477,7 +481,7 @@ static int init(struct supervisor *supervisor, const struct supervisor_start *st
         randombytes_buf(map_key, sizeof(map_key));
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name_changed, on_name_wanted, supervisor);
         fetches_init(&supervisor->fetches, supervisor->loop, supervisor->log, &supervisor->names, start->libexec, on_fetched, supervisor);
-        docker_init(&supervisor->docker, supervisor->log, &conf->docker, on_found, supervisor);
+        docker_init(&supervisor->docker, supervisor->log, conf, on_found, supervisor);
         interfaces_init(&supervisor->interfaces, supervisor->loop, conf->host, on_interfaces, supervisor);
         forwards_init(&supervisor->forwards, &supervisor->children,
                       conf->gateway.present && conf->provider.present ? FORWARDS_MAX / 2 : FORWARDS_MAX);

@@ -55,6 +55,10 @@ enum {
         IPC_NETWORK_MAX = 128,          /* the name of one, with its NUL */
         IPC_LIMITS_MAX = 2,             /* of one channel: the gateway's own, and the provider's */
         IPC_CLIENT_LABELS_MAX = 256,    /* of one client: those of two rules */
+        IPC_IMAGE_MAX = 256,            /* of an image, the same */
+        IPC_HELPERS_ID_MAX = 33,        /* 32 hex digits and a NUL */
+        IPC_CONTAINER_ID_MAX = 65,      /* 64 of them */
+        IPC_SOCKET_PATH_MAX = 108,      /* with its NUL: sockaddr_un(7) */
 };
 
 /* Protocol of a service or gate: the numbers are those of the Hypergate protocol. */
@@ -218,6 +222,7 @@ enum ipc_reason {
         X(HOSTS_GONE,       IPC_ROLE_BIT(IPC_HOSTS),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_host_port,          0)    \
         /* Docker. */                                                                                                            \
         X(DOCKER_CONF,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_DOCKER),       struct ipc_docker_conf,        0)    \
+        X(DOCKER_HOST,      IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_DOCKER),       struct ipc_docker_host,        0)    \
         X(DOCKER_WANT,      IPC_ROLE_BIT(IPC_DOCKER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_docker_want,        0)    \
         X(DOCKER_SOCKET,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_DOCKER),       struct ipc_docker_socket,      FDS_UP_TO(1)) \
         X(DOCKER_BEGIN,     IPC_ROLE_BIT(IPC_DOCKER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_docker_list,        0)    \
@@ -852,12 +857,26 @@ struct ipc_hosts_bound {
         uint16_t v6;                    /* 0 or 1 */
 };
 
-/* (conf) Exactly once, and the same as long as the worker lives. */
+/* (conf) Exactly once, and the same as long as the worker lives. What helpers are made with means nothing without @hosts. */
 struct ipc_docker_conf {
+        uint64_t life;                  /* of the supervisor: helpers that another one made are to go */
+        uint32_t uid, gid;              /* of helpers: whose their socket is */
         uint32_t refresh_ms;            /* between two rounds while nothing happens */
         uint16_t network_count;
         uint16_t read_only;             /* 0 or 1: nothing is made, changed or removed */
+        uint16_t services;              /* 0 or 1: those in containers are wanted */
+        uint16_t hosts;                 /* 0 or 1: DOCKER_HOST names who shall have a helper on these networks */
         char network[IPC_NETWORKS_MAX][IPC_NETWORK_MAX];
+        char self[IPC_CONTAINER_ID_MAX];        /* the container that this may be in; "": none */
+        char id[IPC_HELPERS_ID_MAX];    /* whose helpers they are: no secret */
+        char socket[IPC_SOCKET_PATH_MAX];       /* where helpers connect */
+        char image[IPC_IMAGE_MAX];      /* what they are made of; "": the image that this is made of */
+        uint8_t pad[6];
+};
+
+/* (conf) A host that shall have a helper, each once; those are all. */
+struct ipc_docker_host {
+        char host[IPC_NAME_MAX];        /* in lower case: host_name_is_given() */
 };
 
 enum ipc_docker_use {

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "docker_container.h"
+#include "docker_helper.h"
+#include "docker_hosts.h"
 #include "docker_http.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -18,6 +20,42 @@ static void demand(bool condition)
 static void on_complaint(void *context, const struct docker_container *container, const char *label, const char *entry, size_t entry_len)
 {
         demand(entry_len > 0 && strlen(container->name) < DOCKER_NAME_MAX && strncmp(label, "hypergate.", 10) == 0 && entry);
+}
+
+static void on_helper(void *context, const struct docker_helper *helper)
+{
+        demand(strlen(helper->id) == DOCKER_ID_MAX - 1 && strlen(helper->host) < IPC_NAME_MAX && strlen(helper->life) < DOCKER_LIFE_MAX);
+        demand(helper->networks < 4 && helper->state <= DOCKER_HELPER_LEAVING);
+        docker_hosts_found(context, helper, "00000000000000aa", 1, 1);
+}
+
+static void on_name(void *context, const char *name)
+{
+        docker_hosts_local(context, name);
+}
+
+/* Whatever helpers there are said to be, a host has one or needs one, and what is removed is one of them. */
+static void look_at_helpers(const char *json, size_t len, const char *const *networks)
+{
+        static const struct docker_wanted wanted = { .name = { "a.hyper", "b.hyper" }, .count = 2 };
+        static struct docker_hosts hosts;
+        struct docker_self self;
+        char id[DOCKER_ID_MAX], says[DOCKER_SAYS_MAX];
+
+        docker_hosts_want(&hosts, &wanted);
+        docker_hosts_look(&hosts);
+        docker_names_read(json, len, networks, 2, on_name, &hosts);
+        docker_helpers_read(json, len, networks, 2, on_helper, &hosts);
+        demand(hosts.count == 2 && hosts.doomed_count <= DOCKER_DOOMED_MAX);
+        for (size_t i = 0; i < hosts.count; i++)
+                demand(!(hosts.list[i].local && hosts.list[i].there));
+        if (docker_made_read(json, len, id))
+                demand(strspn(id, "0123456789abcdef") == DOCKER_ID_MAX - 1);
+        docker_says_read(json, len, says);
+        for (const char *at = says; *at; at++)
+                demand(*at >= ' ' && *at <= '~');
+        if (docker_self_read(json, len, networks, 2, "/run/hypergate/hosts/x", &self) && self.type[0])
+                demand(strlen(self.source) < DOCKER_SOURCE_MAX && (self.rest[0] == '/' || self.rest[0] == '\0'));
 }
 
 static void look(const char *json, size_t len)
@@ -39,6 +77,7 @@ static void look(const char *json, size_t len)
                         demand(strspn(ids.list[i], "0123456789abcdef") == DOCKER_ID_MAX - 1);
         if (docker_network_read(json, len, driver, sizeof(driver)))
                 demand(strlen(driver) < sizeof(driver));
+        look_at_helpers(json, len, networks);
         if (docker_version_read(json, len, &minor, &theirs))
                 demand(minor >= DOCKER_API_MIN && minor <= DOCKER_API_MAX && minor <= theirs);
 }

@@ -164,7 +164,7 @@ static void begin(struct scene *scene, uint8_t flags)
         names_init(&supervisor->names, supervisor->loop, supervisor->log, map_key, on_name, on_context, NULL);
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, NULL, &no_sockets, on_no_gate,
                    on_no_gate, NULL);
-        docker_init(&supervisor->docker, supervisor->log, &conf->docker, on_found, supervisor);
+        docker_init(&supervisor->docker, supervisor->log, conf, on_found, supervisor);
         status_init(&supervisor->status, supervisor->loop, supervisor->log, conf->gateway.present ? &supervisor->gates : NULL,
                     conf, on_context, NULL);
         must(known_init(&supervisor->known, NULL, 0, 0, conf) == 0);

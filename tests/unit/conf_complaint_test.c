@@ -305,6 +305,16 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:99: listen: expected unix: and the whole path of a socket, of at most 107 bytes, with {gatePort} in its name once, such as"
                   " unix:/run/gates/{gatePort}.sock, not \"unix:/{gatePort}{gatePort}\"\n"
                   "x.yaml:2:142: socketMode: expected four octal digits, from 0000 to 0777, such as 0660, not \"660\"\n" },
+                { KEY "relay:\ndocker: {}\n",
+                  "x.yaml:3:1: docker: it finds services of a provider and makes hosts of a gateway, and there is neither: write provider: {} or "
+                  "gateway: {} beside it\n" },
+                { KEY "gateway: {}\ndocker: {virtualNetwork: false}\n",
+                  "x.yaml:3:1: docker: without a virtual network there is nothing to do for it at a gateway: leave it out\n" },
+                { KEY "gateway: {}\nprovider: {}\ndocker: {readOnly: true}\n",
+                  "x.yaml:4:10: readOnly: a virtual network is made of containers: write virtualNetwork: false beside it, or leave it out\n" },
+                { KEY "gateway: {}\ndocker: {image: 'a b'}\n",
+                  "x.yaml:3:17: image: expected the name of an image, of at most 255 letters, digits and _ . - : / @, such as hypergate:latest, "
+                  "not \"a b\"\n" },
                 { KEY "gateway: {hosts: /run/port.sock}\n",
                   "x.yaml:2:18: hosts: expected unix: and the whole path of a socket, of at most 107 bytes, such as"
                   " unix:/run/hypergate/hosts/port.sock, not \"/run/port.sock\"\n" },

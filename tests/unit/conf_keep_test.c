@@ -2,6 +2,7 @@
 /* A configuration that is read for an instance that runs: what can't change stays, and that is said where it stands. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -259,6 +260,33 @@ TEST(where_helpers_connect_stays)
         conf_free(conf);
         conf = reload(running, "secretFile: key\ngateway: {}\n", "x.yaml: warning: gateway.hosts: " KEEPS);
         check(strcmp(conf->gateway.hosts, "/run/a.sock") == 0);
+        conf_free(conf);
+        conf_free(running);
+        folder_end(&folder);
+}
+
+TEST(an_engine_and_the_socket_that_comes_with_it_stay)
+{
+        static const char text[] = "secretFile: key\ngateway: {}\ndocker: {image: a}\n";
+        struct folder folder = folder_begin();
+        struct conf *running, *conf;
+
+        check(setenv("XDG_RUNTIME_DIR", "/run/user/7", 1) == 0);
+        running = start(text);
+        conf = reload(running, text, "");
+        check(conf->gateway.hosts_own && strcmp(strstr(conf->gateway.hosts, "/hypergate"), "/hypergate/hosts/x/port.sock") == 0);
+        conf_free(conf);
+        conf = reload(running, "secretFile: key\ngateway: {}\n", "x.yaml: warning: docker: " KEEPS);
+        check(conf->gateway.hosts_own && strcmp(conf->gateway.hosts, running->gateway.hosts) == 0 && strcmp(conf->docker.image, "a") == 0);
+        conf_free(conf);
+        conf = reload(running, "secretFile: key\ngateway: {hosts: 'unix:/run/b.sock'}\ndocker: {image: a}\n",
+                      "x.yaml: warning: gateway.hosts: " KEEPS);
+        check(conf->gateway.hosts_own && strcmp(conf->gateway.hosts, running->gateway.hosts) == 0);
+        conf_free(conf);
+        conf_free(running);
+        running = start("secretFile: key\ngateway: {}\n");
+        conf = reload(running, text, "x.yaml:3:1: warning: docker: " KEEPS);
+        check(!conf->gateway.hosts && !conf->gateway.hosts_own && !conf->docker.present);
         conf_free(conf);
         conf_free(running);
         folder_end(&folder);

@@ -62,6 +62,8 @@ bool docker_ids_read(const char *json, size_t len, struct docker_ids *out)
 
                 if (!is_id(id))
                         good = false;
+                else if (json_object_get(json_object_get(entry, "Labels"), DOCKER_LABEL_HELPER))
+                        continue;
                 else if (out->count < DOCKER_CONTAINERS_MAX)
                         memcpy(out->list[out->count++], id, DOCKER_ID_MAX);
                 else

@@ -10,11 +10,13 @@
 #include "docker_ports.h"
 #include "ipc_message.h"
 
+#define DOCKER_LABEL_HELPER "hypergate.helper"  /* of a helper of the virtual network: whose it is */
+
 enum {
-        DOCKER_ID_MAX = 65,             /* 64 hex digits and a NUL */
+        DOCKER_ID_MAX = IPC_CONTAINER_ID_MAX,
         DOCKER_CONTAINERS_MAX = 1024,
         DOCKER_NAME_MAX = 128,          /* of a container, with its NUL, as it is shown */
-        DOCKER_API_MIN = 24,            /* 1.24: networks and events as they are asked for here */
+        DOCKER_API_MIN = 25,            /* 1.25: helpers are made with Mounts */
         DOCKER_API_MAX = 51,            /* 1.51 is the last whose answers are known */
 };
 
@@ -27,7 +29,7 @@ struct docker_ids {
         size_t more;                    /* that did not fit */
 };
 
-/* Of the list of containers. False: it is none. */
+/* Of the list of containers, without helpers. False: it is none. */
 bool docker_ids_read(const char *json, size_t len, struct docker_ids *out);
 
 /* The driver of a network. False: that is none. */

@@ -1,32 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The process that speaks to an engine: a round asks for all there is, and the supervisor hears of what has changed. What the engine
- * tells as it happens is not believed, it only makes the next round come at once. */
+/* The process that speaks to an engine: a round asks for all there is, the supervisor hears of what has changed, and helpers are made and
+ * removed until they are those that are wanted. What the engine tells as it happens is not believed, it only makes the next round come at
+ * once. */
 #ifndef HG_DOCKER_PROCESS_H
 #define HG_DOCKER_PROCESS_H
 
+#include "docker_conn.h"
 #include "docker_container.h"
-#include "docker_http.h"
+#include "docker_hosts.h"
+#include "docker_told.h"
 #include "run.h"
 
 enum {
-        DOCKER_ASK_MAX = 2048,          /* bytes of a request */
+        DOCKER_PATH_MAX = 4096,         /* of a question */
         DOCKER_SERVICES_MAX = 1024,
-        DOCKER_TOLD_MAX = 256,          /* complaints that are not repeated */
-        DOCKER_WHY_MAX = 256,
-};
-
-struct docker;
-
-/* A connection to the engine, by the supervisor. */
-struct docker_conn {
-        struct docker *docker;
-        enum ipc_docker_use use;
-        int fd;                         /* -1: none, */
-        bool wanted;                    /* but it is asked for */
-        ev_io readable, writable;
-        char out[DOCKER_ASK_MAX];
-        size_t out_len, out_at;
-        struct docker_http http;
+        DOCKER_WHY_MAX = 512,
 };
 
 enum docker_step {
@@ -34,14 +22,18 @@ enum docker_step {
         DOCKER_VERSION,
         DOCKER_NETWORK,                 /* the one at @at */
         DOCKER_CREATE,
+        DOCKER_SELF,
+        DOCKER_ENTER,                   /* the network at @at, with the container that we are in */
         DOCKER_LIST,
         DOCKER_INSPECT,                 /* the one at @at */
-};
-
-/* Hashes of what was complained of in a round. */
-struct docker_told {
-        uint64_t list[DOCKER_TOLD_MAX];
-        size_t count;
+        DOCKER_HELPERS,
+        DOCKER_REMOVE,                  /* the one at @at */
+        DOCKER_MAKE,
+        DOCKER_CLEAR,                   /* who has its name */
+        DOCKER_JOIN,                    /* it and the network at @at */
+        DOCKER_START,
+        DOCKER_UNDO,
+        DOCKER_STEPS,
 };
 
 struct docker_services {
@@ -50,10 +42,28 @@ struct docker_services {
         size_t more;                    /* that did not fit */
 };
 
+/* What helpers are made with, and of the one being made. */
+struct docker_making {
+        char life[DOCKER_LIFE_MAX];
+        const char *file;               /* the socket's name, */
+        char folder[IPC_SOCKET_PATH_MAX];       /* and where it is */
+        bool foreign;                   /* the engine does not know the container that we are in: it is no matter of its */
+        bool inside;                    /* we are in one of its containers, */
+        struct docker_self self;        /* this */
+        struct docker_host *host;
+        char id[DOCKER_ID_MAX];
+        bool cleared;
+        unsigned made;                  /* in this round */
+        unsigned failures;              /* in a row */
+        double not_before_s;
+        char why[DOCKER_WHY_MAX];       /* it failed last, as was said; "": it did not */
+};
+
 struct docker {
         struct worker worker;
         struct ipc_docker_conf conf;
-        bool configured;
+        const char *networks[IPC_NETWORKS_MAX];         /* of @conf */
+        bool configured, begun;
         struct docker_conn ask, events;
         enum docker_step step;
         size_t at;
@@ -66,7 +76,11 @@ struct docker {
         struct docker_ids ids;
         struct docker_services found, sent;
         bool has_sent;
-        struct docker_told told, told_before;
+        struct docker_wanted told_of, wanted;   /* being told, and told */
+        bool wanted_new;                /* @hosts do not know of it yet */
+        struct docker_hosts hosts;
+        struct docker_making making;
+        struct docker_told told;
 };
 
 extern const struct worker_handlers docker_handlers;

@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The virtual network of a gateway at a Docker engine: helpers are made and removed as services come and go. The engine is played by the test;
+a helper that it is asked to start is the real program, in a network of its own."""
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+
+from engine_double import NETWORK, Engine
+from harness import Service, eventually, free_ports, main, new_secret, read_all, serve_bytes, start_dht, start_instance, test
+from networks import with_networks
+from virtual_test import ADDRESS, container, helper_program
+
+ONE, TWO = 'mysql.hyper', 'web.hyper'
+
+
+class Scene:
+    """A provider of two hosts with a service at the same port, one of them with a second, and a gateway with an engine. .networks {host: where
+    its helper is}."""
+
+    def __init__(self, stack, docker=None, gateway=None):
+        self.stack, self.engine = stack, Engine(stack)
+        self.engine.starts = self.start_helper
+        self.networks, self.docker = {}, {'refreshTime': 1000, **(docker or {})}
+        self.secret, self.dht, self.gates = new_secret(), start_dht(stack, 1), free_ports(3)
+        self.service = {ONE: Service(stack, serve_bytes(b'one')), TWO: Service(stack, serve_bytes(b'two'))}
+        self.conf = {'bootstrap': [self.dht], 'gateway': {'listen': '127.0.0.1', **(gateway or {})},
+                     'docker': {'socket': self.engine.path, **self.docker}}
+        self.provider = self.gateway = None
+
+    def start(self, hosts=(ONE, TWO)):
+        self.engine.start()
+        self.provide(hosts)
+        folder = tempfile.mkdtemp(prefix='hypergate-test-')
+        os.chmod(folder, 0o755)         # as /run/hypergate is
+        self.stack.callback(shutil.rmtree, folder)
+        self.gateway = start_instance(self.stack, 'gateway', self.secret, self.conf, env={'RUNTIME_DIRECTORY': folder})
+        return self
+
+    def provide(self, hosts):
+        services = [{'gatePort': self.gates[number], 'serviceHost': '127.0.0.1', 'alias': host, 'servicePort': self.service[host].port}
+                    for number, host in enumerate(hosts)]
+        if services:
+            services.append({**services[0], 'gatePort': self.gates[2], 'protocol': 'udp'})
+        config = {'bootstrap': [self.dht], 'provider': {'services': services}}
+        if self.provider and self.provider.process.poll() is None:
+            self.provider.stop()
+        self.provider = start_instance(self.stack, 'provider', self.secret, config)
+
+    def start_helper(self, found, said):
+        """As the engine would: where it is, what it sees there, who it is; and it is gone when it ends."""
+        network, (mount,) = container(self.stack), said['HostConfig']['Mounts']
+        socket_path, host = said['Cmd']
+        path = socket_path.replace(mount['Target'], mount['Source'])
+        user = ['setpriv', '--reuid', said['User'].split(':')[0], '--clear-groups'] if os.geteuid() == 0 else []
+        with network.inside():
+            helper = subprocess.Popen([*user, helper_program(), path, host])
+        self.stack.callback(helper.wait, 20)
+        self.stack.callback(helper.kill)
+        self.networks[host] = network
+        threading.Thread(target=self.bury, args=[helper, found], daemon=True).start()
+
+    def bury(self, helper, found):
+        helper.wait()
+        self.engine.remove(found['Id'])
+
+    def answer(self, host):
+        if host not in self.networks:
+            return None
+        with contextlib.suppress(OSError), self.networks[host].inside():
+            with socket.create_connection((ADDRESS, self.service[host].port), timeout=20) as client:
+                client.shutdown(socket.SHUT_WR)
+                return read_all(client)
+
+    def answers(self, host, seconds=40):
+        eventually(lambda: self.answer(host) == {ONE: b'one', TWO: b'two'}[host], seconds, f'{host} answers')
+
+    def has(self, *hosts, seconds=40):
+        eventually(lambda: set(self.engine.helpers()) == set(hosts), seconds, lambda: f'helpers of {hosts}: {list(self.engine.helpers())}')
+
+    def count(self, method, text):
+        return sum(1 for asked, path in self.engine.asked if asked == method and text in path)
+
+
+@test
+def a_host_has_a_helper_while_somebody_has_its_service(stack):
+    """one helper for a host, however many ports it has; it may do nothing else, answers by the service's own port, and goes with the service"""
+    scene = Scene(stack, {'network': [NETWORK, 'second']}).start()
+    scene.answers(ONE)
+    scene.answers(TWO)
+    helper = scene.engine.helpers()[ONE]
+    said = scene.engine.made[helper['Id']]
+    host, labels = said['HostConfig'], said['Labels']
+    assert said['Image'] == 'hypergate' and said['Entrypoint'] == ['/usr/local/libexec/hypergate/hypergate-port'], said
+    assert (host['CapDrop'], host['ReadonlyRootfs'], host['SecurityOpt'], host['AutoRemove']) == (['ALL'], True, ['no-new-privileges'], True), host
+    assert host['Sysctls'] == {'net.ipv4.ip_unprivileged_port_start': '0'} and host['NetworkMode'] == NETWORK, host
+    assert host['Mounts'][0]['ReadOnly'] and host['Memory'] and host['PidsLimit'] and host['LogConfig'] == {'Type': 'none'}, host
+    assert said['User'].split(':')[0] != '0' or os.geteuid() == 0, said
+    assert labels['hypergate.EXCLUDE'] == 'true' and len(labels['hypergate.helper']) == 32, labels
+    assert helper['Name'] == f'/hypergate-{ONE}-{labels["hypergate.helper"][:8]}', helper['Name']
+    on = helper['NetworkSettings']['Networks']
+    assert sorted(on) == sorted([NETWORK, 'second']) and all(how['Aliases'] == [ONE] for how in on.values()), on
+    assert scene.secret not in json.dumps(said) and scene.secret not in json.dumps(scene.engine.asked)
+    assert scene.count('POST', 'containers/create') == 2
+    scene.provide([ONE])
+    scene.has(ONE)
+    scene.answers(ONE)
+    assert helper['Id'] in scene.engine.containers, 'it was there, and stays'
+    folder = os.path.dirname(said['HostConfig']['Mounts'][0]['Source'])
+    assert oct(os.stat(said['HostConfig']['Mounts'][0]['Source']).st_mode & 0o777) == '0o700', folder
+    scene.provider.stop()
+    scene.has()
+
+
+@test
+def helpers_are_made_again_and_leftovers_removed(stack):
+    """a helper that is gone comes back; those of a life before, or that never ran, are removed at the start; none is left when the gateway ends"""
+    scene = Scene(stack).start([ONE])
+    scene.answers(ONE)
+    first = scene.engine.helpers()[ONE]
+    labels = first['Config']['Labels']
+    scene.engine.remove(first['Id'])
+    eventually(lambda: (now := scene.engine.helpers().get(ONE)) and now['Id'] != first['Id'], 20, 'another helper')
+    for name, life, running in ('old', '0' * 16, True), ('stuck', labels['hypergate.life'], False):
+        one = scene.engine.run(name, {**labels, 'hypergate.life': life, 'hypergate.host': f'{name}.hyper'})
+        scene.engine.containers[one]['State'] = {'Running': running, 'Status': 'running' if running else 'created'}
+        eventually(lambda: one not in scene.engine.containers, 20, f'{name} is removed')
+    foreign = scene.engine.run('foreign', {**labels, 'hypergate.helper': 'f' * 32})
+    docker, = scene.gateway.workers('docker')
+    os.kill(docker, signal.SIGKILL)
+    eventually(lambda: scene.gateway.workers('docker') not in ([], [docker]), 20, 'another worker')
+    second = scene.engine.helpers()[ONE]
+    scene.provide([ONE, TWO])
+    scene.answers(TWO)
+    assert second['Id'] in scene.engine.containers and foreign in scene.engine.containers
+    assert scene.gateway.stop() == 0
+    eventually(lambda: [one['Id'] for one in scene.engine.helpers().values()] == [foreign], 20, 'no helper is left')
+
+
+@test
+def a_name_of_a_container_is_left_to_it(stack):
+    """no helper for a host that a container of this network is called, by its name or an alias; one that comes later takes the helper's place"""
+    scene = Scene(stack)
+    mine = scene.engine.run('something', {'hypergate.EXCLUDE': 'true'}, aliases=['MySQL.hyper'])
+    scene.engine.run(TWO, {}, networks=['elsewhere'])
+    scene.start()
+    scene.answers(TWO)
+    assert list(scene.engine.helpers()) == [TWO]
+    scene.engine.remove(mine)
+    scene.answers(ONE)
+    scene.engine.run(ONE, {})
+    scene.has(TWO)
+    scene.answers(TWO)
+
+
+@test
+def what_an_engine_refuses_is_told_of(stack):
+    """no image, no address left, a name that is taken: a line each that says what to do, once; the rest goes on, and so does this when it can"""
+    scene = Scene(stack)
+    scene.engine.images = set()
+    scene.start([ONE])
+    scene.gateway.says('docker load -i hypergate-*-image-*.tar.gz', 30)
+    eventually(lambda: scene.count('POST', 'containers/create') > 2, 30, 'it is tried again')
+    assert scene.gateway.log().count('No such image') == 1
+    full = (403, {'message': 'no available IPv4 addresses on this network\'s address pools: hypergatenet'})
+    scene.engine.refuse = lambda words, said: full if words[-1] == 'start' else None
+    scene.engine.images = {'hypergate'}
+    scene.gateway.says('larger --subnet', 40)
+    eventually(lambda: not scene.engine.containers, 20, 'what never ran is removed')
+    scene.engine.refuse = lambda words, said: (500, b'half a js') if words[-1] == 'create' else None
+    scene.gateway.says("can't be made (status 500)", 40)
+    taken = f'hypergate-{ONE}-{next(iter(scene.engine.made.values()))["Labels"]["hypergate.helper"][:8]}'
+    stale = scene.engine.run(taken, {}, networks=['elsewhere'])
+    scene.engine.refuse = None
+    scene.answers(ONE, 60)
+    assert stale not in scene.engine.containers
+
+
+@test
+def an_engine_that_starts_anew_gets_helpers_anew(stack):
+    """an engine that takes its containers with it has them again when it is back, and its network, without anything being started anew"""
+    scene = Scene(stack).start([ONE])
+    scene.answers(ONE)
+    scene.engine.stop()
+    scene.gateway.says('Docker engine at ')
+    scene.engine.containers.clear()
+    scene.engine.networks.clear()
+    scene.networks.clear()
+    scene.engine.start()
+    scene.answers(ONE)
+    assert scene.engine.networks == {NETWORK: 'bridge'}
+
+
+if __name__ == '__main__':
+    with_networks()
+    main()
