@@ -28,13 +28,13 @@ case $(uname -m) in x86_64) machine=amd64 ;; aarch64) machine=arm64 ;; *) machin
 files=$work/files
 mkdir -p "$files" && tar -C "$files" -xf "$tarball" usr/local/bin usr/local/sbin usr/local/libexec usr/local/share/doc
 rm -f "$files"/usr/local/share/doc/hypergate/*.md
-mkdir -p "$files"/{etc,run/hypergate,var/lib/hypergate}
+mkdir -p "$files"/{etc,run/hypergate/hosts,var/lib/hypergate}
 printf '%s\n' root:x:0:0::/:/nonexistent "hypergate:x:$user:$user::/:/nonexistent" nobody:x:65534:65534::/:/nonexistent >"$files/etc/passwd"
 printf '%s\n' root:x:0: "hypergate:x:$user:" nogroup:x:65534: >"$files/etc/group"
-chmod 711 "$files/run/hypergate" && chmod 700 "$files/var/lib/hypergate"
+chmod 711 "$files/run/hypergate" "$files/run/hypergate/hosts" && chmod 700 "$files/var/lib/hypergate"
 
 # One layer, sorted: what is not the user's is root's.
-owned=(run/hypergate var/lib/hypergate)
+owned=(run/hypergate run/hypergate/hosts var/lib/hypergate)
 (cd "$files" && find . -mindepth 1 -printf '%P\n' | grep -vxF "$(printf '%s\n' "${owned[@]}")" | sort) >"$work/list"
 pack=(tar -C "$files" --no-recursion --format=gnu --mtime="@$when" --numeric-owner)
 "${pack[@]}" -T "$work/list" --owner=0 --group=0 -cf "$work/layer"
@@ -55,14 +55,15 @@ descriptor() {
 }
 
 # What it is started with: the original's command line is what comes behind its name. As root, which `-u root` asks for, it stays what it is
-# told to be; and where its sockets are is where `docker exec NAME hypergate status` looks.
+# told to be; and where its sockets are is where `docker exec NAME hypergate status` looks. Helpers of a virtual network get the volume with
+# theirs, and no other.
 layer=$(blob "$work/layer")
 created=$(date -d "@$when" +%Y-%m-%dT%H:%M:%SZ)
 cat >"$work/config" <<END
 {"architecture":"$machine","os":"linux","created":"$created","config":{"User":"$user:$user",
 "Entrypoint":["/usr/local/bin/hypergate"],
 "Env":["PATH=/usr/local/bin:/usr/local/sbin","HYPERGATE_ALLOW_ROOT=1","STATE_DIRECTORY=/var/lib/hypergate","RUNTIME_DIRECTORY=/run/hypergate"],
-"Volumes":{"/run/hypergate":{},"/var/lib/hypergate":{}},"WorkingDir":"/","StopSignal":"SIGTERM",
+"Volumes":{"/run/hypergate":{},"/run/hypergate/hosts":{},"/var/lib/hypergate":{}},"WorkingDir":"/","StopSignal":"SIGTERM",
 "Labels":{"hypergate.EXCLUDE":"true","org.opencontainers.image.title":"hypergate","org.opencontainers.image.version":"$version",
 "org.opencontainers.image.licenses":"BSD-3-Clause"}},
 "rootfs":{"type":"layers","diff_ids":["sha256:$layer"]},"history":[{"created":"$created","created_by":"tarball/image.sh"}]}

@@ -91,7 +91,7 @@ def n29_s16_small_and_nobody(stack):
     assert about['Size'] < 20 * MB, about['Size']
     conf = about['Config']
     assert conf['Labels']['hypergate.EXCLUDE'] == 'true' and user_of(engine) > 0, conf
-    assert sorted(conf['Volumes']) == ['/run/hypergate', '/var/lib/hypergate'], conf
+    assert sorted(conf['Volumes']) == ['/run/hypergate', '/run/hypergate/hosts', '/var/lib/hypergate'], conf
     container = engine.ok('create', OURS)
     stack.callback(lambda: engine.client('rm', '-v', container))
     listed = subprocess.run(['sh', '-c', f'"$0" -H unix://{engine.socket} export {container} | tar -tvf -', '/usr/bin/docker'], check=True,

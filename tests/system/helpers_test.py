@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The virtual network of a gateway at a Docker engine: helpers are made and removed as services come and go. The engine is played by the test;
-a helper that it is asked to start is the real program, in a network of its own."""
+"""The virtual network of a gateway at a Docker engine: helpers are made and removed as services come and go. The engine is played by the
+test; a helper that it is asked to start is the real program, in a network of its own."""
 import contextlib
 import json
 import os
@@ -21,8 +21,8 @@ ONE, TWO = 'mysql.hyper', 'web.hyper'
 
 
 class Scene:
-    """A provider of two hosts with a service at the same port, one of them with a second, and a gateway with an engine. .networks {host: where
-    its helper is}."""
+    """A provider of two hosts with a service at the same port, one of them with a second, and a gateway with an engine. .networks
+    {host: where its helper is}."""
 
     def __init__(self, stack, docker=None, gateway=None):
         self.stack, self.engine = stack, Engine(stack)
@@ -34,14 +34,28 @@ class Scene:
                      'docker': {'socket': self.engine.path, **self.docker}}
         self.provider = self.gateway = None
 
-    def start(self, hosts=(ONE, TWO)):
+        self.runtime = self.folder(0o755)       # as /run/hypergate is
+
+    def folder(self, mode):
+        path = tempfile.mkdtemp(prefix='hypergate-test-')
+        os.chmod(path, mode)
+        self.stack.callback(shutil.rmtree, path)
+        return path
+
+    def start(self, hosts=(ONE, TWO), under=()):
         self.engine.start()
         self.provide(hosts)
-        folder = tempfile.mkdtemp(prefix='hypergate-test-')
-        os.chmod(folder, 0o755)         # as /run/hypergate is
-        self.stack.callback(shutil.rmtree, folder)
-        self.gateway = start_instance(self.stack, 'gateway', self.secret, self.conf, env={'RUNTIME_DIRECTORY': folder})
+        self.gateway = start_instance(self.stack, 'gateway', self.secret, self.conf, env={'RUNTIME_DIRECTORY': self.runtime}, under=under)
         return self
+
+    def as_container(self, number):
+        """The words before a program that make it see what is in one of that number: a file that its engine brought."""
+        brought = os.path.join(self.folder(0o755), number)
+        os.mkdir(brought)
+        shutil.copy('/etc/hosts', brought)
+        rights = [] if os.geteuid() == 0 else ['--map-current-user', '--keep-caps']
+        mount = f'mount --make-rprivate / 2>/dev/null; mount --bind {brought}/hosts /etc/hosts && exec "$@"'
+        return ['unshare', *rights, '--mount', '--propagation', 'unchanged', 'sh', '-c', mount, 'sh']
 
     def provide(self, hosts):
         services = [{'gatePort': self.gates[number], 'serviceHost': '127.0.0.1', 'alias': host, 'servicePort': self.service[host].port}
@@ -90,7 +104,7 @@ class Scene:
 
 @test
 def a_host_has_a_helper_while_somebody_has_its_service(stack):
-    """one helper for a host, however many ports it has; it may do nothing else, answers by the service's own port, and goes with the service"""
+    """one helper for a host, however many ports it has; it may do nothing else, answers by the service's own port and goes with it"""
     scene = Scene(stack, {'network': [NETWORK, 'second']}).start()
     scene.answers(ONE)
     scene.answers(TWO)
@@ -98,7 +112,7 @@ def a_host_has_a_helper_while_somebody_has_its_service(stack):
     said = scene.engine.made[helper['Id']]
     host, labels = said['HostConfig'], said['Labels']
     assert said['Image'] == 'hypergate' and said['Entrypoint'] == ['/usr/local/libexec/hypergate/hypergate-port'], said
-    assert (host['CapDrop'], host['ReadonlyRootfs'], host['SecurityOpt'], host['AutoRemove']) == (['ALL'], True, ['no-new-privileges'], True), host
+    assert host['CapDrop'] == ['ALL'] and host['SecurityOpt'] == ['no-new-privileges'] and host['ReadonlyRootfs'] and host['AutoRemove'], host
     assert host['Sysctls'] == {'net.ipv4.ip_unprivileged_port_start': '0'} and host['NetworkMode'] == NETWORK, host
     assert host['Mounts'][0]['ReadOnly'] and host['Memory'] and host['PidsLimit'] and host['LogConfig'] == {'Type': 'none'}, host
     assert said['User'].split(':')[0] != '0' or os.geteuid() == 0, said
@@ -120,7 +134,7 @@ def a_host_has_a_helper_while_somebody_has_its_service(stack):
 
 @test
 def helpers_are_made_again_and_leftovers_removed(stack):
-    """a helper that is gone comes back; those of a life before, or that never ran, are removed at the start; none is left when the gateway ends"""
+    """a helper that is gone comes back; those of a life before, or that never ran, are removed; none is left when the gateway ends"""
     scene = Scene(stack).start([ONE])
     scene.answers(ONE)
     first = scene.engine.helpers()[ONE]
@@ -145,7 +159,7 @@ def helpers_are_made_again_and_leftovers_removed(stack):
 
 @test
 def a_name_of_a_container_is_left_to_it(stack):
-    """no helper for a host that a container of this network is called, by its name or an alias; one that comes later takes the helper's place"""
+    """no helper for a host that a container of this network is called, by name or alias; one that comes later takes its place"""
     scene = Scene(stack)
     mine = scene.engine.run('something', {'hypergate.EXCLUDE': 'true'}, aliases=['MySQL.hyper'])
     scene.engine.run(TWO, {}, networks=['elsewhere'])
@@ -161,7 +175,7 @@ def a_name_of_a_container_is_left_to_it(stack):
 
 @test
 def what_an_engine_refuses_is_told_of(stack):
-    """no image, no address left, a name that is taken: a line each that says what to do, once; the rest goes on, and so does this when it can"""
+    """no image, no address left, a name that is taken: a line each that says what to do, once; it goes on when it can"""
     scene = Scene(stack)
     scene.engine.images = set()
     scene.start([ONE])
@@ -195,6 +209,41 @@ def an_engine_that_starts_anew_gets_helpers_anew(stack):
     scene.engine.start()
     scene.answers(ONE)
     assert scene.engine.networks == {NETWORK: 'bridge'}
+
+
+@test
+def a_container_shares_its_volume_and_enters_networks(stack):
+    """in a container helpers are of its image and get the volume with their socket, or a line says which; it enters networks of services"""
+    scene = Scene(stack)
+    mount = {'Type': 'bind', 'Source': f'{scene.runtime}/hosts', 'Destination': f'{scene.runtime}/hosts'}
+    other = {'Type': 'volume', 'Name': 'state', 'Destination': '/var/lib/hypergate'}
+    number = scene.engine.run('gateway', {'hypergate.EXCLUDE': 'true'}, networks=['bridge'])
+    mine = scene.engine.containers[number]
+    mine.update(Image='sha256:ours', HostConfig={'NetworkMode': 'bridge'}, Mounts=[other])
+    scene.engine.images = {'sha256:ours'}
+    scene.conf['provider'] = {}
+    scene.start(under=scene.as_container(number))
+    scene.gateway.says(f'docker run --volume {scene.runtime}/hosts', 30)
+    scene.gateway.says(f'Docker network {NETWORK}: this container is connected to it')
+    assert list(mine['NetworkSettings']['Networks']) == ['bridge', NETWORK] and scene.count('POST', 'containers/create') == 0
+    mine['Mounts'].append(mount)
+    scene.answers(ONE)
+    said = scene.engine.made[scene.engine.helpers()[ONE]['Id']]
+    assert said['Image'] == 'sha256:ours' and said['Cmd'] == ['/run/hypergate/hosts/gateway/port.sock', ONE], said
+    wanted = {'Type': 'bind', 'Source': f'{scene.runtime}/hosts', 'Target': '/run/hypergate/hosts', 'ReadOnly': True}
+    assert said['HostConfig']['Mounts'] == [wanted], said
+    assert scene.count('POST', 'connect') == 1
+
+
+@test
+def a_container_of_another_engine_is_a_machine_to_this_one(stack):
+    """one that the engine does not know is asked for once, and helpers get the folder"""
+    scene = Scene(stack)
+    scene.start([ONE], under=scene.as_container('ab' * 32))
+    scene.answers(ONE)
+    asked = len(scene.engine.asked)
+    eventually(lambda: len(scene.engine.asked) > asked + 8, 20, 'more rounds')
+    assert scene.count('GET', 'abab') == 1
 
 
 if __name__ == '__main__':
