@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # run.sh [PEER...] [--modes bulk,lat,hol,conn,idle,slow,pace,fetch,half,udp,start] [--rounds R] [--secs S]
-#        [--json out.json] [--link DELAY_MS:LOSS_PCT[:MBIT]] [--set LABEL] [--idle N] [--profile]
+#        [--json out.json] [--link DELAY_MS:LOSS_PCT[:MBIT[:JITTER_MS]]] [--set LABEL] [--idle N] [--profile]
 #
 # Measures tunnels side by side: for every round and every single test, each
 # peer in turn. PEER is a driver peers/PEER.sh (see peers/lib.sh); without any:
 # direct ceiling hypergate ssh. Writes one JSON object a line and a table (report.py) to
 # standard output; with bulk, CPU by process, too, and with --profile by layer (layers.py). With --link the
-# provider's side lives in another network namespace behind tunlink, a link with one-way delay DELAY_MS and random
-# loss LOSS_PCT each way. Builds what it measures; needs root for --link and --profile.
+# provider's side lives in another network namespace behind tunlink, a link with one-way delay DELAY_MS, up to
+# JITTER_MS more by which packets overtake each other, and random loss LOSS_PCT each way. Builds what it measures; needs root for --link and --profile.
 set -u
 unset BENCH_BOOTSTRAP
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -76,9 +76,9 @@ trap 'exit 130' INT TERM
 export BENCH_PROV_EXEC='' BENCH_PROV_IP=127.0.0.1 BENCH_GATE_IP=127.0.0.1
 NS=bnp$((BASE % 1000))
 if [ -n "$LINK" ]; then
-	IFS=: read -r D L M <<<"$LINK"
+	IFS=: read -r D L M J <<<"$LINK"
 	ip netns add $NS || exit 1
-	$BENCH_RUN/tunlink /run/netns/$NS bl$((BASE % 1000)) "$D" "$L" ${M:-0} >"$ST/tunlink.log" 2>&1 & PIDS+=($!)
+	$BENCH_RUN/tunlink /run/netns/$NS bl$((BASE % 1000)) "$D" "$L" ${M:-0} 16384 ${J:-0} >"$ST/tunlink.log" 2>&1 & PIDS+=($!)
 	sleep 0.3
 	ip addr add 10.77.0.1/24 dev bl$((BASE % 1000)); ip link set bl$((BASE % 1000)) mtu 1500 txqueuelen 10000 up
 	ip -n $NS link set lo up

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* tunlink: a lossy, slow link between this network namespace and another one.
  *
- *   tunlink NSFILE DEV DELAY_MS LOSS_PCT [MBIT [QUEUE_PKTS]]
+ *   tunlink NSFILE DEV DELAY_MS LOSS_PCT [MBIT [QUEUE_PKTS [JITTER_MS]]]
  *
  * Makes TUN device DEV here and in the namespace of NSFILE (/run/netns/X) and
  * carries packets between them, each direction with the given one-way delay,
- * independent random loss and optional rate. Needs no netem. The caller gives
+ * independent random loss, optional rate, and up to JITTER_MS more for each
+ * packet, which may overtake others by that. Needs no netem. The caller gives
  * the devices their addresses. Prints counters on SIGTERM.
  */
 #ifndef _GNU_SOURCE
@@ -30,7 +31,7 @@
 #define PKT 2048
 typedef uint64_t u64;
 struct pkt { u64 due; int len; unsigned char b[PKT]; };
-struct q { struct pkt *p; unsigned head, tail, cap; u64 busy, in, lost, full, out; };
+struct q { struct pkt **p; unsigned head, tail, cap; u64 busy, in, lost, full, out; };
 static volatile sig_atomic_t stop;
 static void onsig(int s) { (void)s; stop = 1; }
 
@@ -67,21 +68,25 @@ int main(int c, char **v)
 	struct q q[2];
 	struct pollfd p[2];
 	int fd[2], ns, d, i;
-	u64 delay;
+	u64 delay, jitter;
 	double loss, mbit;
 
 	if (c < 5) {
-		fprintf(stderr, "usage: tunlink NSFILE DEV DELAY_MS LOSS_PCT [MBIT [QUEUE_PKTS]]\n");
+		fprintf(stderr, "usage: tunlink NSFILE DEV DELAY_MS LOSS_PCT [MBIT [QUEUE_PKTS [JITTER_MS]]]\n");
 		return 2;
 	}
 	delay = (u64)(atof(v[3]) * 1e6);
 	loss = atof(v[4]) / 100;
 	mbit = c > 5 ? atof(v[5]) : 0;
+	jitter = c > 7 ? (u64)(atof(v[7]) * 1e6) : 0;
 	memset(q, 0, sizeof q);
 	for (d = 0; d < 2; d++) {
 		q[d].cap = c > 6 ? (unsigned)atoi(v[6]) + 1 : 16385;
-		if (!(q[d].p = malloc(q[d].cap * sizeof *q[d].p)))
+		struct pkt *all = malloc(q[d].cap * sizeof *all);
+		if (!all || !(q[d].p = malloc(q[d].cap * sizeof *q[d].p)))
 			die("malloc");
+		for (unsigned k = 0; k < q[d].cap; k++)
+			q[d].p[k] = &all[k];
 	}
 	rs ^= now_ns() * 0x9e3779b97f4a7c15u;
 	prctl(PR_SET_TIMERSLACK, 1000);
@@ -98,14 +103,14 @@ int main(int c, char **v)
 		struct timespec ts, *tp = NULL;
 		for (d = 0; d < 2; d++) {
 			struct q *x = &q[d];
-			while (x->head != x->tail && x->p[x->head].due <= t) {
-				if (write(fd[!d], x->p[x->head].b, (size_t)x->p[x->head].len) < 0 && errno == EAGAIN)
+			while (x->head != x->tail && x->p[x->head]->due <= t) {
+				if (write(fd[!d], x->p[x->head]->b, (size_t)x->p[x->head]->len) < 0 && errno == EAGAIN)
 					break;
 				x->out++;
 				x->head = (x->head + 1) % x->cap;
 			}
-			if (x->head != x->tail && x->p[x->head].due < next)
-				next = x->p[x->head].due;
+			if (x->head != x->tail && x->p[x->head]->due < next)
+				next = x->p[x->head]->due;
 			p[d] = (struct pollfd){ fd[d], POLLIN, 0 };
 		}
 		if (next != UINT64_MAX) {
@@ -124,7 +129,7 @@ int main(int c, char **v)
 				unsigned char junk[PKT];
 				unsigned nt = (x->tail + 1) % x->cap;
 				int full = nt == x->head;
-				ssize_t r = read(fd[d], full ? junk : x->p[x->tail].b, PKT);
+				ssize_t r = read(fd[d], full ? junk : x->p[x->tail]->b, PKT);
 				if (r <= 0)
 					break;
 				x->in++;
@@ -143,8 +148,16 @@ int main(int c, char **v)
 					x->busy += (u64)((double)r * 8000.0 / mbit);
 					at = x->busy;
 				}
-				x->p[x->tail].due = at + delay;
-				x->p[x->tail].len = (int)r;
+				struct pkt *k = x->p[x->tail];
+				k->due = at + delay + (u64)(rnd() * (double)jitter);
+				k->len = (int)r;
+				for (unsigned to = x->tail; to != x->head; ) {
+					unsigned before = (to + x->cap - 1) % x->cap;
+					if (x->p[before]->due <= k->due)
+						break;
+					x->p[to] = x->p[before];
+					x->p[to = before] = k;
+				}
 				x->tail = nt;
 			}
 		}
