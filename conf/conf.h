@@ -148,7 +148,6 @@ struct conf_service {
         const char *alias;              /* what peers are told instead of it; NULL: nothing else */
         const char *tags;               /* words with one blank between; "" when none */
         const struct conf_ingress *ingress;     /* NULL: the provider's */
-        bool found;                     /* in a container, not said by a file */
         const char *sni;                /* whom TLS clients ask for, in lower case, or "*." and what stands behind one word more; "": no name */
 };
 
@@ -372,9 +371,6 @@ struct conf_source {
         /* The text behind @url, which stays there during the call; NULL: it is not known yet, and what it lists comes later. */
         const char *(*fetched)(void *context, const char *url, size_t *len_out);        /* NULL: no URL is known */
         void *fetched_context;
-        /* The services that were found in containers, which stay there during the call. */
-        const struct conf_found *(*found)(void *context, size_t *count_out);            /* NULL: none */
-        void *found_context;
         const char *const *flags;       /* flags[n] said line n + 1 of @fd: complaints then name it in place of a position */
         size_t flag_count;
 };

@@ -784,8 +784,6 @@ static void load_all(struct conf_read *read, struct conf *conf)
         draft.files = conf_arena_take(&read->image, (CONF_FILES_MAX + 1) * sizeof(*draft.files));
         draft.file = conf_layers_read(read, read_root, &draft);
         conf->files = draft.files;
-        if (conf->docker.present && conf->provider.present)
-                conf_services_found(read, &draft.services);
         conf->provider.services = draft.services.list;
         conf->provider.service_count = draft.services.count;
         conf->gateway.filters = draft.filters.list;

@@ -530,20 +530,3 @@ void conf_exceptions_read(struct conf_read *read, const struct conf_node *node, 
 {
         read_filters(read, node, out, NULL);
 }
-
-void conf_services_found(struct conf_read *read, struct conf_services *out)
-{
-        const struct conf_source *source = read->source;
-        size_t count = 0;
-        const struct conf_found *found = source->found ? source->found(source->found_context, &count) : NULL;
-
-        if (!out->list)
-                out->list = conf_arena_take(&read->image, CONF_SERVICES_MAX * sizeof(*out->list));
-        for (size_t i = 0; found && i < count && out->count + source->added_count < CONF_SERVICES_MAX; i++)
-                out->list[out->count++] = (struct conf_service){
-                        .gate_port = found[i].gate_port, .service_port = found[i].service_port, .protocol = found[i].protocol,
-                        .file = "docker", .host = image_text(read, found[i].address), .alias = image_text(read, found[i].host), .found = true,
-                        .tags = found[i].published ? "docker published" : "docker", .sni = "",
-                };
-        drop_duplicates(out);
-}

@@ -26,7 +26,4 @@ void conf_filters_read(struct conf_read *read, const struct conf_node *node, str
 /* Of exceptions nothing is fetched: until it is known nothing could be told from them. */
 void conf_exceptions_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out);
 
-/* With those that were found in containers, as many as there is room for. */
-void conf_services_found(struct conf_read *read, struct conf_services *out);
-
 #endif

@@ -126,8 +126,7 @@ static void put_provider(FILE *out, const struct conf_provider *provider)
         fprintf(out, "  services:%s\n", provider->service_count || provider->url_count ? "" : " []");
         put_urls(out, provider->urls, provider->url_count);
         for (size_t i = 0; i < provider->service_count; i++)
-                if (!provider->services[i].found)        /* else it is found again */
-                        put_service(out, &provider->services[i]);
+                put_service(out, &provider->services[i]);
 }
 
 static const char *separator(bool *any)

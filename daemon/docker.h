@@ -53,7 +53,7 @@ void docker_worker(struct docker *docker);
 /* False: it says what can't be. */
 bool docker_hear(struct docker *docker, struct child *child, const struct ipc_received *message);
 
-/* For struct conf_source, @context a struct docker. */
+/* What was found, @context a struct docker. */
 const struct conf_found *docker_services(void *context, size_t *count_out);
 
 #endif

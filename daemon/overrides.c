@@ -105,6 +105,42 @@ int overrides_add(struct overrides *overrides, const struct conf_provider *conf)
         return add_list(overrides, conf->services, conf->service_count);
 }
 
+/* As peers are told of it, by a name, and where it is. */
+static struct conf_service as_service(const struct conf_found *found)
+{
+        return (struct conf_service){ .gate_port = found->gate_port, .service_port = found->service_port, .protocol = found->protocol,
+                                      .host = found->address, .alias = found->host, .tags = found->published ? "docker published" : "docker",
+                                      .sni = "" };
+}
+
+/* Of equal ones one stays. */
+static int append_each(struct overrides *overrides, const struct conf_service *list, size_t count)
+{
+        __attribute__((cleanup(free_sortedp))) const struct conf_service **sorted = sort(list, count);
+        int r = sorted ? make_room(overrides, count) : -ENOMEM;
+
+        for (size_t i = 0; i < count && r == 0; i++)
+                if (i == 0 || conf_service_compare(sorted[i - 1], sorted[i]) != 0)
+                        r = append(overrides, sorted[i]);
+        return r;
+}
+
+int overrides_found(struct overrides *overrides, const struct conf_found *list, size_t count)
+{
+        struct conf_service *services = calloc(count + 1, sizeof(*services));
+        int r = services ? 0 : -ENOMEM;
+
+        *overrides = (struct overrides){ 0 };
+        for (size_t i = 0; i < count && services; i++)
+                services[i] = as_service(&list[i]);
+        if (services)
+                r = append_each(overrides, services, count);
+        if (r < 0)
+                overrides_fini(overrides);
+        free(services);
+        return r;
+}
+
 static bool is_behind(const struct conf_service *service, uint16_t port, enum conf_protocol protocol)
 {
         return service->gate_port == port && service->protocol == protocol;

@@ -30,6 +30,9 @@ void overrides_fini(struct overrides *overrides);
 /* Those of @conf are offered, too. What is added already stays. 0 or -ENOMEM. */
 int overrides_add(struct overrides *overrides, const struct conf_provider *conf);
 
+/* Those that were found in containers, which @list says, and nothing else. 0 or -ENOMEM. */
+int overrides_found(struct overrides *overrides, const struct conf_found *list, size_t count);
+
 /* Nothing behind that port is offered any more, whether @conf or somebody has said so. 1, 0: nothing is there, or -ENOMEM. */
 int overrides_remove(struct overrides *overrides, const struct conf_provider *conf, uint16_t port, enum conf_protocol protocol);
 

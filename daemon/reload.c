@@ -195,9 +195,25 @@ static void wait_for_workers(struct reload *reload)
         ev_timer_start(reload->supervisor->loop, &reload->patience);
 }
 
-const struct conf *reload_conf(const struct reload *reload)
+static const struct conf *last_read(const struct reload *reload)
 {
         return reload->conf ? reload->conf : reload->first;
+}
+
+const struct conf *reload_conf(const struct reload *reload)
+{
+        return reload->laid ? reload->laid : last_read(reload);
+}
+
+/* @conf with @found over it, as many as there is room for; *@laid_out is NULL where that is none. 0 or -ENOMEM. */
+static int lay(const struct reload *reload, const struct conf *conf, const struct overrides *found, struct conf **laid_out)
+{
+        size_t taken = conf->provider.service_count + reload->overrides.added_count;
+        struct overrides some = *found;         /* borrowed */
+
+        some.added_count = MIN(found->added_count, taken < CONF_SERVICES_MAX ? CONF_SERVICES_MAX - taken : 0);
+        *laid_out = some.added_count && conf->provider.present ? overridden_new(conf, &some) : NULL;
+        return *laid_out || !some.added_count || !conf->provider.present ? 0 : -ENOMEM;
 }
 
 /* What runs is @conf with @overrides from now on; what ran before is borrowed by nobody, but for that of the start. 0 or -ENOMEM. */
@@ -222,12 +238,17 @@ static int put(struct reload *reload, const struct conf *conf, const struct over
 
 static bool take(struct reload *reload, struct conf *conf, struct conf_difference *difference)
 {
-        if (put(reload, conf, &reload->overrides, difference) < 0) {
+        struct conf *laid;
+
+        if (lay(reload, conf, &reload->found, &laid) < 0 || put(reload, laid ? laid : conf, &reload->overrides, difference) < 0) {
                 log_event(reload->supervisor->log, IPC_EVENT_RELOAD_REFUSED, LOG_ERR, NULL, "reload: no memory: what runs stays as it is");
+                overridden_free(laid);
                 conf_free(conf);
                 return false;
         }
+        overridden_free(reload->laid);
         conf_free(reload->conf);
+        reload->laid = laid;
         reload->conf = conf;
         reload->read = true;
         return true;
@@ -297,6 +318,48 @@ void reload_run(struct reload *reload, int secret_fd, struct reload_told *told_o
                 conf_complaints_fini(&told.complaints);
 }
 
+/* Takes @found over. 0 or -ENOMEM. */
+static int put_found(struct reload *reload, struct overrides *found)
+{
+        const struct conf *conf = last_read(reload);
+        struct conf_difference difference;
+        struct conf *laid;
+        int r = lay(reload, conf, found, &laid);
+
+        begin_change(reload);
+        if (r == 0)
+                r = put(reload, laid ? laid : conf, &reload->overrides, &difference);
+        if (r < 0) {
+                overridden_free(laid);
+                return r;
+        }
+        overridden_free(reload->laid);
+        overrides_fini(&reload->found);
+        reload->laid = laid;
+        reload->found = *found;
+        *found = (struct overrides){ 0 };
+        log_info(reload->supervisor->log, "services in containers: %zu more, %zu gone", difference.added, difference.removed);
+        return 0;
+}
+
+bool reload_found(struct reload *reload, const struct conf_found *list, size_t count)
+{
+        struct overrides found;
+        int r = overrides_found(&found, list, count);
+
+        if (r == 0 && !reload->begun) {
+                overrides_fini(&reload->found);         /* they are put into effect at the beginning */
+                reload->found = found;
+                return true;
+        }
+        if (r == 0 && (r = put_found(reload, &found)) < 0)
+                overrides_fini(&found);
+        if (r < 0)
+                log_event(reload->supervisor->log, IPC_EVENT_RELOAD_REFUSED, LOG_ERR, NULL,
+                          "services in containers: no memory: what runs stays as it is");
+        return r == 0;
+}
+
 void reload_wait(struct reload *reload, struct reload_waiter *waiter)
 {
         list_push_back(&reload->waiters, &waiter->in_reload);
@@ -317,7 +380,12 @@ void reload_init(struct reload *reload, struct supervisor *supervisor, const str
 
 void reload_begin(struct reload *reload)
 {
+        struct overrides found = reload->found;
+
         reload->begun = true;
+        reload->found = (struct overrides){ 0 };
+        if (found.added_count && put_found(reload, &found) < 0)
+                overrides_fini(&found);
         if (reload->wanted)
                 reload_run(reload, -1, NULL);
         reload->wanted = false;
@@ -331,6 +399,8 @@ void reload_stop(struct reload *reload)
 void reload_fini(struct reload *reload)
 {
         overridden_free(reload->overridden);
+        overridden_free(reload->laid);
         overrides_fini(&reload->overrides);
+        overrides_fini(&reload->found);
         conf_free(reload->conf);
 }

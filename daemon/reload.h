@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Another configuration while everything runs: read anew, because of SIGHUP or of somebody at the control socket, or the same with what
- * somebody there has said goes over it. If anything is wrong with it, all of the old one stays. Otherwise each worker for which something
- * is different is told its complete configuration, as at its start, and nobody else hears of it. */
+ * somebody there has said or what was found in containers goes over it. If anything is wrong with it, all of the old one stays. Otherwise
+ * each worker for which something is different is told its complete configuration, as at its start, and nobody else hears of it. */
 #ifndef HG_RELOAD_H
 #define HG_RELOAD_H
 
@@ -29,8 +29,10 @@ struct reload {
         struct conf_source source;
         const struct conf *first;       /* that of the start, which others borrow from for good */
         struct conf *conf;              /* the last one that was read; NULL: none but the first */
+        struct overrides found;         /* services in containers */
+        struct conf *laid;              /* what was read with those; NULL: there are none */
         struct overrides overrides;
-        struct conf *overridden;        /* that with the overrides, which is what runs; NULL: there are none */
+        struct conf *overridden;        /* all that with the overrides, which is what runs; NULL: there are none */
         struct list waiters;
         ev_timer patience;              /* runs while workers are waited for */
         usec_t began_us;                /* and this is what they are told, since then: */
@@ -65,7 +67,11 @@ void reload_run(struct reload *reload, int secret_fd, struct reload_told *told_o
 /* Puts @overrides, which are the reload's from now on, in the place of those there are. 0, or -ENOMEM: nothing has changed, and they are not. */
 int reload_override(struct reload *reload, struct overrides *overrides, struct conf_difference *difference_out);
 
-/* What was read last, without overrides. */
+/* Puts the services that were found in containers in the place of those there were, over what was read last: no file is read for them.
+ * False: no memory, and they stay. */
+bool reload_found(struct reload *reload, const struct conf_found *list, size_t count);
+
+/* What was read last with what was found, without overrides. */
 const struct conf *reload_conf(const struct reload *reload);
 
 /* After reload_run() or reload_override(): @waiter is called soon, and not from here. To be cancelled, or not at all. */

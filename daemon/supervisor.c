@@ -274,7 +274,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int events)
         fetches_refresh(&supervisor->fetches);
 }
 
-/* Behind a URL, or in containers; with all the rest of the configuration as it is now. */
+/* Behind a URL; with all the rest of the configuration as it is now. */
 static bool on_fetched(void *context)
 {
         struct supervisor *supervisor = context;
@@ -285,15 +285,13 @@ static bool on_fetched(void *context)
         return told.good;
 }
 
-/* Before all are up, they begin with it. */
 static bool on_found(void *context)
 {
         struct supervisor *supervisor = context;
+        size_t count;
+        const struct conf_found *list = docker_services(&supervisor->docker, &count);
 
-        if (supervisor->ready)
-                return on_fetched(supervisor);
-        reload_run(&supervisor->reload, -1, NULL);
-        return true;
+        return reload_found(&supervisor->reload, list, count);
 }
 
 static void on_served(void *context, const struct gate *gate)
@@ -526,8 +524,6 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
         reload_init(&supervisor->reload, supervisor, start->source);
         supervisor->reload.source.fetched = fetches_text;
         supervisor->reload.source.fetched_context = &supervisor->fetches;
-        supervisor->reload.source.found = docker_services;
-        supervisor->reload.source.found_context = &supervisor->docker;
         control_init(&supervisor->control, supervisor, start->control_listener, start->control_conn);
         supervisor->asked_as = start->asked_as;
         r = init(supervisor, start);

@@ -48,6 +48,34 @@ def a_container_is_served_as_it_starts_and_until_it_stops(stack):
 
 
 @test
+def a_file_that_is_wrong_by_now_holds_no_container_back(stack):
+    """what is found goes over the configuration as it was taken last; one that is being written takes effect when somebody says so"""
+    scene = Scene(stack)
+    scene.services = [{'gatePort': scene.gates[2], 'serviceHost': '127.0.0.1', 'servicePort': scene.echo.port}]
+    scene.engine.start()
+    scene.start()
+    scene.opens(2)
+    with open(scene.provider.conf) as file:
+        text = file.read().replace(f'"gatePort": {scene.gates[2]},', f'"gatePort": {scene.gates[1]},')
+
+    def write(what):
+        with open(scene.provider.conf, 'w') as file:
+            file.write(what)
+    write('provider: [')
+    web = scene.engine.run('web', scene.expose(0))
+    scene.opens(0)
+    write(text)
+    scene.engine.remove(web)
+    eventually(lambda: not answers(scene.gates[0]), 20, 'it is withdrawn')
+    scene.engine.run('again', scene.expose(0))
+    scene.opens(0)
+    assert not listens(scene.gates[1]) and answers(scene.gates[2]), 'nobody has said that it takes effect'
+    scene.provider.process.send_signal(1)       # SIGHUP
+    scene.opens(1)
+    assert answers(scene.gates[0])
+
+
+@test
 def a_network_is_made_where_there_is_none(stack):
     """unless nothing is to be made, of which a line tells; one of another driver is told of, and used"""
     scene = Scene(stack, {'network': ['made', 'there']})

@@ -66,6 +66,35 @@ TEST(services_come_and_go)
         check(overrides_empty(&overrides));
 }
 
+TEST(what_is_found_goes_over_what_is_read_and_is_taken_away_like_that)
+{
+        const struct conf_service configured[] = { service(11, "a", CONF_TCP) };
+        const struct conf_found list[] = {
+                { .gate_port = 13, .service_port = 80, .protocol = CONF_UDP, .published = true, .host = "web.hyper", .address = "172.18.0.2" },
+                { .gate_port = 12, .service_port = 80, .protocol = CONF_TCP, .host = "db", .address = "172.18.0.3" },
+                { .gate_port = 12, .service_port = 80, .protocol = CONF_TCP, .host = "db", .address = "172.18.0.3" },
+        };
+        const struct conf conf = provider(configured, 1);
+        struct overrides found, wishes = { 0 };
+        struct conf *laid;
+
+        check_equal(overrides_found(&found, list, 3), 0);
+        check_equal(offers(&conf, &found), 110121131);
+        laid = overridden_new(&conf, &found);
+        check(laid);
+        check(strcmp(laid->provider.services[2].host, "172.18.0.2") == 0 && strcmp(laid->provider.services[2].alias, "web.hyper") == 0);
+        check(strcmp(laid->provider.services[1].tags, "docker") == 0 && strcmp(laid->provider.services[2].tags, "docker published") == 0);
+        check_equal(laid->provider.services[2].protocol, CONF_UDP);
+        check_equal(overrides_remove(&wishes, &laid->provider, 12, CONF_TCP), 1);
+        check_equal(offers(laid, &wishes), 110131);
+        overridden_free(laid);
+        overrides_fini(&wishes);
+        overrides_fini(&found);
+        check_equal(overrides_found(&found, NULL, 0), 0);
+        check(overrides_empty(&found));
+        overrides_fini(&found);
+}
+
 TEST(long_lists_are_laid_over_each_other_in_their_order)
 {
         static struct conf_service configured[CONF_SERVICES_MAX / 2], more[CONF_SERVICES_MAX / 2];
