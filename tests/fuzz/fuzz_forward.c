@@ -281,7 +281,7 @@ static void configure(struct scene *scene, uint8_t what)
         inside_send_raw(&scene->inside, IPC_ROUTER, IPC_ROUTES_END, &generation, sizeof(generation), NULL, 0);
         worker_turn(&scene->forward.worker, &forward_handlers, &scene->forward);
         must(scene->forward.worker.supervisor.ipc.fd < 0 ||
-             choose_ready_us(&scene->forward.clients.choose, 1 + (what & 4), IPC_UDP, NULL) != USEC_NEVER);
+             choose_ready_us(&scene->forward.clients.choose, 1 + (what & 4), IPC_UDP, NULL, 0) != USEC_NEVER);
 }
 
 /* The swarm worker keeps the connections that it is given. */

@@ -168,8 +168,8 @@ TEST(a_gate_knows_only_its_own_providers)
         ask.protocol = IPC_UDP;
         check_equal(pick(true, 0), '-');
         ask.protocol = IPC_TCP;
-        check_equal(choose_ready_us(&choose, GATE, IPC_UDP, NULL), USEC_NEVER);
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), 0);
+        check_equal(choose_ready_us(&choose, GATE, IPC_UDP, NULL, 0), USEC_NEVER);
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL, 0), 0);
         choose_drop(&choose, peer('A'), GATE, IPC_TCP, 0);
         check_equal(pick(true, 0), '-');
         check_equal(choose.gates.count, 0);
@@ -182,7 +182,7 @@ TEST(who_failed_rests_while_others_are_fit)
         failed('B', 0);
         for (unsigned i = 0; i < 10; i++)
                 check(pick(false, MSEC(i)) != 'B');
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), 0);
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL, 0), 0);
         choose_worked(way_to(peer('B')));
         check(pick(false, 1) == 'B' || pick(false, 1) == 'B' || pick(false, 1) == 'B');
         choose_fini(&choose);
@@ -195,7 +195,7 @@ TEST(when_all_rest_only_a_new_client_insists)
         failed('B', MSEC(100));
         check_equal(pick(false, MSEC(200)), '-');
         check_equal(pick(true, MSEC(200)), 'A');
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), CHOOSE_REST_MIN_US);
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL, 0), CHOOSE_REST_MIN_US);
         check_equal(pick(false, CHOOSE_REST_MIN_US), 'A');
         choose_fini(&choose);
 }
@@ -209,13 +209,13 @@ TEST(rest_doubles_up_to_its_limit)
         for (unsigned i = 0; i < 8; i++) {
                 check_equal(pick(false, now_us), 'A');
                 failed('A', now_us);
-                ready_us = choose_ready_us(&choose, GATE, IPC_TCP, NULL);
+                ready_us = choose_ready_us(&choose, GATE, IPC_TCP, NULL, 0);
                 check_equal(ready_us, now_us + SECONDS(expected_s[i]));
                 now_us = ready_us;
         }
         choose_worked(way_to(peer('A')));
         failed('A', now_us);
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), now_us + SECONDS(1));
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL, 0), now_us + SECONDS(1));
         choose_fini(&choose);
 }
 
@@ -226,7 +226,7 @@ TEST(a_crowd_that_fails_together_is_one_failure)
                 check_equal(pick(false, 0), 'A');
         for (unsigned i = 0; i < 100; i++)
                 failed('A', MSEC(i));
-        check(choose_ready_us(&choose, GATE, IPC_TCP, NULL) <= MSEC(99) + SECONDS(1));
+        check(choose_ready_us(&choose, GATE, IPC_TCP, NULL, 0) <= MSEC(99) + SECONDS(1));
         choose_fini(&choose);
 }
 
@@ -255,8 +255,8 @@ TEST(a_new_table_replaces_the_old_at_its_end_and_keeps_histories)
         check_equal(choose_set(&choose, peer('B'), GATE, IPC_TCP, 0, 0, 0), 0);
         choose_end(&choose);
         check_equal(pick(false, 0), '-');
-        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL), SECONDS(1));
-        check_equal(choose_ready_us(&choose, GATE + 1, IPC_TCP, NULL), USEC_NEVER);
+        check_equal(choose_ready_us(&choose, GATE, IPC_TCP, NULL, 0), SECONDS(1));
+        check_equal(choose_ready_us(&choose, GATE + 1, IPC_TCP, NULL, 0), USEC_NEVER);
         check_equal(choose.routes, 1);
         choose_end(&choose);            /* without a begin: nothing */
         check_equal(choose.routes, 1);

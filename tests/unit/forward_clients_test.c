@@ -208,7 +208,7 @@ TEST(how_a_clients_connection_ended_is_counted)
         client = come();
         check_equal(asked(&fd, &open), 'A');
         closed.channel = open.channel;
-        clients_opened(&forward.clients, 1, &(struct ipc_channel){ .channel = open.channel });
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ .channel = open.channel }, &now);
         clients_closed(&forward.clients, 1, &closed);
         close(fd);
         inside_drain(&inside);
@@ -232,7 +232,7 @@ TEST(a_client_that_broke_meanwhile_is_no_ones_fault)
         check_equal(asked(&fd, &open), 'A');
         refuse(&open, IPC_REASON_RESET_LOCAL, fd);
         check(closed(client));
-        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP, NULL), 0);
+        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP, NULL, 0), 0);
         check_equal(forward.clients.handed.count, 0);
         close(client);
         finish();
@@ -286,9 +286,7 @@ TEST(when_the_swarm_worker_is_behind_clients_wait_here_and_none_is_lost)
                 clients[here++] = come();
         while (count < here) {
                 if (asked(&fd, &open) == '-') {
-                        turn();                 /* the queue moves on */
-                        if (clients_deadline(&forward.clients) != USEC_NEVER)
-                                next_due();
+                        turn();                 /* the queue moves on, and that is all that wakes them */
                         continue;
                 }
                 count++;
@@ -303,6 +301,32 @@ TEST(when_the_swarm_worker_is_behind_clients_wait_here_and_none_is_lost)
         finish();
 }
 
+/* Its rest is over, and one client asks whether it works: the others are let in as soon as it does, not when they would ask. */
+TEST(who_waits_for_a_provider_goes_on_when_another_client_got_through)
+{
+        struct ipc_channel_open open, other;
+        int first, second, fd, other_fd;
+
+        begin("A");
+        first = come();
+        second = come();
+        check_equal(asked(&fd, &open), 'A');
+        check_equal(asked(&other_fd, &other), 'A');
+        refuse(&open, IPC_REASON_NO_PEER, fd);
+        refuse(&other, IPC_REASON_NO_PEER, other_fd);
+        check_equal(next_due(), CHOOSE_REST_MIN_US);
+        check_equal(asked(&fd, &open), 'A');
+        check_equal(asked(&other_fd, &other), '-');
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel }, &now);
+        check_equal(asked(&other_fd, &other), 'A');
+        check_equal(clients_deadline(&forward.clients), USEC_NEVER);
+        close(fd);
+        close(other_fd);
+        close(first);
+        close(second);
+        finish();
+}
+
 TEST(a_provider_that_works_again_is_used_at_once)
 {
         struct ipc_channel_open open;
@@ -314,9 +338,9 @@ TEST(a_provider_that_works_again_is_used_at_once)
         second = come();
         check_equal(asked(&other, &(struct ipc_channel_open){ 0 }), 'A');
         refuse(&open, IPC_REASON_PEER_LOST, fd);
-        check(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP, NULL) > now.mono_us);
-        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel + 1 });
-        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP, NULL), 0);
+        check(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP, NULL, 0) > now.mono_us);
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel + 1 }, &now);
+        check_equal(choose_ready_us(&forward.clients.choose, GATE, IPC_TCP, NULL, 0), 0);
         third = come();
         check_equal(asked(&fd, &open), 'A');
         close(fd);
@@ -412,7 +436,7 @@ TEST(what_one_swarm_worker_says_of_anothers_client_means_nothing)
         client = come();
         fd = taken_by(IPC_SWARM, &number);
         refused.channel = number;
-        clients_opened(&forward.clients, 2, &(struct ipc_channel){ number });
+        clients_opened(&forward.clients, 2, &(struct ipc_channel){ number }, &now);
         clients_closed(&forward.clients, 2, &(struct ipc_channel_closed){ .channel = number });
         clients_refused(&forward.clients, 2, &refused, -1, &now);
         check_equal(forward.clients.handed.count, 1);
@@ -484,7 +508,7 @@ TEST(a_client_has_as_many_connections_as_it_may)
         check(!closed(client[3] = come_from(2)));
         check_equal(asked(&fd, &open), 'a');
         close(fd);
-        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel - 1 });
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel - 1 }, &now);
         clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = open.channel - 1 });       /* one of the first two */
         check(!closed(client[4] = come_from(1)));
         check(!closed(client[5] = come_from6(1, 1)) && !closed(client[6] = come_from6(1, 2)));
@@ -545,7 +569,7 @@ static bool visit(uint32_t address)
                 return false;
         check_equal(asked(&fd, &open), 'a');
         close(fd);
-        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel });
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ open.channel }, &now);
         clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = open.channel });
         return true;
 }
@@ -640,6 +664,25 @@ TEST(whom_no_provider_lets_in_is_reset_before_anybody_is_asked)
         check_equal(asked(&fd, &open), 'A');
         close(fd);
         close(other);
+        close(client);
+        finish();
+}
+
+/* One of two providers is fit, but lets nobody in: that is no reason to look again before the other one's rest is over. */
+TEST(who_waits_is_looked_at_when_something_may_have_changed_and_not_between)
+{
+        struct ipc_channel_open open;
+        int client, fd;
+
+        begin("AB");
+        restrict_provider('B', policy_for("", false));
+        client = knock("192.0.2.1");
+        check_equal(asked(&fd, &open), 'A');
+        refuse(&open, IPC_REASON_NO_PEER, fd);
+        check(!closed(client));
+        check_equal(next_due(), CHOOSE_REST_MIN_US);
+        check_equal(asked(&fd, &open), 'A');
+        close(fd);
         close(client);
         finish();
 }

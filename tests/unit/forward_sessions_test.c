@@ -386,7 +386,7 @@ TEST(the_swarm_worker_says_that_a_session_is_over_before_or_after_its_end_is_rea
         for (unsigned first = 0; first < 2; first++) {
                 begin();
                 say(INADDR_LOOPBACK, 9, "q");
-                clients_opened(&forward.clients, 1, &(struct ipc_channel){ taken[0].open.channel });
+                clients_opened(&forward.clients, 1, &(struct ipc_channel){ taken[0].open.channel }, &now);
                 if (first)
                         clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = taken[0].open.channel });
                 close(taken[0].fd);
@@ -738,7 +738,7 @@ static void open_proven(const struct session_ends *ends, unsigned i)
         worker_now(&now);
         say_as(ends, "q");
         check_equal(taken_count, i + 1);
-        clients_opened(&forward.clients, 1, &(struct ipc_channel){ taken[i].open.channel });
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ taken[i].open.channel }, &now);
         reply(i, "a", 1);
         check_heard(i, "q");
         worker_now(&now);
@@ -812,7 +812,7 @@ TEST(who_only_sends_gets_no_socket_and_neither_does_who_says_little)
 
         begin();
         say_as(&ends, "q");
-        clients_opened(&forward.clients, 1, &(struct ipc_channel){ taken[0].open.channel });
+        clients_opened(&forward.clients, 1, &(struct ipc_channel){ taken[0].open.channel }, &now);
         for (unsigned n = 0; n < 20 * SESSIONS_BUSY; n++) {
                 say_as(&ends, "flood");
                 heard(0);

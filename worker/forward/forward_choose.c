@@ -433,15 +433,18 @@ void choose_worked(struct choose_way *way)
         way->rests_until_us = 0;
 }
 
-usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol, const struct choose_names *names)
+usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol, const struct choose_names *names, usec_t after_us)
 {
         const struct choose_gate *gate = gate_for(choose, gate_port, protocol, names);
         usec_t ready_us = USEC_NEVER;
 
         if (!gate)
                 return USEC_NEVER;
-        list_for_each(at, &gate->ways)
-                ready_us = usec_min(ready_us, list_entry(at, struct choose_way, in_gate)->rests_until_us);
+        list_for_each(at, &gate->ways) {
+                usec_t fit_us = list_entry(at, struct choose_way, in_gate)->rests_until_us;
+
+                ready_us = fit_us >= after_us ? usec_min(ready_us, fit_us) : ready_us;
+        }
         return ready_us;
 }
 

@@ -8,28 +8,8 @@
 #include <unistd.h>
 
 #include "forward_log.h"
-#include "forward_metadata.h"
 #include "forward_swarms.h"
 #include "ipc_words.h"
-
-enum client_state {
-        CLIENT_SAME,
-        CLIENT_HELD,            /* its connection is in our hand, for as long as a function runs */
-        CLIENT_WAITING,         /* for a provider */
-        CLIENT_HANDED,          /* the swarm worker asks the provider */
-        CLIENT_RUNNING,         /* its bytes flow */
-        CLIENT_OVER,
-        CLIENT_STATES,
-};
-
-enum client_event {
-        CLIENT_SENT,            /* CHANNEL_OPEN left with the connection */
-        CLIENT_FOUND_NOBODY,
-        CLIENT_RETURNED,        /* CHANNEL_REFUSED brought the connection back */
-        CLIENT_CONFIRMED,
-        CLIENT_ENDED,           /* whoever holds the connection closed it, or we give up */
-        CLIENT_EVENTS,
-};
 
 /* Empty cell: the event is late here and means nothing. */
 static const enum client_state client_next[CLIENT_STATES][CLIENT_EVENTS] = {
@@ -38,43 +18,6 @@ static const enum client_state client_next[CLIENT_STATES][CLIENT_EVENTS] = {
         [CLIENT_HANDED]  = { [CLIENT_RETURNED] = CLIENT_HELD, [CLIENT_CONFIRMED] = CLIENT_RUNNING, [CLIENT_ENDED] = CLIENT_OVER },
         [CLIENT_RUNNING] = { [CLIENT_ENDED] = CLIENT_OVER },
 };
-
-/* What it takes to find a client its provider. */
-struct search {
-        struct client *client;
-        struct watched watched;         /* its descriptor is ours while HELD or WAITING, else -1 */
-        struct list in_gate;            /* WAITING */
-        struct heap_entry deadline;     /* WAITING */
-        unsigned attempts;
-        bool unanswered;                /* a provider failed without saying no: another time it may be there */
-        struct choose_names names;      /* whom it asks for; 0: nobody by name */
-        uint64_t opened_at_ms;          /* since the epoch */
-        usec_t gives_up_us;
-        uint8_t id[METADATA_ID_BYTES];
-        union socket_address local;
-};
-
-struct client {
-        struct clients *clients;
-        struct gate *gate;              /* NULL: closed meanwhile */
-        struct guest *guest;
-        struct client_session *session; /* of a client of datagrams, until it or the session ends */
-        struct search *search;          /* NULL: RUNNING */
-        struct map_entry by_number;     /* HANDED, RUNNING */
-        uint64_t number;                /* of the last attempt */
-        struct choose_way *way;         /* HANDED, RUNNING: where it is */
-        char *labels;                   /* of the rules that let it in, one after the other, for the log; NULL: none */
-        enum client_state state;
-        uint16_t gate_port, protocol;
-        union socket_address remote;
-};
-
-static void client_step(struct client *client, enum client_event event);
-
-static void on_hang_up(struct watched *watched, uint32_t events)
-{
-        client_step(container_of(watched, struct search, watched)->client, CLIENT_ENDED);
-}
 
 static uint64_t number_hash(const struct clients *clients, uint64_t number)
 {
@@ -86,26 +29,12 @@ static void leave_state(struct client *client, enum client_state next)
         struct clients *clients = client->clients;
 
         if (client->state == CLIENT_WAITING) {
-                watch_remove(clients->watch, &client->search->watched);
-                heap_remove(&clients->deadlines, &client->search->deadline);
-                list_remove(&client->search->in_gate);
-                client->gate->waiting_count--;
+                clients_wait_end(client);
         } else if ((client->state == CLIENT_HANDED || client->state == CLIENT_RUNNING) && next != CLIENT_RUNNING) {
                 map_remove(&clients->handed, &client->by_number);
                 choose_leave(&clients->choose, client->way);
                 client->way = NULL;
         }
-}
-
-/* Only a reset or the like counts as gone: an end of what it sends is an upload that waits to be carried. */
-static void enter_waiting(struct client *client)
-{
-        struct clients *clients = client->clients;
-
-        list_push_back(&client->gate->waiting, &client->search->in_gate);
-        client->gate->waiting_count++;
-        heap_insert(&clients->deadlines, &client->search->deadline, client->search->gives_up_us);
-        watch_add(clients->watch, &client->search->watched, 0); /* unwatched, it waits its full time at worst */
 }
 
 /* The swarm worker has a copy of its own. */
@@ -141,10 +70,10 @@ static void enter_over(struct client *client)
         session->over(session);
 }
 
-static void client_step(struct client *client, enum client_event event)
+void clients_step(struct client *client, enum client_event event)
 {
         static void (*const enter[CLIENT_STATES])(struct client *client) = {
-                [CLIENT_WAITING] = enter_waiting,
+                [CLIENT_WAITING] = clients_wait_begin,
                 [CLIENT_HANDED] = enter_handed,
                 [CLIENT_RUNNING] = enter_running,
                 [CLIENT_OVER] = enter_over,
@@ -182,7 +111,7 @@ static void gate_free(struct clients *clients, struct gate *gate)
                         client->gate = NULL;
         }
         list_for_each(at, &gate->waiting)
-                client_step(list_entry(at, struct search, in_gate)->client, CLIENT_ENDED);
+                clients_step(list_entry(at, struct search, in_gate)->client, CLIENT_ENDED);
         heap_remove(&clients->retries, &gate->retry);
         map_remove(&clients->gates, &gate->by_port);
         free(gate);
@@ -194,7 +123,7 @@ void clients_fini(struct clients *clients)
         struct map_entry *at;
 
         while ((at = map_walk(&clients->handed, NULL)))
-                client_step(container_of(at, struct client, by_number), CLIENT_ENDED);
+                clients_step(container_of(at, struct client, by_number), CLIENT_ENDED);
         while ((gate = clients_gate_next(clients, NULL)))
                 gate_free(clients, gate);
         guests_fini(&clients->guests);
@@ -246,13 +175,6 @@ static void fill_metadata(const struct client *client, const char *labels, struc
         socket_address_widen(&client->search->local, &metadata.gateway);
         open->metadata_len = (uint32_t)metadata_write(&metadata, open->metadata);
 }
-
-enum attempt {
-        ATTEMPT_SENT,
-        ATTEMPT_NOBODY,         /* no provider is fit for it */
-        ATTEMPT_DENIED,         /* this gateway does not let it in, or nobody who serves the gate; that was said */
-        ATTEMPT_LATER,          /* nobody to send it to: no swarm worker, or one that takes no more now */
-};
 
 /* Whether it can be sent that way at once; what can't is noted, for it may be so later. */
 struct ways {
@@ -340,7 +262,7 @@ static void admit(struct admission *admission, const struct clients *clients, co
 }
 
 /* One attempt with the next provider. A client that has tried none yet takes one that failed others rather than none. */
-static enum attempt client_attempt(struct client *client, const struct now *now)
+enum client_attempt clients_attempt(struct client *client, const struct now *now)
 {
         struct clients *clients = client->clients;
         struct ways ways = { .worker = clients->worker };
@@ -375,12 +297,13 @@ static enum attempt client_attempt(struct client *client, const struct now *now)
                 return ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
         if (client_hand(client, way, &ways.admission, now) < 0) {
                 choose_leave(&clients->choose, way);
+                client->gate->unsent = true;
                 return ATTEMPT_LATER;
         }
         clients->last_number++;
         client->search->attempts++;
         client->way = way;
-        client_step(client, CLIENT_SENT);
+        clients_step(client, CLIENT_SENT);
         return ATTEMPT_SENT;
 }
 
@@ -389,23 +312,23 @@ static void client_place(struct client *client, const struct now *now)
 {
         struct clients *clients = client->clients;
         struct gate *gate = client->gate;
-        enum attempt attempt = client_attempt(client, now);
+        enum client_attempt attempt = clients_attempt(client, now);
 
         if (attempt == ATTEMPT_SENT)
                 return;
         if (attempt == ATTEMPT_DENIED) {
-                client_step(client, CLIENT_ENDED);      /* no byte of it went to anybody */
+                clients_step(client, CLIENT_ENDED);      /* no byte of it went to anybody */
         } else if (attempt == ATTEMPT_NOBODY && client->search->attempts && !client->search->unanswered) {
-                client_step(client, CLIENT_ENDED);      /* every provider said no, as a direct connection would have */
+                clients_step(client, CLIENT_ENDED);      /* every provider said no, as a direct connection would have */
         } else if (client->search->gives_up_us <= now->mono_us) {
                 clients_gate_complain(clients, gate, "no provider answers");
-                client_step(client, CLIENT_ENDED);
+                clients_step(client, CLIENT_ENDED);
         } else if (gate->waiting_count >= CLIENTS_WAITING_MAX) {
                 clients_gate_complain(clients, gate, "too many clients wait for a provider");
-                client_step(client, CLIENT_ENDED);
+                clients_step(client, CLIENT_ENDED);
         } else {
-                client_step(client, CLIENT_FOUND_NOBODY);
-                clients_gate_arm(clients, gate, now->mono_us);
+                clients_step(client, CLIENT_FOUND_NOBODY);
+                clients_wait_arm(clients, gate, now->mono_us);
         }
 }
 
@@ -488,7 +411,7 @@ static struct client *client_new(struct clients *clients, uint16_t gate_port, ui
         };
         *search = (struct search){
                 .client = client,
-                .watched = { .fd = fd, .ready = on_hang_up },
+                .watched = { .fd = fd },
                 .opened_at_ms = now->wall_us / 1000,
                 .gives_up_us = usec_add(now->mono_us, gate->wait_us),
         };
@@ -537,44 +460,7 @@ void clients_dismiss(struct client *client)
 {
         client->session = NULL;
         if (client->state == CLIENT_WAITING)
-                client_step(client, CLIENT_ENDED);
-}
-
-usec_t clients_ready_us(struct list *in_gate)
-{
-        const struct client *client = list_entry(in_gate, struct search, in_gate)->client;
-
-        return choose_ready_us(&client->clients->choose, client->gate_port, client->protocol, &client->search->names);
-}
-
-static void gate_serve(struct clients *clients, struct gate *gate, const struct now *now)
-{
-        list_for_each(at, &gate->waiting) {
-                struct client *client = list_entry(at, struct search, in_gate)->client;
-                enum attempt attempt = client_attempt(client, now);
-
-                if (attempt == ATTEMPT_LATER)
-                        break;
-                if (attempt == ATTEMPT_DENIED)
-                        client_step(client, CLIENT_ENDED);
-        }
-        clients_gate_arm(clients, gate, now->mono_us);
-}
-
-void clients_serve(struct clients *clients, uint16_t gate_port, uint16_t protocol, const struct now *now)
-{
-        struct gate *gate = clients_gate_find(clients, gate_port, protocol);
-
-        if (gate)
-                gate_serve(clients, gate, now);
-}
-
-void clients_serve_all(struct clients *clients, const struct now *now)
-{
-        struct gate *gate = NULL;
-
-        while ((gate = clients_gate_next(clients, gate)))
-                gate_serve(clients, gate, now);
+                clients_step(client, CLIENT_ENDED);
 }
 
 static struct client *find_numbered(const struct clients *clients, uint64_t number)
@@ -624,12 +510,7 @@ static void client_conclude(struct client *client, const struct log_channel *how
         channel.peer = client->way->via.peer;
         channel.tally = &client->clients->tally;
         log_channel(client->clients->worker, &channel);
-        client_step(client, CLIENT_ENDED);
-}
-
-void clients_introduce(struct clients *clients, const struct now *now)
-{
-        clients_serve_all(clients, now);
+        clients_step(client, CLIENT_ENDED);
 }
 
 void clients_lose(struct clients *clients, uint32_t swarm, const struct now *now)
@@ -651,16 +532,19 @@ void clients_lose(struct clients *clients, uint32_t swarm, const struct now *now
         clients_serve_all(clients, now);
 }
 
-void clients_opened(struct clients *clients, uint32_t swarm, const struct ipc_channel *opened)
+void clients_opened(struct clients *clients, uint32_t swarm, const struct ipc_channel *opened, const struct now *now)
 {
         struct client *client = find_handed(clients, swarm, opened->channel);
+        struct gate *gate = client ? client->gate : NULL;
 
         if (!client || client->state != CLIENT_HANDED)
                 return;
         choose_worked(client->way);
-        if (client->gate)
-                client->gate->complained = false;
-        client_step(client, CLIENT_CONFIRMED);
+        if (gate)
+                gate->complained = false;
+        clients_step(client, CLIENT_CONFIRMED);
+        if (gate && gate->waiting_count)
+                clients_gate_serve(clients, gate, now);
 }
 
 /* Local trouble says nothing about the provider. */
@@ -691,7 +575,7 @@ void clients_refused(struct clients *clients, uint32_t swarm, const struct ipc_c
         worker_log(clients->worker, LOG_DEBUG, "gate %u: attempt %u: %s%s%s", client->gate_port, client->search->attempts,
                    log_reason(reason), text[0] ? ": " : "", text);
         client->search->unanswered = client->search->unanswered || reason != IPC_REASON_REFUSED;
-        client_step(client, CLIENT_RETURNED);
+        clients_step(client, CLIENT_RETURNED);
         client->search->watched.fd = fd;
         client_place(client, now);
 }
@@ -705,23 +589,4 @@ void clients_closed(struct clients *clients, uint32_t swarm, const struct ipc_ch
                                                                .sent_bytes = closed->sent_bytes,
                                                                .received_bytes = closed->received_bytes,
                                                                .duration_us = closed->duration_us });
-}
-
-void clients_advance(struct clients *clients, const struct now *now)
-{
-        struct heap_entry *due;
-
-        while ((due = heap_pop_due(&clients->deadlines, now->mono_us))) {
-                struct client *client = container_of(due, struct search, deadline)->client;
-
-                clients_gate_complain(clients, client->gate, swarms_next(clients->worker, NULL) ? "no provider is known or answers" : "no swarm worker");
-                client_step(client, CLIENT_ENDED);
-        }
-        while ((due = heap_pop_due(&clients->retries, now->mono_us)))
-                gate_serve(clients, container_of(due, struct gate, retry), now);
-}
-
-usec_t clients_deadline(const struct clients *clients)
-{
-        return usec_min(heap_deadline(&clients->deadlines), heap_deadline(&clients->retries));
 }

@@ -88,19 +88,16 @@ struct client_session *clients_session(const struct clients *clients, uint64_t n
 /* All swarm workers are behind: what is accepted now would only wait here instead of in the kernel. */
 bool clients_busy(const struct clients *clients);
 
-/* A swarm worker came: who waits for one is looked at. */
-void clients_introduce(struct clients *clients, const struct now *now);
-
 /* The one of that id has ended. What it had is gone, and the kernel has reset it. */
 void clients_lose(struct clients *clients, uint32_t swarm, const struct now *now);
 
-/* @clients->choose changed for this gate, or for all: whoever waits is looked at again. */
+/* @clients->choose changed for this gate, or a swarm worker came, or takes messages again: whoever waits is looked at again. */
 void clients_serve(struct clients *clients, uint16_t gate_port, uint16_t protocol, const struct now *now);
 void clients_serve_all(struct clients *clients, const struct now *now);
 
 /* What the swarm worker of that id says. @fd: the connection that comes back, ours from here on, or -1. Numbers it was never given mean
  * nothing. */
-void clients_opened(struct clients *clients, uint32_t swarm, const struct ipc_channel *opened);
+void clients_opened(struct clients *clients, uint32_t swarm, const struct ipc_channel *opened, const struct now *now);
 void clients_refused(struct clients *clients, uint32_t swarm, const struct ipc_channel_refused *refused, int fd, const struct now *now);
 void clients_closed(struct clients *clients, uint32_t swarm, const struct ipc_channel_closed *closed);
 

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Gates as their clients see them: what they are told to be, when those who wait are looked at, and what the log says of them. */
+/* Gates as their clients see them: what they are told to be, and what the log says of them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "forward_clients_state.h"
 #include "forward_log.h"
-#include "forward_metadata.h"
-#include "forward_swarms.h"
 #include "ipc_words.h"
 
 #define TOLD_AGAIN_US SECONDS(60)       /* before the log says so once more */
-
-#define RETRY_LEAST_US MSEC(20) /* between two looks at those who wait: the swarm worker may be full, or a provider just fit */
 
 static uint64_t gate_hash(const struct clients *clients, uint16_t port, uint16_t protocol)
 {
@@ -115,21 +111,6 @@ void clients_gate_complain(struct clients *clients, struct gate *gate, const cha
         ipc_fields_text(&fields, "REASON", what);
         worker_log_event(clients->worker, IPC_EVENT_GATE_UNSERVED, LOG_NOTICE, fields.list, "%s: %s: clients are %s until that changes",
                          gate->title, what, datagrams ? "not answered" : "reset");
-}
-
-/* When those who wait are worth another look, unless something happens before. */
-void clients_gate_arm(struct clients *clients, struct gate *gate, usec_t now_us)
-{
-        usec_t ready_us = USEC_NEVER;
-
-        if (gate->waiting_count && swarms_next(clients->worker, NULL) && !gate->named)
-                ready_us = choose_ready_us(&clients->choose, gate->port, gate->protocol, NULL);
-        else if (gate->waiting_count && swarms_next(clients->worker, NULL))
-                list_for_each(at, &gate->waiting)
-                        ready_us = usec_min(ready_us, clients_ready_us(at));
-        if (ready_us != USEC_NEVER)
-                ready_us = usec_max(ready_us, usec_add(now_us, RETRY_LEAST_US));
-        heap_set(&clients->retries, &gate->retry, ready_us);
 }
 
 /* Once a minute: it is the many who come that reach a limit. */

@@ -4,6 +4,7 @@
 #define HG_FORWARD_CLIENTS_STATE_H
 
 #include "forward_clients.h"
+#include "forward_metadata.h"
 
 enum { GATE_TITLE_MAX = IPC_NAME_MAX + 16 };
 
@@ -26,19 +27,86 @@ struct gate {
         bool of_host;                   /* of a virtual network; else a port of ours */
         bool listed;                    /* in the list being made */
         bool named;                     /* clients_are_named() */
+        bool unsent;                    /* a client could not be sent on, for want of memory */
         bool complained;                /* the last client found nobody, and the log says so */
 };
+
+enum client_state {
+        CLIENT_SAME,
+        CLIENT_HELD,            /* its connection is in our hand, for as long as a function runs */
+        CLIENT_WAITING,         /* for a provider */
+        CLIENT_HANDED,          /* the swarm worker asks the provider */
+        CLIENT_RUNNING,         /* its bytes flow */
+        CLIENT_OVER,
+        CLIENT_STATES,
+};
+
+enum client_event {
+        CLIENT_SENT,            /* CHANNEL_OPEN left with the connection */
+        CLIENT_FOUND_NOBODY,
+        CLIENT_RETURNED,        /* CHANNEL_REFUSED brought the connection back */
+        CLIENT_CONFIRMED,
+        CLIENT_ENDED,           /* whoever holds the connection closed it, or we give up */
+        CLIENT_EVENTS,
+};
+
+/* What it takes to find a client its provider. */
+struct search {
+        struct client *client;
+        struct watched watched;         /* its descriptor is ours while HELD or WAITING, else -1 */
+        struct list in_gate;            /* WAITING */
+        struct heap_entry deadline;     /* WAITING */
+        unsigned attempts;
+        bool unanswered;                /* a provider failed without saying no: another time it may be there */
+        struct choose_names names;      /* whom it asks for; 0: nobody by name */
+        uint64_t opened_at_ms;          /* since the epoch */
+        usec_t gives_up_us;
+        uint8_t id[METADATA_ID_BYTES];
+        union socket_address local;
+};
+
+struct client {
+        struct clients *clients;
+        struct gate *gate;              /* NULL: closed meanwhile */
+        struct guest *guest;
+        struct client_session *session; /* of a client of datagrams, until it or the session ends */
+        struct search *search;          /* NULL: RUNNING */
+        struct map_entry by_number;     /* HANDED, RUNNING */
+        uint64_t number;                /* of the last attempt */
+        struct choose_way *way;         /* HANDED, RUNNING: where it is */
+        char *labels;                   /* of the rules that let it in, one after the other, for the log; NULL: none */
+        enum client_state state;
+        uint16_t gate_port, protocol;
+        union socket_address remote;
+};
+
+enum client_attempt {
+        ATTEMPT_SENT,
+        ATTEMPT_NOBODY,         /* no provider is fit for it */
+        ATTEMPT_DENIED,         /* this gateway does not let it in, or nobody who serves the gate; that was said */
+        ATTEMPT_LATER,          /* nobody to send it to: no swarm worker, or one that takes no more now */
+};
+
+/* What happened to it; nothing of it is touched after CLIENT_ENDED. */
+void clients_step(struct client *client, enum client_event event);
+
+/* One attempt with the next provider. */
+enum client_attempt clients_attempt(struct client *client, const struct now *now);
 
 struct gate *clients_gate_find(const struct clients *clients, uint16_t port, uint16_t protocol);
 
 /* NULL: the first; NULL after the last. */
 struct gate *clients_gate_next(const struct clients *clients, const struct gate *gate);
 
-/* When a client that waits could go on, as far as its provider is concerned. */
-usec_t clients_ready_us(struct list *in_gate);
+/* forward_clients_wait.c: it begins to wait at its gate, or waits no more. */
+void clients_wait_begin(struct client *client);
+void clients_wait_end(struct client *client);
 
-/* When those who wait are worth another look, unless something happens before. */
-void clients_gate_arm(struct clients *clients, struct gate *gate, usec_t now_us);
+/* When those who wait at @gate are worth another look, unless something happens before. */
+void clients_wait_arm(struct clients *clients, struct gate *gate, usec_t now_us);
+
+/* Whoever waits there and can go on does. */
+void clients_gate_serve(struct clients *clients, struct gate *gate, const struct now *now);
 
 /* A client finds nobody: said once until one does. */
 void clients_gate_complain(struct clients *clients, struct gate *gate, const char *what);

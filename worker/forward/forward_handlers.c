@@ -256,8 +256,9 @@ static void on_route_drop(void *context, struct worker_link *from, struct ipc_re
 static void on_opened(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct forward *forward = context;
+        struct now now = now_read();
 
-        clients_opened(&forward->clients, from->ipc.id, IPC_PAYLOAD(message, struct ipc_channel));
+        clients_opened(&forward->clients, from->ipc.id, IPC_PAYLOAD(message, struct ipc_channel), &now);
 }
 
 static void on_refused(void *context, struct worker_link *from, struct ipc_received *message)
@@ -345,8 +346,17 @@ static void on_introduced(void *context, struct worker_link *link)
                 fingerprints_introduce(&forward->arrivals.fingerprints);
         if (link->ipc.peer != IPC_SWARM)
                 return;
-        clients_introduce(&forward->clients, &now);
+        clients_serve_all(&forward->clients, &now);
         arrivals_introduce(&forward->arrivals, link);
+}
+
+static void on_drained(void *context, struct worker_link *link)
+{
+        struct forward *forward = context;
+        struct now now = now_read();
+
+        if (link->ipc.peer == IPC_SWARM)
+                clients_serve_all(&forward->clients, &now);
 }
 
 /* Without a router worker the routes that were known stay in use. When all are leaving nobody has lost anything: clients who were
@@ -398,5 +408,6 @@ const struct worker_handlers forward_handlers = {
         },
         .introduced = on_introduced,
         .departed = on_departed,
+        .drained = on_drained,
         .stopping = on_stopping,
 };

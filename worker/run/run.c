@@ -108,12 +108,18 @@ void worker_disown(struct worker_link *link)
 static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
 {
         struct worker_link *link = container_of(watcher, struct worker_link, writable);
+        struct worker *worker = link->worker;
         int r = ipc_link_flush(&link->ipc);
 
-        if (r == 0)
-                ev_io_stop(loop, watcher);
-        else if (r != -EAGAIN)
+        if (r == -EAGAIN)
+                return;
+        if (r < 0) {
                 lose(link, IPC_LOST_GONE);
+                return;
+        }
+        ev_io_stop(loop, watcher);
+        if (link != &worker->supervisor && worker->handlers && worker->handlers->drained)
+                worker->handlers->drained(worker->context, link);
 }
 
 int worker_send(struct worker_link *link, enum ipc_type type, const void *payload, const int *fds, size_t fd_count)

@@ -35,6 +35,8 @@ struct worker_handlers {
         void (*introduced)(void *context, struct worker_link *link);
         /* That link is over (it died, broke the table, or is about to be replaced): it is freed after this returns. Optional. */
         void (*departed)(void *context, struct worker_link *link);
+        /* What had to wait to be sent to that sibling is. Optional. */
+        void (*drained)(void *context, struct worker_link *link);
         /* The supervisor wants it to end within @limit_us; worker_stop() says it has. NULL: ends at once. */
         void (*stopping)(void *context, usec_t limit_us);
 };
