@@ -94,7 +94,8 @@ static void read_limit(struct conf_read *read, const struct conf_node *node, voi
                 return;
         conf_value_map(read, node, "bandwidthLimit", fields, reading);
         if (!reading->ill && !reading->rule.bytes_per_s) {
-                conf_error(&read->report, conf_value_file(read, node), node->at, "bandwidthLimit without mbps, such as {mbps: 10, burstMbps: 20}");
+                conf_error(&read->report, conf_value_file(read, node), node->at,
+                           "bandwidthLimit without mbps, such as {mbps: 10, burstMbps: 20}");
                 reading->ill = true;
         }
         if (!reading->burst_at)
@@ -292,7 +293,8 @@ static bool read_pattern(struct conf_read *read, const struct conf_node *node, s
                 char quoted[CONF_QUOTE_MAX];
 
                 conf_quote(node->key, quoted, sizeof(quoted));
-                conf_error(&read->report, conf_value_file(read, node), node->key_at, "ips: expected %s, or \"*\" for all, not %s", expected, quoted);
+                conf_error(&read->report, conf_value_file(read, node), node->key_at,
+                           "ips: expected %s, or \"*\" for all, not %s", expected, quoted);
                 return false;
         }
         memcpy(rule->ip, network.ip, sizeof(rule->ip));
@@ -325,7 +327,8 @@ static void read_ips(struct conf_read *read, const struct conf_node *node, void 
                 bool good = read_pattern(read, member, &reading.rule);
 
                 if (good && is_there(policy, &reading.rule)) {
-                        conf_error(&read->report, conf_value_file(read, member), member->key_at, "ips: each network once: the first one decides");
+                        conf_error(&read->report, conf_value_file(read, member), member->key_at,
+                                   "ips: each network once: the first one decides");
                         good = false;
                 }
                 conf_value_map(read, member, "a rule", of_a_network, &reading);
@@ -359,7 +362,8 @@ static void warn_of_silence(struct conf_read *read, const struct conf_node *rule
 {
         if (keeps_out_by_silence(read, rule))
                 conf_warning(&read->report, conf_value_file(read, rule), rule->key_at,
-                             "a rule without allow keeps its clients out, as with the original: write \"allow\": true, or false if that is meant");
+                             "a rule without allow keeps its clients out, as with the original: write \"allow\": true, or false "
+                             "if that is meant");
 }
 
 void conf_ingress_warn(struct conf_read *read, const struct conf_node *node)

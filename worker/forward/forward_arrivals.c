@@ -13,7 +13,7 @@
 #include "forward_proxy.h"
 #include "forward_socket.h"
 #include "forward_swarms.h"
-#include "ipc_words.h"
+#include "forward_visitor.h"
 
 enum {
         TEXT_MAX = 200,         /* of a refusal: as JSON it must stay below 256 bytes (hypergate.md 2) */
@@ -47,11 +47,6 @@ struct arrival {
         union socket_address remote;    /* of the service, when it is */
         struct fingerprint *fingerprint;        /* whose it is, for a service that asks; NULL: none does */
         struct visitor *visitor;        /* whose it is, for people; NULL: its gateway does not say */
-};
-
-struct visitor {
-        union socket_address remote;
-        char *labels;                   /* one after the other; NULL: none */
 };
 
 void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watch *watch, const struct random *random)
@@ -100,26 +95,6 @@ static void stop_making(struct arrival *arrival)
         arrival->arrivals->pending--;
         free(making);
         arrival->making = NULL;
-}
-
-static void visitor_free(struct visitor *visitor)
-{
-        if (visitor)
-                free(visitor->labels);
-        free(visitor);
-}
-
-/* NULL: no memory for that. */
-static struct visitor *visitor_new(const union socket_address *remote, const char *labels)
-{
-        struct visitor *visitor = calloc(1, sizeof(*visitor));
-        char text[IPC_CLIENT_LABELS_MAX];
-
-        if (!visitor)
-                return NULL;
-        visitor->remote = *remote;
-        visitor->labels = *labels ? strdup(ipc_labels_text(labels, text, sizeof(text))) : NULL;
-        return visitor;
 }
 
 static void arrival_free(struct arrival *arrival)

@@ -433,7 +433,8 @@ void choose_worked(struct choose_way *way)
         way->rests_until_us = 0;
 }
 
-usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol, const struct choose_names *names, usec_t after_us)
+usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol, const struct choose_names *names,
+                       usec_t after_us)
 {
         const struct choose_gate *gate = gate_for(choose, gate_port, protocol, names);
         usec_t ready_us = USEC_NEVER;

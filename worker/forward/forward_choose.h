@@ -117,6 +117,7 @@ void choose_failed(struct choose_way *way, usec_t now_us);
 void choose_worked(struct choose_way *way);
 
 /* When the first way is fit whose rest does not end before @after_us; a way that does not rest is fit at 0. USEC_NEVER: none. */
-usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol, const struct choose_names *names, usec_t after_us);
+usec_t choose_ready_us(const struct choose *choose, uint16_t gate_port, uint16_t protocol, const struct choose_names *names,
+                       usec_t after_us);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who waits at a gate for a provider, and what wakes them: a route that is told, a swarm worker that comes or takes messages again, a client
- * that gets through to one of whom that was not known, and the end of a rest. */
+/* Who waits at a gate for a provider, and what wakes them: a route that is told, a swarm worker that comes or takes messages again, a
+ * client that gets through to one of whom that was not known, and the end of a rest. */
 #include "forward_clients_state.h"
 #include "forward_swarms.h"
 
@@ -92,7 +92,8 @@ void clients_advance(struct clients *clients, const struct now *now)
         while ((due = heap_pop_due(&clients->deadlines, now->mono_us))) {
                 struct client *client = container_of(due, struct search, deadline)->client;
 
-                clients_gate_complain(clients, client->gate, swarms_next(clients->worker, NULL) ? "no provider is known or answers" : "no swarm worker");
+                clients_gate_complain(clients, client->gate,
+                                      swarms_next(clients->worker, NULL) ? "no provider is known or answers" : "no swarm worker");
                 clients_step(client, CLIENT_ENDED);
         }
         while ((due = heap_pop_due(&clients->retries, now->mono_us)))

@@ -30,8 +30,8 @@ size_t metadata_write(const struct metadata *metadata, char out[IPC_METADATA_MAX
  * say, or is no such text. */
 bool metadata_read(const char *text, size_t len, union socket_address *source_out, union socket_address *gateway_out);
 
-/* Labels of the rules that let it in, from such a text; each ends with NUL, the first empty one is none. One with an escape, or that finds no
- * room, is left out. */
+/* Labels of the rules that let it in, from such a text; each ends with NUL, the first empty one is none. One with an escape, or
+ * that finds no room, is left out. */
 void metadata_read_labels(const char *text, size_t len, char out[IPC_CLIENT_LABELS_MAX]);
 
 /* "192.0.2.1:80" or "[2001:db8::1]:80", for the log. */

@@ -256,7 +256,8 @@ static void put_last(struct ipc_forward_service *what, const uint8_t address[16]
 /* Who fails while it rests was under way before. True: that is news. */
 static bool note(struct service *service, enum services_outcome outcome, usec_t now_us)
 {
-        bool works = outcome == SERVICES_WORKED, news = service->down == works, counts = service->probed || service->rests_until_us <= now_us;
+        bool works = outcome == SERVICES_WORKED, news = service->down == works;
+        bool counts = service->probed || service->rests_until_us <= now_us;
         usec_t rest_us = SERVICES_REST_MIN_US;
 
         service->down = !works;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The services this worker connects to, by gate port; several under one port are alternatives: those of the best priority take turns. One
- * that fails rests, 1 s at first and twice as long each time up to 30 s, and is passed over while others are fit. One that had no answer is not
- * asked at all meanwhile, for each who asks would wait in vain; then one asks, and until that one knows the others are refused as well. */
+ * that fails rests, 1 s at first and twice as long each time up to 30 s, and is passed over while others are fit. One that had no answer
+ * is not asked at all meanwhile, for each who asks would wait in vain; then one asks, and until that one knows the others are refused. */
 #ifndef HG_FORWARD_SERVICES_H
 #define HG_FORWARD_SERVICES_H
 
