@@ -76,6 +76,20 @@ TEST(each_policy_is_about_its_own_ports)
         finish(&scene);
 }
 
+TEST(who_comes_by_a_unix_socket_is_nobodys_address)
+{
+        struct ipc_rule rule = { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff }, .protocols = 3, .port_last = UINT16_MAX,
+                                 .except_first = 1 };
+        union socket_address nowhere = { 0 };
+        struct scene scene;
+
+        begin(&scene, policy_new(&rule, 1), NULL);
+        check(admission_here(&scene.admission));
+        admission_begin(&scene.admission, &scene.admissions, &nowhere, GATE, IPC_TCP, NOW_MS);
+        check(!admission_here(&scene.admission));
+        finish(&scene);
+}
+
 TEST(the_limits_of_both_hold_in_buckets_of_their_own)
 {
         struct ipc_channel_open open = { 0 }, again = { 0 }, alone = { 0 };
