@@ -37,9 +37,7 @@ ANSWERS = {
         {'address': '127.0.0.1', 'listening': True, 'why': None}, {'address': '::1', 'listening': False, 'why': 'Address already in use'}]}],
     'services': [{'type': 'service', 'gatePort': 80, 'protocol': 'tcp', 'serviceHost': 'web', 'servicePort': 8080, 'tags': 'a b', 'addresses': 0}],
     'channels': [{'type': 'channel', 'channel': 7, 'gatePort': 80, 'protocol': 'tcp', 'end': 'service', 'peer': KEY, 'state': 'open', 'ageSeconds': 1.5,
-                  'clientAddress': None, 'clientPort': None, 'labels': [], 'sentBytes': 1, 'receivedBytes': 2},
-                 {'type': 'channel', 'channel': 8, 'gatePort': 53, 'protocol': 'udp', 'end': 'gate', 'peer': KEY, 'state': 'opening', 'ageSeconds': 0,
-                  'clientAddress': '2001:db8::7', 'clientPort': 5353, 'labels': ['vip', 'a\x1b'], 'sentBytes': 0, 'receivedBytes': 0}],
+                  'clientAddress': '2001:db8::7', 'clientPort': 5353, 'labels': ['vip', 'a\x1b'], 'sentBytes': 1, 'receivedBytes': 2}],
     'allowed': [{'type': 'allowance', 'address': '192.0.2.7', 'until': '2026-12-01T12:00:00Z', 'secondsLeft': 1800}],
     'allow 192.0.2.7 1800': [{'type': 'allowance', 'address': '192.0.2.7', 'until': '2026-12-01T12:00:00Z', 'secondsLeft': 1800}],
     'allow ::1 2592000': [{'type': 'allowance', 'address': '::1', 'until': '2026-12-31T12:00:00Z', 'secondsLeft': 2592000}],
@@ -124,8 +122,8 @@ def lists_are_lines_for_people():
     assert said('routes') == 'r1: gate 80/tcp to provider abababab..., 2 services there\n'
     assert said('gates') == 'r1: gate 80/tcp on 127.0.0.1, ::1 (not listening: Address already in use)\n'
     assert said('services', 'r1') == 'r1: gate 80/tcp from web:8080, tags a b: no address is known\n'
-    assert said('channels') == ('r1: service 80/tcp from peer abababab..., open for 1.5 s, 1 bytes sent, 2 received\n'
-                                'r1: gate 53/udp for [2001:db8::7]:5353 (vip,a\\x1b) to peer abababab..., opening for 0.0 s, 0 bytes sent, 0 received\n')
+    assert said('channels') == ('r1: service 80/tcp for [2001:db8::7]:5353 (vip,a\\x1b) from peer abababab..., open for 1.5 s, 1 bytes sent, '
+                                '2 received\n')
     assert ', leaves, 25.0 ms away, ' in said('peers')
 
 
