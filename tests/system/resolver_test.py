@@ -217,12 +217,30 @@ def the_resolver_is_at_a_unix_socket(stack):
     assert provider.stop() == 0 and not os.path.exists(path)
 
 
+def is_wrong_about_nobody(scene):
+    """Who made a connection is killed: it goes on, and nobody knows any more whose it is."""
+    with connect(scene.gate) as client:
+        assert talk(client)[0] == 200
+        for pid in scene.provider.workers('forward'):
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: talk(client)[0] == 404, 20, 'it is forgotten')
+
+    def is_known():
+        try:
+            with connect(scene.gate) as client:
+                return talk(client)[0] == 200
+        except (OSError, ValueError):
+            return False
+    eventually(is_known, 20, 'those that are made then are known')
+
+
 @test
 def weakness_14_8_services_learn_whose_their_connections_are(stack):
     """services of TCP and of datagrams ask whose a connection is, from its first byte to its end; others are told nothing"""
     scene = Scene(stack)
     learns_whose_its_connections_are(scene)
     is_told_anew(scene)
+    is_wrong_about_nobody(scene)
     says_nothing_to_others(scene, stack)
 
 
