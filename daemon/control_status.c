@@ -93,6 +93,20 @@ static void write_previous(struct json_line *out, const struct keys *keys)
         json_line_close_list(out);
 }
 
+/* Of the virtual network, where there is one. */
+static void write_hosts(struct json_line *out, const struct hosts *hosts)
+{
+        struct hosts_count count = hosts_count(hosts);
+
+        if (!hosts->child)
+                return;
+        json_line_open_object(out, "hosts");
+        json_line_number(out, "names", count.names);
+        json_line_number(out, "ports", count.ports);
+        json_line_number(out, "open", count.open);
+        json_line_close_object(out);
+}
+
 /* How many addresses are let in whatever policies say. */
 static void write_allowed(struct json_line *out, const struct ipc_allowances *allowances)
 {
@@ -133,6 +147,7 @@ void control_status(struct control_conn *conn, const char *words)
         json_line_number(out, "bytes", last->relayed_bytes);
         json_line_close_object(out);
         write_gates(out, &supervisor->gates);
+        write_hosts(out, &supervisor->hosts);
         write_allowed(out, &supervisor->allowances);
         json_line_number(out, "servicesGone", services_gone_count(&supervisor->services));
         json_line_number(out, "channels", last->channels);

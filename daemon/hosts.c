@@ -128,21 +128,41 @@ static void send_port(const struct hosts *hosts, const struct host *host, bool w
         child_send(hosts->child, IPC_HOSTS_PORT, &port, NULL, 0);
 }
 
+struct hosts_count hosts_count(const struct hosts *hosts)
+{
+        struct hosts_count count = { 0 };
+        const char *name = "";
+
+        list_for_each(at, &hosts->all) {
+                const struct host *host = list_entry(at, struct host, in_all);
+
+                count.names += strcmp(host->at.host, name) != 0;
+                count.ports++;
+                count.open += host->forward != NULL;
+                name = host->at.host;
+        }
+        return count;
+}
+
+/* In front of it goes another port of that name: those of one stand together. */
+static struct list *place_of(struct hosts *hosts, const struct ipc_host_port *at)
+{
+        struct list *place = &hosts->all;
+
+        list_for_each(entry, &hosts->all)
+                if (strcmp(list_entry(entry, struct host, in_all)->at.host, at->host) == 0)
+                        place = entry->next;
+        return place;
+}
+
 /* Whether there is room for it. */
 static bool fits(const struct hosts *hosts, const struct ipc_host_port *at)
 {
-        unsigned names = 0, ports = 0;
+        unsigned ports = 0;
 
-        list_for_each(entry, &hosts->all) {
-                const struct host *host = list_entry(entry, struct host, in_all);
-                bool first = true;
-
-                ports += strcmp(host->at.host, at->host) == 0;
-                for (struct list *before = hosts->all.next; first && before != entry; before = before->next)
-                        first = strcmp(list_entry(before, struct host, in_all)->at.host, host->at.host) != 0;
-                names += first;
-        }
-        return ports ? ports < HOSTS_PORTS_OF_ONE_MAX : names < HOSTS_MAX;
+        list_for_each(entry, &hosts->all)
+                ports += strcmp(list_entry(entry, struct host, in_all)->at.host, at->host) == 0;
+        return ports ? ports < HOSTS_PORTS_OF_ONE_MAX : hosts_count(hosts).names < HOSTS_MAX;
 }
 
 static bool is_good(const struct ipc_host_port *at)
@@ -166,7 +186,7 @@ void hosts_open(struct hosts *hosts, const struct ipc_host_port *at)
         do {
                 host->number = ++hosts->last_number;
         } while (!host->number || find_number(hosts, host->number));
-        list_push_back(&hosts->all, &host->in_all);
+        list_insert_before(place_of(hosts, at), &host->in_all);
         hosts->changed = true;
         if (may_be_told(hosts))
                 send_port(hosts, host, true);

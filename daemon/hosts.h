@@ -58,6 +58,13 @@ bool hosts_gone(struct hosts *hosts, const struct ipc_host_port *gone);
 /* It has begun anew: helpers of the life before have ended. */
 void hosts_lost(struct hosts *hosts);
 
+/* How many names there are, how many ports of all of them, and how many of these are open. */
+struct hosts_count {
+        unsigned names, ports, open;
+};
+
+struct hosts_count hosts_count(const struct hosts *hosts);
+
 /* Its configuration; and a forward worker's listeners. */
 void hosts_publish(const struct hosts *hosts);
 void hosts_publish_forward(const struct hosts *hosts, const struct forward *forward, struct ipc_forward_listener how, uint32_t udp_idle_ms);

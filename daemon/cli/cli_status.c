@@ -42,7 +42,7 @@ static void print_keys(const char *what, const json_t *keys)
 static void print_status(const json_t *status)
 {
         const json_t *dht = json_object_get(status, "dht"), *peers = json_object_get(status, "peers"),
-                     *gates = json_object_get(status, "gates"), *relay = json_object_get(status, "relay");
+                     *gates = json_object_get(status, "gates"), *relay = json_object_get(status, "relay"), *hosts = json_object_get(status, "hosts");
         bool provider = cli_talk_flag(status, "provider"), gateway = cli_talk_flag(status, "gateway");
 
         printf("%s: %s%s%s", cli_talk_text(status, "instance"), provider ? "provider" : "", provider && gateway ? " and " : "",
@@ -71,6 +71,9 @@ static void print_status(const json_t *status)
                 print_gates(gates);
                 puts(json_array_size(gates) ? "" : "none");
         }
+        if (hosts)
+                printf("  hosts     %lld names, %lld of %lld ports open\n", cli_talk_number(hosts, "names"), cli_talk_number(hosts, "open"),
+                       cli_talk_number(hosts, "ports"));
         if (cli_talk_number(status, "allowed"))
                 printf("  allowed   %lld address%s, whatever policies say: hypergate allowed\n", cli_talk_number(status, "allowed"),
                        cli_talk_number(status, "allowed") == 1 ? "" : "es");

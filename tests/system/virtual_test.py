@@ -2,6 +2,7 @@
 """Hosts of the virtual network: the helper that lends a container's ports, in a network namespace in place of a container, and whole
 instances that serve them."""
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -199,6 +200,12 @@ class Virtual:
                 with contextlib.suppress(OSError):
                     return client.recv(65536)
 
+    def count(self):
+        """What the gateway's status says of it."""
+        done = subprocess.run([binary(), 'status', '--json', 'gateway'], capture_output=True, check=True, timeout=60,
+                              env={**os.environ, 'RUNTIME_DIRECTORY': self.gateway.folder})
+        return json.loads(done.stdout.splitlines()[0])['hosts']
+
     def is_open(self, network):
         try:
             with network.inside():
@@ -222,6 +229,7 @@ def hosts_have_the_same_port_side_by_side(stack):
     assert virtual.ask(first, b'by datagram') == b'by datagram'
     virtual.gateway.says(f'host one.hyper: port {virtual.port} open')
     assert not virtual.gateway.log().count('gate 1:')
+    eventually(lambda: virtual.count() == {'names': 2, 'ports': 4, 'open': 4}, 20, 'all of that is counted')
 
 
 @test
@@ -232,7 +240,7 @@ def a_name_goes_with_its_routes(stack):
     eventually(lambda: virtual.is_open(network), 30, 'open')
     virtual.provider.stop()
     eventually(lambda: not virtual.is_open(network), 30, 'closed')
-    assert helper.poll() is None
+    assert helper.poll() is None and virtual.count() == {'names': 0, 'ports': 0, 'open': 0}
     virtual.provide(virtual.entries())
     eventually(lambda: virtual.is_open(network), 30, 'open again')
     assert virtual.talk(network) == b'one'

@@ -24,7 +24,7 @@ STATUS = {'type': 'status', 'instance': 'r1', 'version': '0.1.0', 'uptimeSeconds
           'dht': {'reached': True, 'nodes': 40, 'announced': 1, 'udpPort': 49737}, 'peers': {'gateways': 0, 'providers': 2, 'relayed': 1},
           'relay': {'connections': 3, 'bytes': 12345678901}, 'gates': [{'port': 80, 'protocol': 'tcp', 'addresses': 2, 'listening': 2},
                                                                       {'port': 53, 'protocol': 'udp', 'addresses': 2, 'listening': 1}],
-          'allowed': 2, 'channels': 7, 'channelsEnded': {'done': 5, 'refused': 2}, 'workerRestarts': 1, 'sentBytes': 10, 'receivedBytes': 20,
+          'hosts': {'names': 2, 'ports': 4, 'open': 3}, 'allowed': 2, 'channels': 7, 'channelsEnded': {'done': 5, 'refused': 2}, 'workerRestarts': 1, 'sentBytes': 10, 'receivedBytes': 20,
           'datagramsDropped': 1, 'streamPacketsDropped': 2, 'strangersDropped': 3, 'advertsDropped': 4}
 PEER = {'type': 'peer', 'key': KEY, 'role': 'provider', 'path': 'relay', 'why': 'no direct way has opened yet', 'address': '192.0.2.1:1',
         'rttMs': 25.0, 'upSeconds': 9.0, 'sentBytes': 100, 'receivedBytes': 200, 'packetsResent': 4, 'clockSkewSeconds': 0.0, 'leaves': True,
@@ -235,6 +235,14 @@ def one_that_lacks_the_role_is_no_failure_beside_one_that_has_it():
 
 
 @test
+def status_says_what_the_virtual_network_has():
+    assert '  hosts     2 names, 3 of 4 ports open\n' in said('status')
+    told, ANSWERS['status'] = ANSWERS['status'], [{key: value for key, value in STATUS.items() if key != 'hosts'}]
+    assert 'hosts' not in said('status')
+    ANSWERS['status'] = told
+
+
+@test
 def metrics_are_what_was_told():
     found, families = metrics()
     assert len(families) == len({family.name for family in families}) > 20
@@ -244,7 +252,7 @@ def metrics_are_what_was_told():
         ('hypergate_uptime_seconds', r1): 61.5, ('hypergate_dht_reached', r1): 1, ('hypergate_dht_nodes', r1): 40,
         ('hypergate_channels', r1): 7, ('hypergate_channel_sent_bytes_total', r1): 10, ('hypergate_relay_bytes_total', r1): 12345678901,
         ('hypergate_worker_restarts_total', r1): 1, ('hypergate_strangers_dropped_total', r1): 3, ('hypergate_adverts_dropped_total', r1): 4, ('hypergate_peers_unreached', r1): 1,
-        ('hypergate_addresses_allowed', r1): 2,
+        ('hypergate_addresses_allowed', r1): 2, ('hypergate_host_names', r1): 2, ('hypergate_host_ports', r1): 4, ('hypergate_host_ports_open', r1): 3,
         ('hypergate_gates', r1, ('listening', 'yes')): 1, ('hypergate_gates', r1, ('listening', 'no')): 1,
         ('hypergate_channels_ended_total', r1, ('reason', 'refused')): 2,
         ('hypergate_peers', r1, ('path', 'relay'), ('role', 'provider')): 1, ('hypergate_peers', r1, ('path', 'direct'), ('role', 'provider')): 1,
