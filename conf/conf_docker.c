@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf_path.h"
 
@@ -140,11 +141,13 @@ bool conf_docker_makes_hosts(const struct conf *conf)
  * if there is no such place. */
 static void choose_hosts(struct conf_read *read, struct conf *conf)
 {
-        char folder[CONF_PATH_MAX], path[CONF_SOCKET_PATH_MAX];
+        char folder[CONF_PATH_MAX], path[CONF_SOCKET_PATH_MAX], number[32] = "";
         const char *runtime = conf->runtime_directory ? conf->runtime_directory : conf_runtime_directory(folder, sizeof(folder));
 
         conf->gateway.hosts_own = true;
-        if (runtime && snprintf(path, sizeof(path), "%s/hosts/%s/port.sock", runtime, conf->name) < (int)sizeof(path))
+        if (read->source->fd >= 0)      /* a command line: all of these have one name */
+                snprintf(number, sizeof(number), "gateway-%d", (int)getpid());
+        if (runtime && snprintf(path, sizeof(path), "%s/hosts/%s/port.sock", runtime, *number ? number : conf->name) < (int)sizeof(path))
                 conf->gateway.hosts = image_text(read, path);
 }
 

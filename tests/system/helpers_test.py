@@ -13,7 +13,7 @@ import tempfile
 import threading
 
 from engine_double import NETWORK, Engine
-from harness import Service, eventually, free_ports, main, new_secret, read_all, serve_bytes, start_dht, start_instance, test
+from harness import Process, Service, eventually, free_ports, main, new_secret, read_all, serve_bytes, start_dht, start_instance, test
 from networks import with_networks
 from virtual_test import ADDRESS, container, helper_program
 
@@ -233,6 +233,25 @@ def a_container_shares_its_volume_and_enters_networks(stack):
     wanted = {'Type': 'bind', 'Source': f'{scene.runtime}/hosts', 'Target': '/run/hypergate/hosts', 'ReadOnly': True}
     assert said['HostConfig']['Mounts'] == [wanted], said
     assert scene.count('POST', 'connect') == 1
+
+
+@test
+def a_command_line_has_a_place_of_its_own(stack):
+    """two gateways without a file, in one runtime directory, each with its helpers at the same engine"""
+    scene = Scene(stack)
+    scene.engine.start()
+    scene.provide([ONE])
+    words = ['--gateway', '--listen', '127.0.0.1', '--docker', scene.engine.path, '--image', 'other', '--bootstrap', scene.dht,
+             '--exposeOnlyDocker', 'false']
+    scene.engine.images = {'other'}
+    env = {'RUNTIME_DIRECTORY': scene.runtime, 'HYPERGATE_ROUTER': scene.secret}
+    gateways = [Process(stack, name, words, env) for name in ('first', 'second')]
+    made = lambda: [one for one in list(scene.engine.containers.values()) if one['State']['Running']]
+    for gateway in gateways:
+        gateway.says(f'host {ONE}: port {scene.service[ONE].port} open', 40)
+    assert len({one['Config']['Labels']['hypergate.helper'] for one in made()}) == 2
+    assert gateways[0].stop() == 0
+    eventually(lambda: len(made()) == 1, 20, 'the other one stays')
 
 
 @test
