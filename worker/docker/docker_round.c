@@ -241,7 +241,8 @@ static void take_created(struct docker *docker, const struct docker_http *http)
 
         docker_says_read(http->body, http->body_len, says);
         if (http->status != 201 && http->status != 200 && http->status != 409) {
-                snprintf(why, sizeof(why), "network %.100s can't be made (status %u): %s", name, http->status, says);
+                snprintf(why, sizeof(why), "network %.100s can't be made (status %u): %s%s", name, http->status, says,
+                         strstr(says, "address pool") ? ": docker network create with a --subnet that is free makes it" : "");
                 docker_fail(docker, why);
                 return;
         }
