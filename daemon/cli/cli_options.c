@@ -92,7 +92,7 @@ const char cli_usage[] =
         "  --docker [SOCKET]         of a provider: offer the services of containers, too (default /var/run/docker.sock); of a gateway:\n"
         "                            give services of others names and addresses among containers\n"
         "  --network NAME            on this network of containers (default hypergatenet)\n"
-        "  --image NAME              with helpers of this image (default hypergate)\n"
+        "  --image NAME              with helpers of this image (default: of the container this runs in, or hypergate)\n"
         "  --refreshTime MS          look at all containers at least so often (default 20000)\n"
         "  --exposeOnlyDocker [true|false]\n"
         "                            of a gateway: services of containers alone (default: true with --docker, else false)\n"
@@ -133,6 +133,7 @@ enum argument { NO_ARGUMENT, OPTIONAL_ARGUMENT, NEEDS_ARGUMENT };
               AT(CLI_ALLOWED))
 #define CHANGES (AT(CLI_RELOAD) | AT(CLI_ADD) | AT(CLI_REMOVE) | AT(CLI_DRAIN) | AT(CLI_UNDRAIN) | AT(CLI_ALLOW) | AT(CLI_DENY))
 #define LIMIT(flag, variable) { flag, variable, NEEDS_ARGUMENT, AT(CLI_INSTANCE) }
+#define TRUTH(flag, variable) { flag, variable, OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) }
 #define STARTS_ONE (AT(CLI_INSTANCE) | AT(CLI_RUN) | NODES | ASKS)
 
 static const struct option {
@@ -168,8 +169,8 @@ static const struct option {
         [CLI_OPTION_NETWORK] = { "--network", "HYPERGATE_NETWORK", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_IMAGE] = { "--image", "HYPERGATE_IMAGE", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_REFRESH_TIME] = LIMIT("--refreshTime", "HYPERGATE_REFRESH_TIME"),
-        [CLI_OPTION_EXPOSE_ONLY_DOCKER] = { "--exposeOnlyDocker", "HYPERGATE_EXPOSE_ONLY_DOCKER", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
-        [CLI_OPTION_EXPOSE_ONLY_PUBLISHED] = { "--exposeOnlyPublished", "HYPERGATE_EXPOSE_ONLY_PUBLISHED", OPTIONAL_ARGUMENT, AT(CLI_INSTANCE) },
+        [CLI_OPTION_EXPOSE_ONLY_DOCKER] = TRUTH("--exposeOnlyDocker", "HYPERGATE_EXPOSE_ONLY_DOCKER"),
+        [CLI_OPTION_EXPOSE_ONLY_PUBLISHED] = TRUTH("--exposeOnlyPublished", "HYPERGATE_EXPOSE_ONLY_PUBLISHED"),
         [CLI_OPTION_EXPOSE_ONLY_SERVICES] = { "--exposeOnlyServices", "HYPERGATE_EXPOSE_ONLY_SERVICES", NEEDS_ARGUMENT, AT(CLI_INSTANCE) },
         [CLI_OPTION_CHANNEL_TIMEOUT_POLL] = LIMIT("--channelTimeoutPollMs", "HYPERGATE_CHANNEL_TIMEOUT_POLL_MS"),
         [CLI_OPTION_FIND_ROUTE_RETRY_MIN] = LIMIT("--findRouteRetryMinMs", "HYPERGATE_FIND_ROUTE_RETRY_MIN_MS"),

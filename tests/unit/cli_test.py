@@ -284,6 +284,7 @@ ORIGINALS = (
     ('docker', 'true', PROVIDER + 'docker: {\n}\n'),
     ('docker', '/run/docker.sock', PROVIDER + 'docker: {\n socket: "/run/docker.sock",\n}\n'),
     ('network', 'net', PROVIDER + 'docker: {\n network: [\n "net",\n ],\n}\n'),
+    ('image', 'hyper/gate:1', PROVIDER + 'docker: {\n image: "hyper/gate:1",\n}\n'),
     ('refreshTime', '5000', PROVIDER + 'docker: {\n refreshTime: 5000,\n}\n'),
     ('exposeOnlyDocker', 'true', PROVIDER + 'gateway: {\n exposeOnlyDocker: true,\n}\n'),
     ('exposeOnlyDocker', 'false', PROVIDER + 'gateway: {\n exposeOnlyDocker: false,\n}\n'),
@@ -314,18 +315,23 @@ def docker_as_the_manual_of_the_original_has_it():
     third = ('--docker', '--gateway', '--listen', '0.0.0.0', '--network', 'hypergatenet', '--exposeOnlyServices', 'phpmyadmin.hyper')
     gateway = 'gateway: {\n listen: [\n "0.0.0.0",\n ],\n exposeOnlyDocker: %s,\n exposeOnlyServices: [\n"phpmyadmin.hyper", \n ],\n}\n'
     docker = 'docker: {\n network: [\n "hypergatenet",\n ],\n}\n'
+    got = handed(*third, env=environment)
+    assert got['fds']['--conf-fd'][0] == gateway % 'true' + docker, got
     got = handed('--provider', *third, env=environment)
     assert got['fds']['--conf-fd'][0] == PROVIDER + gateway % 'true' + docker, got
-    for flags, variables in ((('--exposeOnlyDocker', 'false'), {}), (('--exposeOnlyDocker=False',), {'HYPERGATE_EXPOSE_ONLY_DOCKER': 'true'}),
-                             ((), {'HYPERGATE_EXPOSE_ONLY_DOCKER': 'false'})):
+    variable = 'HYPERGATE_EXPOSE_ONLY_DOCKER'
+    for flags, variables in ((('--exposeOnlyDocker', 'false'), {}), (('--exposeOnlyDocker=False',), {variable: 'true'}), ((), {variable: 'false'})):
         got = handed('--provider', *third, *flags, env={**environment, **variables})
         assert got['fds']['--conf-fd'][0] == PROVIDER + gateway % 'false' + docker, got
-    got = handed('--provider', env={**environment, 'HYPERGATE_DOCKER': 'False', 'HYPERGATE_NETWORK': 'a', 'HYPERGATE_EXPOSE_ONLY_SERVICES': 'b'})
+    variables = {'HYPERGATE_DOCKER': 'False', 'HYPERGATE_NETWORK': 'a', 'HYPERGATE_EXPOSE_ONLY_SERVICES': 'b'}
+    got = handed('--provider', env={**environment, **variables})
     assert got['fds']['--conf-fd'][0] == PROVIDER, 'these variables are there for others'
     for flag, value, why in (('exposeOnlyDocker', 'yes', 'true or false'), ('exposeOnlyPublished', '1', 'true or false'),
                              ('refreshTime', '5s', 'a whole number from 1000 to 3600000'),
-                             ('network', 'a/b', 'the name of a Docker network'), ('exposeOnlyServices', ',', 'a text such as "phpmyadmin.hyper"'),
-                             ('exposeOnlyServices', 'a:1', 'a host alone'), ('docker', 'tcp://127.0.0.1:2375', 'the path of a unix socket')):
+                             ('image', 'a b', 'the name of an image'), ('network', 'a/b', 'the name of a Docker network'),
+                             ('exposeOnlyServices', ',', 'a text such as "phpmyadmin.hyper"'),
+                             ('exposeOnlyServices', 'a:1', 'a host alone'),
+                             ('docker', 'tcp://127.0.0.1:2375', 'the path of a unix socket')):
         roles = ('--provider', '--gateway', *(() if flag == 'docker' else ('--docker',)))
         done = run(*roles, '--' + flag, value, env=environment)
         assert done.returncode == 78 and done.stderr.startswith(f'--{flag}: ') and f': expected {why}' in done.stderr, done
