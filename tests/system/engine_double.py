@@ -8,6 +8,7 @@ import shutil
 import socketserver
 import tempfile
 import threading
+import time
 import urllib.parse
 
 NETWORK = 'hypergatenet'
@@ -109,12 +110,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def brief(one):
     """As a list has it."""
-    return {'Id': one['Id'], 'Labels': one['Config']['Labels'], 'State': one['State'].get('Status', 'running'),
+    return {'Id': one['Id'], 'Labels': one['Config']['Labels'], 'State': one['State'].get('Status', 'running'), 'Created': one['Created'],
             'NetworkSettings': one['NetworkSettings']}
 
 
 def matches(one, wanted, stopped):
-    labels = [f'{key}={value}' for key, value in one['Config']['Labels'].items()]
+    labels = [word for key, value in one['Config']['Labels'].items() for word in (key, f'{key}={value}')]
     return (stopped or one['State']['Running']) and set(wanted.get('label', labels)) <= set(labels) and \
         ('network' not in wanted or set(wanted['network']) & set(one['NetworkSettings']['Networks']))
 
@@ -182,7 +183,7 @@ class Engine:
             return 409, {'message': f'Conflict. The container name "/{name}" is already in use'}
         one = self.new_id()
         self.made[one] = said
-        self.containers[one] = {'Id': one, 'Name': '/' + name, 'State': {'Running': False, 'Status': 'created'},
+        self.containers[one] = {'Id': one, 'Name': '/' + name, 'Created': int(time.time()), 'State': {'Running': False, 'Status': 'created'},
                                 'Config': {'Labels': said['Labels']}, 'NetworkSettings': {'Ports': {}, 'Networks': {
                                     network: {'IPAddress': '127.0.0.1', **how} for network, how in said['NetworkingConfig']['EndpointsConfig'].items()}}}
         return 201, {'Id': one, 'Warnings': []}
@@ -204,7 +205,7 @@ class Engine:
 
     def run(self, name, labels, networks=(NETWORK,), aliases=(), exposed=()):
         one = self.new_id()
-        self.containers[one] = {'Id': one, 'Name': '/' + name, 'State': {'Running': True},
+        self.containers[one] = {'Id': one, 'Name': '/' + name, 'Created': int(time.time()), 'State': {'Running': True},
                                 'Config': {'Labels': labels, 'ExposedPorts': {port: {} for port in exposed}},
                                 'NetworkSettings': {'Ports': {}, 'Networks': {
                                     network: {'IPAddress': '127.0.0.1', 'Aliases': [*aliases, one[:12]]} for network in networks}}}

@@ -145,7 +145,9 @@ def helpers_are_made_again_and_leftovers_removed(stack):
         one = scene.engine.run(name, {**labels, 'hypergate.life': life, 'hypergate.host': f'{name}.hyper'})
         scene.engine.containers[one]['State'] = {'Running': running, 'Status': 'running' if running else 'created'}
         eventually(lambda: one not in scene.engine.containers, 20, f'{name} is removed')
-    foreign = scene.engine.run('foreign', {**labels, 'hypergate.helper': 'f' * 32})
+    foreign, forgotten = (scene.engine.run(name, {**labels, 'hypergate.helper': 'f' * 32}) for name in ('foreign', 'forgotten'))
+    scene.engine.containers[forgotten].update(State={'Running': False, 'Status': 'created'}, Created=1)
+    eventually(lambda: forgotten not in scene.engine.containers, 20, 'one that nobody started is removed, whose ever it was')
     docker, = scene.gateway.workers('docker')
     os.kill(docker, signal.SIGKILL)
     eventually(lambda: scene.gateway.workers('docker') not in ([], [docker]), 20, 'another worker')

@@ -28,12 +28,15 @@ static bool read_list(const char *json)
 TEST(helpers_are_read_with_whose_they_are_and_how)
 {
         check(read_list("[]") && told == 0);
-        check(read_list("[{\"Id\":\"" ID "\",\"State\":\"running\",\"Labels\":{\"hypergate.host\":\"a.hyper\",\"hypergate.life\":\"00aa\"},"
+        check(read_list("[{\"Id\":\"" ID "\",\"Created\":7,\"State\":\"running\",\"Labels\":{\"hypergate.helper\":\"01\","
+                        "\"hypergate.host\":\"a.hyper\",\"hypergate.life\":\"00aa\"},"
                         "\"NetworkSettings\":{\"Networks\":{\"other\":{}}}}]"));
         check(told == 1 && last.state == DOCKER_HELPER_RUNS && last.networks == 2);
+        check(strcmp(last.owner, "01") == 0 && last.made_s == 7);
         check(strcmp(last.host, "a.hyper") == 0 && strcmp(last.life, "00aa") == 0 && strcmp(last.id, ID) == 0);
         check(read_list("[{\"Id\":\"" ID "\",\"State\":\"removing\",\"Labels\":{\"hypergate.host\":\"a.hyper\"}}]"));
         check(told == 1 && last.state == DOCKER_HELPER_LEAVING && last.networks == 0 && !last.host[0]);
+        check(read_list("[{\"Id\":\"" ID "\",\"State\":\"paused\"}]") && last.state == DOCKER_HELPER_RUNS);
         check(read_list("[{\"Id\":\"" ID "\",\"State\":7,\"Labels\":{\"hypergate.host\":1,\"hypergate.life\":\"00000000000000000000\"}}]"));
         check(told == 1 && last.state == DOCKER_HELPER_STANDS && !last.host[0]);
 }

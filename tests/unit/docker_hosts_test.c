@@ -6,6 +6,7 @@
 
 #include "test.h"
 
+#define OWNER "0123456789abcdef0123456789abcdef"
 #define LIFE "00000000000000aa"
 
 static struct docker_hosts hosts;
@@ -31,12 +32,12 @@ static void begin(const char *one, const char *two)
 
 static void found(char digit, const char *host, const char *life, enum docker_helper_state state, unsigned networks, double now_s)
 {
-        struct docker_helper helper = { .state = state, .networks = networks };
+        struct docker_helper helper = { .owner = OWNER, .state = state, .networks = networks };
 
         memset(helper.id, digit, sizeof(helper.id) - 1);
         snprintf(helper.host, sizeof(helper.host), "%s", host);
         snprintf(helper.life, sizeof(helper.life), "%s", life);
-        docker_hosts_found(&hosts, &helper, LIFE, 3, now_s);
+        docker_hosts_found(&hosts, &helper, OWNER, LIFE, 3, now_s);
 }
 
 /* First digits of the ids of who is to go. */
@@ -65,6 +66,24 @@ TEST(each_host_has_one_helper_and_the_rest_goes)
         check(strcmp(docker_hosts_next(&hosts, 1)->name, "b.hyper") == 0);
         docker_host_made(docker_hosts_next(&hosts, 1), 1);
         check(!docker_hosts_next(&hosts, 1) && docker_hosts_wait(&hosts, 1) < 0);
+}
+
+TEST(another_ones_helper_goes_when_nobody_started_it)
+{
+        struct docker_helper helper = { .owner = "f", .host = "a.hyper", .life = LIFE, .state = DOCKER_HELPER_RUNS, .made_s = 100 };
+
+        begin("a.hyper", NULL);
+        memset(helper.id, '1', sizeof(helper.id) - 1);
+        docker_hosts_found(&hosts, &helper, OWNER, LIFE, 0, 1000);
+        helper.state = DOCKER_HELPER_STANDS;
+        docker_hosts_found(&hosts, &helper, OWNER, LIFE, 0, 100 + DOCKER_HOST_STARTS_S);
+        helper.state = DOCKER_HELPER_LEAVING;
+        docker_hosts_found(&hosts, &helper, OWNER, LIFE, 0, 1000);
+        check_doomed("");
+        helper.state = DOCKER_HELPER_STANDS;
+        docker_hosts_found(&hosts, &helper, OWNER, LIFE, 0, 101 + DOCKER_HOST_STARTS_S);
+        check_doomed("1");
+        check(docker_hosts_next(&hosts, 1) != NULL);
 }
 
 TEST(a_local_name_needs_none_in_any_case_of_letters)

@@ -33,11 +33,12 @@ static unsigned networks_of(const json_t *container, const char *const *networks
         return bits;
 }
 
+/* The ports of one that is paused are open all the same. */
 static enum docker_helper_state state_of(const json_t *value)
 {
         const char *text = json_string_value(value);
 
-        return !text ? DOCKER_HELPER_STANDS : strcmp(text, "running") == 0 ? DOCKER_HELPER_RUNS :
+        return !text ? DOCKER_HELPER_STANDS : strcmp(text, "running") == 0 || strcmp(text, "paused") == 0 ? DOCKER_HELPER_RUNS :
                strcmp(text, "removing") == 0 ? DOCKER_HELPER_LEAVING : DOCKER_HELPER_STANDS;
 }
 
@@ -51,12 +52,15 @@ bool docker_helpers_read(const char *json, size_t len, const char *const *networ
         json_array_foreach(root, index, entry) {
                 const json_t *labels = json_object_get(entry, "Labels");
                 struct docker_helper helper = { .state = state_of(json_object_get(entry, "State")),
-                                                .networks = networks_of(entry, networks, network_count) };
+                                                .networks = networks_of(entry, networks, network_count),
+                                                .made_s = (double)json_integer_value(json_object_get(entry, "Created")) };
 
                 if (!copy_id(helper.id, json_object_get(entry, "Id"))) {
                         good = false;
                         break;
                 }
+                if (!copy(helper.owner, sizeof(helper.owner), json_object_get(labels, DOCKER_LABEL_HELPER)))
+                        helper.owner[0] = '\0';
                 if (!copy(helper.host, sizeof(helper.host), json_object_get(labels, DOCKER_LABEL_HOST)) ||
                     !copy(helper.life, sizeof(helper.life), json_object_get(labels, DOCKER_LABEL_LIFE)))
                         helper.host[0] = '\0';  /* nobody's */

@@ -21,9 +21,10 @@ enum docker_helper_state {
 };
 
 struct docker_helper {
-        char id[DOCKER_ID_MAX], host[IPC_NAME_MAX], life[DOCKER_LIFE_MAX];
+        char id[DOCKER_ID_MAX], owner[IPC_HELPERS_ID_MAX], host[IPC_NAME_MAX], life[DOCKER_LIFE_MAX];
         enum docker_helper_state state;
         unsigned networks;              /* bit by bit, those it is on */
+        double made_s;                  /* since the epoch */
 };
 
 /* Each of the list of containers. False: it is none. */

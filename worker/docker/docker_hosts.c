@@ -65,10 +65,16 @@ static void doom(struct docker_hosts *hosts, const struct docker_helper *helper)
                 memcpy(hosts->doomed[hosts->doomed_count++], helper->id, DOCKER_ID_MAX);
 }
 
-void docker_hosts_found(struct docker_hosts *hosts, const struct docker_helper *helper, const char *life, unsigned networks, double now_s)
+void docker_hosts_found(struct docker_hosts *hosts, const struct docker_helper *helper, const char *owner, const char *life,
+                        unsigned networks, double now_s)
 {
         struct docker_host *host = find(hosts, helper->host);
 
+        if (strcmp(helper->owner, owner) != 0) {
+                if (helper->state != DOCKER_HELPER_RUNS && now_s - helper->made_s > DOCKER_HOST_STARTS_S)
+                        doom(hosts, helper);
+                return;
+        }
         if (!host || host->local || host->there || helper->state != DOCKER_HELPER_RUNS || strcmp(helper->life, life) != 0 ||
             (helper->networks & networks) != networks) {
                 doom(hosts, helper);

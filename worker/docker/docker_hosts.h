@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Hosts of the virtual network: who shall have a helper, who has one, and what is to be done about the difference. Times are those of one
- * clock, in seconds. */
+/* Hosts of the virtual network: who shall have a helper, who has one, and what is to be done about the difference. Times are in
+ * seconds since the epoch. */
 #ifndef HG_DOCKER_HOSTS_H
 #define HG_DOCKER_HOSTS_H
 
@@ -18,6 +18,7 @@ enum {
 #define DOCKER_HOST_FIRST_S 0.5         /* until a helper that has ended is made anew; twice as long each time, */
 #define DOCKER_HOST_LAST_S 60.0
 #define DOCKER_HOST_STEADY_S 10.0       /* unless it had stayed for so long */
+#define DOCKER_HOST_STARTS_S 60.0       /* another's that does not run by then was forgotten */
 
 struct docker_wanted {
         char name[DOCKER_HOSTS_MAX][IPC_NAME_MAX];
@@ -49,8 +50,10 @@ void docker_hosts_look(struct docker_hosts *hosts);
 /* A container of this machine is called that, in any case of letters; before helpers are found. */
 void docker_hosts_local(struct docker_hosts *hosts, const char *name);
 
-/* That helper is there. It is one of ours if it is of this @life and on all of @networks (bit by bit). */
-void docker_hosts_found(struct docker_hosts *hosts, const struct docker_helper *helper, const char *life, unsigned networks, double now_s);
+/* That helper is there. Ours are @owner's; one is of use if it is of this @life and on all of @networks (bit by bit). Another's is left
+ * alone while it runs, or is about to: who made it may be gone for good. */
+void docker_hosts_found(struct docker_hosts *hosts, const struct docker_helper *helper, const char *owner, const char *life,
+                        unsigned networks, double now_s);
 
 /* The next one that needs a helper now, or NULL. */
 struct docker_host *docker_hosts_next(struct docker_hosts *hosts, double now_s);

@@ -125,14 +125,14 @@ void docker_ask_helpers(struct docker *docker)
 {
         char path[DOCKER_PATH_MAX];
 
-        docker_put(docker, docker_path_helpers(path, sizeof(path), docker->minor, docker->conf.id), "GET", path, NULL);
+        docker_put(docker, docker_path_helpers(path, sizeof(path), docker->minor), "GET", path, NULL);
 }
 
 static void on_helper(void *context, const struct docker_helper *helper)
 {
         struct docker *docker = context;
 
-        docker_hosts_found(&docker->hosts, helper, docker->making.life, all_networks(docker), now_s(docker));
+        docker_hosts_found(&docker->hosts, helper, docker->conf.id, docker->making.life, all_networks(docker), now_s(docker));
 }
 
 /* Whether a helper would find its way back to us. */

@@ -49,13 +49,12 @@ bool docker_path_list(char *out, size_t size, unsigned minor, const char *const 
         return put_filtered(out, size, path, json_pack("{s:[s], s:o}", "status", "running", "network", names));
 }
 
-bool docker_path_helpers(char *out, size_t size, unsigned minor, const char *id)
+bool docker_path_helpers(char *out, size_t size, unsigned minor)
 {
-        char path[64], label[64 + sizeof(DOCKER_LABEL_HELPER)];
+        char path[64];
 
         snprintf(path, sizeof(path), "/v1.%u/containers/json?all=1&filters=", minor);
-        snprintf(label, sizeof(label), DOCKER_LABEL_HELPER "=%s", id);
-        return put_filtered(out, size, path, json_pack("{s:[s]}", "label", label));
+        return put_filtered(out, size, path, json_pack("{s:[s]}", "label", DOCKER_LABEL_HELPER));
 }
 
 bool docker_path_events(char *out, size_t size, unsigned minor)

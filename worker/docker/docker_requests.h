@@ -11,8 +11,8 @@
 /* All containers that run on one of @networks. */
 bool docker_path_list(char *out, size_t size, unsigned minor, const char *const *networks, size_t network_count);
 
-/* All helpers of whoever is called @id, however they are. */
-bool docker_path_helpers(char *out, size_t size, unsigned minor, const char *id);
+/* All helpers, however they are and whose ever. */
+bool docker_path_helpers(char *out, size_t size, unsigned minor);
 
 /* What happens to containers and networks, from now on. */
 bool docker_path_events(char *out, size_t size, unsigned minor);
