@@ -24,7 +24,7 @@ plain=1 sanitized=(processes)
 [[ " ${wanted[*]} " != *" clients "* ]] || need_programs nginx-light haproxy dnsmasq-base bind9-dnsutils dnsperf wget wrk \
 	openssh-server openssh-client rsync postgresql mariadb-server mariadb-client redis-server redis-tools iperf3 mumble-server
 [[ " ${wanted[*]} " != *" systemd "* ]] || need_packages systemd-container prometheus debhelper dpkg-dev fakeroot git lintian
-[[ " ${wanted[*]} " != *" docker "* ]] || { need_packages iptables busybox-static; need_programs containerd docker.io; }
+[[ " ${wanted[*]} " != *" docker "* ]] || { need_packages iptables busybox-static; need_programs containerd docker.io podman netavark aardvark-dns; }
 if [ "${wanted[*]}" = sanitized ]; then
 	plain='' sanitized=(interop system) wanted=(interop system lengthy)
 elif [[ " ${wanted[*]} " == *" system "* ]]; then

@@ -25,6 +25,7 @@ TEST(paths_are_those_of_the_engine)
         check(docker_path_helpers(out, sizeof(out), 41));
         check(strcmp(out, "/v1.41/containers/json?all=1&filters=%7B%22label%22%3A%5B%22hypergate.helper%22%5D%7D") == 0);
         check(docker_path_events(out, sizeof(out), 25) && strncmp(out, "/v1.25/events?filters=%7B%22type%22", 35) == 0);
+        check(strstr(out, "%22die%22") && strstr(out, "%22died%22"));   /* Docker's word and podman's */
         check(docker_path_helper(out, sizeof(out), 41, ID, "a.hyper"));
         check(strcmp(out, "/v1.41/containers/create?name=hypergate-a.hyper-01234567") == 0);
         check(docker_path_remove_helper(out, sizeof(out), 41, ID, "a.hyper"));

@@ -57,13 +57,14 @@ bool docker_path_helpers(char *out, size_t size, unsigned minor)
         return put_filtered(out, size, path, json_pack("{s:[s]}", "label", DOCKER_LABEL_HELPER));
 }
 
+/* "died" is podman's word for "die"; an engine that does not know one of them tells of the others. */
 bool docker_path_events(char *out, size_t size, unsigned minor)
 {
         char path[64];
 
         snprintf(path, sizeof(path), "/v1.%u/events?filters=", minor);
-        return put_filtered(out, size, path, json_pack("{s:[s,s], s:[s,s,s,s,s]}", "type", "container", "network", "event", "start", "die",
-                                                       "rename", "connect", "disconnect"));
+        return put_filtered(out, size, path, json_pack("{s:[s,s], s:[s,s,s,s,s,s]}", "type", "container", "network", "event", "start",
+                                                       "die", "died", "rename", "connect", "disconnect"));
 }
 
 bool docker_path_helper(char *out, size_t size, unsigned minor, const char *id, const char *host)
