@@ -208,17 +208,21 @@ class Engine:
         assert answer.status < 400, f'{method} {path}: {answer.status} {text}'
         return json.loads(text) if text else None
 
-    def idle(self, containers):
-        """Starts these, four at a time: {name: (image, labels, {port: public port})} on the network net, where they do nothing."""
+    def run_all(self, containers, command=('sleep', '1000000'), network='net'):
+        """Starts these, four at a time: {name: (image, labels, {port: public port})}."""
         def begin(name):
             image, labels, published = containers[name]
-            host = {'NetworkMode': 'net', 'LogConfig': {'Type': 'none'},
+            host = {'NetworkMode': network, 'LogConfig': {'Type': 'none'},
                     'PortBindings': {port: [{'HostPort': str(public)}] for port, public in published.items()}}
             made = self.ask('POST', f'/containers/create?name={name}', {
-                'Image': image, 'Cmd': ['sleep', '1000000'], 'Labels': labels, 'ExposedPorts': {port: {} for port in published}, 'HostConfig': host})
+                'Image': image, 'Cmd': command, 'Labels': labels, 'ExposedPorts': {port: {} for port in published}, 'HostConfig': host})
             self.ask('POST', f'/containers/{made["Id"]}/start')
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(begin, containers))
+
+    def remove_all(self, names):
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda name: self.ask('DELETE', f'/containers/{name}?force=1&v=1'), names))
 
     # --- Its end ---
 

@@ -88,7 +88,7 @@ def s25_to_s31_labels(stack):
     load_ours(site.engine)
     site.engine.started('--name', 'elsewhere', 'test/ports', 'sleep', '1000000')
     site.engine.started('--network', 'net', '-p', '8081:80', '-l', 'hypergate.EXPOSE=80', OURS, 'bootstrap', '--listen', '127.0.0.1:49737')
-    site.engine.idle({name: row[:3] for name, row in ROWS.items()})
+    site.engine.run_all({name: row[:3] for name, row in ROWS.items()})
     sees(site, set().union(*(as_services(name, row[3]) for name, row in ROWS.items())), 'what the labels say')
     assert sorted(complaints(site.provider)) == sorted(GARBAGE), complaints(site.provider)
     for host, address in site.addresses().items():
@@ -177,7 +177,7 @@ def many_with_random_labels(stack):
     assert 50 < len(wanted) <= 256 and len(wrong) > 10, f'seed {SEED} is of no use: {len(wanted)} services, {len(wrong)} entries that say nothing'
     site = Discovery(stack)
     load_ports(site.engine)
-    site.engine.idle(containers)
+    site.engine.run_all(containers)
     sees(site, wanted, f'the table of LABELS_SEED={SEED}')
     told = complaints(site.provider)
     assert set(told) <= wrong and len(told) == len(set(told)) and told, f'LABELS_SEED={SEED}: {sorted(set(told) - wrong)} is told'

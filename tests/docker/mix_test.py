@@ -5,50 +5,12 @@ are those of the list of promises."""
 import os
 
 import scene
-from engine import Engine
-from harness import MB, digest, eventually, new_secret, start_instance, test
-from images import OURS, PAGE, load_busybox, load_mariadb, load_ours
-from nat_lab import Lab
-from nat_pairs import start_dht
-from scene import LOCKED, curl, mariadb, said, served, services
+from harness import MB, digest, eventually, new_secret, test
+from images import PAGE, load_mariadb
+from scene import curl, mariadb, said, served, services
+from sites import Sites
 
 GATE = 13306
-
-
-class Sites:
-    """Machines with engines at @names of the NAT lab, and a DHT."""
-
-    def __init__(self, stack, *names):
-        self.stack, self.lab, self.secret = stack, Lab(stack), new_secret()
-        self.dht = ','.join(start_dht(stack, self.lab))
-        self.engine = {}
-        for name in names:
-            engine = self.engine[name] = Engine(stack, self.lab[name])
-            load_busybox(engine)
-            load_ours(engine)
-            engine.ok('network', 'create', 'net')
-
-    def container(self, name, *words, ours):
-        """One of ours there, in the network net."""
-        return self.engine[name].started(*LOCKED, '--network', 'net', *words, '-e', f'HYPERGATE_ROUTER={self.secret}', OURS, *ours,
-                                         '--bootstrap', self.dht)
-
-    def provider(self, where, name, gate, container, port):
-        """Of that container's port: in a container it has its name, on the machine its address."""
-        if where == 'container':
-            return self.container(name, ours=['--provider', services((gate, container, port))])
-        entry = {'gatePort': gate, 'serviceHost': self.engine[name].address(container, 'net'), 'servicePort': port, 'protocol': 'tcp'}
-        with self.lab[name].inside():
-            return start_instance(self.stack, f'provider-{name}', self.secret,
-                                  {'bootstrap': self.dht.split(','), 'provider': {'services': [entry]}})
-
-    def gateway(self, where, name, gate, *words):
-        """Its port is open at the address of the machine."""
-        if where == 'container':
-            return self.container(name, '-p', f'{gate}:{gate}', *words, ours=['--listen', '0.0.0.0', '--gateway'])
-        with self.lab[name].inside():
-            return start_instance(self.stack, f'gateway-{name}', self.secret,
-                                  {'bootstrap': self.dht.split(','), 'gateway': {'listen': '0.0.0.0'}})
 
 
 @test
