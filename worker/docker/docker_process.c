@@ -170,7 +170,7 @@ static void on_host(void *context, struct worker_link *from, struct ipc_received
         if (!is_text(host->host, sizeof(host->host)) || !host_name_is_given(host->host) || told_of->count == DOCKER_HOSTS_MAX)
                 worker_disown(from);
         else
-                snprintf(told_of->name[told_of->count++], IPC_NAME_MAX, "%s", host->host);
+                memcpy(told_of->name[told_of->count++], host->host, sizeof(host->host));
 }
 
 static bool same_hosts(const struct docker_wanted *a, const struct docker_wanted *b)
