@@ -11,6 +11,8 @@ from scene import curl, mariadb, said, served, services
 from sites import Sites
 
 GATE = 13306
+# A machine that tells strangers that nobody is there gives a container of its own that calls them another port then.
+REACHED = ['-p', '49737:49737/udp']
 
 
 @test
@@ -43,7 +45,7 @@ def s12_out_of_a_firm(stack):
             file.write(content)
     engine.started('--name', 'web', '--network', 'net', '-v', f'{folder}:/www:ro', 'test/httpd')
     provider = sites.provider('container', 'sym1', 8080, 'web', 80)
-    sites.gateway('container', 'pub1', 8080)
+    sites.gateway('container', 'pub1', 8080, *REACHED)
     served(sites.lab['natB1'], f'{sites.lab["pub1"].address}:8080', PAGE, 60)
     got = os.path.join(engine.folder, 'got')
     curl(sites.lab['natB1'], f'{sites.lab["pub1"].address}:8080/bulk', '-o', got)
@@ -67,8 +69,7 @@ def s41_both_on_one_machine(stack):
     second.started('--name', 'page', '--network', 'net', '-e', 'DATABASE=mysql.hyper', '-e', 'MYSQL_PWD=pass', 'test/page')
     roles = ['--provider', services((8000, 'page', 80)), '--listen', '0.0.0.0', '--gateway', services((3306, 'db', 3306))]
     shows = f'{sites.lab["pub1"].address}:8000/cgi-bin/things'
-    # A machine that tells strangers that nobody is there gives a container of its own that calls them another port then.
-    sites.gateway('container', 'pub1', 8000, '-p', '49737:49737/udp')
+    sites.gateway('container', 'pub1', 8000, *REACHED)
     for parts in [roles], [roles[:2], roles[2:]]:
         started = [sites.container('natB1', *(['--network-alias', 'mysql.hyper'] if '--gateway' in words else []), ours=words) for words in parts]
         served(sites.lab['fw1'], shows, 'there are 3 rows', 60)
