@@ -48,8 +48,8 @@ def s39_to_s43_three_machines(stack):
     for engine in one, two:
         load_mariadb(engine)
 
-    def ours(engine, *words, docker=True):
-        as_root = ['-u', 'root', '-v', f'{engine.socket}:/var/run/docker.sock'] if docker else []
+    def ours(engine, *words):
+        as_root = ['-u', 'root', '-v', f'{engine.socket}:/var/run/docker.sock']
         options = [word for word in words if word.startswith('-p=')]
         return engine.started(*as_root, *(word.replace('=', '') for word in options), '-e', f'HYPERGATE_ROUTER={sites.secret}', OURS,
                               *(word for word in words if word not in options), '--bootstrap', sites.dht)
@@ -60,7 +60,7 @@ def s39_to_s43_three_machines(stack):
     one.ok('network', 'connect', NET, 'mysql', '--alias', 'mysql.hyper')
     eventually(lambda: one.client(*mariadb(NET, 'mysql.hyper', FILL)).returncode == 0, 60, 'the database')
 
-    gateway = ours(two, '--docker', '--gateway', '--network', NET)
+    gateway = ours(two, '--docker', '--gateway', '--listen', '0.0.0.0', '--network', NET)
     ours(two, '--docker', '--provider', '--network', NET)
     eventually(lambda: two.client('network', 'inspect', NET).returncode == 0, 60, 'the network is made')
     two.started('--name', 'phpmyadmin', '-l', 'hypergate.EXPOSE=80', '-e', 'DATABASE=mysql.hyper', '-e', 'MYSQL_PWD=pass', 'test/page')
@@ -71,7 +71,8 @@ def s39_to_s43_three_machines(stack):
     assert got == wanted, 'other bytes came'
 
     # With a public address its UDP port is published, too: the machine tells strangers that nobody is there.
-    shown = ours(three, '-p=8080:80', '-p=49737:49737/udp', '--listen', '0.0.0.0', '--gateway', '--exposeOnlyServices', 'phpmyadmin.hyper', docker=False)
+    shown = ours(three, '-p=8080:80', '-p=49737:49737/udp', '--docker', '--gateway', '--listen', '0.0.0.0', '--network', NET,
+                 '--exposeOnlyServices', 'phpmyadmin.hyper')
     served(sites.lab['fw1'], f'{sites.lab["pub1"].address}:8080/cgi-bin/things', 'there are 3 rows', 90)
     assert listening(three, shown) == {80}, listening(three, shown)
     names = two.ok('ps', '-a', '--no-trunc', '--format', '{{.Names}} {{.Command}} {{.Labels}}') + two.ok('network', 'ls')
