@@ -101,6 +101,10 @@ static void on_no_gate(void *context, const struct gate *gate)
 {
 }
 
+static void on_no_host(void *context, const struct host *host)
+{
+}
+
 static void on_no_name(void *context, const struct name *name)
 {
 }
@@ -216,6 +220,9 @@ static void begin(struct scene *scene, uint8_t flags)
         must(seeds_init(&supervisor->seeds, &supervisor->names, &conf) == 0);
         must(appointed_init(&supervisor->appointed, &supervisor->names, &conf) == 0);
         forwards_init(&supervisor->forwards, &supervisor->children, FORWARDS_MAX);
+        site_init(&supervisor->resolver, supervisor->log, &supervisor->children, "fingerprintResolver", 1);
+        site_init(&supervisor->unlimited, supervisor->log, &supervisor->children, "unlimited", 2);
+        hosts_init(&supervisor->hosts, supervisor->log, &supervisor->forwards, on_no_host, NULL);
         fetches_init(&supervisor->fetches, supervisor->loop, supervisor->log, &supervisor->names, "/nowhere", on_nothing_fetched, NULL);
         begin_reload(scene, flags & WRONG);
         begin_swarm(scene);
