@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "ipc_fd.h"
+#include "sockets_detach.h"
 #include "sockets_divide.h"
 
 enum {
@@ -259,9 +260,24 @@ int sockets_http(const uint8_t ip[16], uint16_t port, int *fd_out)
         return open_listener(ip, port, set_http, fd_out);
 }
 
+static int set_new_datagrams(int fd)
+{
+        static const struct option options[] = { { SOL_SOCKET, SO_REUSEPORT, 1, true } };
+        int r = set_datagrams(fd);
+
+        return r < 0 ? r : set_options(fd, options, ARRAY_LEN(options));
+}
+
 int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out)
 {
-        return open_bound(ip, port, SOCK_DGRAM, set_datagrams, fd_out);
+        cleanup_fd int fd = -1;
+        int r = open_bound(ip, port, SOCK_DGRAM, set_new_datagrams, &fd);
+
+        if (r == 0)
+                r = sockets_lead(fd);
+        if (r == 0)
+                *fd_out = take_fd(&fd);
+        return r;
 }
 
 int sockets_listener_again(int fd)

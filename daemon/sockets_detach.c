@@ -71,6 +71,15 @@ static int set(int fd, int level, int option, int value)
         return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
+/* The kernel makes the group when the gate is bound, and keeps its program for whoever joins: joined first, it would give the new one some
+ * of what its client says, as it would others', until that has said what it takes. */
+int sockets_lead(int gate_fd)
+{
+        int r = leave_others_to_gate(gate_fd);
+
+        return r < 0 ? r : set(gate_fd, SOL_SOCKET, SO_REUSEPORT, 0);
+}
+
 static int prepare(int fd, const struct sockaddr_storage *remote)
 {
         int r = remote->ss_family == AF_INET6 ? set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) : 0;

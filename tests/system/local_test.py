@@ -72,7 +72,7 @@ def a_unix_socket_is_a_service_like_others(stack):
         client.shutdown(socket.SHUT_WR)
         reader.join()
     assert hashlib.sha256(got[0]).digest() == hashlib.sha256(data).digest()
-    said(provider, f'service {port}: unix:{path}, peer ')
+    said(provider, f'service {port}: unix:{path} for 127.0.0.1:')
 
     clients = [stack.enter_context(connect(port)) for _ in range(50)]
     for number, client in enumerate(clients):

@@ -155,6 +155,34 @@ TEST(a_client_that_would_be_answered_from_another_address_gets_none_and_stays)
         close(scene.gate);
 }
 
+/* Also the first that ever does: it would be given what is its client's, and drop what is not, before it can say that it wants neither. */
+TEST(whoever_joins_a_gate_gets_nothing_of_its_own_accord)
+{
+        for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
+                struct sockaddr_storage gate = { .ss_family = AF_UNSPEC };
+                socklen_t len = sizeof(gate);
+                int joined, share = 1;
+                struct scene scene;
+
+                if (!begin(&scene, &layouts[i]))
+                        continue;
+                check_equal(setsockopt(scene.gate, SOL_SOCKET, SO_REUSEPORT, &share, sizeof(share)), 0);
+                check_equal(getsockname(scene.gate, (struct sockaddr *)&gate, &len), 0);
+                joined = socket(gate.ss_family, SOCK_DGRAM, 0);
+                check_equal(setsockopt(joined, SOL_SOCKET, SO_REUSEPORT, &share, sizeof(share)), 0);
+                check_equal(bind(joined, (struct sockaddr *)&gate, len), 0);
+                for (unsigned k = 0; k < 32; k++) {
+                        int one = client_of(&scene);
+
+                        say(one, "to the gate");
+                        check_heard(scene.gate, "to the gate");
+                        close(one);
+                }
+                close(joined);
+                close(scene.gate);
+        }
+}
+
 TEST(the_port_stays_taken_for_everybody_else)
 {
         for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
