@@ -5,7 +5,7 @@
 #   tests/run.sh                     everything but systemd and docker
 #   tests/run.sh unit sim            only these suites (unit vectors sim fuzz check interop system features clients systemd docker; processes: the
 #                                    part of interop and system that runs with every process under sanitizers, too, and that system brings along)
-#   tests/run.sh sanitized           all of interop and system, with every process under sanitizers, and the lengthy part of sim
+#   tests/run.sh sanitized           all of interop and system, with every process under sanitizers, and what is lengthy under them
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/prepare.sh"
 
