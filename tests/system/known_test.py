@@ -6,7 +6,7 @@ import tempfile
 import time
 
 from harness import (Process, Service, answers, connect, eventually, free_ports, listens, main, new_secret, serve_echo, start_dht,
-                     start_instance, test)
+                     start_instance, test, test_of_what_ships)
 
 
 @test
@@ -34,7 +34,7 @@ def restart_without_bootstrap_nodes(stack):
     print(f'# announced {time.monotonic() - began:.2f} s after the start', flush=True)
 
 
-@test
+@test_of_what_ships
 def restart_serves_within_a_second(stack):
     """a gateway that starts again has its gate open at once, and answers its client within a second: at the best of five on a busy machine"""
     state = tempfile.mkdtemp(prefix='hypergate-test-')
