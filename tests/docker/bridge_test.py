@@ -4,6 +4,8 @@
 are those of the list of promises."""
 import contextlib
 import os
+import subprocess
+import sys
 import tempfile
 
 import scene
@@ -14,6 +16,19 @@ from sites import Sites
 # More by hand: so many containers come and go.
 CHURN = int(os.environ.get('BRIDGE_CHURN', '16'))
 NET = 'hypergatenet'
+
+# Whatever name is asked for, at 127.0.0.1 as UDP: its address is 192.0.2.7.
+NAMES = '''
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+while True:
+    asked, client = server.recvfrom(512)
+    name = asked[12:asked.index(0, 12) + 5]
+    known = name[-4:] == bytes((0, 1, 0, 1))
+    server.sendto(asked[:2] + bytes((0x81, 0x80, 0, 1, 0, known, 0, 0, 0, 0)) + name +
+                  known * bytes((0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7)), client)
+'''
 
 
 def helpers(engine):
@@ -37,8 +52,9 @@ def has(engine, *hosts, seconds=60):
 class Bridge(Sites):
     """A provider at natA1 and a gateway at natB1, no containers themselves, which have found each other. Container client: one at natB1, that asks."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, services=()):
         super().__init__(stack, 'natA1', 'natB1', network=None)
+        self.services = list(services)
         self.here, self.there = self.engine['natA1'], self.engine['natB1']
         self.provider, self.gateway = self.daemon('natA1', 'provider'), self.daemon('natB1', 'gateway')
         for instance in self.provider, self.gateway:
@@ -50,7 +66,7 @@ class Bridge(Sites):
         os.chmod(folder, 0o755)         # as /run/hypergate is
         with self.lab[machine].inside():
             return start_instance(self.stack, role, self.secret, {
-                'bootstrap': self.dht.split(','), role: {'listen': '127.0.0.1'} if role == 'gateway' else {},
+                'bootstrap': self.dht.split(','), role: {'listen': '127.0.0.1'} if role == 'gateway' else {'services': self.services},
                 'docker': {'socket': self.engine[machine].socket, 'network': NET}}, env={'RUNTIME_DIRECTORY': folder})
 
     def page(self, host):
@@ -80,6 +96,19 @@ def s11_two_hosts_with_one_port(stack):
     eventually(lambda: who('mine.hyper') == 'mine.here', 60, 'the name is free: it is that of the other machine')
     assert site.gateway.stop() == 0
     has(site.there)
+
+
+@test
+def s23_datagrams(stack):
+    """S23: a service of datagrams is a host, too: a container of another machine asks it for a name, at its own port"""
+    site = Bridge(stack, [{'gatePort': 5300, 'serviceHost': '127.0.0.1', 'servicePort': 53, 'protocol': 'udp', 'alias': 'dns.hyper'}])
+    with site.lab['natA1'].inside():
+        server = subprocess.Popen([sys.executable, '-c', NAMES])
+    stack.callback(server.wait)
+    stack.callback(server.kill)
+    asks = lambda: site.there.client('exec', 'client', 'timeout', '5', 'busybox', 'nslookup', '-type=a', 'any.name.test', 'dns.hyper').stdout
+    eventually(lambda: '192.0.2.7' in asks(), 60, 'the name is answered')
+    has(site.there, 'dns.hyper')
 
 
 @test
