@@ -37,7 +37,7 @@ void oom_score_fini(struct oom_score *score)
 
 void oom_score_raise(const struct oom_score *score)
 {
-        set(score, MIN(score->own + OOM_SCORE_OF_WORKERS, OOM_SCORE_ADJ_MAX));
+        set(score, MIN(MAX(score->own + OOM_SCORE_OF_WORKERS, 0), OOM_SCORE_ADJ_MAX));
 }
 
 void oom_score_lower(const struct oom_score *score)

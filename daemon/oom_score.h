@@ -6,7 +6,9 @@
 #ifndef HG_OOM_SCORE_H
 #define HG_OOM_SCORE_H
 
-enum { OOM_SCORE_OF_WORKERS = 100 };    /* more than the supervisor's, in thousandths of the memory there is */
+/* More than the supervisor's, in thousandths of the memory there is: little, for a whole machine's is meant where there is no group. Who
+ * favours the supervisor, as our units do, does not favour workers. */
+enum { OOM_SCORE_OF_WORKERS = 200 };
 
 struct oom_score {
         int fd;                         /* -1: there is no /proc; then it is left to the kernel */
