@@ -185,18 +185,20 @@ void docker_begin(struct docker *docker, const uint8_t *router_key)
         name_helpers(docker, router_key);
 }
 
-/* Each name once, whatever ports it has. */
+/* Each name once, whatever ports it has: those of one stand together. */
 static void send_hosts(const struct hosts *hosts, struct child *child)
 {
-        list_for_each(entry, &hosts->all) {
-                struct ipc_docker_host host = { .host = "" };
-                bool first = true;
+        const char *last = "";
 
-                snprintf(host.host, sizeof(host.host), "%s", list_entry(entry, struct host, in_all)->at.host);
-                for (struct list *before = hosts->all.next; first && before != entry; before = before->next)
-                        first = strcmp(list_entry(before, struct host, in_all)->at.host, host.host) != 0;
-                if (first)
-                        child_send(child, IPC_DOCKER_HOST, &host, NULL, 0);
+        list_for_each(entry, &hosts->all) {
+                const char *name = list_entry(entry, struct host, in_all)->at.host;
+                struct ipc_docker_host host = { .host = "" };
+
+                if (strcmp(name, last) == 0)
+                        continue;
+                snprintf(host.host, sizeof(host.host), "%s", name);
+                child_send(child, IPC_DOCKER_HOST, &host, NULL, 0);
+                last = name;
         }
 }
 

@@ -76,13 +76,13 @@ int spawn(const struct spawn *spawn, pid_t *pid_out)
         if (spawn->oom_score)
                 oom_score_raise(spawn->oom_score);
         pid = fork();
+        if (pid == 0)
+                become(spawn, supervisor);
         r = pid < 0 ? -errno : 0;
-        if (spawn->oom_score && pid != 0)
+        if (spawn->oom_score)
                 oom_score_lower(spawn->oom_score);
         if (r < 0)
                 return r;
-        if (pid == 0)
-                become(spawn, supervisor);
         *pid_out = pid;
         return 0;
 }

@@ -26,6 +26,19 @@ static void finish(void)
         route_table_fini(&table);
 }
 
+/* With those of the three that are there. */
+static void begin_filtered(const struct ipc_router_filter *const chosen[3], bool every)
+{
+        struct ipc_router_filter filters[3];
+        size_t count = 0;
+
+        for (; count < 3 && chosen[count]; count++)
+                filters[count] = *chosen[count];
+        begin();
+        route_table_filter_mode(&table, every);
+        check_equal(route_table_filter(&table, filters, count, 0), 0);
+}
+
 static void offer(uint16_t gate_port, const char *host, const char *tags)
 {
         struct advert_route *route = &advert.routes[advert.count++];
@@ -333,14 +346,7 @@ TEST(n06_filters_in_the_mode_of_the_original_are_one_and_all)
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
                 for (unsigned every = 0; every < 2; every++) {
-                        struct ipc_router_filter filters[3];
-                        size_t count = 0;
-
-                        for (; count < 3 && cases[i].filters[count]; count++)
-                                filters[count] = *cases[i].filters[count];
-                        begin();
-                        route_table_filter_mode(&table, every);
-                        check_equal(route_table_filter(&table, filters, count, 0), 0);
+                        begin_filtered(cases[i].filters, every);
                         offer(8080, "web", "docker published");
                         say(&peer_a, 0);
                         if (strcmp(told(), (every ? cases[i].every : cases[i].any) ? "+A8080 open 8080" : "") != 0)
@@ -449,14 +455,7 @@ TEST(n08_what_none_is_meant_to_see_stays_out_with_filters_and_without)
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
                 for (unsigned every = 0; every < 2; every++) {
-                        struct ipc_router_filter filters[3];
-                        size_t count = 0;
-
-                        for (; count < 3 && cases[i].filters[count]; count++)
-                                filters[count] = *cases[i].filters[count];
-                        begin();
-                        route_table_filter_mode(&table, every);
-                        check_equal(route_table_filter(&table, filters, count, 0), 0);
+                        begin_filtered(cases[i].filters, every);
                         offer(80, "page.hyper", "docker");
                         offer(8081, "db", "");
                         offer(8082, "db", "docker");
