@@ -53,12 +53,12 @@ def a_terminal(stack):
     terminal.types(b'stty size; echo $((6 * 7)) is the answer\n')
     terminal.shows(b'40 100')
     terminal.shows(b'42 is the answer')
-    terminal.types(b'echo sle""eps; sleep 1000\n')
-    terminal.shows(b'\nsleeps')
+    terminal.types(b'sh -c \'echo sle""eps; exec sleep 1000\'\n')       # told by what runs in the foreground
+    terminal.shows(b'sleeps')
     terminal.types(b'\x03')
     terminal.shows(b'> ')               # what was typed before it is gone
     terminal.types(b'echo a""wake $?\n')
-    terminal.shows(b'\nawake 130')
+    terminal.shows(b'awake 130')
     terminal.types(b'exit 7\n')
     assert terminal.process.wait(30) == 7
 
