@@ -16,11 +16,6 @@ struct into {
 
 static const char default_socket[] = "/var/run/docker.sock", default_network[] = "hypergatenet", default_image[] = "hypergate";
 
-static const char *image_text(struct conf_read *read, const char *text)
-{
-        return conf_arena_text(&read->image, text, strlen(text));
-}
-
 static void read_socket(struct conf_read *read, const struct conf_node *node, void *into)
 {
         struct conf_docker *docker = ((struct into *)into)->docker;
@@ -41,7 +36,7 @@ static void read_socket(struct conf_read *read, const struct conf_node *node, vo
         if (strlen(path) >= CONF_SOCKET_PATH_MAX)
                 conf_value_wrong(read, node, "a path of at most 107 bytes");
         else
-                docker->socket = image_text(read, path);
+                docker->socket = conf_value_copy(read, path);
 }
 
 /* It goes into paths and JSON as it is: moby's own names, github.com/moby/moby daemon/names. */
@@ -67,7 +62,7 @@ static void read_network(struct conf_read *read, const struct conf_node *node, v
                 if (!conf_value_text(read, entry, default_network, &text))
                         continue;
                 if (is_network(text))
-                        docker->networks[docker->network_count++] = image_text(read, text);
+                        docker->networks[docker->network_count++] = conf_value_copy(read, text);
                 else
                         conf_value_wrong(read, entry, "the name of a Docker network: letters, digits, '-', '_' and '.', at most 127, "
                                          "such as hypergatenet");
@@ -108,7 +103,7 @@ static void read_image(struct conf_read *read, const struct conf_node *node, voi
                 conf_value_wrong(read, node, "the name of an image, of at most 255 letters, digits and _ . - : / @, such as "
                                  "hypergate:latest");
         else
-                ((struct into *)into)->docker->image = image_text(read, text);
+                ((struct into *)into)->docker->image = conf_value_copy(read, text);
 }
 
 void conf_docker_read(struct conf_read *read, const struct conf_node *node, struct conf_docker_draft *draft, struct conf_docker *into)
@@ -148,7 +143,7 @@ static void choose_hosts(struct conf_read *read, struct conf *conf)
         if (read->source->fd >= 0)      /* a command line: all of these have one name */
                 snprintf(number, sizeof(number), "gateway-%d", (int)getpid());
         if (runtime && snprintf(path, sizeof(path), "%s/hosts/%s/port.sock", runtime, *number ? number : conf->name) < (int)sizeof(path))
-                conf->gateway.hosts = image_text(read, path);
+                conf->gateway.hosts = conf_value_copy(read, path);
 }
 
 void conf_docker_finish(struct conf_read *read, const struct conf_docker_draft *draft, struct conf *conf)

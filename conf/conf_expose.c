@@ -39,7 +39,7 @@ void conf_expose_services_read(struct conf_read *read, const struct conf_node *n
                 if (expected)
                         conf_value_wrong(read, entry, expected);
                 else
-                        list[kept++] = conf_arena_text(&read->image, host, strlen(host));
+                        list[kept++] = conf_value_copy(read, host);
         }
         gateway->only_hosts = list;
         gateway->only_host_count = kept;

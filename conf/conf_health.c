@@ -56,7 +56,7 @@ static void read_path(struct conf_read *read, const struct conf_node *node, void
             (!is_path(text) && !conf_value_wrong(read, node, "a path that begins with /, of at most 127 printable characters, such as /ready")))
                 draft->ill = true;
         else
-                draft->health->path = conf_arena_text(&read->image, text, strlen(text));
+                draft->health->path = conf_value_copy(read, text);
 }
 
 /* "200" or "200-399". */

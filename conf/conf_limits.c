@@ -5,8 +5,10 @@
 
 enum {
         LIMIT_MAX_MS = 86400000,
-        STATS_INTERVAL_MS = 600000,             /* these four as the original */
+        STATS_INTERVAL_MS = 600000,             /* these five as the original */
         STATS_INTERVAL_MIN_MS = 1000,
+        UDP_TIMEOUT_MS = 3600000,
+        UDP_TIMEOUT_MIN_MS = 1000,
         OPEN_TIMEOUT_MS = 15000,
         OPEN_TIMEOUT_MIN_MS = 1000,
         OPEN_TIMEOUT_MAX_MS = 3600000,
@@ -57,6 +59,7 @@ void conf_limits_defaults(struct conf *conf)
         conf->stats_interval_ms = STATS_INTERVAL_MS;
         conf->channel_buffer_bytes = BUFFER_MAX_BYTES;
         conf->peer_buffer_bytes = PEER_BUFFER_BYTES;
+        conf->gateway.udp_timeout_ms = conf->provider.udp_timeout_ms = UDP_TIMEOUT_MS;
         conf->gateway.open_timeout_ms = OPEN_TIMEOUT_MS;
         conf->gateway.route_expiration_ms = ROUTE_EXPIRATION_MS;
 }
@@ -79,12 +82,17 @@ void conf_peer_buffer_read(struct conf_read *read, const struct conf_node *node,
         conf_value_whole(read, node, PEER_BUFFER_MIN_BYTES, PEER_BUFFER_MAX_BYTES, 33554432, &conf->peer_buffer_bytes);
 }
 
-void conf_open_timeout_read(struct conf_read *read, const struct conf_node *node, struct conf *conf)
+void conf_udp_timeout_read(struct conf_read *read, const struct conf_node *node, uint32_t *out)
 {
-        conf_value_whole(read, node, OPEN_TIMEOUT_MIN_MS, OPEN_TIMEOUT_MAX_MS, OPEN_TIMEOUT_MS, &conf->gateway.open_timeout_ms);
+        conf_value_whole(read, node, UDP_TIMEOUT_MIN_MS, LIMIT_MAX_MS, UDP_TIMEOUT_MS, out);
 }
 
-void conf_route_expiration_read(struct conf_read *read, const struct conf_node *node, struct conf *conf)
+void conf_open_timeout_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway *gateway)
 {
-        conf_value_whole(read, node, ROUTE_EXPIRATION_MIN_MS, LIMIT_MAX_MS, ROUTE_EXPIRATION_MS, &conf->gateway.route_expiration_ms);
+        conf_value_whole(read, node, OPEN_TIMEOUT_MIN_MS, OPEN_TIMEOUT_MAX_MS, OPEN_TIMEOUT_MS, &gateway->open_timeout_ms);
+}
+
+void conf_route_expiration_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway *gateway)
+{
+        conf_value_whole(read, node, ROUTE_EXPIRATION_MIN_MS, LIMIT_MAX_MS, ROUTE_EXPIRATION_MS, &gateway->route_expiration_ms);
 }

@@ -81,7 +81,7 @@ void conf_networks_read(struct conf_read *read, const struct conf_node *node, co
                         conf_value_wrong(read, entry, expected);
                         continue;
                 }
-                network.text = conf_arena_text(&read->image, text, strlen(text));
+                network.text = conf_value_copy(read, text);
                 list[kept++] = network;
         }
         *out = list;

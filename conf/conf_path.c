@@ -15,6 +15,15 @@ bool conf_path(struct conf_read *read, const struct conf_node *node, const char 
         return false;
 }
 
+void conf_path_read(struct conf_read *read, const struct conf_node *node, const char *example, const char **out)
+{
+        char path[CONF_PATH_MAX];
+        const char *name;
+
+        if (conf_value_text(read, node, example, &name) && conf_path(read, node, name, path))
+                *out = conf_value_copy(read, path);
+}
+
 size_t conf_path_folder(const char *path)
 {
         const char *slash = strrchr(path, '/');

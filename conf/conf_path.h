@@ -10,6 +10,9 @@ enum { CONF_PATH_MAX = 4096 };          /* with its NUL: PATH_MAX */
 /* @name, said by @node, as a path for this process; complains and returns false when it is too long. */
 bool conf_path(struct conf_read *read, const struct conf_node *node, const char *name, char out[CONF_PATH_MAX]);
 
+/* @node is a path, such as @example: *@out, in memory of the image; complains, and leaves it, if not. */
+void conf_path_read(struct conf_read *read, const struct conf_node *node, const char *example, const char **out);
+
 /* The folder of @path with its slash, or "": how much of it. */
 size_t conf_path_folder(const char *path);
 

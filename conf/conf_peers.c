@@ -43,7 +43,7 @@ static const char *read_peer(struct conf_read *read, const char *text, struct co
                 return expected;
         if (*place.ip)
                 return "one HOST:PORT after the key, such as ...@192.0.2.1:49737";
-        peer->host = conf_arena_text(&read->image, place.host, strlen(place.host));
+        peer->host = conf_value_copy(read, place.host);
         peer->port = place.port;
         return NULL;
 }
@@ -119,4 +119,28 @@ bool conf_keys_have(const struct conf_keys *keys, const uint8_t key[CONF_KEY_BYT
                 if (memcmp(keys->list[i], key, CONF_KEY_BYTES) == 0)
                         return true;
         return false;
+}
+
+/* Roles that are there and let all come do so with these, too. */
+static bool may_come(const struct conf *conf, const uint8_t key[CONF_KEY_BYTES])
+{
+        const struct { bool present; const struct conf_keys *allowed; } roles[] = {
+                { conf->provider.present, &conf->provider.allowed }, { conf->gateway.present, &conf->gateway.allowed },
+        };
+        bool any = false;
+
+        for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+                any = any || roles[i].present;
+                if (roles[i].present && (!roles[i].allowed->count || conf_keys_have(roles[i].allowed, key)))
+                        return true;
+        }
+        return !any;
+}
+
+void conf_peers_finish(struct conf_read *read, const struct conf_file *file, const struct conf *conf)
+{
+        for (size_t i = 0; i < conf->peer_count; i++)
+                if (!may_come(conf, conf->peers[i].key))
+                        conf_warning(&read->report, file, CONF_WHOLE_FILE, "peers: the one at %s:%u is not among allowPeers: it is not dialled",
+                                     conf->peers[i].host, conf->peers[i].port);
 }

@@ -8,6 +8,9 @@
 /* peers: a list of "KEY@HOST:PORT". */
 void conf_peers_read(struct conf_read *read, const struct conf_node *node, struct conf *conf);
 
+/* When all files are known: warns, in the name of @file, of those that no role of ours lets come. */
+void conf_peers_finish(struct conf_read *read, const struct conf_file *file, const struct conf *conf);
+
 /* "allowPeers": a list of keys, added to those of other files. An empty one is an error: nobody could tell whether it means nobody, or all. */
 void conf_allowed_read(struct conf_read *read, const struct conf_node *node, struct conf_keys *keys);
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "conf_relay.h"
 
+#include "conf_limits.h"
 #include "conf_peers.h"
-
-enum { CONNECTIONS_MAX = 65536 };
 
 static const char key_example[] = "64 characters 0-9 a-f, the key that a relay logs at its start";
 
@@ -14,12 +13,12 @@ static void read_open(struct conf_read *read, const struct conf_node *node, void
 
 static void read_connections(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        conf_value_whole(read, node, 1, CONNECTIONS_MAX, 100, &((struct conf_relay *)into)->connections);
+        conf_value_whole(read, node, 1, CONF_CONNECTIONS_MAX, 100, &((struct conf_relay *)into)->connections);
 }
 
 static void read_connections_per_client(struct conf_read *read, const struct conf_node *node, void *into)
 {
-        conf_value_whole(read, node, 1, CONNECTIONS_MAX, 10, &((struct conf_relay *)into)->connections_per_client);
+        conf_value_whole(read, node, 1, CONF_CONNECTIONS_MAX, 10, &((struct conf_relay *)into)->connections_per_client);
 }
 
 static void read_bytes_per_second(struct conf_read *read, const struct conf_node *node, void *into)

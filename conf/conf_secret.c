@@ -379,8 +379,8 @@ static bool from_variable(struct conf_read *read, struct conf *conf)
         return good;
 }
 
-bool conf_secret_find(struct conf_read *read, const struct conf_file *file, const struct conf_node *node, bool needed,
-                      struct conf *conf)
+/* Returns whether all of it is good. @node: the secretFile of the configuration, or NULL. */
+static bool find(struct conf_read *read, const struct conf_file *file, const struct conf_node *node, bool needed, struct conf *conf)
 {
         bool found = false, good;
 
@@ -407,4 +407,28 @@ bool conf_secret_find(struct conf_read *read, const struct conf_file *file, cons
                                                  "/etc/hypergate/NAME.key)"
                                                : "name its file with secretFile, or set HYPERGATE_ROUTER");
         return false;
+}
+
+void conf_secret_read(struct conf_read *read, const struct conf_node *node, struct conf_secret_draft *draft, struct conf *conf)
+{
+        char path[CONF_PATH_MAX];
+        const char *name;
+
+        draft->given = true;
+        if (!conf_value_text(read, node, "/etc/hypergate/router1.key", &name) || !conf_path(read, node, name, path))
+                return;
+        conf->secret_file = conf_value_copy(read, path);
+        draft->node = (struct conf_node){ .kind = CONF_QUOTED, .at = node->at, .key = "secretFile", .text = conf_value_copy(read, name) };
+        draft->from = read->file;
+}
+
+void conf_secret_finish(struct conf_read *read, const struct conf_secret_draft *draft, const struct conf_file *file, bool needed,
+                        struct conf *conf)
+{
+        read->file = draft->from;
+        if (draft->from)
+                conf->has_secret = find(read, read->file, &draft->node, true, conf);
+        else if (!draft->given)
+                conf->has_secret = find(read, file, NULL, needed, conf);
+        read->file = NULL;
 }

@@ -5,11 +5,19 @@
 
 #include "conf_value.h"
 
-/* Finds and reads the secret. @node is the secretFile of the configuration or NULL; @needed: complain, at @file, when there
- * is none at all. In this order: what root hands over, source->secret_fd, @node, the credential router.key, source->router_secret, the secret of
- * source->running. With it come the previous secrets that stand below it,
- * if it is in a file. Returns whether all of it is good; the caller says so in @conf. */
-bool conf_secret_find(struct conf_read *read, const struct conf_file *file, const struct conf_node *node, bool needed,
-                      struct conf *conf);
+struct conf_secret_draft {
+        struct conf_node node;          /* secretFile in @from, the last that has it */
+        const struct conf_file *from;   /* NULL: none is good */
+        bool given;
+};
+
+/* secretFile. Which one it is, is known when all files are; their trees are gone by then. */
+void conf_secret_read(struct conf_read *read, const struct conf_node *node, struct conf_secret_draft *draft, struct conf *conf);
+
+/* When all files are known: finds and reads the secret. @needed: complain, at @file, when there is none at all. In this order: what root hands
+ * over, source->secret_fd, secretFile, the credential router.key, source->router_secret, the secret of source->running. With it come the
+ * previous secrets that stand below it, if it is in a file. @conf->has_secret: all of it is good. */
+void conf_secret_finish(struct conf_read *read, const struct conf_secret_draft *draft, const struct conf_file *file, bool needed,
+                        struct conf *conf);
 
 #endif

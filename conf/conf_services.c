@@ -241,16 +241,11 @@ static bool is_full(struct conf_read *read, const struct conf_node *node, size_t
         return *taken_count > CONF_SERVICES_MAX;
 }
 
-static const char *image_text(struct conf_read *read, const char *text)
-{
-        return conf_arena_text(&read->image, text, strlen(text));
-}
-
 /* Each of its ports, for each protocol, is a service of its own. */
 static void add_each(struct conf_read *read, const struct conf_node *node, const struct entry *entry, struct conf_services *services)
 {
-        const char *host = image_text(read, entry->host), *tags = image_text(read, entry->tags), *sni = image_text(read, entry->sni);
-        const char *alias = entry->alias ? image_text(read, entry->alias) : NULL;
+        const char *host = conf_value_copy(read, entry->host), *tags = conf_value_copy(read, entry->tags), *sni = conf_value_copy(read, entry->sni);
+        const char *alias = entry->alias ? conf_value_copy(read, entry->alias) : NULL;
         size_t ports = (size_t)(entry->gate_port_last - entry->gate_port) + 1;
 
         for (size_t i = 0; i < ports; i++)
@@ -362,8 +357,8 @@ static void add_filter(struct conf_read *read, const struct conf_node *node, voi
         filters->list[filters->count++] = (struct conf_filter){
                 .fields = entry.fields, .gate_port = entry.gate_port, .gate_port_last = entry.gate_port_last,
                 .service_port = entry.service_port, .service_port_last = entry.service_port_last,
-                .protocol = entry.protocols == UDP ? CONF_UDP : CONF_TCP, .host = image_text(read, entry.host),
-                .tags = image_text(read, entry.tags), .priority = entry.priority_at ? (int)entry.priority : -1,
+                .protocol = entry.protocols == UDP ? CONF_UDP : CONF_TCP, .host = conf_value_copy(read, entry.host),
+                .tags = conf_value_copy(read, entry.tags), .priority = entry.priority_at ? (int)entry.priority : -1,
                 .policy = entry.policy_at ? (int)entry.policy : -1,
         };
 }

@@ -40,11 +40,6 @@ static struct conf_site *site_of(struct conf *conf, enum conf_site_kind kind)
         return kind == CONF_SITE_RESOLVER ? &conf->resolver : &conf->unlimited;
 }
 
-static const char *image_text(struct conf_read *read, const char *text)
-{
-        return conf_arena_text(&read->image, text, strlen(text));
-}
-
 static bool read_port(const char *text, uint16_t *out)
 {
         size_t len = strspn(text, "0123456789");
@@ -84,7 +79,7 @@ static void read_listen(struct conf_read *read, const struct conf_node *node, vo
         }
         memcpy(target->site->ip, at.ip, sizeof(at.ip));
         target->site->port = at.port;
-        target->site->text = image_text(read, text);
+        target->site->text = conf_value_copy(read, text);
         target->site->path = path ? target->site->text + (path - text) : NULL;
 }
 
@@ -98,7 +93,7 @@ static void read_auth_file(struct conf_read *read, const struct conf_node *node,
         target->draft->auth_given = true;
         if (!conf_value_text(read, node, target->kind->file_example, &name) || !conf_path(read, node, name, path))
                 return;
-        target->site->auth_file = image_text(read, path);
+        target->site->auth_file = conf_value_copy(read, path);
         target->draft->auth = (struct conf_node){ .at = node->at, .text = target->site->auth_file };
         target->draft->auth_from = read->file;
 }

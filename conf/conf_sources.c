@@ -33,12 +33,21 @@ static void read_url(struct conf_read *read, const struct conf_node *node, const
                 return;
         }
         if (!is_among(sources->urls, url))
-                sources->urls->list[sources->urls->count++] = conf_arena_text(&read->image, url, strlen(url));
+                sources->urls->list[sources->urls->count++] = conf_value_copy(read, url);
         text = source->fetched ? source->fetched(source->fetched_context, url, &len) : NULL;
         if (text)
                 conf_document_read_fetched(read, node, url, text, len, sources->function, sources->context);
         else if (sources->pending)
                 sources->pending(sources->context);
+}
+
+const char *const *conf_sources_urls(struct conf_read *read, const struct conf_urls *urls, size_t *count_out)
+{
+        const char **list = conf_arena_take(&read->image, (urls->count + 1) * sizeof(*list));
+
+        memcpy(list, urls->list, urls->count * sizeof(*list));
+        *count_out = urls->count;
+        return list;
 }
 
 void conf_sources_read(struct conf_read *read, const struct conf_node *node, const struct conf_sources *sources)

@@ -18,6 +18,9 @@ struct conf_sources {
         void (*pending)(void *context); /* what a URL says is not known yet; NULL: then there is less of it */
 };
 
+/* The list of @urls as the configuration has it. */
+const char *const *conf_sources_urls(struct conf_read *read, const struct conf_urls *urls, size_t *count_out);
+
 /* @node, a text, is one of them. */
 void conf_sources_read(struct conf_read *read, const struct conf_node *node, const struct conf_sources *sources);
 

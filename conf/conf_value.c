@@ -158,6 +158,11 @@ bool conf_value_text(struct conf_read *read, const struct conf_node *node, const
         return conf_value_wrong(read, node, expected);
 }
 
+const char *conf_value_copy(struct conf_read *read, const char *text)
+{
+        return conf_arena_text(&read->image, text, strlen(text));
+}
+
 /* Whole and exactly what was written: nothing signed, no octal, no 22:22. */
 static bool whole_number(const struct conf_node *node, bool json, double *out)
 {

@@ -43,6 +43,9 @@ const struct conf_node *conf_value_member(const struct conf_node *node, const ch
 /* A text that isn't empty; memory of the tree. */
 bool conf_value_text(struct conf_read *read, const struct conf_node *node, const char *example, const char **out);
 
+/* A copy of @text in memory of the image. */
+const char *conf_value_copy(struct conf_read *read, const char *text);
+
 /* 8080, in JSON also 8080.0; never "8080". */
 bool conf_value_whole(struct conf_read *read, const struct conf_node *node, uint32_t min, uint32_t max, uint32_t example,
                       uint32_t *out);

@@ -77,7 +77,7 @@ def keys():
     described = {name: set(re.findall(r'^\.It Ic (\w+) ', page(name), re.M))
                  for name in ('hypergate.yaml.5', 'hypergate-services.5')}
     inside = (keys_of('conf_services.c') | keys_of('conf_health.c') | keys_of('conf_ingress.c')) - {'services'}
-    there = keys_of('conf_load.c') | keys_of('conf_relay.c') | keys_of('conf_site.c') | keys_of('conf_docker.c')
+    there = set().union(*(keys_of(f'conf_{name}.c') for name in ('load', 'provider', 'gateway', 'dht', 'relay', 'site', 'docker')))
     without_effect = set(re.findall(r'\{ "(\w+)", conf_limits_pass_over', (ROOT / 'conf/conf_load.c').read_text()))
     # What is included is part of what is shown, what a rule excludes is shown by what is left, and some limits say nothing.
     shown = set(re.findall(r'\b([a-z][A-Za-z]+)(?=: |:%s|:\n|")', ''.join((ROOT / 'conf' / name).read_text() for name in ('conf_show.c', 'conf_ingress.c')).replace('\\n', '\n')))
