@@ -14,9 +14,7 @@ void admissions_begin(struct admissions *admissions)
 
 void admissions_restrict(struct admissions *admissions, struct policy *policy)
 {
-        policy_hold(policy);
-        policy_leave(admissions->policy_next);
-        admissions->policy_next = policy;
+        policy_set(&admissions->policy_next, policy);
 }
 
 void admissions_end(struct admissions *admissions)

@@ -105,13 +105,6 @@ static struct choose_way *way_find(const struct list *ways, const struct ipc_via
         return NULL;
 }
 
-static void set_policy(struct choose_way *way, struct policy *policy)
-{
-        policy_hold(policy);
-        policy_leave(way->policy);
-        way->policy = policy;
-}
-
 /* The others keep their order, and their turn. */
 static void way_part(struct choose *choose, struct choose_way *way)
 {
@@ -122,7 +115,7 @@ static void way_part(struct choose *choose, struct choose_way *way)
         list_remove(&way->in_gate);
         choose->routes--;
         way->parted = true;
-        set_policy(way, NULL);
+        policy_set(&way->policy, NULL);
         if (way->clients)
                 list_push_back(&gate->parted, &way->in_gate);
         else
@@ -166,7 +159,7 @@ int choose_set(struct choose *choose, const struct ipc_via *via, uint16_t gate_p
         way->offered_port = gate_port;
         way->priority = priority;
         way->repeated = true;
-        set_policy(way, NULL);
+        policy_set(&way->policy, NULL);
         return 0;
 }
 
@@ -181,14 +174,11 @@ void choose_restrict(struct choose *choose, const struct ipc_via *via, uint16_t 
         struct choose_gate *gate = gate_find(choose, gate_port, protocol, name);
         struct policy **shared = &choose->shared[via->peer[0] % CHOOSE_SHARED];
 
-        if (policy && policy_same(policy, *shared)) {
+        if (policy && policy_same(policy, *shared))
                 policy = *shared;
-        } else if (policy) {
-                policy_hold(policy);
-                policy_leave(*shared);
-                *shared = policy;
-        }
-        set_policy(way_find(&gate->ways, via), policy);
+        else if (policy)
+                policy_set(shared, policy);
+        policy_set(&way_find(&gate->ways, via)->policy, policy);
 }
 
 void choose_drop(struct choose *choose, const struct ipc_via *via, uint16_t gate_port, uint16_t protocol, uint32_t name)

@@ -116,6 +116,13 @@ void policy_leave(struct policy *policy)
                 free(policy);
 }
 
+void policy_set(struct policy **held, struct policy *policy)
+{
+        policy_hold(policy);
+        policy_leave(*held);
+        *held = policy;
+}
+
 bool policy_same(const struct policy *a, const struct policy *b)
 {
         if (!a || !b)

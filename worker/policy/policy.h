@@ -41,6 +41,9 @@ int policy_receive(int fd, size_t len, struct policy **out);
 struct policy *policy_hold(struct policy *policy);
 void policy_leave(struct policy *policy);
 
+/* Holds @policy in place of what is held there. */
+void policy_set(struct policy **held, struct policy *policy);
+
 /* The same rules in the same order. */
 bool policy_same(const struct policy *a, const struct policy *b);
 

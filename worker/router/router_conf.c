@@ -89,8 +89,7 @@ int router_conf_policy(struct router_conf *conf, struct policy *policy)
 {
         if (!conf->open)
                 return -EPROTO;
-        policy_leave(conf->policy);
-        conf->policy = policy_hold(policy);
+        policy_set(&conf->policy, policy);
         return 0;
 }
 

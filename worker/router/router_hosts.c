@@ -182,8 +182,7 @@ static void offer_describe(struct router_host_offer *offer, const struct route_s
         offer->service = service->name;
         offer->gate_port = service->gate_port;
         offer->priority = service->priority;
-        policy_leave(offer->policy);
-        offer->policy = policy_hold(service->policy);
+        policy_set(&offer->policy, service->policy);
 }
 
 static void on_service(void *context, const struct route_service *service)

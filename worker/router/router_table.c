@@ -308,13 +308,6 @@ static bool is_behind(const struct route *route, const struct route_gate *gate)
         return route->gate_port == gate->port && route->protocol == gate->protocol;
 }
 
-static void set_policy(struct policy **held, struct policy *policy)
-{
-        policy_hold(policy);
-        policy_leave(*held);
-        *held = policy;
-}
-
 /* A provider takes any of its services for a gate, the best of them by its own priorities first; also one that the filters keep out, or whose
  * priority they lower: then the one that is wanted must be named. */
 static void offer_describe(const struct route_peer *peer, struct route_offer *offer)
@@ -337,7 +330,7 @@ static void offer_describe(const struct route_peer *peer, struct route_offer *of
                                  !policy_same(route->policy, best->policy);
         }
         if (best)
-                set_policy(&offer->policy, best->policy);
+                policy_set(&offer->policy, best->policy);
         offer->priority = best ? best->priority : offer->priority;
         offer->service = best && others ? ipc_service_name(best->host, best->service_port, best->tags) : 0;
 }
@@ -386,7 +379,7 @@ static int bound_policies(struct route_table *table, struct route_peer *peer, us
                         closed = closed ? closed : policy_new(&nobody, 1);
                         result = closed ? -ENOSPC : -ENOMEM;
                         if (closed)
-                                set_policy(&route->policy, closed);
+                                policy_set(&route->policy, closed);
                         else
                                 route_free(table, route, now_us);
                         continue;
@@ -424,7 +417,7 @@ int route_table_merge(struct route_table *table, const struct ipc_via *via, cons
                 route->service_port = said->service_port;
                 route->said_priority = said->priority;
                 if (!said->keeps_policy && !policy_same(route->policy, said->policy)) {
-                        set_policy(&route->policy, said->policy);
+                        policy_set(&route->policy, said->policy);
                         table->version++;
                 }
                 route->repeated = true;
@@ -566,7 +559,7 @@ static void offer_event(struct route_table *table, struct route_offer *offer, st
         offer->told = offer->routes > 0;
         offer->told_service = offer->service;
         offer->told_priority = offer->priority;
-        set_policy(&offer->told_policy, offer->policy);
+        policy_set(&offer->told_policy, offer->policy);
         *out = (struct route_event){
                 .kind = offer->told ? ROUTE_OFFERED : ROUTE_WITHDRAWN,
                 .gate_port = offer->gate->port,
