@@ -40,13 +40,33 @@ struct route {
         char text[];
 };
 
+/* router_table_gate.c: NULL: there is none; or no memory for one. */
 struct route_gate *route_gate_find(const struct route_table *table, uint16_t port, uint16_t protocol);
+struct route_gate *route_gate_get(struct route_table *table, uint16_t port, uint16_t protocol);
+void route_gate_free(struct route_table *table, struct route_gate *gate);
+
+/* An idle gate that nobody was told of goes at once. */
+void route_gate_forget(struct route_table *table, struct route_gate *gate);
+
+/* One of its offers came or, from @peer, went. The last one lingers, the first one takes effect at once. */
+void route_gate_count(struct route_table *table, struct route_gate *gate, int change, struct route_peer *peer, usec_t now_us);
+
+/* It counts for nobody's share any more. */
+void route_gate_release(struct route_gate *gate);
 
 /* Nobody offers @gate, or its time is over. */
 void route_gate_close(struct route_table *table, struct route_gate *gate);
 
+/* router_table_offer.c: @peer's offer that @route belongs to. NULL: there is none; or no memory for one. */
+struct route_offer *route_offer_find(const struct route_peer *peer, const struct route *route);
+struct route_offer *route_offer_new(struct route_table *table, struct route_peer *peer, const struct route *route);
+void route_offer_free(struct route_table *table, struct route_offer *offer);
+
 /* One route more or less behind @offer; an offer without any goes when its end is told, or now if its start never was. */
 void route_offer_count(struct route_table *table, struct route_offer *offer, int change, usec_t now_us);
+
+/* Says of each offer of @peer what its routes are now. */
+void route_offers_describe(struct route_table *table, struct route_peer *peer);
 
 /* router_table_filters.c: whether the filters let it through, with a priority, which then is @route->priority. */
 bool route_admitted(struct route_table *table, struct route *route);
