@@ -6,19 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "channel_client.h"
 #include "cleanup.h"
 #include "ipc_rule.h"
 
 _Static_assert((int)IPC_LIMITS_MAX == (int)LIMITER_BUCKETS, "each has a bucket");
 
 #define CHANNELS_UNANSWERED_US SECONDS(30)      /* a session without an answer: hypergate.md 14.10 */
-
-/* A worker says it serves this gate port. */
-struct holding {
-        struct list in_list;
-        uint32_t forward;
-        struct ipc_service_held service;
-};
 
 enum channel_state {
         CHANNEL_OPENING,        /* gateway: asked the peer, the connection waits untouched */
@@ -39,13 +33,6 @@ struct channel {
         uint64_t number;                /* how that worker knows it */
         usec_t since_us;
         struct channel_client *client;  /* NULL: it is not known who that is */
-};
-
-/* For people. */
-struct channel_client {
-        uint8_t ip[16];
-        uint16_t port;
-        char labels[];                  /* each ends with NUL, the last one with two */
 };
 
 static struct channels *channels_of(const struct channel *channel)
@@ -114,42 +101,8 @@ static void free_channel(struct channel *channel)
         map_remove(&channels->by_number, &channel->by_number);
         heap_remove(&channels->idle, &channel->idle);
         shares_give_back(&channels->shares, channel->share);
-        free(channel->client);
+        channel_client_free(channel->client);
         free(channel);
-}
-
-static size_t labels_size(const char *labels)
-{
-        const char *end = labels;
-
-        while (*end)
-                end += strlen(end) + 1;
-        return (size_t)(end - labels) + 1;
-}
-
-/* Without memory it is not known. */
-static void note_client(struct channel *channel, const struct ipc_client *said)
-{
-        size_t size = labels_size(said->labels);
-
-        channel->client = said->known ? malloc(sizeof(*channel->client) + size) : NULL;
-        if (!channel->client)
-                return;
-        memcpy(channel->client->ip, said->ip, sizeof(said->ip));
-        channel->client->port = said->port;
-        memcpy(channel->client->labels, said->labels, size);
-}
-
-static struct ipc_client client_told(const struct channel_client *client)
-{
-        struct ipc_client told = { .known = client != NULL };
-
-        if (!client)
-                return told;
-        memcpy(told.ip, client->ip, sizeof(told.ip));
-        told.port = client->port;
-        memcpy(told.labels, client->labels, labels_size(client->labels));
-        return told;
 }
 
 /* Tells the worker that brought it, if it still lives. False: nobody was told. */
@@ -317,7 +270,7 @@ int channels_init(struct channels *channels, struct ev_loop *loop, struct node *
         map_init(&channels->by_id, map_key);
         map_init(&channels->by_number, map_key);
         shares_init(&channels->shares, map_key);
-        list_init(&channels->holdings);
+        holdings_init(&channels->holdings);
         early_init(&channels->early, loop, refuse_early, channels);
         ev_timer_init(&channels->idle_check, on_idle_check, 0.0, 0.0);
         channels->idle_check.data = channels;
@@ -336,25 +289,12 @@ void channels_fini(struct channels *channels)
                         pump_close(&channel->pump, false);
                 free_channel(channel);
         }
-        list_for_each(at, &channels->holdings)
-                free(list_entry(at, struct holding, in_list));
+        holdings_fini(&channels->holdings);
         early_fini(&channels->early);
         map_fini(&channels->by_id);
         map_fini(&channels->by_number);
         shares_fini(&channels->shares);
         pump_room_fini(&channels->room);
-}
-
-static struct holding *find_holding(struct channels *channels, uint32_t forward, uint16_t gate_port, uint16_t protocol)
-{
-        list_for_each(at, &channels->holdings) {
-                struct holding *holding = list_entry(at, struct holding, in_list);
-
-                if ((!forward || holding->forward == forward) && holding->service.gate_port == gate_port &&
-                    holding->service.protocol == protocol)
-                        return holding;
-        }
-        return NULL;
 }
 
 static void on_arrived(struct channels *channels, const struct node_event *event);
@@ -372,31 +312,13 @@ static void ask_early(struct channels *channels, const struct ipc_service_held *
 
 void channels_hold(struct channels *channels, uint32_t from, const struct ipc_service_held *held)
 {
-        struct holding *holding;
-
-        if (find_holding(channels, from, held->gate_port, held->protocol))
-                return;
-        holding = calloc(1, sizeof(*holding));
-        if (!holding)
-                return;         /* its channels will be refused as unknown; the next conf says it again */
-        holding->forward = from;
-        holding->service = *held;
-        list_push_back(&channels->holdings, &holding->in_list);
-        ask_early(channels, held);
-}
-
-static void drop_holding(struct holding *holding)
-{
-        list_remove(&holding->in_list);
-        free(holding);
+        if (holdings_add(&channels->holdings, from, held))
+                ask_early(channels, held);
 }
 
 void channels_leave(struct channels *channels, uint32_t from, const struct ipc_service_held *held)
 {
-        struct holding *holding = find_holding(channels, from, held->gate_port, held->protocol);
-
-        if (holding)
-                drop_holding(holding);
+        holdings_drop(&channels->holdings, from, held);
 }
 
 /* The connection goes back to whoever brought it, who may try another peer; nobody there any more: it is reset. */
@@ -444,7 +366,7 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
         if (channel && limit(channel, open)) {
                 channel->gate_port = open->gate_port;
                 channel->idle_us = MSEC(open->idle_ms);
-                note_client(channel, &open->client);
+                channel->client = channel_client_new(&open->client);
                 return;
         }
         if (channel) {
@@ -489,7 +411,7 @@ void channels_ready(struct channels *channels, uint32_t from, const struct ipc_c
                 return;
         }
         channel->idle_us = MSEC(ready->idle_ms);
-        note_client(channel, &ready->client);
+        channel->client = channel_client_new(&ready->client);
         run(channel);
         node_accept(channels->node, channel->pump.channel, channels->room.now);
         pump_start(&channel->pump);
@@ -548,11 +470,8 @@ void channels_forget(struct channels *channels, uint32_t forward)
         static const char text[] = "the service's worker restarts";
         struct map_entry *entry, *next;
 
-        list_for_each(at, &channels->holdings)
-                if (list_entry(at, struct holding, in_list)->forward == forward) {
-                        drop_holding(list_entry(at, struct holding, in_list));
-                        early_begin(&channels->early);  /* another one will take its place */
-                }
+        if (holdings_forget(&channels->holdings, forward))
+                early_begin(&channels->early);  /* another one will take its place */
         for (entry = map_walk(&channels->by_id, NULL); entry; entry = next) {
                 struct channel *channel = container_of(entry, struct channel, by_id);
 
@@ -585,7 +504,7 @@ static bool admit(struct channels *channels, const struct node_event *event, str
 
 static void on_arrived(struct channels *channels, const struct node_event *event)
 {
-        struct holding *holding = find_holding(channels, 0, event->gate_port, event->protocol);
+        struct holding *holding = holdings_next(&channels->holdings, event->gate_port, event->protocol);
         struct ipc_channel_arrived arrived = { .channel = event->channel, .service = event->service, .gate_port = event->gate_port,
                                                .protocol = event->protocol };
         struct channel *channel;
@@ -598,8 +517,7 @@ static void on_arrived(struct channels *channels, const struct node_event *event
         }
         if (!admit(channels, event, &share))
                 return;
-        list_remove(&holding->in_list); /* the next one gets the next channel */
-        list_push_back(&channels->holdings, &holding->in_list);
+        holdings_turn(&channels->holdings, holding);
         memcpy(arrived.peer, event->peer, sizeof(arrived.peer));
         if (event->len <= sizeof(arrived.metadata)) {   /* what is longer is no use to anyone: it goes unsaid */
                 arrived.metadata_len = (uint32_t)event->len;
@@ -695,7 +613,7 @@ size_t channels_list(const struct channels *channels, struct ipc_swarm_channel *
                         .received_bytes = channel->pump.received_bytes, .gate_port = channel->gate_port, .protocol = channel->protocol,
                         .incoming = channel->incoming,
                         .state = channel->state == CHANNEL_RUNNING ? IPC_CHANNEL_STATE_OPEN : IPC_CHANNEL_STATE_OPENING,
-                        .client = client_told(channel->client),
+                        .client = channel_client_told(channel->client),
                 };
                 node_channel_peer(channels->node, channel->pump.channel, out++->key);
         }

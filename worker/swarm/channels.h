@@ -7,7 +7,7 @@
 #include "early.h"
 #include "ipc_question.h"
 #include "heap.h"
-#include "list.h"
+#include "holdings.h"
 #include "map.h"
 #include "node.h"
 #include "pump.h"
@@ -21,7 +21,7 @@ struct channels {
         struct early early;             /* for whom there may be such a worker in a moment */
         struct heap idle;               /* of channels that end when they are silent */
         ev_timer idle_check;
-        struct list holdings;           /* which forward worker serves which gate port; the next in turn first */
+        struct holdings holdings;
         struct worker_link *(*forward)(void *context, uint32_t id);        /* the link to that worker, or NULL */
         void (*full)(void *context, const uint8_t peer[NODE_KEY_BYTES]);        /* that peer is refused one more */
         void *context;
