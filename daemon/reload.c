@@ -80,7 +80,7 @@ static void tell_workers(struct supervisor *supervisor, unsigned parts)
         if (parts & (CONF_PART_SERVICES | CONF_PART_PEERS | CONF_PART_RELAY | CONF_PART_RELAYS | CONF_PART_ALLOWED |
                      CONF_PART_SERVICE_LIMITS | CONF_PART_BUFFERS))
                 supervisor_tell_swarms(supervisor);
-        if (parts & CONF_PART_SECRET && routers_are_derived(&supervisor->routers))
+        if ((parts & CONF_PART_SECRET || supervisor->routers.dropped) && routers_are_derived(&supervisor->routers))
                 supervisor_tell_swarms(supervisor);   /* else then */
         if (parts & CONF_PART_SITES) {
                 must_hear(supervisor->resolver.child);
@@ -121,6 +121,8 @@ static int apply(struct supervisor *supervisor, const struct conf *conf, struct 
                         (void)routers_set(&supervisor->routers, supervisor->conf);      /* those are derived */
                 return r;
         }
+        if (supervisor->routers.dropped)
+                supervisor_say_dropped(supervisor);
         appointed_fini(&supervisor->appointed);
         supervisor->appointed = appointed;
         supervisor->conf = conf;

@@ -60,6 +60,20 @@ static void add(struct routers *routers, struct keys_router list[KEYS_ROUTERS_MA
         routers->secrets[(*count)++] = secret;
 }
 
+/* Whether one that was a previous one is there no more. */
+static bool is_one_gone(const struct keys_router before[KEYS_ROUTERS_MAX], size_t count_before, const struct keys *keys)
+{
+        for (size_t i = 1; i < count_before; i++) {
+                bool there = false;
+
+                for (size_t j = 0; j < keys->router_count; j++)
+                        there = there || memcmp(before[i].public_key, keys->routers[j].public_key, KEYS_BYTES) == 0;
+                if (!there)
+                        return true;
+        }
+        return false;
+}
+
 int routers_set(struct routers *routers, const struct conf *conf)
 {
         struct keys *keys = routers->keys;
@@ -87,6 +101,7 @@ int routers_set(struct routers *routers, const struct conf *conf)
                 routers->conf = conf_before;
                 (void)derive_next(routers);     /* one may have been under way */
         }
+        routers->dropped = is_one_gone(before, count_before, keys);
         watch_the_time(routers);
         sodium_memzero(list, sizeof(list));
         sodium_memzero(before, sizeof(before));

@@ -23,6 +23,7 @@ struct routers {
         const struct conf *conf;        /* as last set, borrowed until it is set anew; NULL: not yet */
         const uint8_t *secrets[KEYS_ROUTERS_MAX];       /* in it, of the routers in the list of @keys */
         struct derive derive;
+        bool dropped;                   /* by what was set last: a previous one that had counted */
         ev_periodic over;               /* by the clock on the wall, which may be set: the first of these times */
         void (*told)(void *context, enum routers_news news);
         void *context;

@@ -163,11 +163,21 @@ static void stop(struct supervisor *supervisor, int exit_code)
         children_stop(&supervisor->children, SUPERVISOR_STOP_MS);
 }
 
+void supervisor_say_dropped(struct supervisor *supervisor)
+{
+        uint32_t outdated = supervisor->status.last.outdated;
+
+        if (outdated)
+                log_notice(supervisor->log, "a previous router secret counts no more: %u peer%s that had shown no newer one %s let go", outdated,
+                           outdated == 1 ? "" : "s", outdated == 1 ? "is" : "are");
+        else
+                log_notice(supervisor->log, "a previous router secret counts no more: all peers know a newer one");
+}
+
 /* Without one no peer is one: a start that fails. Later, what there is goes on. */
 static void on_routers(void *context, enum routers_news news)
 {
         struct supervisor *supervisor = context;
-        uint32_t outdated = supervisor->status.last.outdated;
 
         if (news == ROUTERS_NO_MEMORY) {
                 log_error(supervisor->log, "no memory for keys: 64 MiB are needed for a moment%s",
@@ -176,11 +186,8 @@ static void on_routers(void *context, enum routers_news news)
                         stop(supervisor, EX_OSERR);
                 return;
         }
-        if (news == ROUTERS_OVER && outdated)
-                log_notice(supervisor->log, "a previous router secret counts no more: %u peer%s that had shown no newer one %s let go", outdated,
-                           outdated == 1 ? "" : "s", outdated == 1 ? "is" : "are");
-        else if (news == ROUTERS_OVER)
-                log_notice(supervisor->log, "a previous router secret counts no more: all peers know a newer one");
+        if (news == ROUTERS_OVER)
+                supervisor_say_dropped(supervisor);
         supervisor_tell_swarms(supervisor);
         be_ready(supervisor);
 }

@@ -103,6 +103,9 @@ int supervisor_run(struct supervisor *supervisor, const struct supervisor_start 
 /* The newest secret of the router may be another one than it was: so it is called from now on. */
 void supervisor_name_router(struct supervisor *supervisor);
 
+/* A previous secret of the router is there no more: into the log, before the swarm workers hear of it. */
+void supervisor_say_dropped(struct supervisor *supervisor);
+
 /* Ends it in order, as SIGTERM does. */
 void supervisor_stop(struct supervisor *supervisor);
 

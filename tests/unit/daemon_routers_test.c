@@ -108,6 +108,30 @@ TEST(one_whose_time_is_over_is_dropped)
         end(&story);
 }
 
+/* The timer that would have told of it is set anew by then: who sets them must. */
+TEST(one_whose_time_is_over_when_they_are_set_is_known_to_be_dropped)
+{
+        struct story story;
+
+        begin(&story);
+        secret(&story.conf[0], 1);
+        previous(&story.conf[0], 2, now_s() + 1000);
+        check_equal(routers_set(&story.routers, &story.conf[0]), 0);
+        check(!story.routers.dropped);
+        secret(&story.conf[1], 1);
+        previous(&story.conf[1], 2, now_s() - 1);
+        check_equal(routers_set(&story.routers, &story.conf[1]), 0);
+        check_equal(story.keys->router_count, 1);
+        check(story.routers.dropped);
+        check(!ev_is_active(&story.routers.over));
+        check_equal(routers_set(&story.routers, &story.conf[1]), 0);
+        check(!story.routers.dropped);          /* it was not there any more */
+        secret(&story.conf[0], 3);              /* at once in the place of the first, which was no previous one */
+        check_equal(routers_set(&story.routers, &story.conf[0]), 0);
+        check(!story.routers.dropped);
+        end(&story);
+}
+
 /* Another configuration comes while the first is still derived. */
 TEST(what_is_not_wanted_any_more_is_not_waited_for)
 {
