@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Services that misbehave, gateways that want the same port, and configurations that nobody means: each is told where it is, and what is
 beside it goes on."""
+import contextlib
 import json
 import os
 import re
@@ -8,19 +9,47 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 
 from harness import (Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret, read_all, serve_echo,
                      start_dht, start_instance, test)
 
 
-def hole(stack):
-    """The port of a service whose queue is full: who connects gets no answer."""
-    listener = stack.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))
+def fill(stack, listener):
+    """Its queue is full from now on: who connects gets no answer. Returns the port."""
     for _ in range(3):
         client = stack.enter_context(socket.socket())
         client.setblocking(False)
         client.connect_ex(listener.getsockname())
     return listener.getsockname()[1]
+
+
+def hole(stack):
+    return fill(stack, stack.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0)))
+
+
+class Silent:
+    """A service that answers no SYN until it is to .serve()."""
+
+    def __init__(self, stack):
+        self.stack, self.listener = stack, stack.enter_context(socket.create_server(('127.0.0.1', 0), backlog=0))
+        self.port = fill(stack, self.listener)
+        stack.callback(lambda: self.listener.fileno() < 0 or self.listener.shutdown(socket.SHUT_RDWR))
+
+    def serve(self):
+        self.listener.listen(64)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self.echo, args=self.listener.accept()[:1], daemon=True).start()
+
+    @staticmethod
+    def echo(connection):
+        with connection, contextlib.suppress(OSError):
+            serve_echo(connection)
 
 
 def serve_nothing(connection):
@@ -76,6 +105,80 @@ def services_that_misbehave_disturb_nobody(stack):
         assert how_it_ends(client) == 'reset'
     assert answers(scene.gate['echo'])
     scene.gateway.says(f'gate {scene.gate["hole"]}: no provider is known or answers: clients are reset until that changes')
+
+
+class Clients:
+    """Some that ask for an echo at @port, side by side; what each got, after how many seconds."""
+
+    def __init__(self, port, count):
+        self.port, self.got = port, []
+        self.threads = [threading.Thread(target=self.ask, daemon=True) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def ask(self):
+        began = time.monotonic()
+        try:
+            with connect(self.port) as client:
+                client.sendall(b'?')
+                got = client.recv(1)
+        except ConnectionResetError:
+            got = 'reset'
+        except OSError as error:
+            got = error
+        self.got.append((got, time.monotonic() - began))
+
+    def all(self, wanted, at_once=0):
+        """That is what they get, and so many of them in half the time that a service has."""
+        for thread in self.threads:
+            thread.join(40)
+        assert [got for got, _ in self.got] == [wanted] * len(self.threads), self.got
+        assert len([took for _, took in self.got if took < 5]) >= at_once, self.got
+        return [took for _, took in self.got]
+
+
+@test
+def a_silent_service_costs_one_client_a_wait(stack):
+    """a service that answers no SYN: one client waits, others are reset or served elsewhere at once; one that takes them may be silent"""
+    secret, dht = new_secret(), start_dht(stack, 1)
+    alone, shared, mute = free_ports(3)
+    silent, spoken = [Silent(stack) for _ in range(2)], threading.Event()
+
+    def serve_late(connection):
+        connection.recv(1)
+        spoken.wait(60)
+        connection.sendall(b'late')
+
+    def start(name, *services):
+        return start_instance(stack, name, secret, {'bootstrap': [dht], 'provider': {'services': [
+            {'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service.port, **more} for gate, service, more in services]}})
+
+    provider = start('provider', (alone, silent[0], {}), (shared, silent[1], {}), (mute, Service(stack, serve_late), {}))
+    start('other', (shared, Service(stack, serve_echo), {'priority': 1}))
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1'}})
+    gateway.says('connected to 2 providers')
+    for gate in (alone, shared, mute):
+        eventually(lambda: listens(gate), 20, f'gate {gate}')
+    waiting = stack.enter_context(connect(mute, 60))
+    waiting.sendall(b'?')
+
+    first = Clients(alone, 1), Clients(shared, 1)
+    waits = *first[0].all('reset'), *first[1].all(b'?')
+    assert all(took > 9 for took in waits), waits
+    provider.says(f'service {alone} at 127.0.0.1:{silent[0].port}: no answer within 10.0 s; who wants it is refused')
+    provider.says(f'service {shared} at 127.0.0.1:{silent[1].port}: no answer within 10.0 s; who wants it is refused')
+    then = Clients(alone, 10), Clients(shared, 10)      # a second later one asks the service again
+    then[0].all('reset', 9)
+    then[1].all(b'?', 9)
+
+    for service in silent:
+        service.serve()
+    eventually(lambda: answers(alone), 40, 'the service that answers again')
+    provider.says(f'service {alone} at 127.0.0.1:{silent[0].port} answers again')
+    Clients(alone, 10).all(b'?', 10)
+    spoken.set()
+    assert read_all(waiting) == b'late'
+    assert len([line for line in provider.log().splitlines() if 'no answer within' in line]) == 2
 
 
 @test
