@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "forward_process.h"
+#include "forward_proxy.h"
 #include "inside.h"
 #include "ipc_blob.h"
 #include "ipc_rule.h"
@@ -32,6 +33,7 @@ struct scene {
         size_t client_count;
         struct { uint64_t channel; int fd; } held[HELD_MAX];    /* what the swarm worker was given */
         size_t held_count;
+        bool proxied;                   /* whoever comes to a gate is a trusted proxy */
         uint64_t arrived;               /* the number of the last channel from a peer */
 };
 
@@ -199,6 +201,25 @@ static void leave(struct scene *scene)
                 close(scene->clients[--scene->client_count]);
 }
 
+/* The last one that came says something: bytes of the input, behind a PROXY header of the version that it names, if it is one. */
+static void speak(struct scene *scene)
+{
+        static const struct proxy_header header = {
+                .named = true, .protocol = IPC_TCP, .source.v4 = { .sin_family = AF_INET, .sin_port = 1 },
+                .destination.v4 = { .sin_family = AF_INET, .sin_port = 2 },
+        };
+        uint8_t version = read_u8(&scene->input) % 4, bytes[PROXY_WRITE_MAX + UINT8_MAX];
+        size_t given = read_u8(&scene->input), len = 0;
+
+        if (version == IPC_PROXY_V1 || version == IPC_PROXY_V2)
+                len = proxy_write(version, &header, bytes);
+        given = MIN(given, reader_left(&scene->input));
+        if (given)
+                memcpy(bytes + len, read_bytes(&scene->input, given), given);
+        if (scene->client_count)
+                (void)!send(scene->clients[scene->client_count - 1], bytes, len + given, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void pass_time(struct scene *scene)
 {
         scene->now.mono_us += MSEC(1) << read_u8(&scene->input) % 20;
@@ -256,7 +277,7 @@ static void configure(struct scene *scene, uint8_t what)
 
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &generation, sizeof(generation), NULL, 0);
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_KEEP_ALIVE, &keep, sizeof(keep), NULL, 0);
-        if (gates && what & 8)          /* whose clients are all proxies */
+        if (gates && scene->proxied)
                 inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_TRUSTED, &trusted, sizeof(trusted), NULL, 0);
         if (gates && what & 4)
                 inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_FORWARD_POLICY, &policy, sizeof(policy), &rules, 1);
@@ -372,7 +393,10 @@ static void operate(struct scene *scene)
 
         switch (operation % 8) {
         case 0:
-                inside_drain(&scene->inside);
+                if (role == IPC_FORWARD)
+                        speak(scene);
+                else
+                        inside_drain(&scene->inside);
                 break;
         case 1:
                 if (role == IPC_SUPERVISOR)
@@ -410,8 +434,10 @@ static void run(struct scene *scene)
 {
         static uint8_t counter;
         static const struct random random = { fill, &counter };
-        bool gates = read_u8(&scene->input) % 2;
+        uint8_t what = read_u8(&scene->input);
+        bool gates = what % 2;
 
+        scene->proxied = what & 2;
         counter = 0;
         worker_now(&scene->now);
         inside_begin(&scene->inside, &scene->forward.worker, IPC_FORWARD, gates ? IPC_DUTY_GATES : IPC_DUTY_SERVICES);
