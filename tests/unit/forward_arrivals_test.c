@@ -10,16 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "forward_process.h"
-#include "inside.h"
-#include "test.h"
+#include "forward_scene.h"
 
 enum { GATE = 8080, SILENT_HOST = 1, GOOD_HOST = 2, NOBODY_HOST = 3 };
 
-static struct forward forward;
-static struct inside inside;
-static uint64_t seed;
-static const struct random random_source = { test_random_fill, &seed };
 static const usec_t start_us = SECONDS(1000);
 static int silent, good, filling;
 static uint16_t port;
@@ -58,11 +52,7 @@ static void begin(const uint8_t *hosts, uint16_t count)
         silent = listen_at(SILENT_HOST, 0);
         good = listen_at(GOOD_HOST, 16);
         filling = fill();
-        memset(&forward, 0, sizeof(forward));
-        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_SERVICES);
-        check_equal(forward_init(&forward, &random_source), 0);
-        inside_introduce(&inside, IPC_SWARM);
-        worker_turn(&forward.worker, &forward_handlers, &forward);
+        scene_begin(IPC_DUTY_SERVICES, IPC_SWARM);
         service.service_port = port;
         for (unsigned i = 0; i < count; i++)
                 memcpy(service.address[i], (uint8_t[]){ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, hosts[i] }, 16);
@@ -72,9 +62,7 @@ static void begin(const uint8_t *hosts, uint16_t count)
 
 static void finish(void)
 {
-        worker_part(&forward.worker);
-        forward_fini(&forward);
-        inside_end(&inside);
+        scene_end();
         close(filling);
         close(silent);
         close(good);
@@ -196,7 +184,7 @@ static enum ipc_type await(char text_out[IPC_TEXT_MAX + 1])
         enum ipc_type type;
 
         for (unsigned i = 0; i < 2000; i++) {
-                worker_turn(&forward.worker, &forward_handlers, &forward);
+                scene_turn();
                 if (said(&type, text_out))
                         return type;
                 usleep(10000);
@@ -213,7 +201,7 @@ TEST(an_address_that_was_passed_over_may_still_answer)
         begin((uint8_t[]){ SILENT_HOST, SILENT_HOST, SILENT_HOST }, 3);
         arrive_now(1);
         for (unsigned i = 0; i < 60; i++) {     /* long enough for all three to be asked */
-                worker_turn(&forward.worker, &forward_handlers, &forward);
+                scene_turn();
                 usleep(10000);
         }
         accepted = accept(silent, NULL, NULL);  /* there is room: the kernel asks again */
@@ -232,7 +220,7 @@ TEST(when_those_that_were_passed_over_fail_too_it_is_a_refusal_at_once)
         begin((uint8_t[]){ SILENT_HOST, SILENT_HOST, NOBODY_HOST }, 3);
         arrive_now(1);
         for (unsigned i = 0; i < 60; i++) {
-                worker_turn(&forward.worker, &forward_handlers, &forward);
+                scene_turn();
                 usleep(10000);
         }
         check_equal(forward.arrivals.pending, 1);       /* who refused did not end it for those that say nothing */
@@ -620,7 +608,7 @@ TEST(a_swarm_worker_may_come_while_the_services_are_being_told)
         services_begin(&forward.arrivals.services);
         check_equal(services_add(&forward.arrivals.services, &service), 0);
         inside_introduce(&inside, IPC_SWARM);
-        worker_turn(&forward.worker, &forward_handlers, &forward);
+        scene_turn();
         check(said(&type, text) && type == IPC_SERVICE_HELD);
         check(!said(&type, text));
         services_end(&forward.arrivals.services);
@@ -642,9 +630,9 @@ TEST(nobody_is_connected_any_more_while_all_are_leaving)
         arrivals_arrived(&forward.arrivals, 1, &(struct ipc_channel_arrived){ .channel = 1, .gate_port = GATE }, now.mono_us);
         check(arrivals_deadline(&forward.arrivals) > now.mono_us && forward.arrivals.pending == 1);
         inside_send(&inside, IPC_SUPERVISOR, IPC_STOP, &(struct ipc_stop){ 1000 }, -1);
-        worker_turn(&forward.worker, &forward_handlers, &forward);
+        scene_turn();
         inside_depart(&inside, IPC_SWARM);
-        worker_turn(&forward.worker, &forward_handlers, &forward);
+        scene_turn();
         check_equal(forward.arrivals.pending, 0);
         finish();
 }
@@ -660,7 +648,7 @@ TEST(two_swarm_workers_may_use_one_number_and_with_one_go_its_arrivals_alone)
         worker_now(&now);       /* turns live by it */
         arrivals_services_changed(&forward.arrivals);
         inside_introduce(&inside, INSIDE_SWARM_2);
-        worker_turn(&forward.worker, &forward_handlers, &forward);
+        scene_turn();
         for (enum ipc_role swarm = IPC_SWARM;; swarm = INSIDE_SWARM_2) {        /* the second hears what the first was told */
                 check_equal(inside_receive(&inside, swarm, &message), 1);
                 check_equal(message.type, IPC_SERVICE_HELD);
@@ -673,7 +661,7 @@ TEST(two_swarm_workers_may_use_one_number_and_with_one_go_its_arrivals_alone)
         arrivals_arrived(&forward.arrivals, 2, &arrived, now.mono_us);     /* again: it is there */
         check_equal(forward.arrivals.by_number.count, 2);
         inside_depart(&inside, INSIDE_SWARM_2);
-        worker_turn(&forward.worker, &forward_handlers, &forward);
+        scene_turn();
         check_equal(forward.arrivals.by_number.count, 1);
         arrivals_gone(&forward.arrivals, 2, &(struct ipc_channel){ 7 });
         check_equal(forward.arrivals.by_number.count, 1);
@@ -720,7 +708,7 @@ static void answer(uint64_t channel, uint32_t error, int fd)
         struct ipc_service_dialled dialled = { .channel = channel, .swarm = 1, .error = error };
 
         inside_send(&inside, IPC_SUPERVISOR, IPC_SERVICE_DIALLED, &dialled, fd);
-        worker_turn(&forward.worker, &forward_handlers, &forward);
+        scene_turn();
 }
 
 TEST(the_supervisor_connects_to_a_unix_socket)

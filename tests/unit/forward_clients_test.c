@@ -7,54 +7,31 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "forward_process.h"
-#include "inside.h"
+#include "forward_scene.h"
 #include "policy.h"
-#include "test.h"
 
 enum { GATE = 8080, WAIT_S = 60 };
 
-static struct forward forward;
-static struct inside inside;
 static struct now now;
-static uint64_t seed;
-static const struct random random_source = { test_random_fill, &seed };
 
 static void at(usec_t mono_us)
 {
         now = (struct now){ .mono_us = mono_us, .boot_us = mono_us, .wall_us = SECONDS(1700000000) + mono_us };
 }
 
-static void turn(void)
-{
-        worker_turn(&forward.worker, &forward_handlers, &forward);
-}
-
 static void begin(const char *providers)
 {
-        struct ipc_via via = { .swarm = 1 };
-
         worker_now(&now);
-        at(now.mono_us + MINUTES(60));          /* ahead of the clock by which turn() lives: nothing is due there */
-        memset(&forward, 0, sizeof(forward));
-        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_GATES);
-        check_equal(forward_init(&forward, &random_source), 0);
-        inside_introduce(&inside, IPC_SWARM);
-        turn();
-        clients_gates_begin(&forward.clients);
-        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .protocol = IPC_TCP, .wait_ms = 1000 * WAIT_S }), 0);
-        clients_gates_end(&forward.clients);
-        for (; *providers; providers++) {
-                via.peer[0] = (uint8_t)*providers;
-                check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, 0), 0);
-        }
+        at(now.mono_us + MINUTES(60));          /* ahead of the clock by which scene_turn() lives: nothing is due there */
+        scene_begin(IPC_DUTY_GATES, IPC_SWARM);
+        scene_gate(GATE, IPC_TCP);
+        for (; *providers; providers++)
+                scene_provider(*providers, GATE, IPC_TCP);
 }
 
 static void finish(void)
 {
-        worker_part(&forward.worker);
-        forward_fini(&forward);
-        inside_end(&inside);
+        scene_end();
 }
 
 /* A client comes; returns its own end. */
@@ -212,8 +189,8 @@ TEST(how_a_clients_connection_ended_is_counted)
         clients_closed(&forward.clients, 1, &closed);
         close(fd);
         inside_drain(&inside);
-        turn();                 /* sets its timer, */
-        turn();                 /* which tells */
+        scene_turn();                 /* sets its timer, */
+        scene_turn();                 /* which tells */
         do
                 check(inside_receive(&inside, IPC_SUPERVISOR, &message));
         while (message.type != IPC_FORWARD_STATUS);
@@ -286,7 +263,7 @@ TEST(when_the_swarm_worker_is_behind_clients_wait_here_and_none_is_lost)
                 clients[here++] = come();
         while (count < here) {
                 if (asked(&fd, &open) == '-') {
-                        turn();                 /* the queue moves on, and that is all that wakes them */
+                        scene_turn();                 /* the queue moves on, and that is all that wakes them */
                         continue;
                 }
                 count++;
@@ -361,9 +338,9 @@ TEST(a_client_that_comes_while_all_are_leaving_is_asked_for_nowhere)
         before = come();
         check_equal(asked(&fd, &open), 'A');
         inside_send(&inside, IPC_SUPERVISOR, IPC_STOP, &(struct ipc_stop){ 1000 }, -1);
-        turn();
+        scene_turn();
         inside_depart(&inside, IPC_SWARM);
-        turn();
+        scene_turn();
         check(!clients_busy(&forward.clients));
         client = come();
         check(!closed(client) && forward.clients.handed.count == 1);
@@ -381,7 +358,7 @@ static void begin_with_two(void)
 
         begin("A");
         inside_introduce(&inside, INSIDE_SWARM_2);
-        turn();
+        scene_turn();
         check_equal(choose_set(&forward.clients.choose, &second, GATE, IPC_TCP, 0, 0, 0), 0);
 }
 
@@ -411,7 +388,7 @@ TEST(two_swarm_workers_take_turns_and_with_one_go_its_clients_alone)
         fds[1] = taken_by(INSIDE_SWARM_2, &numbers[1]);
         check_equal(forward.clients.handed.count, 2);
         inside_depart(&inside, INSIDE_SWARM_2);
-        turn();
+        scene_turn();
         check_equal(forward.clients.handed.count, 1);
         clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = numbers[0] });
         check_equal(forward.clients.handed.count, 0);
@@ -899,10 +876,10 @@ TEST(a_policy_that_is_none_ends_the_link_and_one_that_can_not_be_told_keeps_all_
         begin("A");
         inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &(struct ipc_generation){ 1 }, -1);
         inside_send(&inside, IPC_SUPERVISOR, IPC_FORWARD_POLICY, &(struct ipc_forward_policy){ .rules = 0 }, -1);
-        turn();
+        scene_turn();
         check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .protocol = IPC_TCP, .wait_ms = 1000 * WAIT_S }), 0);
         inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_END, &(struct ipc_generation){ 1 }, -1);
-        turn();
+        scene_turn();
         client = knock("192.0.2.1");
         check(closed(client));
         close(client);
@@ -921,9 +898,9 @@ TEST(a_client_of_a_host_is_asked_for_by_the_port_that_its_provider_has)
         forward.worker.begin.duty = IPC_DUTY_HOSTS;
         clients_gate_entitle(&forward.clients, &host);
         inside_introduce(&inside, IPC_ROUTER);
-        turn();
+        scene_turn();
         inside_send(&inside, IPC_ROUTER, IPC_ROUTE_SET, &route, -1);
-        turn();
+        scene_turn();
         client = come();
         check_equal(asked(&fd, &open), 'A');
         check_equal(open.gate_port, 13306);
@@ -932,7 +909,7 @@ TEST(a_client_of_a_host_is_asked_for_by_the_port_that_its_provider_has)
         check(strstr(open.metadata, "13306"));
         close(fd);
         inside_send(&inside, IPC_ROUTER, IPC_ROUTE_DROP, &route, -1);
-        turn();
+        scene_turn();
         close(client);
         client = come();
         check_equal(asked(&fd, &open), '-');

@@ -10,16 +10,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "forward_process.h"
-#include "inside.h"
-#include "test.h"
+#include "forward_scene.h"
 
 enum { GATE = 5353, TAKEN_MAX = 64 };
-
-static struct forward forward;
-static struct inside inside;
-static uint64_t seed;
-static const struct random random_source = { test_random_fill, &seed };
 
 /* Sessions as the swarm worker has them. */
 static int taken[TAKEN_MAX];
@@ -31,7 +24,7 @@ static void turn(void)
         struct ipc_received message;
 
         for (unsigned i = 0; i < 5; i++)
-                worker_turn(&forward.worker, &forward_handlers, &forward);
+                scene_turn();
         while (inside_receive(&inside, IPC_SWARM, &message)) {
                 check_equal(message.type, IPC_CHANNEL_OPEN);
                 check(taken_count < TAKEN_MAX);
@@ -42,22 +35,14 @@ static void turn(void)
 
 static void begin(void)
 {
-        struct ipc_via via = { .peer = { 'A' }, .swarm = 1 };
-
-        memset(&forward, 0, sizeof(forward));
-        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_GATES);
-        check_equal(forward_init(&forward, &random_source), 0);
-        inside_introduce(&inside, IPC_SWARM);
+        scene_begin(IPC_DUTY_GATES, IPC_SWARM);
         taken_count = 0;
-        turn();
-        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0, 0, 0), 0);
+        scene_provider('A', GATE, IPC_UDP);
 }
 
 static void finish(void)
 {
-        worker_part(&forward.worker);
-        forward_fini(&forward);
-        inside_end(&inside);
+        scene_end();
         for (unsigned i = 0; i < taken_count; i++)
                 close(taken[i]);
 }

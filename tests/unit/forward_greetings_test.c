@@ -9,44 +9,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "forward_process.h"
-#include "inside.h"
+#include "forward_scene.h"
 #include "ipc_service.h"
 #include "policy.h"
-#include "test.h"
 
 enum { GATE = 8080 };
 
 static const char line[] = "PROXY TCP4 203.0.113.10 192.0.2.1 51000 443\r\n";
 
-static struct forward forward;
-static struct inside inside;
 static struct now now;
-static uint64_t seed;
-static const struct random random_source = { test_random_fill, &seed };
-
-static void turn(void)
-{
-        worker_turn(&forward.worker, &forward_handlers, &forward);
-}
 
 /* Proxies are 10.0.0.0/9 and 2001:db8::/32; there is one provider. */
 static void begin(void)
 {
         static const struct ipc_forward_trusted v4 = { { [10] = 0xff, [11] = 0xff, [12] = 10 }, 105 }, v6 = { { 0x20, 0x01, 0x0d, 0xb8 }, 32 };
-        struct ipc_via via = { .swarm = 1, .peer = { 'A' } };
 
         worker_now(&now);
-        now.mono_us += MINUTES(60);             /* ahead of the clock by which turn() lives: nothing is due there */
-        memset(&forward, 0, sizeof(forward));
-        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_GATES);
-        check_equal(forward_init(&forward, &random_source), 0);
-        inside_introduce(&inside, IPC_SWARM);
-        turn();
-        clients_gates_begin(&forward.clients);
-        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .wait_ms = 60000 }), 0);
-        clients_gates_end(&forward.clients);
-        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, 0), 0);
+        now.mono_us += MINUTES(60);             /* ahead of the clock by which scene_turn() lives: nothing is due there */
+        scene_begin(IPC_DUTY_GATES, IPC_SWARM);
+        scene_gate(GATE, IPC_TCP);
+        scene_provider('A', GATE, IPC_TCP);
         greetings_begin(&forward.greetings);
         check(greetings_trust(&forward.greetings, &v4) && greetings_trust(&forward.greetings, &v6));
         greetings_end(&forward.greetings);
@@ -54,9 +36,7 @@ static void begin(void)
 
 static void finish(void)
 {
-        worker_part(&forward.worker);
-        forward_fini(&forward);
-        inside_end(&inside);
+        scene_end();
 }
 
 /* Somebody comes from there, with that to say; returns their own end. */
@@ -76,7 +56,7 @@ static int come(const char *ip, const char *words)
 static void say(int proxy, const char *words)
 {
         check_equal(write(proxy, words, strlen(words)), strlen(words));
-        turn();
+        scene_turn();
 }
 
 /* Whether a provider is asked for a client, as whom it is told, and what of its bytes is left. */
@@ -227,7 +207,7 @@ TEST(a_proxy_that_is_silent_is_turned_away_in_time)
         ended = come("10.0.0.1", "");
         check(!closed(silent) && !closed(ended));
         close(ended);
-        turn();
+        scene_turn();
         check_equal(forward.greetings.count, 1);
         now.mono_us += GREETINGS_WAIT_US - 1;
         greetings_advance(&forward.greetings, &now);
@@ -317,7 +297,7 @@ static void begin_named(uint8_t bytes[HELLO_BYTES])
 static void say_bytes(int client, const uint8_t *bytes, size_t len)
 {
         check_equal(write(client, bytes, len), len);
-        turn();
+        scene_turn();
 }
 
 /* Who is asked for the client; all that it said is there. '-': nobody. */
@@ -412,7 +392,7 @@ TEST(a_client_that_says_nothing_is_served_all_the_same)
         silent = come("203.0.113.1", "");
         ended = come("203.0.113.2", "");
         check_equal(shutdown(ended, SHUT_WR), 0);
-        turn();
+        scene_turn();
         check_equal(served(0), 'A');
         check_equal(served(0), '-');
         now.mono_us += GREETINGS_WAIT_US;

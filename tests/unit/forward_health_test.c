@@ -9,17 +9,11 @@
 #include <unistd.h>
 
 #include "forward_http.h"
-#include "forward_process.h"
 #include "forward_proxy.h"
-#include "inside.h"
-#include "test.h"
+#include "forward_scene.h"
 
 enum { GATE = 8080, INTERVAL_MS = 1000, TIMEOUT_MS = 300 };
 
-static struct forward forward;
-static struct inside inside;
-static uint64_t seed;
-static const struct random random_source = { test_random_fill, &seed };
 static usec_t now_us;
 static uint16_t port, proxy;
 static uint32_t addresses = 1, interval_ms = INTERVAL_MS, rise = 2;
@@ -59,18 +53,14 @@ static void begin(void)
         struct now now;
 
         worker_now(&now);
-        now_us = now.mono_us + MINUTES(60);     /* ahead of the clock by which worker_turn() lives: nothing is due there */
-        memset(&forward, 0, sizeof(forward));
-        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_SERVICES);
-        check_equal(forward_init(&forward, &random_source), 0);
+        now_us = now.mono_us + MINUTES(60);     /* ahead of the clock by which scene_turn() lives: nothing is due there */
+        scene_begin(IPC_DUTY_SERVICES, IPC_SUPERVISOR);
 }
 
 static void finish(void)
 {
         check_equal(forward.checks.running, 0);
-        worker_part(&forward.worker);
-        forward_fini(&forward);
-        inside_end(&inside);
+        scene_end();
 }
 
 /* Whatever is due next is done. */
@@ -89,7 +79,7 @@ static char told(void)
         struct ipc_received message;
         char last = ' ';
 
-        worker_turn(&forward.worker, &forward_handlers, &forward);
+        scene_turn();
         while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
                 if (message.type == IPC_SERVICE_HEALTH)
                         last = IPC_PAYLOAD(&message, struct ipc_service_health)->there ? '+' : '-';
@@ -156,13 +146,13 @@ static void answer(int listener, const char *text)
         check_bytes(request, expected, sizeof(expected) - 1);
         for (size_t i = 0; text && text[i] && forward.checks.running; i++) {    /* byte by byte */
                 check_equal(send(fd, text + i, 1, MSG_NOSIGNAL), 1);
-                worker_turn(&forward.worker, &forward_handlers, &forward);
+                scene_turn();
         }
         if (!text)
                 next();
         close(fd);
         for (unsigned i = 0; i < 100 && forward.checks.running; i++)
-                worker_turn(&forward.worker, &forward_handlers, &forward);
+                scene_turn();
         check_equal(forward.checks.running, 0);
 }
 
@@ -211,7 +201,7 @@ TEST(who_waits_for_a_proxy_gets_the_header_of_one_that_speaks_for_nobody)
         close(fd);
         close(listener);
         for (unsigned i = 0; i < 100 && forward.checks.running; i++)
-                worker_turn(&forward.worker, &forward_handlers, &forward);
+                scene_turn();
         finish();
 }
 

@@ -7,32 +7,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "forward_process.h"
-#include "inside.h"
-#include "test.h"
-
-static struct forward forward;
-static struct inside inside;
-static uint64_t seed;
-static const struct random random_source = { test_random_fill, &seed };
-
-static void turn(void)
-{
-        worker_turn(&forward.worker, &forward_handlers, &forward);
-}
+#include "forward_scene.h"
 
 static void begin(void)
 {
-        memset(&forward, 0, sizeof(forward));
-        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_GATES);
-        check_equal(forward_init(&forward, &random_source), 0);
+        scene_begin(IPC_DUTY_GATES, IPC_SUPERVISOR);
 }
 
 static void finish(void)
 {
-        worker_part(&forward.worker);
-        forward_fini(&forward);
-        inside_end(&inside);
+        scene_end();
 }
 
 /* Descriptor of a socket that has something to be read, and of which nobody can be accepted, today or tomorrow. */
@@ -82,7 +66,7 @@ TEST(a_listener_of_which_nobody_can_be_accepted_is_not_asked_all_the_time)
         listeners_begin(&forward.listeners);
         check_equal(listeners_add(&forward.listeners, &gate, datagram_socket()), 0);
         listeners_end(&forward.listeners);
-        turn();
+        scene_turn();
         worker_now(&now);
         check(listeners_deadline(&forward.listeners) > now.mono_us);
         check(listeners_deadline(&forward.listeners) < now.mono_us + SECONDS(10));

@@ -11,21 +11,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "forward_process.h"
-#include "inside.h"
-#include "test.h"
+#include "forward_scene.h"
 
 enum { GATE = 5353, IDLE_S = 300, TAKEN_MAX = 4200 };
 
 static bool memory_is_short;
-static struct forward forward;
-static struct inside inside;
 static struct sessions sessions;
 static uint8_t buffer[SESSIONS_BUFFER_BYTES];
 static struct now now;
 static uint64_t dropped;
-static uint64_t seed;
-static const struct random random_source = { test_random_fill, &seed };
 static int gate;
 
 bool __wrap_run_memory_short(void);
@@ -41,11 +35,6 @@ static struct taken {
         int fd;
 } taken[TAKEN_MAX];
 static unsigned taken_count;
-
-static void turn(void)
-{
-        worker_turn(&forward.worker, &forward_handlers, &forward);
-}
 
 static void take(void)
 {
@@ -66,19 +55,11 @@ static void pass(usec_t us)
 
 static void begin_with(enum ipc_role sibling)
 {
-        struct ipc_via via = { .peer = { 'A' }, .swarm = 1 };
         struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
-        memset(&forward, 0, sizeof(forward));
-        inside_begin(&inside, &forward.worker, IPC_FORWARD, IPC_DUTY_GATES);
-        check_equal(forward_init(&forward, &random_source), 0);
-        if (sibling)
-                inside_introduce(&inside, sibling);
-        turn();
-        clients_gates_begin(&forward.clients);
-        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .protocol = IPC_UDP, .wait_ms = 60000 }), 0);
-        clients_gates_end(&forward.clients);
-        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0, 0, 0), 0);
+        scene_begin(IPC_DUTY_GATES, sibling);
+        scene_gate(GATE, IPC_UDP);
+        scene_provider('A', GATE, IPC_UDP);
         gate = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
         check_equal(bind(gate, (struct sockaddr *)&any, sizeof(any)), 0);
         sessions_init(&sessions, &forward.clients, &forward.watch, buffer, &dropped);
@@ -100,9 +81,7 @@ static void finish(void)
         sessions_fini(&sessions);
         check_equal(sessions.count, 0);
         check_equal(sessions.hosts.count, 0);
-        worker_part(&forward.worker);
-        forward_fini(&forward);
-        inside_end(&inside);
+        scene_end();
         for (unsigned i = 0; i < taken_count; i++)
                 if (taken[i].fd >= 0)
                         close(taken[i].fd);
@@ -157,7 +136,7 @@ static void reply(unsigned i, const void *bytes, size_t len)
         struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
 
         check_equal(sendmsg(taken[i].fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT), (long long)len + 1);
-        turn();
+        scene_turn();
 }
 
 /* A client's own socket, and where it is. */
@@ -265,7 +244,7 @@ TEST(an_answer_that_is_too_long_or_can_not_leave_does_not_stop_those_behind_it)
         check_equal(send(taken[0].fd, longer, 1, 0), 1);        /* an empty one in front */
         reply(0, longer, sizeof(longer));
         check_equal(send(taken[0].fd, mark_and_text, 3, 0), 3);
-        turn();
+        scene_turn();
         check_equal(answered(client, back, sizeof(back)), 0);
         check_equal(answered(client, back, sizeof(back)), 2);
         reply(1, "lost", 4);
@@ -353,8 +332,8 @@ TEST(a_session_that_the_other_side_ended_begins_anew_with_the_same_client)
         check_equal(send(taken[0].fd, "\0bye", 4, 0), 4);       /* in flight when it ends */
         close(taken[0].fd);
         taken[0].fd = -1;
-        turn();
-        turn();
+        scene_turn();
+        scene_turn();
         check_equal(answered(client, back, sizeof(back)), 3);   /* although it has left "first" unread */
         check_equal(sessions.count, 0);
         check_equal(sessions.hosts.count, 0);
@@ -374,7 +353,7 @@ TEST(a_datagram_to_a_session_that_has_just_been_closed_is_lost_and_the_next_open
         taken[0].fd = -1;
         say(INADDR_LOOPBACK, 9, "into the void");
         check_equal(taken_count, 1);
-        turn();
+        scene_turn();
         say(INADDR_LOOPBACK, 9, "third");
         check_equal(taken_count, 2);
         check_heard(1, "third");
@@ -391,7 +370,7 @@ TEST(the_swarm_worker_says_that_a_session_is_over_before_or_after_its_end_is_rea
                         clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = taken[0].open.channel });
                 close(taken[0].fd);
                 taken[0].fd = -1;
-                turn();
+                scene_turn();
                 check_equal(sessions.count, 0);
                 if (!first)
                         clients_closed(&forward.clients, 1, &(struct ipc_channel_closed){ .channel = taken[0].open.channel });
@@ -450,7 +429,7 @@ TEST(without_a_swarm_worker_a_session_waits_and_without_a_gate_it_is_over_at_onc
         check_equal(sessions.count, 1);
         check_equal(forward.clients.handed.count, 0);
         inside_introduce(&inside, IPC_SWARM);
-        turn();
+        scene_turn();
         take();
         check_equal(taken_count, 1);
         check_heard(0, "q");
@@ -711,7 +690,7 @@ static void supervisor_says(uint64_t session, uint32_t error)
         struct ipc_session_detached detached = { .session = session, .error = error };
 
         inside_send(&inside, IPC_SUPERVISOR, IPC_SESSION_DETACHED, &detached, error ? -1 : gate);
-        turn();
+        scene_turn();
 }
 
 /* What the swarm worker is told of that session; IPC_NOTHING: nothing. */
@@ -785,7 +764,7 @@ TEST(a_busy_session_gets_a_socket_of_its_own_once_all_has_been_handed_on)
         check_heard(0, "-");                    /* no end before the swarm worker says no more */
         reply(0, "bye", 3);
         check_equal(shutdown(taken[0].fd, SHUT_WR), 0);
-        turn();
+        scene_turn();
         check(answered(client, back, sizeof(back)) == 1 && answered(client, back, sizeof(back)) == 3);
         check_heard(0, "last");
         check_heard(0, ".");
@@ -878,7 +857,7 @@ TEST(a_session_that_ends_takes_its_socket_back_and_one_that_is_over_gets_none)
                 check_equal(told(i), i == 2 ? IPC_NOTHING : IPC_CHANNEL_SOCKET);
         }
         check_equal(shutdown(taken[0].fd, SHUT_WR), 0); /* one has gone, the other is about to */
-        turn();
+        scene_turn();
         check_equal(sessions.count, 2);
         check_equal(sessions.detached, 2);
         sessions_fini(&sessions);
