@@ -23,29 +23,24 @@ void conf_dht_defaults(struct conf *conf)
         conf->bootstrap_count = sizeof(nodes) / sizeof(nodes[0]);
 }
 
+static const char *make_node(struct conf_read *read, const char *text, void *entry_out, const void *list, size_t count)
+{
+        struct conf_bootstrap *node = entry_out;
+        struct conf_host_port at;
+        const char *expected = conf_host_port(text, &at);
+
+        if (!expected)
+                *node = (struct conf_bootstrap){ conf_value_copy(read, at.ip), conf_value_copy(read, at.host), at.port };
+        return expected;
+}
+
 void conf_bootstrap_read(struct conf_read *read, const struct conf_node *node, struct conf *conf)
 {
-        const struct conf_node *entry;
-        struct conf_bootstrap *list;
-        uint32_t count, kept = 0;
+        static const struct conf_texts nodes = { .max = CONF_BOOTSTRAP_MAX, .example = "192.0.2.1:49737",
+                                                 .entry_bytes = sizeof(struct conf_bootstrap), .make = make_node };
+        const struct conf_bootstrap *list = conf_value_texts(read, node, &nodes, &conf->bootstrap_count);
 
-        if (!conf_value_list(read, node, CONF_BOOTSTRAP_MAX, &entry, &count))
-                return;
-        list = conf_arena_take(&read->image, count * sizeof(*list));
-        for (; count > 0; count--, entry = entry->next) {
-                struct conf_host_port at;
-                const char *text, *expected;
-
-                if (!conf_value_text(read, entry, "192.0.2.1:49737", &text))
-                        continue;
-                expected = conf_host_port(text, &at);
-                if (expected)
-                        conf_value_wrong(read, entry, expected);
-                else
-                        list[kept++] = (struct conf_bootstrap){ conf_value_copy(read, at.ip), conf_value_copy(read, at.host), at.port };
-        }
-        conf->bootstrap = list;
-        conf->bootstrap_count = kept;
+        conf->bootstrap = list ? list : conf->bootstrap;
 }
 
 static void read_persistent(struct conf_read *read, const struct conf_node *node, void *into)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "conf_expose.h"
 
-#include <string.h>
-
 #include "conf_host.h"
 
 static const char docker[] = "docker", published[] = "published", both[] = "docker published";
@@ -17,32 +15,26 @@ void conf_expose_published_read(struct conf_read *read, const struct conf_node *
         conf_value_bool(read, node, &gateway->only_published);
 }
 
+static const char *make_host(struct conf_read *read, const char *text, void *entry_out, const void *list, size_t count)
+{
+        const char **host = entry_out, *expected;
+        bool local;
+
+        expected = conf_host_service(text, &local);
+        if (!expected)
+                *host = conf_value_copy(read, text);
+        return expected;
+}
+
 /* None at all would let every host pass. */
 void conf_expose_services_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway *gateway)
 {
-        const struct conf_node *entry;
-        const char **list;
-        uint32_t count, kept = 0;
+        static const struct conf_texts hosts = { .max = CONF_ONLY_HOSTS_MAX, .example = "phpmyadmin.hyper",
+                                                 .none = "at least one serviceHost, such as phpmyadmin.hyper",
+                                                 .entry_bytes = sizeof(char *), .make = make_host };
+        const char *const *list = conf_value_texts(read, node, &hosts, &gateway->only_host_count);
 
-        if (!conf_value_list(read, node, CONF_ONLY_HOSTS_MAX, &entry, &count))
-                return;
-        if (count == 0)
-                conf_value_wrong(read, node, "at least one serviceHost, such as phpmyadmin.hyper");
-        list = conf_arena_take(&read->image, count * sizeof(*list));
-        for (; count > 0; count--, entry = entry->next) {
-                const char *host, *expected;
-                bool local;
-
-                if (!conf_value_text(read, entry, "phpmyadmin.hyper", &host))
-                        continue;
-                expected = conf_host_service(host, &local);
-                if (expected)
-                        conf_value_wrong(read, entry, expected);
-                else
-                        list[kept++] = conf_value_copy(read, host);
-        }
-        gateway->only_hosts = list;
-        gateway->only_host_count = kept;
+        gateway->only_hosts = list ? list : gateway->only_hosts;
 }
 
 /* One for each host, with the tags that all need; or one with the tags alone. */

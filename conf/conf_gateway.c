@@ -45,14 +45,6 @@ void conf_gateway_defaults(struct conf_gateway *gateway)
         default_listen(gateway);
 }
 
-static bool has_address(const struct conf_address *list, uint32_t count, const struct conf_address *address)
-{
-        while (count > 0)
-                if (conf_address_same(&list[--count], address))
-                        return true;
-        return false;
-}
-
 /* Of rwxrwxrwx, as chmod(1) takes it: 0660. To connect is to write. */
 static void read_socket_mode(struct conf_read *read, const struct conf_node *node, void *into)
 {
@@ -82,39 +74,40 @@ static void read_hosts(struct conf_read *read, const struct conf_node *node, voi
                 gateway_of(into)->hosts = conf_value_copy(read, path);
 }
 
+static bool has_address(const struct conf_address *list, size_t count, const struct conf_address *address)
+{
+        while (count > 0)
+                if (conf_address_same(&list[--count], address))
+                        return true;
+        return false;
+}
+
+static const char *make_address(struct conf_read *read, const char *text, void *entry_out, const void *list, size_t count)
+{
+        struct conf_address *address = entry_out;
+        const char *expected;
+
+        address->path = conf_host_gate_path(text, &expected);
+        if (!address->path)
+                expected = conf_host_address(text, address->ip);
+        if (!expected && has_address(list, count, address))
+                expected = "each address once";
+        if (expected)
+                return expected;
+        address->text = conf_value_copy(read, text);
+        address->path = address->path ? address->text + (address->path - text) : NULL;
+        return NULL;
+}
+
 static void read_listen(struct conf_read *read, const struct conf_node *node, void *into)
 {
+        static const struct conf_texts addresses = { .max = CONF_LISTEN_MAX, .example = "127.0.0.1",
+                                                     .none = "at least one address of this machine, such as 127.0.0.1",
+                                                     .entry_bytes = sizeof(struct conf_address), .make = make_address };
         struct conf_gateway *gateway = gateway_of(into);
-        const struct conf_node *entry;
-        struct conf_address *list;
-        uint32_t count, kept = 0;
+        const struct conf_address *list = conf_value_texts(read, node, &addresses, &gateway->listen_count);
 
-        if (!conf_value_list(read, node, CONF_LISTEN_MAX, &entry, &count))
-                return;
-        if (count == 0)
-                conf_value_wrong(read, node, "at least one address of this machine, such as 127.0.0.1");
-        list = conf_arena_take(&read->image, count * sizeof(*list));
-        for (; count > 0; count--, entry = entry->next) {
-                struct conf_address address = { .ip = { 0 } };
-                const char *text, *expected;
-
-                if (!conf_value_text(read, entry, "127.0.0.1", &text))
-                        continue;
-                address.path = conf_host_gate_path(text, &expected);
-                if (!address.path)
-                        expected = conf_host_address(text, address.ip);
-                if (!expected && has_address(list, kept, &address))
-                        expected = "each address once";
-                if (expected) {
-                        conf_value_wrong(read, entry, expected);
-                        continue;
-                }
-                address.text = conf_value_copy(read, text);
-                address.path = address.path ? address.text + (address.path - text) : NULL;
-                list[kept++] = address;
-        }
-        gateway->listen = list;
-        gateway->listen_count = kept;
+        gateway->listen = list ? list : gateway->listen;
 }
 
 static void read_services(struct conf_read *read, const struct conf_node *node, void *into)

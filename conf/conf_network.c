@@ -51,7 +51,7 @@ const char *conf_network_parse(const char *text, struct conf_network *out)
         return cut(out->ip, out->bits) ? "a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8" : NULL;
 }
 
-static bool has(const struct conf_network *list, uint32_t count, const struct conf_network *network)
+static bool has(const struct conf_network *list, size_t count, const struct conf_network *network)
 {
         while (count > 0)
                 if (list[--count].bits == network->bits && memcmp(list[count].ip, network->ip, sizeof(network->ip)) == 0)
@@ -59,33 +59,25 @@ static bool has(const struct conf_network *list, uint32_t count, const struct co
         return false;
 }
 
+static const char *make(struct conf_read *read, const char *text, void *entry_out, const void *list, size_t count)
+{
+        struct conf_network *network = entry_out;
+        const char *expected = conf_network_parse(text, network);
+
+        if (!expected && has(list, count, network))
+                expected = "each network once";
+        if (!expected)
+                network->text = conf_value_copy(read, text);
+        return expected;
+}
+
 void conf_networks_read(struct conf_read *read, const struct conf_node *node, const struct conf_network **out, size_t *count_out)
 {
-        const struct conf_node *entry;
-        struct conf_network *list;
-        uint32_t count, kept = 0;
+        static const struct conf_texts networks = { .max = CONF_NETWORKS_MAX, .example = "10.0.0.0/8",
+                                                    .entry_bytes = sizeof(struct conf_network), .make = make };
+        const struct conf_network *list = conf_value_texts(read, node, &networks, count_out);
 
-        if (!conf_value_list(read, node, CONF_NETWORKS_MAX, &entry, &count))
-                return;
-        list = conf_arena_take(&read->image, (count + 1) * sizeof(*list));
-        for (; count > 0; count--, entry = entry->next) {
-                struct conf_network network;
-                const char *text, *expected;
-
-                if (!conf_value_text(read, entry, "10.0.0.0/8", &text))
-                        continue;
-                expected = conf_network_parse(text, &network);
-                if (!expected && has(list, kept, &network))
-                        expected = "each network once";
-                if (expected) {
-                        conf_value_wrong(read, entry, expected);
-                        continue;
-                }
-                network.text = conf_value_copy(read, text);
-                list[kept++] = network;
-        }
-        *out = list;
-        *count_out = kept;
+        *out = list ? list : *out;
 }
 
 bool conf_networks_same(const struct conf_network *a, size_t a_count, const struct conf_network *b, size_t b_count)

@@ -14,6 +14,14 @@ static void put_key(FILE *out, const uint8_t key[CONF_KEY_BYTES])
                 fprintf(out, "%02x", key[i]);
 }
 
+/* Of a list in a map at the left margin. */
+static void put_entry(FILE *out, const char *text)
+{
+        fputs("    - ", out);
+        conf_text_show(out, text);
+        fputc('\n', out);
+}
+
 static void put_path(FILE *out, const char *key, const char *folder, const char *path)
 {
         bool moved = folder && path && *path != '/';
@@ -108,11 +116,8 @@ static void put_ingress(FILE *out, const struct conf_ingress *ingress)
 
 static void put_urls(FILE *out, const char *const *urls, size_t count)
 {
-        for (size_t i = 0; i < count; i++) {
-                fputs("    - ", out);
-                conf_text_show(out, urls[i]);
-                fputc('\n', out);
-        }
+        for (size_t i = 0; i < count; i++)
+                put_entry(out, urls[i]);
 }
 
 static void put_provider(FILE *out, const struct conf_provider *provider)
@@ -182,21 +187,15 @@ static void put_only(FILE *out, const struct conf_gateway *gateway)
                 gateway->only_published ? "true" : "false");
         if (gateway->only_host_count)
                 fputs("  exposeOnlyServices:\n", out);
-        for (size_t i = 0; i < gateway->only_host_count; i++) {
-                fputs("    - ", out);
-                conf_text_show(out, gateway->only_hosts[i]);
-                fputc('\n', out);
-        }
+        for (size_t i = 0; i < gateway->only_host_count; i++)
+                put_entry(out, gateway->only_hosts[i]);
 }
 
 static void put_gateway(FILE *out, const struct conf_gateway *gateway)
 {
         fputs("gateway:\n  listen:\n", out);
-        for (size_t i = 0; i < gateway->listen_count; i++) {
-                fputs("    - ", out);
-                conf_text_show(out, gateway->listen[i].text);
-                fputc('\n', out);
-        }
+        for (size_t i = 0; i < gateway->listen_count; i++)
+                put_entry(out, gateway->listen[i].text);
         fprintf(out, "  socketMode: \"%04o\"\n", gateway->socket_mode);
         if (gateway->hosts && !gateway->hosts_own) {
                 char text[CONF_SOCKET_PATH_MAX + sizeof("unix:")];
@@ -224,11 +223,8 @@ static void put_gateway(FILE *out, const struct conf_gateway *gateway)
                 fprintf(out, "  connectionRatePerClient: %u\n", gateway->connection_rate_per_client);
         if (gateway->trusted_count)
                 fputs("  trustedProxies:\n", out);
-        for (size_t i = 0; i < gateway->trusted_count; i++) {
-                fputs("    - ", out);
-                conf_text_show(out, gateway->trusted[i].text);
-                fputc('\n', out);
-        }
+        for (size_t i = 0; i < gateway->trusted_count; i++)
+                put_entry(out, gateway->trusted[i].text);
         if (gateway->filter_count)
                 fputs("  services:\n", out);
         put_urls(out, gateway->urls, gateway->url_count);
@@ -279,11 +275,8 @@ static void put_docker(FILE *out, const struct conf *conf, const char *folder)
         fputs("docker:\n  ", out);
         put_path(out, "socket", folder, docker->socket);
         fputs("  network:\n", out);
-        for (size_t i = 0; i < docker->network_count; i++) {
-                fputs("    - ", out);
-                conf_text_show(out, docker->networks[i]);
-                fputc('\n', out);
-        }
+        for (size_t i = 0; i < docker->network_count; i++)
+                put_entry(out, docker->networks[i]);
         fprintf(out, "  refreshTime: %u\n  readOnly: %s\n", docker->refresh_ms, docker->read_only ? "true" : "false");
         if (conf->gateway.present)
                 fprintf(out, "  virtualNetwork: %s\n", docker->virtual_network ? "true" : "false");

@@ -278,3 +278,32 @@ bool conf_value_list(struct conf_read *read, const struct conf_node *node, uint3
         *count = list ? node->count : 1;
         return true;
 }
+
+void *conf_value_texts(struct conf_read *read, const struct conf_node *node, const struct conf_texts *texts, size_t *count_out)
+{
+        const struct conf_node *entry;
+        const char *text, *expected;
+        size_t kept = 0;
+        uint32_t count;
+        uint8_t *list;
+
+        if (!conf_value_list(read, node, texts->max, &entry, &count))
+                return NULL;
+        if (count == 0 && texts->none)
+                conf_value_wrong(read, node, texts->none);
+        list = conf_arena_take(&read->image, count * texts->entry_bytes);
+        for (; count > 0; count--, entry = entry->next) {
+                uint8_t *out = list + kept * texts->entry_bytes;
+
+                if (!conf_value_text(read, entry, texts->example, &text))
+                        continue;
+                memset(out, 0, texts->entry_bytes);
+                expected = texts->make(read, text, out, list, kept);
+                if (expected)
+                        conf_value_wrong(read, entry, expected);
+                else
+                        kept++;
+        }
+        *count_out = kept;
+        return list;
+}

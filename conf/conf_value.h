@@ -63,4 +63,17 @@ bool conf_value_choice(struct conf_read *read, const struct conf_node *node, con
 bool conf_value_list(struct conf_read *read, const struct conf_node *node, uint32_t max, const struct conf_node **first,
                      uint32_t *count);
 
+/* A list of texts of which entries of a list are made. */
+struct conf_texts {
+        uint32_t max;
+        const char *example;            /* of one */
+        const char *none;               /* what to write in place of an empty list; NULL: it may be empty */
+        size_t entry_bytes;
+        /* Fills the zeroed @entry_out, before which @count good ones stand in @list. NULL, or what to write instead. */
+        const char *(*make)(struct conf_read *read, const char *text, void *entry_out, const void *list, size_t count);
+};
+
+/* The good ones of @node, in memory of the image. NULL, with @count_out as it was: it is no such list. */
+void *conf_value_texts(struct conf_read *read, const struct conf_node *node, const struct conf_texts *texts, size_t *count_out);
+
 #endif
