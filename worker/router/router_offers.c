@@ -51,20 +51,51 @@ bool router_offers_hear(struct router_offers *offers, const struct ipc_service_h
         return news;
 }
 
+/* As many of @there, from the first, as fit; *@count is how many there are, and becomes that. One more is one byte more at least: what fits is
+ * found in halves, as each try writes all of it. */
+static int encode_what_fits(const struct advert_route *there, size_t *count, char **text_out, size_t *len_out)
+{
+        size_t fits = 0, all = *count, next = all, len = 0;     /* @fits do, and more than @all don't */
+        char *text = NULL;
+        int r;
+
+        do {
+                char *more;
+                size_t more_len;
+
+                r = advert_encode(there, next, &more, &more_len);
+                if (r == 0) {
+                        free(text);
+                        text = more;
+                        len = more_len;
+                        fits = next;
+                } else if (r == -E2BIG && next) {
+                        all = next - 1;
+                } else {
+                        free(text);
+                        return r;
+                }
+                next = fits + (all - fits + 1) / 2;
+        } while (!text || fits < all);
+        *count = fits;
+        *text_out = text;
+        *len_out = len;
+        return 0;
+}
+
 int router_offers_encode(const struct router_offers *offers, char **text_out, size_t *len_out, size_t *left_out)
 {
         struct advert_route *there = calloc(offers->count + 1, sizeof(*there));
-        size_t count = 0, all;
-        int r = -E2BIG;
+        size_t all = 0, count;
+        int r;
 
         if (!there)
                 return -ENOMEM;
         for (size_t i = 0; i < offers->count; i++)
                 if (!offers->withheld[i])
-                        there[count++] = offers->list[i];
-        all = count;
-        for (; r == -E2BIG; count -= r == -E2BIG)
-                r = advert_encode(there, count, text_out, len_out);
+                        there[all++] = offers->list[i];
+        count = all;
+        r = encode_what_fits(there, &count, text_out, len_out);
         *left_out = all - count;
         free(there);
         return r;
