@@ -3,11 +3,12 @@
 
 #include <string.h>
 
+#include "ipc_hash.h"
+
+/* With a NUL behind it. */
 static uint64_t add_hash(uint64_t hash, const char *text, size_t len)
 {
-        for (size_t i = 0; i < len; i++)
-                hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3;       /* FNV-1a, 64 bit */
-        return hash * 0x100000001b3;
+        return ipc_hash(ipc_hash(hash, text, len), "", 1);
 }
 
 static bool has(const struct docker_told_list *list, uint64_t hash)
@@ -26,7 +27,7 @@ void docker_told_begin(struct docker_told *told)
 
 bool docker_told_news(struct docker_told *told, const char *name, const char *what, const char *entry, size_t entry_len)
 {
-        uint64_t hash = add_hash(add_hash(add_hash(0xcbf29ce484222325, name, strlen(name)), what, strlen(what)), entry, entry_len);
+        uint64_t hash = add_hash(add_hash(add_hash(IPC_HASH_BEGIN, name, strlen(name)), what, strlen(what)), entry, entry_len);
         bool news = !has(&told->now, hash) && !has(&told->before, hash);
 
         if (told->now.count == DOCKER_TOLD_MAX)
