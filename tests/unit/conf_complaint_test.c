@@ -243,6 +243,24 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:50: serviceHost: expected a host alone, without a port: a name, or an address such as 127.0.0.1 or "
                   "::1, not "
                   "\"127.0.0.1:80\"\n" },
+                { KEY "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, proxyProtocol: v3}, {gatePort: 1, serviceHost: a,"
+                  " servicePort: 2, protocol: udp, proxyProtocol: v1}]}\n",
+                  "x.yaml:2:84: proxyProtocol: expected v1, not \"v3\"\n"
+                  "x.yaml:2:150: proxyProtocol: v1 can't tell of datagrams: write v2\n" },
+                { KEY "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, sni: '*'}, {gatePort: 1, serviceHost: a, servicePort: 2, sni: 1.2.3.4},"
+                  " {gatePort: 1, serviceHost: a, servicePort: 2, sni: 'a.*.b'}, {gatePort: 1, serviceHost: a, servicePort: 2, protocol: tcp+udp, sni: a.b}]}\n",
+                  "x.yaml:2:74: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"*\"\n"
+                  "x.yaml:2:131: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"1.2.3.4\"\n"
+                  "x.yaml:2:192: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"a.*.b\"\n"
+                  "x.yaml:2:267: sni is asked for by TLS, over tcp alone: leave it out, or udp\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_lists_of_services)
+{
+        static const struct wrong wrong[] = {
                 { SERVICE("[1]"),
                   "x.yaml:2:23: services: expected a service {gatePort: ...} or the name of a service file, not a list\n" },
                 { SERVICE("'{\"gatePort\": 1}'"),
@@ -262,10 +280,75 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:22: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, "
                   "servicePort, "
                   "protocol, tags\n" },
-                { KEY "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, proxyProtocol: v3}, {gatePort: 1, serviceHost: a,"
-                  " servicePort: 2, protocol: udp, proxyProtocol: v1}]}\n",
-                  "x.yaml:2:84: proxyProtocol: expected v1, not \"v3\"\n"
-                  "x.yaml:2:150: proxyProtocol: v1 can't tell of datagrams: write v2\n" },
+                { KEY "gateway: {policy: lest-connections, services: [{tags: x, policy: first}, {gatePort: 1, policy: random, priority: 256}], "
+                      "except: [{gatePort: 1, priority: 1}, {gatePort: 2, policy: first}]}\n",
+                  "x.yaml:2:19: policy: expected least-connections, not \"lest-connections\"\n"
+                  "x.yaml:2:58: policy is one of a gate: say which gatePort, such as gatePort: 8000; or leave it out and write "
+                  "gateway: {policy: first} for all\n"
+                  "x.yaml:2:96: policy: expected round-robin, least-connections, source-hash or first, not \"random\"\n"
+                  "x.yaml:2:114: priority: expected a whole number from 0 to 255, such as 1, not \"256\"\n"
+                  "x.yaml:2:144: priority says nothing here: what matches is kept out; leave it out\n"
+                  "x.yaml:2:172: policy says nothing here: what matches is kept out; leave it out\n" },
+                { KEY "except: []\ngateway: {except: [{}, {port: 1}]}\n",
+                  "x.yaml:2:1: \"except\" does not belong here but below gateway:\n"
+                  "x.yaml:3:20: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
+                  "protocol, tags\n"
+                  "x.yaml:3:24: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
+                  "protocol, tags\n"
+                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, alias, servicePort, protocol, tags, priority, policy, proxyProtocol, sni, health, ingressPolicy\n" },
+                { KEY "gateway: {services: []}\n",
+                  "x.yaml:2:21: warning: services: an empty list lets every service pass; leave it out to say so\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_health_of_a_service)
+{
+        static const struct wrong wrong[] = {
+                { SERVICE_WITH("health: tcp"), "x.yaml:2:77: health: expected a map of keys and values, such as \"type: ...\", not \"tcp\"\n" },
+                { SERVICE_WITH("health: {path: /a}"), "x.yaml:2:78: path says nothing without type: http\n" },
+                { SERVICE_WITH("health: {type: http, path: a b, status: 99, intervalMs: 1, timeoutMs: 0, rise: 0, fall: 101, to: 1}"),
+                  "x.yaml:2:96: path: expected a path that begins with /, of at most 127 printable characters, such as /ready, not \"a b\"\n"
+                  "x.yaml:2:109: status: expected a status of HTTP from 100 to 599, or a range such as 200-399, not \"99\"\n"
+                  "x.yaml:2:125: intervalMs: expected a whole number from 500 to 3600000, such as 10000, not \"1\"\n"
+                  "x.yaml:2:139: timeoutMs: expected a whole number from 50 to 60000, such as 2000, not \"0\"\n"
+                  "x.yaml:2:148: rise: expected a whole number from 1 to 100, such as 2, not \"0\"\n"
+                  "x.yaml:2:157: fall: expected a whole number from 1 to 100, such as 3, not \"101\"\n"
+                  "x.yaml:2:162: unknown key \"to\"; health has: type, path, status, intervalMs, timeoutMs, rise, fall\n" },
+                { SERVICE_WITH("protocol: udp, health: {}"), "x.yaml:2:84: health is asked by TCP: who is there by UDP is found out by its "
+                  "clients; write an entry without it for udp\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_ingress_policies)
+{
+        static const struct wrong wrong[] = {
+                { SERVICE_WITH("ingressPolicy: {deny: 1, ips: {10.0.0.1/8: {}, 10.0.0.0/8: {allow: 1}, '::ffff:10.0.0.0/104': {}}}"),
+                  "x.yaml:2:85: unknown key \"deny\"; ingressPolicy has: defaults, ips\n"
+                  "x.yaml:2:100: ips: expected a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8, "
+                  "or \"*\" for all, not \"10.0.0.1/8\"\n"
+                  "x.yaml:2:136: allow: expected true or false, not \"1\"\n"
+                  "x.yaml:2:140: ips: each network once: the first one decides\n" },
+                { SERVICE_WITH("ingressPolicy: {ips: {'*': {bandwidthLimit: {burstMbps: 0}, expireAt: soon, onlyPorts: [443, 80], onlyProtocols: "
+                               "[tpc]}}, defaults: {onlyPorts: [1, 2]}}"),
+                  "x.yaml:2:125: burstMbps: expected Mbit/s from 0.001 to 1000000, such as 10, not \"0\"\n"
+                  "x.yaml:2:139: expireAt: expected milliseconds since 1970, such as 1798761600000, not \"soon\"\n"
+                  "x.yaml:2:156: onlyPorts: expected the lower port first, such as [80, 443], not a list\n"
+                  "x.yaml:2:183: onlyProtocols: expected tcp, not \"tpc\"\n"
+                  "x.yaml:2:202: unknown key \"onlyPorts\"; defaults has: allow, bandwidthLimit, expireAt, labels, desc\n" },
+                { SERVICE_WITH("ingressPolicy: {defaults: {bandwidthLimit: {direction: up}}}"),
+                  "x.yaml:2:112: bandwidthLimit without mbps, such as {mbps: 10, burstMbps: 20}\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_gates_and_who_asks)
+{
+        static const struct wrong wrong[] = {
                 { KEY "provider: {}\nfingerprintResolver: {listen: 8080}\n",
                   "x.yaml:3:31: listen: expected IP:PORT, such as 127.0.0.1:8080 or \"[::1]:8080\", or unix: and the whole "
                   "path of a socket, not \"8080\"\n" },
@@ -279,22 +362,6 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:99: trustedProxies: expected a network, such as 10.0.0.0/8 or 2001:db8::/32, or an address, such as 192.0.2.7, not \"::1/\"\n"
                   "x.yaml:2:107: trustedProxies: expected a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8,"
                   " not \"2001:db8::1/64\"\n" },
-                { KEY "gateway: {identity: persistent}\nidentity: forever\n",
-                  "x.yaml:2:11: \"identity\" does not belong here but at the left margin\n"
-                  "x.yaml:3:11: identity: expected persistent or ephemeral, not \"forever\"\n" },
-                { KEY "gateway: {}\nidentity: persistent\n",
-                  "x.yaml:3:11: identity: a persistent one needs a folder to be kept in: stateDirectory: PATH, such as /var/lib/hypergate/router1\n" },
-                { KEY "allowPeers: [x]\ngateway: {allowPeers: []}\nprovider: {allowPeers: [0b7c, {}]}\n",
-                  "x.yaml:2:1: \"allowPeers\" does not belong here but below provider: or gateway:\n"
-                  "x.yaml:3:23: allowPeers: an empty list; leave it out to let all come that know the secret, or name who may\n"
-                  "x.yaml:4:25: allowPeers: expected a peer's key, 64 characters 0-9 a-f, as hypergate status says it there, not \"0b7c\"\n"
-                  "x.yaml:4:31: allowPeers: expected a text such as \"0b7c...\", not a map\n" },
-                { KEY "provider: {services: [{gatePort: 1, serviceHost: a, servicePort: 2, sni: '*'}, {gatePort: 1, serviceHost: a, servicePort: 2, sni: 1.2.3.4},"
-                  " {gatePort: 1, serviceHost: a, servicePort: 2, sni: 'a.*.b'}, {gatePort: 1, serviceHost: a, servicePort: 2, protocol: tcp+udp, sni: a.b}]}\n",
-                  "x.yaml:2:74: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"*\"\n"
-                  "x.yaml:2:131: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"1.2.3.4\"\n"
-                  "x.yaml:2:192: sni: expected a host name, such as www.example.org, or *.example.org for all with one word more, not \"a.*.b\"\n"
-                  "x.yaml:2:267: sni is asked for by TLS, over tcp alone: leave it out, or udp\n" },
                 { KEY "gateway: {listen: ['unix:/run/x.sock', 'unix:{gatePort}', 'unix:/{gatePort}', 'unix:/{gatePort}', 'unix:/{gatePort}{gatePort}'],"
                   " socketMode: 660}\n",
                   "x.yaml:2:20: listen: expected unix: and the whole path of a socket, of at most 107 bytes, with {gatePort} in its name once, such as"
@@ -305,22 +372,14 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:99: listen: expected unix: and the whole path of a socket, of at most 107 bytes, with {gatePort} in its name once, such as"
                   " unix:/run/gates/{gatePort}.sock, not \"unix:/{gatePort}{gatePort}\"\n"
                   "x.yaml:2:142: socketMode: expected four octal digits, from 0000 to 0777, such as 0660, not \"660\"\n" },
-                { KEY "relay:\ndocker: {}\n",
-                  "x.yaml:3:1: docker: it finds services of a provider and makes hosts of a gateway, and there is neither: write provider: {} or "
-                  "gateway: {} beside it\n" },
-                { KEY "gateway: {}\ndocker: {virtualNetwork: false}\n",
-                  "x.yaml:3:1: docker: without a virtual network there is nothing to do for it at a gateway: leave it out\n" },
-                { KEY "gateway: {}\nprovider: {}\ndocker: {readOnly: true}\n",
-                  "x.yaml:4:10: readOnly: a virtual network is made of containers: write virtualNetwork: false beside it, or leave it out\n" },
-                { KEY "gateway: {}\ndocker: {image: 'a b'}\n",
-                  "x.yaml:3:17: image: expected the name of an image, of at most 255 letters, digits and _ . - : / @, such as hypergate:latest, "
-                  "not \"a b\"\n" },
-                { KEY "gateway: {hosts: /run/port.sock}\n",
-                  "x.yaml:2:18: hosts: expected unix: and the whole path of a socket, of at most 107 bytes, such as"
-                  " unix:/run/hypergate/hosts/port.sock, not \"/run/port.sock\"\n" },
-                { KEY "gateway: {hosts: 'unix:/run/'}\n",
-                  "x.yaml:2:18: hosts: expected unix: and the whole path of a socket, of at most 107 bytes, such as"
-                  " unix:/run/hypergate/hosts/port.sock, not \"unix:/run/\"\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_limits)
+{
+        static const struct wrong wrong[] = {
                 { KEY "gateway: {tcpSocketTimeoutMs: 999, keepAlive: {idleSeconds: 0, intervalSeconds: 32768, count: 128, idle: 1}}\n"
                   "provider: {services: [], tcpSocketTimeoutMs: 2592000001, keepAlive: soon}\n",
                   "x.yaml:2:31: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"999\"\n"
@@ -342,54 +401,51 @@ TEST(conf_services_in_the_configuration)
                   "x.yaml:2:1: \"connections\" does not belong here but below gateway: or relay:\n"
                   "x.yaml:3:24: connections: expected a whole number from 1 to 65536, such as 1000, not \"0\"\n"
                   "x.yaml:3:49: connectionsPerClient: expected a whole number from 1 to 65536, such as 50, not \"65537\"\n" },
-                { KEY "gateway: {policy: lest-connections, services: [{tags: x, policy: first}, {gatePort: 1, policy: random, priority: 256}], "
-                      "except: [{gatePort: 1, priority: 1}, {gatePort: 2, policy: first}]}\n",
-                  "x.yaml:2:19: policy: expected least-connections, not \"lest-connections\"\n"
-                  "x.yaml:2:58: policy is one of a gate: say which gatePort, such as gatePort: 8000; or leave it out and write "
-                  "gateway: {policy: first} for all\n"
-                  "x.yaml:2:96: policy: expected round-robin, least-connections, source-hash or first, not \"random\"\n"
-                  "x.yaml:2:114: priority: expected a whole number from 0 to 255, such as 1, not \"256\"\n"
-                  "x.yaml:2:144: priority says nothing here: what matches is kept out; leave it out\n"
-                  "x.yaml:2:172: policy says nothing here: what matches is kept out; leave it out\n" },
-                { SERVICE_WITH("health: tcp"), "x.yaml:2:77: health: expected a map of keys and values, such as \"type: ...\", not \"tcp\"\n" },
-                { SERVICE_WITH("health: {path: /a}"), "x.yaml:2:78: path says nothing without type: http\n" },
-                { SERVICE_WITH("health: {type: http, path: a b, status: 99, intervalMs: 1, timeoutMs: 0, rise: 0, fall: 101, to: 1}"),
-                  "x.yaml:2:96: path: expected a path that begins with /, of at most 127 printable characters, such as /ready, not \"a b\"\n"
-                  "x.yaml:2:109: status: expected a status of HTTP from 100 to 599, or a range such as 200-399, not \"99\"\n"
-                  "x.yaml:2:125: intervalMs: expected a whole number from 500 to 3600000, such as 10000, not \"1\"\n"
-                  "x.yaml:2:139: timeoutMs: expected a whole number from 50 to 60000, such as 2000, not \"0\"\n"
-                  "x.yaml:2:148: rise: expected a whole number from 1 to 100, such as 2, not \"0\"\n"
-                  "x.yaml:2:157: fall: expected a whole number from 1 to 100, such as 3, not \"101\"\n"
-                  "x.yaml:2:162: unknown key \"to\"; health has: type, path, status, intervalMs, timeoutMs, rise, fall\n" },
-                { SERVICE_WITH("protocol: udp, health: {}"), "x.yaml:2:84: health is asked by TCP: who is there by UDP is found out by its "
-                  "clients; write an entry without it for udp\n" },
-                { SERVICE_WITH("ingressPolicy: {deny: 1, ips: {10.0.0.1/8: {}, 10.0.0.0/8: {allow: 1}, '::ffff:10.0.0.0/104': {}}}"),
-                  "x.yaml:2:85: unknown key \"deny\"; ingressPolicy has: defaults, ips\n"
-                  "x.yaml:2:100: ips: expected a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8, "
-                  "or \"*\" for all, not \"10.0.0.1/8\"\n"
-                  "x.yaml:2:136: allow: expected true or false, not \"1\"\n"
-                  "x.yaml:2:140: ips: each network once: the first one decides\n" },
-                { SERVICE_WITH("ingressPolicy: {ips: {'*': {bandwidthLimit: {burstMbps: 0}, expireAt: soon, onlyPorts: [443, 80], onlyProtocols: "
-                               "[tpc]}}, defaults: {onlyPorts: [1, 2]}}"),
-                  "x.yaml:2:125: burstMbps: expected Mbit/s from 0.001 to 1000000, such as 10, not \"0\"\n"
-                  "x.yaml:2:139: expireAt: expected milliseconds since 1970, such as 1798761600000, not \"soon\"\n"
-                  "x.yaml:2:156: onlyPorts: expected the lower port first, such as [80, 443], not a list\n"
-                  "x.yaml:2:183: onlyProtocols: expected tcp, not \"tpc\"\n"
-                  "x.yaml:2:202: unknown key \"onlyPorts\"; defaults has: allow, bandwidthLimit, expireAt, labels, desc\n" },
-                { SERVICE_WITH("ingressPolicy: {defaults: {bandwidthLimit: {direction: up}}}"),
-                  "x.yaml:2:112: bandwidthLimit without mbps, such as {mbps: 10, burstMbps: 20}\n" },
-                { KEY "except: []\ngateway: {except: [{}, {port: 1}]}\n",
-                  "x.yaml:2:1: \"except\" does not belong here but below gateway:\n"
-                  "x.yaml:3:20: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
-                  "protocol, tags\n"
-                  "x.yaml:3:24: says nothing about which services are meant; it needs at least one of gatePort, serviceHost, servicePort, "
-                  "protocol, tags\n"
-                  "x.yaml:3:25: unknown key \"port\"; a service has: gatePort, serviceHost, alias, servicePort, protocol, tags, priority, policy, proxyProtocol, sni, health, ingressPolicy\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_identity_and_peers)
+{
+        static const struct wrong wrong[] = {
+                { KEY "gateway: {identity: persistent}\nidentity: forever\n",
+                  "x.yaml:2:11: \"identity\" does not belong here but at the left margin\n"
+                  "x.yaml:3:11: identity: expected persistent or ephemeral, not \"forever\"\n" },
+                { KEY "gateway: {}\nidentity: persistent\n",
+                  "x.yaml:3:11: identity: a persistent one needs a folder to be kept in: stateDirectory: PATH, such as /var/lib/hypergate/router1\n" },
+                { KEY "allowPeers: [x]\ngateway: {allowPeers: []}\nprovider: {allowPeers: [0b7c, {}]}\n",
+                  "x.yaml:2:1: \"allowPeers\" does not belong here but below provider: or gateway:\n"
+                  "x.yaml:3:23: allowPeers: an empty list; leave it out to let all come that know the secret, or name who may\n"
+                  "x.yaml:4:25: allowPeers: expected a peer's key, 64 characters 0-9 a-f, as hypergate status says it there, not \"0b7c\"\n"
+                  "x.yaml:4:31: allowPeers: expected a text such as \"0b7c...\", not a map\n" },
                 { KEY "gateway: {peers: [], logChannels: true}\n",
                   "x.yaml:2:11: \"peers\" does not belong here but at the left margin\n"
                   "x.yaml:2:22: \"logChannels\" does not belong here but at the left margin\n" },
-                { KEY "gateway: {services: []}\n",
-                  "x.yaml:2:21: warning: services: an empty list lets every service pass; leave it out to say so\n" },
+        };
+
+        RUN(wrong);
+}
+
+TEST(conf_docker_and_its_hosts)
+{
+        static const struct wrong wrong[] = {
+                { KEY "relay:\ndocker: {}\n",
+                  "x.yaml:3:1: docker: it finds services of a provider and makes hosts of a gateway, and there is neither: write provider: {} or "
+                  "gateway: {} beside it\n" },
+                { KEY "gateway: {}\ndocker: {virtualNetwork: false}\n",
+                  "x.yaml:3:1: docker: without a virtual network there is nothing to do for it at a gateway: leave it out\n" },
+                { KEY "gateway: {}\nprovider: {}\ndocker: {readOnly: true}\n",
+                  "x.yaml:4:10: readOnly: a virtual network is made of containers: write virtualNetwork: false beside it, or leave it out\n" },
+                { KEY "gateway: {}\ndocker: {image: 'a b'}\n",
+                  "x.yaml:3:17: image: expected the name of an image, of at most 255 letters, digits and _ . - : / @, such as hypergate:latest, "
+                  "not \"a b\"\n" },
+                { KEY "gateway: {hosts: /run/port.sock}\n",
+                  "x.yaml:2:18: hosts: expected unix: and the whole path of a socket, of at most 107 bytes, such as"
+                  " unix:/run/hypergate/hosts/port.sock, not \"/run/port.sock\"\n" },
+                { KEY "gateway: {hosts: 'unix:/run/'}\n",
+                  "x.yaml:2:18: hosts: expected unix: and the whole path of a socket, of at most 107 bytes, such as"
+                  " unix:/run/hypergate/hosts/port.sock, not \"unix:/run/\"\n" },
         };
 
         RUN(wrong);
