@@ -369,6 +369,129 @@ TEST(pump_gives_a_connection_back_as_it_came)
         scene_end(&scene);
 }
 
+/* --- Before the peer has answered --- */
+
+TEST(pump_sends_a_copy_of_what_comes_first_and_no_more_until_the_channel_is_open)
+{
+        static struct scene scene;
+        uint8_t got[16];
+
+        scene_begin(&scene);
+        check_equal(write(scene.local, "early", 5), 5);
+        run(&scene);
+        pump_begin(&scene.pump);
+        check(scene.node.sent_len == 5 && scene.pump.sent_bytes == 0);
+        check_equal(write(scene.local, "later", 5), 5);
+        run(&scene);
+        check(scene.node.sent_len == 5 && !pump_awaits(&scene.pump, EV_READ));
+        pump_start(&scene.pump);
+        run(&scene);
+        check(scene.node.sent_len == 10 && scene.pump.sent_bytes == 10);
+        check_bytes(scene.node.sent, "earlylater", 10);
+        check_equal(read_all(scene.pump.fd, got, sizeof(got)), 0);
+        scene_end(&scene);
+}
+
+TEST(pump_waits_for_what_comes_first_and_for_room)
+{
+        static struct scene scene;
+
+        scene_begin(&scene);
+        pump_begin(&scene.pump);
+        check(pump_awaits(&scene.pump, EV_READ) && !scene.node.sent_len);
+        scene.node.writable = 0;
+        check_equal(write(scene.local, "early", 5), 5);
+        run(&scene);
+        check(!pump_awaits(&scene.pump, EV_READ) && !scene.node.sent_len);      /* or it would spin */
+        scene.node.writable = 3;
+        pump_send(&scene.pump);
+        check_equal(scene.node.sent_len, 3);
+        pump_send(&scene.pump);
+        check_equal(scene.node.sent_len, 3);
+        scene.node.writable = 1000;
+        pump_start(&scene.pump);
+        run(&scene);
+        check_equal(scene.node.sent_len, 5);
+        check_bytes(scene.node.sent, "early", 5);
+        scene_end(&scene);
+}
+
+TEST(pump_gives_a_connection_back_with_all_that_it_sent_a_copy_of)
+{
+        static struct scene scene;
+        uint8_t got[8];
+        int fd;
+
+        scene_begin(&scene);
+        check_equal(write(scene.local, "early", 5), 5);
+        run(&scene);
+        pump_begin(&scene.pump);
+        check_equal(scene.node.sent_len, 5);
+        fd = pump_release(&scene.pump);
+        broken = 1;     /* not the pump's any more */
+        check_equal(read_all(fd, got, sizeof(got)), 5);
+        check_bytes(got, "early", 5);
+        close(fd);
+        scene_end(&scene);
+}
+
+TEST(pump_passes_an_end_on_that_came_before_the_channel_was_open)
+{
+        for (int len = 0; len <= 5; len += 5) {
+                static struct scene scene;
+
+                scene_begin(&scene);
+                pump_begin(&scene.pump);
+                check_equal(write(scene.local, "early", (size_t)len), len);
+                shutdown(scene.local, SHUT_WR);
+                run(&scene);
+                check(!pump_awaits(&scene.pump, EV_READ) && !broken && !scene.node.ends);       /* or it would spin */
+                pump_start(&scene.pump);
+                run(&scene);
+                check(!broken && scene.node.ends == 1 && scene.node.sent_len == (size_t)len);
+                scene_end(&scene);
+        }
+}
+
+static void reset_local(struct scene *scene)
+{
+        struct linger now = { .l_onoff = 1 };
+
+        setsockopt(scene->local, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+        close(scene->local);
+        scene->local = -1;
+}
+
+/* The kernel tells of it once, and then says that the connection has ended. */
+TEST(pump_breaks_when_the_connection_is_reset_before_the_channel_is_open)
+{
+        static struct scene scene;
+
+        scene_begin(&scene);
+        pump_begin(&scene.pump);
+        reset_local(&scene);
+        run(&scene);
+        check(broken == 1 && scene.node.aborts == 1 && !scene.node.ends);
+        scene_end(&scene);
+}
+
+TEST(pump_breaks_when_what_it_sent_a_copy_of_was_reset_meanwhile)
+{
+        static struct scene scene;
+
+        scene_begin(&scene);
+        check_equal(write(scene.local, "early", 5), 5);
+        run(&scene);
+        pump_begin(&scene.pump);
+        reset_local(&scene);
+        run(&scene);
+        check(!broken);
+        pump_start(&scene.pump);
+        run(&scene);
+        check(broken == 1 && scene.node.aborts == 1 && !scene.node.ends);
+        scene_end(&scene);
+}
+
 /* --- Datagrams --- */
 
 static void datagrams_begin(struct scene *scene, enum pump_kind kind)

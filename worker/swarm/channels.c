@@ -165,11 +165,20 @@ static void conclude(struct channel *channel, enum ipc_reason reason)
         free_channel(channel);
 }
 
-/* A session's local end is in order: its client's gate says no more. */
+static void tell_opened(struct channel *channel)
+{
+        struct ipc_channel opened = { .channel = channel->number };
+
+        mention(channel, IPC_CHANNEL_OPENED, &opened);
+}
+
+/* A session's local end is in order: its client's gate says no more. Whoever goes before there is an answer was there, and broke off. */
 static void on_broken(struct pump *pump)
 {
         enum ipc_reason reason = pump->refused ? IPC_REASON_REFUSED : IPC_REASON_RESET_LOCAL;
 
+        if (pump->opening)
+                tell_opened(container_of(pump, struct channel, pump));
         conclude(container_of(pump, struct channel, pump), pump->kind == PUMP_SESSION ? IPC_REASON_DONE : reason);
 }
 
@@ -367,6 +376,8 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
                 channel->gate_port = open->gate_port;
                 channel->idle_us = MSEC(open->idle_ms);
                 channel->client = channel_client_new(&open->client);
+                if (open->protocol == IPC_TCP && !channel->pump.limit)
+                        pump_begin(&channel->pump);
                 return;
         }
         if (channel) {
@@ -539,11 +550,24 @@ static void on_arrived(struct channels *channels, const struct node_event *event
 
 static void on_opened(struct channel *channel)
 {
-        struct ipc_channel opened = { .channel = channel->number };
-
         run(channel);
-        mention(channel, IPC_CHANNEL_OPENED, &opened);
+        tell_opened(channel);
         pump_start(&channel->pump);
+}
+
+/* Unless the peer says no, what it was sent may be with the service already, which another one must not get again. */
+static bool may_have_begun(const struct channel *channel, const struct node_event *event)
+{
+        return channel->pump.early_bytes && event->reason != NODE_REASON_REFUSED;
+}
+
+/* To its worker and its client that is a connection that came about and broke. */
+static void on_lost_early(struct channel *channel, const struct node_event *event)
+{
+        tell_opened(channel);
+        channel->pump.sent_bytes = channel->pump.early_bytes;
+        pump_close(&channel->pump, false);
+        conclude(channel, reason_of(channels_of(channel), event));
 }
 
 static void on_refused(struct channel *channel, const struct node_event *event)
@@ -551,6 +575,10 @@ static void on_refused(struct channel *channel, const struct node_event *event)
         struct channels *channels = channels_of(channel);
         struct worker_link *link = channel->forward ? channels->forward(channels->context, channel->forward) : NULL;
 
+        if (may_have_begun(channel, event)) {
+                on_lost_early(channel, event);
+                return;
+        }
         give_back(link, channel->number, reason_of(channels, event), event->bytes, event->len, pump_release(&channel->pump));
         free_channel(channel);
 }
@@ -593,7 +621,7 @@ void channels_event(struct channels *channels, const struct node_event *event)
                 on_refused(channel, event);
         else if (event->kind == NODE_CHANNEL_READABLE && channel->state == CHANNEL_RUNNING)
                 pump_receive(&channel->pump);
-        else if (event->kind == NODE_CHANNEL_WRITABLE && channel->state == CHANNEL_RUNNING)
+        else if (event->kind == NODE_CHANNEL_WRITABLE && (channel->state == CHANNEL_RUNNING || channel->pump.opening))
                 pump_send(&channel->pump);
         else if (event->kind == NODE_CHANNEL_CLOSED)
                 on_closed(channel, event);

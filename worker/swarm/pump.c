@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -159,6 +160,44 @@ static bool stream_in(struct pump *pump)
         return true;
 }
 
+/* Once, and no more than that is looked at again: a copy to the peer of what the connection has said first. That it ends there is seen when
+ * the channel is open. False: the connection is broken, which is said but once. */
+static bool early_out(struct pump *pump)
+{
+        struct pump_room *room = pump->room;
+        size_t fits = pump->early_bytes ? 0 : MIN(node_writable(room->node, pump->channel), (size_t)UINT16_MAX);
+        ssize_t len = fits ? recv(pump->fd, room->buffer + NODE_HEADROOM, fits, MSG_DONTWAIT | MSG_PEEK) : 0;
+
+        pump_await(pump, EV_READ, len < 0 && (errno == EAGAIN || errno == EINTR));
+        if (len <= 0)
+                return len == 0 || pump_awaits(pump, EV_READ);
+        node_write(room->node, pump->channel, room->buffer + NODE_HEADROOM, (size_t)len, room->now);
+        pump->early_bytes = (uint16_t)len;
+        return true;
+}
+
+static void go_early(struct pump *pump)
+{
+        if (!early_out(pump))
+                fail(pump);
+}
+
+/* The peer has it: now it leaves the socket, too. False: it is not there any more, and who sent it broke off. */
+static bool take_early(struct pump *pump)
+{
+        while (pump->early_bytes) {
+                ssize_t len = recv(pump->fd, pump->room->buffer, pump->early_bytes, MSG_DONTWAIT);
+
+                if (len < 0 && errno == EINTR)
+                        continue;
+                if (len <= 0)
+                        return false;
+                pump->early_bytes -= (uint16_t)len;
+                pump->sent_bytes += (uint64_t)len;
+        }
+        return true;
+}
+
 static bool move_out(struct pump *pump)
 {
         return pump->kind == PUMP_STREAM ? stream_out(pump) : pump_datagrams_out(pump);
@@ -194,6 +233,10 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
 {
         struct pump *pump = container_of(watcher, struct pump, ready);
 
+        if (pump->opening) {
+                go_early(pump);
+                return;
+        }
         if (events & EV_WRITE && !move_in(pump)) {
                 fail(pump);
                 return;
@@ -286,8 +329,20 @@ int pump_limit(struct pump *pump, const struct limiter_spec *spec, unsigned ways
         return 0;
 }
 
+void pump_begin(struct pump *pump)
+{
+        assert(pump->kind == PUMP_STREAM && !pump->limit);
+        pump->opening = true;
+        go_early(pump);
+}
+
 void pump_start(struct pump *pump)
 {
+        pump->opening = false;
+        if (!take_early(pump)) {
+                fail(pump);
+                return;
+        }
         watch_reading(pump);
         pump_receive(pump);
 }
@@ -314,7 +369,10 @@ void pump_receive(struct pump *pump)
 
 void pump_send(struct pump *pump)
 {
-        watch_reading(pump);
+        if (pump->opening)
+                go_early(pump);
+        else
+                watch_reading(pump);
 }
 
 int pump_release(struct pump *pump)

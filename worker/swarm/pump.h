@@ -51,6 +51,8 @@ struct pump {
         bool read_ended;        /* the local side sent its FIN, and node_end() was said */
         bool write_ended;       /* the peer's end was passed on as our FIN */
         bool refused;           /* nobody is at the port that its datagrams go to, the kernel heard */
+        bool opening;           /* begun, and not started */
+        uint16_t early_bytes;   /* of the connection, which are in its socket as well: gone to the peer before it answered */
         int fd;
         int next_fd;            /* of a session: takes the place of the pair as soon as that has ended; -1: none */
         uint32_t usual_bytes;   /* of the largest datagram read of late; 0: none yet */
@@ -99,6 +101,10 @@ int pump_put_front(struct pump *pump, const void *bytes, size_t len);
  * LIMITER_BUCKETS of these. 0 or -ENOMEM. */
 int pump_limit(struct pump *pump, const struct limiter_spec *spec, unsigned ways);
 
+/* Of a stream without a limit whose peer has not answered yet: what its connection has may be on its way meanwhile, and stays where it is,
+ * lest it is given back. May end in @broken. */
+void pump_begin(struct pump *pump);
+
 /* The channel is open in both worlds: bytes move. May end in @broken. */
 void pump_start(struct pump *pump);
 
@@ -106,7 +112,7 @@ void pump_start(struct pump *pump);
  * the caller's. */
 bool pump_replace(struct pump *pump, int fd);
 
-/* The node said READABLE or WRITABLE. The former may end in @broken. */
+/* The node said READABLE or WRITABLE. May end in @broken. */
 void pump_receive(struct pump *pump);
 void pump_send(struct pump *pump);
 

@@ -300,7 +300,8 @@ void node_channel_peer(const struct node *node, node_channel_id channel, uint8_t
 void node_accept(struct node *node, node_channel_id channel, const struct now *now);
 void node_refuse(struct node *node, node_channel_id channel, const char *text, size_t len, const struct now *now);
 
-/* How many bytes node_write() would take now: what window, fairness and memory allow; 0 after node_end(). */
+/* How many bytes node_write() would take now: what window, fairness and memory allow; 0 after node_end(). Before NODE_CHANNEL_OPENED that is
+ * little or nothing (tunnel_writable()), and after NODE_REASON_REFUSED nobody has had it. */
 size_t node_writable(const struct node *node, node_channel_id channel);
 
 /* Sends @len bytes at @data, in front of which NODE_HEADROOM bytes are ours to overwrite. All or nothing: @len must

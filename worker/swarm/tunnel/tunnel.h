@@ -24,7 +24,8 @@
  *
  *      order       stream, end and close of a channel never overtake each other; a close with the body byte 01 is the final
  *                  acknowledgement (all of yours was handed on and I have ended), any other is an abort; open errors carry the id
- *      credit      action 0x41 | 01 | channel u32 | '0' | bytes u32: @bytes more of data may be sent on this channel
+ *      credit      action 0x41 | 01 | channel u32 | '0' | bytes u32: @bytes more of data may be sent on this channel. The window is there
+ *                  from the open on: a gateway's data may follow it before the answer comes, and is void if that is a refusal
  *
  *      relay       action 0x45 | 01 | channel 0 | '0' | flags u8 | key 32, once that is not all 0 and at each change. Flag bit 0: peers
  *                  are beyond my reach, I could use a blind relay; bit 1: I am one, with this public key (0s without), for all
@@ -252,8 +253,9 @@ void tunnel_channel_set_context(struct tunnel_channel *channel, void *context);
 void *tunnel_channel_context(const struct tunnel_channel *channel);
 
 /* Data bytes that may be written now: what the peer's window, the room, and the others' share leave; at most TUNNEL_DATA_MAX.
- * 0 also after tunnel_end(). Told 0, the asker gets TUNNEL_WRITABLE when it rises. Shares are dealt round robin, TUNNEL_DATA_MAX
- * to each; who sent little lately comes first. */
+ * 0 also after tunnel_end(). A channel that waits for its answer takes a little, once its open has left, if the peer knows credit and was
+ * heard lately: what was written then reached nobody if the answer is TUNNEL_DECLINED; after another outcome than OPENED it may have. Told 0,
+ * the asker gets TUNNEL_WRITABLE when it rises. Shares are dealt round robin, TUNNEL_DATA_MAX to each; who sent little lately comes first. */
 size_t tunnel_writable(struct tunnel_channel *channel);
 
 /* The header for @len data bytes (0 < @len <= tunnel_writable()), which the caller seals right now, the data right behind it. */

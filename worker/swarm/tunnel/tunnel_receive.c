@@ -499,7 +499,7 @@ size_t tunnel_receive(struct tunnel *t, const void *bytes, size_t len, usec_t no
 {
         struct reader r = reader_over(bytes, len);
 
-        t->now_us = now_us;
+        t->heard_us = t->now_us = now_us;
         tunnel_bury(t);
         while (t->verdict == TUNNEL_FINE && !t->disconnected && reader_left(&r)) {
                 if (!head_complete(&t->input)) {

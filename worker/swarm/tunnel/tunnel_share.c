@@ -12,6 +12,7 @@
 #define WINDOW_PARTS 4          /* what the greedy wait for, of all that may be in flight: an acknowledgement a packet makes no frame a packet */
 #define FRAME_BYTES (TUNNEL_HEADER_BYTES + TUNNEL_SEAL_BYTES)
 #define RESERVED_US MSEC(5)     /* how long room waits for one who was told to write */
+#define HEARD_US MSEC(250)      /* and a round trip: who was heard so lately is most likely still there */
 
 static size_t usable(const struct tunnel *t, size_t own_reserved)
 {
@@ -175,13 +176,30 @@ static size_t room_for(struct tunnel_channel *ch)
         return ch->reserved > FRAME_BYTES ? MIN(ch->reserved - FRAME_BYTES, usable(t, ch->reserved)) : 0;
 }
 
+/* Data may follow an open at once where it has a window of its own and the peer is there to take it: what was sent to one who has died
+ * can't be given to another, since it may have got through. */
+static bool may_be_early(const struct tunnel_channel *ch)
+{
+        const struct tunnel *t = ch->tunnel;
+        usec_t heard_us = usec_add(usec_max(t->heard_us, t->acked_us), usec_add(t->rtt_us, HEARD_US));
+
+        return ch->phase == TUNNEL_OPENING && tunnel_channel_credited(ch) && t->now_us < heard_us && ch->sent_bytes < TUNNEL_EARLY_MAX;
+}
+
+static bool may_send(const struct tunnel_channel *ch)
+{
+        return ch->phase == TUNNEL_RUNNING || may_be_early(ch);
+}
+
 size_t tunnel_writable(struct tunnel_channel *ch)
 {
         size_t len;
 
-        if (ch->phase != TUNNEL_RUNNING || ch->sending != TUNNEL_SENDING || ch->closing != TUNNEL_UNCLOSED)
+        if (!may_send(ch) || ch->sending != TUNNEL_SENDING || ch->closing != TUNNEL_UNCLOSED)
                 return 0;
         len = answer_first(ch) ? 0 : cut(ch, room_for(ch));
+        if (ch->phase == TUNNEL_OPENING)
+                len = MIN(len, TUNNEL_EARLY_MAX - (size_t)ch->sent_bytes);
         ch->asked = !len;
         if (len)
                 list_remove(&ch->turn);
@@ -207,7 +225,7 @@ void tunnel_write(struct tunnel_channel *ch, size_t len, uint8_t header_out[TUNN
         struct writer w = writer_over(header_out, TUNNEL_HEADER_BYTES);
         size_t sealed_len = len + FRAME_BYTES;
 
-        assert(ch->phase == TUNNEL_RUNNING && ch->protocol == TUNNEL_TCP && ch->sending == TUNNEL_SENDING);
+        assert(may_send(ch) && ch->protocol == TUNNEL_TCP && ch->sending == TUNNEL_SENDING);
         assert(!answer_first(ch) && !t->leaving_len);
         assert(len && len <= ch->share && len <= allowance(ch));
         tunnel_frame_write(&w, TUNNEL_ACTION_STREAM, 0, ch->id, len);

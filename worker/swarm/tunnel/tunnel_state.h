@@ -18,6 +18,7 @@ enum {
         TUNNEL_WINDOW_MAX = 4 * 1024 * 1024,    /* a window grows to this; */
         TUNNEL_WINDOW_LONG_MAX = 64 * 1024 * 1024,      /* and to this, where the path is so long that it takes more: what was lost, and all
                                                            behind it, is read two round trips after it was sent */
+        TUNNEL_EARLY_MAX = 16 * 1024,           /* data bytes of a channel before it is open */
         TUNNEL_REPLIES_MAX = 64,
         TUNNEL_SMALL_MAX = 320,                 /* longest body but of an advertisement, an open and a stream */
         TUNNEL_LEAD_MS = 6 * 60 * 60 * 1000,    /* our hello is from the future, which an original takes; it bans for life whom its
@@ -252,6 +253,7 @@ struct tunnel {
         size_t room_bytes, unacked_bytes, reserved_bytes;
         uint64_t sent_bytes;            /* handed out to be sealed, sealing included */
         usec_t acked_us;                /* when the last acknowledgement of any came */
+        usec_t heard_us;                /* and anything at all that the peer sent */
         usec_t rtt_us;                  /* of the connection; 0: unknown */
 };
 
