@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,142 +29,228 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PKT 2048
-typedef uint64_t u64;
-struct pkt { u64 due; int len; unsigned char b[PKT]; };
-struct q { struct pkt **p; unsigned head, tail, cap; u64 busy, in, lost, full, out; };
-static volatile sig_atomic_t stop;
-static void onsig(int s) { (void)s; stop = 1; }
+enum {
+        PACKET_BYTES = 2048,
+        BATCH = 64,                     /* packets of one way, before the other one gets its turn */
+        QUEUE_PACKETS = 16384,
+};
 
-static u64 now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
-}
-static u64 rs = 88172645463325252u;
-static double rnd(void)
-{
-	rs ^= rs << 13;
-	rs ^= rs >> 7;
-	rs ^= rs << 17;
-	return (double)(rs >> 11) / 9007199254740992.0;
-}
-static void die(const char *m) { fprintf(stderr, "tunlink: %s: %s\n", m, strerror(errno)); exit(1); }
-static int tun(const char *dev)
-{
-	struct ifreq r;
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
-	if (fd < 0)
-		die("/dev/net/tun");
-	memset(&r, 0, sizeof r);
-	r.ifr_flags = IFF_TUN | IFF_NO_PI;
-	snprintf(r.ifr_name, sizeof r.ifr_name, "%s", dev);
-	if (ioctl(fd, TUNSETIFF, &r) < 0)
-		die("TUNSETIFF");
-	return fd;
-}
-int main(int c, char **v)
-{
-	struct q q[2];
-	struct pollfd p[2];
-	int fd[2], ns, d, i;
-	u64 delay, jitter;
-	double loss, mbit;
+#define SECOND_NS UINT64_C(1000000000)
 
-	if (c < 5) {
-		fprintf(stderr, "usage: tunlink NSFILE DEV DELAY_MS LOSS_PCT [MBIT [QUEUE_PKTS [JITTER_MS]]]\n");
-		return 2;
-	}
-	delay = (u64)(atof(v[3]) * 1e6);
-	loss = atof(v[4]) / 100;
-	mbit = c > 5 ? atof(v[5]) : 0;
-	jitter = c > 7 ? (u64)(atof(v[7]) * 1e6) : 0;
-	memset(q, 0, sizeof q);
-	for (d = 0; d < 2; d++) {
-		q[d].cap = c > 6 ? (unsigned)atoi(v[6]) + 1 : 16385;
-		struct pkt *all = malloc(q[d].cap * sizeof *all);
-		if (!all || !(q[d].p = malloc(q[d].cap * sizeof *q[d].p)))
-			die("malloc");
-		for (unsigned k = 0; k < q[d].cap; k++)
-			q[d].p[k] = &all[k];
-	}
-	rs ^= now_ns() * 0x9e3779b97f4a7c15u;
-	prctl(PR_SET_TIMERSLACK, 1000);
-	signal(SIGTERM, onsig);
-	signal(SIGINT, onsig);
-	fd[0] = tun(v[2]);
-	if ((ns = open(v[1], O_RDONLY)) < 0 || setns(ns, CLONE_NEWNET) < 0)
-		die(v[1]);
-	fd[1] = tun(v[2]);
-	printf("ready\n");
-	fflush(stdout);
-	while (!stop) {
-		u64 t = now_ns(), next = UINT64_MAX;
-		struct timespec ts, *tp = NULL;
-		for (d = 0; d < 2; d++) {
-			struct q *x = &q[d];
-			while (x->head != x->tail && x->p[x->head]->due <= t) {
-				if (write(fd[!d], x->p[x->head]->b, (size_t)x->p[x->head]->len) < 0 && errno == EAGAIN)
-					break;
-				x->out++;
-				x->head = (x->head + 1) % x->cap;
-			}
-			if (x->head != x->tail && x->p[x->head]->due < next)
-				next = x->p[x->head]->due;
-			p[d] = (struct pollfd){ fd[d], POLLIN, 0 };
-		}
-		if (next != UINT64_MAX) {
-			u64 w = next > t ? next - t : 0;
-			ts = (struct timespec){ (time_t)(w / 1000000000u), (long)(w % 1000000000u) };
-			tp = &ts;
-		}
-		if (ppoll(p, 2, tp, NULL) < 0)
-			continue;
-		t = now_ns();
-		for (d = 0; d < 2; d++) {
-			struct q *x = &q[d];
-			if (!(p[d].revents & POLLIN))
-				continue;
-			for (i = 0; i < 64; i++) {
-				unsigned char junk[PKT];
-				unsigned nt = (x->tail + 1) % x->cap;
-				int full = nt == x->head;
-				ssize_t r = read(fd[d], full ? junk : x->p[x->tail]->b, PKT);
-				if (r <= 0)
-					break;
-				x->in++;
-				if (full) {
-					x->full++;
-					continue;
-				}
-				if (loss > 0 && rnd() < loss) {
-					x->lost++;
-					continue;
-				}
-				u64 at = t;
-				if (mbit > 0) {
-					if (x->busy < t)
-						x->busy = t;
-					x->busy += (u64)((double)r * 8000.0 / mbit);
-					at = x->busy;
-				}
-				struct pkt *k = x->p[x->tail];
-				k->due = at + delay + (u64)(rnd() * (double)jitter);
-				k->len = (int)r;
-				for (unsigned to = x->tail; to != x->head; ) {
-					unsigned before = (to + x->cap - 1) % x->cap;
-					if (x->p[before]->due <= k->due)
-						break;
-					x->p[to] = x->p[before];
-					x->p[to = before] = k;
-				}
-				x->tail = nt;
-			}
-		}
-	}
-	for (d = 0; d < 2; d++)
-		printf("%s in %llu lost %llu full %llu out %llu\n", d ? "from-ns" : "to-ns", (unsigned long long)q[d].in,
-		    (unsigned long long)q[d].lost, (unsigned long long)q[d].full, (unsigned long long)q[d].out);
-	return 0;
+struct packet {
+        uint64_t due_ns;
+        size_t len;
+        unsigned char bytes[PACKET_BYTES];
+};
+
+/* What the link does to packets, each way. */
+struct link {
+        uint64_t delay_ns, jitter_ns;
+        double loss;                    /* 0 to 1 */
+        double mbit;                    /* 0: as fast as they come */
+};
+
+/* Packets on their way, a ring in the order they are due. */
+struct queue {
+        struct packet **at;
+        unsigned head, tail, room;
+        uint64_t busy_until_ns;
+        uint64_t in, lost, full, out;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+        (void)number;
+        stopped = 1;
+}
+
+static void die(const char *what)
+{
+        fprintf(stderr, "tunlink: %s: %s\n", what, strerror(errno));
+        exit(1);
+}
+
+static uint64_t now_ns(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+/* From 0 to 1, without 1: xorshift64. */
+static double chance(uint64_t *state)
+{
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        return (double)(*state >> 11) / 9007199254740992.0;
+}
+
+static int tun_open(const char *device)
+{
+        struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+        int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+
+        if (fd < 0)
+                die("/dev/net/tun");
+        snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
+        if (ioctl(fd, TUNSETIFF, &request) < 0)
+                die("TUNSETIFF");
+        return fd;
+}
+
+/* Of so many packets. One place stays free, by which a full ring is told from an empty one. */
+static void queue_init(struct queue *queue, unsigned packets)
+{
+        struct packet *all;
+
+        *queue = (struct queue){ .room = packets + 1 };
+        all = malloc(queue->room * sizeof(*all));
+        queue->at = malloc(queue->room * sizeof(struct packet *));
+        if (!all || !queue->at)
+                die("malloc");
+        for (unsigned i = 0; i < queue->room; i++)
+                queue->at[i] = &all[i];
+}
+
+static bool queue_is_full(const struct queue *queue)
+{
+        return (queue->tail + 1) % queue->room == queue->head;
+}
+
+/* When the first is due; UINT64_MAX: there is none. */
+static uint64_t queue_due_ns(const struct queue *queue)
+{
+        return queue->head != queue->tail ? queue->at[queue->head]->due_ns : UINT64_MAX;
+}
+
+/* Hands on what is due, as much as @fd takes. */
+static void queue_drain(struct queue *queue, int fd, uint64_t at_ns)
+{
+        while (queue_due_ns(queue) <= at_ns) {
+                const struct packet *packet = queue->at[queue->head];
+
+                if (write(fd, packet->bytes, packet->len) < 0 && errno == EAGAIN)
+                        break;
+                queue->out++;
+                queue->head = (queue->head + 1) % queue->room;
+        }
+}
+
+/* The packet that was read into the last place takes the place that its time gives it. */
+static void queue_sort_in(struct queue *queue)
+{
+        struct packet *packet = queue->at[queue->tail];
+
+        for (unsigned to = queue->tail; to != queue->head;) {
+                unsigned before = (to + queue->room - 1) % queue->room;
+
+                if (queue->at[before]->due_ns <= packet->due_ns)
+                        break;
+                queue->at[to] = queue->at[before];
+                queue->at[to = before] = packet;
+        }
+        queue->tail = (queue->tail + 1) % queue->room;
+}
+
+/* When the last bit of a packet of @len bytes that comes now leaves the link. */
+static uint64_t transmitted_ns(struct queue *queue, const struct link *link, size_t len, uint64_t at_ns)
+{
+        if (link->mbit <= 0)
+                return at_ns;
+        if (queue->busy_until_ns < at_ns)
+                queue->busy_until_ns = at_ns;
+        queue->busy_until_ns += (uint64_t)((double)len * 8000.0 / link->mbit);
+        return queue->busy_until_ns;
+}
+
+/* One packet from @fd. False: there is none. */
+static bool queue_take(struct queue *queue, const struct link *link, int fd, uint64_t at_ns, uint64_t *random)
+{
+        unsigned char dropped[PACKET_BYTES];
+        struct packet *packet = queue->at[queue->tail];
+        bool full = queue_is_full(queue);
+        ssize_t len = read(fd, full ? dropped : packet->bytes, PACKET_BYTES);
+
+        if (len <= 0)
+                return false;
+        queue->in++;
+        if (full) {
+                queue->full++;
+        } else if (link->loss > 0 && chance(random) < link->loss) {
+                queue->lost++;
+        } else {
+                packet->len = (size_t)len;
+                packet->due_ns = transmitted_ns(queue, link, packet->len, at_ns) + link->delay_ns +
+                                 (uint64_t)(chance(random) * (double)link->jitter_ns);
+                queue_sort_in(queue);
+        }
+        return true;
+}
+
+/* Until something comes or is due. False: a signal came. */
+static bool wait_for(struct pollfd ends[2], const struct queue ways[2])
+{
+        uint64_t at_ns = now_ns(), due_ns = UINT64_MAX, left_ns;
+        struct timespec left;
+
+        for (int i = 0; i < 2; i++)
+                due_ns = queue_due_ns(&ways[i]) < due_ns ? queue_due_ns(&ways[i]) : due_ns;
+        left_ns = due_ns > at_ns ? due_ns - at_ns : 0;
+        left = (struct timespec){ (time_t)(left_ns / SECOND_NS), (long)(left_ns % SECOND_NS) };
+        return ppoll(ends, 2, due_ns == UINT64_MAX ? NULL : &left, NULL) >= 0;
+}
+
+/* @fds: here, and there. */
+static void carry(const int fds[2], struct queue ways[2], const struct link *link)
+{
+        struct pollfd ends[2] = { { fds[0], POLLIN, 0 }, { fds[1], POLLIN, 0 } };
+        uint64_t random = UINT64_C(88172645463325252) ^ now_ns() * UINT64_C(0x9e3779b97f4a7c15), at_ns;
+
+        while (!stopped) {
+                at_ns = now_ns();
+                for (int i = 0; i < 2; i++)
+                        queue_drain(&ways[i], fds[!i], at_ns);
+                if (!wait_for(ends, ways))
+                        continue;
+                at_ns = now_ns();
+                for (int i = 0; i < 2; i++)
+                        for (int n = 0; ends[i].revents & POLLIN && n < BATCH && queue_take(&ways[i], link, fds[i], at_ns, &random); n++)
+                                ;
+        }
+}
+
+int main(int argc, char **argv)
+{
+        static const char *const names[2] = { "to-ns", "from-ns" };
+        struct queue ways[2];
+        struct link link;
+        int fds[2], ns;
+
+        if (argc < 5) {
+                fprintf(stderr, "usage: tunlink NSFILE DEV DELAY_MS LOSS_PCT [MBIT [QUEUE_PKTS [JITTER_MS]]]\n");
+                return 2;
+        }
+        link = (struct link){ .delay_ns = (uint64_t)(atof(argv[3]) * 1e6), .loss = atof(argv[4]) / 100,
+                              .mbit = argc > 5 ? atof(argv[5]) : 0, .jitter_ns = argc > 7 ? (uint64_t)(atof(argv[7]) * 1e6) : 0 };
+        for (int i = 0; i < 2; i++)
+                queue_init(&ways[i], argc > 6 ? (unsigned)atoi(argv[6]) : QUEUE_PACKETS);
+        prctl(PR_SET_TIMERSLACK, 1000);
+        signal(SIGTERM, on_signal);
+        signal(SIGINT, on_signal);
+        fds[0] = tun_open(argv[2]);
+        ns = open(argv[1], O_RDONLY);
+        if (ns < 0 || setns(ns, CLONE_NEWNET) < 0)
+                die(argv[1]);
+        fds[1] = tun_open(argv[2]);
+        printf("ready\n");
+        fflush(stdout);
+        carry(fds, ways, &link);
+        for (int i = 0; i < 2; i++)
+                printf("%s in %llu lost %llu full %llu out %llu\n", names[i], (unsigned long long)ways[i].in,
+                       (unsigned long long)ways[i].lost, (unsigned long long)ways[i].full, (unsigned long long)ways[i].out);
+        return 0;
 }
