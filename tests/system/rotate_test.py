@@ -251,6 +251,21 @@ def who_kept_the_old_secret(stack):
 
 
 @test
+def nothing_is_carried(stack):
+    """who knows the old secret only is counted also where there is no connection to a service, and no more when it knows the new one"""
+    dht, old, new = start_dht(stack, 1), new_secret(), new_secret()
+    provider = start(stack, 'provider', old, {'bootstrap': [dht], 'provider': {'services': []}})
+    gateway = start(stack, 'gateway', old, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1'}})
+    provider.says('connected to 1 gateway')
+    give(provider, f'{new}\n{old} until {at(1000)}\n')
+    reload(provider)
+    eventually(lambda: outdated(provider) == 1, 10, 'the gateway knows the old secret only')
+    give(gateway, f'{new}\n')
+    reload(gateway)
+    eventually(lambda: outdated(provider) == 0, 10, 'it knows the new one')
+
+
+@test
 def root_hands_it_over(stack):
     """to an instance that may not read the file; nobody else does, nothing else is taken, and what is wrong with it is told with its place"""
     port, dht, old, new = *free_ports(1), start_dht(stack, 1), new_secret(), new_secret()

@@ -119,12 +119,13 @@ void swarm_status_look(struct swarm_process *swarm)
         status.providers = stats.peers[NODE_PROVIDER];
         status.relayed = stats.relayed;
         status.relays = stats.relay_connections;
+        status.outdated = stats.outdated;
         status.relayed_bytes = stats.relay_bytes;
         status.strangers_dropped = strangers_dropped(swarm, &stats);
         if (news(&swarm->told, &status)) {
                 status = status_now(swarm);
                 tell(swarm, &status);
         }
-        if (stats.channels || swarm->told.channels)
+        if (stats.channels || swarm->told.channels || swarm->adverts_dropped != swarm->told.adverts_dropped)
                 look_again(swarm);
 }
