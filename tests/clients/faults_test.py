@@ -11,13 +11,14 @@
 | any worker killed, a hundred times under load | system/heal, system/hostile |
 | a provider or a gateway that is killed, in the midst of transfers | here |
 | two gateways that want one port, a port in use, one below 1024 | system/misbehave, system/trouble |
-| a provider with more services than a gateway takes | here |
+| a provider with more services than a gateway takes, or one whose list is longer than anybody reads | here |
 | port 0, port 70000, names of 64 KiB, wrong types, a thousand levels | `configurations_that_nobody_means` of system/misbehave |
 | a policy of networks that are none | here |
 | no bootstrap node, no network, other addresses | `network_out_of_reach` of system/trouble, system/roam, system/away |
 | strangers who flood, lie and break off | system/hostile, system/storm, interop/hostile |
 | memory that runs out | system/memory |
 """
+import json
 import os
 import re
 import signal
@@ -118,6 +119,16 @@ def gates_of(host):
     return len(says('ss', '-Hltn', f'src {host}').splitlines())
 
 
+def told(instance):
+    """Its status."""
+    return json.loads(ask(instance, 'status', '--json', instance.name).splitlines()[0])
+
+
+def ask(instance, *words):
+    return subprocess.run([binary(), *words], check=True, capture_output=True, text=True, timeout=60,
+                          env={**os.environ, 'RUNTIME_DIRECTORY': instance.folder}).stdout
+
+
 @test
 def ten_thousand_services(stack):
     """10,000 services of one provider: 256 gates, and a line at the provider that says so, at its start and in `check`; both stay small"""
@@ -149,6 +160,42 @@ def more_services_than_a_gateway_takes(stack):
     assert gates_of('127.0.0.1 and sport >= 20000 and sport < 21000') == 256
     assert answers(scene.echo)
     assert len([line for line in scene.gateway.log().splitlines() if 'are left out' in line]) == 1
+
+
+@test
+def a_list_longer_than_gateways_read(stack):
+    """256 services, each with the networks that may come, are more than 256 KiB: a line says how many fit, and these are served"""
+    scene, first, echo = Scene(stack), 20000, Service(stack, serve_echo)
+    networks = {f'2001:db8:{number:x}::/48': {'allow': False} for number in range(64)}
+    provider = scene.start('long', provider={'services': [{**gate(port, echo.port), 'ingressPolicy': {'ips': networks}}
+                                                          for port in range(first, first + 256)]})
+    said = provider.says('services are advertised: no more fit')
+    count = int(re.search(r'only the first (\d+) of 256 services', said[0])[1])
+    assert 64 < count < 256, said
+    eventually(lambda: gates_of(f'127.0.0.1 and sport >= {first} and sport < {first + 256}') == count, 40, 'as many gates')
+    for port in (first, first + count // 2, first + count - 1):
+        assert answers(port), port
+    assert answers(scene.echo) and not listens(first + count)
+    assert told(scene.gateway)['advertsDropped'] == 0
+
+
+@test
+def a_list_longer_than_a_gateway_reads(stack):
+    """one of a provider like the original's: passed over, told in the log, `status` and `metrics`; another one's services are served"""
+    secret, dht, first, port = new_secret(), start_dht(stack, 1), 20000, free_ports(1)[0]
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1'}})
+    gateway.says('ready: ')
+    double(stack, 'provider', secret, dht, services=[{'gatePort': each, 'servicePort': 1} for each in range(first, first + 2600)],
+           advertiseMs=500, pieceBytes=65536)           # one message has room in no socket of a small machine
+    dropped = eventually(lambda: told(gateway)['advertsDropped'], 30, 'it is counted')
+    said = gateway.says('are not read')[0]
+    assert re.search(r'says in 27\d{4} bytes what it offers, and more than 262144 are not read', said), said
+    assert re.search(r'^  adverts   [1-9]\d* of providers were too long', ask(gateway, 'status', 'gateway'), re.M)
+    assert int(re.search(r'^hypergate_adverts_dropped_total{.*} (\d+)', ask(gateway, 'metrics'), re.M)[1]) >= dropped
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [gate(port, Service(stack, serve_echo).port)]}})
+    eventually(lambda: answers(port), 30, 'the services of another')
+    assert gates_of(f'127.0.0.1 and sport >= {first} and sport < {first + 2600}') == 0
+    assert len([line for line in gateway.log().splitlines() if 'are not read' in line]) == 1
 
 
 @test

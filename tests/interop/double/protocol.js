@@ -63,9 +63,11 @@ function either (emitter, ...events) {
 
 // One connection to one peer. onframe({action, channel, error, body}) is awaited frame by frame, as the original does.
 // @onup: false for a key that is registered already, which the original logs and ignores. @ban: for life. @clockMs: how
-// far this process's clock is ahead. @maxBytes: more waiting to be sent destroy the connection.
+// far this process's clock is ahead. @maxBytes: more waiting to be sent destroy the connection. @pieceBytes: a frame is written in
+// pieces, where the original writes it at once.
 class Link {
-  constructor (stream, router, isGateway, { onframe, onup, onclose, ban = () => {}, clockMs = 0, maxBytes = Infinity }) {
+  constructor (stream, router, isGateway, { onframe, onup, onclose, ban = () => {}, clockMs = 0, maxBytes = Infinity, pieceBytes }) {
+    this.pieceBytes = pieceBytes || Infinity
     Object.assign(this, { stream, router, isGateway, onframe, onup, onclose, ban, clockMs, maxBytes, up: false, remoteIsGateway: null, queued: 0 })
     this.key = stream.publicKey
     this.remoteKey = stream.remotePublicKey
@@ -128,7 +130,9 @@ class Link {
     while (!this.stream.destroyed && (this.control.length || this.bulk.length)) {
       const bytes = this.control.shift() || this.bulk.shift()
       this.queued -= bytes.length
-      if (!this.stream.write(bytes)) await either(this.stream, 'drain', 'close')
+      for (let at = 0; at < bytes.length && !this.stream.destroyed; at += this.pieceBytes) {
+        if (!this.stream.write(bytes.subarray(at, at + this.pieceBytes))) await either(this.stream, 'drain', 'close')
+      }
     }
     this.writing = false
     this.release()

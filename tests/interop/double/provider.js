@@ -10,7 +10,8 @@ const { openService } = require('./datagrams')
 class Provider {
   // @services: [{ gatePort, servicePort, serviceHost, protocol (TCP), tags, stallMs }], a connect that stalls takes that long more.
   // @dht: optional node to run on. @keyPair: who it is. @quiet: it looks for nobody. @relayThrough: key of a blind relay, in hex. @clockMs: how far the clock is ahead.
-  constructor ({ secret, services, bootstrap, dht, keyPair, quiet, clockMs, advertiseMs = 5000, relayThrough }) {
+  // @pieceBytes: see Link.
+  constructor ({ secret, services, bootstrap, dht, keyPair, quiet, clockMs, advertiseMs = 5000, pieceBytes, relayThrough }) {
     this.services = services
     this.router = router(secret)
     this.links = new Set()
@@ -20,6 +21,7 @@ class Provider {
     this.swarm.on('connection', (stream, peer) => this.links.add(new Link(stream, this.router, false, {
       clockMs,
       maxBytes: PEER_MAX_BYTES,
+      pieceBytes,
       ban: () => peer.ban(true),
       onup: (link) => { link.channels = new Map(); return !this.ups().some((up) => up !== link && up.remoteKey.equals(link.remoteKey)) },
       onframe: (link, message) => this.handle(link, message),
