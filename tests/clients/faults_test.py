@@ -5,6 +5,7 @@
 | --- | --- |
 | a service that is down | `refused_service` of system/bytes, `gates_and_services` of system/trouble, `health` of features/routes |
 | one that answers no SYN, closes at once, speaks first, or one byte at a time | `services_that_misbehave...` of system/misbehave |
+| one that answers no SYN, of a provider of the original's | here |
 | one that is slow to accept, a reader that is slow or stops | `faster_than_the_channel_opens` and `slow_readers` of system/bytes |
 | one that closes behind its answer, a client that closes behind its request | `ended_by_close` and `closed_at_once` of system/bytes |
 | one that resets, or ends and then resets | `broken_is_seen_as_broken` of system/bytes, `a_reset_after_an_end_is_a_reset` of system/tcp |
@@ -23,12 +24,14 @@ import os
 import re
 import signal
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from place import bytes_at, digest_of, double, eventually, folder, gate, routes_of_the_original, says, write
 
 from scene import nginx
 
-from harness import (Service, answers, binary, free_ports, listens, main, memory_factor, memory_kib, new_secret, serve_echo,
+from harness import (Service, answers, binary, connect, free_ports, listens, main, memory_factor, memory_kib, new_secret, serve_echo,
                      start_dht, start_instance, test)
 
 EACH_MB = 40
@@ -196,6 +199,38 @@ def a_list_longer_than_a_gateway_reads(stack):
     eventually(lambda: answers(port), 30, 'the services of another')
     assert gates_of(f'127.0.0.1 and sport >= {first} and sport < {first + 2600}') == 0
     assert len([line for line in gateway.log().splitlines() if 'are not read' in line]) == 1
+
+
+def echo_at(port):
+    """What a client gets there, and after how many seconds."""
+    began = time.monotonic()
+    try:
+        with connect(port, 40) as client:
+            client.sendall(b'?')
+            got = client.recv(1)
+    except ConnectionResetError:
+        got = 'reset'
+    return got, time.monotonic() - began
+
+
+@test
+def a_service_of_an_original_that_is_silent(stack):
+    """all its other services wait with it, and their clients are reset when their time is up; where another provider has it none notices"""
+    secret, dht, (silent, behind) = new_secret(), start_dht(stack, 1), free_ports(2)
+    echo = Service(stack, serve_echo).port
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {
+        'listen': '127.0.0.1', 'openRequestTimeoutMs': 1000, 'routeFindingTimeoutMs': 3000}})
+    double(stack, 'provider', secret, dht, advertiseMs=500, services=[{'gatePort': silent, 'servicePort': echo, 'stallMs': 60000},
+                                                                      {'gatePort': behind, 'servicePort': echo}])
+    eventually(lambda: listens(silent) and listens(behind), 20, 'the gates')
+    for port in (silent, behind):               # the original handles what comes in turn
+        got, took = echo_at(port)
+        assert got == 'reset' and took > 2.5, (got, took)
+    start_instance(stack, 'other', secret, {'bootstrap': [dht], 'provider': {'services': [gate(silent, echo)]}})
+    eventually(lambda: answers(silent), 20, 'the other provider')
+    with ThreadPoolExecutor(8) as clients:
+        assert [got for got, _ in clients.map(echo_at, [silent] * 8)] == [b'?'] * 8
+    assert len([line for line in gateway.log().splitlines() if 'no provider is known or answers' in line]) == 2
 
 
 @test
