@@ -87,7 +87,8 @@ static bool same_filter(const struct conf_filter *a, const struct conf_filter *b
 {
         return a->fields == b->fields && a->gate_port == b->gate_port && a->gate_port_last == b->gate_port_last &&
                a->service_port == b->service_port && a->service_port_last == b->service_port_last &&
-               a->protocol == b->protocol && a->priority == b->priority && a->policy == b->policy && strcmp(a->host, b->host) == 0 && strcmp(a->tags, b->tags) == 0;
+               a->protocol == b->protocol && a->priority == b->priority && a->policy == b->policy &&
+               strcmp(a->host, b->host) == 0 && strcmp(a->tags, b->tags) == 0;
 }
 
 static bool same_filters(const struct conf_filter *a, size_t a_count, const struct conf_filter *b, size_t b_count)

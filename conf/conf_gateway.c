@@ -69,7 +69,8 @@ static void read_hosts(struct conf_read *read, const struct conf_node *node, voi
                 return;
         path = conf_host_path(text);
         if (!path || !strrchr(path, '/')[1])
-                conf_value_wrong(read, node, "unix: and the whole path of a socket, of at most 107 bytes, such as unix:/run/hypergate/hosts/port.sock");
+                conf_value_wrong(read, node, "unix: and the whole path of a socket, of at most 107 bytes, such as "
+                                 "unix:/run/hypergate/hosts/port.sock");
         else
                 gateway_of(into)->hosts = conf_value_copy(read, path);
 }
@@ -250,7 +251,8 @@ static void read_only_services(struct conf_read *read, const struct conf_node *n
         conf_expose_services_read(read, node, gateway_of(into));
 }
 
-void conf_gateway_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway_draft *draft, struct conf_gateway *gateway)
+void conf_gateway_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway_draft *draft,
+                       struct conf_gateway *gateway)
 {
         static const struct conf_field fields[] = {
                 { "listen", read_listen },

@@ -14,7 +14,8 @@ struct conf_gateway_draft {
 /* What is not said, but for what conf_limits.h has. */
 void conf_gateway_defaults(struct conf_gateway *gateway);
 
-void conf_gateway_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway_draft *draft, struct conf_gateway *gateway);
+void conf_gateway_read(struct conf_read *read, const struct conf_node *node, struct conf_gateway_draft *draft,
+                       struct conf_gateway *gateway);
 
 /* When all files are known: @draft has the filters there are. */
 void conf_gateway_finish(struct conf_read *read, const struct conf_gateway_draft *draft, struct conf_gateway *gateway);

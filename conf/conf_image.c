@@ -9,8 +9,8 @@
 #include "conf_gateway.h"
 #include "conf_path.h"
 
-/* Lists of services, filters and exceptions at their longest, each text as long as it may be; of each file its name, paths in it, and lists of
- * addresses and peers. */
+/* Lists of services, filters and exceptions at their longest, each text as long as it may be; of each file its name, paths in it, and lists
+ * of addresses and peers. */
 static const size_t image_reserve =
         3 * CONF_SERVICES_MAX * (sizeof(struct conf_service) + CONF_HOST_MAX + CONF_TAGS_MAX + CONF_HEALTH_PATH_MAX + 64) +
         (CONF_FILES_MAX + 2) * CONF_ONLY_HOSTS_MAX * (CONF_HOST_MAX + 64) +

@@ -283,6 +283,7 @@ static bool read_pattern(struct conf_read *read, const struct conf_node *node, s
 {
         struct conf_network network;
         const char *expected;
+        bool v4;
 
         if (strcmp(node->key, "*") == 0) {
                 rule->who = CONF_RULE_ALL;
@@ -299,7 +300,8 @@ static bool read_pattern(struct conf_read *read, const struct conf_node *node, s
         }
         memcpy(rule->ip, network.ip, sizeof(rule->ip));
         rule->bits = network.bits;
-        rule->who = network.bits >= V4_BITS && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)rule->ip) ? CONF_RULE_IPV4 : CONF_RULE_IPV6;
+        v4 = network.bits >= V4_BITS && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)rule->ip);
+        rule->who = v4 ? CONF_RULE_IPV4 : CONF_RULE_IPV6;
         return true;
 }
 

@@ -48,7 +48,8 @@ const char *conf_network_parse(const char *text, struct conf_network *out)
         if (conf_host_address(address, out->ip) || (slash && !read_bits(slash + 1, bits, &bits)))
                 return example;
         out->bits = (uint8_t)(bits + (v6 ? 0 : MAPPED_BITS));
-        return cut(out->ip, out->bits) ? "a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8" : NULL;
+        return !cut(out->ip, out->bits) ? NULL :
+               "a network whose address ends with it: beyond the bits behind the / all are 0, as in 10.0.0.0/8";
 }
 
 static bool has(const struct conf_network *list, size_t count, const struct conf_network *network)

@@ -141,6 +141,6 @@ void conf_peers_finish(struct conf_read *read, const struct conf_file *file, con
 {
         for (size_t i = 0; i < conf->peer_count; i++)
                 if (!may_come(conf, conf->peers[i].key))
-                        conf_warning(&read->report, file, CONF_WHOLE_FILE, "peers: the one at %s:%u is not among allowPeers: it is not dialled",
-                                     conf->peers[i].host, conf->peers[i].port);
+                        conf_warning(&read->report, file, CONF_WHOLE_FILE, "peers: the one at %s:%u is not among allowPeers: "
+                                     "it is not dialled", conf->peers[i].host, conf->peers[i].port);
 }

@@ -55,7 +55,8 @@ static void read_ingress(struct conf_read *read, const struct conf_node *node, v
         what->provider->ingress = several ? conf_policies_read(read, node, &what->services->urls) : conf_ingress_read(read, node);
 }
 
-void conf_provider_read(struct conf_read *read, const struct conf_node *node, struct conf_services *services, struct conf_provider *provider)
+void conf_provider_read(struct conf_read *read, const struct conf_node *node, struct conf_services *services,
+                        struct conf_provider *provider)
 {
         static const struct conf_field fields[] = {
                 { "services", read_services },

@@ -5,7 +5,8 @@
 
 #include "conf_services.h"
 
-void conf_provider_read(struct conf_read *read, const struct conf_node *node, struct conf_services *services, struct conf_provider *provider);
+void conf_provider_read(struct conf_read *read, const struct conf_node *node, struct conf_services *services,
+                        struct conf_provider *provider);
 
 /* When all files are known: @services are those it has. */
 void conf_provider_finish(struct conf_read *read, const struct conf_services *services, struct conf_provider *provider);

@@ -322,7 +322,8 @@ static bool from_file(struct conf_read *read, const struct conf_node *node, stru
         fd = conf_input_open(path);
         if (fd == -EACCES && from_running(read, conf)) {
                 conf_warning(&read->report, read->file, node->at,
-                             "secretFile: this user may not read %s: the secret stays as it was; \"hypergate reload --secret-file\", as root, hands it over", quoted);
+                             "secretFile: this user may not read %s: the secret stays as it was; \"hypergate reload --secret-file\", "
+                             "as root, hands it over", quoted);
                 return true;
         }
         if (fd < 0)

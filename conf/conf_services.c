@@ -244,17 +244,19 @@ static bool is_full(struct conf_read *read, const struct conf_node *node, size_t
 /* Each of its ports, for each protocol, is a service of its own. */
 static void add_each(struct conf_read *read, const struct conf_node *node, const struct entry *entry, struct conf_services *services)
 {
-        const char *host = conf_value_copy(read, entry->host), *tags = conf_value_copy(read, entry->tags), *sni = conf_value_copy(read, entry->sni);
-        const char *alias = entry->alias ? conf_value_copy(read, entry->alias) : NULL;
+        const char *host = conf_value_copy(read, entry->host), *alias = entry->alias ? conf_value_copy(read, entry->alias) : NULL;
+        const char *tags = conf_value_copy(read, entry->tags), *sni = conf_value_copy(read, entry->sni);
         size_t ports = (size_t)(entry->gate_port_last - entry->gate_port) + 1;
 
         for (size_t i = 0; i < ports; i++)
                 for (unsigned protocol = CONF_TCP; protocol <= CONF_UDP; protocol++)
                         if (entry->protocols & (1u << protocol))
                                 services->list[services->count++] = (struct conf_service){
-                                        .gate_port = (uint16_t)(entry->gate_port + i), .service_port = entry->local ? 0 : (uint16_t)(entry->service_port + i),
-                                        .protocol = (enum conf_protocol)protocol, .proxy = entry->proxy, .priority = (uint8_t)entry->priority,
-                                        .line = node->at.line, .file = read->file->name, .host = host, .alias = alias, .tags = tags, .sni = sni,
+                                        .gate_port = (uint16_t)(entry->gate_port + i),
+                                        .service_port = entry->local ? 0 : (uint16_t)(entry->service_port + i),
+                                        .protocol = (enum conf_protocol)protocol, .proxy = entry->proxy,
+                                        .priority = (uint8_t)entry->priority, .line = node->at.line, .file = read->file->name,
+                                        .host = host, .alias = alias, .tags = tags, .sni = sni,
                                         .health = entry->health, .ingress = entry->ingress,
                                 };
 }

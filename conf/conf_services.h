@@ -18,8 +18,8 @@ struct conf_filters {
         struct conf_urls urls;
 };
 
-/* Read provider.services, gateway.services and gateway.except: a list of maps and of names of service files, whose entries come to those that are there;
- * an empty one takes these away. */
+/* Read provider.services, gateway.services and gateway.except: a list of maps and of names of service files, whose entries come to those that
+ * are there; an empty one takes these away. */
 void conf_services_read(struct conf_read *read, const struct conf_node *node, struct conf_services *out);
 void conf_filters_read(struct conf_read *read, const struct conf_node *node, struct conf_filters *out);
 

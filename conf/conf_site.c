@@ -21,8 +21,10 @@ static const struct kind {
         bool local;                     /* it may be a unix socket, too: who asks needs no address */
 } kinds[CONF_SITES] = {
         [CONF_SITE_RESOLVER] = { "fingerprintResolver", "basicAuthFile", "resolver.auth", "HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH",
-                                 "127.0.0.1:8080", "IP:PORT, such as 127.0.0.1:8080 or \"[::1]:8080\", or unix: and the whole path of a socket",
-                                 "/etc/hypergate/resolver.auth", "expected USER:PASSWORD on one line, at most 256 bytes, and nothing else", true },
+                                 "127.0.0.1:8080",
+                                 "IP:PORT, such as 127.0.0.1:8080 or \"[::1]:8080\", or unix: and the whole path of a socket",
+                                 "/etc/hypergate/resolver.auth",
+                                 "expected USER:PASSWORD on one line, at most 256 bytes, and nothing else", true },
         [CONF_SITE_UNLIMITED] = { "unlimited", "tokenSecretFile", "unlimited.secret", "HYPERGATE_UNLIMITED_SECRET",
                                   "127.0.0.1:8091", "IP:PORT, such as 127.0.0.1:8091 or \"[::1]:8091\"", "/etc/hypergate/unlimited.secret",
                                   "expected the secret on one line, at most 256 bytes, and nothing else", false },
@@ -98,7 +100,8 @@ static void read_auth_file(struct conf_read *read, const struct conf_node *node,
         target->draft->auth_from = read->file;
 }
 
-void conf_site_read(struct conf_read *read, const struct conf_node *node, enum conf_site_kind kind, struct conf_site_draft *draft, struct conf *into)
+void conf_site_read(struct conf_read *read, const struct conf_node *node, enum conf_site_kind kind, struct conf_site_draft *draft,
+                    struct conf *into)
 {
         static const struct conf_field resolver[] = {
                 { "listen", read_listen },
@@ -202,7 +205,8 @@ static bool from_credential(struct conf_read *read, const struct conf_site_draft
         int r = fd < 0 ? fd : take_file(kind, fd, out);
 
         if (r < 0 && r != -ENOENT)
-                conf_error(&read->report, draft->at.file, draft->at.at, "%s: the credential %s: %s", kind->key, kind->credential, error_text(kind, r));
+                conf_error(&read->report, draft->at.file, draft->at.at, "%s: the credential %s: %s", kind->key, kind->credential,
+                           error_text(kind, r));
         return r != -ENOENT;
 }
 
@@ -229,7 +233,8 @@ static bool is_loopback(const uint8_t ip[16])
 static void finish_resolver(struct conf_read *read, const struct conf_site_draft *draft, const struct conf *conf, bool good)
 {
         if (!conf->provider.present)
-                conf_warning(&read->report, draft->at.file, draft->at.at, "fingerprintResolver: it is for the services of a provider: there is none");
+                conf_warning(&read->report, draft->at.file, draft->at.at,
+                             "fingerprintResolver: it is for the services of a provider: there is none");
         if (!conf_site_answers(&conf->resolver) && read->report.error_count == 0)
                 conf_error(&read->report, draft->at.file, draft->at.at, "fingerprintResolver: where? listen: %s",
                            kinds[CONF_SITE_RESOLVER].listen_example);
@@ -253,7 +258,8 @@ static void finish_unlimited(struct conf_read *read, const struct conf_site_draf
         }
         if (!conf->unlimited.auth_len && good)
                 conf_error(&read->report, draft->at.file, draft->at.at,
-                           "unlimited: what are tokens made with? tokenSecretFile: a file with a long random text, such as openssl rand -hex 32 makes");
+                           "unlimited: what are tokens made with? tokenSecretFile: a file with a long random text, such as "
+                           "openssl rand -hex 32 makes");
 }
 
 void conf_site_finish(struct conf_read *read, const struct conf_site_draft *draft, enum conf_site_kind kind, struct conf *conf)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Where somebody asks by HTTP. fingerprintResolver: services ask whose a connection to them is. unlimited: clients ask to be let in for a while,
- * with tokens. */
+/* Where somebody asks by HTTP. fingerprintResolver: services ask whose a connection to them is. unlimited: clients ask to be let in for a
+ * while, with tokens. */
 #ifndef HG_CONF_SITE_H
 #define HG_CONF_SITE_H
 
@@ -19,7 +19,8 @@ struct conf_site_draft {
         bool auth_given;
 };
 
-void conf_site_read(struct conf_read *read, const struct conf_node *node, enum conf_site_kind kind, struct conf_site_draft *draft, struct conf *into);
+void conf_site_read(struct conf_read *read, const struct conf_node *node, enum conf_site_kind kind, struct conf_site_draft *draft,
+                    struct conf *into);
 
 /* Once all files are known: finds what who asks must know, and says what does not go together. */
 void conf_site_finish(struct conf_read *read, const struct conf_site_draft *draft, enum conf_site_kind kind, struct conf *conf);

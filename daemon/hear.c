@@ -33,8 +33,8 @@ static void on_known(struct supervisor *supervisor, struct child *child, const s
                 return;
         }
         if (known->news && known->error)
-                log_event(supervisor->log, IPC_EVENT_STATE_UNWRITTEN, LOG_WARNING, NULL, "%s/%s.nodes: %s: what was stored before stays; trying again within minutes",
-                          conf->state_directory, conf->name, strerror(known->error));
+                log_event(supervisor->log, IPC_EVENT_STATE_UNWRITTEN, LOG_WARNING, NULL, "%s/%s.nodes: %s: what was stored before stays; "
+                          "trying again within minutes", conf->state_directory, conf->name, strerror(known->error));
         else if (known->news)
                 log_notice(supervisor->log, "%s/%s.nodes: stored again", conf->state_directory, conf->name);
 }

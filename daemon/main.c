@@ -291,8 +291,9 @@ static int find_workers(struct start *start)
 {
         static const char *const names[] = { "hypergate-swarm", "hypergate-router", "hypergate-forward", "hypergate-resolve",
                                              "hypergate-admin", "hypergate-docker", "hypergate-hosts" };
-        const bool needed[ARRAY_LEN(names)] = { true, true, true, true, conf_site_answers(&start->conf->resolver) || conf_site_answers(&start->conf->unlimited),
-                                                  start->conf->docker.present, start->conf->gateway.present && start->conf->gateway.hosts };
+        const bool needed[ARRAY_LEN(names)] = { true, true, true, true,
+                                                conf_site_answers(&start->conf->resolver) || conf_site_answers(&start->conf->unlimited),
+                                                start->conf->docker.present, start->conf->gateway.present && start->conf->gateway.hosts };
         const char *build_tree = secure_getenv("HYPERGATE_LIBEXEC");
         char path[PATH_MAX + 32];
 
@@ -389,8 +390,8 @@ int main(int argc, char *argv[])
         if (code == EX_OK)
                 code = supervisor_run(&supervisor, &(struct supervisor_start){
                         .log = &start.log, .conf = start.conf, .source = &start.source, .keys = start.keys, .sockets = &start.sockets,
-                        .known = &start.known, .last = &start.last, .passed = &start.passed, .oom_score = &start.oom_score, .control_listener = start.control,
-                        .control_conn = start.args.control_fd, .asked_as = start.asked_as, .libexec = start.libexec,
+                        .known = &start.known, .last = &start.last, .passed = &start.passed, .oom_score = &start.oom_score,
+                        .control_listener = start.control, .control_conn = start.args.control_fd, .asked_as = start.asked_as, .libexec = start.libexec,
                 });
         oom_score_fini(&start.oom_score);
         passed_fini(&start.passed);

@@ -18,8 +18,9 @@ int sockets_lead(int gate_fd);
 
 /* A UDP socket between those @ends, beside @gate_fd, which is bound to @local_ip or to all addresses: from then on the kernel gives it what
  * that client sends, and nothing of anybody else's at any time, though for a moment it is bound and not connected. Nobody loses anything by
- * it, nor is anything overtaken, but at a gate that others bound, while it shares its port for the first time. 0 or -errno; -EADDRINUSE: that socket is not ours alone to
- * share (a socket unit's); -EADDRNOTAVAIL: this machine would answer from another address than the client asks. */
+ * it, nor is anything overtaken, but at a gate that others bound, while it shares its port for the first time. 0 or -errno; -EADDRINUSE:
+ * that socket is not ours alone to share (a socket unit's); -EADDRNOTAVAIL: this machine would answer from another address than the client
+ * asks. */
 int sockets_detach(int gate_fd, const struct socket_ends *ends, int *fd_out);
 
 #endif

@@ -20,7 +20,8 @@ struct status {
         const struct gates *gates;
         const struct conf *conf;
         struct ipc_swarm_status of[CONF_CORES_MAX];     /* what each swarm worker said last */
-        struct ipc_swarm_status last;   /* of all together: each is connected to the same peers, and carries channels of its own; how the DHT is, the first says */
+        struct ipc_swarm_status last;   /* of all together: each is connected to the same peers, and carries channels of its own; how the
+                                         * DHT is, the first says */
         struct ipc_swarm_status gone;   /* what those of before had counted: bytes and packets, which never become less */
         uint64_t dropped;               /* datagrams, by forward workers and swarm workers of before */
         uint64_t ended[IPC_REASONS];    /* channels, by the word of forward workers */

@@ -74,7 +74,8 @@ static void tell_silent(const char *name, int error)
         else if (error == -ENOENT)
                 fprintf(stderr, "hypergate: %s does not run here, or runs as somebody else\n", quoted);
         else if (error == -EACCES || error == -EPERM)
-                fprintf(stderr, "hypergate: %s runs as somebody else: ask as that user, as root, or, what changes nothing, as a member of the group hypergate\n", quoted);
+                fprintf(stderr, "hypergate: %s runs as somebody else: ask as that user, as root, or, what changes nothing, "
+                        "as a member of the group hypergate\n", quoted);
         else if (error != -EPROTO)
                 fprintf(stderr, "hypergate: %s: %s\n", quoted, strerror(-error));
 }
