@@ -46,6 +46,15 @@ static struct node_double_side *open_side(const struct node *node, node_channel_
         return side;
 }
 
+/* One that bytes may be sent on: that of a stream, before its peer has answered, too. */
+static struct node_double_side *sending_side(const struct node *node, node_channel_id id)
+{
+        struct node_double_side *side = side_of(node, id);
+
+        must(side && (side->state == SIDE_OPEN || (side->state == SIDE_OPENING && side->protocol != NODE_UDP)));
+        return side;
+}
+
 static struct node_double_side *new_side(struct node *node, enum node_double_state state, uint16_t protocol)
 {
         for (size_t i = 0; i < NODE_DOUBLE_CHANNELS; i++) {
@@ -262,6 +271,7 @@ int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t ga
         must(len <= IPC_METADATA_MAX);
         if (!side)
                 return -EBUSY;
+        side->writable = protocol == NODE_UDP ? 0 : gate_port % 64;     /* by some ports something goes with the open */
         *channel_out = side->id;
         return 0;
 }
@@ -287,14 +297,14 @@ void node_refuse(struct node *node, node_channel_id channel, const char *text, s
 
 size_t node_writable(const struct node *node, node_channel_id channel)
 {
-        const struct node_double_side *side = open_side(node, channel);
+        const struct node_double_side *side = sending_side(node, channel);
 
         return side->ended ? 0 : side->writable;
 }
 
 void node_write(struct node *node, node_channel_id channel, uint8_t *data, size_t len, const struct now *now)
 {
-        struct node_double_side *side = open_side(node, channel);
+        struct node_double_side *side = sending_side(node, channel);
 
         must(len && len <= node_writable(node, channel) && len <= NODE_WRITE_MAX && side->protocol != NODE_UDP);
         memset(data - NODE_HEADROOM, 0xee, NODE_HEADROOM);
