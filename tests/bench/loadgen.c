@@ -919,25 +919,26 @@ static int connrate(void)
 static int echo1(int fd) { char b; return writen(fd, "e", 1) || readn(fd, &b, 1) || b != 'e'; }
 static int idle(void)
 {
-	int *fd = calloc((size_t)o.n, sizeof *fd), i, j, k, ok = 0, alive = 0, W = 32;
+	int *fd = calloc((size_t)o.n, sizeof *fd), i, j, k, ok = 0, alive = 0, silent = 0, W = 32;
 	u64 t = now_ns();
 	char line[16];
 
-	for (i = 0; i < o.n; i += W) {	/* windows of 32: connect all, write all, read all */
+	for (i = 0; i < o.n && !silent; i += W) {	/* windows of 32: connect all, write all, read all; no more behind one that is silent */
 		for (j = i; j < i + W && j < o.n; j++)
 			if ((fd[j] = dial(o.host, o.port)) >= 0) {
-				rcvtimeo(fd[j], 15);
+				rcvtimeo(fd[j], 5);
 				if (writen(fd[j], "e", 1)) {
 					close(fd[j]);
 					fd[j] = -1;
 				}
 			}
 		for (k = i; k < j; k++)
-			if (fd[k] >= 0) {
+			if (fd[k] >= 0 && !silent) {
 				char b;
 				if (readn(fd[k], &b, 1) || b != 'e') {
 					close(fd[k]);
 					fd[k] = -1;
+					silent = 1;
 				} else
 					ok++;
 			}
@@ -947,7 +948,7 @@ static int idle(void)
 	if (!fgets(line, sizeof line, stdin))
 		return 0;
 	t = now_ns();
-	for (i = 0; i < o.n; i++)
+	for (i = 0; i < o.n && !silent; i++)
 		if (fd[i] >= 0 && !echo1(fd[i]))
 			alive++;
 	printf("{\"mode\":\"idle_check\",\"n\":%d,\"alive\":%d,\"secs\":%.3f}\n", o.n, alive, (double)(now_ns() - t) / 1e9);

@@ -3,6 +3,7 @@
 # run.sh [PEER...] [--modes bulk,lat,hol,conn,idle,slow,pace,fetch,half,udp,start] [--rounds R] [--secs S]
 #        [--json out.json] [--link DELAY_MS:LOSS_PCT[:MBIT[:JITTER_MS]]] [--set LABEL] [--idle N] [--profile]
 #
+# Two rounds take less than ten minutes.
 # Measures tunnels side by side: for every round and every single test, each
 # peer in turn. PEER is a driver peers/PEER.sh (see peers/lib.sh); without any:
 # direct ceiling hypergate ssh. Writes one JSON object a line and a table (report.py) to
@@ -27,7 +28,7 @@ for t in loadgen tunlink; do [ "$BENCH_RUN/$t" -nt "$HERE/$t.c" ] || ${CC:-cc} -
 [ "$BENCH_RUN/ceiling" -nt "$HERE/ceiling.c" ] && [ "$BENCH_RUN/ceiling" -nt "$WORK/bench/worker/swarm/cipher/libhg-cipher.a" ] ||
 	${CC:-cc} -O2 -Wall -Wextra -D_GNU_SOURCE -I"$ROOT/worker/swarm/cipher" -o "$BENCH_RUN/ceiling" "$HERE/ceiling.c" \
 		"$WORK/bench/worker/swarm/cipher/libhg-cipher.a" -lsodium -Wl,--as-needed $(pkg-config --libs libcrypto 2>/dev/null) || exit 1
-MODES=start,bulk,lat,hol,conn,idle,half ROUNDS=3 SECS=2 JSON=out.json LINK='' SET='' IDLE=1000 PEERS=()
+MODES=start,bulk,lat,hol,conn,idle,half ROUNDS=2 SECS=2 JSON=out.json LINK='' SET='' IDLE=1000 PEERS=()
 BULK=${BENCH_BULK:-up:1 down:1 both:1 up:4 down:4 both:4}
 STALL=${BENCH_STALL:-20} SLOWMB=${BENCH_SLOWMB:-64}
 while [ $# -gt 0 ]; do
@@ -207,7 +208,7 @@ one() { # PEER ROUND TEST
 		for i in $(seq 1200); do [ -s "$ST/idle.out" ] && break; sleep 0.1; done
 		sleep 2; b=$(ptree "$peer" tcp)
 		local l0 c0 b0
-		l0=$($LG lat $to --size 1 --secs $SECS); c0=$($LG conn $to --n 1 --secs $SECS); b0=$($LG bulk $to --dir down --n 1 --secs $SECS 2>>"$ST/$k/loadgen.err")
+		l0=$(timeout 30 $LG lat $to --size 1 --secs $SECS); c0=$(timeout 30 $LG conn $to --n 1 --secs $SECS); b0=$(timeout 30 $LG bulk $to --dir down --n 1 --secs $SECS 2>>"$ST/$k/loadgen.err")
 		local c1 c2; c1=$(ptree "$peer" tcp); sleep 5; c2=$(ptree "$peer" tcp)
 		echo go >&7; exec 7>&-; wait $ip
 		local alive; alive=$(sed -n 2p "$ST/idle.out")
