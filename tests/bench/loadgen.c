@@ -948,9 +948,13 @@ static int idle(void)
 	if (!fgets(line, sizeof line, stdin))
 		return 0;
 	t = now_ns();
-	for (i = 0; i < o.n && !silent; i++)
+	for (i = 0; i < o.n && !silent; i++) {
+		errno = 0;
 		if (fd[i] >= 0 && !echo1(fd[i]))
 			alive++;
+		else
+			silent = errno == EAGAIN;	/* those behind it would be waited for as long */
+	}
 	printf("{\"mode\":\"idle_check\",\"n\":%d,\"alive\":%d,\"secs\":%.3f}\n", o.n, alive, (double)(now_ns() - t) / 1e9);
 	return 0;
 }
