@@ -59,6 +59,7 @@ TEST(all_are_advertised_where_they_fit)
 
         begin(&offers, 0);
         check_equal(left_out(&offers), 0);
+        router_offers_fini(&offers);
         begin(&offers, 10);
         check_equal(left_out(&offers), 0);
         check_equal(router_offers_set(&offers, list, withheld, 0), 0);
