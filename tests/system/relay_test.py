@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A provider and a gateway behind NATs that give each remote another port, and who relays for them."""
+"""A provider and a gateway behind NATs that give each remote another port, and who relays for them; and what is heard between any two."""
 import os
+import random
 import re
 import signal
 import socket
 import threading
 import time
 
-from harness import MB, Process, connect, eventually, how_it_ends, main, new_secret, serve_echo, start_instance, test
+from harness import MB, Process, Service, connect, eventually, free_ports, how_it_ends, main, new_secret, serve_echo, start_instance, talk, test
 from nat_lab import Lab
 from nat_pairs import BULK, BULK_DIGEST, NatPair, start_dht, start_their_relay
 from networks import with_networks
+from udp_scene import Echo, ask
 
 
 class Scene:
@@ -35,12 +37,15 @@ def kill(instance):
 
 
 class Eavesdropper:
-    """All that comes to a machine and leaves it, until enough has been heard."""
+    """All that comes to a machine and leaves it, at @interface or at any, until so much of it has been heard, or @last."""
     ENOUGH = 2 * MB
 
-    def __init__(self, stack, machine):
+    def __init__(self, stack, machine, interface=None, last=None):
+        self.last = last
         with machine.inside():
             self.wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+            if interface:
+                self.wire.bind((interface, 3))
         stack.callback(self.wire.close)
         self.wire.settimeout(20)
         self.heard = bytearray()
@@ -48,7 +53,7 @@ class Eavesdropper:
         self.thread.start()
 
     def listen(self):
-        while len(self.heard) < self.ENOUGH:
+        while len(self.heard) < self.ENOUGH and not (self.last and self.last in self.heard):
             self.heard += self.wire.recv(1 << 16)
 
     def all(self):
@@ -73,6 +78,42 @@ def unasked(stack):
     assert len(heard) >= spy.ENOUGH and clear in heard, f'{len(heard)} bytes were overheard'
     assert not [at for at in range(0, MB, 1 << 10) if BULK[at:at + 16] in heard], 'the relay sees what it carries'
     print(f'# open after {opened:.1f} s, {20 / took:.0f} MB/s', flush=True)
+
+
+@test
+def s02_plain_nowhere_between(stack):
+    """what a client says and a service answers, by TCP and UDP, is plain on either machine, and in no packet from the one to the other"""
+    lab, secret = Lab(stack), new_secret()
+    dht, there, here = start_dht(stack, lab), lab['pub1'], lab['pub2']
+    said, last = random.randbytes(64), random.randbytes(64)
+    with there.inside():
+        services = [('tcp', Service(stack, serve_echo).port), ('udp', Echo(stack).port)]
+    spies = {(machine.name, interface): Eavesdropper(stack, machine, interface, last) for machine in (there, here) for interface in ('lo', 'eth0')}
+    with there.inside():
+        entries = [{'gatePort': 8000, 'serviceHost': '127.0.0.1', 'servicePort': port, 'protocol': protocol} for protocol, port in services]
+        start_instance(stack, 'provider', secret, {'bootstrap': dht, 'provider': {'services': entries}})
+    with here.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        start_instance(stack, 'gateway', secret, {'bootstrap': dht, 'gateway': {'listen': '127.0.0.1'}})
+        client.settimeout(0.5)
+        client.connect(('127.0.0.1', 8000))
+        eventually(lambda: ask(client, said) == said, 20, 'the UDP service')
+        assert ask(client, said * 100) == said * 100, 'one that is sent in the stream'
+        for times in 1, 1, 500:
+            assert talk(8000, said * times) == said * times, 'the TCP service'
+    for machine, other in (there, here), (here, there):
+        with machine.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(last, ('127.0.0.1', 9))
+            sender.sendto(last, (other.address, 9))
+    for (machine, interface), spy in spies.items():
+        heard = spy.all()
+        assert last in heard, f'{interface} of {machine}: {len(heard)} bytes were overheard, and not what is plain there'
+        plain = [at for at in range(0, len(said), 16) if said[at:at + 16] in heard]
+        if interface == 'lo':
+            assert len(plain) == 4, f'{machine}: it did not go this way'
+        else:
+            words = [word for word in (b'gatePort', secret.encode(), bytes.fromhex(secret)) if word in heard]
+            assert len(heard) > 2 * 500 * len(said), f'{machine}: it did not go this way'
+            assert not plain and not words, f'{machine}: bytes {plain} of what was said, and {words}, can be read on the way'
 
 
 class Apart:
