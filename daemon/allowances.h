@@ -4,6 +4,8 @@
 #ifndef HG_ALLOWANCES_H
 #define HG_ALLOWANCES_H
 
+#include "ipc_admin.h"
+#include "ipc_forward.h"
 #include "supervisor.h"
 
 enum { ALLOWANCES_TOKEN_S = 30 * 60 };  /* as with an original: LimitRemoverService.ts */

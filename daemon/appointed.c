@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ipc_swarm.h"
+
 _Static_assert((int)CONF_KEY_BYTES == (int)IPC_KEY_BYTES, "same keys");
 
 int appointed_init(struct appointed *appointed, struct names *names, const struct conf *conf)

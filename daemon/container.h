@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "ipc_message.h"
+#include "ipc_docker.h"
 
 /* One line of mountinfo, as proc(5) has it: an engine brings files such as /etc/hostname from a folder that is named after the container.
  * False: this line is none of these. */

@@ -8,6 +8,7 @@
 
 #include "allowances.h"
 #include "control_ask.h"
+#include "ipc_forward.h"
 #include "sockets.h"
 #include "supervisor.h"
 

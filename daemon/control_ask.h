@@ -7,7 +7,6 @@
 
 #include "control_conn.h"
 #include "ipc_link.h"
-#include "ipc_question.h"
 
 /* Writes what one message of @worker says. */
 typedef void (*control_ask_write)(struct json_line *out, const struct ipc_received *message, uint32_t worker);

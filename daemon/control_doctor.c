@@ -10,6 +10,8 @@
 
 #include "control_conn.h"
 #include "ipc_fd.h"
+#include "ipc_question.h"
+#include "ipc_swarm.h"
 #include "ipc_words.h"
 #include "monotonic.h"
 #include "supervisor.h"

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "control_ask.h"
+#include "ipc_channel.h"
+#include "ipc_question.h"
 #include "ipc_words.h"
 #include "sockets.h"
 #include "supervisor.h"

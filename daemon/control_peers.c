@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "control_ask.h"
+#include "ipc_question.h"
 #include "ipc_words.h"
 
 static void write_unreached(struct json_line *out, const struct ipc_swarm_peer *peer)

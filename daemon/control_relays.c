@@ -2,6 +2,7 @@
 /* "relays": for each swarm worker a line "relays" with the nodes of the DHT through which peers reach it, as a gateway and as a provider. */
 #include "cleanup.h"
 #include "control_ask.h"
+#include "ipc_question.h"
 
 static void write_list(struct json_line *out, const char *key, const struct ipc_swarm_self *self, size_t role)
 {

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "control_conn.h"
+#include "ipc_question.h"
+#include "ipc_swarm.h"
 #include "supervisor.h"
 
 enum { SCAN_S_MAX = 300, FIRST_PAUSE_MS = 200 };

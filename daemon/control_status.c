@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "control_conn.h"
+#include "ipc_swarm.h"
 #include "ipc_words.h"
 #include "monotonic.h"
 #include "supervisor.h"

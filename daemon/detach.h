@@ -6,6 +6,7 @@
 
 #include "children.h"
 #include "gates.h"
+#include "ipc_forward.h"
 
 /* Answers @child, which asks for one to a client of one of its gates. */
 void detach(const struct gates *gates, struct child *child, const struct ipc_session_detach *asked);

@@ -4,6 +4,7 @@
 #define HG_DIAL_H
 
 #include "children.h"
+#include "ipc_forward.h"
 #include "services.h"
 
 /* Answers @child, which asks for one of its services. */

@@ -9,6 +9,7 @@
 #include "children.h"
 #include "conf.h"
 #include "hosts.h"
+#include "ipc_docker.h"
 #include "log.h"
 #include "usec.h"
 

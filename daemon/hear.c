@@ -6,6 +6,12 @@
 #include "allowances.h"
 #include "detach.h"
 #include "dial.h"
+#include "ipc_admin.h"
+#include "ipc_forward.h"
+#include "ipc_hosts.h"
+#include "ipc_resolve.h"
+#include "ipc_router.h"
+#include "ipc_swarm.h"
 #include "publish.h"
 
 static void on_gate(struct supervisor *supervisor, const struct ipc_received *message)

@@ -9,7 +9,8 @@
 
 #include "children.h"
 #include "forwards.h"
-#include "ipc_message.h"
+#include "ipc_forward.h"
+#include "ipc_hosts.h"
 #include "list.h"
 #include "log.h"
 

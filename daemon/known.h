@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "conf.h"
-#include "ipc_message.h"
+#include "ipc_swarm.h"
 #include "state_halves.h"
 
 struct known {

@@ -10,6 +10,7 @@
 
 #include "children.h"
 #include "ipc_message.h"
+#include "ipc_resolve.h"
 #include "list.h"
 #include "log.h"
 #include "map.h"

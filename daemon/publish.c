@@ -8,8 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ipc_admin.h"
 #include "ipc_blob.h"
+#include "ipc_channel.h"
+#include "ipc_router.h"
 #include "ipc_rule.h"
+#include "ipc_swarm.h"
 
 enum { SEED_ADDRESSES_MAX = 64 };
 

@@ -3,6 +3,7 @@
 #ifndef HG_PUBLISH_H
 #define HG_PUBLISH_H
 
+#include "ipc_forward.h"
 #include "supervisor.h"
 
 /* Sends it. False: there is nothing to be told yet (the swarm worker's way into the network is not known). */

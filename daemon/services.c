@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ipc_router.h"
 #include "ipc_service.h"
 
 /* What stands behind one gate port: neighbours in the list. */

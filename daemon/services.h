@@ -8,6 +8,7 @@
 
 #include "conf.h"
 #include "forwards.h"
+#include "ipc_forward.h"
 #include "names.h"
 
 /* By its checks, if it has some. */

@@ -9,7 +9,9 @@
 
 #include "conf.h"
 #include "gates.h"
+#include "ipc_forward.h"
 #include "ipc_message.h"
+#include "ipc_swarm.h"
 #include "log.h"
 
 enum { STATUS_ASKED_EVERY_S = 10 };     /* a node that hears nobody asks its bootstrap nodes again within this */

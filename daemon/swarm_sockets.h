@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "children.h"
+#include "ipc_swarm.h"
 #include "log.h"
 #include "passed.h"
 #include "sockets.h"

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "ipc_message.h"
+#include "ipc_forward.h"
 
 enum { IPC_ALLOWANCES_MAX = 256 };
 

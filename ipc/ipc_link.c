@@ -11,11 +11,6 @@
 #include "ipc_fd.h"
 #include "ipc_table.h"
 
-#define X(name, from, to, type, fds) \
-        _Static_assert(sizeof(type) <= IPC_PAYLOAD_MAX && (((fds) & 0xff) <= IPC_FDS_MAX), #name " is too large");
-IPC_MESSAGES(X)
-#undef X
-
 struct ipc_queued {
         struct ipc_queued *next;
         size_t len;                     /* of the payload */

@@ -3,7 +3,17 @@
 #ifndef HG_IPC_QUESTION_H
 #define HG_IPC_QUESTION_H
 
-#include "ipc_message.h"
+#include <stdint.h>
+
+#include "ipc_channel.h"
+#include "ipc_swarm.h"
+
+enum {
+        IPC_RELAYS_MAX = 8,             /* nodes in the record of a peer */
+        IPC_OWN_RELAYS_MAX = 3,
+        IPC_SIGHTINGS_MAX = 16,
+        IPC_WHY_MAX = 96,               /* with its NUL */
+};
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wpadded"

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "ipc_question.h"
+#include "ipc_message.h"
 
 struct ipc_row {
         const char *name;

@@ -7,6 +7,8 @@
 #include <time.h>
 
 #include "forward_choose.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 #include "router_advert.h"
 #include "router_table.h"
 

@@ -8,6 +8,7 @@
 #include "docker_helper.h"
 #include "docker_hosts.h"
 #include "docker_http.h"
+#include "ipc_docker.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -14,6 +14,8 @@
 #include "hear.h"
 #include "introduce.h"
 #include "ipc_fd.h"
+#include "ipc_resolve.h"
+#include "ipc_swarm.h"
 #include "ipc_table.h"
 #include "message.h"
 #include "steps.h"

@@ -7,6 +7,7 @@
 
 #include "hosts_process.h"
 #include "inside.h"
+#include "ipc_hosts.h"
 #include "message.h"
 #include "port_talk.h"
 #include "steps.h"

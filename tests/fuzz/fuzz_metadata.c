@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "forward_metadata.h"
+#include "ipc_channel.h"
 #include "ipc_words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

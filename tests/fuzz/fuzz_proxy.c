@@ -6,6 +6,7 @@
 
 #include "cleanup.h"
 #include "forward_proxy.h"
+#include "ipc_forward.h"
 #include "ipc_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

@@ -9,6 +9,7 @@
 
 #include "admin_answer.h"
 #include "cleanup.h"
+#include "ipc_fingerprint.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

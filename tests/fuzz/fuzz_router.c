@@ -8,6 +8,7 @@
 #include "bytes.h"
 #include "inside.h"
 #include "ipc_blob.h"
+#include "ipc_route.h"
 #include "ipc_table.h"
 #include "message.h"
 #include "router_process.h"

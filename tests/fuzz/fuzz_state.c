@@ -15,6 +15,7 @@
 #include "bytes.h"
 #include "cleanup.h"
 #include "ipc_fd.h"
+#include "ipc_swarm.h"
 #include "keys.h"
 #include "known.h"
 #include "last_gates.h"

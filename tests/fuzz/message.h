@@ -6,6 +6,9 @@
 #define HG_FUZZ_MESSAGE_H
 
 #include "bytes.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 #include "ipc_table.h"
 
 /* Payloads stand in inputs as they are. Who gives one of these another field gives it to the seeds, too: what comes behind it would mean

@@ -6,6 +6,8 @@
 #include <ev.h>
 #include <signal.h>
 
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "run.h"
 
 struct fake {

@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #include "ipc_blob.h"
+#include "ipc_channel.h"
+#include "ipc_route.h"
+#include "ipc_swarm.h"
 #include "run.h"
 
 struct fake {

@@ -13,7 +13,10 @@
 
 #include "forward_clients.h"
 #include "host.h"
+#include "ipc_channel.h"
 #include "ipc_fd.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 #include "sockets.h"
 #include "test.h"
 

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
 #include "sockets.h"
 #include "test.h"
 

@@ -7,6 +7,8 @@
 
 #include "host.h"
 #include "ipc_blob.h"
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "ipc_rule.h"
 #include "test.h"
 

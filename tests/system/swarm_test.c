@@ -15,7 +15,10 @@
 
 #include "host.h"
 #include "ipc_blob.h"
+#include "ipc_channel.h"
 #include "ipc_fd.h"
+#include "ipc_route.h"
+#include "ipc_swarm.h"
 #include "sockets.h"
 #include "test.h"
 

@@ -12,6 +12,7 @@
 
 #include "forward_socket.h"
 #include "ipc_fd.h"
+#include "ipc_forward.h"
 #include "run_walls.h"
 #include "sockets.h"
 #include "test.h"

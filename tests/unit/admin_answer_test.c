@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "admin_answer.h"
+#include "ipc_fingerprint.h"
 #include "test.h"
 
 static const uint8_t map_key[16];

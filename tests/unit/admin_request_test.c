@@ -3,6 +3,7 @@
 
 #include "admin_auth.h"
 #include "admin_request.h"
+#include "ipc_admin.h"
 #include "test.h"
 
 static enum admin_verdict read_text(const char *text, struct admin_request *out)

@@ -10,6 +10,7 @@
 #include "forwards.h"
 #include "introduce.h"
 #include "ipc_fd.h"
+#include "ipc_router.h"
 #include "test.h"
 
 static struct ipc_log line(const char *text, size_t len)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ipc_docker.h"
 #include "test.h"
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -14,6 +14,7 @@
 
 #include "daemon_world.h"
 #include "ipc_fd.h"
+#include "ipc_forward.h"
 #include "sockets_detach.h"
 #include "test.h"
 

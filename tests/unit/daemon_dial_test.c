@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon_world.h"
+#include "ipc_forward.h"
 #include "test.h"
 
 enum { GATE = 8080, CHANNEL = 77, SWARM = 3 };

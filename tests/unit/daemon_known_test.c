@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon_place.h"
+#include "ipc_swarm.h"
 #include "test.h"
 
 static const struct conf_bootstrap first[] = { { "", "one.example", 49737 } }, second[] = { { "", "two.example", 49737 } };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon_world.h"
+#include "ipc_resolve.h"
 #include "names.h"
 #include "seeds.h"
 #include "test.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon_world.h"
+#include "ipc_question.h"
 #include "test.h"
 
 struct heard {

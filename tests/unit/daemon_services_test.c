@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon_world.h"
+#include "ipc_forward.h"
 #include "test.h"
 
 enum { SERVICES_MAX = 8 };

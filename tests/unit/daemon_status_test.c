@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "daemon_world.h"
+#include "ipc_forward.h"
+#include "ipc_swarm.h"
 #include "status.h"
 #include "test.h"
 

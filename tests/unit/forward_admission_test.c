@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "ipc_channel.h"
+#include "ipc_forward.h"
 #include "policy.h"
 #include "test.h"
 

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "forward_scene.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
 
 enum { GATE = 8080, SILENT_HOST = 1, GOOD_HOST = 2, NOBODY_HOST = 3 };
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "ipc_forward.h"
+#include "ipc_route.h"
 #include "ipc_service.h"
 #include "policy.h"
 #include "test.h"

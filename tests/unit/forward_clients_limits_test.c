@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "forward_clients_scene.h"
+#include "ipc_channel.h"
 
 static int come_from(uint32_t address)
 {

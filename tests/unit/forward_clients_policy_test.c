@@ -5,6 +5,9 @@
 #include <unistd.h>
 
 #include "forward_clients_scene.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 #include "policy.h"
 
 static struct policy *policy_for(const char *network, bool allow)

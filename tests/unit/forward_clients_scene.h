@@ -5,6 +5,7 @@
 
 #include "forward_clients.h"
 #include "forward_scene.h"
+#include "ipc_channel.h"
 
 enum { GATE = 8080, WAIT_S = 60 };
 

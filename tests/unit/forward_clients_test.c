@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include "forward_clients_scene.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 
 TEST(nobody_waits_longer_than_the_gate_says)
 {

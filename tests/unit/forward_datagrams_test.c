@@ -11,6 +11,8 @@
 
 #include "cleanup.h"
 #include "forward_scene.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
 
 enum { GATE = 5353, TAKEN_MAX = 64 };
 

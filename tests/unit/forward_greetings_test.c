@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 #include "forward_scene.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 #include "ipc_service.h"
 #include "policy.h"
 

@@ -11,6 +11,7 @@
 #include "forward_http.h"
 #include "forward_proxy.h"
 #include "forward_scene.h"
+#include "ipc_forward.h"
 
 enum { GATE = 8080, INTERVAL_MS = 1000, TIMEOUT_MS = 300 };
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "forward_scene.h"
+#include "ipc_forward.h"
 
 static void begin(void)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "inside.h"
+#include "ipc_forward.h"
 #include "test.h"
 
 static struct worker worker;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_channel.h"
 #include "test.h"
 
 static struct sockaddr_storage address(const char *ip, uint16_t port)

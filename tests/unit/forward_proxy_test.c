@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "forward_proxy.h"
+#include "ipc_forward.h"
 #include "ipc_message.h"
 #include "test.h"
 

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "ipc_forward.h"
+#include "ipc_route.h"
+
 struct forward forward;
 struct inside inside;
 

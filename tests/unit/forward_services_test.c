@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ipc_forward.h"
 #include "test.h"
 
 static struct services services;

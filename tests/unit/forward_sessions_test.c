@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #include "forward_scene.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 
 enum { GATE = 5353, IDLE_S = 300, TAKEN_MAX = 4200 };
 

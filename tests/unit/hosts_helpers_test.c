@@ -5,6 +5,7 @@
 
 #include "hosts_process.h"
 #include "inside.h"
+#include "ipc_hosts.h"
 #include "port_talk.h"
 #include "test.h"
 

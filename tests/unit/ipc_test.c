@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "ipc_blob.h"
+#include "ipc_channel.h"
 #include "ipc_fd.h"
 #include "ipc_link.h"
+#include "ipc_swarm.h"
 #include "ipc_table.h"
 
 struct pair {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ipc_resolve.h"
 #include "resolve_pool.h"
 #include "test.h"
 

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ipc_hosts.h"
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "ipc_service.h"
 #include "policy.h"
 #include "test.h"

@@ -7,6 +7,8 @@
 
 #include "inside.h"
 #include "ipc_question.h"
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "test.h"
 
 enum { GATE = 8080 };

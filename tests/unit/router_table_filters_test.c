@@ -2,6 +2,7 @@
 /* What filters let through, and what they keep out. */
 #include <string.h>
 
+#include "ipc_router.h"
 #include "router_table_scene.h"
 
 TEST(any_filter_admits_and_all_its_fields_must_match)

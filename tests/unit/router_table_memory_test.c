@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ipc_route.h"
 #include "router_table.h"
 #include "test.h"
 

@@ -2,6 +2,7 @@
 /* What is told of one offer: which service is meant, how good it is, and who may come. */
 #include <string.h>
 
+#include "ipc_router.h"
 #include "ipc_service.h"
 #include "policy.h"
 #include "router_table_scene.h"

@@ -3,6 +3,8 @@
 #ifndef HG_TEST_ROUTER_TABLE_SCENE_H
 #define HG_TEST_ROUTER_TABLE_SCENE_H
 
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "router_table.h"
 #include "test.h"
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_route.h"
 #include "router_table_scene.h"
 
 static void name_of(struct ipc_via *peer, unsigned number)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_route.h"
 #include "router_table_scene.h"
 
 TEST(an_offer_opens_a_gate_once)

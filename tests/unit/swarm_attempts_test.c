@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "inside.h"
-#include "ipc_question.h"
+#include "ipc_message.h"
 #include "ipc_words.h"
 #include "test.h"
 

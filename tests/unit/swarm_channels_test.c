@@ -9,6 +9,7 @@
 
 #include "channels.h"
 #include "cleanup.h"
+#include "ipc_channel.h"
 #include "ipc_fd.h"
 #include "test.h"
 

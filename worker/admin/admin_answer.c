@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "ipc_fingerprint.h"
 
 enum {
         KEY_MAX = 4 * ADMIN_VALUE_MAX + 32,

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "admin_request.h"
-#include "ipc_message.h"
+#include "ipc_admin.h"
 
 enum { ADMIN_TOKEN_MAX = (IPC_BASIC_AUTH_MAX + 2) / 3 * 4 };
 

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "ipc_message.h"
+#include "ipc_fingerprint.h"
 #include "map.h"
 #include "usec.h"
 

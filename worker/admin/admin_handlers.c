@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "admin_process.h"
+#include "ipc_admin.h"
+#include "ipc_fingerprint.h"
 
 /* One of a configuration. False: it is none, and who says so is disowned. */
 static bool take_listener(struct admin *admin, struct worker_link *from, struct ipc_received *message)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "ipc_message.h"
+#include "ipc_admin.h"
 
 enum {
         MAGIC_BYTES = 8, SALT_BYTES = 8, HEAD_BYTES = MAGIC_BYTES + SALT_BYTES,

@@ -4,6 +4,7 @@
 #define HG_DOCKER_CONN_H
 
 #include "docker_http.h"
+#include "ipc_docker.h"
 #include "run.h"
 
 enum { DOCKER_ASK_MAX = 8192 };         /* bytes of a request */

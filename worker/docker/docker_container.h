@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "docker_ports.h"
+#include "ipc_docker.h"
 #include "ipc_message.h"
 
 #define DOCKER_LABEL_HELPER "hypergate.helper"  /* of a helper of the virtual network: whose it is */

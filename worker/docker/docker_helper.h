@@ -4,6 +4,7 @@
 #define HG_DOCKER_HELPER_H
 
 #include "docker_container.h"
+#include "ipc_docker.h"
 
 #define DOCKER_LABEL_HOST "hypergate.host"      /* which one it is */
 #define DOCKER_LABEL_LIFE "hypergate.life"      /* of whoever made it: a later one has no use for it */

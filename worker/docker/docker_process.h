@@ -9,6 +9,7 @@
 #include "docker_container.h"
 #include "docker_hosts.h"
 #include "docker_told.h"
+#include "ipc_docker.h"
 #include "run.h"
 
 enum {

@@ -6,6 +6,7 @@
 
 #include "docker_helper.h"
 #include "docker_http.h"
+#include "ipc_docker.h"
 
 #define HELPER_PROGRAM "/usr/local/libexec/hypergate/hypergate-port"
 #define HELPER_FOLDER "/run/hypergate/hosts"    /* in the image it is a volume, which then is not made */

@@ -6,6 +6,7 @@
 
 #include "docker_making.h"
 #include "docker_requests.h"
+#include "ipc_docker.h"
 
 #define PATIENCE_S 10.0
 #define LONG_PATIENCE_S 60.0            /* with what it makes, starts or removes */

@@ -11,6 +11,7 @@
 #include "forward_choose.h"
 #include "forward_socket.h"
 #include "ipc_allowances.h"
+#include "ipc_channel.h"
 #include "ipc_rule.h"
 
 enum { ADMISSION_LABELS_MAX = IPC_CLIENT_LABELS_MAX };

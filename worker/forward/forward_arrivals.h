@@ -8,6 +8,8 @@
 #include "forward_services.h"
 #include "forward_tally.h"
 #include "heap.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
 #include "map.h"
 #include "run.h"
 #include "run_watch.h"

@@ -14,7 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ipc_message.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 #include "list.h"
 #include "map.h"
 #include "usec.h"

@@ -9,6 +9,9 @@
 
 #include "forward_log.h"
 #include "forward_swarms.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 #include "ipc_words.h"
 
 /* Empty cell: the event is late here and means nothing. */

@@ -10,6 +10,8 @@
 #include "forward_socket.h"
 #include "forward_tally.h"
 #include "heap.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
 #include "list.h"
 #include "map.h"
 #include "random.h"

@@ -6,6 +6,7 @@
 
 #include "forward_clients_state.h"
 #include "forward_log.h"
+#include "ipc_forward.h"
 #include "ipc_words.h"
 
 #define TOLD_AGAIN_US SECONDS(60)       /* before the log says so once more */

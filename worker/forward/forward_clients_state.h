@@ -5,6 +5,7 @@
 
 #include "forward_clients.h"
 #include "forward_metadata.h"
+#include "ipc_forward.h"
 
 enum { GATE_TITLE_MAX = IPC_NAME_MAX + 16 };
 

@@ -4,6 +4,7 @@
 #define HG_FORWARD_DATAGRAMS_H
 
 #include "forward_sessions.h"
+#include "ipc_forward.h"
 
 struct datagrams {
         struct worker *worker;

@@ -5,7 +5,7 @@
 #define HG_FORWARD_DIAL_H
 
 #include "forward_socket.h"
-#include "ipc_message.h"
+#include "ipc_forward.h"
 #include "list.h"
 #include "run_watch.h"
 #include "usec.h"

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_fingerprint.h"
+
 struct fingerprint {
         struct fingerprints *all;
         struct list in_all;             /* told or untold */

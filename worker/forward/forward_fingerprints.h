@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "forward_socket.h"
-#include "ipc_message.h"
+#include "ipc_channel.h"
 #include "list.h"
 #include "run.h"
 

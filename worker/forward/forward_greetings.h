@@ -6,6 +6,7 @@
 
 #include "forward_clients.h"
 #include "forward_hello.h"
+#include "ipc_forward.h"
 
 enum {
         GREETINGS_MAX = 1024,           /* at a time: for one more, who has kept silent for longest is listened to no more, */

@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "forward_process.h"
+#include "ipc_channel.h"
 #include "ipc_fd.h"
+#include "ipc_forward.h"
+#include "ipc_route.h"
 #include "policy.h"
 
 static struct now now_read(void)

@@ -6,6 +6,7 @@
 
 #include "forward_services.h"
 #include "heap.h"
+#include "ipc_forward.h"
 #include "run.h"
 #include "run_watch.h"
 

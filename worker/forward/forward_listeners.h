@@ -5,6 +5,7 @@
 
 #include "forward_greetings.h"
 #include "heap.h"
+#include "ipc_forward.h"
 #include "list.h"
 #include "run_watch.h"
 

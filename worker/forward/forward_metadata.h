@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "forward_socket.h"
+#include "ipc_channel.h"
 #include "ipc_message.h"
 
 enum { METADATA_ID_BYTES = 16 };

@@ -10,6 +10,7 @@
 #include "forward_health.h"
 #include "forward_greetings.h"
 #include "forward_listeners.h"
+#include "ipc_forward.h"
 #include "run.h"
 #include "run_watch.h"
 

@@ -8,6 +8,7 @@
 
 #include "bytes.h"
 #include "cleanup.h"
+#include "ipc_forward.h"
 #include "ipc_message.h"
 
 enum {

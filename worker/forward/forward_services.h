@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-#include "ipc_message.h"
+#include "ipc_channel.h"
+#include "ipc_forward.h"
 #include "list.h"
 #include "map.h"
 #include "random.h"

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "ipc_channel.h"
 #include "ipc_fd.h"
 #include "run_memory.h"
 

@@ -11,6 +11,7 @@
 #include "forward_clients.h"
 #include "forward_socket.h"
 #include "heap.h"
+#include "ipc_forward.h"
 #include "ipc_session.h"
 #include "list.h"
 #include "map.h"

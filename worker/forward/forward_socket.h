@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "ipc_message.h"
+#include "ipc_forward.h"
 
 /* Large enough for both, and a tenth of sockaddr_storage. */
 union socket_address {

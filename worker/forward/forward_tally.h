@@ -3,6 +3,7 @@
 #ifndef HG_FORWARD_TALLY_H
 #define HG_FORWARD_TALLY_H
 
+#include "ipc_forward.h"
 #include "run.h"
 
 struct tally {

@@ -4,7 +4,7 @@
 #define HG_FORWARD_VISITOR_H
 
 #include "forward_socket.h"
-#include "ipc_message.h"
+#include "ipc_channel.h"
 
 struct visitor {
         union socket_address remote;

@@ -4,6 +4,7 @@
 
 #include "host_name.h"
 #include "hosts_process.h"
+#include "ipc_hosts.h"
 
 void hosts_init(struct hosts *hosts)
 {

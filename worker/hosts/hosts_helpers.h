@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "ipc_hosts.h"
 #include "list.h"
 #include "run.h"
 

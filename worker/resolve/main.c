@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_resolve.h"
 #include "own_names.h"
 #include "resolve_files.h"
 #include "resolve_pool.h"

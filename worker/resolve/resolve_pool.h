@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "ipc_message.h"
+#include "ipc_resolve.h"
 #include "list.h"
 #include "usec.h"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ipc_message.h"
+#include "ipc_router.h"
 #include "policy.h"
 #include "router_policy.h"
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ipc_message.h"
+#include "ipc_router.h"
 #include "router_advert.h"
 
 enum { ROUTER_CONF_MAX = 2 * 16384 + 256 };     /* filters of all kinds, and gates */

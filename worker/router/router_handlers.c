@@ -9,7 +9,10 @@
 #include "cleanup.h"
 #include "ipc_blob.h"
 #include "ipc_fd.h"
+#include "ipc_forward.h"
 #include "ipc_question.h"
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "policy.h"
 #include "router_process.h"
 

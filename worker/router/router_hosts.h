@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include "heap.h"
-#include "ipc_message.h"
+#include "ipc_hosts.h"
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "list.h"
 #include "map.h"
 #include "router_table.h"

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "ipc_message.h"
+#include "ipc_forward.h"
 #include "router_advert.h"
 
 struct router_offers {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "ipc_service.h"
 #include "policy.h"
 

@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 #include "heap.h"
-#include "ipc_message.h"
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "list.h"
 #include "map.h"
 #include "router_advert.h"

@@ -2,6 +2,7 @@
 /* What the filters of a gateway say of routes. */
 #include <string.h>
 
+#include "ipc_router.h"
 #include "router_table_state.h"
 
 static bool has_word(const char *words, const char *word, size_t len)

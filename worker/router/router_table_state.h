@@ -3,6 +3,7 @@
 #ifndef HG_ROUTER_TABLE_STATE_H
 #define HG_ROUTER_TABLE_STATE_H
 
+#include "ipc_route.h"
 #include "router_table.h"
 
 enum { ROUTE_RULES_PER_PEER = 65 * 256 };        /* of all its policies, 3 MB: as many as a provider of ours can say */

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "ipc_blob.h"
+#include "ipc_route.h"
+#include "ipc_router.h"
 #include "policy.h"
 #include "router_process.h"
 

@@ -3,7 +3,7 @@
 #ifndef HG_SWARM_CHANNEL_CLIENT_H
 #define HG_SWARM_CHANNEL_CLIENT_H
 
-#include "ipc_message.h"
+#include "ipc_channel.h"
 
 struct channel_client;
 

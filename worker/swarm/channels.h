@@ -3,6 +3,7 @@
 #ifndef HG_SWARM_CHANNELS_H
 #define HG_SWARM_CHANNELS_H
 
+#include "ipc_channel.h"
 #include "run.h"
 #include "early.h"
 #include "ipc_question.h"

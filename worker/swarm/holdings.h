@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ipc_message.h"
+#include "ipc_channel.h"
 #include "list.h"
 
 struct holding {

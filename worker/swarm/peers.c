@@ -7,6 +7,7 @@
 
 #include "ipc_blob.h"
 #include "ipc_message.h"
+#include "ipc_route.h"
 
 struct peer {
         struct list in_all;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "ipc_channel.h"
 #include "ipc_fd.h"
 
 _Static_assert((int)PUMP_BUFFER_BYTES >= (int)NODE_HEADROOM + (int)NODE_WRITE_MAX, "one buffer for all kinds");

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc_question.h"
+#include "ipc_swarm.h"
 #include "swarm_process.h"
 
 enum { PEERS_MAX = 256 };               /* told of at a time */

@@ -6,7 +6,11 @@
 #include <unistd.h>
 
 #include "ipc_blob.h"
+#include "ipc_channel.h"
+#include "ipc_question.h"
+#include "ipc_route.h"
 #include "ipc_rule.h"
+#include "ipc_swarm.h"
 #include "ipc_words.h"
 #include "run_keep.h"
 #include "run_memory.h"

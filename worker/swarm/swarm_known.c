@@ -2,6 +2,7 @@
 /* Tells the supervisor which nodes of the DHT are there, so that a later start can begin with them. */
 #include <string.h>
 
+#include "ipc_swarm.h"
 #include "swarm_process.h"
 
 #define FIRST_S 2.0

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Sockets to get through to a peer with, where our NAT gives each remote another port: asked of the supervisor, a grant at a time, and
  * closed when the node is done with them. */
+#include "ipc_swarm.h"
 #include "swarm_process.h"
 
 static void ask(struct swarm_process *swarm)

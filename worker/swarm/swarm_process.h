@@ -8,6 +8,7 @@
 #include "cipher.h"
 #include "driver.h"
 #include "ipc_question.h"
+#include "ipc_swarm.h"
 #include "peers.h"
 #include "run.h"
 #include "udp.h"

@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "ipc_swarm.h"
 #include "swarm_process.h"
 
 #define STATUS_EVERY_S 1.0
