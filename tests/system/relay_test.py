@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from harness import MB, Process, Service, connect, eventually, free_ports, how_it_ends, main, new_secret, serve_echo, start_instance, talk, test
+from harness import MB, Process, Service, connect, eventually, how_it_ends, main, new_secret, serve_echo, start_instance, talk, test
 from nat_lab import Lab
 from nat_pairs import BULK, BULK_DIGEST, NatPair, start_dht, start_their_relay
 from networks import with_networks
@@ -88,7 +88,8 @@ def s02_plain_nowhere_between(stack):
     said, last = random.randbytes(64), random.randbytes(64)
     with there.inside():
         services = [('tcp', Service(stack, serve_echo).port), ('udp', Echo(stack).port)]
-    spies = {(machine.name, interface): Eavesdropper(stack, machine, interface, last) for machine in (there, here) for interface in ('lo', 'eth0')}
+    spies = {(machine.name, interface): Eavesdropper(stack, machine, interface, last)
+             for machine in (there, here) for interface in ('lo', 'eth0')}
     with there.inside():
         entries = [{'gatePort': 8000, 'serviceHost': '127.0.0.1', 'servicePort': port, 'protocol': protocol} for protocol, port in services]
         start_instance(stack, 'provider', secret, {'bootstrap': dht, 'provider': {'services': entries}})
