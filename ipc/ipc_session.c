@@ -14,16 +14,19 @@ void ipc_session_put(struct ipc_session_batch *batch, size_t i, struct iovec byt
                                                            .msg_iovlen = alone ? 1 : 2 } };
 }
 
-size_t ipc_session_collect(const struct ipc_session_batch *batch, size_t count, struct iovec *out, bool *ended_out)
+size_t ipc_session_collect(const struct ipc_session_batch *batch, size_t count, struct iovec *out, size_t *cut_out, bool *ended_out)
 {
         size_t mark_len = batch->marked, found = 0;
 
+        *cut_out = 0;
         *ended_out = false;
         for (size_t i = 0; i < count && !*ended_out; i++) {
                 const struct mmsghdr *message = &batch->message[i];
 
                 *ended_out = message->msg_len < mark_len;
-                if (!*ended_out && !(message->msg_hdr.msg_flags & MSG_TRUNC))
+                if (!*ended_out && (message->msg_hdr.msg_flags & MSG_TRUNC))
+                        ++*cut_out;
+                else if (!*ended_out)
                         out[found++] = (struct iovec){ batch->iov[i][1].iov_base, message->msg_len - mark_len };
         }
         return found;

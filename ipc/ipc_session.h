@@ -25,9 +25,9 @@ struct ipc_session_batch {
 /* Message @i is, or receives, the datagram in @bytes. @batch->marked is set before. */
 void ipc_session_put(struct ipc_session_batch *batch, size_t i, struct iovec bytes);
 
-/* The datagrams among the first @count messages received, without those that were cut; returns how many. *@ended_out: behind them
- * came the end. */
-size_t ipc_session_collect(const struct ipc_session_batch *batch, size_t count, struct iovec *out, bool *ended_out);
+/* The datagrams among the first @count messages received, without those that were cut; returns how many. *@cut_out: how many of these.
+ * *@ended_out: behind them came the end. */
+size_t ipc_session_collect(const struct ipc_session_batch *batch, size_t count, struct iovec *out, size_t *cut_out, bool *ended_out);
 
 /* Whether a pair that could not be read for @error may still hold something. The other end may have gone without having read all of
  * ours: the kernel says so first, and once, and then gives what it had sent. */

@@ -127,6 +127,7 @@ static void try_session(uint8_t argument, struct reader *r)
         uint8_t room[IPC_SESSION_BATCH_MAX][64];
         struct iovec found[IPC_SESSION_BATCH_MAX];
         unsigned count = argument / 8 % IPC_SESSION_BATCH_MAX;
+        size_t cut;
         bool ended;
         int fds[2], got;
 
@@ -143,9 +144,10 @@ static void try_session(uint8_t argument, struct reader *r)
                 ipc_session_put(&batch, i, (struct iovec){ room[i], sizeof(room[i]) });
         got = recvmmsg(fds[0], batch.message, IPC_SESSION_BATCH_MAX, MSG_DONTWAIT, NULL);
         if (got > 0) {
-                size_t taken = ipc_session_collect(&batch, (size_t)got, found, &ended);
+                size_t taken = ipc_session_collect(&batch, (size_t)got, found, &cut, &ended);
 
-                must(taken <= (size_t)got && taken + ended <= (size_t)got);
+                must(taken <= (size_t)got && cut <= (size_t)got && taken + cut + ended <= (size_t)got);
+                must(ended || taken + cut == (size_t)got);
                 for (size_t i = 0; i < taken; i++)
                         must(found[i].iov_len <= sizeof(room[0]));
         }

@@ -123,8 +123,10 @@ static void hand_on(struct datagram_gate *gate, struct batch *batch, size_t coun
         size_t first = 0, run = 0;
 
         for (size_t i = 0; i < count; i++) {
-                if (!is_whole(&batch->messages[i], &batch->ends[i]))
+                if (!is_whole(&batch->messages[i], &batch->ends[i])) {
+                        ++*gate->sessions.dropped;
                         continue;
+                }
                 read_control(gate, &batch->messages[i].msg_hdr, &batch->ends[i]);
                 batch->iov[i].iov_len = batch->messages[i].msg_len;
                 if (run && (first + run != i || memcmp(&batch->ends[first], &batch->ends[i], sizeof(batch->ends[i])) != 0)) {

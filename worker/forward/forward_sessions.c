@@ -377,7 +377,7 @@ static void on_ready(struct watched *watched, uint32_t events)
         struct iovec datagrams[SESSIONS_BATCH_MAX];
         bool ended = false;
         struct now now;
-        size_t found;
+        size_t found, cut = 0;
         int count;
 
         for (size_t i = 0; i < SESSIONS_BATCH_MAX; i++)
@@ -385,7 +385,8 @@ static void on_ready(struct watched *watched, uint32_t events)
         count = recvmmsg(watched->fd, batch.message, SESSIONS_BATCH_MAX, MSG_DONTWAIT, NULL);
         if (count < 0 && ipc_session_goes_on(errno))
                 return;
-        found = count > 0 ? ipc_session_collect(&batch, (size_t)count, datagrams, &ended) : 0;
+        found = count > 0 ? ipc_session_collect(&batch, (size_t)count, datagrams, &cut, &ended) : 0;
+        *session->sessions->dropped += cut;
         worker_now(&now);
         if (found) {
                 answer(session, datagrams, found);

@@ -61,7 +61,7 @@ static size_t fitting(struct pump *pump, enum limiter_way way, const struct iove
 bool pump_datagrams_out(struct pump *pump)
 {
         struct pump_room *room = pump->room;
-        size_t fits = node_writable(room->node, pump->channel), found, fit;
+        size_t fits = node_writable(room->node, pump->channel), found, fit, cut;
         struct ipc_session_batch batch = { .marked = is_marked(pump) };
         struct iovec datagrams[PUMP_BATCH_MAX];
         unsigned size;
@@ -78,7 +78,8 @@ bool pump_datagrams_out(struct pump *pump)
                 pump->refused = errno == ECONNREFUSED;
                 return goes_on(pump, errno);
         }
-        found = ipc_session_collect(&batch, (size_t)count, datagrams, &ended);
+        found = ipc_session_collect(&batch, (size_t)count, datagrams, &cut, &ended);
+        room->dropped += cut;
         fit = fitting(pump, LIMITER_UP, datagrams, found);
         limiter_take_datagrams(pump_limited(pump), LIMITER_UP, datagrams, fit);
         note(pump, datagrams, found, fit);
