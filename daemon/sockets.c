@@ -220,8 +220,10 @@ static int set_listener(int fd)
 static int set_datagrams(int fd)
 {
         bool v4 = get_option(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET;
+        int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
         const struct option options[] = {
-                { v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, true },
+                { level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, true },
+                { level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, v4 ? IP_PMTUDISC_DONT : IPV6_PMTUDISC_DONT, true },
                 { SOL_SOCKET, SO_RXQ_OVFL, 1, false },          /* how many found no room */
                 { SOL_SOCKET, SO_RCVBUF, GATE_BYTES, false },
                 { SOL_SOCKET, SO_SNDBUF, GATE_BYTES, false },

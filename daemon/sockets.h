@@ -38,8 +38,8 @@ int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out);
 /* A TCP listener there for our own answers: what it accepts ends in order when it is closed. 0 or -errno. */
 int sockets_http(const uint8_t ip[16], uint16_t port, int *fd_out);
 
-/* A bound UDP socket there, for a gate: it tells where each datagram was sent to, and fragments what is longer than the path takes, as
- * UDP services do. 0 or -errno. */
+/* A bound UDP socket there, for a gate: it tells where each datagram was sent to. What is longer than the path takes is cut into fragments,
+ * here or by a router on the way (without DF): else it would be lost, and nobody told. 0 or -errno. */
 int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out);
 
 /* Where a socket is bound. */

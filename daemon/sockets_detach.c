@@ -82,8 +82,13 @@ int sockets_lead(int gate_fd)
 
 static int prepare(int fd, const struct sockaddr_storage *remote)
 {
-        int r = remote->ss_family == AF_INET6 ? set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) : 0;
+        bool v6 = remote->ss_family == AF_INET6;
+        int r = v6 ? set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) : 0;
 
+        if (r == 0 && v6)       /* it fragments, as the gate's */
+                r = set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+        else if (r == 0)
+                r = set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
         if (r == 0)
                 r = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
         if (r == 0)

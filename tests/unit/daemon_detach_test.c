@@ -87,6 +87,16 @@ static int try(const struct scene *scene, int client, int *fd_out)
         return sockets_detach(scene->gate, &ends, fd_out);
 }
 
+/* Whether it fragments what is too long for its path, whatever that path may be. */
+static bool fragments(int fd, bool v6)
+{
+        int value = -1;
+        socklen_t len = sizeof(value);
+
+        check_equal(getsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &value, &len), 0);
+        return value == (v6 ? IPV6_PMTUDISC_DONT : IP_PMTUDISC_DONT);
+}
+
 static int detached(const struct scene *scene, int client)
 {
         int fd = -1;
@@ -123,6 +133,7 @@ TEST(a_client_is_heard_at_its_own_socket_and_all_others_at_the_gate)
                 other = client_of(&scene);
                 say(one, "before");
                 own = detached(&scene, one);
+                check(fragments(scene.gate, i >= 2) && fragments(own, i >= 2));
                 say(one, "after");
                 say(other, "other");
                 check_heard(own, "after");

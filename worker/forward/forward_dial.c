@@ -128,11 +128,12 @@ usec_t dial_patience_us(const struct dial *dial, usec_t left_us)
         return dial_left(dial) ? usec_min(DIAL_PATIENCE_US, left_us) : left_us;
 }
 
-static int prepare(int fd, bool datagrams, const struct ipc_forward_keep_alive *keep)
+static int prepare(const struct dial *dial, bool datagrams)
 {
         if (!datagrams)
-                return socket_prepare(fd, keep);
-        socket_prepare_datagrams(fd);
+                return socket_prepare(dial->watched.fd, dial->keep);
+        socket_prepare_datagrams(dial->watched.fd);
+        socket_let_fragment(dial->watched.fd, dial->remote.any.sa_family);
         return 0;
 }
 
@@ -146,7 +147,7 @@ static int begin(struct dial *dial, const uint8_t ip[16])
         dial->watched.fd = socket(dial->remote.any.sa_family, (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (dial->watched.fd < 0)
                 return -errno;
-        r = prepare(dial->watched.fd, datagrams, dial->keep);
+        r = prepare(dial, datagrams);
         if (r == 0)
                 r = dial_look(dial);
         if (r == -EINPROGRESS)          /* on this host it is done by now, and said so when asked again */

@@ -35,6 +35,14 @@ void socket_prepare_datagrams(int fd)
         set(fd, SOL_SOCKET, SO_RCVBUF, DATAGRAMS_BYTES);
 }
 
+void socket_let_fragment(int fd, int family)
+{
+        if (family == AF_INET6)
+                set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+        else
+                set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+}
+
 socklen_t socket_address_from(const uint8_t ip[16], uint16_t port, union socket_address *out)
 {
         static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };

@@ -25,6 +25,10 @@ int socket_prepare(int fd, const struct ipc_forward_keep_alive *keep);
 /* Room for datagrams, on a UDP socket or one end of a pair: those that come at once while their reader is busy. */
 void socket_prepare_datagrams(int fd);
 
+/* Of a UDP socket of that @family: what is longer than the path takes is cut into fragments, here or by a router on the way. By default
+ * Linux sends it with DF: it is lost, and whoever says so, rightly or not, has the next send fail (EMSGSIZE). */
+void socket_let_fragment(int fd, int family);
+
 /* IPv6 or ::ffff:a.b.c.d, and the length of what was written. */
 socklen_t socket_address_from(const uint8_t ip[16], uint16_t port, union socket_address *out);
 

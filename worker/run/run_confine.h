@@ -20,7 +20,7 @@ struct run_confinement {
         unsigned sets_linger : 1;       /* setsockopt(SOL_SOCKET, SO_LINGER) */
         unsigned sets_tcp : 1;          /* setsockopt on TCP sockets: linger, no delay, keep-alive, urgent bytes in line */
         unsigned sets_buffers : 1;      /* setsockopt(SOL_SOCKET, SO_SNDBUF and SO_RCVBUF) */
-        unsigned sets_fragments : 1;    /* setsockopt(IPPROTO_IP, IP_MTU_DISCOVER) */
+        unsigned sets_fragments : 1;    /* setsockopt(IPPROTO_IP, IP_MTU_DISCOVER), and of IPv6 */
         unsigned sets_flags : 1;        /* fcntl(F_GETFL), and F_SETFL to what does not block */
         unsigned batches : 1;           /* recvmmsg and sendmmsg */
         unsigned reads_blobs : 1;       /* those of others */

@@ -103,7 +103,7 @@ static const struct rule udp_sockets[] = { SOCKET(AF_INET, SOCK_DGRAM), SOCKET(A
 
 static const struct rule sets_linger[] = { OPTION(SOL_SOCKET, SO_LINGER) };
 static const struct rule sets_buffers[] = { OPTION(SOL_SOCKET, SO_SNDBUF), OPTION(SOL_SOCKET, SO_RCVBUF) };
-static const struct rule sets_fragments[] = { OPTION(IPPROTO_IP, IP_MTU_DISCOVER) };
+static const struct rule sets_fragments[] = { OPTION(IPPROTO_IP, IP_MTU_DISCOVER), OPTION(IPPROTO_IPV6, IPV6_MTU_DISCOVER) };
 static const struct rule sets_flags[] = {
         { SCMP_SYS(fcntl), 1, { EQUAL(1, F_GETFL) } },
         { SCMP_SYS(fcntl), 2, { EQUAL(1, F_SETFL), EQUAL(2, O_RDWR | O_NONBLOCK) } },

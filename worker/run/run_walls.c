@@ -23,7 +23,7 @@ static const struct run_confinement walls[RUN_WALLS] = {
         [RUN_WALL_GATES] = { .syscalls = of_forward, .syscall_count = ARRAY_LEN(of_forward), .accepts = true, .sets_tcp = true,
                              .sets_buffers = true, .batches = true, .pairs = true, .reads_blobs = true },
         [RUN_WALL_SERVICES] = { .syscalls = of_forward, .syscall_count = ARRAY_LEN(of_forward), .sets_tcp = true,
-                                .sets_buffers = true },
+                                .sets_buffers = true, .sets_fragments = true },
         [RUN_WALL_RESOLVE] = { .names = true, .batches = true, .connects = true, .ports = name_server_port,
                                .port_count = ARRAY_LEN(name_server_port) },
         [RUN_WALL_ADMIN] = { .accepts = true, .ends_halves = true },
