@@ -35,7 +35,7 @@ def readable(instance):
 
 
 @test
-def who_is_not_on_the_list_is_not_let_in(stack):
+def weakness_14_2_who_is_not_on_the_list_is_not_let_in(stack):
     """a gateway opens gates for the providers it names alone, a provider lets in the gateways it names alone; reloads change both lists"""
     state = tempfile.mkdtemp(prefix='hypergate-test-')
     stack.callback(shutil.rmtree, state)

@@ -53,7 +53,7 @@ def together(*jobs):
 
 
 @test
-def one_bucket(stack):
+def weakness_14_11_one_bucket(stack):
     """four downloads by two gates and four swarm workers, an upload beside them and datagrams after them: no more than one bucket each way, every byte"""
     dht, secret, gates = start_dht(stack, 1), new_secret(), free_ports(4)
     down, up = pattern(1, 250000), pattern(2, 1000000)

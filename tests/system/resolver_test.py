@@ -35,7 +35,7 @@ def tuple_of(protocol, remote, server):
 
 
 class Scene:
-    def __init__(self, stack):
+    def __init__(self, stack, name='127.0.0.1'):
         self.resolver, self.gate = free_ports(2)
         self.secret, self.dht = new_secret(), start_dht(stack, 1)
         self.service = Service(stack, self.serve)
@@ -43,7 +43,7 @@ class Scene:
         self.datagrams.bind(('127.0.0.1', 0))
         self.datagrams.settimeout(20)
         services = [{'gatePort': self.gate, 'serviceHost': '127.0.0.1', 'servicePort': self.service.port},
-                    {'gatePort': self.gate, 'serviceHost': '127.0.0.1', 'servicePort': self.datagrams.getsockname()[1], 'protocol': 'udp'}]
+                    {'gatePort': self.gate, 'serviceHost': name, 'servicePort': self.datagrams.getsockname()[1], 'protocol': 'udp'}]
         self.provider = start_instance(stack, 'provider', self.secret, {
             'bootstrap': [self.dht], 'provider': {'services': services}, 'fingerprintResolver': {'listen': f'127.0.0.1:{self.resolver}'}},
             env={'HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH': AUTH})
@@ -86,6 +86,8 @@ def learns_whose_its_connections_are(scene):
     eventually(lambda: ask(scene.resolver, path)[0] == 404, 20, 'it is forgotten')
     assert ask(scene.resolver, path)[2] == {'error': 'not_found', 'key': said['key']}
 
+
+def learns_whose_its_datagrams_are(scene):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(('127.0.0.1', scene.gate))
         client.send(b'?')
@@ -239,9 +241,16 @@ def weakness_14_8_services_learn_whose_their_connections_are(stack):
     """services of TCP and of datagrams ask whose a connection is, from its first byte to its end; others are told nothing"""
     scene = Scene(stack)
     learns_whose_its_connections_are(scene)
+    learns_whose_its_datagrams_are(scene)
     is_told_anew(scene)
     is_wrong_about_nobody(scene)
     says_nothing_to_others(scene, stack)
+
+
+@test
+def weakness_14_35_a_service_of_datagrams_given_by_name_learns_whose_they_are(stack):
+    """one whose serviceHost is a name: by the addresses that it sees"""
+    learns_whose_its_datagrams_are(Scene(stack, 'localhost'))
 
 
 main()
