@@ -41,8 +41,8 @@ static size_t left_out(const struct router_offers *offers)
         char *text, *same;
         size_t len, same_len, left, fits;
 
-        check_equal(router_offers_encode(offers, &text, &len, &left), 0);
-        fits = offers->count - left;
+        check_equal(router_offers_encode(offers, &text, &len, &fits, &left), 0);
+        check_equal(fits, offers->count - left);
         check_equal(advert_encode(offers->list, fits, &same, &same_len), 0);
         check_equal(len, same_len);
         check_bytes((uint8_t *)text, (uint8_t *)same, len);
@@ -86,15 +86,16 @@ TEST(as_many_as_fit_are_advertised)
 TEST(those_that_are_withheld_take_no_room)
 {
         struct router_offers offers;
-        size_t all, left, len;
+        size_t all, count, left, len;
         char *text;
 
         begin(&offers, RULES);
         all = left_out(&offers);
         for (size_t i = 0; i < 10; i++)
                 offers.withheld[i] = true;
-        check_equal(router_offers_encode(&offers, &text, &len, &left), 0);
+        check_equal(router_offers_encode(&offers, &text, &len, &count, &left), 0);
         check_equal(left, all - 10);
+        check_equal(count, offers.count - all);
         check(strstr(text, "\"gatePort\":20009,") == NULL && strstr(text, "\"gatePort\":20010,") != NULL);
         free(text);
         router_offers_fini(&offers);

@@ -235,6 +235,31 @@ static uint64_t confirmed(void)
         return last;
 }
 
+/* What is not there need not fit. */
+TEST(services_that_are_left_out_are_counted_among_those_that_are_there)
+{
+        static const char line[] = "only the first 246 of 266 services are advertised: no more fit";
+        struct ipc_router_service service = { .service_port = 80, .host = "127.0.0.1" };
+        struct ipc_received message;
+        unsigned told = 0;
+
+        begin(NULL);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &generation, -1);
+        inside_send(&inside, IPC_SUPERVISOR, IPC_ROUTER_ROLES, &(struct ipc_router_roles){ IPC_AS_PROVIDER }, -1);
+        for (unsigned i = 0; i < ADVERT_ROUTES_MAX + 20; i++) {
+                service.gate_port = (uint16_t)(GATE + i);
+                service.withheld = i < 10;
+                inside_send(&inside, IPC_SUPERVISOR, IPC_ROUTER_SERVICE, &service, -1);
+                turn();
+        }
+        inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_END, &generation, -1);
+        turn();
+        while (inside_receive(&inside, IPC_SUPERVISOR, &message))
+                told += message.type == IPC_LOG && strcmp(IPC_PAYLOAD(&message, struct ipc_log)->text, line) == 0;
+        check_equal(told, 1);
+        finish();
+}
+
 TEST(a_worker_says_when_it_has_a_configuration)
 {
         struct ipc_generation other = { .generation = 7 };

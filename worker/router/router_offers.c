@@ -83,7 +83,7 @@ static int encode_what_fits(const struct advert_route *there, size_t *count, cha
         return 0;
 }
 
-int router_offers_encode(const struct router_offers *offers, char **text_out, size_t *len_out, size_t *left_out)
+int router_offers_encode(const struct router_offers *offers, char **text_out, size_t *len_out, size_t *count_out, size_t *left_out)
 {
         struct advert_route *there = calloc(offers->count + 1, sizeof(*there));
         size_t all = 0, count;
@@ -96,6 +96,7 @@ int router_offers_encode(const struct router_offers *offers, char **text_out, si
                         there[all++] = offers->list[i];
         count = all;
         r = encode_what_fits(there, &count, text_out, len_out);
+        *count_out = count;
         *left_out = all - count;
         free(there);
         return r;

@@ -23,7 +23,8 @@ int router_offers_set(struct router_offers *offers, const struct advert_route *l
 /* True: that is news. */
 bool router_offers_hear(struct router_offers *offers, const struct ipc_service_health *health);
 
-/* As advert_encode(), but those that do not fit are left out from the end: *@left_out counts them. */
-int router_offers_encode(const struct router_offers *offers, char **text_out, size_t *len_out, size_t *left_out);
+/* As advert_encode(), of those that are there, but those of them that do not fit are left out from the end: *@count_out are advertised,
+ * *@left_out are not. */
+int router_offers_encode(const struct router_offers *offers, char **text_out, size_t *len_out, size_t *count_out, size_t *left_out);
 
 #endif

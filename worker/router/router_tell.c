@@ -38,9 +38,9 @@ void router_tell_advert(struct router *router)
 
 void router_advertise(struct router *router)
 {
-        size_t len, left_out;
+        size_t len, count, left_out;
         char *text;
-        int r = router_offers_encode(&router->offers, &text, &len, &left_out);
+        int r = router_offers_encode(&router->offers, &text, &len, &count, &left_out);
 
         router->advertises_us = USEC_NEVER;
         if (r < 0) {
@@ -54,8 +54,7 @@ void router_advertise(struct router *router)
         }
         if (left_out)
                 worker_log_event(&router->worker, IPC_EVENT_SERVICES_LEFT_OUT, LOG_WARNING, NULL,
-                                 "only the first %zu of %zu services are advertised: no more fit",
-                                 router->offers.count + router->surplus - left_out, router->offers.count + router->surplus);
+                                 "only the first %zu of %zu services are advertised: no more fit", count, count + left_out);
         free(router->advert);
         router->advert = text;
         router->advert_len = len;
