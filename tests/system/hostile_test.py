@@ -22,12 +22,20 @@ DEATHS = int(os.environ.get('HOSTILE_DEATHS', '15'))
 DESCRIPTORS = 64
 ROOM_KIB = 360          # of memory beyond what it has: a part for those that run, and some hundred connections
 CROWD = 600
+ROUNDS = 50
 BULK = pattern('bulk', 20 * MB)
 
 
 def descriptors(instance):
     """How many each process holds: a sorted list of (program, number)."""
     return sorted((program(pid), len(os.listdir(f'/proc/{pid}/fd'))) for pid in instance.tree())
+
+
+def connections():
+    """TCP sockets of this network, which is this test's own, that somebody holds and that do not listen."""
+    with open('/proc/self/net/tcp') as file:
+        held = [line.split() for line in file.readlines()[1:]]
+    return [one for one in held if one[3] != '0A' and one[9] != '0']
 
 
 def hostile_seeds():
@@ -184,7 +192,9 @@ def any_worker_at_any_moment(stack):
     for address in echo.values():                       # all workers are up
         eventually(lambda: echoes(address), 20, f'service at {address}')
     assert len(read_all(connect(pair.gate['bulk']))) == 2 * MB
-    time.sleep(1)
+    for side in sides:
+        eventually(lambda: len(side.tree()) == 1 + len(workers_of(side)), 20, f'the {side.name} has derived its key')
+    eventually(lambda: not connections(), 20, 'all connections so far are closed')
     settled = {side.name: descriptors(side) for side in sides}
     seen = {pid for side in sides for pid in side.tree()}
     steady = {gateway: Steady(address, SEED) for gateway, address in echo.items()}
@@ -302,6 +312,22 @@ def limit_memory(instance, room_kib):
     subprocess.run(['prlimit', '--pid', str(worker), f'--data={limit}:'], check=True, **(owner if os.getuid() == 0 else {}))
 
 
+def count_served(crowd, steady):
+    """How many of the @crowd are, once no more have been while @steady, who goes the same way, was answered ROUNDS times in a row."""
+    waiting, rounds = set(crowd), 0
+
+    def served():
+        now = {one for one in waiting if echoed(one, 0)}
+        waiting.difference_update(now)
+        return now
+    eventually(served, 20, 'some are served')
+    while rounds < ROUNDS:
+        steady.sendall(b'?')
+        assert steady.recv(1) == b'?'
+        rounds = 0 if served() else rounds + 1
+    return len(crowd) - len(waiting)
+
+
 def check_memory_runs_out(stack, side):
     pair = Pair(stack, echo=serve_echo)
     eventually(lambda: answers(pair.gate['echo']), 20, 'service')
@@ -316,8 +342,7 @@ def check_memory_runs_out(stack, side):
             with contextlib.suppress(ConnectionError):      # one too many is reset
                 crowd.append(socket.create_connection(('127.0.0.1', pair.gate['echo']), timeout=5))
                 crowd[-1].sendall(b'hello')
-        time.sleep(1)                               # most of those that are not served wait
-        served = sum(echoed(one, 0) for one in crowd)
+        served = count_served(crowd, steady)
         print(f'# {served} of {CROWD} served')
         assert 0 < served < CROWD
         steady.sendall(b'steady')

@@ -27,20 +27,22 @@ def node(stack, *words, stdout=None):
 
 
 def start_dht(stack, lab, whose='ours'):
-    """A node at each of the lab's hosts for it; returns the addresses of the first three, to begin at."""
-    addresses = []
+    """A node at each of the lab's hosts for it; returns the addresses of the first three, to begin at. Ours know each other then."""
+    addresses, ours = [], []
     for number in range(1, DHT_HOSTS + 1):
         host = lab[f'dht{number}']
         address = f'{host.address}:{DHT_PORT}'
         with host.inside():
             if whose == 'ours':
-                Process(stack, f'dht {number}', ['bootstrap', '--listen', address, '--public', address,
-                                                         *(word for known in addresses[:1] for word in ('--bootstrap', known))])
+                known = ['--bootstrap', addresses[0]] if addresses else []
+                ours.append(Process(stack, f'dht {number}', ['bootstrap', '--listen', address, '--public', address, *known]))
             else:
                 node(stack, '-e', BOOTSTRAP_NODE, str(DHT_PORT), *addresses[:1])
                 if not addresses:
                     time.sleep(1)
         addresses.append(address)
+    for one in ours:
+        one.says('DHT reached')
     return addresses[:3]
 
 

@@ -17,7 +17,6 @@ def meet(stack, pairs, seconds=40):
     """Starts all @pairs ((whose, host), (whose, host)) at once and takes 20 MB through each."""
     lab = Lab(stack)
     dht = start_dht(stack, lab)
-    time.sleep(1)
     before = lab.dht_bytes()
     started = [NatPair(stack, lab, dht, provider, gateway) for provider, gateway in pairs]
     for pair in started:

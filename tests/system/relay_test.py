@@ -19,7 +19,6 @@ class Scene:
     def __init__(self, stack, hosts=('sym1', 'sym2'), whose='ours', **pair):
         self.stack, self.lab, self.secret = stack, Lab(stack), new_secret()
         self.dht = start_dht(stack, self.lab)
-        time.sleep(1)
         self.pair = lambda **more: NatPair(stack, self.lab, self.dht, *((whose, host) for host in hosts), secret=self.secret, **pair, **more)
 
     def third(self, host, **config):
@@ -217,7 +216,8 @@ def killed(stack):
     pair.open(20)
     assert pair.answers()
     scene.third('pub2', relay=True)
-    time.sleep(3)
+    for one in pair.provider, pair.gateway:
+        one.says(f' {scene.lab["pub2"].address}:')      # it is a peer of theirs
     with pair.here.inside():
         carried = connect(pair.gate)
     carried.sendall(b'x')

@@ -57,6 +57,8 @@ class Roaming:
     def ready(self):
         self.pair.open(40)
         eventually(self.pair.answers, 10, f'{self.what}: the first answer')
+        for side in self.pair.provider, self.pair.gateway:
+            side.says('announced on the DHT')
         self.talk = Talk(self.stack, self.pair)
         eventually(lambda: self.talk.count > 3, 10, f'{self.what}: a connection')
 
@@ -92,7 +94,6 @@ def all_of(stack, *stories):
     roaming = [Roaming(stack, lab, dht, *story[:3]) for story in stories]
     for one in roaming:
         one.ready()
-    time.sleep(5)
     wrong = []
 
     def run(one, event, promised):
