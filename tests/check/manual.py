@@ -80,7 +80,8 @@ def keys():
     there = set().union(*(keys_of(f'conf_{name}.c') for name in ('load', 'provider', 'gateway', 'dht', 'relay', 'site', 'docker')))
     without_effect = set(re.findall(r'\{ "(\w+)", conf_limits_pass_over', (ROOT / 'conf/conf_load.c').read_text()))
     # What is included is part of what is shown, what a rule excludes is shown by what is left, and some limits say nothing.
-    shown = set(re.findall(r'\b([a-z][A-Za-z]+)(?=: |:%s|:\n|")', ''.join((ROOT / 'conf' / name).read_text() for name in ('conf_show.c', 'conf_ingress.c')).replace('\\n', '\n')))
+    shown = set(re.findall(r'\b([a-z][A-Za-z]+)(?=: |:%s|:\n|")',
+                           ''.join((ROOT / 'conf' / name).read_text() for name in ('conf_show.c', 'conf_ingress.c')).replace('\\n', '\n')))
     hidden = (there | inside) - {'include', 'excludeProtocols', 'desc'} - without_effect - shown
     return (differ('hypergate.yaml.5', there, described['hypergate.yaml.5']) +
             differ('hypergate-services.5', inside, described['hypergate-services.5']) +

@@ -113,13 +113,15 @@ def an_engine_that_takes_its_containers_along(stack):
     """where containers die with the engine and are started again by the next one, they are served again, wherever they are then"""
     site = Discovery(stack)
     for number in range(2):
-        site.engine.started('--name', f'web{number}', '--restart', 'always', '--network', 'net', '-l', f'hypergate.EXPOSE=80:800{number}', 'test/httpd')
+        site.engine.started('--name', f'web{number}', '--restart', 'always', '--network', 'net',
+                            '-l', f'hypergate.EXPOSE=80:800{number}', 'test/httpd')
         site.served(8000 + number)
     site.engine.kill()
     site.engine.start()
     for number in range(2):
         site.served(8000 + number)
-    eventually(lambda: site.addresses() == {f'web{number}': site.engine.address(f'web{number}', 'net') for number in range(2)}, 30, 'their addresses')
+    eventually(lambda: site.addresses() == {f'web{number}': site.engine.address(f'web{number}', 'net') for number in range(2)},
+               30, 'their addresses')
 
 
 if __name__ == '__main__':

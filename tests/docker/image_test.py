@@ -140,7 +140,8 @@ def secret_in_a_file(stack):
     """a secret in a mounted file is used, and is in nothing that the engine shows of the container"""
     engine = machine(stack)
     path = secret_file(stack, user_of(engine))
-    container = engine.started(*LOCKED, '-v', f'{path}:/router.key:ro', OURS, '--secret-file', '/router.key', '--gateway', '--bootstrap', '127.0.0.1:1')
+    container = engine.started(*LOCKED, '-v', f'{path}:/router.key:ro', OURS, '--secret-file', '/router.key', '--gateway',
+                               '--bootstrap', '127.0.0.1:1')
     line = said(engine, container, 'hypergated: ready')
     other = gateway(engine)
     assert re.search('router ([0-9a-f]{8})', line).group(1) == re.search('router ([0-9a-f]{8})', said(engine, other, 'ready')).group(1), line

@@ -23,7 +23,8 @@ def machines(stack):
     for number, engine in enumerate(engines):
         load_busybox(engine)
         engine.ok('network', 'create', 'net')
-        engine.started('--network', 'net', '--network-alias', 'web', '-h', f'machine{number}', *(['-p', '8080:80'] if number == 2 else []), 'test/httpd')
+        engine.started('--network', 'net', '--network-alias', 'web', '-h', f'machine{number}', *(['-p', '8080:80'] if number == 2 else []),
+                       'test/httpd')
         other = engine.started('--network', 'net', 'test/busybox')
         eventually(lambda: f'machine{number}' in asked(engine, other, 'wget', '-qO-', 'http://web/cgi-bin/who'), 20, 'a container by its alias')
     hidden = engines[0].address(engines[0].ok('ps', '-lq', '--filter', 'ancestor=test/httpd'), 'net')

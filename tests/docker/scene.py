@@ -95,5 +95,6 @@ def ended(engine, container, seconds=10):
 
 def mariadb(network, host, statements, password='pass', image='test/mariadb'):
     """The words by which a client asks, in a container of that network, which offers nothing."""
-    return ['run', '--rm', '--network', network, '-l', 'hypergate.EXCLUDE=true', '-e', f'MYSQL_PWD={password}', '--entrypoint', 'mariadb', image, '-h', host, '-u', 'root', '-N',
-            '-B', '--connect-timeout', '20', '-e', statements]
+    return ['run', '--rm', '--network', network, '-l', 'hypergate.EXCLUDE=true', '-e', f'MYSQL_PWD={password}',
+            '--entrypoint', 'mariadb', image, '-h', host, '-u', 'root', '-N', '-B',
+            '--connect-timeout', '20', '-e', statements]

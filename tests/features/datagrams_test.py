@@ -58,7 +58,8 @@ def row_n25_each_client_has_its_own_session(stack):
     """N25: dnsmasq at one port for UDP and TCP, asked by dig from many addresses at once: each has its own answer, by either protocol"""
     (service,), (port,) = free_ports(1), free_ports(1)
     records = ''.join(f'address=/n{n}.test/10.0.0.{n}\n' for n in range(1, 41)) + 'txt-record=large.test,' + ','.join('x' * 250 for _ in range(3)) + '\n'
-    conf = write(os.path.join(folder(stack), 'dnsmasq.conf'), f'port={service}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\n{records}')
+    conf = write(os.path.join(folder(stack), 'dnsmasq.conf'),
+                 f'port={service}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\n{records}')
     start(stack, 'dnsmasq', '--no-daemon', '--conf-file=' + conf, '--user=' + ('root' if os.geteuid() == 0 else ''), '--pid-file')
     join(stack, [gate(port, service, 'tcp+udp')])
 

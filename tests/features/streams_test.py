@@ -11,7 +11,8 @@ from harness import MB, free_ports, main, test
 
 def tree(path):
     """What `tar` packs, without where and when."""
-    return {os.path.relpath(os.path.join(at, name), path): open(os.path.join(at, name), 'rb').read() for at, _, names in os.walk(path) for name in names}
+    return {os.path.relpath(os.path.join(at, name), path): open(os.path.join(at, name), 'rb').read()
+            for at, _, names in os.walk(path) for name in names}
 
 
 @test

@@ -17,7 +17,8 @@ def certificate(place, name):
 
 
 def curl(place, gate, name, certified=None):
-    return says('curl', '-sS', '--cacert', os.path.join(place, f'{certified or name}.crt'), '--resolve', f'{name}:{gate}:127.0.0.1', f'https://{name}:{gate}/')
+    return says('curl', '-sS', '--cacert', os.path.join(place, f'{certified or name}.crt'),
+                '--resolve', f'{name}:{gate}:127.0.0.1', f'https://{name}:{gate}/')
 
 
 def shown(gate, *words):
@@ -40,7 +41,8 @@ def each_tls_service_has_the_clients_who_ask_for_it(stack):
     servers = [f'server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {place}/{name}.crt; ssl_certificate_key {place}/{name}.key; '
                f'location / {{ return 200 "{name} for $ssl_server_name"; }} }}' for port, name in zip(ports[:2], names)]
     nginx(stack, [*ports[:2], ports[3]], *servers, f'server {{ listen 127.0.0.1:{ports[3]}; location / {{ return 200 plain; }} }}')
-    start(stack, 'openssl', 's_server', '-accept', f'127.0.0.1:{ports[2]}', '-cert', f'{place}/{names[2]}.crt', '-key', f'{place}/{names[2]}.key', '-www', '-quiet')
+    start(stack, 'openssl', 's_server', '-accept', f'127.0.0.1:{ports[2]}', '-cert', f'{place}/{names[2]}.crt',
+          '-key', f'{place}/{names[2]}.key', '-www', '-quiet')
     eventually(lambda: listens(ports[2]), 20, 's_server')
     services = [{'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': port, **sni}
                 for port, sni in zip(ports, ({'sni': 'A.example.org'}, {'sni': '*.example.org'}, {'sni': 'other.example'}, {}))]

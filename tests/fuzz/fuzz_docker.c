@@ -25,7 +25,8 @@ static void on_complaint(void *context, const struct docker_container *container
 
 static void on_helper(void *context, const struct docker_helper *helper)
 {
-        demand(strlen(helper->id) == DOCKER_ID_MAX - 1 && strlen(helper->host) < IPC_NAME_MAX && strlen(helper->owner) < IPC_HELPERS_ID_MAX && strlen(helper->life) < DOCKER_LIFE_MAX);
+        demand(strlen(helper->id) == DOCKER_ID_MAX - 1 && strlen(helper->host) < IPC_NAME_MAX &&
+               strlen(helper->owner) < IPC_HELPERS_ID_MAX && strlen(helper->life) < DOCKER_LIFE_MAX);
         demand(helper->networks < 4 && helper->state <= DOCKER_HELPER_LEAVING);
         docker_hosts_found(context, helper, "0123", "00000000000000aa", 1, 1);
 }

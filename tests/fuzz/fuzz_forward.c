@@ -273,7 +273,8 @@ static void configure(struct scene *scene, uint8_t what)
         struct ipc_generation generation = { 1 };
         struct ipc_forward_trusted trusted = { { [10] = 0xff, [11] = 0xff, [12] = 127 }, 104 };
         struct ipc_forward_keep_alive keep = { 60, 10, 6 };
-        struct ipc_rule anybody = { .who = IPC_RULE_OTHERS, .allow = 1, .bytes_per_s = 1000, .burst_bytes = 1000, .ways = IPC_RULE_UP, .labels = "a" };
+        struct ipc_rule anybody = { .who = IPC_RULE_OTHERS, .allow = 1, .bytes_per_s = 1000, .burst_bytes = 1000,
+                                    .ways = IPC_RULE_UP, .labels = "a" };
         struct ipc_forward_policy policy = { 1 };
         bool gates = scene->forward.worker.begin.duty == IPC_DUTY_GATES;
         int rules = ipc_blob_new(&anybody, sizeof(anybody));

@@ -33,7 +33,8 @@ class Changes {
         case 1: bytes[at] = this.one([0, 1, 0x7f, 0x80, 0xfc, 0xfd, 0xfe, 0xff]); break
         case 2: bytes.fill(this.below(256), at, Math.min(bytes.length, at + 1 + this.below(8))); break
         case 3: bytes = bytes.subarray(0, Math.max(1, at)); break
-        case 4: bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(this.below(bytes.length)), bytes.subarray(at)]).subarray(0, 70000); break
+        case 4: bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(this.below(bytes.length)),
+                                       bytes.subarray(at)]).subarray(0, 70000); break
         default: bytes = Buffer.concat([bytes, Buffer.alloc(this.below(300), this.below(256))])
       }
     }

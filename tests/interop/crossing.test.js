@@ -31,8 +31,10 @@ function keyPairOf (number) {
 // A provider of theirs that dials us at the moment when it hears that we dial it, and is @busy after that, before it looks at our handshake.
 class Crossing {
   constructor (secret, bootstrap, gatePort, servicePort, number, order, busy) {
-    this.provider = new Provider({ secret, bootstrap, keyPair: keyPairOf(number), quiet: true, services: [{ gatePort, servicePort, serviceHost: '127.0.0.1' }] })
-    Object.assign(this, { gatePort, busy, name: `the ${order} key, busy: ${busy}`, order, crossed: 0, ups: new Set(), heardAt: 0, metMs: Infinity, lookedMs: Infinity })
+    this.provider = new Provider({ secret, bootstrap, keyPair: keyPairOf(number), quiet: true,
+      services: [{ gatePort, servicePort, serviceHost: '127.0.0.1' }] })
+    Object.assign(this, { gatePort, busy, name: `the ${order} key, busy: ${busy}`, order, crossed: 0,
+      ups: new Set(), heardAt: 0, metMs: Infinity, lookedMs: Infinity })
     const { swarm } = this.provider
     const met = new Promise((resolve) => swarm.once('connection', () => { this.metMs = Date.now() - this.heardAt; resolve() }))
     const { firewall } = swarm.server

@@ -244,7 +244,10 @@ atProvider('a recorded session with bytes changed, and noise', async (link, { ga
   await sleep(500)
 })
 
-const routes = (count, first) => ({ routes: Array.from({ length: count }, (_, i) => ({ gatePort: first + i, servicePort: 1, serviceHost: '127.0.0.1', protocol: TCP, tags: 'x'.repeat(100), routes: [], ingressPolicy: {} })) })
+const routes = (count, first) => ({
+  routes: Array.from({ length: count }, (_, i) => ({ gatePort: first + i, servicePort: 1, serviceHost: '127.0.0.1', protocol: TCP,
+    tags: 'x'.repeat(100), routes: [], ingressPolicy: {} }))
+})
 const advert = (what) => frame(ADVERT, 0, Buffer.from(typeof what === 'string' ? what : JSON.stringify(what)))
 
 // How many of the ports [from, to) have a listener.

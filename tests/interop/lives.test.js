@@ -31,13 +31,15 @@ async function router (after, kinds = {}) {
 
 function ours (after, r, role) {
   const services = r.services.map(({ stallMs, ...s }) => ({ ...s, protocol: 'tcp' }))
-  const instance = startInstance({ bootstrap: [r.text], ...(role === 'provider' ? { provider: { services } } : { gateway: { listen: '127.0.0.1' } }) }, r.secret)
+  const instance = startInstance({ bootstrap: [r.text],
+    ...(role === 'provider' ? { provider: { services } } : { gateway: { listen: '127.0.0.1' } }) }, r.secret)
   after(() => instance.stop())
   return instance
 }
 
 function theirs (after, r, Double, options = {}) {
-  const double = new Double({ ...QUICK, secret: r.secret, bootstrap: r.bootstrap, dht: openNode(r.bootstrap), services: r.services, halfOpen: true, ...options })
+  const double = new Double({ ...QUICK, secret: r.secret, bootstrap: r.bootstrap, dht: openNode(r.bootstrap), services: r.services,
+    halfOpen: true, ...options })
   const close = double.close.bind(double)
   let closed = false
   double.close = async () => { if (!closed) { closed = true; await close() } }

@@ -35,7 +35,8 @@ async function theirRelay (after, net) {
   after(() => server.close())
   const keyPair = DHT.keyPair()
   await server.listen(keyPair)
-  return { key: keyPair.publicKey, hex: keyPair.publicKey.toString('hex'), port: dhtNode.address().port, ports: [dhtNode.io.serverSocket, dhtNode.io.clientSocket].map((socket) => socket.address().port), stats: relay.stats }
+  return { key: keyPair.publicKey, hex: keyPair.publicKey.toString('hex'), port: dhtNode.address().port,
+    ports: [dhtNode.io.serverSocket, dhtNode.io.clientSocket].map((socket) => socket.address().port), stats: relay.stats }
 }
 
 // A real process that relays; @begin starts it.

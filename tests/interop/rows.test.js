@@ -38,7 +38,8 @@ async function world () {
   for (const [kind, { port, close }] of Object.entries(kinds)) {
     finallyDo(close)
     gate[kind] = await freePort()
-    services.push({ gatePort: gate[kind], servicePort: port, serviceHost: '127.0.0.1', protocol: 'tcp', ...(kind === 'echo' && { ingressPolicy: echoPolicy }) })
+    services.push({ gatePort: gate[kind], servicePort: port, serviceHost: '127.0.0.1', protocol: 'tcp',
+      ...(kind === 'echo' && { ingressPolicy: echoPolicy }) })
   }
   const secrets = { provider: newSecret(), gateway: newSecret() }
   const provider = startInstance({ bootstrap: [dht.text], provider: { services } }, secrets.provider)
@@ -519,7 +520,8 @@ test('15.1: a gateway is told things it does not know', 30, async ({ after }) =>
   wire.advertise('null')
   wire.advertise('{"routes":')
   wire.advertise({ routes: 7 })
-  wire.advertise({ routes: [null, 7, {}, { gatePort: 0 }, { gatePort: 70000 }, { gatePort: -1 }, { gatePort: 'x' }, { gatePort, serviceHost: 'host', extra: true, protocol: 0 }] })
+  wire.advertise({ routes: [null, 7, {}, { gatePort: 0 }, { gatePort: 70000 }, { gatePort: -1 }, { gatePort: 'x' },
+    { gatePort, serviceHost: 'host', extra: true, protocol: 0 }] })
   wire.hello(PROVIDER)
   wire.send(0x33, 0, Buffer.from('who knows'))
   wire.raw(Buffer.from('000000075f010000000130', 'hex'))

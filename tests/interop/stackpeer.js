@@ -6,7 +6,8 @@ const { eventually } = require('./tap')
 
 // .events: what it said so far. @env: beside ours.
 function stackpeer (after, net, args, env = {}) {
-  const child = spawn(process.env.STACKPEER, [net.text, ...args.map(String)], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } })
+  const child = spawn(process.env.STACKPEER, [net.text, ...args.map(String)], { stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...env } })
   const events = []
   let rest = ''
   child.stdout.on('data', (text) => {
@@ -15,7 +16,13 @@ function stackpeer (after, net, args, env = {}) {
     for (const line of lines) events.push(JSON.parse(line))
   })
   const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve(signal || code)))
-  const stop = async () => { child.stdin.end(); const timer = setTimeout(() => child.kill('SIGKILL'), 8000); const how = await ended; clearTimeout(timer); return how }
+  const stop = async () => {
+    child.stdin.end()
+    const timer = setTimeout(() => child.kill('SIGKILL'), 8000)
+    const how = await ended
+    clearTimeout(timer)
+    return how
+  }
   after(stop)
   return { events, ended, stop, said: (event, seconds = 15) => eventually(() => events.find((e) => e.event === event), seconds, event) }
 }

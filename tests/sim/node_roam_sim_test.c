@@ -140,7 +140,8 @@ TEST(whoever_comes_after_a_router_has_forgotten_is_served_within_seconds)
                 street_free(&street);
         }
         for (unsigned i = 0; i < 4; i++)
-                printf("# %s at %s: at most %.2f s\n", i / 2 ? "maps elsewhere" : "forgets", i & 1 ? "gateway" : "provider", (double)worst_us[i / 2][i & 1] / 1e6);
+                printf("# %s at %s: at most %.2f s\n", i / 2 ? "maps elsewhere" : "forgets", i & 1 ? "gateway" : "provider",
+                       (double)worst_us[i / 2][i & 1] / 1e6);
         for (unsigned i = 0; i < 4; i++)
                 check(worst_us[i / 2][i & 1] <= SERVED_US);
 }

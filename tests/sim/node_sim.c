@@ -47,8 +47,8 @@ static void send_datagram(struct node_sim_host *host, const struct datagram *out
         if (host->endpoints[out->socket] == UINT_MAX)
                 return;
         for (size_t at = 0; at < len; at += segment)
-                (out->ttl ? net_send_short : out->pieces ? net_send_pieces : net_send)(host->sim->net, host->endpoints[out->socket], &out->remote, flat + at,
-                                                       len - at < segment ? len - at : segment);
+                (out->ttl ? net_send_short : out->pieces ? net_send_pieces : net_send)(
+                        host->sim->net, host->endpoints[out->socket], &out->remote, flat + at, len - at < segment ? len - at : segment);
 }
 
 static void transmit(struct node_sim_host *host)

@@ -387,7 +387,8 @@ static void make_stack(struct original *o, const struct now *now)
         assert(peer_listen(o->peers, &listen, &o->listener, now) == 0);
 }
 
-struct original *original_new(struct node_sim *sim, struct net_nat *nat, enum node_role role, uint8_t identity, const uint8_t remote_key[NODE_KEY_BYTES])
+struct original *original_new(struct node_sim *sim, struct net_nat *nat, enum node_role role, uint8_t identity,
+                              const uint8_t remote_key[NODE_KEY_BYTES])
 {
         struct original *o = calloc(1, sizeof(*o));
         struct node_sim_guest guest = { receive, turn, transmit, deadline, free_original, o };

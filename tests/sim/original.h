@@ -13,7 +13,8 @@
 struct original;
 
 /* Freed with @sim. It listens, and is listed in the router's topic as soon as it can be reached. @nat: in front of it; NULL: none. */
-struct original *original_new(struct node_sim *sim, struct net_nat *nat, enum node_role role, uint8_t identity, const uint8_t remote_key[NODE_KEY_BYTES]);
+struct original *original_new(struct node_sim *sim, struct net_nat *nat, enum node_role role, uint8_t identity,
+                              const uint8_t remote_key[NODE_KEY_BYTES]);
 
 /* It finds its peer in the topic now. */
 void original_discover(struct original *original);

@@ -23,7 +23,8 @@ class Router:
     def ask(self, *args):
         """The last of @args says whom."""
         instance = getattr(self, args[-1])
-        return subprocess.run([binary(), *args], capture_output=True, text=True, timeout=90, env={**os.environ, 'RUNTIME_DIRECTORY': instance.folder})
+        return subprocess.run([binary(), *args], capture_output=True, text=True, timeout=90,
+                              env={**os.environ, 'RUNTIME_DIRECTORY': instance.folder})
 
     def tell(self, *args):
         done = self.ask(*args)      # nobody may read root's secret: a reload says so

@@ -35,7 +35,8 @@ def test(function):
 
 
 def environment(folder):
-    return {'PATH': f'{folder}:/usr/bin:/bin', 'HOME': folder, 'ZDOTDIR': folder, 'TERM': 'dumb', 'LC_ALL': 'C.UTF-8', 'COLUMNS': '300', 'LINES': '100'}
+    return {'PATH': f'{folder}:/usr/bin:/bin', 'HOME': folder, 'ZDOTDIR': folder, 'TERM': 'dumb',
+            'LC_ALL': 'C.UTF-8', 'COLUMNS': '300', 'LINES': '100'}
 
 
 class Bash:

@@ -144,7 +144,8 @@ def a_busy_client_is_served_past_its_gate(stack):
             eventually(lambda: not connected(scene.port), 10, f'its socket ends with the {role} worker')
             client.settimeout(0.5)
             detach(scene, client)
-        subprocess.run([binary(), 'drain', 'gateway'], env={**os.environ, 'RUNTIME_DIRECTORY': scene.gateway.folder}, check=True, capture_output=True)
+        subprocess.run([binary(), 'drain', 'gateway'], env={**os.environ, 'RUNTIME_DIRECTORY': scene.gateway.folder},
+                       check=True, capture_output=True)
         eventually(lambda: not connected(scene.port), 10, 'and with the gate')
         eventually(lambda: is_free(scene.port), 10, 'whose port is free')
 

@@ -346,14 +346,16 @@ def the_password_of_the_resolver_is_handed_on_by_its_variable():
     assert got['environment']['HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH'] == 'u:p' and 'u:p' not in str(got['argv']), got
     refused(64, 'hypergate: fingerprints are told to nobody without --fingerprintResolverPort\nTry: hypergate --help\n', '--provider', 'http.json',
             '--fingerprintResolverHost', '127.0.0.1')
-    done = run('--provider', 'http.json', '--fingerprintResolverPort', '8080', '--fingerprintResolverHost', '0.0.0.0', env={'HYPERGATE_ROUTER': SECRET})
+    done = run('--provider', 'http.json', '--fingerprintResolverPort', '8080', '--fingerprintResolverHost', '0.0.0.0',
+               env={'HYPERGATE_ROUTER': SECRET})
     assert done.returncode == 78 and 'others than this machine could ask at 0.0.0.0:8080' in done.stderr, done
 
 
 @test
 def the_secret_of_tokens_is_handed_on_by_its_variable():
     secret = {'HYPERGATE_ROUTER': SECRET, 'HYPERGATE_UNLIMITED_SECRET': 'shared-secret'}
-    got = handed('--gateway', '--unlimitedSecret', 'shared-secret', '--unlimitedHost', '127.0.0.1', '--unlimitedPort', '8092', env={'HYPERGATE_ROUTER': SECRET})
+    got = handed('--gateway', '--unlimitedSecret', 'shared-secret', '--unlimitedHost', '127.0.0.1', '--unlimitedPort', '8092',
+                 env={'HYPERGATE_ROUTER': SECRET})
     assert got['fds']['--conf-fd'][0].endswith('unlimited: { listen: "127.0.0.1:8092" }\n'), got
     assert got['environment']['HYPERGATE_UNLIMITED_SECRET'] == 'shared-secret' and 'shared-secret' not in str(got['argv']), got
     got = handed('--gateway', env=secret)

@@ -307,7 +307,8 @@ TEST(a_policy_that_is_none_ends_the_link_and_one_that_can_not_be_told_keeps_all_
         inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_BEGIN, &(struct ipc_generation){ 1 }, -1);
         inside_send(&inside, IPC_SUPERVISOR, IPC_FORWARD_POLICY, &(struct ipc_forward_policy){ .rules = 0 }, -1);
         scene_turn();
-        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .protocol = IPC_TCP, .wait_ms = 1000 * WAIT_S }), 0);
+        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = GATE, .protocol = IPC_TCP,
+                                                                                       .wait_ms = 1000 * WAIT_S }), 0);
         inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_END, &(struct ipc_generation){ 1 }, -1);
         scene_turn();
         client = knock("192.0.2.1");

@@ -95,8 +95,10 @@ static bool closed(int proxy)
 TEST(whom_the_gateway_keeps_out_is_listened_to_no_longer_than_it_takes_to_know_who_it_is)
 {
         static const struct ipc_rule rules[] = {
-                { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff, 203, 0, 113, 10 }, .protocols = 3, .port_last = UINT16_MAX, .except_first = 1 },
-                { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff, 10, 0, 0, 1 }, .protocols = 3, .port_last = UINT16_MAX, .except_first = 1 },
+                { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff, 203, 0, 113, 10 }, .protocols = 3,
+                  .port_last = UINT16_MAX, .except_first = 1 },
+                { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff, 10, 0, 0, 1 }, .protocols = 3,
+                  .port_last = UINT16_MAX, .except_first = 1 },
         };
         struct policy *policy = policy_new(rules, 2);
         struct ipc_via via = { .swarm = 1, .peer = { 'B' } };

@@ -35,8 +35,8 @@ static int listen_here(void)
 
 static void put(uint64_t name, enum ipc_health health)
 {
-        struct ipc_forward_service service = { .service = name, .gate_port = GATE, .count = addresses, .proxy = proxy, .service_port = port, .host = "web.example",
-                                               .address = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } },
+        struct ipc_forward_service service = { .service = name, .gate_port = GATE, .count = addresses, .proxy = proxy, .service_port = port,
+                                               .host = "web.example", .address = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } },
                                                .health = (uint16_t)health, .status_first = 200, .status_last = 299, .rise = rise, .fall = 3,
                                                .interval_ms = interval_ms, .timeout_ms = TIMEOUT_MS, .path = "/ready?x" };
 

@@ -109,7 +109,8 @@ TEST(who_came_and_by_which_labels_is_told_at_either_end)
         check(!has_field(log, "HYPERGATE_CLIENT_ADDRESS=192.0.2.1"));
         finish();
         begin(LOG_INFO, 1);
-        channel = (struct log_channel){ .at_gate = true, .number = 7, .gate_port = 8000, .remote = &client, .labels = "vip", .peer = peer, .tally = &tally };
+        channel = (struct log_channel){ .at_gate = true, .number = 7, .gate_port = 8000, .remote = &client, .labels = "vip", .peer = peer,
+                                        .tally = &tally };
         log_channel(&worker, &channel);
         check(inside_receive(&inside, IPC_SUPERVISOR, &said));
         log = IPC_PAYLOAD(&said, struct ipc_log);

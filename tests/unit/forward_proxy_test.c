@@ -134,7 +134,8 @@ TEST(what_is_no_header_of_version_2_is_not_taken_for_one)
 
 static struct proxy_header named(uint16_t protocol, const char *source, const char *destination)
 {
-        return (struct proxy_header){ .named = true, .protocol = protocol, .source = address(source, 40000), .destination = address(destination, 443) };
+        return (struct proxy_header){ .named = true, .protocol = protocol, .source = address(source, 40000),
+                                      .destination = address(destination, 443) };
 }
 
 static void check_written(uint32_t version, const struct proxy_header *header, const uint8_t *expected, size_t len)
@@ -155,7 +156,8 @@ TEST(headers_are_written_as_the_specification_has_them)
         check_written(IPC_PROXY_V1, &v4, TEXT("PROXY TCP4 1.2.3.4 5.6.7.8 40000 443\r\n"));
         check_written(IPC_PROXY_V1, &mapped, TEXT("PROXY TCP4 1.2.3.4 5.6.7.8 40000 443\r\n"));
         check_written(IPC_PROXY_V1, &mixed, TEXT("PROXY TCP6 ::ffff:1.2.3.4 2001:db8::1 40000 443\r\n"));
-        check_written(IPC_PROXY_V1, &longest, TEXT("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe 40000 443\r\n"));
+        check_written(IPC_PROXY_V1, &longest,
+                      TEXT("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe 40000 443\r\n"));
         check_written(IPC_PROXY_V1, &v6, TEXT("PROXY UNKNOWN\r\n"));    /* of datagrams it can't tell */
         check_written(IPC_PROXY_V1, &nobody, TEXT("PROXY UNKNOWN\r\n"));
         check_written(IPC_PROXY_V2, &nobody, TEXT(SIGNATURE "\x20\0\0\0"));

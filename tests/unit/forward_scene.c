@@ -38,7 +38,8 @@ void scene_turn(void)
 void scene_gate(uint16_t port, uint16_t protocol)
 {
         clients_gates_begin(&forward.clients);
-        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = port, .protocol = protocol, .wait_ms = 60000 }), 0);
+        check_equal(clients_gate_set(&forward.clients, &(struct ipc_forward_listener){ .gate_port = port, .protocol = protocol,
+                                                                                       .wait_ms = 60000 }), 0);
         clients_gates_end(&forward.clients);
 }
 

@@ -472,8 +472,8 @@ static bool name_token(struct bench *bench, struct peer *peer, enum relay_messag
 
 TEST(relay_that_demands_proof_takes_tokens_of_its_own_alone)
 {
-        static const uint8_t proofs[][RELAY_PROOF_BYTES] = { { 9 }, { 1 } }, *proof = proofs[1], other[RELAY_PROOF_BYTES] = { 2 }, key[RELAY_KEY_BYTES] = { 3 },
-                             elsewhere[RELAY_KEY_BYTES] = { 4 };
+        static const uint8_t proofs[][RELAY_PROOF_BYTES] = { { 9 }, { 1 } }, *proof = proofs[1], other[RELAY_PROOF_BYTES] = { 2 },
+                             key[RELAY_KEY_BYTES] = { 3 }, elsewhere[RELAY_KEY_BYTES] = { 4 };
         cleanup_with(bench_freep) struct bench *bench = opened_bench(&no_limits);
         struct peer *peer = bench->peer;
         uint8_t token[RELAY_TOKEN_BYTES];

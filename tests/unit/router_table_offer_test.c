@@ -23,7 +23,8 @@ TEST(names_of_one_gate_are_offers_of_their_own)
         offer_named(443, "a", "a.example");
         offer_named(443, "b", "*.example");
         offer_named(443, "c", "");
-        route_table_filter(&table, &(struct ipc_router_filter){ .fields = IPC_FILTER_GATE_PORT, .gate_port = 443, .gate_port_last = 443, .priority = -1 }, 1, 0);
+        route_table_filter(&table, &(struct ipc_router_filter){ .fields = IPC_FILTER_GATE_PORT, .gate_port = 443, .gate_port_last = 443,
+                                                                .priority = -1 }, 1, 0);
         say(&peer_a, 0);
         while (route_table_event(&table, &event)) {
                 if (event.kind != ROUTE_OFFERED)

@@ -243,7 +243,8 @@ TEST(limiter_keeps_what_two_buckets_hold_where_a_connection_is_of_both)
 TEST(limiter_gives_back_what_was_put_by_for_who_leaves)
 {
         static struct scene scene;
-        static const struct limiter_spec first = { .name = 1, .bytes_per_s = 1000, .burst_bytes = 100 }, second = { .name = 2, .bytes_per_s = 1000, .burst_bytes = 100 };
+        static const struct limiter_spec first = { .name = 1, .bytes_per_s = 1000, .burst_bytes = 100 },
+                                         second = { .name = 2, .bytes_per_s = 1000, .burst_bytes = 100 };
 
         begin(&scene, 3, &first, 1 << LIMITER_UP);
         check_equal(limiter_join(&scene.limiter, &scene.flow[0], &second, 1 << LIMITER_UP, scene.now_us), 0);

@@ -137,7 +137,8 @@ class Gateway {
     const source = { ip: socket.remoteAddress, ipRaw: socket.remoteAddress, port: socket.remotePort }
     const gateway = { ip: socket.localAddress, ipRaw: socket.localAddress, port: socket.localPort }
     const fingerprint = {
-      id: crypto.randomBytes(16).toString('hex'), openedAt: Date.now(), protocol: protocol === UDP ? 'udp' : 'tcp', gatePort, channelPort: id, source, gateway
+      id: crypto.randomBytes(16).toString('hex'), openedAt: Date.now(), protocol: protocol === UDP ? 'udp' : 'tcp',
+      gatePort, channelPort: id, source, gateway
     }
     return new Promise((resolve) => {
       const answered = (value) => { clearTimeout(timer); this.answers.delete(id); resolve(value) }

@@ -196,4 +196,7 @@ function readOpen (body) {
   }
 }
 
-module.exports = { HELLO, OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, PEER_MAX_BYTES, router, authBlob, authorised, frame, either, Link, Channel, openBody, readOpen }
+module.exports = {
+  HELLO, OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, PEER_MAX_BYTES,
+  router, authBlob, authorised, frame, either, Link, Channel, openBody, readOpen
+}

@@ -9,7 +9,8 @@ const { openService } = require('./datagrams')
 
 class Provider {
   // @services: [{ gatePort, servicePort, serviceHost, protocol (TCP), tags, stallMs }], a connect that stalls takes that long more.
-  // @dht: optional node to run on. @keyPair: who it is. @quiet: it looks for nobody. @relayThrough: key of a blind relay, in hex. @clockMs: how far the clock is ahead.
+  // @dht: optional node to run on. @keyPair: who it is. @quiet: it looks for nobody. @relayThrough: key of a blind relay, in hex.
+  // @clockMs: how far the clock is ahead.
   // @pieceBytes: see Link.
   constructor ({ secret, services, bootstrap, dht, keyPair, quiet, clockMs, advertiseMs = 5000, pieceBytes, relayThrough }) {
     this.services = services
@@ -41,7 +42,8 @@ class Provider {
 
   advertise () {
     const routes = this.services.map((s) => ({
-      serviceHost: s.serviceHost || '127.0.0.1', servicePort: s.servicePort, protocol: s.protocol || TCP, gatePort: s.gatePort, tags: s.tags, routes: [], ingressPolicy: {}
+      serviceHost: s.serviceHost || '127.0.0.1', servicePort: s.servicePort, protocol: s.protocol || TCP,
+      gatePort: s.gatePort, tags: s.tags, routes: [], ingressPolicy: {}
     }))
     for (const link of this.ups()) link.send(ADVERT, 0, Buffer.from(JSON.stringify({ routes })))
   }

@@ -22,7 +22,8 @@ class Wire {
       const payload = this.pending.subarray(4, 4 + this.pending.readUInt32BE(0))
       const text = payload.subarray(6, 6 + payload[1])
       this.pending = this.pending.subarray(4 + payload.length)
-      this.frames.push({ action: payload[0], channel: payload.readUInt32BE(2), text, body: payload.subarray(6 + payload[1]), length: payload.length })
+      this.frames.push({ action: payload[0], channel: payload.readUInt32BE(2), text,
+        body: payload.subarray(6 + payload[1]), length: payload.length })
     }
   }
 
