@@ -30,10 +30,18 @@ void site_fini(struct site *site)
         leave(site);
 }
 
+/* What it has may be in the way of what it shall have: "0.0.0.0" is all addresses. */
+static int open_port(const struct site *site, const struct conf_site *conf, int *fd_out)
+{
+        int r = sockets_http(conf->ip, conf->port, fd_out);
+
+        return r == -EADDRINUSE && site->fd >= 0 && site->port == conf->port ? sockets_http_beside(conf->ip, conf->port, site->fd, fd_out) : r;
+}
+
 /* 0 or -errno, which is logged. */
 static int open_at(const struct site *site, const struct conf_site *conf, int *fd_out)
 {
-        int r = conf->path ? gate_socket_http(conf->path, fd_out) : sockets_http(conf->ip, conf->port, fd_out);
+        int r = conf->path ? gate_socket_http(conf->path, fd_out) : open_port(site, conf, fd_out);
 
         if (r < 0)
                 log_error(site->log, "%s: can't listen on %s: %s%s", site->key, conf->text,

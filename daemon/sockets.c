@@ -262,6 +262,34 @@ int sockets_http(const uint8_t ip[16], uint16_t port, int *fd_out)
         return open_listener(ip, port, set_http, fd_out);
 }
 
+static int share(int fd, int shared)
+{
+        return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, sizeof(shared)) < 0 ? -errno : 0;
+}
+
+static int set_shared_http(int fd)
+{
+        int r = set_http(fd);
+
+        return r < 0 ? r : share(fd, 1);
+}
+
+/* The kernel asks for the option when a port is taken: it need not stay. */
+int sockets_http_beside(const uint8_t ip[16], uint16_t port, int beside, int *fd_out)
+{
+        cleanup_fd int fd = -1;
+        int r = share(beside, 1);
+
+        if (r == 0)
+                r = open_listener(ip, port, set_shared_http, &fd);
+        if (r == 0)
+                r = share(fd, 0);
+        (void)share(beside, 0);
+        if (r == 0)
+                *fd_out = take_fd(&fd);
+        return r;
+}
+
 static int set_new_datagrams(int fd)
 {
         static const struct option options[] = { { SOL_SOCKET, SO_REUSEPORT, 1, true } };

@@ -38,6 +38,10 @@ int sockets_listener(const uint8_t ip[16], uint16_t port, int *fd_out);
 /* A TCP listener there for our own answers: what it accepts ends in order when it is closed. 0 or -errno. */
 int sockets_http(const uint8_t ip[16], uint16_t port, int *fd_out);
 
+/* The same where one of those, @beside, has that port at another address and so is in the way: both listen until it is closed. Nobody but a
+ * program of the same user could join them. 0 or -errno: then @beside is alone as before. */
+int sockets_http_beside(const uint8_t ip[16], uint16_t port, int beside, int *fd_out);
+
 /* A bound UDP socket there, for a gate: it tells where each datagram was sent to. What is longer than the path takes is cut into fragments,
  * here or by a router on the way (without DF): else it would be lost, and nobody told. 0 or -errno. */
 int sockets_datagrams(const uint8_t ip[16], uint16_t port, int *fd_out);

@@ -2,6 +2,7 @@
 """Clients that let themselves in at a gateway by tokens: made and brought as the original's README shows it, by openssl and curl."""
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -81,6 +82,22 @@ def its_bandwidth_has_no_limit(stack):
     assert slow > 3, slow
     assert bring(scene.port)[0] == 200
     assert took() < slow / 2
+
+
+@test
+def a_reload_moves_it_to_all_addresses(stack):
+    """at the port that it has"""
+    scene = Scene(stack, {'defaults': {'allow': False}})
+    def is_there():
+        return subprocess.run(['curl', '-s', f'http://127.0.0.2:{scene.port}/unlimited'], capture_output=True, check=False).returncode == 0
+    assert not is_there()
+    with open(scene.gateway.conf, encoding='utf-8') as file:
+        config = json.load(file)
+    with open(scene.gateway.conf, 'w', encoding='utf-8') as file:
+        json.dump({**config, 'unlimited': {'listen': f'0.0.0.0:{scene.port}'}}, file)
+    scene.gateway.process.send_signal(signal.SIGHUP)
+    eventually(is_there, 20, 'another address')
+    assert bring(scene.port)[0] == 200 and answers(scene.gate)
 
 
 @test
