@@ -21,6 +21,12 @@ static bool takes_services(const struct child *child)
         return forward && forward->duty == IPC_DUTY_SERVICES;
 }
 
+/* Who lets clients in has nothing to hear of connections. */
+static bool is_resolver(const struct child *child)
+{
+        return child->role == IPC_ADMIN && child->id == IPC_ADMIN_OF_RESOLVER;
+}
+
 bool introduce_meet(const struct child *a, const struct child *b)
 {
         if (a->role > b->role) {
@@ -30,9 +36,9 @@ bool introduce_meet(const struct child *a, const struct child *b)
                 b = swap;
         }
         if (a->role == IPC_SWARM)
-                return b->role == IPC_ROUTER || b->role == IPC_FORWARD;
+                return b->role == IPC_ROUTER || b->role == IPC_FORWARD || is_resolver(b);
         if (a->role == IPC_FORWARD)
-                return b->role == IPC_ADMIN && takes_services(a);
+                return is_resolver(b) && takes_services(a);
         return a->role == IPC_ROUTER && takes_routes(b);
 }
 

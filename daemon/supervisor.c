@@ -493,8 +493,8 @@ static int init(struct supervisor *supervisor, const struct supervisor_start *st
         gates_init(&supervisor->gates, supervisor->loop, supervisor->log, &conf->gateway, &supervisor->forwards, supervisor->passed,
                    on_served, on_moved, supervisor);
         hosts_init(&supervisor->hosts, supervisor->log, &supervisor->forwards, on_host_moved, supervisor);
-        site_init(&supervisor->resolver, supervisor->log, &supervisor->children, "fingerprintResolver", 1);
-        site_init(&supervisor->unlimited, supervisor->log, &supervisor->children, "unlimited", 2);
+        site_init(&supervisor->resolver, supervisor->log, &supervisor->children, "fingerprintResolver", IPC_ADMIN_OF_RESOLVER);
+        site_init(&supervisor->unlimited, supervisor->log, &supervisor->children, "unlimited", IPC_ADMIN_OF_UNLIMITED);
         questions_init(&supervisor->questions);
         lost_links_init(&supervisor->lost, &supervisor->children, supervisor->loop);
         watch(supervisor);

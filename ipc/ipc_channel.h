@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "ipc_fingerprint.h"
 #include "ipc_message.h"
 
 enum {
@@ -77,13 +78,14 @@ struct ipc_channel_socket {
         uint32_t pad;
 };
 
-/* With IPC_UDP each datagram for the service gets @front in front of it. */
+/* With IPC_UDP each datagram for the service gets @front in front of it. @tuple is all zero where the service is a unix socket. */
 struct ipc_channel_ready {
         uint64_t channel;
         uint32_t idle_ms;               /* ended after so long without a byte or datagram either way; 0: never */
         uint32_t front_len;
         uint8_t front[IPC_FRONT_MAX];
         struct ipc_client client;
+        struct ipc_tuple tuple;
 };
 
 struct ipc_channel_refused {

@@ -18,22 +18,26 @@ struct ipc_tuple {
         uint16_t pad;
 };
 
-/* From now on a connection to a service has these ends, and its gateway said @metadata of the client, which is JSON or not: as it came. In
- * the place of what had the same ends before. */
+/* Channel @channel of swarm worker @swarm is a connection to a service with these ends, and its gateway said @metadata of the client, which is
+ * JSON or not: as it came. In the place of what had the same ends before. Who makes the connection says so first, before the service can ask;
+ * then it is the swarm worker's word that counts. */
 struct ipc_fingerprint {
-        uint64_t number;                /* the sender's choice */
+        uint64_t channel;
         struct ipc_tuple tuple;
         uint32_t idle_ms;               /* it ends when it is silent for so long; 0: it need not */
         uint32_t metadata_len;
+        uint32_t swarm;                 /* id of that worker */
         uint16_t gate_port;
-        uint8_t pad[6];
+        uint8_t pad[2];
         char metadata[IPC_METADATA_MAX];
 };
 
-/* No longer, if that one still is of @number. */
+/* No longer, if what has these ends still is that channel and the sender was the last to say so. */
 struct ipc_fingerprint_drop {
-        uint64_t number;
+        uint64_t channel;
         struct ipc_tuple tuple;
+        uint32_t swarm;
+        uint32_t pad;
 };
 
 #pragma GCC diagnostic pop

@@ -23,6 +23,12 @@ enum ipc_role {
         IPC_ROLES,
 };
 
+/* Admin workers by their ids: one for each place where somebody asks. */
+enum ipc_admin {
+        IPC_ADMIN_OF_RESOLVER = 1,
+        IPC_ADMIN_OF_UNLIMITED = 2,
+};
+
 #define IPC_ROLE_BIT(role) (1u << (role))
 #define IPC_WORKERS (IPC_ROLE_BIT(IPC_SWARM) | IPC_ROLE_BIT(IPC_ROUTER) | IPC_ROLE_BIT(IPC_FORWARD) | IPC_ROLE_BIT(IPC_RESOLVE) | \
                      IPC_ROLE_BIT(IPC_ADMIN) | IPC_ROLE_BIT(IPC_HOSTS) | IPC_ROLE_BIT(IPC_DOCKER))
@@ -168,8 +174,10 @@ enum ipc_reason {
         X(ADMIN_UNLIMITED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_admin_listener,     1)    \
         X(ADMIN_ALLOW,      IPC_ROLE_BIT(IPC_ADMIN),        IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_admin_allow,        0)    \
         X(ADMIN_ALLOWED,    IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_admin_allowed,      0)    \
-        X(FINGERPRINT_SET,  IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint,        0)    \
-        X(FINGERPRINT_DROP, IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint_drop,   0)    \
+        X(FINGERPRINT_SET,  IPC_ROLE_BIT(IPC_FORWARD) | IPC_ROLE_BIT(IPC_SWARM),                                                 \
+                                                            IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint,        0)    \
+        X(FINGERPRINT_DROP, IPC_ROLE_BIT(IPC_FORWARD) | IPC_ROLE_BIT(IPC_SWARM),                                                 \
+                                                            IPC_ROLE_BIT(IPC_ADMIN),        struct ipc_fingerprint_drop,   0)    \
         /* Hosts. */                                                                                                             \
         X(HOSTS_LISTENER,   IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_HOSTS),        struct ipc_generation,         1)    \
         X(HOSTS_PORT,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_HOSTS),        struct ipc_hosts_port,         0)    \

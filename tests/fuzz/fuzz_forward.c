@@ -294,6 +294,8 @@ static void configure(struct scene *scene, uint8_t what)
         inside_send_raw(&scene->inside, IPC_SUPERVISOR, IPC_CONF_END, &generation, sizeof(generation), NULL, 0);
         inside_introduce(&scene->inside, IPC_SWARM);
         inside_introduce(&scene->inside, IPC_ROUTER);
+        if (!gates)
+                inside_introduce(&scene->inside, IPC_ADMIN);
         worker_turn(&scene->forward.worker, &forward_handlers, &scene->forward);
         if (!(what & 2))
                 return;
@@ -342,7 +344,8 @@ static void send_datagrams(int fd, uint8_t count, size_t len)
 
 static void arrive(struct scene *scene, uint8_t what)
 {
-        struct ipc_channel_arrived arrived = { .channel = ++scene->arrived, .peer = { what }, .gate_port = 1, .protocol = what / 8 % 2 };
+        struct ipc_channel_arrived arrived = { .channel = ++scene->arrived, .peer = { what }, .gate_port = 1, .protocol = what / 8 % 2,
+                                               .metadata_len = what / 16 };
 
         inside_send_raw(&scene->inside, IPC_SWARM, IPC_CHANNEL_ARRIVED, &arrived, sizeof(arrived), NULL, 0);
 }

@@ -18,10 +18,10 @@ static const struct ipc_tuple tuple = { .local_ip = { [10] = 0xff, [11] = 0xff, 
 
 static void say(struct admin_fingerprints *all, const uint8_t *data, size_t len)
 {
-        struct ipc_fingerprint said = { .number = 1, .tuple = tuple, .gate_port = 80, .metadata_len = (uint32_t)MIN(len, (size_t)IPC_METADATA_MAX) };
+        struct ipc_fingerprint said = { .channel = 1, .tuple = tuple, .gate_port = 80, .metadata_len = (uint32_t)MIN(len, (size_t)IPC_METADATA_MAX) };
 
         memcpy(said.metadata, data, said.metadata_len);
-        assert(admin_fingerprints_set(all, all, &said, 1000) == 0);
+        assert(admin_fingerprints_set(all, all, true, &said, 1000) == 0);
 }
 
 static unsigned ask(const struct admin_fingerprints *all, const struct admin_request *request)

@@ -25,7 +25,7 @@
 #include "steps.h"
 #include "swarm_process.h"
 
-enum { OPERATIONS_MAX = 96, LOCALS = 24, BYTES = 4096, UDP_FDS = 4, CONFIGURED_WITH_STRANGERS = 3 };
+enum { OPERATIONS_MAX = 96, LOCALS = 24, BYTES = 4096, UDP_FDS = 4, CONFIGURED_WITH_STRANGERS = 3, CONFIGURED_WITH_ADMIN = 4 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -136,7 +136,8 @@ static void serve(uint8_t what)
 {
         struct ipc_service_held held = { .gate_port = what / 8 % 4, .protocol = what / 32 % 2 };
         node_channel_id last = scene->swarm.node ? scene->swarm.node->last : 0;
-        struct ipc_channel_ready ready = { .channel = last - what / 16 % 4, .idle_ms = what & 128 ? 1 : 0, .front_len = what & 64 };
+        struct ipc_channel_ready ready = { .channel = last - what / 16 % 4, .idle_ms = what & 128 ? 1 : 0, .front_len = what & 64,
+                                           .tuple = { .local_port = 1 + what / 64, .remote_port = 1 } };
         struct ipc_channel_refused refused = { .channel = ready.channel, .text_len = what };
         struct ipc_channel_open open = { .channel = what, .gate_port = 1, .protocol = what / 8 % 2, .deadline_ms = what / 16 };
         struct ipc_channel_open limited = { .channel = what, .gate_port = 1, .protocol = what / 8 % 2,
@@ -241,17 +242,17 @@ static void operate(unsigned turn)
 {
         static const enum ipc_role roles[] = { IPC_SUPERVISOR, IPC_ROUTER, IPC_FORWARD, IPC_FORWARD };
         uint8_t operation = read_u8(&scene->input), argument = read_u8(&scene->input);
-        enum ipc_role role = roles[operation / 16 % ARRAY_LEN(roles)];
+        enum ipc_role role = roles[operation / 16 % ARRAY_LEN(roles)], sibling = argument == 255 ? IPC_ADMIN : role;
         struct node *node = scene->swarm.node;
 
         switch (operation % 16) {
         case 0:
-                if (role != IPC_SUPERVISOR)
-                        inside_introduce(&scene->inside, role);
+                if (sibling != IPC_SUPERVISOR)
+                        inside_introduce(&scene->inside, sibling);
                 break;
         case 1:
-                if (role != IPC_SUPERVISOR)
-                        inside_depart(&scene->inside, role);
+                if (sibling != IPC_SUPERVISOR)
+                        inside_depart(&scene->inside, sibling);
                 break;
         case 2:
                 pass_time(argument);
@@ -306,6 +307,8 @@ static void run(uint8_t configured)
                 configure(configured == CONFIGURED_WITH_STRANGERS);
                 inside_introduce(&scene->inside, IPC_ROUTER);
                 inside_introduce(&scene->inside, IPC_FORWARD);
+                if (configured & CONFIGURED_WITH_ADMIN)
+                        inside_introduce(&scene->inside, IPC_ADMIN);
                 worker_turn(&swarm->worker, &swarm_handlers, swarm);
                 must(swarm->node != NULL);
         }

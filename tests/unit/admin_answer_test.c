@@ -11,9 +11,9 @@
 static const uint8_t map_key[16];
 static int here, there;                 /* two who say something */
 
-static struct ipc_fingerprint example(uint64_t number, uint16_t port, const char *text)
+static struct ipc_fingerprint example(uint64_t channel, uint16_t port, const char *text)
 {
-        struct ipc_fingerprint said = { .number = number, .gate_port = 8080, .idle_ms = 3600000, .metadata_len = (uint32_t)strlen(text),
+        struct ipc_fingerprint said = { .channel = channel, .gate_port = 8080, .idle_ms = 3600000, .metadata_len = (uint32_t)strlen(text),
                                         .tuple = { .local_port = port, .remote_port = 80,
                                                    .local_ip = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 }, .remote_ip = { [15] = 1 } } };
 
@@ -53,7 +53,7 @@ TEST(what_a_gateway_said_is_told_to_the_service)
 
         admin_fingerprints_init(&all, map_key);
         check_says(&all, "GET /all", "200 []");
-        check_equal(admin_fingerprints_set(&all, &here, &said, SECONDS(2)), 0);
+        check_equal(admin_fingerprints_set(&all, &here, true, &said, SECONDS(2)), 0);
         check_says(&all, "GET /resolve?remote_addr=127.0.0.1&remote_port=5&server_addr=0:0::1&server_port=80",
                    "200 {\"key\":\"tcp|127.0.0.1|5|::1|80\",\"protocol\":\"tcp\",\"gatePort\":8080,\"channelPort\":7,"
                    "\"fingerprint\":{\"id\":\"ab\",\"channelPort\":7,\"source\":{\"ip\":\"203.0.113.7\"}},\"createdAt\":2000,\"expiresAt\":3665000}");
@@ -100,25 +100,56 @@ TEST(what_is_refused_is_refused_as_by_an_original)
 TEST(a_connection_is_whose_it_was_said_to_be_last)
 {
         struct ipc_fingerprint first = example(1, 5, "{}"), second = example(2, 5, "{}"), none = example(3, 5, "[]"), other = example(1, 6, "{}");
-        struct ipc_fingerprint_drop drop = { .number = 1, .tuple = first.tuple };
+        struct ipc_fingerprint_drop drop = { .channel = 1, .tuple = first.tuple };
         struct admin_fingerprints all;
 
         admin_fingerprints_init(&all, map_key);
-        check_equal(admin_fingerprints_set(&all, &here, &first, 0), 0);
-        check_equal(admin_fingerprints_set(&all, &here, &second, 0), 0);
-        check_equal(admin_fingerprints_set(&all, &there, &other, 0), 0);
+        check_equal(admin_fingerprints_set(&all, &here, true, &first, 0), 0);
+        check_equal(admin_fingerprints_set(&all, &here, true, &second, 0), 0);
+        check_equal(admin_fingerprints_set(&all, &there, true, &other, 0), 0);
         admin_fingerprints_drop(&all, &here, &drop);            /* the one before: too late to mean anything */
-        check(admin_fingerprints_find(&all, &first.tuple)->number == 2);
-        drop.number = 2;
+        check(admin_fingerprints_find(&all, &first.tuple)->channel == 2);
+        drop.channel = 2;
         admin_fingerprints_drop(&all, &there, &drop);           /* not its own */
         check(admin_fingerprints_find(&all, &first.tuple) != NULL);
         admin_fingerprints_lose(&all, &there);
         check(!admin_fingerprints_find(&all, &other.tuple) && admin_fingerprints_find(&all, &first.tuple));
-        check_equal(admin_fingerprints_set(&all, &here, &none, 0), 0);  /* no object: nobody knows */
+        check_equal(admin_fingerprints_set(&all, &here, true, &none, 0), 0);  /* no object: nobody knows */
         check(!admin_fingerprints_find(&all, &first.tuple));
-        check_equal(admin_fingerprints_set(&all, &here, &second, 0), 0);
+        check_equal(admin_fingerprints_set(&all, &here, true, &second, 0), 0);
         admin_fingerprints_drop(&all, &here, &drop);
         check(!admin_fingerprints_find(&all, &first.tuple) && all.by_tuple.count == 0);
+        admin_fingerprints_fini(&all);
+}
+
+/* Who makes a connection tells of it first, who carries it from then on; both are heard in any order. */
+TEST(a_connection_is_known_as_long_as_who_carries_it_says)
+{
+        struct ipc_fingerprint said = example(1, 5, "{}"), next = example(2, 5, "{}");
+        struct ipc_fingerprint_drop over = { .channel = 1, .tuple = said.tuple };
+        struct admin_fingerprints all;
+
+        admin_fingerprints_init(&all, map_key);
+        for (unsigned early = 0; early < 2; early++) {          /* the maker's word comes before the carrier's, or behind it */
+                check_equal(admin_fingerprints_set(&all, &here, !early, &said, SECONDS(1)), 0);
+                check(admin_fingerprints_find(&all, &said.tuple) != NULL);
+                check_equal(admin_fingerprints_set(&all, &there, early, &said, SECONDS(2)), 0);
+                check_equal(admin_fingerprints_find(&all, &said.tuple)->since_us, SECONDS(1));
+                admin_fingerprints_lose(&all, early ? &here : &there);  /* who made it is killed */
+                check(admin_fingerprints_find(&all, &said.tuple) != NULL);
+                admin_fingerprints_drop(&all, early ? &there : &here, &over);
+                check(!admin_fingerprints_find(&all, &said.tuple));
+        }
+        check_equal(admin_fingerprints_set(&all, &there, false, &said, 0), 0);  /* its end is known already */
+        admin_fingerprints_drop(&all, &there, &over);
+        check(!admin_fingerprints_find(&all, &said.tuple));
+        check_equal(admin_fingerprints_set(&all, &here, true, &said, 0), 0);
+        check_equal(admin_fingerprints_set(&all, &there, false, &next, 0), 0);  /* the same ends again, before the end of who had them */
+        admin_fingerprints_drop(&all, &here, &over);
+        check_equal(admin_fingerprints_find(&all, &said.tuple)->channel, 2);
+        next.swarm = 2;
+        check_equal(admin_fingerprints_set(&all, &there, false, &next, 0), 0);  /* that number of another swarm worker */
+        check_equal(admin_fingerprints_find(&all, &said.tuple)->swarm, 2);
         admin_fingerprints_fini(&all);
 }
 
@@ -144,11 +175,11 @@ TEST(a_second_long_answer_is_not_even_made)
         struct admin_fingerprints all;
 
         admin_fingerprints_init(&all, map_key);
-        check_equal(admin_fingerprints_set(&all, &here, &said, 0), 0);
+        check_equal(admin_fingerprints_set(&all, &here, true, &said, 0), 0);
         check_equal(status_of(&all, "GET /all", true), 200);
         for (unsigned i = 1; i < 1000; i++) {
                 said.tuple.local_port = (uint16_t)i;
-                check_equal(admin_fingerprints_set(&all, &here, &said, 0), 0);
+                check_equal(admin_fingerprints_set(&all, &here, true, &said, 0), 0);
         }
         check_equal(status_of(&all, "GET /all", false), 200);
         check_equal(status_of(&all, "GET /all", true), 503);
@@ -167,10 +198,10 @@ TEST(there_is_a_bound)
         admin_fingerprints_init(&all, map_key);
         for (unsigned i = 0; i < ADMIN_FINGERPRINTS_MAX; i++) {
                 said.tuple.local_port = (uint16_t)i;
-                check_equal(admin_fingerprints_set(&all, &here, &said, 0), 0);
+                check_equal(admin_fingerprints_set(&all, &here, true, &said, 0), 0);
         }
-        check_equal(admin_fingerprints_set(&all, &here, &said, 0), 0);  /* in the place of another */
+        check_equal(admin_fingerprints_set(&all, &here, true, &said, 0), 0);  /* in the place of another */
         said.tuple.remote_port = 81;
-        check_equal(admin_fingerprints_set(&all, &here, &said, 0), -ENOBUFS);
+        check_equal(admin_fingerprints_set(&all, &here, true, &said, 0), -ENOBUFS);
         admin_fingerprints_fini(&all);
 }

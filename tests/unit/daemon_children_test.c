@@ -344,6 +344,7 @@ TEST(who_meets_whom)
 {
         struct forward gates = { .duty = IPC_DUTY_GATES }, services = { .duty = IPC_DUTY_SERVICES };
         struct child swarm = child_of(IPC_SWARM, NULL), router = child_of(IPC_ROUTER, NULL), resolve = child_of(IPC_RESOLVE, NULL);
+        struct child resolver = child_of(IPC_ADMIN, NULL);
         struct child gate = child_of(IPC_FORWARD, &gates), service = child_of(IPC_FORWARD, &services);
 
         check(introduce_meet(&swarm, &router) && introduce_meet(&router, &swarm));
@@ -352,6 +353,11 @@ TEST(who_meets_whom)
         check(!introduce_meet(&router, &service));
         check(!introduce_meet(&gate, &service) && !introduce_meet(&gate, &gate));
         check(!introduce_meet(&resolve, &swarm) && !introduce_meet(&resolve, &router) && !introduce_meet(&gate, &resolve));
+        resolver.id = IPC_ADMIN_OF_RESOLVER;
+        check(introduce_meet(&resolver, &swarm) && introduce_meet(&service, &resolver));
+        check(!introduce_meet(&resolver, &gate) && !introduce_meet(&resolver, &router));
+        resolver.id = IPC_ADMIN_OF_UNLIMITED;
+        check(!introduce_meet(&resolver, &swarm) && !introduce_meet(&service, &resolver) && !introduce_meet(&gate, &resolver));
 }
 
 TEST(things_to_hold_are_spread_and_duties_never_mix)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What becomes of a client whose channel does not come about, with a node and a forward worker that this test plays. */
+/* What becomes of a client whose channel does not come about, and who hears of one that does, with a node and workers that this test plays. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,7 +20,7 @@ struct node {
         size_t writable;                /* before it is open */
         uint8_t sent[64];
         size_t sent_len;
-        unsigned opens, aborts;
+        unsigned opens, aborts, accepts;
 };
 
 int node_open(struct node *node, const uint8_t peer[NODE_KEY_BYTES], uint16_t gate_port, uint16_t protocol, const void *metadata,
@@ -42,6 +42,7 @@ void node_channel_peer(const struct node *node, node_channel_id channel, uint8_t
 
 void node_accept(struct node *node, node_channel_id channel, const struct now *now)
 {
+        node->accepts++;
 }
 
 void node_refuse(struct node *node, node_channel_id channel, const char *text, size_t len, const struct now *now)
@@ -97,7 +98,7 @@ void node_datagrams_done(struct node *node, node_channel_id channel, size_t coun
 {
 }
 
-/* What the forward worker was told, in turn. */
+/* What the forward worker and the admin worker were told, in turn. */
 static struct {
         enum ipc_type type[8];
         size_t count;
@@ -131,6 +132,15 @@ static struct worker_link *forward(void *context, uint32_t id)
         return id == FORWARD ? &link : NULL;
 }
 
+/* There is an admin worker, too. */
+struct worker_link *worker_find(struct worker *worker, enum ipc_role role, uint32_t id)
+{
+        static struct worker_link link;
+
+        check(role == IPC_ADMIN && id == IPC_ADMIN_OF_RESOLVER);
+        return &link;
+}
+
 static void full(void *context, const uint8_t peer[NODE_KEY_BYTES])
 {
         check(false);
@@ -140,6 +150,8 @@ struct scene {
         struct node node;
         struct now now;
         struct ev_loop *loop;
+        struct worker worker;
+        struct fingerprints fingerprints;
         struct channels channels;
         int client;                     /* the far end of the connection; -1: none yet */
 };
@@ -149,7 +161,9 @@ static void scene_set(struct scene *scene, size_t writable)
         *scene = (struct scene){ .node.writable = writable, .loop = ev_loop_new(EVFLAG_AUTO), .client = -1 };
         memset(&told, 0, sizeof(told));
         told.fd = -1;
-        check_equal(channels_init(&scene->channels, scene->loop, &scene->node, &scene->now, (const uint8_t[16]){ 0 }, forward, full, NULL), 0);
+        fingerprints_init(&scene->fingerprints, &scene->worker);
+        check_equal(channels_init(&scene->channels, scene->loop, &scene->node, &scene->now, (const uint8_t[16]){ 0 }, &scene->fingerprints,
+                                  forward, full, NULL), 0);
 }
 
 /* A client that has said "early" is at a gate, and the peer is asked to open a channel for it. It takes @writable bytes before it answers. */
@@ -282,5 +296,53 @@ TEST(what_was_sent_early_is_sent_once)
         ev_run(scene.loop, EVRUN_NOWAIT);
         check_equal(scene.node.sent_len, 14);
         check_bytes(scene.node.sent, "early and late", 14);
+        end(&scene);
+}
+
+/* A channel of a service here, of a client whose gateway said something. */
+static void arrive(struct scene *scene)
+{
+        struct node_event event = { .kind = NODE_CHANNEL_ARRIVED, .channel = 1, .gate_port = 80, .protocol = IPC_TCP,
+                                    .bytes = (const uint8_t *)"{}", .len = 2 };
+
+        scene_set(scene, 0);
+        fingerprints_introduce(&scene->fingerprints);
+        channels_hold(&scene->channels, FORWARD, &(struct ipc_service_held){ .gate_port = 80, .protocol = IPC_TCP });
+        channels_event(&scene->channels, &event);
+        check(told.count == 1 && told.type[0] == IPC_CHANNEL_ARRIVED);
+}
+
+static void connect_service(struct scene *scene)
+{
+        struct ipc_channel_ready ready = { .channel = 1, .tuple = { .local_port = 5, .remote_port = 8080 } };
+        int pair[2];
+
+        check_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+        scene->client = pair[0];
+        channels_ready(&scene->channels, FORWARD, &ready, pair[1]);
+        check(scene->node.accepts == 1);
+}
+
+TEST(whose_a_connection_is_is_said_when_it_is_made_and_no_longer_when_it_ends)
+{
+        static struct scene scene;
+
+        arrive(&scene);
+        connect_service(&scene);
+        check(told.count == 2 && told.type[1] == IPC_FINGERPRINT_SET);
+        channels_forget(&scene.channels, FORWARD);      /* who made it is killed: it goes on */
+        check_equal(told.count, 2);
+        hear(&scene, NODE_CHANNEL_CLOSED, NODE_REASON_DONE);
+        check(told.count == 3 && told.type[2] == IPC_FINGERPRINT_DROP);
+        end(&scene);
+}
+
+TEST(of_a_connection_that_was_never_made_nothing_is_said)
+{
+        static struct scene scene;
+
+        arrive(&scene);
+        channels_refuse(&scene.channels, FORWARD, &(struct ipc_channel_refused){ .channel = 1 });
+        check_equal(told.count, 1);
         end(&scene);
 }

@@ -56,22 +56,36 @@ static bool is_object(const char *text, size_t len)
         return good;
 }
 
-int admin_fingerprints_set(struct admin_fingerprints *all, const void *from, const struct ipc_fingerprint *said, usec_t wall_us)
+static struct admin_fingerprint *make(const void *from, const struct ipc_fingerprint *said, usec_t since_us)
+{
+        struct admin_fingerprint *fingerprint = malloc(sizeof(*fingerprint) + said->metadata_len);
+
+        if (!fingerprint)
+                return NULL;
+        *fingerprint = (struct admin_fingerprint){ .from = from, .channel = said->channel, .swarm = said->swarm, .tuple = said->tuple,
+                                                   .since_us = since_us, .idle_ms = said->idle_ms, .gate_port = said->gate_port,
+                                                   .len = said->metadata_len };
+        memcpy(fingerprint->text, said->metadata, said->metadata_len);
+        return fingerprint;
+}
+
+int admin_fingerprints_set(struct admin_fingerprints *all, const void *from, bool carries, const struct ipc_fingerprint *said, usec_t wall_us)
 {
         struct admin_fingerprint *before = find(all, &said->tuple), *fingerprint;
+        bool known = before && before->channel == said->channel && before->swarm == said->swarm;
+        usec_t since_us = known ? before->since_us : wall_us;
 
+        if (known && !carries)
+                return 0;               /* it came late */
         if (before)
                 forget(all, before);    /* its connection is over, or there could be no other */
         if (!is_object(said->metadata, said->metadata_len))
                 return 0;
         if (all->by_tuple.count >= ADMIN_FINGERPRINTS_MAX)
                 return -ENOBUFS;
-        fingerprint = malloc(sizeof(*fingerprint) + said->metadata_len);
+        fingerprint = make(from, said, since_us);
         if (!fingerprint)
                 return -ENOMEM;
-        *fingerprint = (struct admin_fingerprint){ .from = from, .number = said->number, .tuple = said->tuple, .since_us = wall_us,
-                                                   .idle_ms = said->idle_ms, .gate_port = said->gate_port, .len = said->metadata_len };
-        memcpy(fingerprint->text, said->metadata, said->metadata_len);
         if (map_insert(&all->by_tuple, &fingerprint->by_tuple, map_hash(&all->by_tuple, &said->tuple, sizeof(said->tuple))) < 0) {
                 free(fingerprint);
                 return -ENOMEM;
@@ -84,7 +98,7 @@ void admin_fingerprints_drop(struct admin_fingerprints *all, const void *from, c
 {
         struct admin_fingerprint *fingerprint = find(all, &said->tuple);
 
-        if (fingerprint && fingerprint->from == from && fingerprint->number == said->number)
+        if (fingerprint && fingerprint->from == from && fingerprint->channel == said->channel && fingerprint->swarm == said->swarm)
                 forget(all, fingerprint);
 }
 

@@ -3,6 +3,7 @@
 #ifndef HG_ADMIN_FINGERPRINTS_H
 #define HG_ADMIN_FINGERPRINTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ipc_fingerprint.h"
@@ -13,8 +14,9 @@ enum { ADMIN_FINGERPRINTS_MAX = 32768 };        /* of some 400 bytes each, 1,100
 
 struct admin_fingerprint {
         struct map_entry by_tuple;
-        const void *from;               /* who said it */
-        uint64_t number;                /* and as what */
+        const void *from;               /* who said it last */
+        uint64_t channel;               /* of swarm worker @swarm */
+        uint32_t swarm;
         struct ipc_tuple tuple;
         usec_t since_us;                /* since the epoch */
         uint32_t idle_ms;
@@ -32,8 +34,9 @@ struct admin_fingerprints {
 void admin_fingerprints_init(struct admin_fingerprints *all, const uint8_t key[16]);
 void admin_fingerprints_fini(struct admin_fingerprints *all);
 
-/* What is no JSON object is not kept: 0. -ENOBUFS: there are too many; -ENOMEM. */
-int admin_fingerprints_set(struct admin_fingerprints *all, const void *from, const struct ipc_fingerprint *said, usec_t wall_us);
+/* @carries: @from carries that channel. Who does not says nothing new of one that is known. What is no JSON object is not kept: 0. -ENOBUFS:
+ * there are too many; -ENOMEM. */
+int admin_fingerprints_set(struct admin_fingerprints *all, const void *from, bool carries, const struct ipc_fingerprint *said, usec_t wall_us);
 void admin_fingerprints_drop(struct admin_fingerprints *all, const void *from, const struct ipc_fingerprint_drop *said);
 
 /* Forgets all that @from has said. */

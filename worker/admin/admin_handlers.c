@@ -157,10 +157,10 @@ static void on_end(void *context, struct worker_link *from, struct ipc_received 
         forget_next(admin);
 }
 
-/* Both ends are text that is compared as it is. */
-static bool is_tuple(const struct ipc_tuple *tuple)
+/* Both ends are text that is compared as it is. Swarm workers speak for themselves alone. */
+static bool is_sound(const struct worker_link *from, const struct ipc_tuple *tuple, uint32_t swarm)
 {
-        return tuple->protocol <= IPC_UDP && tuple->pad == 0;
+        return tuple->protocol <= IPC_UDP && tuple->pad == 0 && (from->ipc.peer != IPC_SWARM || from->ipc.id == swarm);
 }
 
 static void on_set(void *context, struct worker_link *from, struct ipc_received *message)
@@ -170,12 +170,12 @@ static void on_set(void *context, struct worker_link *from, struct ipc_received 
         struct now now;
         int r;
 
-        if (!is_tuple(&said->tuple) || said->metadata_len > sizeof(said->metadata)) {
+        if (!is_sound(from, &said->tuple, said->swarm) || said->metadata_len > sizeof(said->metadata)) {
                 worker_disown(from);
                 return;
         }
         worker_now(&now);
-        r = admin_fingerprints_set(&admin->fingerprints, from, said, now.wall_us);
+        r = admin_fingerprints_set(&admin->fingerprints, from, from->ipc.peer == IPC_SWARM, said, now.wall_us);
         if (r < 0 && !admin->full)
                 worker_log(&admin->worker, LOG_WARNING, "whose some connections to services are is not known: %s",
                            r == -ENOBUFS ? "there are too many at a time" : strerror(-r));
@@ -187,13 +187,13 @@ static void on_drop(void *context, struct worker_link *from, struct ipc_received
         const struct ipc_fingerprint_drop *said = IPC_PAYLOAD(message, struct ipc_fingerprint_drop);
         struct admin *admin = context;
 
-        if (!is_tuple(&said->tuple))
+        if (!is_sound(from, &said->tuple, said->swarm))
                 worker_disown(from);
         else
                 admin_fingerprints_drop(&admin->fingerprints, from, said);
 }
 
-/* The sibling says all it knows to who takes its place. */
+/* What a swarm worker carried is over with it. */
 static void on_departed(void *context, struct worker_link *link)
 {
         admin_fingerprints_lose(&((struct admin *)context)->fingerprints, link);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "forward_dial.h"
+#include "forward_fingerprints.h"
 #include "forward_log.h"
 #include "forward_metadata.h"
 #include "forward_proxy.h"
@@ -55,7 +56,6 @@ void arrivals_init(struct arrivals *arrivals, struct worker *worker, struct watc
 
         *arrivals = (struct arrivals){ .worker = worker, .watch = watch };
         tally_init(&arrivals->tally, worker);
-        fingerprints_init(&arrivals->fingerprints, worker);
         random_fill(random, key, sizeof(key));
         map_init(&arrivals->by_number, key);
         list_init(&arrivals->pending_all);
@@ -321,12 +321,13 @@ static void connected(struct arrival *arrival, usec_t now_us)
         struct making *making = arrival->making;
         struct ipc_channel_ready ready = { .channel = arrival->number, .idle_ms = making->service.idle_ms };
         int fd = dial_take(&making->dial), r;
-        bool told = put_header(arrival, fd, &ready);
+        bool told;
 
         if (arrival->protocol == IPC_TCP)       /* of datagrams it says nothing yet */
                 service_works(arrival, true, now_us);
-        if (!making->service.local)
-                fingerprint_tell(arrival->fingerprint, fd, &making->dial.remote, making->service.idle_ms);
+        if (!making->service.local && socket_tuple(fd, &making->dial.remote, arrival->protocol, &ready.tuple))
+                fingerprint_tell(arrival->fingerprint, &ready.tuple, making->service.idle_ms);
+        told = put_header(arrival, fd, &ready);         /* the first bytes that come to the service */
         arrival->remote = making->dial.remote;
         name_client(arrival, &ready.client);
         stop_making(arrival);
@@ -467,7 +468,7 @@ static struct arrival *arrival_new(struct arrivals *arrivals, uint32_t swarm, co
         making->arrival = arrival;
         making->service = *service;
         making->named = arrived->service != 0;
-        arrival->fingerprint = fingerprint_new(&arrivals->fingerprints, arrived, service->protocol);
+        arrival->fingerprint = fingerprint_new(arrivals->worker, swarm, arrived);
         making->client.protocol = service->protocol;
         making->client.named = metadata_read(arrived->metadata, arrived->metadata_len, &making->client.source, &making->client.destination);
         if (making->client.named)

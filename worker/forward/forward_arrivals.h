@@ -4,7 +4,6 @@
 #ifndef HG_FORWARD_ARRIVALS_H
 #define HG_FORWARD_ARRIVALS_H
 
-#include "forward_fingerprints.h"
 #include "forward_services.h"
 #include "forward_tally.h"
 #include "heap.h"
@@ -31,7 +30,6 @@ struct arrivals {
         struct heap deadlines;          /* of connections being made */
         struct list pending_all;
         size_t pending;
-        struct fingerprints fingerprints;
         struct tally tally;
 };
 

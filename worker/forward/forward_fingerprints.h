@@ -1,40 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the admin worker, where there is one, is told of connections to services: whose each of them is. It hears of each as soon as it takes it,
- * and of all that are there when it is new. */
+/* What the admin worker, where there is one, is told of a connection to a service as soon as it is made: whose it is. From then on the swarm
+ * worker that carries it says so, which lives on when this worker does not. */
 #ifndef HG_FORWARD_FINGERPRINTS_H
 #define HG_FORWARD_FINGERPRINTS_H
 
-#include <stdbool.h>
-
-#include "forward_socket.h"
 #include "ipc_channel.h"
-#include "list.h"
+#include "ipc_fingerprint.h"
 #include "run.h"
-
-struct fingerprints {
-        struct worker *worker;
-        struct list told, untold;
-        uint64_t last_number;
-        bool wanted;                    /* there is an admin worker, or was one, which comes again */
-};
 
 struct fingerprint;
 
-void fingerprints_init(struct fingerprints *all, struct worker *worker);
+/* Of a channel that has arrived from that swarm worker. NULL: nobody wants to know, its gateway said nothing, or there is no memory. */
+struct fingerprint *fingerprint_new(struct worker *worker, uint32_t swarm, const struct ipc_channel_arrived *arrived);
 
-/* Of a channel that has arrived. NULL: nobody wants to know, its gateway said nothing, or there is no memory. */
-struct fingerprint *fingerprint_new(struct fingerprints *all, const struct ipc_channel_arrived *arrived, uint16_t protocol);
+/* Its connection is made, with these ends. To an admin worker that has no time the swarm worker says it a moment later. NULL is fine. */
+void fingerprint_tell(struct fingerprint *fingerprint, const struct ipc_tuple *tuple, uint32_t idle_ms);
 
-/* Its connection is made: @fd, to @remote. NULL is fine. */
-void fingerprint_tell(struct fingerprint *fingerprint, int fd, const union socket_address *remote, uint32_t idle_ms);
-
-/* It is over. NULL is fine. */
+/* It is over, or was never handed on. NULL is fine. */
 void fingerprint_free(struct fingerprint *fingerprint);
-
-/* There is a new admin worker. */
-void fingerprints_introduce(struct fingerprints *all);
-
-/* Tells what it takes now. */
-void fingerprints_advance(struct fingerprints *all);
 
 #endif

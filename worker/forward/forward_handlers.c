@@ -345,8 +345,6 @@ static void on_introduced(void *context, struct worker_link *link)
         struct forward *forward = context;
         struct now now = now_read();
 
-        if (link->ipc.peer == IPC_ADMIN)
-                fingerprints_introduce(&forward->arrivals.fingerprints);
         if (link->ipc.peer != IPC_SWARM)
                 return;
         clients_serve_all(&forward->clients, &now);

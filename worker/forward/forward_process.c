@@ -33,7 +33,6 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
         usec_t next_us = deadline(forward);
         struct now now;
 
-        fingerprints_advance(&forward->arrivals.fingerprints);
         ev_timer_stop(loop, &forward->due);
         if (next_us == USEC_NEVER)
                 return;

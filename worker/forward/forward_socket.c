@@ -81,6 +81,19 @@ socklen_t socket_address_len(const union socket_address *address)
         return address->any.sa_family == AF_INET6 ? sizeof(address->v6) : sizeof(address->v4);
 }
 
+bool socket_tuple(int fd, const union socket_address *remote, uint16_t protocol, struct ipc_tuple *out)
+{
+        union socket_address local = { .any.sa_family = AF_UNSPEC };
+        socklen_t len = sizeof(local);
+
+        if (getsockname(fd, &local.any, &len) < 0)
+                return false;
+        *out = (struct ipc_tuple){ .local_port = socket_address_port(&local), .remote_port = socket_address_port(remote), .protocol = protocol };
+        socket_address_ip(&local, out->local_ip);
+        socket_address_ip(remote, out->remote_ip);
+        return true;
+}
+
 void socket_address_widen(const union socket_address *address, struct sockaddr_storage *out)
 {
         memset(out, 0, sizeof(*out));

@@ -4,9 +4,11 @@
 #define HG_FORWARD_SOCKET_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "ipc_fingerprint.h"
 #include "ipc_forward.h"
 
 /* Large enough for both, and a tenth of sockaddr_storage. */
@@ -36,6 +38,9 @@ socklen_t socket_address_from(const uint8_t ip[16], uint16_t port, union socket_
 void socket_address_ip(const union socket_address *address, uint8_t ip_out[16]);
 uint16_t socket_address_port(const union socket_address *address);
 socklen_t socket_address_len(const union socket_address *address);
+
+/* Both ends of @fd, a socket of enum ipc_protocol @protocol that is connected to @remote. False: *@out stays as it was. */
+bool socket_tuple(int fd, const union socket_address *remote, uint16_t protocol, struct ipc_tuple *out);
 
 /* The address as sockaddr_storage, for the wide functions of metadata. */
 void socket_address_widen(const union socket_address *address, struct sockaddr_storage *out);

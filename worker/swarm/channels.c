@@ -33,6 +33,7 @@ struct channel {
         uint64_t number;                /* how that worker knows it */
         usec_t since_us;
         struct channel_client *client;  /* NULL: it is not known who that is */
+        struct fingerprint *fingerprint;        /* the same, for a service that asks; NULL: none does */
 };
 
 static struct channels *channels_of(const struct channel *channel)
@@ -101,6 +102,7 @@ static void free_channel(struct channel *channel)
         map_remove(&channels->by_number, &channel->by_number);
         heap_remove(&channels->idle, &channel->idle);
         shares_give_back(&channels->shares, channel->share);
+        fingerprint_free(channel->fingerprint);
         channel_client_free(channel->client);
         free(channel);
 }
@@ -271,11 +273,11 @@ static void refuse_early(void *context, const struct node_event *event)
         node_refuse(channels->node, event->channel, text, not_found_text(event->gate_port, text), channels->room.now);
 }
 
-int channels_init(struct channels *channels, struct ev_loop *loop, struct node *node, const struct now *now,
-                  const uint8_t map_key[16], struct worker_link *(*forward)(void *context, uint32_t id),
+int channels_init(struct channels *channels, struct ev_loop *loop, struct node *node, const struct now *now, const uint8_t map_key[16],
+                  struct fingerprints *fingerprints, struct worker_link *(*forward)(void *context, uint32_t id),
                   void (*full)(void *context, const uint8_t peer[NODE_KEY_BYTES]), void *context)
 {
-        *channels = (struct channels){ .node = node, .forward = forward, .full = full, .context = context };
+        *channels = (struct channels){ .node = node, .fingerprints = fingerprints, .forward = forward, .full = full, .context = context };
         map_init(&channels->by_id, map_key);
         map_init(&channels->by_number, map_key);
         shares_init(&channels->shares, map_key);
@@ -423,6 +425,7 @@ void channels_ready(struct channels *channels, uint32_t from, const struct ipc_c
         }
         channel->idle_us = MSEC(ready->idle_ms);
         channel->client = channel_client_new(&ready->client);
+        fingerprint_tell(channel->fingerprint, ready);
         run(channel);
         node_accept(channels->node, channel->pump.channel, channels->room.now);
         pump_start(&channel->pump);
@@ -544,6 +547,7 @@ static void on_arrived(struct channels *channels, const struct node_event *event
         channel->share = share;
         channel->gate_port = event->gate_port;
         channel->incoming = true;
+        channel->fingerprint = fingerprint_new(channels->fingerprints, &arrived);
         if (!tell(channel, IPC_CHANNEL_ARRIVED, &arrived, -1))
                 refuse(channel, "busy", 4);
 }

@@ -6,6 +6,7 @@
 #include "ipc_channel.h"
 #include "run.h"
 #include "early.h"
+#include "fingerprints.h"
 #include "ipc_question.h"
 #include "heap.h"
 #include "holdings.h"
@@ -27,15 +28,17 @@ struct channels {
         void (*full)(void *context, const uint8_t peer[NODE_KEY_BYTES]);        /* that peer is refused one more */
         void *context;
         struct shares shares;           /* of peers, in our services: */
+        struct fingerprints *fingerprints;      /* of those that came to a service here */
         uint32_t per_peer;              /* at most; 0: no limit */
         uint64_t limited;               /* channels that were refused for that */
         uint64_t sent_bytes, received_bytes;    /* of channels that ended */
         bool leaving;                   /* peers are left: what ends with them ends because we do */
 };
 
-/* @forward finds the link to a forward worker; @full hears of each channel that is refused as @channels->per_peer says. 0 or -ENOMEM. */
-int channels_init(struct channels *channels, struct ev_loop *loop, struct node *node, const struct now *now,
-                  const uint8_t map_key[16], struct worker_link *(*forward)(void *context, uint32_t id),
+/* @forward finds the link to a forward worker; @full hears of each channel that is refused as @channels->per_peer says. Borrows @fingerprints.
+ * 0 or -ENOMEM. */
+int channels_init(struct channels *channels, struct ev_loop *loop, struct node *node, const struct now *now, const uint8_t map_key[16],
+                  struct fingerprints *fingerprints, struct worker_link *(*forward)(void *context, uint32_t id),
                   void (*full)(void *context, const uint8_t peer[NODE_KEY_BYTES]), void *context);
 
 /* Resets every connection that is left. */

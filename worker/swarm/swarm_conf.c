@@ -378,12 +378,17 @@ static void on_open(void *context, struct worker_link *from, struct ipc_received
                 channels_open(channels, from->ipc.id, open, ipc_received_take_fd(message, 0));
 }
 
+static bool is_sound_ready(const struct ipc_channel_ready *ready)
+{
+        return is_sound_client(&ready->client) && ready->tuple.protocol <= IPC_UDP && ready->tuple.pad == 0;
+}
+
 static void on_ready(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_channel_ready *ready = IPC_PAYLOAD(message, struct ipc_channel_ready);
         struct channels *channels = channels_of(context, from);
 
-        if (channels && !is_sound_client(&ready->client))
+        if (channels && !is_sound_ready(ready))
                 worker_disown(from);
         else if (channels && is_full(context, message->fds[0]))
                 channels_ready_declined(channels, from->ipc.id, ready->channel, ipc_received_take_fd(message, 0));
@@ -425,6 +430,16 @@ static void on_introduced(void *context, struct worker_link *link)
 
         if (link->ipc.peer == IPC_ROUTER)
                 peers_introduce(&swarm->peers, link);
+        else if (link->ipc.peer == IPC_ADMIN)
+                fingerprints_introduce(&swarm->fingerprints);
+}
+
+static void on_drained(void *context, struct worker_link *link)
+{
+        struct swarm_process *swarm = context;
+
+        if (link->ipc.peer == IPC_ADMIN)
+                fingerprints_advance(&swarm->fingerprints);
 }
 
 static void on_departed(void *context, struct worker_link *link)
@@ -485,5 +500,6 @@ const struct worker_handlers swarm_handlers = {
         },
         .introduced = on_introduced,
         .departed = on_departed,
+        .drained = on_drained,
         .stopping = on_stopping,
 };

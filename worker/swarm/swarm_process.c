@@ -99,7 +99,8 @@ int swarm_start_node(struct swarm_process *swarm, const struct node_config *conf
         if (r < 0)
                 return r;
         randombytes_buf(map_key, sizeof(map_key));
-        r = channels_init(&swarm->channels, swarm->worker.loop, swarm->node, &swarm->driver.now, map_key, find_forward, on_full, swarm);
+        r = channels_init(&swarm->channels, swarm->worker.loop, swarm->node, &swarm->driver.now, map_key, &swarm->fingerprints,
+                          find_forward, on_full, swarm);
         if (r < 0) {
                 node_free(swarm->node);
                 swarm->node = NULL;
@@ -118,6 +119,7 @@ int swarm_process_init(struct swarm_process *swarm)
         if (r == 0)
                 r = driver_init(&swarm->driver, swarm->worker.loop, &swarm->udp);
         peers_init(&swarm->peers);
+        fingerprints_init(&swarm->fingerprints, &swarm->worker);
         swarm_status_init(swarm);
         swarm_known_init(swarm);
         return r;

@@ -7,6 +7,7 @@
 #include "channels.h"
 #include "cipher.h"
 #include "driver.h"
+#include "fingerprints.h"
 #include "ipc_question.h"
 #include "ipc_swarm.h"
 #include "peers.h"
@@ -46,6 +47,7 @@ struct swarm_process {
         struct cipher *cipher;
         struct node *node;              /* NULL until the first configuration */
         struct channels channels;
+        struct fingerprints fingerprints;
         struct peers peers;
         struct attempts attempts;
         struct swarm_conf conf;
