@@ -66,6 +66,9 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
                 if (services_hear(&supervisor->services, forward_of(child), IPC_PAYLOAD(message, struct ipc_service_health)))
                         publish_health(supervisor, IPC_PAYLOAD(message, struct ipc_service_health));
                 break;
+        case IPC_SERVICE_FAILS:
+                services_doubt(&supervisor->services, forward_of(child), IPC_PAYLOAD(message, struct ipc_service_fails));
+                break;
         case IPC_ADMIN_ALLOW:
                 allowances_hear(supervisor, child, IPC_PAYLOAD(message, struct ipc_admin_allow));
                 break;

@@ -130,6 +130,21 @@ void names_answer(struct names *names, const struct ipc_resolve_answer *answer)
         ask_queued(names);
 }
 
+/* One that could not be looked up is asked for soon anyway. */
+void names_doubt(struct name *name)
+{
+        double left_s, since_s;
+
+        if (!name || name->state != NAME_RESTING || name->failures)
+                return;
+        left_s = ev_timer_remaining(name->names->loop, &name->due);
+        since_s = NAMES_REFRESH_S - left_s;
+        if (left_s <= NAMES_RETRY_FIRST_S)
+                return;
+        ev_timer_stop(name->names->loop, &name->due);
+        rest(name, since_s < NAMES_RETRY_FIRST_S ? (usec_t)((NAMES_RETRY_FIRST_S - since_s) * SECONDS(1)) : 0);
+}
+
 void names_worker(struct names *names, struct child *worker)
 {
         names->worker = worker;

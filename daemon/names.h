@@ -72,6 +72,9 @@ struct name *names_add(struct names *names, const char *host, bool ipv4_only, co
 /* One of those who asked for it does not need it any more; with the last one it is gone. NULL is fine. */
 void names_drop(struct name *name);
 
+/* What @name stands for may have changed: it is looked up soon, not sooner than NAMES_RETRY_FIRST_S after the last time. NULL is fine. */
+void names_doubt(struct name *name);
+
 /* A worker that can be asked, in a new life; NULL: it is gone. */
 void names_worker(struct names *names, struct child *worker);
 

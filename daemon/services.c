@@ -267,9 +267,10 @@ uint64_t service_name(const struct conf_service *service)
         return ipc_service_name(host, service->service_port, tags);
 }
 
-static struct service *find_held(const struct services *services, const struct forward *forward, uint16_t gate_port, uint64_t name)
+static struct service *find_held(const struct services *services, const struct forward *forward, uint16_t gate_port,
+                                 enum conf_protocol protocol, uint64_t name)
 {
-        const struct conf_service wanted = { .gate_port = gate_port, .protocol = CONF_TCP };
+        const struct conf_service wanted = { .gate_port = gate_port, .protocol = protocol };
         struct service first = { .conf = &wanted };
         struct group group = group_like(services, &(struct group){ &first, 1 });
 
@@ -281,12 +282,12 @@ static struct service *find_held(const struct services *services, const struct f
 
 const struct service *services_find(const struct services *services, const struct forward *forward, uint16_t gate_port, uint64_t name)
 {
-        return find_held(services, forward, gate_port, name);
+        return find_held(services, forward, gate_port, CONF_TCP, name);
 }
 
 bool services_hear(struct services *services, const struct forward *forward, const struct ipc_service_health *said)
 {
-        struct service *first = said->protocol == IPC_TCP ? find_held(services, forward, said->gate_port, said->service) : NULL;
+        struct service *first = said->protocol == IPC_TCP ? find_held(services, forward, said->gate_port, CONF_TCP, said->service) : NULL;
         enum service_health health = said->there ? SERVICE_THERE : SERVICE_GONE;
         bool news = false;
 
@@ -298,6 +299,15 @@ bool services_hear(struct services *services, const struct forward *forward, con
                 at->health = health;
         }
         return news;
+}
+
+void services_doubt(struct services *services, const struct forward *forward, const struct ipc_service_fails *said)
+{
+        enum conf_protocol protocol = said->protocol == IPC_UDP ? CONF_UDP : CONF_TCP;
+        struct service *service = find_held(services, forward, said->gate_port, protocol, said->service);
+
+        if (service)
+                names_doubt(service->name);
 }
 
 void services_renamed(struct services *services, const struct name *name)

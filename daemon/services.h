@@ -43,6 +43,9 @@ const struct service *services_find(const struct services *services, const struc
 /* What a forward worker says of a service of its own. True: that is news. */
 bool services_hear(struct services *services, const struct forward *forward, const struct ipc_service_health *said);
 
+/* It says that nobody is where the name of a service of its own leads to: that is looked up again. */
+void services_doubt(struct services *services, const struct forward *forward, const struct ipc_service_fails *said);
+
 /* Whether @conf, of a configuration that these are of, is known not to be there; and how many are. */
 bool services_gone(const struct services *services, const struct conf_service *conf);
 size_t services_gone_count(const struct services *services);

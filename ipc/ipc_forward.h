@@ -124,6 +124,14 @@ struct ipc_service_health {
         uint32_t there;                 /* 0 or 1 */
 };
 
+/* Nobody could be reached at the addresses of that service of the sender's: its name may stand for others by now. Once while it rests. */
+struct ipc_service_fails {
+        uint64_t service;               /* its name: ipc_service.h */
+        uint16_t gate_port;
+        uint16_t protocol;
+        uint8_t pad[4];
+};
+
 /* Connect to that service of the sender's, which is local: whoever holds services can't reach a unix socket, lest it reaches all. Answered
  * by SERVICE_DIALLED with the same @swarm and @channel, which are the sender's to choose. */
 struct ipc_service_dial {

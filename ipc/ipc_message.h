@@ -153,6 +153,7 @@ enum ipc_reason {
         X(SERVICE_DIAL,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_service_dial,       0)    \
         X(SERVICE_DIALLED,  IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_service_dialled,    FDS_UP_TO(1)) \
         X(SERVICE_HEALTH,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_service_health,     0)    \
+        X(SERVICE_FAILS,    IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_service_fails,      0)    \
         X(SERVICE_LEFT,     IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SWARM),        struct ipc_service_held,       0)    \
         X(SESSION_DETACH,   IPC_ROLE_BIT(IPC_FORWARD),      IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_session_detach,     0)    \
         X(SESSION_DETACHED, IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_session_detached,   FDS_UP_TO(1)) \

@@ -155,6 +155,7 @@ TEST(a_service_that_is_down_is_told_once_and_so_is_its_return)
         for (unsigned i = 0; i < 3; i++)
                 close(expect_ready(&scene, arrive(&scene, GATE)));
         host_expect_log(&scene.host, up);
+        check(scene.host.fails >= 1);
         check(strstr(scene.host.log, down) && !strstr(strstr(scene.host.log, down) + 1, down));
         check(!strstr(strstr(scene.host.log, up) + 1, up));
         close(listener);

@@ -148,6 +148,8 @@ static bool kept(struct host *host, const struct ipc_received *message)
                 return true;
         if (message->type == IPC_LOG)
                 keep_log(host, IPC_PAYLOAD(message, struct ipc_log));
+        else if (message->type == IPC_SERVICE_FAILS)
+                host->fails++;
         else if (message->type == IPC_LINK_LOST)
                 keep_lost(host, IPC_PAYLOAD(message, struct ipc_link_lost));
         else
@@ -155,7 +157,7 @@ static bool kept(struct host *host, const struct ipc_received *message)
         return true;
 }
 
-/* The next message but confirmations, log lines and lost links; these two are kept. False: none within @patience_ms. */
+/* The next message but confirmations, log lines, lost links and failing services; these are kept. False: none within @patience_ms. */
 static bool next_message(struct host *host, struct ipc_link *link, int patience_ms, struct ipc_received *message)
 {
         for (;;) {

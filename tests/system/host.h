@@ -11,6 +11,7 @@ struct host {
         pid_t pid;
         enum ipc_role role;
         struct ipc_link worker;         /* as its supervisor */
+        unsigned fails;                 /* how often it said that a service does */
         char log[8192];                 /* all it logged, a line each: message, then " FIELD=value"; and its lost links */
 };
 

@@ -1,24 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Services by name: a name with several addresses, of which not all lead somewhere."""
+"""Services by name: a name with several addresses, of which not all lead somewhere, and one whose address changes."""
 import contextlib
 import os
 import shutil
 import socket
 import tempfile
+import threading
+import time
 
-from harness import Service, answers, eventually, free_ports, listens, main, new_secret, serve_echo, start_dht, start_instance, test
+from harness import Service, answers, connect, eventually, free_ports, listens, main, new_secret, read_all, serve_echo, start_dht, \
+    start_instance, test
+from udp_scene import Echo, ask
 
 NAME = 'both.example.org'
 
 
-def with_hosts(stack, text):
-    """The command under which /etc/hosts says @text, for who is started so and nobody else."""
+def hosts_file(stack, text):
+    """A file that says @text."""
     folder = tempfile.mkdtemp(prefix='hypergate-test-')
     stack.callback(shutil.rmtree, folder)
     os.chmod(folder, 0o755)
     path = os.path.join(folder, 'hosts')
     with open(path, 'w', encoding='ascii') as file:
         file.write(text)
+    return path
+
+
+def with_hosts(path):
+    """The command under which /etc/hosts is the file @path, for who is started so and nobody else."""
     rights = [] if os.geteuid() == 0 else ['--map-current-user', '--keep-caps']
     # In a chroot / is no mount that could be made private.
     mount = f'mount --make-rprivate / 2>/dev/null; mount --bind {path} /etc/hosts && exec "$0" "$@"'
@@ -46,7 +55,7 @@ def reached(stack, port):
     """A gate before a service at that name and port, behind which an echo is at 127.0.0.1 and something else at ::1, which comes first."""
     (gate,) = free_ports(1)
     secret, dht = new_secret(), start_dht(stack, 1)
-    under = with_hosts(stack, f'127.0.0.1 localhost\n::1 {NAME}\n127.0.0.1 {NAME}\n')
+    under = with_hosts(hosts_file(stack, f'127.0.0.1 localhost\n::1 {NAME}\n127.0.0.1 {NAME}\n'))
     provider = start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {
         'services': [{'gatePort': gate, 'serviceHost': NAME, 'servicePort': port}]}}, under=under)
     start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1'}})
@@ -92,6 +101,70 @@ def who_is_at_the_first_address_is_asked_there(stack):
                 break
         service.sendall(b'!')
         assert client.recv(1) == b'!'
+
+
+class Moving:
+    """A service of TCP, which says its address, and an echo of UDP, both at @host and the same ports wherever it is."""
+
+    def __init__(self, stack, host, tcp, udp):
+        self.host, self.echo = host, Echo(stack, udp, host)
+        self.udp = self.echo.port
+        self.listener = stack.enter_context(socket.create_server((host, tcp)))
+        self.tcp = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                with self.listener.accept()[0] as client, contextlib.suppress(OSError):     # of a check that is over
+                    client.sendall(self.host.encode())
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.echo.close()
+
+
+@test
+def a_name_that_leads_elsewhere_is_followed(stack):
+    """a service that moves, its name with it, by TCP, UDP and with a check: seconds after nobody was found there clients have it again"""
+    first = Moving(stack, '127.0.0.2', 0, 0)
+    hosts = hosts_file(stack, f'127.0.0.1 localhost\n127.0.0.2 {NAME} other.example.org checked.example.org\n')
+    gates, secret, dht = free_ports(3), new_secret(), start_dht(stack, 1)
+    services = [{'gatePort': gates[0], 'serviceHost': NAME, 'servicePort': first.tcp},
+                {'gatePort': gates[1], 'serviceHost': 'other.example.org', 'servicePort': first.udp, 'protocol': 'udp'},
+                {'gatePort': gates[2], 'serviceHost': 'checked.example.org', 'servicePort': first.tcp,
+                 'health': {'type': 'tcp', 'intervalMs': 1000}}]
+    provider = start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': services}}, under=with_hosts(hosts))
+    start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1'}})
+
+    def served_at(gate):
+        try:
+            with connect(gate) as client:
+                return read_all(client).decode()
+        except OSError:
+            return None
+
+    def seen_by(service):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(('127.0.0.1', gates[1]))
+            client.settimeout(0.3)
+            return ask(client, b'?') == b'?' and bool(service.echo.seen)
+    for gate in gates[0], gates[2]:
+        eventually(lambda gate=gate: served_at(gate) == first.host, 20, f'gate {gate}')
+    eventually(lambda: seen_by(first), 20, 'the echo')
+
+    second = Moving(stack, '127.0.0.3', first.tcp, first.udp)
+    with open(hosts, 'w', encoding='ascii') as file:
+        file.write(f'127.0.0.1 localhost\n127.0.0.3 {NAME} other.example.org checked.example.org\n')
+    assert served_at(gates[0]) == first.host, 'as long as it is there it is asked there'
+    first.close()
+    began = time.monotonic()
+    for gate in gates[0], gates[2]:
+        eventually(lambda gate=gate: served_at(gate) == second.host, 15, f'gate {gate} leads to where its name leads')
+    eventually(lambda: seen_by(second), 15, 'and so does the gate of the echo')
+    print(f'# {time.monotonic() - began:.1f} s', flush=True)
+    assert "can't resolve" not in provider.log()
 
 
 main()

@@ -121,6 +121,50 @@ TEST(a_name_is_asked_for_once_and_kept_fresh)
         end(&story);
 }
 
+/* Soon, but not each time that somebody says so; and never in place of an answer that is on its way. */
+TEST(a_name_in_doubt_is_asked_for_again)
+{
+        struct story story;
+        struct name *name, *literal;
+        uint64_t question;
+        double left_s;
+
+        begin(&story);
+        names_worker(&story.names, &story.world.child);
+        name = names_add(&story.names, "db.example", false, "service 1");
+        literal = names_add(&story.names, "192.0.2.1", false, "service 2");
+        question = asked(&story, "db.example");
+        names_doubt(name);
+        names_doubt(literal);
+        names_doubt(NULL);
+        check(asked_nothing(&story));
+        answer(&story, question, 1);
+        check_equal((long long)(ev_timer_remaining(story.world.loop, &name->due) + 0.5), NAMES_REFRESH_S);
+        for (unsigned i = 0; i < 3; i++) {
+                names_doubt(name);
+                left_s = ev_timer_remaining(story.world.loop, &name->due);
+                check(left_s > NAMES_RETRY_FIRST_S - 1 && left_s <= NAMES_RETRY_FIRST_S);
+        }
+        check(world_fire(&story.world, &name->due));
+        question = asked(&story, "db.example");
+        fail(&story, question);
+        names_doubt(name);                      /* it is tried again soon anyway */
+        check_equal((long long)(ev_timer_remaining(story.world.loop, &name->due) + 0.5), NAMES_RETRY_FIRST_S);
+        check(world_fire(&story.world, &name->due));
+        answer(&story, asked(&story, "db.example"), 1);
+
+        ev_timer_stop(story.world.loop, &name->due);            /* it was a while ago */
+        ev_timer_set(&name->due, NAMES_REFRESH_S - NAMES_RETRY_FIRST_S - 1, 0);
+        ev_timer_start(story.world.loop, &name->due);
+        names_doubt(name);
+        check(ev_timer_remaining(story.world.loop, &name->due) <= 0.001);
+        check(world_fire(&story.world, &name->due));
+        answer(&story, asked(&story, "db.example"), 2);
+        check_equal(story.changes, 2);
+        check(asked_nothing(&story));
+        end(&story);
+}
+
 TEST(a_failure_is_said_once_with_what_happens_next)
 {
         struct story story;

@@ -142,6 +142,35 @@ TEST(a_service_that_is_not_there_stays_so_under_all_its_names)
         end(&story);
 }
 
+/* Whoever holds it, and nobody else, has its name looked up again. */
+TEST(a_service_that_fails_puts_its_name_in_doubt)
+{
+        static const struct said before[] = { { 1, 10, "a" }, { 2, 20, "b" }, { 0 } };
+        struct ipc_service_fails fails = { .gate_port = 1 }, other = { .gate_port = 1, .protocol = IPC_UDP };
+        struct story story;
+
+        begin(&story, 8, before);
+        fails.service = service_name(story.services.list[0].conf);
+        for (size_t i = 0; i < 2; i++) {
+                struct name *name = story.services.list[i].name;
+
+                list_remove(&name->in_queue);
+                name->state = NAME_RESTING;
+                ev_timer_set(&name->due, NAMES_REFRESH_S / 2.0, 0);
+                ev_timer_start(story.world.loop, &name->due);
+        }
+        services_doubt(&story.services, holder(&story, 2), &fails);
+        other.service = fails.service;
+        services_doubt(&story.services, holder(&story, 1), &other);
+        services_doubt(&story.services, NULL, &fails);
+        for (size_t i = 0; i < 2; i++)
+                check(ev_timer_remaining(story.world.loop, &story.services.list[i].name->due) > 1);
+        services_doubt(&story.services, holder(&story, 1), &fails);
+        check(ev_timer_remaining(story.world.loop, &story.services.list[0].name->due) <= 0.001);
+        check(ev_timer_remaining(story.world.loop, &story.services.list[1].name->due) > 1);
+        end(&story);
+}
+
 TEST(a_service_that_is_gone_takes_its_worker_along)
 {
         static const struct said before[] = { { 1, 10, "a" }, { 2, 20, "b" }, { 0 } };

@@ -74,6 +74,8 @@ static void next(void)
         checks_advance(&forward.checks, now_us);
 }
 
+static unsigned failed;                 /* checks, as the supervisor was told */
+
 /* What the supervisor was told last since the last time: '+', '-', or ' ' for nothing. */
 static char told(void)
 {
@@ -82,6 +84,7 @@ static char told(void)
 
         scene_turn();
         while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
+                failed += message.type == IPC_SERVICE_FAILS;
                 if (message.type == IPC_SERVICE_HEALTH)
                         last = IPC_PAYLOAD(&message, struct ipc_service_health)->there ? '+' : '-';
                 ipc_received_fini(&message);
@@ -102,13 +105,16 @@ TEST(the_first_check_counts_at_once_and_then_it_takes_several)
         take_effect();
         check_equal(checks_deadline(&forward.checks), now_us);
         next();
+        failed = 0;
         check_equal(told(), '+');
+        check_equal(failed, 0);
         close(fd);
         for (unsigned i = 0; i < 3; i++) {
                 check_equal(told(), ' ');
                 next();
         }
         check_equal(told(), '-');
+        check_equal(failed, 3);                 /* each check has its name looked up again */
         for (unsigned i = 0; i < 4; i++) {      /* it is passed over while another one is there */
                 what = services_pick(&forward.arrivals.services, GATE, IPC_TCP, true, now_us);
                 check_equal(what->service, 2);

@@ -195,7 +195,9 @@ TEST(each_service_has_its_own_news)
                 check(!services_note(&services, &up, SERVICES_WORKED, now_us));
                 check(!services_note(&services, &down, SERVICES_REFUSED, now_us));
         }
-        check(services_note(&services, &down, SERVICES_WORKED, now_us));
+        check_equal(services_note(&services, &down, SERVICES_REFUSED, now_us + SERVICES_REST_MIN_US), SERVICES_FAILS_AGAIN);
+        check_equal(services_note(&services, &down, SERVICES_REFUSED, now_us + SERVICES_REST_MIN_US), SERVICES_NO_NEWS);
+        check_equal(services_note(&services, &down, SERVICES_WORKED, now_us), SERVICES_CHANGED);
         check(!services_note(&services, &other, SERVICES_REFUSED, now_us));        /* not configured any more */
         services_fini(&services);
 }

@@ -206,6 +206,15 @@ static void tell_service(struct arrivals *arrivals, const struct ipc_forward_ser
         }
 }
 
+/* The supervisor has its name looked up. A unix socket has none. */
+static void tell_fails(struct arrivals *arrivals, const struct ipc_forward_service *service)
+{
+        struct ipc_service_fails fails = { .service = service->service, .gate_port = service->gate_port, .protocol = service->protocol };
+
+        if (!service->local)
+                worker_send(&arrivals->worker->supervisor, IPC_SERVICE_FAILS, &fails, NULL, 0);
+}
+
 static const char *trouble_of(const struct arrival *arrival, usec_t now_us, char *text, size_t size)
 {
         if (arrival->making->service.count == 0 && !arrival->making->service.local)
@@ -223,9 +232,12 @@ static void service_works(struct arrival *arrival, bool works, usec_t now_us)
         const struct ipc_forward_service *service = &arrival->making->service;
         bool late = now_us - arrival->making->began_us >= ARRIVALS_SILENT_US;
         enum services_outcome outcome = works ? SERVICES_WORKED : late ? SERVICES_SILENT : SERVICES_REFUSED;
+        enum services_news news = services_note(&arrivals->services, service, outcome, now_us);
         char trouble[64];
 
-        if (!services_note(&arrivals->services, service, outcome, now_us))
+        if (news != SERVICES_NO_NEWS && !works)
+                tell_fails(arrivals, service);
+        if (news != SERVICES_CHANGED)
                 return;
         if (works)
                 tell_service(arrivals, service, NULL);
@@ -548,14 +560,19 @@ static void judge_session(const struct arrival *arrival, const struct ipc_channe
         struct arrivals *arrivals = arrival->arrivals;
         bool refused = closed->reason == IPC_REASON_REFUSED;
         const struct ipc_forward_service *service;
+        enum services_news news;
         char text[METADATA_ADDRESS_TEXT_MAX], trouble[METADATA_ADDRESS_TEXT_MAX + 16];
         struct sockaddr_storage wide;
         uint8_t address[16];
 
         socket_address_ip(&arrival->remote, address);
-        if ((!refused && !closed->sent_bytes) ||
-            !services_note_session(&arrivals->services, arrival->gate_port, address, socket_address_port(&arrival->remote), !refused,
-                                   now_us, &service))
+        if (!refused && !closed->sent_bytes)
+                return;
+        news = services_note_session(&arrivals->services, arrival->gate_port, address, socket_address_port(&arrival->remote), !refused,
+                                     now_us, &service);
+        if (news != SERVICES_NO_NEWS && refused)
+                tell_fails(arrivals, service);
+        if (news != SERVICES_CHANGED)
                 return;
         socket_address_widen(&arrival->remote, &wide);
         metadata_address_text(&wide, text);

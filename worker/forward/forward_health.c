@@ -122,12 +122,24 @@ static void tell(struct check *check, const char *reason)
         }
 }
 
+/* Its name may lead elsewhere by now. */
+static void tell_fails(const struct check *check)
+{
+        const struct ipc_forward_service *what = check->what;
+        struct ipc_service_fails fails = { .service = what->service, .gate_port = what->gate_port, .protocol = what->protocol };
+
+        if (!what->local)
+                worker_send(&check->checks->worker->supervisor, IPC_SERVICE_FAILS, &fails, NULL, 0);
+}
+
 /* @trouble: NULL: it is there. */
 static void judge(struct check *check, const char *trouble)
 {
         enum known said = trouble ? KNOWN_GONE : KNOWN_THERE;
         unsigned enough = check->known == KNOWN_NOTHING ? 1 : trouble ? check->what->fall : check->what->rise;
 
+        if (trouble)
+                tell_fails(check);
         if (said == check->known) {
                 check->against = 0;
         } else if (++check->against >= enough) {

@@ -253,8 +253,8 @@ static void put_last(struct ipc_forward_service *what, const uint8_t address[16]
         }
 }
 
-/* Who fails while it rests was under way before. True: that is news. */
-static bool note(struct service *service, enum services_outcome outcome, usec_t now_us)
+/* Who fails while it rests was under way before. */
+static enum services_news note(struct service *service, enum services_outcome outcome, usec_t now_us)
 {
         bool works = outcome == SERVICES_WORKED, news = service->down == works;
         bool counts = service->probed || service->rests_until_us <= now_us;
@@ -272,19 +272,19 @@ static bool note(struct service *service, enum services_outcome outcome, usec_t 
                 service->failures++;
                 service->rests_until_us = usec_add(now_us, usec_min(rest_us, SERVICES_REST_MAX_US));
         }
-        return news;
+        return news ? SERVICES_CHANGED : !works && counts ? SERVICES_FAILS_AGAIN : SERVICES_NO_NEWS;
 }
 
-bool services_note_session(struct services *services, uint16_t gate_port, const uint8_t address[16], uint16_t service_port, bool works,
-                           usec_t now_us, const struct ipc_forward_service **what_out)
+enum services_news services_note_session(struct services *services, uint16_t gate_port, const uint8_t address[16], uint16_t service_port,
+                                         bool works, usec_t now_us, const struct ipc_forward_service **what_out)
 {
         struct service_group *group = find(services, gate_port, IPC_UDP);
 
         if (!group)
-                return false;
+                return SERVICES_NO_NEWS;
         list_for_each(at, &group->services) {
                 struct service *service = list_entry(at, struct service, in_list);
-                bool news;
+                enum services_news news;
 
                 if (!service->what.count || !leads_to(&service->what, address, service_port))
                         continue;
@@ -295,22 +295,23 @@ bool services_note_session(struct services *services, uint16_t gate_port, const 
                         *what_out = &service->what;
                 return news;
         }
-        return false;
+        return SERVICES_NO_NEWS;
 }
 
-bool services_note(struct services *services, const struct ipc_forward_service *what, enum services_outcome outcome, usec_t now_us)
+enum services_news services_note(struct services *services, const struct ipc_forward_service *what, enum services_outcome outcome,
+                                 usec_t now_us)
 {
         struct service_group *group = find(services, what->gate_port, what->protocol);
 
         if (!group)
-                return false;
+                return SERVICES_NO_NEWS;
         list_for_each(at, &group->services) {
                 struct service *service = list_entry(at, struct service, in_list);
 
                 if (memcmp(&service->what, what, sizeof(*what)) == 0)
                         return note(service, outcome, now_us);
         }
-        return false;
+        return SERVICES_NO_NEWS;
 }
 
 static struct service *service_of(const struct ipc_forward_service *what)

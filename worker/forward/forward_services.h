@@ -58,13 +58,20 @@ enum services_outcome {
         SERVICES_SILENT,
 };
 
-/* Notes whether a connection to @service could be made; true when that is news. One that is not configured any more is none. */
-bool services_note(struct services *services, const struct ipc_forward_service *service, enum services_outcome outcome, usec_t now_us);
+enum services_news {
+        SERVICES_NO_NEWS,
+        SERVICES_FAILS_AGAIN,           /* it has rested, and still does */
+        SERVICES_CHANGED,               /* it works again, or does not any more */
+};
+
+/* Notes whether a connection to @service could be made. One that is not configured any more is no news. */
+enum services_news services_note(struct services *services, const struct ipc_forward_service *service, enum services_outcome outcome,
+                                 usec_t now_us);
 
 /* The same of a service of datagrams, whose connections can always be made: whether somebody answered at @address. If not, the next one
- * tries the next of its addresses first. *@what_out is the service when that is news. */
-bool services_note_session(struct services *services, uint16_t gate_port, const uint8_t address[16], uint16_t service_port, bool works,
-                           usec_t now_us, const struct ipc_forward_service **what_out);
+ * tries the next of its addresses first. *@what_out is the service when that is any news. */
+enum services_news services_note_session(struct services *services, uint16_t gate_port, const uint8_t address[16], uint16_t service_port,
+                                         bool works, usec_t now_us, const struct ipc_forward_service **what_out);
 
 /* Whether what is @address at @service_port is still one of those. Not asked of a service whose name has no address now: it keeps what
  * it had. */
