@@ -62,6 +62,9 @@ void hear(struct supervisor *supervisor, struct child *child, struct ipc_receive
         case IPC_FORWARD_STATUS:
                 status_forward(&supervisor->status, IPC_PAYLOAD(message, struct ipc_forward_status));
                 break;
+        case IPC_ROUTER_STATUS:
+                status_router(&supervisor->status, IPC_PAYLOAD(message, struct ipc_router_status));
+                break;
         case IPC_SERVICE_HEALTH:
                 if (services_hear(&supervisor->services, forward_of(child), IPC_PAYLOAD(message, struct ipc_service_health)))
                         publish_health(supervisor, IPC_PAYLOAD(message, struct ipc_service_health));

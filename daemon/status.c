@@ -244,6 +244,11 @@ void status_forward(struct status *status, const struct ipc_forward_status *more
                 status_touch(status);
 }
 
+void status_router(struct status *status, const struct ipc_router_status *more)
+{
+        status->adverts_dropped += more->adverts_dropped;
+}
+
 /* Of an interval in which nothing was carried nothing is said. */
 static void on_stats(struct ev_loop *loop, ev_timer *timer, int events)
 {

@@ -11,6 +11,7 @@
 #include "gates.h"
 #include "ipc_forward.h"
 #include "ipc_message.h"
+#include "ipc_router.h"
 #include "ipc_swarm.h"
 #include "log.h"
 
@@ -26,6 +27,7 @@ struct status {
                                          * DHT is, the first says */
         struct ipc_swarm_status gone;   /* what those of before had counted: bytes and packets, which never become less */
         uint64_t dropped;               /* datagrams, by forward workers and swarm workers of before */
+        uint64_t adverts_dropped;       /* by router workers */
         uint64_t ended[IPC_REASONS];    /* channels, by the word of forward workers */
         struct log_limit told;          /* lines: a worker is believed, but not so often */
         bool told_unreachable;
@@ -51,6 +53,9 @@ void status_swarm(struct status *status, uint32_t swarm, const struct ipc_swarm_
 
 /* What a forward worker counted since it last said so. */
 void status_forward(struct status *status, const struct ipc_forward_status *more);
+
+/* The same of a router worker. */
+void status_router(struct status *status, const struct ipc_router_status *more);
 
 /* Something that the status line shows has changed. */
 void status_touch(struct status *status);

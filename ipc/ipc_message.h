@@ -134,6 +134,7 @@ enum ipc_reason {
         X(ROUTER_ASK,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_ask,         0)    \
         X(ROUTER_ROUTE,     IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_router_route,       0)    \
         X(ROUTER_ANSWERED,  IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_router_ask,         0)    \
+        X(ROUTER_STATUS,    IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_router_status,      0)    \
         X(ROUTES_BEGIN,     IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_generation,         0)    \
         X(ROUTES_END,       IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_generation,         0)    \
         X(ROUTE_SET,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_FORWARD),      struct ipc_route,              FDS_UP_TO(1)) \

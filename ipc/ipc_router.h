@@ -86,6 +86,11 @@ struct ipc_router_host {
         uint32_t forward;
 };
 
+/* At most once a second, when there is something new. */
+struct ipc_router_status {
+        uint64_t adverts_dropped;       /* of providers, that could not be read, since the last one of these */
+};
+
 #pragma GCC diagnostic pop
 
 #endif

@@ -69,7 +69,7 @@ static const struct figure {
         { "datagrams_dropped", "counter", NULL, "Datagrams of clients and for them, for want of room.", NULL, "datagramsDropped" },
         { "stream_packets_dropped", "counter", NULL, "Packets of peers that found their socket full.", NULL, "streamPacketsDropped" },
         { "strangers_dropped", "counter", NULL, "Packets of strangers.", NULL, "strangersDropped" },
-        { "adverts_dropped", "counter", NULL, "Advertisements of providers that were too long to be read.", NULL, "advertsDropped" },
+        { "adverts_dropped", "counter", NULL, "Advertisements of providers that could not be read.", NULL, "advertsDropped" },
         { "relay_connections", "gauge", NULL, "Connections of others that are carried.", "relay", "connections" },
         { "relay_bytes", "counter", "bytes", "Of connections of others.", "relay", "bytes" },
         { "worker_restarts", "counter", NULL, "Workers that ended and were started again.", NULL, "workerRestarts" },

@@ -84,7 +84,7 @@ static void print_status(const json_t *status)
         printf("  dropped   %lld datagrams, %lld packets of streams, %lld of strangers\n", cli_talk_number(status, "datagramsDropped"),
                cli_talk_number(status, "streamPacketsDropped"), cli_talk_number(status, "strangersDropped"));
         if (cli_talk_number(status, "advertsDropped"))
-                printf("  adverts   %lld of providers were too long to be read: see the log\n", cli_talk_number(status, "advertsDropped"));
+                printf("  adverts   %lld of providers could not be read: see the log\n", cli_talk_number(status, "advertsDropped"));
 }
 
 static void take(void *context, const char *instance, const json_t *object, const char *line)

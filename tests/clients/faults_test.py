@@ -14,6 +14,7 @@
 | two gateways that want one port, a port in use, one below 1024 | system/misbehave, system/trouble |
 | a provider with more services than a gateway takes, or one whose list is longer than anybody reads | here |
 | port 0, port 70000, names of 64 KiB, wrong types, a thousand levels | `configurations_that_nobody_means` of system/misbehave |
+| the same in what a provider like the original's says it offers | here |
 | a policy of networks that are none | here |
 | no bootstrap node, no network, other addresses | `network_out_of_reach` of system/trouble, system/roam, system/away |
 | strangers who flood, lie and break off | system/hostile, system/storm, interop/hostile |
@@ -193,12 +194,38 @@ def a_list_longer_than_a_gateway_reads(stack):
     dropped = eventually(lambda: told(gateway)['advertsDropped'], 30, 'it is counted')
     said = gateway.says('are not read')[0]
     assert re.search(r'says in 27\d{4} bytes what it offers, and more than 262144 are not read', said), said
-    assert re.search(r'^  adverts   [1-9]\d* of providers were too long', ask(gateway, 'status', 'gateway'), re.M)
+    assert re.search(r'^  adverts   [1-9]\d* of providers could not be read', ask(gateway, 'status', 'gateway'), re.M)
     assert int(re.search(r'^hypergate_adverts_dropped_total{.*} (\d+)', ask(gateway, 'metrics'), re.M)[1]) >= dropped
     start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [gate(port, Service(stack, serve_echo).port)]}})
     eventually(lambda: answers(port), 30, 'the services of another')
     assert gates_of(f'127.0.0.1 and sport >= {first} and sport < {first + 2600}') == 0
     assert len([line for line in gateway.log().splitlines() if 'are not read' in line]) == 1
+
+
+@test
+def lists_that_nobody_understands(stack):
+    """port 0, port 70000, a name of 64 KiB, wrong types, no JSON, a thousand levels: a line for each provider, the good one served"""
+    scene, (good, other) = Scene(stack), free_ports(2)
+    entry = {'gatePort': good, 'servicePort': Service(scene.stack, serve_echo).port}
+    garbage = [{**entry, 'gatePort': 0}, {**entry, 'gatePort': 70000}, {**entry, 'gatePort': other, 'serviceHost': 'h' * 65536},
+               {**entry, 'gatePort': [other]}, {**entry, 'gatePort': other, 'protocol': {}}, {**entry, 'gatePort': other, 'tags': 7},
+               'x', None]
+    for services, advert in (([entry], json.dumps({'routes': [*garbage[:2], entry, *garbage[2:]]})), ([], '{"routes":[\x1b[31m'),
+                             ([], '{"routes":' + '[' * 1000 + ']' * 1000 + '}')):
+        double(stack, 'provider', scene.secret, scene.dht, services=services, advert=advert, advertiseMs=500)
+    told_of = [scene.gateway.says(words, 40)[0] for words in
+               ("are left out: 8 can't be understood; the first of these, number 1 in its list, has no gatePort",
+                'are left out: its list is no JSON object', 'are left out: its list has more than 32 levels')]
+    eventually(lambda: answers(good), 20, 'the good one')
+    eventually(lambda: told(scene.gateway)['advertsDropped'] >= 8, 30, 'they are counted')
+    dropped = told(scene.gateway)['advertsDropped']
+    assert len({re.search('provider (.{8})', line)[1] for line in told_of}) == 3, told_of
+    for pid in scene.gateway.workers('router'):
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: told(scene.gateway)['advertsDropped'] > dropped, 30, 'it is counted on')
+    assert answers(scene.echo) and not listens(other) and '\x1b' not in scene.gateway.log()
+    assert 3 <= len([line for line in scene.gateway.log().splitlines() if 'are left out' in line]) <= 6, 'one each, by two workers'
+    assert re.search(r'^  adverts   \d+ of providers could not be read', ask(scene.gateway, 'status', 'gateway'), re.M)
 
 
 def echo_at(port):

@@ -212,6 +212,24 @@ TEST(who_says_something_else_each_time_fills_no_log)
         end(&world, &status);
 }
 
+TEST(what_router_workers_dropped_stays_counted)
+{
+        static const struct conf conf = { .bootstrap = seeds, .bootstrap_count = 1, .gateway.present = true };
+        struct ipc_swarm_status now = reached(1);
+        struct status status;
+        struct world world;
+        unsigned lost;
+
+        begin(&world, &status, &conf, &lost);
+        status_router(&status, &(struct ipc_router_status){ .adverts_dropped = 2 });
+        now.adverts_dropped = 4;        /* those that are too long to be passed on are counted by another */
+        status_swarm(&status, 1, &now);
+        status_begin(&status, 1);
+        status_router(&status, &(struct ipc_router_status){ .adverts_dropped = 1 });
+        check_equal(status.adverts_dropped + status.last.adverts_dropped, 7);
+        end(&world, &status);
+}
+
 TEST(swarm_workers_count_their_channels_together_and_their_common_peers_once)
 {
         static const struct conf conf = { .bootstrap = seeds, .bootstrap_count = 1, .gateway.present = true };

@@ -181,6 +181,8 @@ TEST(weakness_14_13_what_means_nothing_is_skipped_and_counted)
         for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
                 check(!takes(garbage[i]));
                 check_equal(advert.garbage, 1);
+                check(advert.flawed == 1 && advert.flaw == (i < 4 ? ADVERT_NO_OBJECT : i < 17 ? ADVERT_GATE_PORT : i < 20 ? ADVERT_PROTOCOL
+                                                            : i == 21 ? ADVERT_TAGS : ADVERT_HOST));
         }
         memset(host, 'h', ADVERT_HOST_MAX);
         snprintf(text, sizeof(text), "{\"gatePort\":1,\"serviceHost\":\"%s\"}", host);
@@ -192,6 +194,11 @@ TEST(weakness_14_13_what_means_nothing_is_skipped_and_counted)
         check_equal(advert.count, 2);
         check_equal(advert.routes[1].gate_port, 82);
         check_equal(advert.garbage, 2);
+        check(advert.flawed == 1 && !advert.starved);
+        check_equal(decode("{\"routes\":[{\"gatePort\":81},{\"gatePort\":82,\"sni\":1},7]}"), ADVERT_OK);
+        check(advert.garbage == 2 && advert.flawed == 2 && advert.flaw == ADVERT_SNI);
+        check_equal(decode("{\"routes\":[{\"gatePort\":81}]}"), ADVERT_OK);
+        check(advert.garbage == 0 && advert.flaw == ADVERT_FLAWLESS);
 }
 
 /* What a client that no rule is about meets. */

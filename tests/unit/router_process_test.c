@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "inside.h"
+#include "ipc_blob.h"
 #include "ipc_question.h"
 #include "ipc_route.h"
 #include "ipc_router.h"
@@ -271,6 +272,83 @@ TEST(a_worker_says_when_it_has_a_configuration)
         inside_send(&inside, IPC_SUPERVISOR, IPC_CONF_END, &other, -1);
         turn();
         check_equal(confirmed(), 7);
+        finish();
+}
+
+static void advertise(char name, const char *text)
+{
+        struct ipc_peer_advert advert = { .peer = { (uint8_t)name }, .len = (uint32_t)strlen(text) };
+        int fd = ipc_blob_new(text, advert.len);
+
+        check(fd >= 0);
+        inside_send(&inside, IPC_SWARM, IPC_PEER_ADVERT, &advert, fd);
+        close(fd);
+        turn();
+}
+
+/* Lines about what providers advertise, and the last of them; what was counted is added to *@dropped. */
+static unsigned complained(struct ipc_log *last, uint64_t *dropped)
+{
+        struct ipc_received message;
+        unsigned lines = 0;
+
+        while (inside_receive(&inside, IPC_SUPERVISOR, &message)) {
+                if (message.type == IPC_ROUTER_STATUS)
+                        *dropped += IPC_PAYLOAD(&message, struct ipc_router_status)->adverts_dropped;
+                if (message.type == IPC_LOG) {
+                        lines++;
+                        *last = *IPC_PAYLOAD(&message, struct ipc_log);
+                        check(last->event == IPC_EVENT_ROUTES_LEFT_OUT && last->level == LOG_WARNING);
+                }
+                ipc_received_fini(&message);
+        }
+        return lines;
+}
+
+TEST(what_can_not_be_read_of_an_advertisement_is_a_line_with_its_provider)
+{
+        static const char *const whole[] = { "{\"routes\":[", "7", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[" };
+        struct ipc_log line;
+        uint64_t dropped = 0;
+
+        begin(NULL);
+        inside_introduce(&inside, IPC_SWARM);
+        turn();
+        advertise('A', "{\"routes\":[{\"gatePort\":8080},{\"gatePort\":\"\\u001b[31m\"},{\"gatePort\":70000}]}");
+        check_equal(complained(&line, &dropped), 1);
+        check(strcmp(line.text, "some routes of provider 41000000 are left out: 2 can't be understood; the first of these, number 2 in its "
+                                "list, has no gatePort from 1 to 65535") == 0);
+        check_equal(router.table.routes, 1);    /* the good one beside them */
+        for (unsigned i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
+                advertise((char)('B' + i), whole[i]);
+                check_equal(complained(&line, &dropped), 1);    /* each of them, whoever else was told of */
+                check(strstr(line.text, "all routes of provider 4") == line.text);
+                advertise((char)('B' + i), whole[i]);
+                check_equal(complained(&line, &dropped), 0);
+        }
+        router_settle(&router, now_us() + ROUTER_STATUS_US);
+        check_equal(complained(&line, &dropped), 0);
+        check_equal(dropped, 6);
+        advertise('C', "{}");                   /* negotiates extensions, maybe */
+        check_equal(complained(&line, &dropped), 0);
+        check_equal(router.table.routes, 1);
+        finish();
+}
+
+TEST(what_is_no_gateway_reads_no_advertisement)
+{
+        struct ipc_log line;
+        uint64_t dropped = 0;
+
+        begin(NULL);
+        configure(IPC_AS_PROVIDER, NULL);
+        inside_introduce(&inside, IPC_SWARM);
+        turn();
+        inside_drain(&inside);
+        advertise('A', "7");
+        router_settle(&router, now_us() + ROUTER_STATUS_US);
+        check_equal(complained(&line, &dropped), 0);
+        check_equal(dropped, 0);
         finish();
 }
 

@@ -83,24 +83,33 @@ static bool copy_text(const json_t *value, char *out, size_t max)
         return true;
 }
 
-static bool route_decode(const json_t *entry, struct advert_route *route)
+static enum advert_flaw texts_decode(const json_t *entry, struct advert_route *route)
+{
+        if (!copy_text(json_object_get(entry, "serviceHost"), route->host, sizeof(route->host)))
+                return ADVERT_HOST;
+        if (!copy_text(json_object_get(entry, "tags"), route->tags, sizeof(route->tags)))
+                return ADVERT_TAGS;
+        return copy_text(json_object_get(entry, "sni"), route->sni, sizeof(route->sni)) ? ADVERT_FLAWLESS : ADVERT_SNI;
+}
+
+static enum advert_flaw route_decode(const json_t *entry, struct advert_route *route)
 {
         long gate_port = whole_number(json_object_get(entry, "gatePort"), UINT16_MAX);
         long service_port = whole_number(json_object_get(entry, "servicePort"), UINT16_MAX);
         long protocol = protocol_number(json_object_get(entry, "protocol"));
         long priority = whole_number(json_object_get(entry, "priority"), IPC_PRIORITY_MAX);
 
+        if (!json_is_object(entry))
+                return ADVERT_NO_OBJECT;
         if (gate_port < 1 || protocol < 0)
-                return false;
+                return gate_port < 1 ? ADVERT_GATE_PORT : ADVERT_PROTOCOL;
         *route = (struct advert_route){
                 .gate_port = (uint16_t)gate_port,
                 .service_port = service_port < 0 ? 0 : (uint16_t)service_port,
                 .protocol = (uint16_t)protocol,
                 .priority = priority < 0 ? 0 : (uint16_t)priority,
         };
-        return copy_text(json_object_get(entry, "serviceHost"), route->host, sizeof(route->host)) &&
-               copy_text(json_object_get(entry, "tags"), route->tags, sizeof(route->tags)) &&
-               copy_text(json_object_get(entry, "sni"), route->sni, sizeof(route->sni));
+        return texts_decode(entry, route);
 }
 
 /* What was made of the last policy: a provider says the same one of each of its services. */
@@ -126,14 +135,25 @@ static bool policy_decode(json_t *said, struct last_policy *last, struct ipc_rul
         return true;
 }
 
-static bool entry_decode(json_t *entry, struct last_policy *last, struct ipc_rule *room, struct advert_route *route)
+/* The next one of @out, unless it says nothing, or who may use it can't be kept. */
+static void entry_decode(json_t *entry, unsigned number, struct last_policy *last, struct advert *out)
 {
+        struct advert_route *route = &out->routes[out->count];
         json_t *policy = json_object_get(entry, "ingressPolicy");
+        enum advert_flaw flaw = route_decode(entry, route);
 
-        if (!route_decode(entry, route))
-                return false;
+        if (flaw != ADVERT_FLAWLESS) {
+                if (out->garbage++ == 0) {
+                        out->flawed = number;
+                        out->flaw = flaw;
+                }
+                return;
+        }
         route->keeps_policy = !policy;
-        return !policy || policy_decode(policy, last, room, &route->policy);
+        if (policy && !policy_decode(policy, last, out->rules, &route->policy))
+                out->starved = true;
+        else
+                out->count++;
 }
 
 static void routes_decode(const json_t *list, struct advert *out)
@@ -143,14 +163,14 @@ static void routes_decode(const json_t *list, struct advert *out)
         json_t *entry;
 
         out->count = 0;
-        out->garbage = out->surplus = 0;
+        out->garbage = out->surplus = out->flawed = 0;
+        out->flaw = ADVERT_FLAWLESS;
+        out->starved = false;
         json_array_foreach (list, index, entry) {
                 if (out->count == ADVERT_ROUTES_MAX)
                         out->surplus++;
-                else if (!entry_decode(entry, &last, out->rules, &out->routes[out->count]))
-                        out->garbage++;
                 else
-                        out->count++;
+                        entry_decode(entry, (unsigned)index + 1, &last, out);
         }
         policy_leave(last.policy);
 }
@@ -166,15 +186,18 @@ enum advert_verdict advert_decode(const char *text, size_t len, struct advert *o
 {
         enum advert_verdict verdict = ADVERT_OK;
         json_t *root, *list;
+        json_error_t error;
 
         if (len > ADVERT_BYTES_MAX)
                 return ADVERT_TOO_LARGE;
         if (too_deep(text, len))
                 return ADVERT_TOO_DEEP;
         /* A NUL spoils the one string that holds it, a number beyond 64 bits the one entry: not the whole list. */
-        root = json_loadb(text, len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+        root = json_loadb(text, len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
         list = json_object_get(root, "routes");
-        if (!json_is_object(root))
+        if (!root && json_error_code(&error) == json_error_out_of_memory)
+                verdict = ADVERT_NO_MEMORY;
+        else if (!json_is_object(root))
                 verdict = ADVERT_MALFORMED;
         else if (!json_is_array(list) || (json_array_size(list) == 0 && json_object_get(root, "hgx")))
                 verdict = ADVERT_NO_LIST;

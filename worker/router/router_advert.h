@@ -28,6 +28,21 @@ enum advert_verdict {
         ADVERT_TOO_LARGE,
         ADVERT_TOO_DEEP,
         ADVERT_MALFORMED,       /* not JSON, or not an object */
+        ADVERT_NO_MEMORY,       /* ours, to read it */
+        ADVERT_VERDICTS,
+};
+
+/* What makes an entry of the list say nothing. A service port or a priority that is none does not: clients are told apart by the port of
+ * the gate, and what is offered without these two is offered all the same. */
+enum advert_flaw {
+        ADVERT_FLAWLESS,
+        ADVERT_NO_OBJECT,
+        ADVERT_GATE_PORT,
+        ADVERT_PROTOCOL,
+        ADVERT_HOST,
+        ADVERT_TAGS,
+        ADVERT_SNI,
+        ADVERT_FLAWS,
 };
 
 struct policy;
@@ -46,7 +61,10 @@ struct advert_route {
 
 struct advert {
         size_t count;
-        unsigned garbage;               /* entries that say nothing we understand */
+        unsigned garbage;               /* entries that say nothing we understand; of the first one: */
+        unsigned flawed;                /* its number in the list, from 1 */
+        enum advert_flaw flaw;
+        bool starved;                   /* entries are missing for want of memory */
         unsigned surplus;               /* entries beyond ADVERT_ROUTES_MAX */
         struct ipc_rule rules[IPC_RULES_MAX];   /* room while it is read */
         struct advert_route routes[ADVERT_ROUTES_MAX];

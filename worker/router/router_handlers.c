@@ -261,36 +261,34 @@ static void on_peer_down(void *context, struct worker_link *from, struct ipc_rec
         router_settle(router, now);
 }
 
-/* Once a minute at most, whoever it is. */
-static void tell_left_out(struct router *router, const struct ipc_via *via, int error, unsigned surplus, usec_t now)
-{
-        struct ipc_fields fields = IPC_FIELDS_INIT;
-        char why[128];
-
-        if (now < router->tells_left_out_us)
-                return;
-        router->tells_left_out_us = usec_add(now, ROUTER_TELL_AGAIN_US);
-        if (error == -ENOSPC)
-                snprintf(why, sizeof(why), "it has its share of the gates, routesPerPeer, or all are taken");
-        else if (error)
-                snprintf(why, sizeof(why), "%s", strerror(-error));
-        else
-                snprintf(why, sizeof(why), "it has %u, of which the first %d count", ADVERT_ROUTES_MAX + surplus, ADVERT_ROUTES_MAX);
-        ipc_fields_key(&fields, "PEER", via->peer);
-        worker_log_event(&router->worker, IPC_EVENT_ROUTES_LEFT_OUT, LOG_WARNING, fields.list,
-                         "some routes of provider %02x%02x%02x%02x are left out: %s",
-                         via->peer[0], via->peer[1], via->peer[2], via->peer[3], why);
-}
-
-static void merge(struct router *router, const struct ipc_via *via, usec_t now)
+/* Into the table, as far as it can be; what became of it. */
+static struct router_reading merge(struct router *router, const struct ipc_via *via, const char *text, size_t len, usec_t now)
 {
         struct advert *heard = &router->heard;
-        unsigned surplus = heard->surplus;
-        int r = route_table_merge(&router->table, via, heard, now);
+        struct router_reading reading = { .verdict = advert_decode(text, len, heard) };
 
+        if (reading.verdict == ADVERT_NO_MEMORY)
+                return (struct router_reading){ .verdict = ADVERT_OK, .error = -ENOMEM };
+        if (reading.verdict != ADVERT_OK)
+                return reading;
+        reading.surplus = heard->surplus;
+        reading.garbage = heard->garbage;
+        reading.flawed = heard->flawed;
+        reading.flaw = heard->flaw;
+        reading.error = route_table_merge(&router->table, via, heard, now);
+        if (!reading.error && heard->starved)
+                reading.error = -ENOMEM;
         advert_release(heard);
-        if (r < 0 || surplus)
-                tell_left_out(router, via, r, surplus, now);
+        return reading;
+}
+
+static void read_advert(struct router *router, const struct ipc_via *via, const char *text, size_t len, usec_t now)
+{
+        struct router_reading reading = merge(router, via, text, len, now);
+
+        if (reading.verdict != ADVERT_OK && reading.verdict != ADVERT_NO_LIST)
+                router->more.adverts_dropped++;
+        router_tell_complaint(router, via->peer, &reading, now);
 }
 
 static void on_advert(void *context, struct worker_link *from, struct ipc_received *message)
@@ -309,8 +307,8 @@ static void on_advert(void *context, struct worker_link *from, struct ipc_receiv
                 worker_disown(from);
                 return;
         }
-        if ((router->roles & IPC_AS_GATEWAY) && advert_decode((const char *)text, advert->len, &router->heard) == ADVERT_OK)
-                merge(router, &via, now);
+        if (router->roles & IPC_AS_GATEWAY)
+                read_advert(router, &via, (const char *)text, advert->len, now);
         free(text);
         router_settle(router, now);
 }

@@ -96,6 +96,8 @@ static void arm(struct router *router, usec_t now_us)
         usec_t next_us = usec_min(route_table_deadline(&router->table), router->advertises_us);
 
         next_us = usec_min(next_us, router_hosts_deadline(&router->hosts));
+        if (router->more.adverts_dropped)
+                next_us = usec_min(next_us, router->status_us);
         if (router->settles_us)
                 next_us = usec_min(next_us, router->settles_us);
         ev_timer_stop(router->worker.loop, &router->due);
@@ -120,5 +122,6 @@ void router_settle(struct router *router, usec_t now_us)
                 end_settling(router);
         if (router->advertises_us <= now_us)
                 router_advertise(router);
+        router_tell_status(router, now_us);
         arm(router, now_us);
 }

@@ -3,7 +3,9 @@
 #ifndef HG_ROUTER_PROCESS_H
 #define HG_ROUTER_PROCESS_H
 
+#include "ipc_router.h"
 #include "router_advert.h"
+#include "router_complaints.h"
 #include "router_conf.h"
 #include "router_gates.h"
 #include "router_hosts.h"
@@ -16,7 +18,7 @@
 #define ROUTER_ADVERTISE_US MSEC(50)     /* from the first service that goes or comes to what is said of all */
 #define ROUTER_SETTLE_US SECONDS(1)
 
-#define ROUTER_TELL_AGAIN_US MINUTES(1)         /* what a peer can make happen with each of its advertisements */
+#define ROUTER_STATUS_US SECONDS(1)              /* from one status to the next */
 
 struct router {
         struct worker worker;
@@ -35,7 +37,9 @@ struct router {
         usec_t settles_us;              /* see ROUTER_SETTLE_US; USEC_NEVER: no swarm worker seen yet; 0: settled */
         uint64_t generation;            /* of full tables sent to forward workers */
         ev_timer due;
-        usec_t tells_left_out_us;       /* not before this */
+        struct router_complaints complaints;
+        struct ipc_router_status more;  /* counted since the supervisor was told */
+        usec_t status_us;               /* it is not told again before this */
 };
 
 /* @key: 16 random bytes for the maps. The worker has begun. */
@@ -54,6 +58,9 @@ void router_tell_gates(struct router *router);
 void router_tell_route(struct router *router, uint32_t forward, const struct route_event *event);      /* of an offer */
 /* All offers of a gate that just got this holder (@offered), or just lost it. */
 void router_tell_routes(struct router *router, uint32_t forward, uint16_t gate_port, uint16_t protocol, bool offered);
+/* What is wrong with an advertisement of @peer's, for people; or nothing, if they know. */
+void router_tell_complaint(struct router *router, const uint8_t peer[IPC_KEY_BYTES], const struct router_reading *reading, usec_t now_us);
+void router_tell_status(struct router *router, usec_t now_us);  /* if there is something new, and it is time */
 void router_tell_hosts(struct router *router);                  /* all that are wanted */
 /* router_hosts_told: of a host that is wanted or no longer, and of an offer of one. */
 void router_tell_host(void *context, const struct router_host *host, bool wanted);

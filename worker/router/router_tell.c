@@ -77,6 +77,30 @@ void router_tell_gates(struct router *router)
                         router_tell_gate(router, gate->port, gate->protocol, true);
 }
 
+void router_tell_complaint(struct router *router, const uint8_t peer[IPC_KEY_BYTES], const struct router_reading *reading, usec_t now_us)
+{
+        struct ipc_fields fields = IPC_FIELDS_INIT;
+        char why[256];
+
+        if (router_reading_good(reading) || !router_complaints_take(&router->complaints, peer, reading, now_us))
+                return;
+        router_reading_text(reading, why, sizeof(why));
+        ipc_fields_key(&fields, "PEER", peer);
+        ipc_fields_text(&fields, "REASON", why);
+        worker_log_event(&router->worker, IPC_EVENT_ROUTES_LEFT_OUT, LOG_WARNING, fields.list,
+                         "%s routes of provider %02x%02x%02x%02x are left out: %s", reading->verdict == ADVERT_OK ? "some" : "all",
+                         peer[0], peer[1], peer[2], peer[3], why);
+}
+
+void router_tell_status(struct router *router, usec_t now_us)
+{
+        if (!router->more.adverts_dropped || now_us < router->status_us)
+                return;
+        worker_send(&router->worker.supervisor, IPC_ROUTER_STATUS, &router->more, NULL, 0);
+        router->more = (struct ipc_router_status){ 0 };
+        router->status_us = usec_add(now_us, ROUTER_STATUS_US);
+}
+
 void router_tell_host(void *context, const struct router_host *host, bool wanted)
 {
         struct router *router = context;

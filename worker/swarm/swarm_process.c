@@ -40,8 +40,8 @@ static void on_long_advert(struct swarm_process *swarm, const struct node_event 
         swarm->adverts_told_us = now_us;
         ipc_fields_key(&fields, "PEER", peer);
         worker_log_event(&swarm->worker, IPC_EVENT_NONE, LOG_NOTICE, fields.list,
-                         "peer %02x%02x%02x%02x: says in %zu bytes what it offers, and more than 262144 are not read: what it offered before stays; "
-                         "it needs fewer services", peer[0], peer[1], peer[2], peer[3], event->len);
+                         "peer %02x%02x%02x%02x: says in %zu bytes what it offers, and more than 262144 are not read: what it offered before "
+                         "stays until it expires; it needs fewer services", peer[0], peer[1], peer[2], peer[3], event->len);
 }
 
 static void on_event(void *context, const struct node_event *event)

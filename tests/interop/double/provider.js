@@ -11,9 +11,10 @@ class Provider {
   // @services: [{ gatePort, servicePort, serviceHost, protocol (TCP), tags, stallMs }], a connect that stalls takes that long more.
   // @dht: optional node to run on. @keyPair: who it is. @quiet: it looks for nobody. @relayThrough: key of a blind relay, in hex.
   // @clockMs: how far the clock is ahead.
-  // @pieceBytes: see Link.
-  constructor ({ secret, services, bootstrap, dht, keyPair, quiet, clockMs, advertiseMs = 5000, pieceBytes, relayThrough }) {
+  // @pieceBytes: see Link. @advert: a text in place of the list of these.
+  constructor ({ secret, services, bootstrap, dht, keyPair, quiet, clockMs, advertiseMs = 5000, pieceBytes, relayThrough, advert }) {
     this.services = services
+    this.advert = advert
     this.router = router(secret)
     this.links = new Set()
     this.opens = []                 // fingerprints seen
@@ -45,7 +46,7 @@ class Provider {
       serviceHost: s.serviceHost || '127.0.0.1', servicePort: s.servicePort, protocol: s.protocol || TCP,
       gatePort: s.gatePort, tags: s.tags, routes: [], ingressPolicy: {}
     }))
-    for (const link of this.ups()) link.send(ADVERT, 0, Buffer.from(JSON.stringify({ routes })))
+    for (const link of this.ups()) link.send(ADVERT, 0, Buffer.from(this.advert || JSON.stringify({ routes })))
   }
 
   closeAll (link) {
