@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the supervisor and the siblings say to the admin worker. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "admin_process.h"
 #include "ipc_admin.h"
 #include "ipc_fingerprint.h"
+
+enum {
+        CROWD_MIN = 32,                 /* told of in one turn; a link holds two or three times as many */
+        CROWD_MS = 100,                 /* and it lasts, and a question waits at most */
+        CROWD_AGAIN_MS = 10,
+        LATER = -1,                     /* priority, as that of questions: what siblings have said is heard before */
+};
 
 /* One of a configuration. False: it is none, and who says so is disowned. */
 static bool take_listener(struct admin *admin, struct worker_link *from, struct ipc_received *message)
@@ -87,17 +95,56 @@ static struct admin_site unlimited_site(struct admin *admin)
 }
 #endif
 
+static void crowd_grows(struct admin *admin, usec_t now_us)
+{
+        struct admin_crowd *crowd = &admin->crowd;
+        unsigned turn = ev_iteration(admin->worker.loop);
+
+        crowd->told = turn == crowd->turn ? crowd->told + 1 : 1;
+        crowd->turn = turn;
+        if (crowd->told >= CROWD_MIN)
+                crowd->until_us = now_us + MSEC(CROWD_MS);
+}
+
+static bool may_come(const struct admin_crowd *crowd, const struct admin_asked *asked)
+{
+        return asked->now.mono_us < usec_min(crowd->until_us, asked->since_us + MSEC(CROWD_MS));
+}
+
+static void ask_again(struct admin *admin)
+{
+        ev_timer *again = &admin->crowd.again;
+
+        if (ev_is_active(again))
+                return;
+        ev_timer_set(again, CROWD_AGAIN_MS / 1e3, 0);
+        ev_timer_start(admin->worker.loop, again);
+}
+
+static void on_again(struct ev_loop *loop, ev_timer *timer, int events)
+{
+        admin_http_ask_again(&((struct admin *)timer->data)->http);
+}
+
 static struct admin_answer answer(void *context, const struct admin_asked *asked)
 {
-        const struct admin *admin = context;
+        struct admin *admin = context;
+        struct admin_answer answer = admin_answer(&admin->fingerprints, &admin->auth, asked->request, asked->short_only, asked->now.wall_us);
 
-        return admin_answer(&admin->fingerprints, &admin->auth, asked->request, asked->short_only, asked->now.wall_us);
+        if (answer.status != 404 || !may_come(&admin->crowd, asked))
+                return answer;
+        free(answer.body);
+        ask_again(admin);
+        return (struct admin_answer){ .status = 0 };
 }
 
 int admin_init(struct admin *admin, const uint8_t key[16])
 {
         admin_fingerprints_init(&admin->fingerprints, key);
         admin_http_init(&admin->http, &admin->worker);
+        ev_init(&admin->crowd.again, on_again);
+        ev_set_priority(&admin->crowd.again, LATER);
+        admin->crowd.again.data = admin;
         admin->listener_next = -1;
         return begin_unlimited(admin);
 }
@@ -113,6 +160,7 @@ static void forget_next(struct admin *admin)
 void admin_fini(struct admin *admin)
 {
         forget_next(admin);
+        ev_timer_stop(admin->worker.loop, &admin->crowd.again);
         admin_http_fini(&admin->http);
         admin_fingerprints_fini(&admin->fingerprints);
         end_unlimited(admin);
@@ -175,6 +223,7 @@ static void on_set(void *context, struct worker_link *from, struct ipc_received 
                 return;
         }
         worker_now(&now);
+        crowd_grows(admin, now.mono_us);
         r = admin_fingerprints_set(&admin->fingerprints, from, from->ipc.peer == IPC_SWARM, said, now.wall_us);
         if (r < 0 && !admin->full)
                 worker_log(&admin->worker, LOG_WARNING, "whose some connections to services are is not known: %s",

@@ -23,6 +23,7 @@ struct asking {
         ev_timer late;
         uint8_t ip[16];
         uint64_t number;
+        usec_t since_us;                /* it asks; 0: not yet */
         bool waits;                     /* for an answer that comes later */
         char request[ADMIN_REQUEST_MAX];
         size_t request_len;
@@ -159,6 +160,8 @@ static void ask(struct asking *asking, const struct admin_request *request)
                 asked.body = (struct admin_text){ asking->request + request->head_len, request->body_len };
         memcpy(asked.ip, asking->ip, sizeof(asked.ip));
         worker_now(&asked.now);
+        asking->since_us = asking->since_us ? asking->since_us : asked.now.mono_us;
+        asked.since_us = asking->since_us;
         answer = http->site.answer(http->site.context, &asked);
         asking->waits = !answer.status;
         if (asking->waits)
@@ -285,6 +288,18 @@ void admin_http_answer(struct admin_http *http, uint64_t number, struct admin_an
                 }
         }
         free(answer.body);
+}
+
+void admin_http_ask_again(struct admin_http *http)
+{
+        struct admin_request request;
+
+        list_for_each(at, &http->asking) {
+                struct asking *asking = list_entry(at, struct asking, in_asking);
+
+                if (asking->waits && admin_request_read(asking->request, asking->request_len, &request) == ADMIN_REQUEST_GOOD)
+                        ask(asking, &request);
+        }
 }
 
 void admin_http_listen(struct admin_http *http, int listener, const struct admin_site *site)

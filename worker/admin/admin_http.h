@@ -21,6 +21,7 @@ struct admin_asked {
         struct admin_text body;         /* where those are read */
         uint8_t ip[16];                 /* of who asks; IPv6, or IPv4 as ::ffff:a.b.c.d */
         uint64_t number;                /* for an answer that comes later */
+        usec_t since_us;                /* it was asked first; monotonic */
         bool short_only;                /* one of more than ADMIN_LONG_BYTES is being written to somebody else */
         struct now now;
 };
@@ -51,5 +52,8 @@ void admin_http_listen(struct admin_http *http, int listener, const struct admin
 
 /* To who was told to wait, and waits still; else it is freed. */
 void admin_http_answer(struct admin_http *http, uint64_t number, struct admin_answer answer);
+
+/* All that were told to wait ask once more. */
+void admin_http_ask_again(struct admin_http *http);
 
 #endif

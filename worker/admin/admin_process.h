@@ -12,9 +12,17 @@
 #include "admin_unlimited.h"
 #include "run.h"
 
+/* Connections come in crowds, too: more of them may be on their way here while their services ask already. */
+struct admin_crowd {
+        unsigned turn, told;            /* of how many in that turn of the loop */
+        usec_t until_us;                /* so long a question about one that is not known waits; monotonic */
+        ev_timer again;                 /* until it is asked again */
+};
+
 struct admin {
         struct worker worker;
         struct admin_fingerprints fingerprints;
+        struct admin_crowd crowd;
         struct admin_http http;
         struct admin_auth auth, auth_next;      /* who may ask the resolver; in the configuration being told, */
         int listener_next;              /* -1: it has none */
