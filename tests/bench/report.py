@@ -140,7 +140,8 @@ for S, L in sets:
     for dr, n in sorted({(r['loaddir'], r['load']) for r in rows if here(r) and r.get('test') == 'hol'}):
         table(f'1-byte ping-pong while {n} bulk {dr}load{"s run" if n > 1 else " runs"} (ms)',
               lambda r: here(r) and r.get('test') == 'hol' and r['load'] == n and r['loaddir'] == dr,
-              [('p50', lambda r: r['p50_us'] / 1e3 if r['samples'] else None, 'span'), ('p99', lambda r: r['p99_us'] / 1e3 if r['samples'] else None, 'span'),
+              [('p50', lambda r: r['p50_us'] / 1e3 if r['samples'] else None, 'span'),
+               ('p99', lambda r: r['p99_us'] / 1e3 if r['samples'] else None, 'span'),
                ('first reply', get('first_us', 1e-3), 'span'), ('bulk MB/s meanwhile', get('load_MBps'), 'span'),
                ('err', get('err', 1), 'list'), ('bulk died', get('load_died', 1), 'sum')], lat_ok('p50_us'), note='Ratios are of p50; lower is better.')
     for n in sorted({r['n'] for r in rows if here(r) and r.get('mode') == 'conn'}):
@@ -159,12 +160,15 @@ for S, L in sets:
     for d, sz, n, ld in sorted({(r['dir'], r['size'], r['n'], r['load']) for r in rows if here(r) and r.get('mode') == 'fetch'}):
         table(f'Short {d}loads of {sz} bytes ended by close, {n} at a time' + (f', beside {ld} bulk {d}loads' if ld else ''),
               lambda r: here(r) and r.get('mode') == 'fetch' and (r['dir'], r['size'], r['n'], r['load']) == (d, sz, n, ld),
-              [('tried', get('total', 1), 'sum'), ('complete', get('ok', 1), 'sum'), ('truncated', get('truncated', 1), 'sum'), ('empty', get('empty', 1), 'sum'),
+              [('tried', get('total', 1), 'sum'), ('complete', get('ok', 1), 'sum'), ('truncated', get('truncated', 1), 'sum'),
+               ('empty', get('empty', 1), 'sum'),
                ('reset', get('reset', 1), 'sum'), ('timeout', get('timeout', 1), 'sum'), ('wrong data', get('corrupt', 1), 'sum'),
                ('complete/s', get('per_s'), 'span'), ('p50 ms', get('p50_us', 1e-3), 'span'), ('bulk MB/s', get('load_MBps'), 'span')], get('per_s'))
     for n in sorted({(r['pace'], r['total']) for r in rows if here(r) and r.get('mode') == 'pace'}):
-        table(f'Steady but slower reader: {n[1] / 1e6:.0f} MB download read at {n[0]:g} MB/s', lambda r: here(r) and r.get('mode') == 'pace' and (r['pace'], r['total']) == n,
-              [('intact', get('intact', 1), 'list'), ('bytes read', lambda r: r['got'], 'list'), ('error', get('err', 1), 'list'), ('seconds', get('secs'), 'span')])
+        table(f'Steady but slower reader: {n[1] / 1e6:.0f} MB download read at {n[0]:g} MB/s',
+              lambda r: here(r) and r.get('mode') == 'pace' and (r['pace'], r['total']) == n,
+              [('intact', get('intact', 1), 'list'), ('bytes read', lambda r: r['got'], 'list'), ('error', get('err', 1), 'list'),
+               ('seconds', get('secs'), 'span')])
     for n in sorted({r['n'] for r in rows if here(r) and r.get('mode') == 'idle'}):
         table(f'{n} idle connections', lambda r: here(r) and r.get('mode') == 'idle' and r['n'] == n,
               [('opened', get('opened', 1), 'list'), ('open s', get('open_s'), 'span'), ('still alive', get('alive', 1), 'list'),
@@ -173,12 +177,14 @@ for S, L in sets:
                ('p50 µs then', get('lat_p50_us'), 'span'), ('conns/s then', get('cps'), 'span'), ('MB/s then', get('MBps'), 'span')],
               lambda r: (r['pss1_kb'] - r['pss0_kb']) / r['n'], note='Ratios are of KiB per channel. PSS is summed over both process trees.')
     for sz, rt, fl in sorted({(r['size'], r['rate'], r['flows']) for r in rows if here(r) and r.get('mode') == 'udp'}):
-        table(f'UDP echo, {sz} bytes, {rt} packets/s{f", {fl} flows" if fl > 1 else ""}', lambda r: here(r) and r.get('mode') == 'udp' and (r['size'], r['rate'], r['flows']) == (sz, rt, fl),
+        table(f'UDP echo, {sz} bytes, {rt} packets/s{f", {fl} flows" if fl > 1 else ""}',
+              lambda r: here(r) and r.get('mode') == 'udp' and (r['size'], r['rate'], r['flows']) == (sz, rt, fl),
               [('loss %', get('loss_pct'), 'span'), ('p50 ms', get('p50_us', 1e-3), 'span'), ('p99 ms', get('p99_us', 1e-3), 'span'),
                ('wrong', get('bad', 1), 'sum'), ('reordered', get('ooo', 1), 'sum'),
                ('CPU µs/packet', lambda r: (r['cpu_user'] + r['cpu_sys']) / r['rcvd'] * 1e6 if r['rcvd'] else None, 'span')], lat_ok('p50_us'), note='Ratios are of p50.')
     table('Start: seconds until the gate answers', lambda r: here(r) and r.get('mode') == 'start',
-          [('ok', get('ok', 1), 'sum'), ('of', lambda r: 1, 'sum'), ('seconds', get('up_s'), 'span'), ('PSS MB', get('base_pss_kb', 1 / 1024), 'span')])
+          [('ok', get('ok', 1), 'sum'), ('of', lambda r: 1, 'sum'), ('seconds', get('up_s'), 'span'),
+           ('PSS MB', get('base_pss_kb', 1 / 1024), 'span')])
     dn = [r for r in rows if here(r) and r.get('mode') == 'down']
     if dn:
         print('\n### Peers that had stopped answering and were restarted\n')

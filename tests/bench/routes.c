@@ -38,7 +38,8 @@ static char *say(unsigned peer, unsigned routes, size_t *len_out)
         char *text = NULL;
 
         for (unsigned i = 0; i < routes; i++) {
-                list[i] = (struct advert_route){ .gate_port = (uint16_t)(FIRST_GATE + peer / PEERS_OF_A_GATE * routes + i), .service_port = 8080 };
+                list[i] = (struct advert_route){ .gate_port = (uint16_t)(FIRST_GATE + peer / PEERS_OF_A_GATE * routes + i),
+                                                 .service_port = 8080 };
                 snprintf(list[i].host, sizeof(list[i].host), "service-%u.example.org", i);
                 snprintf(list[i].tags, sizeof(list[i].tags), "web public");
         }
@@ -53,8 +54,8 @@ static unsigned drain(struct route_table *table)
         unsigned count = 0;
 
         for (; route_table_event(table, &event); count++)
-                if (event.kind == ROUTE_OFFERED && choose_set(&choose, &event.via, event.gate_port, event.protocol, event.service, event.priority,
-                                                              event.name) < 0)
+                if (event.kind == ROUTE_OFFERED && choose_set(&choose, &event.via, event.gate_port, event.protocol, event.service,
+                                                              event.priority, event.name) < 0)
                         exit(1);
         return count;
 }

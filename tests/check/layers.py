@@ -49,7 +49,8 @@ for name, below in BELOW.items():
 LIBRARIES = {
     r'sodium\.h|sodium/.*': ['daemon', 'daemon/cli', 'worker/swarm'] + ['worker/swarm/' + name for name in STACK],
     r'openssl/.*': ['worker/swarm/cipher', 'worker/admin'],
-    r'ev\.h': ['daemon', 'worker/run', 'worker/swarm', 'worker/router', 'worker/forward', 'worker/resolve', 'worker/admin', 'worker/docker'],
+    r'ev\.h': ['daemon', 'worker/run', 'worker/swarm', 'worker/router', 'worker/forward', 'worker/resolve', 'worker/admin',
+               'worker/docker'],
     r'yaml\.h': ['conf'],
     r'systemd/.*': ['daemon'],
     r'curl/.*': ['worker/fetch'],

@@ -63,7 +63,8 @@ def commands():
     """Those of the summary, in each shell and in the manual."""
     usage = subprocess.run([HYPERGATE, '--help'], capture_output=True, text=True, check=True).stdout
     there = set(re.findall(r'^  ([a-z][a-z-]*) ', usage, re.M))
-    files = {name: (ROOT / name).read_text() for name in ('daemon/cli/hypergate.bash', 'daemon/cli/hypergate.zsh', 'daemon/cli/hypergate.fish')}
+    files = {name: (ROOT / name).read_text() for name in ('daemon/cli/hypergate.bash', 'daemon/cli/hypergate.zsh',
+                                                          'daemon/cli/hypergate.fish')}
     described = set(re.findall(r'^\.It Cm ([a-z-]+)', page('hypergate.1'), re.M))
     return ([f'{name} lacks {command}' for name, text in files.items() for command in sorted(there)
              if not re.search(rf'(?<![\w-]){command}(?![\w-])', text)] + differ('hypergate.1', there, described))

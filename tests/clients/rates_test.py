@@ -49,7 +49,8 @@ def dig_and_dnsperf_have_an_answer_to_each_question(stack):
         assert dig(f'n{n}.test') == dig('+tcp', f'n{n}.test') == f'10.0.{n // 100}.{n % 100}'
     questions = write(os.path.join(folder(stack), 'questions'), ''.join(f'n{n}.test A\n' for n in range(names)))
     # Not by TCP: dnsmasq takes no second question of a connection before the first is answered.
-    said = says('dnsperf', '-d', questions, '-s', '127.0.0.1', '-p', str(port), '-n', '40', '-t', '10', '-c', '20', '-q', '50', '-Q', '4000')
+    said = says('dnsperf', '-d', questions, '-s', '127.0.0.1', '-p', str(port), '-n', '40', '-t', '10', '-c', '20', '-q', '50',
+                '-Q', '4000')
     assert re.search(rf'Queries completed:\s+{40 * names} \(100\.00%\)', said), said
     assert re.search(rf'Response codes:\s+NOERROR {40 * names} \(100\.00%\)', said), said
 

@@ -26,7 +26,8 @@ def machines(stack):
         engine.started('--network', 'net', '--network-alias', 'web', '-h', f'machine{number}', *(['-p', '8080:80'] if number == 2 else []),
                        'test/httpd')
         other = engine.started('--network', 'net', 'test/busybox')
-        eventually(lambda: f'machine{number}' in asked(engine, other, 'wget', '-qO-', 'http://web/cgi-bin/who'), 20, 'a container by its alias')
+        eventually(lambda: f'machine{number}' in asked(engine, other, 'wget', '-qO-', 'http://web/cgi-bin/who'), 20,
+                   'a container by its alias')
     hidden = engines[0].address(engines[0].ok('ps', '-lq', '--filter', 'ancestor=test/httpd'), 'net')
     served(lab['natA1'], hidden, PAGE)
     assert 'machine2' in curl(lab['natB1'], f'{lab["pub1"].address}:8080/cgi-bin/who'), 'no published port'

@@ -70,7 +70,8 @@ def said(engine, container, text, seconds=30):
 def curl(network, address, *words):
     """What comes from there to who is on that machine, '' while nothing does."""
     with network.inside():
-        done = subprocess.run(['curl', '-sS', '--connect-timeout', '2', '-m', '10', *words, f'http://{address}'], capture_output=True, text=True)
+        done = subprocess.run(['curl', '-sS', '--connect-timeout', '2', '-m', '10', *words, f'http://{address}'],
+                              capture_output=True, text=True)
     return done.stdout if done.returncode == 0 else ''
 
 

@@ -38,7 +38,8 @@ def reply(asking, data):
 def row_n24_borders_of_datagrams_are_kept(stack):
     """N24: 90 datagrams of 3,000 bytes at once, sent before the session has a provider, come back whole"""
     (service,), (port,) = free_udp(), free_udp()
-    start(stack, 'node', '-e', 'const s = require("dgram").createSocket("udp4"); s.on("message", (m, from) => s.send(m, from.port, from.address)); '
+    start(stack, 'node', '-e',
+          'const s = require("dgram").createSocket("udp4"); s.on("message", (m, from) => s.send(m, from.port, from.address)); '
           f's.bind({service}, "127.0.0.1", () => s.setRecvBufferSize(4 << 20))')
     join(stack, [gate(port, service)])
     with client(port) as early:
@@ -93,8 +94,8 @@ def row_s14_a_game_server_is_found_and_asked(stack):
     """S14: a teeworlds server behind a gate for UDP tells two players its name, each of whom it knows by a token of their own"""
     (service,), (port,) = free_udp(), free_udp()
     home = folder(stack)
-    start(stack, '/usr/games/teeworlds-server', 'sv_name a server behind a gate', f'sv_port {service}', 'sv_register 0', 'bindaddr 127.0.0.1',
-          cwd=home, env={**os.environ, 'HOME': home})
+    start(stack, '/usr/games/teeworlds-server', 'sv_name a server behind a gate', f'sv_port {service}', 'sv_register 0',
+          'bindaddr 127.0.0.1', cwd=home, env={**os.environ, 'HOME': home})
     join(stack, [gate(port, service)])
     for host in ('127.0.0.1', '127.0.0.9'):
         with client(port, host) as player:

@@ -59,7 +59,8 @@ def nginx(stack, ports, *servers):
     """One with these `server` blocks, which listen at @ports."""
     place = folder(stack)
     temporary = ''.join(f'{name}_temp_path {place}/{name}; ' for name in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
-    conf = write(os.path.join(place, 'nginx.conf'), f'daemon off; master_process off; pid {place}/pid; error_log {place}/error; events {{ }}\n'
+    conf = write(os.path.join(place, 'nginx.conf'),
+                 f'daemon off; master_process off; pid {place}/pid; error_log {place}/error; events {{ }}\n'
                  f'http {{ access_log off; {temporary}\n' + '\n'.join(servers) + '\n}\n')
     start(stack, 'nginx', '-p', place, '-e', f'{place}/error', '-c', conf)
     for port in ports:

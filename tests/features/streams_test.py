@@ -30,8 +30,8 @@ def row_n21_ends_are_passed_on_one_by_one(stack):
     eventually(lambda: listens(web) and listens(sink), 20, 'the services')
     join(stack, [{'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service} for gate, service in zip(gates, (web, sink))])
 
-    got = subprocess.run(['socat', '-t30', '-', f'TCP:127.0.0.1:{gates[0]}'], input=b'GET /page HTTP/1.0\r\n\r\n', check=True, capture_output=True,
-                         timeout=60).stdout
+    got = subprocess.run(['socat', '-t30', '-', f'TCP:127.0.0.1:{gates[0]}'], input=b'GET /page HTTP/1.0\r\n\r\n', check=True,
+                         capture_output=True, timeout=60).stdout
     assert got.split(b'\r\n\r\n', 1)[1] == page.encode()
 
     os.mkdir(os.path.join(place, 'in'))

@@ -11,8 +11,8 @@ from harness import free_ports, main, test
 def certificate(place, name):
     """The paths of one for that name, by itself, and of its key."""
     crt, key = os.path.join(place, f'{name}.crt'), os.path.join(place, f'{name}.key')
-    says('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', f'/CN={name}',
-         '-addext', f'subjectAltName=DNS:{name}', '-keyout', key, '-out', crt)
+    says('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj',
+         f'/CN={name}', '-addext', f'subjectAltName=DNS:{name}', '-keyout', key, '-out', crt)
     return crt, key
 
 
@@ -23,8 +23,8 @@ def curl(place, gate, name, certified=None):
 
 def shown(gate, *words):
     """Whose certificate openssl is shown."""
-    said = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{gate}', *words], input='', capture_output=True, text=True, timeout=60,
-                          check=False).stdout
+    said = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{gate}', *words], input='', capture_output=True,
+                          text=True, timeout=60, check=False).stdout
     return said.split('subject=CN = ', 1)[1].split('\n', 1)[0] if 'subject=CN = ' in said else said
 
 

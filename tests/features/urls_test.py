@@ -15,7 +15,8 @@ class Site:
     def __init__(self, stack):
         self.place, (self.port,) = folder(stack), free_ports(1)
         self.log, self.url = os.path.join(self.place, 'log'), f'http://127.0.0.1:{self.port}'
-        nginx(stack, [self.port], 'log_format asked escape=none "$uri $status $body_bytes_sent [$http_if_none_match] [$http_accept_encoding]";',
+        nginx(stack, [self.port],
+              'log_format asked escape=none "$uri $status $body_bytes_sent [$http_if_none_match] [$http_accept_encoding]";',
               f'server {{ listen 127.0.0.1:{self.port}; root {self.place}; access_log {self.log} asked; gzip on; gzip_types *; gzip_min_length 0; '
               'absolute_redirect off; location = /moved { return 302 /services.json; } }')
 

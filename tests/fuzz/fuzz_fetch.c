@@ -18,7 +18,8 @@ static void look_at_url(const char *text)
         if (conf_url_read(text, &url))
                 return;
         assert(url.port && url.host[0] && strstr(text, url.host) && strlen(text) < CONF_URL_MAX);
-        snprintf(written, sizeof(written), strchr(url.host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", url.tls ? "https" : "http", url.host, url.port);
+        snprintf(written, sizeof(written), strchr(url.host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", url.tls ? "https" : "http",
+                 url.host, url.port);
         assert(!conf_url_read(written, &again) && again.port == url.port && again.tls == url.tls && strcmp(again.host, url.host) == 0);
 }
 

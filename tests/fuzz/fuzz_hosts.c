@@ -78,7 +78,8 @@ static void packet(struct scene *scene, int link)
         if (fd_count) {
                 message.msg_control = &control;
                 message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-                control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(fd_count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+                control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(fd_count * sizeof(int)), .cmsg_level = SOL_SOCKET,
+                                                   .cmsg_type = SCM_RIGHTS };
                 memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
         }
         (void)!sendmsg(link, &message, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -21,7 +21,8 @@ static void ask(const struct policy *policy, const uint8_t ip[16])
         };
 
         for (size_t i = 0; i < sizeof(gates) / sizeof(gates[0]); i++) {
-                struct policy_client client = { .ip = ip, .gate_port = gates[i].port, .protocol = gates[i].protocol, .now_ms = gates[i].now_ms };
+                struct policy_client client = { .ip = ip, .gate_port = gates[i].port, .protocol = gates[i].protocol,
+                                                .now_ms = gates[i].now_ms };
                 const struct ipc_rule *rule = policy_find(policy, &client);
                 uint8_t cut[16];
 

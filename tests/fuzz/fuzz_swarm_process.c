@@ -141,7 +141,8 @@ static void serve(uint8_t what)
         struct ipc_channel_refused refused = { .channel = ready.channel, .text_len = what };
         struct ipc_channel_open open = { .channel = what, .gate_port = 1, .protocol = what / 8 % 2, .deadline_ms = what / 16 };
         struct ipc_channel_open limited = { .channel = what, .gate_port = 1, .protocol = what / 8 % 2,
-                                            .limit = { { .limiter = what / 32, .bytes_per_s = 1000, .burst_bytes = what, .ways = what / 16 },
+                                            .limit = { { .limiter = what / 32, .bytes_per_s = 1000, .burst_bytes = what,
+                                                         .ways = what / 16 },
                                                        { .limiter = what / 64, .bytes_per_s = what % 3 * 500, .burst_bytes = what % 3,
                                                          .ways = what / 8 } } };
         struct ipc_channel one = { .channel = ready.channel };

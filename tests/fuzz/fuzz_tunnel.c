@@ -345,8 +345,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         struct reader r = steps_begin(bytes, len);
         uint8_t flags = read_u8(&r);
         struct bench *b = calloc(1, sizeof(*b));
-        struct tunnel_config config = { .role = flags & 1 ? TUNNEL_PROVIDER : TUNNEL_GATEWAY, .random = { zero_fill, NULL }, .routers = &b->routers,
-                                        .channels_max = 20, .window_bytes = flags & 2 ? 1000 : 0,
+        struct tunnel_config config = { .role = flags & 1 ? TUNNEL_PROVIDER : TUNNEL_GATEWAY, .random = { zero_fill, NULL },
+                                        .routers = &b->routers, .channels_max = 20, .window_bytes = flags & 2 ? 1000 : 0,
                                         .listen_us = (flags & 0x84) == 0x84 ? SECONDS(3) : 0,
                                         .receive_limit_bytes = flags & 4 ? 500 : flags & 128 ? 4000 : 0 };
         struct now now = { .mono_us = SECONDS(1), .wall_us = SECONDS((usec_t)WALL_S) };

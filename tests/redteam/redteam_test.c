@@ -157,7 +157,8 @@ struct end {
 /* What it is told on its standard input, and nothing else. */
 static int fetch_order(void)
 {
-        struct ipc_fetch_order order = { .url = "http://localhost/", .host = "localhost", .addresses = "127.0.0.1", .port = ground.order.its_port };
+        struct ipc_fetch_order order = { .url = "http://localhost/", .host = "localhost", .addresses = "127.0.0.1",
+                                         .port = ground.order.its_port };
         int fd = memfd_create("order", MFD_CLOEXEC);
 
         if (fd >= 0 && (write(fd, &order, sizeof(order)) != sizeof(order) || lseek(fd, 0, SEEK_SET) < 0))

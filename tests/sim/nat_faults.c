@@ -56,7 +56,8 @@ static void tell(const struct scene *scene, const char *what)
 {
         static const char *const starts[STREET_STARTS] = { "provider first", "gateway first", "at once" };
 
-        printf("# pair %" PRIu64 ": %s, %s, %u %% loss: %s\n", scene->seed, scene->name, starts[scene->start], loss_percents[scene->loss], what);
+        printf("# pair %" PRIu64 ": %s, %s, %u %% loss: %s\n", scene->seed, scene->name, starts[scene->start],
+               loss_percents[scene->loss], what);
 }
 
 static void fail(const struct scene *scene, const char *what)
@@ -121,7 +122,8 @@ static void check_scene(struct scene *scene)
 
 static void set_scene(struct scene *scene, unsigned pair)
 {
-        struct net_link link = { .delay_us = MSEC(10), .jitter_us = MSEC(5), .reorder = true, .loss_ppm = loss_percents[scene->loss] * 10000 };
+        struct net_link link = { .delay_us = MSEC(10), .jitter_us = MSEC(5), .reorder = true,
+                                 .loss_ppm = loss_percents[scene->loss] * 10000 };
         unsigned provider = pair / STREET_KINDS, gateway = pair % STREET_KINDS, router = pair - STREET_KINDS * STREET_KINDS;
 
         if (provider < STREET_KINDS) {

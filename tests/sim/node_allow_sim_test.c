@@ -111,7 +111,8 @@ TEST(node_changes_who_is_allowed_while_it_runs)
         for (unsigned i = 0; i < 8; i++) {
                 enum node_role role = i & 1 ? NODE_GATEWAY : NODE_PROVIDER, theirs = i & 1 ? NODE_PROVIDER : NODE_GATEWAY;
                 cleanup_with(trio_free) struct trio trio = trio_new(1010 + i, role, &(const uint8_t[2]){ 0 }, i & 2);
-                struct node_sim_host *gateways[] = { role == NODE_GATEWAY ? trio.ours : trio.one, role == NODE_GATEWAY ? trio.ours : trio.other };
+                struct node_sim_host *gateways[] = { role == NODE_GATEWAY ? trio.ours : trio.one,
+                                                     role == NODE_GATEWAY ? trio.ours : trio.other };
                 struct node_sim_channel *stays, *goes;
 
                 check(both_are_up(&trio));

@@ -206,7 +206,8 @@ TEST(node_goes_on_punching_by_chance_while_an_original_dials)
                         cleanup_with(node_sim_freep) struct node_sim *sim = meeting.sim;
                         usec_t took_us = node_sim_run_until(sim, have_met, &meeting, SECONDS(35));
 
-                        printf("# %llu, ours is %s: %u ms\n", (unsigned long long)seed, larger ? "larger" : "smaller", (unsigned)(took_us / 1000));
+                        printf("# %llu, ours is %s: %u ms\n", (unsigned long long)seed, larger ? "larger" : "smaller",
+                               (unsigned)(took_us / 1000));
                         check(have_met(&meeting));
                         shut_out += original_stats(meeting.original).shut_out;
                 }

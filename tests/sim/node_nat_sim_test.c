@@ -280,7 +280,8 @@ TEST(one_node_is_enough_for_cones_and_two_for_chance)
                 struct street street = street_new_sparse(1, &wan, sparse[i].provider, sparse[i].gateway, sparse[i].nodes);
                 usec_t took_us = street_meet(&street, SECONDS(30));
 
-                printf("# %s and %s: %u ms\n", street_names[sparse[i].provider], street_names[sparse[i].gateway], (unsigned)(took_us / 1000));
+                printf("# %s and %s: %u ms\n", street_names[sparse[i].provider], street_names[sparse[i].gateway],
+                       (unsigned)(took_us / 1000));
                 check(street_met(&street));
                 check_sockets(&street);
                 street_free(&street);

@@ -307,7 +307,8 @@ TEST(node_fills_a_long_path_with_one_channel)
 
         for (unsigned i = 0; i < 2; i++) {
                 cleanup_with(pair_free) struct pair pair = paired(190 + i, &distant);
-                struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, i ? NODE_SIM_LATE : NODE_SIM_SINK, i ? BYTES / 2 : BYTES, true);
+                struct node_sim_channel *channel = node_sim_open(pair.gateway, 1, i ? NODE_SIM_LATE : NODE_SIM_SINK,
+                                                                 i ? BYTES / 2 : BYTES, true);
                 usec_t took_us = node_sim_run_until(pair.sim, is_over, channel, SECONDS(120));
 
                 printf("# %s: %u ms\n", i ? "one way, then the other" : "one way", (unsigned)(took_us / 1000));

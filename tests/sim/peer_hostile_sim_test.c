@@ -183,7 +183,8 @@ TEST(hostile_client_that_claims_to_be_open)
 TEST(hostile_relay_that_lies_about_a_client_brings_nobody_more_than_it_has_sent)
 {
         enum { HEADERS = 28, ASKING = 46, VICTIMS = 40 };
-        static const uint64_t firewalls[] = { NOISE_FIREWALL_UNKNOWN, NOISE_FIREWALL_OPEN, NOISE_FIREWALL_CONSISTENT, NOISE_FIREWALL_RANDOM };
+        static const uint64_t firewalls[] = { NOISE_FIREWALL_UNKNOWN, NOISE_FIREWALL_OPEN, NOISE_FIREWALL_CONSISTENT,
+                                              NOISE_FIREWALL_RANDOM };
 
         for (size_t i = 0; i < ARRAY_LEN(firewalls); i++) {
                 SIM sim = peer_sim_pair(8, &wan);

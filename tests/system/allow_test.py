@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import (Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret, serve_echo, start_dht,
-                     start_instance, test)
+from harness import (Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret,
+                     serve_echo, start_dht, start_instance, test)
 
 
 def ask(instance, *words):

@@ -143,7 +143,8 @@ def serve_page(connection):
 
 def curl(gate, source):
     """A reset may come while it connects."""
-    done = subprocess.run(['curl', '-sS', '--max-time', '60', '--interface', source, f'http://127.0.0.1:{gate}/'], capture_output=True, text=True)
+    done = subprocess.run(['curl', '-sS', '--max-time', '60', '--interface', source, f'http://127.0.0.1:{gate}/'],
+                          capture_output=True, text=True)
     return done.stdout if done.returncode == 0 else 'refused' if done.returncode in (7, 56) else done.stderr
 
 

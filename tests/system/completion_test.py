@@ -15,8 +15,8 @@ import time
 HYPERGATE, SOURCES = sys.argv[1:3]
 PATIENCE = 60.0
 PROMPT = 'what-next: '
-COMMANDS = ('new', 'rotate', 'check', 'run', 'bootstrap', 'relay', 'scan', 'doctor', 'status', 'peers', 'reload', 'routes', 'gates', 'services',
-            'channels', 'top', 'metrics', 'log-level', 'add', 'remove', 'drain', 'undrain',
+COMMANDS = ('new', 'rotate', 'check', 'run', 'bootstrap', 'relay', 'scan', 'doctor', 'status', 'peers', 'reload', 'routes',
+            'gates', 'services', 'channels', 'top', 'metrics', 'log-level', 'add', 'remove', 'drain', 'undrain',
             'allow', 'deny', 'allowed', 'version')
 # What completion asks the instances that run.
 FAKE = '''#!/bin/sh
@@ -46,7 +46,8 @@ class Bash:
     def offers(self, *words):
         """For the last of the @words."""
         script = f'source {SOURCES}/hypergate.bash; COMP_WORDS=(hypergate "$@"); COMP_CWORD=$#; _hypergate; printf "%s\\n" "${{COMPREPLY[@]}}"'
-        done = subprocess.run(['bash', '--norc', '-c', script, 'bash', *words], capture_output=True, text=True, env=environment(self.folder))
+        done = subprocess.run(['bash', '--norc', '-c', script, 'bash', *words], capture_output=True, text=True,
+                              env=environment(self.folder))
         assert done.returncode == 0 and not done.stderr, done
         return set(done.stdout.split())
 

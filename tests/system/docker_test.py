@@ -130,7 +130,8 @@ def what_no_engine_says_is_told_of_and_survived(stack):
         eventually(lambda: said in scene.provider.log(), 40, said)
         assert answers(scene.gates[2])
     scene.engine.networks, scene.engine.no_room, scene.engine.trick = {}, True, None
-    eventually(lambda: "can't be made (status 500)" in scene.provider.log() and '--subnet that is free' in scene.provider.log(), 40, 'no room')
+    eventually(lambda: "can't be made (status 500)" in scene.provider.log() and '--subnet that is free' in scene.provider.log(),
+               40, 'no room')
     scene.engine.no_room = False
     scene.engine.run('web', scene.expose(0))
     scene.opens(0, 60)

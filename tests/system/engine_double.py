@@ -183,7 +183,8 @@ class Engine:
             return 409, {'message': f'Conflict. The container name "/{name}" is already in use'}
         one = self.new_id()
         self.made[one] = said
-        self.containers[one] = {'Id': one, 'Name': '/' + name, 'Created': int(time.time()), 'State': {'Running': False, 'Status': 'created'},
+        self.containers[one] = {'Id': one, 'Name': '/' + name, 'Created': int(time.time()),
+                                'State': {'Running': False, 'Status': 'created'},
                                 'Config': {'Labels': said['Labels']}, 'NetworkSettings': {'Ports': {}, 'Networks': {
                                     network: {'IPAddress': '127.0.0.1', **how} for network, how in said['NetworkingConfig']['EndpointsConfig'].items()}}}
         return 201, {'Id': one, 'Warnings': []}

@@ -17,14 +17,15 @@ RATE, BURST = 1000000, 125000
 
 def curl(gate, data):
     """All of @data, from a service that just sends it."""
-    done = subprocess.run(['curl', '-sS', '--fail', '--http0.9', '--max-time', '60', f'http://127.0.0.1:{gate}/'], capture_output=True, check=False)
+    done = subprocess.run(['curl', '-sS', '--fail', '--http0.9', '--max-time', '60', f'http://127.0.0.1:{gate}/'],
+                          capture_output=True, check=False)
     assert done.returncode == 0 and digest(done.stdout) == digest(data), (done.returncode, len(done.stdout), done.stderr)
 
 
 def outcome(gate, source):
     """What becomes of a client from that address; a reset may come while it connects."""
-    done = subprocess.run(['curl', '-sS', '--http0.9', '--max-time', '30', '--interface', source, f'http://127.0.0.1:{gate}/'], capture_output=True,
-                          check=False)
+    done = subprocess.run(['curl', '-sS', '--http0.9', '--max-time', '30', '--interface', source, f'http://127.0.0.1:{gate}/'],
+                          capture_output=True, check=False)
     return 'refused' if done.returncode in (7, 56) and not done.stdout else len(done.stdout)
 
 
@@ -61,7 +62,8 @@ def weakness_14_11_one_bucket(stack):
     echo = Echo(stack)
     entries = [{'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service.port} for gate, service in zip(gates, services)]
     entries.append({'gatePort': gates[3], 'serviceHost': '127.0.0.1', 'servicePort': echo.port, 'protocol': 'udp'})
-    policy = {'ips': {'127.0.0.0/8': {'bandwidthLimit': {'mbps': RATE * 8 / 1e6, 'burstMbps': BURST * 8 / 1e6}}}, 'defaults': {'allow': False}}
+    policy = {'ips': {'127.0.0.0/8': {'bandwidthLimit': {'mbps': RATE * 8 / 1e6, 'burstMbps': BURST * 8 / 1e6}}},
+              'defaults': {'allow': False}}
     start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'cores': 2, 'provider': {'services': entries, 'ingressPolicy': policy}})
     start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'cores': 2, 'gateway': {}})
     eventually(lambda: all(map(listens, gates[:3])), 30, 'the gates')
@@ -172,7 +174,8 @@ def a_death_is_worth_a_burst(stack):
     """workers are killed while a client downloads, that with its bucket, too: it has its rate and no more than a burst for each, and goes on"""
     dht, secret, (gate,) = start_dht(stack, 1), new_secret(), free_ports(1)
     service = Service(stack, serve_bytes(pattern(1, 4000000)))
-    policy = {'ips': {'127.0.0.0/8': {'bandwidthLimit': {'mbps': RATE * 8 / 1e6, 'burstMbps': BURST * 8 / 1e6}}}, 'defaults': {'allow': False}}
+    policy = {'ips': {'127.0.0.0/8': {'bandwidthLimit': {'mbps': RATE * 8 / 1e6, 'burstMbps': BURST * 8 / 1e6}}},
+              'defaults': {'allow': False}}
     start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {
         'services': [{'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': service.port}], 'ingressPolicy': policy}})
     gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {}})

@@ -5,8 +5,8 @@ import socket
 import time
 
 from cgroup import MemoryGroup
-from harness import (MB, Pair, answers, connect, digest, eventually, how_it_ends, main, memory_factor, pattern, read_all, serve_bytes, serve_echo,
-                     start_instance, test, test_of_what_ships)
+from harness import (MB, Pair, answers, connect, digest, eventually, how_it_ends, main, memory_factor, pattern, read_all,
+                     serve_bytes, serve_echo, start_instance, test, test_of_what_ships)
 
 BULK = pattern('bulk', 4 * MB)
 READERS = 360           # who take nothing: each has a window of 256 KiB unread in the swarm worker

@@ -12,8 +12,8 @@ import tempfile
 import threading
 import time
 
-from harness import (Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret, read_all, serve_echo,
-                     start_dht, start_instance, test)
+from harness import (Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret,
+                     read_all, serve_echo, start_dht, start_instance, test)
 
 
 def fill(stack, listener):
@@ -81,7 +81,8 @@ class Scene:
             self.gateway.says(f'gate {port} open on')
 
     def start_gateway(self, name, gateway=None):
-        return start_instance(self.stack, name, self.secret, {'bootstrap': [self.dht], 'gateway': {'listen': '127.0.0.1', **(gateway or {})}})
+        return start_instance(self.stack, name, self.secret,
+                              {'bootstrap': [self.dht], 'gateway': {'listen': '127.0.0.1', **(gateway or {})}})
 
 
 @test

@@ -171,7 +171,8 @@ class Router:
         """Nothing passes any more, or nothing from @source, and nobody is told; or all is as before."""
         with self.machine.inside():
             if on:
-                tool('nft', ['-f', '-'], SILENCE.format(policy='accept' if source else 'drop', rule=f'ip saddr {source} drop' if source else ''))
+                tool('nft', ['-f', '-'],
+                     SILENCE.format(policy='accept' if source else 'drop', rule=f'ip saddr {source} drop' if source else ''))
             else:
                 tool('nft', ['delete', 'table', 'inet', 'silence'])
 

@@ -116,7 +116,8 @@ def reload(instance, change):
     change(config)
     with open(instance.conf, 'w') as file:
         json.dump(config, file)
-    done = subprocess.run([binary(), 'reload', 'gateway'], capture_output=True, text=True, env={**os.environ, 'RUNTIME_DIRECTORY': instance.folder})
+    done = subprocess.run([binary(), 'reload', 'gateway'], capture_output=True, text=True,
+                          env={**os.environ, 'RUNTIME_DIRECTORY': instance.folder})
     assert done.returncode == 0, done
 
 

@@ -19,7 +19,8 @@ class Scene:
     def __init__(self, stack, hosts=('sym1', 'sym2'), whose='ours', **pair):
         self.stack, self.lab, self.secret = stack, Lab(stack), new_secret()
         self.dht = start_dht(stack, self.lab)
-        self.pair = lambda **more: NatPair(stack, self.lab, self.dht, *((whose, host) for host in hosts), secret=self.secret, **pair, **more)
+        self.pair = lambda **more: NatPair(stack, self.lab, self.dht, *((whose, host) for host in hosts), secret=self.secret,
+                                           **pair, **more)
 
     def third(self, host, **config):
         """Another one of the router, where strangers reach it."""
@@ -169,8 +170,8 @@ def left_by_originals(stack):
     """two originals do the same with our relay, which serves strangers"""
     scene = Scene(stack, hosts=('natA1', 'sym1'), whose='npm')
     with scene.lab['pub1'].inside():
-        relay = Process(stack, 'relay', ['relay', '--open', '--listen', f'{scene.lab["pub1"].address}:49737', '--bootstrap', ','.join(scene.dht),
-                                         '--user', os.environ['HYPERGATE_USER']])
+        relay = Process(stack, 'relay', ['relay', '--open', '--listen', f'{scene.lab["pub1"].address}:49737', '--bootstrap',
+                                         ','.join(scene.dht), '--user', os.environ['HYPERGATE_USER']])
     key = re.search('key ([0-9a-f]{64})', relay.says('relays for ')[0]).group(1)
     apart = Apart(scene, 'A', 'S1')
     pair = scene.pair(relay=key)

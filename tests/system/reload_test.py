@@ -13,8 +13,8 @@ import subprocess
 import threading
 import time
 
-from harness import (MB, Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret, pattern, read_all,
-                     serve_echo, start_dht, start_instance, test)
+from harness import (MB, Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret,
+                     pattern, read_all, serve_echo, start_dht, start_instance, test)
 
 RELOADS, IDLE, SIZE = int(os.environ.get('RELOADS', 10)), int(os.environ.get('IDLE', 100)), int(os.environ.get('MB', 32)) * MB
 
@@ -285,7 +285,8 @@ def a_bad_file_changes_nothing(stack):
     router = Router(stack, [entry(one, echo.port)])
     wait_for_gates(one)
     provider = router.instance['provider']
-    router.write('provider', f'secretFile: {provider.key}\nprovider:\n  services:\n    - {{gatePort: {one}, serviceHost: x}}\n  srvices: []\n')
+    router.write('provider',
+                 f'secretFile: {provider.key}\nprovider:\n  services:\n    - {{gatePort: {one}, serviceHost: x}}\n  srvices: []\n')
     done = router.ask('provider')
     assert done.returncode == 78 and not done.stdout, done
     for where in (':4:', ':5:3: '):

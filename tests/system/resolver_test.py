@@ -77,7 +77,8 @@ def learns_whose_its_connections_are(scene):
         assert said['key'] in [one['key'] for one in ask(scene.resolver, '/all')[2]]
         # The same in the original's other words, and as dual-stack servers have it.
         words = dict(urllib.parse.parse_qsl(path.partition('?')[2]))
-        other = urllib.parse.urlencode({'protocol': 'TCP', 'remoteAddr': '::ffff:' + words['remote_addr'], 'remotePort': words['remote_port'],
+        other = urllib.parse.urlencode({'protocol': 'TCP', 'remoteAddr': '::ffff:' + words['remote_addr'],
+                                        'remotePort': words['remote_port'],
                                         'localAddr': words['server_addr'], 'localPort': words['server_port']})
         assert ask(scene.resolver, '/resolve?' + other)[2]['key'] == said['key']
         assert ask(scene.resolver, '/resolve?' + other, 'POST')[0] == 200

@@ -269,7 +269,8 @@ def nothing_is_carried(stack):
 def root_hands_it_over(stack):
     """to an instance that may not read the file; nobody else does, nothing else is taken, and what is wrong with it is told with its place"""
     port, dht, old, new = *free_ports(1), start_dht(stack, 1), new_secret(), new_secret()
-    gateway = start_instance(stack, 'gateway', old, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1', 'services': [{'gatePort': port}]}})
+    gateway = start_instance(stack, 'gateway', old,
+                             {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1', 'services': [{'gatePort': port}]}})
     gateway.says('ready: ')
     before = status(gateway)
     with open(gateway.key, 'w') as file:

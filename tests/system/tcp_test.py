@@ -21,7 +21,8 @@ class Scene:
         self.port, = free_ports(1)
         secret, dht = new_secret(), start_dht(stack, 1)
         service = {'gatePort': self.port, 'serviceHost': '127.0.0.1', 'servicePort': self.listener.getsockname()[1]}
-        self.provider = start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [service], **(provider or {})}})
+        self.provider = start_instance(stack, 'provider', secret,
+                                       {'bootstrap': [dht], 'provider': {'services': [service], **(provider or {})}})
         self.gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1', **(gateway or {})}})
         eventually(lambda: listens(self.port), 20, 'the gate')
 

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import time
 
-from harness import (Service, answers, connect, eventually, free_ports, listens, main, new_secret, read_all, serve_bytes, serve_echo, start_dht,
-                     start_instance, test)
+from harness import (Service, answers, connect, eventually, free_ports, listens, main, new_secret, read_all, serve_bytes,
+                     serve_echo, start_dht, start_instance, test)
 
 SECRET = 'shared-secret'
 # The original's README, but for the port and the address.
@@ -20,7 +20,8 @@ CURL = 'curl -s -w " %{http_code}" '
 
 
 def shell(script, **variables):
-    done = subprocess.run(['bash', '-ec', script], capture_output=True, text=True, timeout=30, env={**os.environ, 'SECRET': SECRET, **variables})
+    done = subprocess.run(['bash', '-ec', script], capture_output=True, text=True, timeout=30,
+                          env={**os.environ, 'SECRET': SECRET, **variables})
     assert done.returncode == 0, done
     text, _, status = done.stdout.rpartition(' ')
     return int(status), json.loads(text)
@@ -36,7 +37,8 @@ class Scene:
         self.gate, self.port = free_ports(2)
         entry = {'gatePort': self.gate, 'serviceHost': '127.0.0.1', 'servicePort': Service(stack, serve).port}
         start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [entry], 'ingressPolicy': policy}})
-        self.gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {}, 'unlimited': {'listen': f'127.0.0.1:{self.port}'}},
+        self.gateway = start_instance(stack, 'gateway', secret,
+                                      {'bootstrap': [dht], 'gateway': {}, 'unlimited': {'listen': f'127.0.0.1:{self.port}'}},
                                       env={'HYPERGATE_UNLIMITED_SECRET': SECRET})
         eventually(lambda: listens(self.gate) and listens(self.port), 30, 'both ports')
 

@@ -27,8 +27,8 @@ def built(tar, place, more):
     folder = os.path.join(FOLDER, place, 'hypergate')
     os.makedirs(folder)
     subprocess.run(['tar', '-C', folder, '-xf', '-'], input=tar, check=True)
-    done = subprocess.run(['dpkg-buildpackage', '-b', '-us', '-uc'], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env={**environment(), 'DEB_BUILD_OPTIONS': 'parallel=2', **more})
+    done = subprocess.run(['dpkg-buildpackage', '-b', '-us', '-uc'], cwd=folder, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, env={**environment(), 'DEB_BUILD_OPTIONS': 'parallel=2', **more})
     assert done.returncode == 0, done.stdout[-3000:]
     return pathlib.Path(folder).parent
 

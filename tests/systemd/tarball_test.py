@@ -83,7 +83,8 @@ def whole_and_needs_nothing(stack):
     tree = unpacked('looked-at')
     there = subprocess.run(['tar', '-tf', MADE[0]], check=True, capture_output=True, text=True).stdout.splitlines()
     assert not [name for name in there if name.endswith('/') or not name.startswith('usr/')], there
-    for name in [*BELONGS, *[f'share/man/man{page[-1]}/{page}' for page in MANUAL], 'sbin/hypergated', 'lib/systemd/system/hypergate@.service']:
+    for name in [*BELONGS, *[f'share/man/man{page[-1]}/{page}' for page in MANUAL], 'sbin/hypergated',
+                 'lib/systemd/system/hypergate@.service']:
         assert os.path.exists(f'{tree}/usr/local/{name}'), name
     programs = [path for folder in ('bin', 'sbin', 'libexec/hypergate') for path in pathlib.Path(tree, 'usr/local', folder).iterdir()]
     assert {path.name for path in programs} >= {'hypergate', 'hypergated', *(f'hypergate-{role}' for role in ROLES)}, programs

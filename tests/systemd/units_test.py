@@ -210,7 +210,8 @@ def reloaded(stack):
 
     stack.callback(M.ok, 'systemctl', 'reload', unit)
     stack.callback(M.ok, 'rm', '-rf', '/etc/hypergate/r1.yaml.d')
-    M.write('/etc/hypergate/r1.yaml.d/50-more.yaml', 'provider: {services: [{gatePort: 8002, serviceHost: 127.0.0.1, servicePort: 8080}]}\n')
+    M.write('/etc/hypergate/r1.yaml.d/50-more.yaml',
+            'provider: {services: [{gatePort: 8002, serviceHost: 127.0.0.1, servicePort: 8080}]}\n')
     M.ok('systemctl', 'reload', unit)
     wait_for(lambda: 'the page' in fetch(8002), lambda: M.journal())
 
@@ -322,7 +323,8 @@ with socket.create_server(('127.0.0.1', 8081)) as listener:
 
 def begun(stack):
     """A client of the slow service, which has its first piece, and says what came in all, or how it ended."""
-    client = subprocess.Popen(M.words('python3', '-c', 'import socket; c = socket.create_connection(("127.0.0.1", 8002), 30); c.sendall(b"x");'
+    client = subprocess.Popen(M.words('python3', '-c',
+                                      'import socket; c = socket.create_connection(("127.0.0.1", 8002), 30); c.sendall(b"x");'
                                       'text = c.recv(6); print("begun", flush=True); text += b"".join(iter(lambda: c.recv(99), b"")); print(text)'),
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     stack.callback(client.kill)
@@ -518,7 +520,8 @@ def kept_over_a_restart(stack):
     stack.callback(drop_no_more, unit)
     M.ok('systemctl', 'restart', '--no-block', unit)
     wait_for(lambda: M.show(unit, 'SubState') == 'start-pre', lambda: M.show(unit, 'SubState'))
-    client = subprocess.Popen(M.words('python3', '-c', 'import socket; c = socket.create_connection(("127.0.0.1", 8000)); print("in", flush=True);'
+    client = subprocess.Popen(M.words('python3', '-c',
+                                      'import socket; c = socket.create_connection(("127.0.0.1", 8000)); print("in", flush=True);'
                                       'c.sendall(b"GET /page HTTP/1.0\\r\\n\\r\\n"); print(c.makefile().read())'),
                               stdout=subprocess.PIPE, text=True)
     stack.callback(client.kill)

@@ -59,7 +59,8 @@ TEST(what_a_gateway_said_is_told_to_the_service)
                    "\"fingerprint\":{\"id\":\"ab\",\"channelPort\":7,\"source\":{\"ip\":\"203.0.113.7\"}},\"createdAt\":2000,\"expiresAt\":3665000}");
         check(strstr(ask(&all, "u:p", "POST /resolve?protocol=TCP&remoteAddr=::ffff:127.0.0.1&remotePort=5&localAddr=::1&localPort=80"),
                      "200 {") != NULL);
-        check(strstr(ask(&all, "u:p", "GET /resolve?proto=&remote_addr=127.0.0.1&remote_port=5&local_addr=::1&local_port=80"), "200 {") != NULL);
+        check(strstr(ask(&all, "u:p", "GET /resolve?proto=&remote_addr=127.0.0.1&remote_port=5&local_addr=::1&local_port=80"),
+                     "200 {") != NULL);
         check(strstr(ask(&all, "u:p", "GET /all"), "200 [{\"key\":\"tcp|127.0.0.1|5|::1|80\"") != NULL);
         check_says(&all, "GET /resolve?proto=udp&remote_addr=127.0.0.1&remote_port=5&server_addr=::1&server_port=80",
                    "404 {\"error\":\"not_found\",\"key\":\"udp|127.0.0.1|5|::1|80\"}");

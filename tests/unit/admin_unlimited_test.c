@@ -95,8 +95,8 @@ TEST(a_token_with_another_bit_or_less_of_it_is_none)
         admin_tokens_free(tokens);
 }
 
-static struct admin_answer ask_as(struct admin_unlimited *unlimited, const char *head, const char *body, const uint8_t ip[16], uint64_t now_ms,
-                                  usec_t mono_us)
+static struct admin_answer ask_as(struct admin_unlimited *unlimited, const char *head, const char *body, const uint8_t ip[16],
+                                  uint64_t now_ms, usec_t mono_us)
 {
         static char text[4096];
         struct admin_request request;

@@ -31,12 +31,15 @@ PEER = {'type': 'peer', 'key': KEY, 'role': 'provider', 'path': 'relay', 'why': 
         'datagramBytes': 1472}
 ANSWERS = {
     'status': [STATUS],
-    'peers': [PEER, {**PEER, 'key': 'cd' * 32, 'path': 'direct', 'rttMs': None, 'leaves': False}, {'type': 'unreached', 'key': 'ef' * 32, 'why': 'x'}],
+    'peers': [PEER, {**PEER, 'key': 'cd' * 32, 'path': 'direct', 'rttMs': None, 'leaves': False},
+              {'type': 'unreached', 'key': 'ef' * 32, 'why': 'x'}],
     'routes': [{'type': 'route', 'gatePort': 80, 'protocol': 'tcp', 'peer': KEY, 'services': 2}],
     'gates': [{'type': 'gate', 'gatePort': 80, 'protocol': 'tcp', 'open': True, 'listen': [
         {'address': '127.0.0.1', 'listening': True, 'why': None}, {'address': '::1', 'listening': False, 'why': 'Address already in use'}]}],
-    'services': [{'type': 'service', 'gatePort': 80, 'protocol': 'tcp', 'serviceHost': 'web', 'servicePort': 8080, 'tags': 'a b', 'addresses': 0}],
-    'channels': [{'type': 'channel', 'channel': 7, 'gatePort': 80, 'protocol': 'tcp', 'end': 'service', 'peer': KEY, 'state': 'open', 'ageSeconds': 1.5,
+    'services': [{'type': 'service', 'gatePort': 80, 'protocol': 'tcp', 'serviceHost': 'web', 'servicePort': 8080, 'tags': 'a b',
+                  'addresses': 0}],
+    'channels': [{'type': 'channel', 'channel': 7, 'gatePort': 80, 'protocol': 'tcp', 'end': 'service', 'peer': KEY, 'state': 'open',
+                  'ageSeconds': 1.5,
                   'clientAddress': '2001:db8::7', 'clientPort': 5353, 'labels': ['vip', 'a\x1b'], 'sentBytes': 1, 'receivedBytes': 2}],
     'allowed': [{'type': 'allowance', 'address': '192.0.2.7', 'until': '2026-12-01T12:00:00Z', 'secondsLeft': 1800}],
     'allow 192.0.2.7 1800': [{'type': 'allowance', 'address': '192.0.2.7', 'until': '2026-12-01T12:00:00Z', 'secondsLeft': 1800}],
@@ -180,12 +183,13 @@ def an_answer_is_printable():
 @test
 def an_answer_that_can_not_be_printed_is_an_error():
     change = {'type': 'change', 'instance': 'r1', 'good': True, 'confirmed': True, 'changed': True, 'file': None}
-    more = {'reload': [{**ANSWERS['reload'][-1], 'good': True, 'confirmed': True}], 'undrain': [change], 'drain': [change], 'remove 80': [change]}
+    more = {'reload': [{**ANSWERS['reload'][-1], 'good': True, 'confirmed': True}], 'undrain': [change], 'drain': [change],
+            'remove 80': [change]}
     before = dict(ANSWERS)
     ANSWERS.update(more)
     try:
-        for command in ('status', 'peers', 'reload', 'routes', 'gates', 'services', 'channels', 'metrics', 'log-level', 'drain', 'undrain', 'allowed',
-                        'remove 80 r1', 'top -n 1'):
+        for command in ('status', 'peers', 'reload', 'routes', 'gates', 'services', 'channels', 'metrics', 'log-level', 'drain',
+                        'undrain', 'allowed', 'remove 80 r1', 'top -n 1'):
             for json_too in ([], ['--json']) if command not in ('metrics', 'top -n 1') else ([],):
                 with open('/dev/full', 'wb') as full:
                     done = run(*command.split(), *json_too, stdout=full)
@@ -271,7 +275,8 @@ def metrics_answer_a_scraper():
     lines = head.split('\r\n')
     assert lines[0] == 'HTTP/1.1 200 OK' and f'Content-Length: {len(body)}' in lines and 'Connection: close' in lines, head
     assert 'Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8' in lines and body.endswith('# EOF\n')
-    for request, status in ((b'GET /metrics?x=1 HTTP/1.0\r\n\r\n', 200), (b'GET / HTTP/1.1\r\n\r\n', 404), (b'GET /metricsx HTTP/1.1\r\n\r\n', 404),
+    for request, status in ((b'GET /metrics?x=1 HTTP/1.0\r\n\r\n', 200), (b'GET / HTTP/1.1\r\n\r\n', 404),
+                            (b'GET /metricsx HTTP/1.1\r\n\r\n', 404),
                             (b'POST /metrics HTTP/1.1\r\n\r\n', 405), (b'GET /metrics HTTP/2.0\r\n\r\n', 400), (b'\r\n\r\n', 400), (b'GET ', 400),
                             (b'GET /metrics HTTP/1.1\r\n' + b'x: y\r\n' * 4000, 400), (b'get /metrics HTTP/1.1\r\n\r\n', 400)):
         done = run('metrics', '--http', stdin=request)
@@ -350,7 +355,8 @@ def configuration(name='r1.yaml', drop_ins=True):
 
 def saved(path):
     """The gate ports, in the order of what was said, of what the files say together."""
-    done = subprocess.run([HYPERGATE, 'check', '--show', path], env={'HYPERGATE_ROUTER': '1' * 64}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([HYPERGATE, 'check', '--show', path], env={'HYPERGATE_ROUTER': '1' * 64}, capture_output=True,
+                          text=True, timeout=60)
     assert done.returncode == 0, done
     return [int(port) for port in re.findall(r'gatePort"?: *(\d+)', done.stdout)]
 

@@ -265,8 +265,10 @@ ORIGINALS = (
     ('listen', '127.0.0.2', PROVIDER + 'gateway: {\n listen: [\n "127.0.0.2",\n ],\n}\n'),
     ('verbose', 'TRUE', PROVIDER + 'logLevel: debug\n'),
     ('routeFindingTimeoutMs', '15000', PROVIDER + 'gateway: {\n routeFindingTimeoutMs: 15000,\n}\n'),
-    ('udpSocketTimeoutMs', '2000', 'provider: {\n udpSocketTimeoutMs: 2000,\n services: [\n ]}\ngateway: {\n udpSocketTimeoutMs: 2000,\n}\n'),
-    ('tcpSocketTimeoutMs', '3000', 'provider: {\n tcpSocketTimeoutMs: 3000,\n services: [\n ]}\ngateway: {\n tcpSocketTimeoutMs: 3000,\n}\n'),
+    ('udpSocketTimeoutMs', '2000',
+     'provider: {\n udpSocketTimeoutMs: 2000,\n services: [\n ]}\ngateway: {\n udpSocketTimeoutMs: 2000,\n}\n'),
+    ('tcpSocketTimeoutMs', '3000',
+     'provider: {\n tcpSocketTimeoutMs: 3000,\n services: [\n ]}\ngateway: {\n tcpSocketTimeoutMs: 3000,\n}\n'),
     ('fingerprintResolverPort', '8080', PROVIDER + 'fingerprintResolver: { listen: "127.0.0.1:8080" }\n'),
     ('ingressPolicy', 'policy.json', 'provider: {\n ingressPolicy: [\n "policy.json",\n ],\n services: [\n ]}\n'),
     ('ingressPolicy', '{"defaults":{}}', 'provider: {\n ingressPolicy: [\n "{\\"defaults\\":{}}",\n ],\n services: [\n ]}\n'),
@@ -320,7 +322,8 @@ def docker_as_the_manual_of_the_original_has_it():
     got = handed('--provider', *third, env=environment)
     assert got['fds']['--conf-fd'][0] == PROVIDER + gateway % 'true' + docker, got
     variable = 'HYPERGATE_EXPOSE_ONLY_DOCKER'
-    for flags, variables in ((('--exposeOnlyDocker', 'false'), {}), (('--exposeOnlyDocker=False',), {variable: 'true'}), ((), {variable: 'false'})):
+    for flags, variables in ((('--exposeOnlyDocker', 'false'), {}), (('--exposeOnlyDocker=False',), {variable: 'true'}),
+                             ((), {variable: 'false'})):
         got = handed('--provider', *third, *flags, env={**environment, **variables})
         assert got['fds']['--conf-fd'][0] == PROVIDER + gateway % 'false' + docker, got
     variables = {'HYPERGATE_DOCKER': 'False', 'HYPERGATE_NETWORK': 'a', 'HYPERGATE_EXPOSE_ONLY_SERVICES': 'b'}
@@ -344,8 +347,8 @@ def the_password_of_the_resolver_is_handed_on_by_its_variable():
     got = handed(*where, '--fingerprintResolverBasicAuth', 'u:p', env={'HYPERGATE_ROUTER': SECRET})
     assert got['fds']['--conf-fd'][0].endswith('fingerprintResolver: { listen: "[::1]:8080" }\n'), got
     assert got['environment']['HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH'] == 'u:p' and 'u:p' not in str(got['argv']), got
-    refused(64, 'hypergate: fingerprints are told to nobody without --fingerprintResolverPort\nTry: hypergate --help\n', '--provider', 'http.json',
-            '--fingerprintResolverHost', '127.0.0.1')
+    refused(64, 'hypergate: fingerprints are told to nobody without --fingerprintResolverPort\nTry: hypergate --help\n',
+            '--provider', 'http.json', '--fingerprintResolverHost', '127.0.0.1')
     done = run('--provider', 'http.json', '--fingerprintResolverPort', '8080', '--fingerprintResolverHost', '0.0.0.0',
                env={'HYPERGATE_ROUTER': SECRET})
     assert done.returncode == 78 and 'others than this machine could ask at 0.0.0.0:8080' in done.stderr, done
@@ -362,7 +365,8 @@ def the_secret_of_tokens_is_handed_on_by_its_variable():
     assert got['fds']['--conf-fd'][0].endswith('unlimited: { listen: "127.0.0.1:8091" }\n'), got
     got = handed(env={**secret, 'HYPERGATE_GATEWAY': 'true', 'HYPERGATE_UNLIMITED_HOST': '::1', 'HYPERGATE_UNLIMITED_PORT': '1'})
     assert got['fds']['--conf-fd'][0].endswith('unlimited: { listen: "[::1]:1" }\n'), got
-    refused(64, 'hypergate: nobody is let in by tokens without --unlimitedSecret\nTry: hypergate --help\n', '--gateway', '--unlimitedPort', '8092')
+    refused(64, 'hypergate: nobody is let in by tokens without --unlimitedSecret\nTry: hypergate --help\n', '--gateway',
+            '--unlimitedPort', '8092')
 
 
 @test

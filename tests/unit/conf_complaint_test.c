@@ -306,7 +306,8 @@ TEST(conf_lists_of_services)
 TEST(conf_health_of_a_service)
 {
         static const struct wrong wrong[] = {
-                { SERVICE_WITH("health: tcp"), "x.yaml:2:77: health: expected a map of keys and values, such as \"type: ...\", not \"tcp\"\n" },
+                { SERVICE_WITH("health: tcp"),
+                  "x.yaml:2:77: health: expected a map of keys and values, such as \"type: ...\", not \"tcp\"\n" },
                 { SERVICE_WITH("health: {path: /a}"), "x.yaml:2:78: path says nothing without type: http\n" },
                 { SERVICE_WITH("health: {type: http, path: a b, status: 99, intervalMs: 1, timeoutMs: 0, rise: 0, fall: 101, to: 1}"),
                   "x.yaml:2:96: path: expected a path that begins with /, of at most 127 printable characters, such as /ready, not \"a b\"\n"
@@ -389,7 +390,8 @@ TEST(conf_limits)
                   "x.yaml:2:100: unknown key \"idle\"; did you mean idleSeconds?\n"
                   "x.yaml:3:46: tcpSocketTimeoutMs: expected a whole number from 1000 to 2592000000, such as 3600000, not \"2592000001\"\n"
                   "x.yaml:3:69: keepAlive: expected true or false, not \"soon\"\n" },
-                { KEY "gateway: {routesPerPeer: 257}\n", "x.yaml:2:26: routesPerPeer: expected a whole number from 1 to 256, such as 20, not \"257\"\n" },
+                { KEY "gateway: {routesPerPeer: 257}\n",
+                  "x.yaml:2:26: routesPerPeer: expected a whole number from 1 to 256, such as 20, not \"257\"\n" },
                 { KEY "gateway: {connectionsPerPeer: 1}\nprovider: {connectionsPerPeer: 0}\n",
                   "x.yaml:2:11: \"connectionsPerPeer\" does not belong here but below provider:\n"
                   "x.yaml:3:32: connectionsPerPeer: expected a whole number from 1 to 65536, such as 1000, not \"0\"\n" },
@@ -691,6 +693,7 @@ TEST(conf_service_files_are_counted)
         fclose(out);
         folder_write("x.yaml", text, len, 0644);
         free(text);
-        check_text("files", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf), "x.yaml:260:7: more than 256 files beside the first\n");
+        check_text("files", folder_load((struct conf_source)CONF_SOURCE_INIT, &conf),
+                   "x.yaml:260:7: more than 256 files beside the first\n");
         folder_end(&folder);
 }

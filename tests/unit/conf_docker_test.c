@@ -49,6 +49,7 @@ TEST(docker_that_is_wrong)
                     "hypergatenet, not \"a/b\"\n"
                     "x.yaml:3:34: socket: expected the path of a unix socket, such as /var/run/docker.sock: an engine elsewhere has no "
                     "containers here, not \"tcp://127.0.0.1:2375\"\n"));
-        check(!load(PROVIDER "docker: {network: []}\n", "x.yaml:3:19: network: expected at least one network, such as hypergatenet, not a list\n"));
+        check(!load(PROVIDER "docker: {network: []}\n",
+                    "x.yaml:3:19: network: expected at least one network, such as hypergatenet, not a list\n"));
         folder_end(&folder);
 }

@@ -354,7 +354,8 @@ TEST(what_does_not_fit_with_what_other_files_say_is_told)
         load("x.yaml.d/1.yaml:1:9: relays: with those of other files more than 8\n");
         len = (size_t)snprintf(services, sizeof(services), "provider:\n  services:\n");
         for (unsigned i = 0; i < CONF_SERVICES_MAX / 2; i++)
-                len += (size_t)snprintf(services + len, sizeof(services) - len, "  - {gatePort: %u, serviceHost: a, servicePort: 1}\n", i + 1);
+                len += (size_t)snprintf(services + len, sizeof(services) - len,
+                                        "  - {gatePort: %u, serviceHost: a, servicePort: 1}\n", i + 1);
         write_text("x.yaml", services);
         write_text("x.yaml.d/1.yaml", services);
         write_text("x.yaml.d/2.yaml", "secretFile: ../key\nprovider:\n  services:\n  - " A "\n  - " B "\n");

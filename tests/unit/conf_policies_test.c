@@ -26,8 +26,8 @@ static void write_text(const char *name, const char *text)
 static const char *load(const char *list, char *known, struct conf **conf_out)
 {
         static const char *const flags[] = { "--provider", "--ingressPolicy" };
-        struct conf_source source = { .path = "command line", .secret_fd = -1, .router_secret = FOLDER_SECRET, .flags = flags, .flag_count = 2,
-                                      .fetched = fetched, .fetched_context = known };
+        struct conf_source source = { .path = "command line", .secret_fd = -1, .router_secret = FOLDER_SECRET, .flags = flags,
+                                      .flag_count = 2, .fetched = fetched, .fetched_context = known };
         char text[4096];
         const char *said;
 
@@ -46,7 +46,8 @@ static void check_together(const char *list, const char *expected)
         check(strcmp(load(list, NULL, &conf), "") == 0);
         check(strcmp(load(expected, NULL, &same), "") == 0);
         check_equal(conf->provider.ingress->count, same->provider.ingress->count);
-        check(memcmp(conf->provider.ingress->rules, same->provider.ingress->rules, same->provider.ingress->count * sizeof(struct conf_rule)) == 0);
+        check(memcmp(conf->provider.ingress->rules, same->provider.ingress->rules,
+                     same->provider.ingress->count * sizeof(struct conf_rule)) == 0);
         conf_free(conf);
         conf_free(same);
 }
@@ -130,7 +131,8 @@ TEST(a_fault_of_several_policies_has_its_place_in_the_one_that_it_is_in)
 
         write_text("first.json", "{\"ips\": {\"10.0.0.0/8\": {\"allow\": true}}}");
         write_text("second.yaml", "defaults: {allow: true}\nips:\n  192.0.2.1: {}\n  ::ffff:10.0.0.0/104: {allow: false}\n");
-        check(strcmp(load("first.json, second.yaml", NULL, &conf), "second.yaml:4:3: ips: each network once: the first one decides\n") == 0);
+        check(strcmp(load("first.json, second.yaml", NULL, &conf),
+                     "second.yaml:4:3: ips: each network once: the first one decides\n") == 0);
         for (unsigned i = 0; i < 17; i++) {
                 strcpy(text, "{\"ips\": {\n");
                 for (unsigned j = 0; j < 60; j++)
@@ -162,7 +164,8 @@ TEST(a_rule_of_json_that_does_not_say_keeps_out_as_with_the_original)
         check(strcmp(load("rules.json, '{\"ips\": {\"10.0.0.0/8\": {\"allow\": true}}}'", NULL, &conf), "") == 0);      /* another one says it */
         check(conf->provider.ingress->rules[0].allow);
         conf_free(conf);
-        check(strstr(load("rules.json, rules.yaml, '{\"defaults\": {\"labels\": []}, \"ips\": {\"*\": null}}'", NULL, &conf), expected) != NULL);
+        check(strstr(load("rules.json, rules.yaml, '{\"defaults\": {\"labels\": []}, \"ips\": {\"*\": null}}'", NULL, &conf),
+                     expected) != NULL);
         check(!conf->provider.ingress->rules[0].allow && !conf->provider.ingress->rules[1].allow && conf->provider.ingress->rules[2].allow);
         conf_free(conf);
         folder_end(&folder);

@@ -138,7 +138,8 @@ TEST(drop_ins_included_files_and_service_files_are_shown_as_one)
         folder_write("x.yaml.d/1.yaml", drop_in, strlen(drop_in), 0644);
         folder_write("more.yaml", more, strlen(more), 0644);
         folder_write("http.json", http, strlen(http), 0644);
-        free(go_round(&folder, "secretFile: key\nstateDirectory: state\nprovider: {services: [{gatePort: 1, serviceHost: a, servicePort: 1}]}\n"));
+        free(go_round(&folder,
+                      "secretFile: key\nstateDirectory: state\nprovider: {services: [{gatePort: 1, serviceHost: a, servicePort: 1}]}\n"));
         conf = load("x.yaml", NULL);
         shown = show(conf);
         snprintf(expected, sizeof(expected),

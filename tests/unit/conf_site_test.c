@@ -71,9 +71,11 @@ TEST(what_is_no_password_is_told_without_it)
         }
         check(!load(BEFORE "{listen: 127.0.0.1:1, basicAuthFile: open}\n", source,
                     "x.yaml:3:59: basicAuthFile: \"open\": it is open to others than its owner: chmod 600 it, and think of a new password\n"));
-        check(!load(BEFORE "{listen: 127.0.0.1:1, basicAuthFile: gone}\n", source, "x.yaml:3:59: basicAuthFile: \"gone\": No such file or directory\n"));
+        check(!load(BEFORE "{listen: 127.0.0.1:1, basicAuthFile: gone}\n", source,
+                    "x.yaml:3:59: basicAuthFile: \"gone\": No such file or directory\n"));
         check(mkfifo("pipe", 0600) == 0);
-        check(!load(BEFORE "{listen: 127.0.0.1:1, basicAuthFile: pipe}\n", source, "x.yaml:3:59: basicAuthFile: \"pipe\": it is no file\n"));
+        check(!load(BEFORE "{listen: 127.0.0.1:1, basicAuthFile: pipe}\n", source,
+                    "x.yaml:3:59: basicAuthFile: \"pipe\": it is no file\n"));
         source.resolver_auth = "secret";
         check(!load(BEFORE "{listen: 127.0.0.1:1}\n", source,
                     "x.yaml:3:1: HYPERGATE_FINGERPRINT_RESOLVER_BASIC_AUTH: expected USER:PASSWORD on one line, at most 256 bytes, and nothing else\n"));

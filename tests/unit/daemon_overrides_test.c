@@ -7,8 +7,8 @@
 
 static struct conf_service service(uint16_t gate_port, const char *host, enum conf_protocol protocol)
 {
-        return (struct conf_service){ .gate_port = gate_port, .service_port = 80, .protocol = protocol, .line = 7, .file = "x.yaml", .host = host,
-                                      .tags = "", .sni = "" };
+        return (struct conf_service){ .gate_port = gate_port, .service_port = 80, .protocol = protocol, .line = 7, .file = "x.yaml",
+                                      .host = host, .tags = "", .sni = "" };
 }
 
 static struct conf provider(const struct conf_service *services, size_t count)
@@ -70,7 +70,8 @@ TEST(what_is_found_goes_over_what_is_read_and_is_taken_away_like_that)
 {
         const struct conf_service configured[] = { service(11, "a", CONF_TCP) };
         const struct conf_found list[] = {
-                { .gate_port = 13, .service_port = 80, .protocol = CONF_UDP, .published = true, .host = "web.hyper", .address = "172.18.0.2" },
+                { .gate_port = 13, .service_port = 80, .protocol = CONF_UDP, .published = true, .host = "web.hyper",
+                  .address = "172.18.0.2" },
                 { .gate_port = 12, .service_port = 80, .protocol = CONF_TCP, .host = "db", .address = "172.18.0.3" },
                 { .gate_port = 12, .service_port = 80, .protocol = CONF_TCP, .host = "db", .address = "172.18.0.3" },
         };

@@ -94,12 +94,14 @@ TEST(an_excluded_container_is_nowhere)
 TEST(a_service_is_called_by_its_first_alias_on_the_first_network)
 {
         static const struct { const char *on, *host, *ip; } rows[] = {
-                { "\"hyper\":{\"IPAddress\":\"172.18.0.2\",\"Aliases\":[\"0123456789ab\",\"db.hyper\",\"db\"]}", "db.hyper", "::ffff:172.18.0.2" },
+                { "\"hyper\":{\"IPAddress\":\"172.18.0.2\",\"Aliases\":[\"0123456789ab\",\"db.hyper\",\"db\"]}", "db.hyper",
+                  "::ffff:172.18.0.2" },
                 { "\"hyper\":{\"IPAddress\":\"172.18.0.2\",\"Aliases\":[\"0123456789ab\"]}", "web", "::ffff:172.18.0.2" },
                 { "\"hyper\":{\"IPAddress\":\"172.18.0.2\",\"Aliases\":null}", "web", "::ffff:172.18.0.2" },
                 { "\"hyper\":{\"IPAddress\":\"\",\"GlobalIPv6Address\":\"fd00::2\"}", "web", "fd00::2" },
                 { "\"hyper\":{\"IPAddress\":\"172.18.0.2\",\"Aliases\":[\"a b\",\"-x\",7,\"good\"]}", "good", "::ffff:172.18.0.2" },
-                { "\"other\":{\"IPAddress\":\"10.0.0.2\",\"Aliases\":[\"o\"]},\"hyper\":{\"IPAddress\":\"172.18.0.2\",\"Aliases\":[\"h\"]}", "h", "::ffff:172.18.0.2" },
+                { "\"other\":{\"IPAddress\":\"10.0.0.2\",\"Aliases\":[\"o\"]},\"hyper\":{\"IPAddress\":\"172.18.0.2\",\"Aliases\":[\"h\"]}",
+                  "h", "::ffff:172.18.0.2" },
                 { "\"hyper\":{\"IPAddress\":\"\"},\"other\":{\"IPAddress\":\"10.0.0.2\"}", "web", "::ffff:10.0.0.2" },
                 { "\"bridge\":{\"IPAddress\":\"172.17.0.2\"}", "", "" },
                 { "\"hyper\":{\"IPAddress\":\"172.18.0\"}", "", "" },

@@ -13,8 +13,8 @@ static const char *const networks[] = { "hyper", "other" };
 
 static struct docker_frame frame(void)
 {
-        return (struct docker_frame){ .id = ID, .life = "00000000000000aa", .image = "hypergate", .network = "hyper", .uid = 64023, .gid = 7,
-                                      .type = "volume", .source = "v1", .rest = "/x", .file = "port.sock" };
+        return (struct docker_frame){ .id = ID, .life = "00000000000000aa", .image = "hypergate", .network = "hyper",
+                                      .uid = 64023, .gid = 7, .type = "volume", .source = "v1", .rest = "/x", .file = "port.sock" };
 }
 
 TEST(paths_are_those_of_the_engine)

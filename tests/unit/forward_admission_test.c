@@ -17,7 +17,8 @@ static const uint8_t address[16] = { 1 };
 /* About all, of one range of ports; labels end with a blank each. */
 static struct policy *policy_of(bool allow, uint16_t port, uint64_t bytes_per_s, const char *labels)
 {
-        struct ipc_rule rule = { .who = IPC_RULE_ALL, .allow = allow, .protocols = 3, .port_first = port, .port_last = port, .except_first = 1,
+        struct ipc_rule rule = { .who = IPC_RULE_ALL, .allow = allow, .protocols = 3, .port_first = port, .port_last = port,
+                                 .except_first = 1,
                                  .bytes_per_s = bytes_per_s, .burst_bytes = bytes_per_s, .ways = IPC_RULE_UP | IPC_RULE_DOWN };
 
         for (size_t i = 0; labels[i]; i++)
@@ -80,8 +81,8 @@ TEST(each_policy_is_about_its_own_ports)
 
 TEST(who_comes_by_a_unix_socket_is_nobodys_address)
 {
-        struct ipc_rule rule = { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff }, .protocols = 3, .port_last = UINT16_MAX,
-                                 .except_first = 1 };
+        struct ipc_rule rule = { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff }, .protocols = 3,
+                                 .port_last = UINT16_MAX, .except_first = 1 };
         union socket_address nowhere = { 0 };
         struct scene scene;
 

@@ -249,8 +249,8 @@ static void restrict_gateway(const struct ipc_rule *rule)
         clients_gates_end(&forward.clients);
 }
 
-static const struct ipc_rule not_from_there = { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 }, .protocols = 3,
-                                                .port_last = UINT16_MAX, .except_first = 1 };
+static const struct ipc_rule not_from_there = { .who = IPC_RULE_IPV4, .bits = 128, .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 },
+                                                .protocols = 3, .port_last = UINT16_MAX, .except_first = 1 };
 
 TEST(whom_the_gateway_keeps_out_is_reset_whatever_the_provider_says_and_takes_no_room)
 {

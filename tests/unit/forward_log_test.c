@@ -86,10 +86,11 @@ TEST(channel_that_is_over_is_a_line_where_that_is_wanted)
 
 TEST(who_came_and_by_which_labels_is_told_at_either_end)
 {
-        union socket_address service = { .v4 = { .sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
+        union socket_address service = { .v4 = { .sin_family = AF_INET, .sin_port = htons(80),
+                                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
         union socket_address client = { .v4 = { .sin_family = AF_INET, .sin_port = htons(51000), .sin_addr.s_addr = htonl(0xc0000201) } };
-        struct log_channel channel = { .number = 7, .gate_port = 8000, .remote = &service, .client = &client, .labels = "vip,office", .peer = peer,
-                                       .tally = &tally };
+        struct log_channel channel = { .number = 7, .gate_port = 8000, .remote = &service, .client = &client, .labels = "vip,office",
+                                       .peer = peer, .tally = &tally };
         const struct ipc_log *log;
 
         begin(LOG_INFO, 1);

@@ -46,7 +46,8 @@ static void side_begin(struct side *side, uint8_t number, enum nat_class class)
 }
 
 /* @client_gate, @server_gate: of whoever else lives there, or NULL. */
-static void begin(struct scene *scene, enum nat_class client, enum nat_class server, struct nat_gate *client_gate, struct nat_gate *server_gate)
+static void begin(struct scene *scene, enum nat_class client, enum nat_class server, struct nat_gate *client_gate,
+                  struct nat_gate *server_gate)
 {
         *scene = (struct scene){ .vouched = true, .now_us = SECONDS(100) };
         side_begin(&scene->client, 1, client);
@@ -70,7 +71,8 @@ static void end(struct scene *scene)
 /* The answer's length; 0: silence. */
 static size_t ask(struct scene *scene, uint8_t answer_out[NAT_SEALED_MAX])
 {
-        return nat_punch_asked(&scene->server.punch, scene->last, scene->last_len, &scene->client.addr, scene->vouched, answer_out, scene->now_us);
+        return nat_punch_asked(&scene->server.punch, scene->last, scene->last_len, &scene->client.addr, scene->vouched, answer_out,
+                               scene->now_us);
 }
 
 /* Rounds that are due, there and back. */

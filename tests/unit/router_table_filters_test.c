@@ -38,7 +38,8 @@ TEST(any_filter_admits_and_all_its_fields_must_match)
  * match in all they say, tags by every word, and none at all lets everything through. */
 TEST(n06_filters_in_the_mode_of_the_original_are_one_and_all)
 {
-        static const struct ipc_router_filter port = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 8080, .gate_port_last = 8080, .priority = -1 },
+        static const struct ipc_router_filter port = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 8080, .gate_port_last = 8080,
+                                                       .priority = -1 },
                 other_port = { .fields = IPC_FILTER_GATE_PORT, .gate_port = 8081, .gate_port_last = 8081, .priority = -1 },
                 host = { .fields = IPC_FILTER_HOST, .host = "web", .priority = -1 },
                 udp = { .fields = IPC_FILTER_PROTOCOL, .protocol = IPC_UDP, .priority = -1 },

@@ -33,7 +33,8 @@ static struct node_event attempt_at(uint8_t peer, enum node_failure failure)
 {
         struct node_event event = {
                 .kind = NODE_ATTEMPT,
-                .attempt = { .failure = failure, .own_nat = NODE_NAT_RANDOM, .peer_nat = NODE_NAT_CONSISTENT, .rounds = 3, .took_us = MSEC(2046) },
+                .attempt = { .failure = failure, .own_nat = NODE_NAT_RANDOM, .peer_nat = NODE_NAT_CONSISTENT, .rounds = 3,
+                             .took_us = MSEC(2046) },
         };
 
         memset(event.peer, peer, sizeof(event.peer));
@@ -101,7 +102,8 @@ TEST(why_a_peer_was_not_reached_is_said_once_until_that_changes)
 
 TEST(relay_that_is_left_and_come_back_to_is_a_line_each)
 {
-        struct node_event event = { .kind = NODE_MOVED, .addr = { .ip = { 80, 1, 2, 3 }, .port = 4711 }, .attempt.path = NODE_PATH_PUNCHED };
+        struct node_event event = { .kind = NODE_MOVED, .addr = { .ip = { 80, 1, 2, 3 }, .port = 4711 },
+                                    .attempt.path = NODE_PATH_PUNCHED };
         struct ipc_received line;
         struct scene scene;
         unsigned told = 0;
@@ -109,12 +111,14 @@ TEST(relay_that_is_left_and_come_back_to_is_a_line_each)
         begin(&scene);
         memset(event.peer, 0xab, sizeof(event.peer));
         check(tell(&scene, &event, &line));
-        check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text, "peer abababab: has left the relay for a direct way to 80.1.2.3:4711, path punched")
+        check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text,
+                     "peer abababab: has left the relay for a direct way to 80.1.2.3:4711, path punched")
               == 0);
         check(has_field(&line, "HYPERGATE_REMOTE=80.1.2.3:4711") && has_field(&line, "HYPERGATE_PATH=punched"));
         event.attempt.path = NODE_PATH_RELAY;
         check(tell(&scene, &event, &line));
-        check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text, "peer abababab: the direct way is dead, back over the relay at 80.1.2.3:4711") == 0);
+        check(strcmp(IPC_PAYLOAD(&line, struct ipc_log)->text,
+                     "peer abababab: the direct way is dead, back over the relay at 80.1.2.3:4711") == 0);
         check(has_field(&line, "HYPERGATE_PATH=relay"));
         for (unsigned i = 0; i < 100; i++)
                 told += tell(&scene, &event, &line);
@@ -143,7 +147,8 @@ TEST(who_is_not_let_in_is_told_once_with_the_key_that_would)
         event.peer[0] = 0xac;
         event.role = NODE_PROVIDER;
         check(tell(&scene, &event, &line));
-        check(strstr(IPC_PAYLOAD(&line, struct ipc_log)->text, "allowPeers of provider does not name it; add it there if it is a gateway of yours"));
+        check(strstr(IPC_PAYLOAD(&line, struct ipc_log)->text,
+                     "allowPeers of provider does not name it; add it there if it is a gateway of yours"));
         end(&scene);
 }
 

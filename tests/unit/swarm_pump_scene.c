@@ -112,7 +112,8 @@ struct scene *scene_begin(struct scene *scene)
 {
         *scene = (struct scene){ .node.writable = 1000 };
         broken = 0;
-        check_equal(pump_room_init(&scene->room, ev_loop_new(EVFLAG_AUTO), &scene->node, &scene->now, (const uint8_t[16]){ 0 }, on_broken), 0);
+        check_equal(pump_room_init(&scene->room, ev_loop_new(EVFLAG_AUTO), &scene->node, &scene->now, (const uint8_t[16]){ 0 },
+                                   on_broken), 0);
         pump_init(&scene->pump, &scene->room, 1, PUMP_STREAM, tcp_pair(&scene->local));
         return scene;
 }
@@ -153,7 +154,8 @@ void datagrams_begin(struct scene *scene, enum pump_kind kind)
         broken = 0;
         for (size_t i = 0; i < INBOUND_BYTES; i++)
                 inbound[i] = (uint8_t)(i * 13 + i / 257);
-        check_equal(pump_room_init(&scene->room, ev_loop_new(EVFLAG_AUTO), &scene->node, &scene->now, (const uint8_t[16]){ 0 }, on_broken), 0);
+        check_equal(pump_room_init(&scene->room, ev_loop_new(EVFLAG_AUTO), &scene->node, &scene->now, (const uint8_t[16]){ 0 },
+                                   on_broken), 0);
         if (kind == PUMP_SESSION) {
                 check_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
         } else {

@@ -155,8 +155,8 @@ def last_page(said):
 @test
 def pages_of_text_where_there_is_no_terminal():
     with instance() as environment:
-        done = subprocess.run([HYPERGATE, 'top', '-n', '2', '--delay', '0.1'], env={'TERM': 'xterm', **environment}, capture_output=True, text=True,
-                              timeout=PATIENCE)
+        done = subprocess.run([HYPERGATE, 'top', '-n', '2', '--delay', '0.1'], env={'TERM': 'xterm', **environment},
+                              capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0 and done.stderr == '' and done.stdout.replace('\n', '').isprintable(), done
     pages = done.stdout.split('hypergate ')[1:]
     assert len(pages) == 2 and all('1 instance, 2 peers, 1 channel\n' in page for page in pages), pages
@@ -257,7 +257,8 @@ def nobody_else_writes_to_the_terminal():
     evil = '\x1b[2J\u009b31m\n\x07' + 'x' * 500
     answers = {'status': [{**STATUS, 'instance': evil, 'version': evil}], 'peers': [{**PEER, 'address': evil, 'path': evil, 'role': evil, 'key': evil},
                                                                                    {'type': 'unreached', 'key': evil, 'why': evil}],
-               'gates': [{'type': 'gate', 'gatePort': 80, 'protocol': evil, 'open': False, 'listen': [{'address': evil, 'listening': False, 'why': evil}]}],
+               'gates': [{'type': 'gate', 'gatePort': 80, 'protocol': evil, 'open': False,
+                          'listen': [{'address': evil, 'listening': False, 'why': evil}]}],
                'channels': [{**ANSWERS['channels'][0], 'state': evil, 'peer': evil, 'end': evil}]}
     with terminal('-n', '2', '-d', '0.1', rows=60, columns=400, **answers) as shown:
         assert shown.becomes() == '0' and shown.is_as_before()

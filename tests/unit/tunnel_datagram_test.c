@@ -18,7 +18,8 @@ static struct tunnel *ends[2];          /* by role */
 static uint8_t large[TUNNEL_DATAGRAM_MAX];
 
 static const struct tunnel_routers routers = {
-        .list = { { .held = true, .public_key = { [0 ... TUNNEL_KEY_BYTES - 1] = 7 }, .auth_key = { [0 ... TUNNEL_AUTH_KEY_BYTES - 1] = 9 } } },
+        .list = { { .held = true, .public_key = { [0 ... TUNNEL_KEY_BYTES - 1] = 7 },
+                    .auth_key = { [0 ... TUNNEL_AUTH_KEY_BYTES - 1] = 9 } } },
 };
 
 static struct tunnel *end_of(enum tunnel_role role, size_t receive_limit_bytes)

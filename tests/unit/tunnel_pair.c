@@ -17,7 +17,8 @@ static uint8_t pattern(uint32_t key, enum tunnel_role role, uint64_t at)
 }
 
 static const struct tunnel_routers routers = {
-        .list = { { .held = true, .public_key = { [0 ... TUNNEL_KEY_BYTES - 1] = 7 }, .auth_key = { [0 ... TUNNEL_AUTH_KEY_BYTES - 1] = 9 } } },
+        .list = { { .held = true, .public_key = { [0 ... TUNNEL_KEY_BYTES - 1] = 7 },
+                    .auth_key = { [0 ... TUNNEL_AUTH_KEY_BYTES - 1] = 9 } } },
 };
 
 static struct tunnel *side_tunnel(struct pair *pair, enum tunnel_role role)
