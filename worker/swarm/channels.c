@@ -6,125 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "channel_client.h"
+#include "channel.h"
 #include "cleanup.h"
 #include "ipc_rule.h"
 
 _Static_assert((int)IPC_LIMITS_MAX == (int)LIMITER_BUCKETS, "each has a bucket");
-
-#define CHANNELS_UNANSWERED_US SECONDS(30)      /* a session without an answer: hypergate.md 14.10 */
-
-enum channel_state {
-        CHANNEL_OPENING,        /* gateway: asked the peer, the connection waits untouched */
-        CHANNEL_ASKED,          /* provider: asked a forward worker, no connection yet */
-        CHANNEL_RUNNING,
-};
-
-struct channel {
-        struct map_entry by_id, by_number;
-        struct pump pump;               /* its descriptor is valid in all states but ASKED */
-        struct heap_entry idle;
-        usec_t idle_us;                 /* 0: it may be silent as long as it likes */
-        enum channel_state state;
-        uint16_t protocol, gate_port;
-        struct share *share;            /* of that peer; NULL: it came to a gate here */
-        bool incoming;                  /* the peer wants a service of ours */
-        uint32_t forward;               /* who brought it; 0: died meanwhile */
-        uint64_t number;                /* how that worker knows it */
-        usec_t since_us;
-        struct channel_client *client;  /* NULL: it is not known who that is */
-        struct fingerprint *fingerprint;        /* the same, for a service that asks; NULL: none does */
-};
-
-static struct channels *channels_of(const struct channel *channel)
-{
-        return container_of(channel->pump.room, struct channels, room);
-}
-
-static struct channel *find(const struct channels *channels, node_channel_id id)
-{
-        struct map_entry *entry = map_first(&channels->by_id, map_hash(&channels->by_id, &id, sizeof(id)));
-
-        while (entry && container_of(entry, struct channel, by_id)->pump.channel != id)
-                entry = map_next(entry);
-        return entry ? container_of(entry, struct channel, by_id) : NULL;
-}
-
-static uint64_t number_hash(const struct channels *channels, uint32_t forward, uint64_t number)
-{
-        uint64_t key[2] = { forward, number };
-
-        return map_hash(&channels->by_number, key, sizeof(key));
-}
-
-/* The one that @from knows by that number, and that runs. */
-static struct channel *find_running(const struct channels *channels, uint32_t from, uint64_t number)
-{
-        struct map_entry *entry = map_first(&channels->by_number, number_hash(channels, from, number));
-
-        for (; entry; entry = map_next(entry)) {
-                struct channel *channel = container_of(entry, struct channel, by_number);
-
-                if (channel->forward == from && channel->number == number && channel->state == CHANNEL_RUNNING)
-                        return channel;
-        }
-        return NULL;
-}
-
-static struct channel *new_channel(struct channels *channels, enum channel_state state, node_channel_id id, uint16_t protocol,
-                                   uint32_t forward, uint64_t number, int fd)
-{
-        struct channel *channel = calloc(1, sizeof(*channel));
-
-        if (!channel || map_insert(&channels->by_id, &channel->by_id, map_hash(&channels->by_id, &id, sizeof(id))) < 0) {
-                free(channel);
-                return NULL;
-        }
-        if (map_insert(&channels->by_number, &channel->by_number, number_hash(channels, forward, number)) < 0) {
-                map_remove(&channels->by_id, &channel->by_id);
-                free(channel);
-                return NULL;
-        }
-        channel->state = state;
-        channel->protocol = protocol;
-        channel->forward = forward;
-        channel->number = number;
-        channel->since_us = channels->room.now->mono_us;
-        pump_init(&channel->pump, &channels->room, id, protocol == IPC_UDP ? PUMP_SESSION : PUMP_STREAM, fd);
-        return channel;
-}
-
-static void free_channel(struct channel *channel)
-{
-        struct channels *channels = channels_of(channel);
-
-        map_remove(&channels->by_id, &channel->by_id);
-        map_remove(&channels->by_number, &channel->by_number);
-        heap_remove(&channels->idle, &channel->idle);
-        shares_give_back(&channels->shares, channel->share);
-        fingerprint_free(channel->fingerprint);
-        channel_client_free(channel->client);
-        free(channel);
-}
-
-/* Tells the worker that brought it, if it still lives. False: nobody was told. */
-static bool tell(const struct channel *channel, enum ipc_type type, const void *payload, int fd)
-{
-        const struct channels *channels = channels_of(channel);
-        struct worker_link *link = channels->forward(channels->context, channel->forward);
-
-        return channel->forward && link && worker_send(link, type, payload, &fd, fd >= 0 ? 1 : 0) == 0;
-}
-
-/* The same, when nobody waits for it. */
-static void mention(const struct channel *channel, enum ipc_type type, const void *payload)
-{
-        const struct channels *channels = channels_of(channel);
-        struct worker_link *link = channels->forward(channels->context, channel->forward);
-
-        if (channel->forward && link)
-                worker_post(link, type, payload);
-}
 
 static enum ipc_reason ipc_reason_of(enum node_reason reason)
 {
@@ -149,104 +35,14 @@ static enum ipc_reason reason_of(const struct channels *channels, const struct n
         return channels->leaving && lost ? IPC_REASON_RESET_LOCAL : ipc_reason_of(event->reason);
 }
 
-/* A channel that ran is over; its connection is closed already. */
-static void conclude(struct channel *channel, enum ipc_reason reason)
-{
-        struct channels *channels = channels_of(channel);
-        struct ipc_channel_closed closed = {
-                .channel = channel->number,
-                .sent_bytes = channel->pump.sent_bytes,
-                .received_bytes = channel->pump.received_bytes,
-                .duration_us = channels->room.now->mono_us - channel->since_us,
-                .reason = reason,
-        };
-
-        channels->sent_bytes += closed.sent_bytes;
-        channels->received_bytes += closed.received_bytes;
-        mention(channel, IPC_CHANNEL_CLOSED, &closed);
-        free_channel(channel);
-}
-
-static void tell_opened(struct channel *channel)
-{
-        struct ipc_channel opened = { .channel = channel->number };
-
-        mention(channel, IPC_CHANNEL_OPENED, &opened);
-}
-
 /* A session's local end is in order: its client's gate says no more. Whoever goes before there is an answer was there, and broke off. */
 static void on_broken(struct pump *pump)
 {
         enum ipc_reason reason = pump->refused ? IPC_REASON_REFUSED : IPC_REASON_RESET_LOCAL;
 
         if (pump->opening)
-                tell_opened(container_of(pump, struct channel, pump));
-        conclude(container_of(pump, struct channel, pump), pump->kind == PUMP_SESSION ? IPC_REASON_DONE : reason);
-}
-
-/* A service that has not answered is given less time to begin: who asked it may not be there. */
-static usec_t idle_at_us(const struct channel *channel)
-{
-        bool answered = channel->protocol != IPC_UDP || channel->pump.sent_bytes > 0;
-
-        return usec_add(channel->pump.last_us, answered ? channel->idle_us : usec_min(channel->idle_us, CHANNELS_UNANSWERED_US));
-}
-
-static void arm_idle_check(struct channels *channels)
-{
-        usec_t at_us = heap_deadline(&channels->idle), now_us = channels->room.now->mono_us;
-
-        ev_timer_stop(channels->room.loop, &channels->idle_check);
-        if (at_us == USEC_NEVER)
-                return;
-        ev_timer_set(&channels->idle_check, at_us > now_us ? (double)(at_us - now_us) / 1e6 : 0.0, 0.0);
-        ev_timer_start(channels->room.loop, &channels->idle_check);
-}
-
-/* One that runs, for both its ends. */
-static void cut(struct channel *channel, enum ipc_reason reason)
-{
-        struct channels *channels = channels_of(channel);
-
-        node_abort(channels->node, channel->pump.channel, channels->room.now);
-        pump_close(&channel->pump, false);
-        conclude(channel, reason);
-}
-
-/* A channel that was used moves on only now: a datagram costs nothing here. */
-static void on_idle_check(struct ev_loop *loop, ev_timer *timer, int events)
-{
-        struct channels *channels = timer->data;
-        usec_t now_us = channels->room.now->mono_us;
-        struct heap_entry *due;
-
-        while ((due = heap_pop_due(&channels->idle, now_us))) {
-                struct channel *channel = container_of(due, struct channel, idle);
-                usec_t at_us = idle_at_us(channel);
-
-                if (at_us > now_us) {
-                        heap_insert(&channels->idle, &channel->idle, at_us);
-                        continue;
-                }
-                cut(channel, IPC_REASON_IDLE);
-        }
-        arm_idle_check(channels);
-}
-
-static void mind_silence(struct channel *channel)
-{
-        struct channels *channels = channels_of(channel);
-
-        channel->pump.last_us = channels->room.now->mono_us;
-        heap_set(&channels->idle, &channel->idle, channel->idle_us ? idle_at_us(channel) : USEC_NEVER);
-        arm_idle_check(channels);
-}
-
-static void run(struct channel *channel)
-{
-        channel->state = CHANNEL_RUNNING;
-        if (channel->idle_us)
-                mind_silence(channel);
+                channel_tell_opened(container_of(pump, struct channel, pump));
+        channel_conclude(container_of(pump, struct channel, pump), pump->kind == PUMP_SESSION ? IPC_REASON_DONE : reason);
 }
 
 /* "Service not found 8080": hypergate.md 6. */
@@ -283,7 +79,7 @@ int channels_init(struct channels *channels, struct ev_loop *loop, struct node *
         shares_init(&channels->shares, map_key);
         holdings_init(&channels->holdings);
         early_init(&channels->early, loop, refuse_early, channels);
-        ev_timer_init(&channels->idle_check, on_idle_check, 0.0, 0.0);
+        ev_timer_init(&channels->idle_check, channels_on_silence, 0.0, 0.0);
         channels->idle_check.data = channels;
         return pump_room_init(&channels->room, loop, node, now, map_key, on_broken);
 }
@@ -298,7 +94,7 @@ void channels_fini(struct channels *channels)
 
                 if (channel->state != CHANNEL_ASKED)
                         pump_close(&channel->pump, false);
-                free_channel(channel);
+                channel_free(channel);
         }
         holdings_fini(&channels->holdings);
         early_fini(&channels->early);
@@ -373,7 +169,7 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
                 give_back(link, open->channel, r == -ENOTCONN ? IPC_REASON_NO_PEER : IPC_REASON_LIMIT, NULL, 0, fd);
                 return;
         }
-        channel = new_channel(channels, CHANNEL_OPENING, id, open->protocol, from, open->channel, fd);
+        channel = channel_new(channels, CHANNEL_OPENING, id, open->protocol, from, open->channel, fd);
         if (channel && limit(channel, open)) {
                 channel->gate_port = open->gate_port;
                 channel->idle_us = MSEC(open->idle_ms);
@@ -384,7 +180,7 @@ void channels_open(struct channels *channels, uint32_t from, const struct ipc_ch
         }
         if (channel) {
                 (void)pump_release(&channel->pump);     /* it is @fd */
-                free_channel(channel);
+                channel_free(channel);
         }
         node_abort(channels->node, id, channels->room.now);
         give_back(link, open->channel, IPC_REASON_LIMIT, NULL, 0, fd);
@@ -400,7 +196,7 @@ void channels_decline(struct channels *channels, uint32_t from, uint64_t number,
 /* The channel @from was asked about, if it still waits for that answer. */
 static struct channel *find_asked(struct channels *channels, uint32_t from, uint64_t number)
 {
-        struct channel *channel = find(channels, number);
+        struct channel *channel = channel_find(channels, number);
 
         return channel && channel->state == CHANNEL_ASKED && channel->forward == from ? channel : NULL;
 }
@@ -426,7 +222,7 @@ void channels_ready(struct channels *channels, uint32_t from, const struct ipc_c
         channel->idle_us = MSEC(ready->idle_ms);
         channel->client = channel_client_new(&ready->client);
         fingerprint_tell(channel->fingerprint, ready);
-        run(channel);
+        channel_run(channel);
         node_accept(channels->node, channel->pump.channel, channels->room.now);
         pump_start(&channel->pump);
 }
@@ -436,7 +232,7 @@ static void refuse(struct channel *channel, const char *text, size_t len)
         struct channels *channels = channels_of(channel);
 
         node_refuse(channels->node, channel->pump.channel, text, len, channels->room.now);
-        free_channel(channel);
+        channel_free(channel);
 }
 
 void channels_ready_declined(struct channels *channels, uint32_t from, uint64_t number, int fd)
@@ -447,7 +243,7 @@ void channels_ready_declined(struct channels *channels, uint32_t from, uint64_t 
         close(fd);
         if (!channel)
                 return;
-        tell(channel, IPC_CHANNEL_GONE, &gone, -1);
+        channel_tell(channel, IPC_CHANNEL_GONE, &gone, -1);
         refuse(channel, "busy", 4);
 }
 
@@ -461,22 +257,22 @@ void channels_refuse(struct channels *channels, uint32_t from, const struct ipc_
 
 void channels_end(struct channels *channels, uint32_t from, const struct ipc_channel *end)
 {
-        struct channel *channel = find_running(channels, from, end->channel);
+        struct channel *channel = channel_find_running(channels, from, end->channel);
 
         if (channel)
-                cut(channel, IPC_REASON_DONE);
+                channel_cut(channel, IPC_REASON_DONE);
 }
 
 void channels_socket(struct channels *channels, uint32_t from, const struct ipc_channel_socket *socket, int fd)
 {
-        struct channel *channel = find_running(channels, from, socket->channel);
+        struct channel *channel = channel_find_running(channels, from, socket->channel);
 
         if (!channel || !pump_replace(&channel->pump, fd)) {
                 close(fd);
                 return;
         }
         channel->idle_us = MSEC(socket->idle_ms);
-        mind_silence(channel);
+        channel_mind_silence(channel);
 }
 
 void channels_forget(struct channels *channels, uint32_t forward)
@@ -496,7 +292,7 @@ void channels_forget(struct channels *channels, uint32_t forward)
                 if (channel->state == CHANNEL_ASKED)
                         refuse(channel, text, sizeof(text) - 1);
                 else if (channel->pump.kind == PUMP_CLIENT || channel->pump.next_fd >= 0)
-                        cut(channel, IPC_REASON_DONE);  /* its gate may be shut next, and would be taken as long as that runs */
+                        channel_cut(channel, IPC_REASON_DONE);  /* its gate may be shut next, and would be taken as long as that runs */
         }
 }
 
@@ -538,7 +334,7 @@ static void on_arrived(struct channels *channels, const struct node_event *event
                 if (event->len)
                         memcpy(arrived.metadata, event->bytes, event->len);
         }
-        channel = new_channel(channels, CHANNEL_ASKED, event->channel, event->protocol, holding->forward, event->channel, -1);
+        channel = channel_new(channels, CHANNEL_ASKED, event->channel, event->protocol, holding->forward, event->channel, -1);
         if (!channel) {
                 shares_give_back(&channels->shares, share);
                 node_refuse(channels->node, event->channel, "out of memory", 13, channels->room.now);
@@ -548,14 +344,14 @@ static void on_arrived(struct channels *channels, const struct node_event *event
         channel->gate_port = event->gate_port;
         channel->incoming = true;
         channel->fingerprint = fingerprint_new(channels->fingerprints, &arrived);
-        if (!tell(channel, IPC_CHANNEL_ARRIVED, &arrived, -1))
+        if (!channel_tell(channel, IPC_CHANNEL_ARRIVED, &arrived, -1))
                 refuse(channel, "busy", 4);
 }
 
 static void on_opened(struct channel *channel)
 {
-        run(channel);
-        tell_opened(channel);
+        channel_run(channel);
+        channel_tell_opened(channel);
         pump_start(&channel->pump);
 }
 
@@ -568,10 +364,10 @@ static bool may_have_begun(const struct channel *channel, const struct node_even
 /* To its worker and its client that is a connection that came about and broke. */
 static void on_lost_early(struct channel *channel, const struct node_event *event)
 {
-        tell_opened(channel);
+        channel_tell_opened(channel);
         channel->pump.sent_bytes = channel->pump.early_bytes;
         pump_close(&channel->pump, false);
-        conclude(channel, reason_of(channels_of(channel), event));
+        channel_conclude(channel, reason_of(channels_of(channel), event));
 }
 
 static void on_refused(struct channel *channel, const struct node_event *event)
@@ -584,7 +380,7 @@ static void on_refused(struct channel *channel, const struct node_event *event)
                 return;
         }
         give_back(link, channel->number, reason_of(channels, event), event->bytes, event->len, pump_release(&channel->pump));
-        free_channel(channel);
+        channel_free(channel);
 }
 
 static void on_closed(struct channel *channel, const struct node_event *event)
@@ -596,12 +392,12 @@ static void on_closed(struct channel *channel, const struct node_event *event)
                 on_refused(channel, event);
                 break;
         case CHANNEL_ASKED:
-                tell(channel, IPC_CHANNEL_GONE, &gone, -1);
-                free_channel(channel);
+                channel_tell(channel, IPC_CHANNEL_GONE, &gone, -1);
+                channel_free(channel);
                 break;
         case CHANNEL_RUNNING:
                 pump_close(&channel->pump, event->reason == NODE_REASON_DONE);
-                conclude(channel, reason_of(channels_of(channel), event));
+                channel_conclude(channel, reason_of(channels_of(channel), event));
                 break;
         }
 }
@@ -614,7 +410,7 @@ void channels_event(struct channels *channels, const struct node_event *event)
                 on_arrived(channels, event);
                 return;
         }
-        channel = find(channels, event->channel);
+        channel = channel_find(channels, event->channel);
         if (!channel && event->kind == NODE_CHANNEL_CLOSED)
                 early_drop(&channels->early, event->channel);
         if (!channel)

@@ -3,16 +3,16 @@
 #ifndef HG_SWARM_CHANNELS_H
 #define HG_SWARM_CHANNELS_H
 
-#include "ipc_channel.h"
-#include "run.h"
 #include "early.h"
 #include "fingerprints.h"
-#include "ipc_question.h"
 #include "heap.h"
 #include "holdings.h"
+#include "ipc_channel.h"
+#include "ipc_question.h"
 #include "map.h"
 #include "node.h"
 #include "pump.h"
+#include "run.h"
 #include "shares.h"
 
 struct channels {
