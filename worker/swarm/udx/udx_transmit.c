@@ -443,7 +443,7 @@ static bool send_data(struct udx_stream *stream, struct udx_run *run, usec_t now
         }
         wake_up(stream, now_us);
         if (rate)
-                udx_pacer_fill(&stream->pacer, rate, !stream->recovery.flying.count, due_us, now_us);
+                udx_pacer_fill(&stream->pacer, rate, stream->congestion.cwnd, !stream->recovery.flying.count, due_us, now_us);
         else
                 udx_pacer_init(&stream->pacer);
         filler_init(&filler, stream, run, now_us);
