@@ -95,6 +95,24 @@ TEST(udx_round_trip_is_known_where_packets_are_sent_again_too_early)
         check_equal(hear(&b, 3, 0, 0, MSEC(1150)), MSEC(40));
 }
 
+/* Nor does that say how fast the path is: what was delivered since the second sending is of no round trip. */
+TEST(udx_rate_is_not_of_a_sending_that_had_no_time_to_arrive)
+{
+        BENCH(b);
+        struct udx_delivered delivered = { .rtt_us = USEC_NEVER };
+
+        send(&b, 1, MSEC(1000));
+        check_equal(hear(&b, 1, 0, 0, MSEC(1040)), MSEC(40));
+        send(&b, 2, MSEC(1100));
+        udx_recovery_resent(&b.recovery, 1, MSEC(1135));
+        udx_recovery_ack(&b.recovery, 2, &b.rtt, MSEC(1140), &delivered);
+        check_equal(delivered.bytes, b.recovery.rate.delivered / 2);
+        check(!delivered.sample.any);
+        udx_recovery_ack(&b.recovery, 3, &b.rtt, MSEC(1141), &delivered);
+        check(delivered.sample.any);
+        check_equal(delivered.sample.sent_us, MSEC(1100));
+}
+
 /* All that is known of the path is the answer to a lone packet, which had waited a millisecond. */
 TEST(udx_answer_that_did_not_wait_is_for_what_was_sent_again)
 {

@@ -57,13 +57,14 @@ static inline void udx_rate_mark(struct udx_rate *rate, struct udx_rate_mark *ma
         };
 }
 
-/* A packet of @bytes, sent @sent_us with @mark, was delivered. */
+/* A packet of @bytes, sent @sent_us with @mark, was delivered. @mark is NULL where it was sent twice and that was not the sending that
+ * arrived: it would tell of a round trip that there was not. */
 static inline void udx_rate_delivered(struct udx_rate *rate, struct udx_rate_sample *sample, const struct udx_rate_mark *mark,
                                       size_t bytes, usec_t sent_us, usec_t now_us)
 {
         rate->delivered += bytes;
         rate->delivered_us = now_us;
-        if (sent_us < rate->valid_us || (sample->any && sent_us < sample->sent_us))
+        if (!mark || sent_us < rate->valid_us || (sample->any && sent_us < sample->sent_us))
                 return;
         sample->any = true;
         sample->sent_us = sent_us;

@@ -251,7 +251,8 @@ static void deliver(struct udx_recovery *recovery, uint32_t seq, const struct ud
         leave_list(recovery, seq);
         delivered->bytes += udx_sent_bytes(sent);
         delivered->packets++;
-        udx_rate_delivered(&recovery->rate, &delivered->sample, &sent->mark, udx_sent_bytes(sent), sent->sent_us, now_us);
+        udx_rate_delivered(&recovery->rate, &delivered->sample, had_arrived(sent, rtt, now_us) ? NULL : &sent->mark,
+                           udx_sent_bytes(sent), sent->sent_us, now_us);
         sample_rtt(sent, rtt, now_us, delivered);
         if (sent->probe) {
                 delivered->probe = true;
