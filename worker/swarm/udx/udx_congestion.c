@@ -24,6 +24,7 @@
 #define PROBE_RTT_US MSEC(200)
 #define CRUISE_ROUNDS 5                 /* and up to 3 more, by chance */
 #define CRUISE_US MSEC(20)              /* a pacing timer is good for one */
+#define CRUISE_SETTLED 2                /* rounds, the first one not whole: what is lost later was sent in it, and not before it */
 #define DOWN_ROUNDS 2                   /* at most: others may keep the queue filled */
 #define UP_ROUNDS 3                     /* at most, unless a tenth more comes of each */
 #define EXTRA_ROUNDS 10
@@ -152,7 +153,7 @@ static bool was_empty(const struct udx_congestion *congestion)
 /* What was lost in this round was not lost for our sake: we sent what the path delivers, and found no queue. */
 static bool is_quiet(const struct udx_congestion *congestion)
 {
-        return congestion->rounds > 1 && (congestion->state == UDX_CRUISE || congestion->state == UDX_DOWN) && was_empty(congestion);
+        return congestion->state == UDX_CRUISE && congestion->rounds > CRUISE_SETTLED && was_empty(congestion);
 }
 
 /* Of the round that ends, or the last few: the share lost, and whether that is more than the path loses anyway. */
@@ -193,9 +194,13 @@ static void check_full(struct udx_congestion *congestion, const struct udx_conge
                 congestion->full_rounds = 0;
                 return;
         }
-        if (++congestion->full_rounds >= FULL_ROUNDS || lost > FULL_LOSS || !was_empty(congestion))
+        if (lost > FULL_LOSS || !was_empty(congestion))
                 congestion->full = true;
-        congestion->full_by_peer = congestion->full && ack->sample->mark.limit == UDX_LIMIT_PEER;
+        else if (++congestion->full_rounds >= FULL_ROUNDS)
+                congestion->full = true;
+        else
+                return;
+        congestion->full_by_peer = congestion->full_rounds >= FULL_ROUNDS && ack->sample->mark.limit == UDX_LIMIT_PEER;
 }
 
 /* What ended STARTUP was the peer's window, and now it is large enough: go on where we stopped. */
@@ -263,7 +268,7 @@ static void step(struct udx_congestion *congestion, const struct udx_congestion_
                         enter_next_cycle(congestion, ack->now_us);
                 break;
         case UDX_CRUISE:
-                if (excess && congestion->rounds > 1)
+                if (excess && congestion->rounds > CRUISE_SETTLED)
                         cut(congestion, ack);
                 if (congestion->rounds >= congestion->cruise_rounds && ack->now_us >= congestion->state_us + CRUISE_US)
                         enter_up(congestion, ack->now_us);
