@@ -163,6 +163,7 @@ static bool measure_loss(struct udx_congestion *congestion, const struct udx_con
         uint32_t lost = (uint32_t)ack->rate->lost - congestion->round_lost;
         double packets = (double)(delivered + lost) / UDX_FULL_BYTES, packets_lost = (double)lost / UDX_FULL_BYTES;
         double own = congestion->quiet_packets > 0 ? MIN(congestion->quiet_lost / congestion->quiet_packets, LOSS_OWN_MAX) : 0;
+        bool own_known = congestion->quiet_packets >= QUIET_LEAST;      /* without this round: it is not measured by itself */
 
         if (packets < LOSS_PACKETS)
                 return false;
@@ -178,7 +179,7 @@ static bool measure_loss(struct udx_congestion *congestion, const struct udx_con
                 }
         }
         congestion->loss_fine = packets_lost <= packets * (LOSS_MORE * own + LOSS_EXCESS) + LOSS_CHANCE;
-        return !congestion->loss_fine && (congestion->quiet_packets >= QUIET_LEAST || !was_empty(congestion));
+        return !congestion->loss_fine && (own_known || !was_empty(congestion));
 }
 
 /* --- states --- */
