@@ -33,6 +33,21 @@ def upload(gate, data):
     assert talk(gate, data) == digest(data).encode()
 
 
+def listed(instance, what):
+    """Of its routes, channels or peers those that one of its swarm workers has."""
+    done = subprocess.run([binary(), what, '--json', instance.name], capture_output=True, text=True, check=False, timeout=60,
+                          env={**os.environ, 'RUNTIME_DIRECTORY': instance.folder})
+    return [one for one in map(json.loads, done.stdout.splitlines()) if 'worker' in one]
+
+
+def all_ways(gateway, gates, workers, keys):
+    """Each of so many workers of the gateway has so many of its peers for each gate: until then clients go by those that have, and so by
+    another bucket perhaps."""
+    def ways():
+        return {(one['gatePort'], one['peer'], one['worker']) for one in listed(gateway, 'routes') if one['gatePort'] in gates}
+    eventually(lambda: len(ways()) == len(gates) * workers * keys, 30, 'all workers have all gates')
+
+
 def together(*jobs):
     """All at once; what went wrong in one goes wrong here. How long they took."""
     wrong = []
@@ -65,8 +80,9 @@ def weakness_14_11_one_bucket(stack):
     policy = {'ips': {'127.0.0.0/8': {'bandwidthLimit': {'mbps': RATE * 8 / 1e6, 'burstMbps': BURST * 8 / 1e6}}},
               'defaults': {'allow': False}}
     start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'cores': 2, 'provider': {'services': entries, 'ingressPolicy': policy}})
-    start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'cores': 2, 'gateway': {}})
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'cores': 2, 'gateway': {}})
     eventually(lambda: all(map(listens, gates[:3])), 30, 'the gates')
+    all_ways(gateway, gates, 2, 2)
     took = together(*[lambda gate=gate: curl(gate, down) for gate in gates[:2] * 2],
                     lambda: upload(gates[2], up))
     assert took >= (4 * len(down) - BURST) / RATE, f'{took:.3f} s for {4 * len(down)} bytes'
@@ -109,6 +125,17 @@ def serve_endless(connection):
         connection.sendall(bytes(65536))
 
 
+def poured(clients, seconds):
+    """What these get in that time, and how long it was; all of them go on to the end."""
+    got, began = [0] * len(clients), time.monotonic()
+
+    def take(number):
+        while time.monotonic() < began + seconds:
+            got[number] += len(clients[number].recv(65536))
+    took = together(*[lambda number=number: take(number) for number in range(len(clients))])
+    return got, took
+
+
 @test
 def n16_accurate(stack):
     """eight downloads at once of one client, by two gates and two swarm workers each side, for six seconds: its rate, and not much less"""
@@ -116,15 +143,11 @@ def n16_accurate(stack):
     policy = {'ips': {'127.0.0.0/8': {'bandwidthLimit': {'mbps': RATE * 8 / 1e6, 'burstMbps': BURST * 8 / 1e6}}}}
     entries = [{'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': Service(stack, serve_endless).port} for gate in gates]
     start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'cores': 2, 'provider': {'services': entries, 'ingressPolicy': policy}})
-    start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'cores': 2, 'gateway': {}})
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'cores': 2, 'gateway': {}})
     eventually(lambda: all(map(listens, gates)), 30, 'the gates')
-    clients, seconds = [stack.enter_context(connect(gate)) for gate in gates * 4], 6
-    got, began = [0] * len(clients), time.monotonic()
-
-    def take(number):
-        while time.monotonic() < began + seconds:
-            got[number] += len(clients[number].recv(65536))
-    took = together(*[lambda number=number: take(number) for number in range(len(clients))])
+    all_ways(gateway, gates, 2, 2)
+    clients = [stack.enter_context(connect(gate)) for gate in gates * 4]
+    got, took = poured(clients, 6)
     print(f'# {sum(got) / took / RATE:.1%} of the rate, by connection {", ".join(f"{one / took / RATE:.1%}" for one in got)}', flush=True)
     assert sum(got) <= BURST + took * RATE, (got, took)
     assert sum(got) >= 0.6 * took * RATE, (got, took)       # beside other work; unit/swarm_limiter_test.c has it within 5 %
@@ -198,6 +221,58 @@ def a_death_is_worth_a_burst(stack):
             pass                        # what died had it
     took = time.monotonic() - began
     assert got <= (1 + deaths) * BURST + took * RATE, (got, took)
+
+
+@test
+def a_swarm_worker_that_dies(stack):
+    """a client goes by another one meanwhile, with that one's bucket: one each, and one in all once what began there is over"""
+    dht, secret, (gate,) = start_dht(stack, 1), new_secret(), free_ports(1)
+    policy = {'ips': {'127.0.0.0/8': {'bandwidthLimit': {'mbps': RATE * 8 / 1e6, 'burstMbps': BURST * 8 / 1e6}}}}
+    entry = {'gatePort': gate, 'serviceHost': '127.0.0.1', 'servicePort': Service(stack, serve_endless).port}
+    start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [entry], 'ingressPolicy': policy}})
+    gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'cores': 2, 'gateway': {}})
+    eventually(lambda: listens(gate), 30, 'the gate')
+
+    def begin():
+        client = stack.enter_context(connect(gate))
+        assert client.recv(1)
+        return client
+
+    def carries(client):
+        port = client.getsockname()[1]
+        return next((one['worker'] for one in listed(gateway, 'channels') if one.get('clientPort') == port), None)
+
+    all_ways(gateway, [gate], 2, 1)
+    own = carries(begin())
+    stays = gateway.workers('swarm')[2 - own]
+
+    def begin_while_it_is_gone():
+        for pid in gateway.workers('swarm'):
+            if pid != stays:
+                os.kill(pid, signal.SIGKILL)
+        try:
+            client = begin()
+        except OSError:
+            return None                 # it was with the one that died
+        all_ways(gateway, [gate], 2, 1)
+        if carries(client) == 3 - own:
+            return client
+        client.close()
+        return None
+    strayed = eventually(begin_while_it_is_gone, 30, 'a client goes by the other worker')
+    again = begin()
+    assert carries(again) == own, 'who comes then goes by its own'
+    poured([strayed, again], 0.5)       # what was on its way, and in the buckets
+    got, took = poured([strayed, again], 3)
+    print(f'# {[f"{one / took / RATE:.0%}" for one in got]} of the rate while there are two buckets', flush=True)
+    assert max(got) <= BURST + took * RATE and min(got) > 0, (got, took)
+    strayed.close()
+    another = begin()
+    assert carries(another) == own
+    poured([again, another], 0.5)
+    got, took = poured([again, another], 3)
+    print(f'# {[f"{one / took / RATE:.0%}" for one in got]} of the rate after that', flush=True)
+    assert sum(got) <= BURST + took * RATE and min(got) > 0, (got, took)
 
 
 @test
