@@ -74,7 +74,7 @@ static void read_rounds(struct crowd *crowd, unsigned first, unsigned end, unsig
                 crowd->mux->now_us = crowd->now_us;
                 for (unsigned i = first; i < end; i++)
                         if (crowd->streams[i])
-                                udx_window_read(crowd->streams[i], window(crowd, i));
+                                udx_window_arrived(crowd->streams[i], window(crowd, i));
                 check(all_grown(crowd) <= ALL_BYTES);
         }
 }
@@ -88,6 +88,29 @@ TEST(window_of_one_stream_grows_to_its_bound_and_one_that_may_not_stays)
         read_rounds(&crowd, 0, 2, ROUNDS);
         check_equal(window(&crowd, 0), UDX_WINDOW_MAX);
         check_equal(window(&crowd, 1), FIRST);
+}
+
+/* What came and waits for the reader is no reason for more; what waits behind a gap is: it will be read at once. */
+TEST(window_of_a_reader_that_rests_does_not_grow)
+{
+        cleanup_with(crowd_fini) struct crowd crowd;
+        struct udx_assembly *assembly;
+
+        crowd_init(&crowd);
+        assembly = &crowd.streams[0]->assembly;
+        assembly->end = FIRST / 2;
+        for (unsigned round = 0; round < 3; round++) {
+                crowd.now_us += RTT_US;
+                crowd.mux->now_us = crowd.now_us;
+                udx_window_arrived(crowd.streams[0], FIRST / 2);
+                check_equal(window(&crowd, 0), FIRST);
+        }
+        assembly->end = 0;
+        assembly->held_bytes = FIRST / 2;
+        crowd.now_us += RTT_US;
+        crowd.mux->now_us = crowd.now_us;
+        udx_window_arrived(crowd.streams[0], FIRST / 2);
+        check_equal(window(&crowd, 0), 2 * FIRST);
 }
 
 TEST(windows_of_all_streams_grow_by_no_more_than_there_is_for_all)
@@ -120,7 +143,7 @@ TEST(windows_of_those_who_came_too_late_grow_by_what_others_give_back)
         for (unsigned i = 0; i < 4; i++) {      /* one reads little for long, each round trip a little */
                 crowd.now_us += RTT_US;
                 crowd.mux->now_us = crowd.now_us;
-                udx_window_read(crowd.streams[1], 1);
+                udx_window_arrived(crowd.streams[1], 1);
         }
         check(window(&crowd, 1) < UDX_WINDOW_MAX / 8);
         given = ALL_BYTES - all_grown(&crowd);

@@ -85,7 +85,7 @@ struct udx_stream {
         size_t window_first;            /* assembly.limit_bytes grows from here, */
         bool window_grows;              /* if it may */
         usec_t window_since_us, window_used_us;
-        size_t window_read;             /* bytes since then */
+        size_t window_arrived;          /* bytes since then */
         uint32_t advertised_bytes;      /* the window as last told */
         bool ack_due;
         usec_t ack_late_us;             /* what came may wait that long for a packet of ours to acknowledge it; USEC_NEVER: nothing did */
@@ -199,7 +199,7 @@ void udx_stream_restart_timeout(struct udx_stream *stream, usec_t now_us);
 
 /* udx_window.c */
 void udx_window_set(struct udx_stream *stream, size_t first_bytes);
-void udx_window_read(struct udx_stream *stream, size_t len);
+void udx_window_arrived(struct udx_stream *stream, size_t len);
 
 /* udx_transmit.c */
 bool udx_stream_transmit(struct udx_stream *stream, struct udx_run *run, usec_t now_us);

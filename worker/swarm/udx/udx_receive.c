@@ -111,6 +111,7 @@ static enum udx_verdict take_data(struct udx_stream *stream, const struct udx_pa
                 stream->mux->counters.duplicates++;
                 return UDX_OK;
         }
+        udx_window_arrived(stream, packet->type & UDX_DATA ? packet->payload_len : 0);
         note_end(stream, packet);
         if (udx_assembly_readable(&stream->assembly) > readable) {
                 stream->bytes_in += udx_assembly_readable(&stream->assembly) - readable;

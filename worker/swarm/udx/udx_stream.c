@@ -290,7 +290,6 @@ void udx_stream_consume(struct udx_stream *stream, size_t len)
         size_t left = udx_assembly_readable(&stream->assembly) - len;
 
         udx_assembly_consume(&stream->assembly, len);
-        udx_window_read(stream, len);
         if (udx_assembly_readable(&stream->assembly) > left)
                 udx_stream_report(stream, UDX_READABLE);
         if (stream->state != UDX_OPEN || !opening_is_news(stream))

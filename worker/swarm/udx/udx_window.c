@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How much a peer may send ahead of what was read: a long and fast path needs more than a socket's buffer. Doubles as the reader reads
- * (after Linux's dynamic right-sizing), within what a socket holds of it, and comes back when it is not used. */
+/* How much a peer may send ahead of what was read: a long and fast path needs more than a socket's buffer. Doubles with what arrives (after
+ * Linux's dynamic right-sizing) while the reader keeps up, within what a socket holds of it, and comes back when it is not used. What
+ * arrives behind a gap counts: until that is filled nobody reads, and meanwhile the sender would stand still. */
 #include "udx_private.h"
 
 #define HELD_US MSEC(10)                /* the socket's share of the window holds what comes in that time: nobody reads it any later */
@@ -37,19 +38,19 @@ static size_t most(const struct udx_stream *stream, usec_t rtt_us)
         return MIN((size_t)MIN(path, (uint64_t)UDX_WINDOW_MAX), stream->window_first + left);
 }
 
-void udx_window_read(struct udx_stream *stream, size_t len)
+void udx_window_arrived(struct udx_stream *stream, size_t len)
 {
         usec_t now_us = stream->mux->now_us, rtt_us = udx_rtt_min(&stream->rtt), took_us = now_us - stream->window_since_us;
-        size_t window = stream->assembly.limit_bytes, wanted, bytes;
+        size_t window = stream->assembly.limit_bytes, readable = udx_assembly_readable(&stream->assembly), wanted, bytes;
 
         if (!stream->window_grows || stream->state != UDX_OPEN)
                 return;
         rtt_us = rtt_us ? rtt_us : stream->rtt.srtt_us;
-        stream->window_read += len;
+        stream->window_arrived += len;
         if (!rtt_us || took_us < rtt_us)
                 return;
-        bytes = stream->window_read;
-        stream->window_read = 0;
+        bytes = stream->window_arrived - MIN(stream->window_arrived, readable);
+        stream->window_arrived = 0;
         stream->window_since_us = now_us;
         wanted = took_us < 2 * rtt_us ? AHEAD * bytes : AHEAD * (size_t)((uint64_t)bytes * rtt_us / took_us);
         wanted = MIN(wanted, most(stream, rtt_us));
