@@ -12,7 +12,7 @@
 | any worker killed, a hundred times under load | system/heal, system/hostile |
 | a provider or a gateway that is killed, in the midst of transfers | here |
 | two gateways that want one port, a port in use, one below 1024 | system/misbehave, system/trouble |
-| a provider with more services than a gateway takes, or one whose list is longer than anybody reads | here |
+| a provider with more services than a gateway takes, one whose list is longer than anybody reads, or an original's with 10,000 | here |
 | port 0, port 70000, names of 64 KiB, wrong types, a thousand levels | `configurations_that_nobody_means` of system/misbehave |
 | the same in what a provider like the original's says it offers | here |
 | a policy of networks that are none | here |
@@ -226,6 +226,19 @@ def lists_that_nobody_understands(stack):
     assert answers(scene.echo) and not listens(other) and '\x1b' not in scene.gateway.log()
     assert 3 <= len([line for line in scene.gateway.log().splitlines() if 'are left out' in line]) <= 6, 'one each, by two workers'
     assert re.search(r'^  adverts   \d+ of providers could not be read', ask(scene.gateway, 'status', 'gateway'), re.M)
+
+
+@test
+def ten_thousand_services_of_an_original(stack):
+    """1 MB of one like the original's, in one message that has room in no socket: told, and its connection stays, as all others do"""
+    scene, first = Scene(stack), 20000
+    double(stack, 'provider', scene.secret, scene.dht, services=[{'gatePort': first, 'servicePort': 1, 'ports': 10000}], advertiseMs=500)
+    said = scene.gateway.says('are not read', 40)[0]
+    assert re.search(r'says in 1\d{6} bytes what it offers, and more than 262144 are not read', said), said
+    eventually(lambda: told(scene.gateway)['advertsDropped'] >= 5, 30, 'it goes on, in the one connection')
+    assert told(scene.gateway)['peers']['providers'] == 3
+    assert 'the connection is lost' not in scene.gateway.log() and answers(scene.echo) and scene.is_whole()
+    assert len([line for line in scene.gateway.log().splitlines() if 'are not read' in line]) == 1
 
 
 def echo_at(port):

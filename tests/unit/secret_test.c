@@ -422,6 +422,17 @@ TEST(lengths_are_judged_before_the_rest_is_here)
         }
 }
 
+TEST(length_of_a_frame_is_known_from_its_head)
+{
+        struct pair p;
+
+        begin(&p);
+        secret_seal(&p.left, stream, "hello", 5);
+        check_equal(secret_frame_bytes(stream, 2), 0);
+        check_equal(secret_frame_bytes(stream, 3), 5 + SECRET_SEAL_BYTES);
+        check_equal(secret_frame_bytes(stream, 5 + SECRET_SEAL_BYTES), 5 + SECRET_SEAL_BYTES);
+}
+
 TEST(the_longest_message_taken_can_be_set)
 {
         static const uint8_t plain[101];

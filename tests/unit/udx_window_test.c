@@ -113,6 +113,23 @@ TEST(window_of_a_reader_that_rests_does_not_grow)
         check_equal(window(&crowd, 0), 2 * FIRST);
 }
 
+TEST(window_takes_a_frame_that_is_larger_and_no_more_than_there_is_for_all)
+{
+        cleanup_with(crowd_fini) struct crowd crowd;
+
+        crowd_init(&crowd);
+        check(udx_stream_hold_frame(crowd.streams[0], FIRST / 2));
+        check_equal(window(&crowd, 0), FIRST);
+        check(!udx_stream_hold_frame(crowd.streams[0], UDX_BUFFER_MAX / 2 + 1));
+        check_equal(window(&crowd, 0), FIRST);
+        check(udx_stream_hold_frame(crowd.streams[0], UDX_BUFFER_MAX / 2));
+        check_equal(window(&crowd, 0), UDX_BUFFER_MAX);
+        check_equal(all_grown(&crowd), UDX_BUFFER_MAX - FIRST);
+        read_rounds(&crowd, 1, 6, ROUNDS);      /* others have all that there is */
+        check(!udx_stream_hold_frame(crowd.streams[7], FIRST));
+        check_equal(window(&crowd, 7), FIRST);
+}
+
 TEST(windows_of_all_streams_grow_by_no_more_than_there_is_for_all)
 {
         cleanup_with(crowd_fini) struct crowd crowd;

@@ -13,7 +13,8 @@
 #define STARVED_US MSEC(100)             /* until it is asked again whether there is memory to send with */
 #define FAREWELL_US MSEC(100)           /* for the peer's own end after that: Hyperswarm leaves its side open for ever */
 
-/* An original's provider tells all its routes in one message, which must fit in half a window: udx_stream.h. */
+/* An original's provider tells all its routes in one message, which must fit in half a window: udx_stream.h. One that will not be read is
+ * made room for when it comes. */
 #define GATEWAY_WINDOW_MIN (2 * (TUNNEL_ADVERT_MAX + TUNNEL_HEADER_BYTES + TUNNEL_SEAL_BYTES))
 
 /* What all peers together may send at once must fit in the sockets' buffers, which hold 0.6 of their size when packets come one by

@@ -66,7 +66,7 @@ void conn_set_keys(struct conn *conn, const struct noise_session *session, uint3
                 .tx = session->tx,
                 .rx = session->rx,
                 .hash = session->hash,
-                .open_max = MIN(conn->window_bytes / 2 - CONN_SEAL_BYTES, (size_t)CONN_OPEN_MAX),   /* udx_stream.h: half */
+                .open_max = CONN_OPEN_MAX,
         };
 
         secret_init(&conn->secret, &config, &conn->source.set->random, conn->header);
@@ -81,6 +81,7 @@ void conn_trust(struct conn *conn)
 
         udx_stream_set_receive_limit(conn->stream, conn->window_bytes);
         udx_stream_let_window_grow(conn->stream);
+        conn->trusted = true;
         if (path && !conn_is_relayed(conn))
                 peer_guard_remember(conn->source.set, &path->remote, conn->source.set->now_us);
 }
@@ -140,6 +141,12 @@ static void take(struct conn *conn, size_t len)
                 udx_stream_consume(conn->stream, len);
 }
 
+/* The window must take the whole frame: an original tells all its services in one. Who is not trusted yet waits with it. */
+static bool hold_frame(struct conn *conn, const uint8_t *bytes, size_t len)
+{
+        return !conn->trusted || udx_stream_hold_frame(conn->stream, secret_frame_bytes(bytes, len));
+}
+
 /* Opens the next message where it lies. */
 static enum secret_verdict open_next(struct conn *conn)
 {
@@ -156,6 +163,8 @@ static enum secret_verdict open_next(struct conn *conn)
                 conn->messages_in++;
                 note_use(conn, conn->source.set->now_us);
         } else if (verdict == SECRET_MORE) {
+                if (secret_is_open(&conn->secret) && !hold_frame(conn, bytes + taken, len - taken))
+                        return SECRET_OVERSIZE;
                 take(conn, taken);
                 conn->partial = len > taken;
                 if (conn->remote_ended && len > taken)

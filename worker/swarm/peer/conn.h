@@ -19,7 +19,7 @@ enum {
         CONN_KEY_BYTES = 32,
         CONN_SEAL_BYTES = 20,                                   /* what sealing adds to a message */
         CONN_MESSAGE_MAX = UDX_RESERVE_MAX - CONN_SEAL_BYTES,   /* bytes of a message we send */
-        CONN_OPEN_MAX = 1024 * 1024,                            /* of one we take: a peer that sends more is cut off */
+        CONN_OPEN_MAX = UDX_BUFFER_MAX / 2 - CONN_SEAL_BYTES,   /* of one we take: a peer that sends more is cut off */
         CONN_KEEP_OPEN_MAX = 16,
         CONN_UNORDERED_BUFFER = UDX_MESSAGE_BUFFER,             /* holds any unordered one that comes */
         CONN_UNORDERED_BASE = UDX_MESSAGE_BASE - 24,            /* bytes of one that passes any path, */

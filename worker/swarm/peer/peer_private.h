@@ -71,6 +71,7 @@ struct conn {
         bool initiator;
         bool keyed, greeted;            /* @secret is ready; our header frame is on its way */
         bool remote_ended, broken;
+        bool trusted;                   /* conn_trust() */
         bool owns_socket;               /* @socket was got for this peer, and goes back with the connection */
         uint32_t socket;
         enum peer_reason reason;

@@ -79,6 +79,14 @@ static enum secret_verdict check_length(const struct secret *secret, size_t len)
         return len - ADDED_BYTES > secret->open_max ? SECRET_OVERSIZE : SECRET_MESSAGE;
 }
 
+size_t secret_frame_bytes(const uint8_t *bytes, size_t len)
+{
+        struct reader r = reader_over(bytes, len);
+        size_t frame = read_u24le(&r);
+
+        return r.failed ? 0 : LENGTH_BYTES + frame;
+}
+
 static enum secret_verdict open_header(struct secret *secret, const uint8_t *frame)
 {
         if (sodium_memcmp(frame, secret->remote_id, SECRET_ID_BYTES) != 0)

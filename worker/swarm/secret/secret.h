@@ -92,6 +92,9 @@ void secret_seal(struct secret *secret, uint8_t *frame_out, const void *plain, s
 enum secret_verdict secret_open(struct secret *secret, uint8_t *bytes, size_t len, size_t *taken_out, const uint8_t **plain_out,
                                 size_t *plain_len_out);
 
+/* How long the frame is that begins at @bytes, with its length; 0: that is not here yet. As secret_open() sees it. */
+size_t secret_frame_bytes(const uint8_t *bytes, size_t len);
+
 /* The peer's header frame was here and good: its sender knows the handshake hash, or saw the frame on the wire and got ahead of the
  * peer. Only a message proves the peer. */
 bool secret_is_open(const struct secret *secret);

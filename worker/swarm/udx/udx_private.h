@@ -200,6 +200,7 @@ void udx_stream_restart_timeout(struct udx_stream *stream, usec_t now_us);
 /* udx_window.c */
 void udx_window_set(struct udx_stream *stream, size_t first_bytes);
 void udx_window_arrived(struct udx_stream *stream, size_t len);
+bool udx_window_hold(struct udx_stream *stream, size_t bytes);    /* at least; false: there is not so much for all */
 
 /* udx_transmit.c */
 bool udx_stream_transmit(struct udx_stream *stream, struct udx_run *run, usec_t now_us);

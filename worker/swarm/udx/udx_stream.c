@@ -350,6 +350,19 @@ void udx_stream_set_receive_limit(struct udx_stream *stream, size_t limit_bytes)
         udx_window_set(stream, MIN(MAX(limit_bytes, (size_t)UDX_BUFFER_MIN), (size_t)UDX_BUFFER_MAX));
 }
 
+bool udx_stream_hold_frame(struct udx_stream *stream, size_t len)
+{
+        size_t before = stream->assembly.limit_bytes;
+
+        if (2 * len > UDX_BUFFER_MAX || !udx_window_hold(stream, 2 * len))
+                return false;
+        if (stream->assembly.limit_bytes > before) {    /* news for the peer, which may be waiting for it */
+                stream->ack_due = true;
+                udx_stream_want(stream);
+        }
+        return true;
+}
+
 void udx_stream_let_window_grow(struct udx_stream *stream)
 {
         stream->window_grows = true;

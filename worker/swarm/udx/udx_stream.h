@@ -119,6 +119,10 @@ bool udx_stream_receive_message(struct udx_stream *stream, uint8_t out[UDX_MESSA
 void udx_stream_set_send_limit(struct udx_stream *stream, size_t limit_bytes);
 void udx_stream_set_receive_limit(struct udx_stream *stream, size_t limit_bytes);
 
+/* A frame of @len bytes is to be peeked whole: where the limit is less than twice that it is raised, to UDX_BUFFER_MAX at most, until the
+ * window is used less. False: it can't be, all streams together have grown as far as they may. */
+bool udx_stream_hold_frame(struct udx_stream *stream, size_t len);
+
 /* From now on the limit for reading grows while a reader keeps up, on paths whose round trip is longer than ten milliseconds: as many
  * times as it is longer, up to UDX_WINDOW_MAX. What was set is to be what the socket holds for this stream. */
 void udx_stream_let_window_grow(struct udx_stream *stream);

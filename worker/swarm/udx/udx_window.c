@@ -29,6 +29,19 @@ void udx_window_set(struct udx_stream *stream, size_t first_bytes)
         stream->assembly.limit_bytes = first_bytes;
 }
 
+bool udx_window_hold(struct udx_stream *stream, size_t bytes)
+{
+        size_t now_bytes = stream->assembly.limit_bytes;
+
+        if (bytes > now_bytes && bytes - now_bytes > GROWN_MAX - MIN(GROWN_MAX, stream->mux->grown_bytes))
+                return false;
+        if (bytes > now_bytes)
+                resize(stream, bytes);
+        if (bytes > stream->window_first)
+                stream->window_used_us = stream->mux->now_us;   /* until all of it is here */
+        return true;
+}
+
 /* A window of which the socket holds @window_first may be as much larger as it takes longer than HELD_US to send it. */
 static size_t most(const struct udx_stream *stream, usec_t rtt_us)
 {
