@@ -355,11 +355,12 @@ static void send_listeners(const struct supervisor *supervisor, struct child *ch
         }
 }
 
-static void send_limits(const struct conf_gateway *conf, struct child *child)
+static void send_limits(const struct conf_gateway *conf, size_t swarms, struct child *child)
 {
         struct ipc_forward_limits limits = { conf->connections, conf->connections_per_client, conf->connection_rate,
-                                             conf->connection_rate_per_client, conf->open_timeout_ms };
+                                             conf->connection_rate_per_client, conf->open_timeout_ms, (uint32_t)swarms };
 
+        _Static_assert((int)CONF_CORES_MAX <= (int)IPC_SWARMS_MAX && (int)SWARM_SOCKETS_FIRST == 1, "all have such ids");
         child_send(child, IPC_FORWARD_LIMITS, &limits, NULL, 0);
 }
 
@@ -421,7 +422,7 @@ static void publish_forward(const struct supervisor *supervisor, struct child *c
 
         send_keep_alive(forward->duty != IPC_DUTY_SERVICES ? &supervisor->conf->gateway.tcp : &conf->tcp, child);
         if (forward->duty != IPC_DUTY_SERVICES) {
-                send_limits(&supervisor->conf->gateway, child);
+                send_limits(&supervisor->conf->gateway, supervisor->cores.count, child);
                 send_trusted(&supervisor->conf->gateway, child);
                 send_allowances(&supervisor->allowances, child);
                 send_gateway_ingress(supervisor->conf->gateway.ingress, supervisor->log, child);

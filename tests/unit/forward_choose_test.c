@@ -542,6 +542,76 @@ TEST(whom_a_limit_is_about_goes_by_one_swarm_worker_and_by_another_only_without_
         choose_fini(&choose);
 }
 
+static struct ipc_via by(char name, uint32_t swarm)
+{
+        return (struct ipc_via){ .peer = { (uint8_t)name }, .swarm = swarm };
+}
+
+static void set_way(char name, uint32_t swarm, uint32_t priority)
+{
+        struct ipc_via via = by(name, swarm);
+
+        check_equal(choose_set(&choose, &via, GATE, IPC_TCP, 0, priority, 0), 0);
+}
+
+TEST(whom_a_limit_is_about_goes_by_its_own_swarm_worker_alone_while_that_is_waited_for)
+{
+        struct ipc_via own = by('B', 2);
+        struct choose_way *way;
+
+        begin("");
+        ask.own = 2;
+        check(!choose_lacks(&choose, &ask, false));
+        set_way('A', 1, 0);
+        check_equal(pick(true, 0), 'A');        /* without a limit */
+        check(!choose_lacks(&choose, &ask, false));
+        ask.limits = is_limited;
+        check_equal(pick(true, 0), '-');
+        check(choose_lacks(&choose, &ask, false));
+        set_way('B', 2, 1);                     /* a backup, but of all that its own one has the best */
+        way = take(false, 0);
+        check(way->via.swarm == 2 && way->via.peer[0] == 'B');
+        check(choose_lacks(&choose, &ask, false));
+        choose_failed(way, 0);
+        choose_leave(&choose, way);
+        check_equal(pick(false, 0), '-');
+        check_equal(pick(true, 0), 'B');
+        set_way('A', 2, 0);
+        way = take(false, 0);
+        check(way->via.swarm == 2 && way->via.peer[0] == 'A');
+        check(!choose_lacks(&choose, &ask, true));      /* the same provider by two */
+        choose_failed(way, 0);
+        choose_leave(&choose, way);
+        check(!choose_lacks(&choose, &ask, false) && choose_lacks(&choose, &ask, true));
+        choose_drop(&choose, &own, GATE, IPC_TCP, 0);
+        own = by('A', 2);
+        choose_drop(&choose, &own, GATE, IPC_TCP, 0);
+        ask.own = 0;
+        check_equal(pick(false, 0), 'A');
+        check(!choose_lacks(&choose, &ask, false));
+        ask.own = 2;
+        failed('A', 0);
+        check(!choose_lacks(&choose, &ask, false));    /* nobody whom another one could reach */
+        check_equal(pick(true, 0), '-');
+        choose_fini(&choose);
+}
+
+TEST(a_client_has_one_of_the_swarm_workers_and_of_one_more_it_moves_to_that_or_not_at_all)
+{
+        unsigned count[6] = { 0 };
+
+        for (unsigned i = 0; i < 300; i++) {
+                uint8_t address[16] = { [14] = (uint8_t)(i / 256), (uint8_t)i };
+                uint32_t of_four = choose_own(address, 4), of_five = choose_own(address, 5);
+
+                check(choose_own(address, 0) == 0 && choose_own(address, 1) == 1);
+                check(of_four >= 1 && of_four <= 4 && (of_five == 5 || of_five == of_four));
+                count[of_five]++;
+        }
+        for (unsigned i = 1; i <= 5; i++)
+                check(count[i] > 30 && count[i] < 90);
+}
+
 TEST(the_first_is_the_same_for_all_until_it_fails)
 {
         begin("CAB");

@@ -222,6 +222,213 @@ TEST(a_limit_goes_with_each_connection_of_whom_it_is_about)
         finish();
 }
 
+static void route(char name, uint32_t swarm, struct policy *policy)
+{
+        struct ipc_via via = { .peer = { (uint8_t)name }, .swarm = swarm };
+
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_TCP, 0, 0, 0), 0);
+        choose_restrict(&forward.clients.choose, &via, GATE, IPC_TCP, 0, policy);
+        policy_leave(policy);
+        clients_serve(&forward.clients, GATE, IPC_TCP, &now);
+}
+
+/* From 192.0.2.1; its own swarm worker of the two is the one that begin_missed() returns, and the other one has provider A. */
+static uint32_t begin_missed(uint64_t bytes_per_s)
+{
+        const uint8_t address[16] = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 };
+        uint32_t own = choose_own(address, 2);
+
+        begin("");
+        inside_introduce(&inside, INSIDE_SWARM_2);
+        scene_turn();
+        forward.clients.limits.swarms = 2;
+        route('A', 3 - own, policy_of(bytes_per_s));
+        return own;
+}
+
+/* Who is asked for the client by that swarm worker; '-': nobody. The connection goes to @fd_out. */
+static char asked_by(uint32_t swarm, int *fd_out, struct ipc_channel_open *open)
+{
+        struct ipc_received message;
+
+        if (!inside_receive(&inside, swarm == 2 ? INSIDE_SWARM_2 : IPC_SWARM, &message))
+                return '-';
+        check_equal(message.type, IPC_CHANNEL_OPEN);
+        *open = *IPC_PAYLOAD(&message, struct ipc_channel_open);
+        *fd_out = ipc_received_take_fd(&message, 0);
+        return (char)open->peer[0];
+}
+
+TEST(whom_a_limit_is_about_waits_for_its_own_swarm_worker_and_goes_on_as_soon_as_that_meets_a_provider)
+{
+        struct ipc_channel_open open;
+        uint32_t own = begin_missed(1000);
+        int client = knock("192.0.2.1"), fd;
+
+        check_equal(asked_by(3 - own, &fd, &open), '-');
+        check_equal(clients_deadline(&forward.clients), now.mono_us + MSEC(CLIENTS_OWN_MS));
+        at(now.mono_us + SECONDS(1));
+        route('B', own, NULL);
+        check_equal(asked_by(own, &fd, &open), 'B');
+        close(fd);
+        check_equal(clients_deadline(&forward.clients), USEC_NEVER);
+        close(client);
+        finish();
+}
+
+TEST(whom_no_limit_is_about_goes_by_any_swarm_worker_at_once)
+{
+        struct ipc_channel_open open;
+        uint32_t own = begin_missed(0);
+        int client = knock("192.0.2.1"), fd;
+
+        check_equal(asked_by(3 - own, &fd, &open), 'A');
+        close(fd);
+        close(client);
+        finish();
+}
+
+/* Nor do others wait for what one has waited for in vain, for a minute, unless that swarm worker has somebody meanwhile. */
+TEST(whom_a_limit_is_about_goes_by_another_swarm_worker_when_it_has_waited_long_for_its_own)
+{
+        struct ipc_channel_open open;
+        uint32_t own = begin_missed(1000);
+        struct ipc_via via = { .peer = { 'A' }, .swarm = own };
+        int client = knock("192.0.2.1"), fd;
+
+        check_equal(next_due(), MSEC(CLIENTS_OWN_MS));
+        check_equal(asked_by(3 - own, &fd, &open), 'A');
+        check_equal(open.limit[1].bytes_per_s, 1000);
+        close(fd);
+        close(client);
+        for (unsigned i = 0; i < 2; i++) {
+                at(now.mono_us + SECONDS(29));
+                client = knock("192.0.2.1");
+                check_equal(asked_by(3 - own, &fd, &open), 'A');
+                close(fd);
+                close(client);
+        }
+        at(now.mono_us + SECONDS(2));
+        client = knock("192.0.2.1");
+        check_equal(next_due(), MSEC(CLIENTS_OWN_MS));
+        check_equal(asked_by(3 - own, &fd, &open), 'A');
+        close(fd);
+        close(client);
+        route('A', own, policy_of(1000));
+        client = knock("192.0.2.1");
+        check_equal(asked_by(own, &fd, &open), 'A');
+        close(fd);
+        close(client);
+        choose_drop(&forward.clients.choose, &via, GATE, IPC_TCP, 0);
+        client = knock("192.0.2.1");
+        check_equal(asked_by(3 - own, &fd, &open), '-');
+        check_equal(next_due(), MSEC(CLIENTS_OWN_MS));
+        check_equal(asked_by(3 - own, &fd, &open), 'A');
+        close(fd);
+        close(client);
+        finish();
+}
+
+TEST(where_clients_wait_shortly_for_a_provider_half_of_that_is_for_their_own_swarm_worker)
+{
+        struct ipc_forward_listener listener = { .gate_port = GATE, .protocol = IPC_TCP, .wait_ms = 3000 };
+        struct ipc_channel_open open;
+        uint32_t own = begin_missed(1000);
+        int client, fd;
+
+        check_equal(clients_gate_set(&forward.clients, &listener), 0);
+        client = knock("192.0.2.1");
+        check_equal(next_due(), MSEC(1500));
+        check_equal(asked_by(3 - own, &fd, &open), 'A');
+        close(fd);
+        close(client);
+        finish();
+}
+
+/* A provider's no is one, by whichever swarm worker; but one that only the other swarm worker has may say yes. */
+TEST(whom_a_limit_is_about_is_reset_when_all_have_refused_and_not_before)
+{
+        struct ipc_channel_open open;
+        uint32_t own = begin_missed(1000);
+        int client, fd;
+
+        route('A', own, policy_of(1000));
+        client = knock("192.0.2.1");
+        check_equal(asked_by(own, &fd, &open), 'A');
+        clients_refused(&forward.clients, own, &(struct ipc_channel_refused){ .channel = open.channel, .reason = IPC_REASON_REFUSED }, fd,
+                        &now);
+        check(closed(client));
+        close(client);
+        at(now.mono_us + MINUTES(1));
+        route('B', 3 - own, NULL);
+        client = knock("192.0.2.1");
+        check_equal(asked_by(own, &fd, &open), 'A');
+        clients_refused(&forward.clients, own, &(struct ipc_channel_refused){ .channel = open.channel, .reason = IPC_REASON_REFUSED }, fd,
+                        &now);
+        check(!closed(client));
+        check_equal(asked_by(3 - own, &fd, &open), '-');
+        route('B', own, NULL);
+        check_equal(asked_by(own, &fd, &open), 'B');
+        close(fd);
+        close(client);
+        finish();
+}
+
+/* Its own swarm worker has the provider, and loses it again and again: it is asked when the rests of 1 and 2 s are over. */
+TEST(whom_a_limit_is_about_goes_by_another_swarm_worker_when_its_own_has_failed_for_long)
+{
+        struct ipc_channel_open open;
+        uint32_t own = begin_missed(1000);
+        usec_t began_us = now.mono_us;
+        int client, fd;
+
+        route('A', own, policy_of(1000));
+        client = knock("192.0.2.1");
+        for (unsigned i = 0; i < 3; i++) {
+                if (i)
+                        check_equal(next_due(), SECONDS(i));
+                check_equal(asked_by(own, &fd, &open), 'A');
+                clients_refused(&forward.clients, own, &(struct ipc_channel_refused){ .channel = open.channel, .reason = IPC_REASON_PEER_LOST },
+                                fd, &now);
+        }
+        check_equal(next_due(), SECONDS(2));
+        check_equal(now.mono_us - began_us, MSEC(CLIENTS_OWN_MS));
+        check_equal(asked_by(own, &fd, &open), '-');
+        check_equal(asked_by(3 - own, &fd, &open), 'A');
+        close(fd);
+        close(client);
+        finish();
+}
+
+/* Its swarm worker's death is heard of before the router worker drops what that had. */
+TEST(whom_a_limit_is_about_waits_for_its_own_swarm_worker_after_that_ones_death)
+{
+        struct ipc_channel_open open;
+        uint32_t own = begin_missed(1000);
+        struct ipc_route gone = { .peer = { 'A' }, .gate_port = GATE, .protocol = IPC_TCP, .swarm = own };
+        enum ipc_role role = own == 2 ? INSIDE_SWARM_2 : IPC_SWARM;
+        int client, fd;
+
+        route('A', own, policy_of(1000));
+        inside_introduce(&inside, IPC_ROUTER);
+        inside_depart(&inside, role);
+        scene_turn();
+        client = knock("192.0.2.1");
+        check_equal(asked_by(3 - own, &fd, &open), '-');
+        inside_send(&inside, IPC_ROUTER, IPC_ROUTE_DROP, &gone, -1);
+        scene_turn();
+        check_equal(asked_by(3 - own, &fd, &open), '-');
+        check(clients_deadline(&forward.clients) <= now.mono_us + MSEC(CLIENTS_OWN_MS));        /* the drop was looked at */
+        inside_introduce(&inside, role);
+        scene_turn();
+        check_equal(asked_by(3 - own, &fd, &open), '-');
+        route('A', own, policy_of(1000));
+        check_equal(asked_by(own, &fd, &open), 'A');
+        close(fd);
+        close(client);
+        finish();
+}
+
 TEST(whom_the_operator_lets_in_has_no_limit_while_its_time_lasts)
 {
         struct ipc_forward_allow allow = { .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 } };

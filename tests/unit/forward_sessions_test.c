@@ -8,6 +8,7 @@
 
 #include "forward_sessions_scene.h"
 #include "ipc_route.h"
+#include "policy.h"
 
 TEST(a_client_is_one_session_and_its_datagrams_keep_their_borders)
 {
@@ -27,6 +28,48 @@ TEST(a_client_is_one_session_and_its_datagrams_keep_their_borders)
         check_heard(0, "three");
         check_heard(0, "four");
         check_heard(0, "-");
+        finish();
+}
+
+static void route_by(uint32_t swarm, struct policy *policy)
+{
+        struct ipc_via via = { .peer = { 'A' }, .swarm = swarm };
+
+        check_equal(choose_set(&forward.clients.choose, &via, GATE, IPC_UDP, 0, 0, 0), 0);
+        choose_restrict(&forward.clients.choose, &via, GATE, IPC_UDP, 0, policy);
+        clients_serve(&forward.clients, GATE, IPC_UDP, &now);
+}
+
+/* Of the two swarm workers the first one is that client's own: what it says until that has met the provider lies in the pair. */
+TEST(whom_a_limit_is_about_waits_with_its_datagrams_for_its_own_swarm_worker)
+{
+        struct ipc_rule rule = { .who = IPC_RULE_ALL, .allow = true, .protocols = 3, .port_last = UINT16_MAX, .except_first = 1,
+                                 .bytes_per_s = 1000, .burst_bytes = 1000, .ways = IPC_RULE_UP };
+        struct policy *policy = policy_new(&rule, 1);
+        uint8_t address[16] = { [10] = 0xff, [11] = 0xff, [12] = 10 };
+        struct ipc_received message;
+
+        while (choose_own(address, 2) != 1)
+                address[15]++;
+        begin();
+        forward.clients.limits.swarms = 2;
+        inside_introduce(&inside, INSIDE_SWARM_2);
+        scene_turn();
+        choose_drop(&forward.clients.choose, &(struct ipc_via){ .peer = { 'A' }, .swarm = 1 }, GATE, IPC_UDP, 0);
+        route_by(2, policy);
+        say(0x0a000000 + address[15], 1000, "one");
+        say(0x0a000000 + address[15], 1000, "two");
+        check_equal(taken_count, 0);
+        check_equal(inside_receive(&inside, INSIDE_SWARM_2, &message), 0);
+        route_by(1, policy);
+        take();
+        check_equal(taken_count, 1);
+        check_equal(taken[0].open.limit[1].bytes_per_s, 1000);
+        check_heard(0, "one");
+        check_heard(0, "two");
+        check_heard(0, "-");
+        check_equal(dropped, 0);
+        policy_leave(policy);
         finish();
 }
 

@@ -256,6 +256,15 @@ static bool carries_rather(const uint8_t address[16], uint32_t swarm, uint32_t o
         return score(address, &(struct ipc_via){ .swarm = swarm }, true) > score(address, &(struct ipc_via){ .swarm = other }, true);
 }
 
+uint32_t choose_own(const uint8_t address[16], uint32_t swarms)
+{
+        uint32_t own = swarms > 0;
+
+        for (uint32_t swarm = 2; swarm <= swarms; swarm++)
+                own = carries_rather(address, swarm, own) ? swarm : own;
+        return own;
+}
+
 struct pick {
         const struct choose_ask *ask;
         struct choose_way *best, *resting;
@@ -297,6 +306,16 @@ static bool is_usable(const struct choose_ask *ask, const struct choose_way *way
         return !ask->usable || ask->usable(ask->context, &way->via);
 }
 
+static bool is_admitted(const struct choose_ask *ask, const struct choose_way *way)
+{
+        return !ask->admits || ask->admits(ask->context, way);
+}
+
+static bool is_own(const struct choose_ask *ask, const struct choose_way *way)
+{
+        return !ask->own || way->via.swarm == ask->own;
+}
+
 /* Whom the policy names, or a limit, is waited for while its swarm worker is behind; where anybody will do another one is taken. */
 static bool is_waited_for(const struct pick *pick)
 {
@@ -316,7 +335,7 @@ static void consider(struct pick *pick, struct choose_way *way)
         const struct choose_ask *ask = pick->ask;
         bool fit = way->rests_until_us <= ask->now_us;
 
-        if (ask->admits && !ask->admits(ask->context, way))
+        if (!is_admitted(ask, way) || (pick->pinned && !is_own(ask, way)))
                 return;
         if (fit)
                 pick->alive = MIN(pick->alive, way->priority);
@@ -388,6 +407,26 @@ struct choose_way *choose_take(struct choose *choose, const struct choose_ask *a
         }
         way->clients++;
         return way;
+}
+
+bool choose_lacks(const struct choose *choose, const struct choose_ask *ask, bool failed)
+{
+        const struct choose_gate *gate = gate_for(choose, ask->gate_port, ask->protocol, ask->names);
+
+        if (!gate || !ask->own || !is_limited(gate, ask))
+                return false;
+        list_for_each(at, &gate->ways) {
+                const struct choose_way *way = list_entry(at, struct choose_way, in_gate);
+                struct ipc_via via = way->via;
+                const struct choose_way *own;
+
+                via.swarm = ask->own;
+                own = way_find(&gate->ways, &via);
+                if (way->rests_until_us <= ask->now_us && is_admitted(ask, way) &&
+                    (!own || (failed && own->rests_until_us > ask->now_us)))
+                        return true;
+        }
+        return false;
 }
 
 void choose_leave(struct choose *choose, struct choose_way *way)

@@ -6,7 +6,7 @@
  * one client at a time until one succeeds.
  *
  * A limit is kept by the swarm worker that carries what is limited. So a client for whom there is one goes by the same swarm worker whenever it
- * comes, to whichever provider the policy says that this one has. */
+ * comes, to whichever provider the policy says that this one has; by another one only if its caller waits no longer for that. */
 #ifndef HG_FORWARD_CHOOSE_H
 #define HG_FORWARD_CHOOSE_H
 
@@ -102,6 +102,7 @@ struct choose_ask {
         bool insist;                    /* rather than nobody one that rests, the one closest to its end: it has tried none yet */
         const struct choose_names *names;       /* NULL: it does not say; else who has that name goes before who has none */
         const uint8_t *address;         /* 16 bytes that are the same whenever it comes */
+        uint32_t own;                   /* the swarm worker by which alone it goes if it has a limit; 0: its own before others */
         usec_t now_us;
         choose_usable usable;
         choose_admits admits;
@@ -112,6 +113,12 @@ struct choose_ask {
 /* The way for it, which it is on until choose_leave(). NULL: there is none, or all of them rest or are not @usable. */
 struct choose_way *choose_take(struct choose *choose, const struct choose_ask *ask);
 void choose_leave(struct choose *choose, struct choose_way *way);
+
+/* Of @swarms workers, of the ids 1 and up, the one of clients from @address that have a limit; 0: of none. */
+uint32_t choose_own(const uint8_t address[16], uint32_t swarms);
+
+/* Whether it has a limit, and another swarm worker than @ask->own a provider for it that this one has not; @failed: or that rests there. */
+bool choose_lacks(const struct choose *choose, const struct choose_ask *ask, bool failed);
 
 /* What became of it. */
 void choose_failed(struct choose_way *way, usec_t now_us);

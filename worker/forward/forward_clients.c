@@ -269,6 +269,7 @@ enum client_attempt clients_attempt(struct client *client, const struct now *now
 {
         struct clients *clients = client->clients;
         struct ways ways = { .worker = clients->worker };
+        uint32_t own = clients_wait_own(client);
         struct choose_ask ask = {
                 .gate_port = client->gate_port,
                 .protocol = client->protocol,
@@ -276,6 +277,7 @@ enum client_attempt clients_attempt(struct client *client, const struct now *now
                 .insist = client->search->attempts == 0,
                 .names = &client->search->names,
                 .address = guest_address(client->guest),
+                .own = clients_wait_stays(client, own, now) ? own : 0,
                 .now_us = now->mono_us,
                 .usable = is_usable,
                 .admits = is_admitted,
@@ -283,6 +285,7 @@ enum client_attempt clients_attempt(struct client *client, const struct now *now
                 .context = &ways,
         };
         struct choose_way *way;
+        bool lacks;
 
         admit(&ways.admission, clients, client->gate, &client->remote, now);
         if (!admission_here(&ways.admission)) {
@@ -296,8 +299,10 @@ enum client_attempt clients_attempt(struct client *client, const struct now *now
                 clients_gate_deny(clients, client->gate, &client->remote, "any provider", ways.denier, now);
                 return ATTEMPT_DENIED;
         }
+        lacks = !way && choose_lacks(&clients->choose, &ask, client->search->unanswered);
+        client->search->lacked = client->search->lacked || lacks;
         if (!way)
-                return ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
+                return lacks || ways.left_out ? ATTEMPT_LATER : ATTEMPT_NOBODY;
         if (client_hand(client, way, &ways.admission, now) < 0) {
                 choose_leave(&clients->choose, way);
                 client->gate->unsent = true;
@@ -306,6 +311,7 @@ enum client_attempt clients_attempt(struct client *client, const struct now *now
         clients->last_number++;
         client->search->attempts++;
         client->way = way;
+        clients_wait_went(client, own, way->via.swarm, now);
         clients_step(client, CLIENT_SENT);
         return ATTEMPT_SENT;
 }
@@ -417,6 +423,7 @@ static struct client *client_new(struct clients *clients, uint16_t gate_port, ui
                 .watched = { .fd = fd },
                 .opened_at_ms = now->wall_us / 1000,
                 .gives_up_us = usec_add(now->mono_us, gate->wait_us),
+                .strays_us = usec_add(now->mono_us, usec_min(MSEC(CLIENTS_OWN_MS), gate->wait_us / 2)),
         };
         list_init(&search->in_gate);
         random_fill(&clients->random, search->id, sizeof(search->id));

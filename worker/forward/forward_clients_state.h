@@ -19,6 +19,8 @@ struct gate {
         uint32_t idle_ms;
         uint32_t count;                 /* clients, waiting or not, since it is there */
         struct rate rate;               /* at which they come */
+        uint64_t in_vain;               /* swarm workers that somebody with a limit has waited for in vain, by id - 1 */
+        usec_t in_vain_until_us;        /* that is so */
         usec_t full_told_us;            /* when the log last said of this gate that somebody has reached a limit; 0: never */
         usec_t denied_told_us;          /* the same, that somebody is not let in */
         uint16_t port, protocol;
@@ -58,10 +60,12 @@ struct search {
         struct list in_gate;            /* WAITING */
         struct heap_entry deadline;     /* WAITING */
         unsigned attempts;
+        bool lacked;                    /* its own swarm worker did not get it to a provider that another one had */
         bool unanswered;                /* a provider failed without saying no: another time it may be there */
         struct choose_names names;      /* whom it asks for; 0: nobody by name */
         uint64_t opened_at_ms;          /* since the epoch */
         usec_t gives_up_us;
+        usec_t strays_us;               /* from then on it goes by another swarm worker than its own, though it has a limit */
         uint8_t id[METADATA_ID_BYTES];
         union socket_address local;
 };
@@ -102,6 +106,13 @@ struct gate *clients_gate_next(const struct clients *clients, const struct gate 
 /* forward_clients_wait.c: it begins to wait at its gate, or waits no more. */
 void clients_wait_begin(struct client *client);
 void clients_wait_end(struct client *client);
+
+/* The swarm worker that is its own if it has a limit; 0: of none. Whether it is to go by that one alone, for now. */
+uint32_t clients_wait_own(const struct client *client);
+bool clients_wait_stays(const struct client *client, uint32_t own, const struct now *now);
+
+/* It has gone by @swarm, in place of its own perhaps. */
+void clients_wait_went(struct client *client, uint32_t own, uint32_t swarm, const struct now *now);
 
 /* When those who wait at @gate are worth another look, unless something happens before. */
 void clients_wait_arm(struct clients *clients, struct gate *gate, usec_t now_us);

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who waits at a gate for a provider, and what wakes them: a route that is told, a swarm worker that comes or takes messages again, a
- * client that gets through to one of whom that was not known, and the end of a rest. */
+/* Who waits at a gate for a provider, and what wakes them: a route that comes or goes, a swarm worker that comes or takes messages again, a
+ * client that gets through to one of whom that was not known, and the end of a rest.
+ *
+ * Who has a limit waits as well while its own swarm worker, which keeps that, has not met a provider that another one has, as in a gateway's
+ * first moments and after a death: by that one it would have a second limit. It goes by that when it has waited long, and those who come in
+ * the next minute don't wait, lest everybody does where its own will never meet the provider. */
 #include "forward_clients_state.h"
 #include "forward_swarms.h"
 
 #define RETRY_US SECONDS(1)             /* where nothing of that will come: no memory was left to send a client on */
+#define IN_VAIN_US SECONDS(60)          /* nobody else waits for that swarm worker */
 
 static void on_hang_up(struct watched *watched, uint32_t events)
 {
@@ -46,11 +51,57 @@ static usec_t rest_ends_us(const struct clients *clients, const struct gate *gat
         return ready_us;
 }
 
+uint32_t clients_wait_own(const struct client *client)
+{
+        return choose_own(guest_address(client->guest), client->clients->limits.swarms);
+}
+
+static uint64_t bit_of(uint32_t own)
+{
+        return own ? UINT64_C(1) << (own - 1) : 0;
+}
+
+bool clients_wait_stays(const struct client *client, uint32_t own, const struct now *now)
+{
+        const struct gate *gate = client->gate;
+
+        return now->mono_us < client->search->strays_us && (now->mono_us >= gate->in_vain_until_us || !(gate->in_vain & bit_of(own)));
+}
+
+void clients_wait_went(struct client *client, uint32_t own, uint32_t swarm, const struct now *now)
+{
+        struct gate *gate = client->gate;
+
+        if (swarm == own) {
+                gate->in_vain &= ~bit_of(own);
+        } else if (client->search->lacked && now->mono_us >= client->search->strays_us) {
+                if (now->mono_us >= gate->in_vain_until_us)
+                        gate->in_vain = 0;
+                gate->in_vain |= bit_of(own);
+                gate->in_vain_until_us = usec_add(now->mono_us, IN_VAIN_US);
+        }
+}
+
+/* When the next of those who wait for their own swarm worker does so no longer. */
+static usec_t strays_us(const struct gate *gate, usec_t now_us)
+{
+        usec_t next_us = USEC_NEVER;
+
+        list_for_each(at, &gate->waiting) {
+                const struct search *search = list_entry(at, struct search, in_gate);
+
+                if (search->lacked && search->strays_us > now_us)
+                        next_us = usec_min(next_us, search->strays_us);
+        }
+        return next_us;
+}
+
 void clients_wait_arm(struct clients *clients, struct gate *gate, usec_t now_us)
 {
         bool waits = gate->waiting_count && swarms_next(clients->worker, NULL);
         usec_t retry_us = gate->unsent ? usec_add(now_us, RETRY_US) : USEC_NEVER;
 
+        retry_us = usec_min(retry_us, strays_us(gate, now_us));
         heap_set(&clients->retries, &gate->retry, waits ? usec_min(rest_ends_us(clients, gate, now_us), retry_us) : USEC_NEVER);
 }
 

@@ -38,7 +38,8 @@ static void on_limits(void *context, struct worker_link *from, struct ipc_receiv
         const struct ipc_forward_limits *limits = IPC_PAYLOAD(message, struct ipc_forward_limits);
         struct forward *forward = context;
 
-        if (!forward->conf_open || !forward_has_gates(forward) || limits->rate > RATE_MAX || limits->rate_per_client > RATE_MAX)
+        if (!forward->conf_open || !forward_has_gates(forward) || limits->rate > RATE_MAX || limits->rate_per_client > RATE_MAX ||
+            limits->swarms > IPC_SWARMS_MAX)
                 worker_disown(from);
         else
                 forward->clients.limits_next = *limits;
@@ -192,8 +193,10 @@ static void on_routes_begin(void *context, struct worker_link *from, struct ipc_
 static void on_routes_end(void *context, struct worker_link *from, struct ipc_received *message)
 {
         struct forward *forward = context;
+        struct now now = now_read();
 
         choose_end(&forward->clients.choose);
+        clients_serve_all(&forward->clients, &now);
 }
 
 static struct ipc_via via_of(const struct ipc_route *route)
@@ -252,8 +255,10 @@ static void on_route_drop(void *context, struct worker_link *from, struct ipc_re
         const struct ipc_route *route = IPC_PAYLOAD(message, struct ipc_route);
         struct ipc_via via = via_of(route);
         struct forward *forward = context;
+        struct now now = now_read();
 
         choose_drop(&forward->clients.choose, &via, route->gate_port, route->protocol, name_of(forward, route));
+        clients_serve(&forward->clients, route->gate_port, route->protocol, &now);
 }
 
 static void on_opened(void *context, struct worker_link *from, struct ipc_received *message)
