@@ -57,8 +57,8 @@ struct ipc_forward_host {
 };
 
 /* (conf) How many connections, or sessions of datagrams, each gate may have at a time, and how many of them one client; how many may come
- * a second, on average, in all and from one client. 0: no limit. A provider that does not answer within @open_ms (0: 15 s) has refused. Who
- * has a limit of bandwidth is one of @swarms workers', of the ids 1 and up, whether that one is there now or not; 0: nobody says how many. */
+ * a second, on average, in all and from one client. 0: no limit. A provider that does not answer within @open_ms (0: 15 s) has refused.
+ * Who has a limit of bandwidth is one of @swarms workers', of the ids 1 and up, whether it is there now or not; 0: nobody says how many. */
 struct ipc_forward_limits {
         uint32_t connections, connections_per_client;
         uint32_t rate, rate_per_client;         /* at most 1,000,000 */

@@ -388,8 +388,8 @@ TEST(whom_a_limit_is_about_goes_by_another_swarm_worker_when_its_own_has_failed_
                 if (i)
                         check_equal(next_due(), SECONDS(i));
                 check_equal(asked_by(own, &fd, &open), 'A');
-                clients_refused(&forward.clients, own, &(struct ipc_channel_refused){ .channel = open.channel, .reason = IPC_REASON_PEER_LOST },
-                                fd, &now);
+                clients_refused(&forward.clients, own,
+                                &(struct ipc_channel_refused){ .channel = open.channel, .reason = IPC_REASON_PEER_LOST }, fd, &now);
         }
         check_equal(next_due(), SECONDS(2));
         check_equal(now.mono_us - began_us, MSEC(CLIENTS_OWN_MS));

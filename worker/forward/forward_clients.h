@@ -22,8 +22,8 @@ enum {
         CLIENTS_WAITING_MAX = 256,      /* of one gate; more are reset at once */
         CLIENTS_OPEN_MS = 15000,        /* for a provider's answer (Hypergate: OPEN_REQUEST_TIMEOUT_MS) */
         CLIENTS_OPEN_LEAST_MS = 1000,   /* even when the client's time is nearly up */
-        CLIENTS_OWN_MS = 5000,          /* who has a limit waits so long for its own swarm worker: it takes a second to start again and to meet
-                                         * its peers, on a busy machine some */
+        CLIENTS_OWN_MS = 5000,          /* who has a limit waits so long for its own swarm worker: it takes a second to start again and
+                                         * to meet its peers, on a busy machine some */
 };
 
 struct client;

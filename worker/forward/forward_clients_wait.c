@@ -2,9 +2,9 @@
 /* Who waits at a gate for a provider, and what wakes them: a route that comes or goes, a swarm worker that comes or takes messages again, a
  * client that gets through to one of whom that was not known, and the end of a rest.
  *
- * Who has a limit waits as well while its own swarm worker, which keeps that, has not met a provider that another one has, as in a gateway's
- * first moments and after a death: by that one it would have a second limit. It goes by that when it has waited long, and those who come in
- * the next minute don't wait, lest everybody does where its own will never meet the provider. */
+ * Who has a limit waits as well while its own swarm worker, which keeps that, has not met a provider that another one has, as in a
+ * gateway's first moments and after a death: by that one it would have a second limit. It goes by that when it has waited long, and those
+ * who come in the next minute don't wait, lest everybody does where its own will never meet the provider. */
 #include "forward_clients_state.h"
 #include "forward_swarms.h"
 
