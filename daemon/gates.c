@@ -138,18 +138,30 @@ static void tell_closed(const struct gate *gate, const char *why)
         log_event(gate->gates->log, IPC_EVENT_GATE_CLOSED, LOG_NOTICE, fields.list, "gate %u%s closed: %s", gate->port, suffix(gate), why);
 }
 
+static void try_again(struct gate_listener *listener, usec_t wait_us)
+{
+        struct gates *gates = listener->gate->gates;
+
+        ev_timer_stop(gates->loop, &listener->retry);
+        ev_timer_set(&listener->retry, to_seconds(wait_us), 0);
+        ev_timer_start(gates->loop, &listener->retry);
+}
+
 /* Said once for each reason, not for each try. */
 static void on_refused(struct gate_listener *listener, int error)
 {
         struct gate *gate = listener->gate;
-        usec_t wait_us = backoff_us(++listener->failures, SECONDS(GATE_RETRY_FIRST_S), SECONDS(GATE_RETRY_LONGEST_S));
+        usec_t wait_us;
 
+        if (error == EADDRINUSE && gate->freed_us && monotonic_us() < gate->freed_us + MSEC(GATE_FREED_MS)) {
+                try_again(listener, MSEC(GATE_FREED_RETRY_MS));
+                return;
+        }
+        wait_us = backoff_us(++listener->failures, SECONDS(GATE_RETRY_FIRST_S), SECONDS(GATE_RETRY_LONGEST_S));
         if (listener->error != error && may_tell(gate->gates))
                 tell_unavailable(listener, error, wait_us);
         listener->error = error;
-        ev_timer_stop(gate->gates->loop, &listener->retry);
-        ev_timer_set(&listener->retry, to_seconds(wait_us), 0);
-        ev_timer_start(gate->gates->loop, &listener->retry);
+        try_again(listener, wait_us);
 }
 
 static struct socket_place place_of(const struct gate_listener *listener)
@@ -285,8 +297,8 @@ static struct gate *gate_new(struct gates *gates, uint16_t port, uint16_t protoc
         return gate;
 }
 
-/* For all who hold it, at once: a close would leave it open until the forward worker has heard. Of UDP it is no matter: clients are
- * not told anyway. */
+/* For all who hold it, at once: a close would leave it open until the forward worker has heard. Of UDP that can't be done: clients are
+ * not told anyway, and who takes its place waits until then. */
 static void shut(struct gate_listener *listener)
 {
         struct socket_place place = place_of(listener);
@@ -390,6 +402,14 @@ static bool same_addresses(const struct gate *gate, const struct conf_gateway *c
         return !next_address(conf, gate->protocol, address);
 }
 
+static bool is_bound(const struct gate *gate)
+{
+        for (size_t i = 0; i < gate->listener_count; i++)
+                if (gate->listeners[i].fd >= 0)
+                        return true;
+        return false;
+}
+
 /* What is bound where @to shall listen, too, stays bound. */
 static void move_listeners(struct gate *to, struct gate *from)
 {
@@ -416,15 +436,13 @@ static void relisten(struct gate *gate)
         next->forward = gate->forward;
         list_insert_before(&gate->in_all, &next->in_all);
         gates->count++;
+        next->freed_us = is_bound(gate) ? monotonic_us() : 0;
         gate_free(gate);
         for (size_t i = 0; i < next->listener_count; i++)
                 if (next->listeners[i].fd < 0)
                         bind_listener(&next->listeners[i]);
-        for (size_t i = 0; i < next->listener_count; i++)
-                if (next->forward || next->listeners[i].fd >= 0) {
-                        serve(next);
-                        break;
-                }
+        if (next->forward || is_bound(next))
+                serve(next);
 }
 
 /* They are the same, of another configuration. */

@@ -13,11 +13,14 @@
 #include "list.h"
 #include "log.h"
 #include "passed.h"
+#include "usec.h"
 
 enum {
         GATES_MAX = 4096,               /* open at a time */
         GATE_RETRY_FIRST_S = 1,         /* a port in use */
         GATE_RETRY_LONGEST_S = 10,      /* whoever frees it waits for us */
+        GATE_FREED_MS = 2000,           /* our own socket before may be in the way so long: its forward worker has it, too, */
+        GATE_FREED_RETRY_MS = 20,       /* and so often it is seen whether it has heard */
 };
 
 struct gate;
@@ -43,6 +46,7 @@ struct gate {
         struct gates *gates;
         uint16_t port, protocol;
         struct forward *forward;        /* NULL while no listener is bound */
+        usec_t freed_us;                /* when it left an address for others; 0: it did not */
         size_t listener_count;
         struct gate_listener listeners[];
 };

@@ -15,6 +15,7 @@ import time
 
 from harness import (MB, Service, answers, binary, connect, eventually, free_ports, how_it_ends, listens, main, new_secret,
                      pattern, read_all, serve_echo, start_dht, start_instance, test)
+from udp_scene import Echo, ask, udp_socket
 
 RELOADS, IDLE, SIZE = int(os.environ.get('RELOADS', 10)), int(os.environ.get('IDLE', 100)), int(os.environ.get('MB', 32)) * MB
 
@@ -206,6 +207,27 @@ def gates_move_and_close(stack):
     held.sendall(b'c')
     assert held.recv(1) == b'c'
     assert 'refused, the configuration' not in router.instance['gateway'].log()
+
+
+@test
+def a_gate_for_datagrams_moves(stack):
+    """a gate for datagrams moves to all addresses and back, in the way of itself: it is open as soon as its worker has heard"""
+    echo = Echo(stack)
+    port, = free_ports(1)
+    router = Router(stack, [entry(port, echo.port, 'udp')])
+
+    def comes_back(host):
+        with udp_socket(host) as client:
+            client.connect((host, port))
+            client.settimeout(0.2)
+            return ask(client, b'x') == b'x'
+    eventually(lambda: comes_back('127.0.0.1'), 20, 'the gate is open')
+    for listen, host in (('0.0.0.0', '127.0.0.2'), ('127.0.0.3', '127.0.0.3')):
+        router.conf['gateway']['gateway'] = {'listen': listen}
+        router.reload('gateway')
+        eventually(lambda: comes_back(host), 20, f'it is open at {listen}')
+    log = router.instance['gateway'].log()
+    assert "can't listen" not in log and log.count('open on') == 3
 
 
 def echoes(connection):

@@ -254,6 +254,53 @@ TEST(where_a_gate_listens_changes_and_what_stays_is_the_same_socket)
         }
 }
 
+/* Of datagrams the forward worker has the socket, too, and the port is free when that one has heard. */
+TEST(a_gate_that_was_in_its_own_way_opens_as_soon_as_it_is_not)
+{
+        struct conf_gateway before = { .present = true, .listen = ones, .listen_count = 1 };
+        struct conf_gateway any = { .present = true, .listen = ones + 3, .listen_count = 1 };
+        uint16_t port = free_port();
+        struct story story;
+        int held;
+
+        begin(&story, &before);
+        gates_open(&story.gates, port, CONF_UDP);
+        held = dup(the_gate(&story)->listeners[0].fd);
+        check(held >= 0);
+        gates_reload(&story.gates, &any);
+        check(the_gate(&story)->listeners[0].fd < 0);
+        ev_run(story.world.loop, EVRUN_ONCE);
+        check(the_gate(&story)->listeners[0].fd < 0);
+        close(held);
+        for (unsigned tries = 0; tries < 5 && the_gate(&story)->listeners[0].fd < 0; tries++)
+                ev_run(story.world.loop, EVRUN_ONCE);
+        check(the_gate(&story)->listeners[0].fd >= 0);
+        check(!strstr(world_logged(&story.world), "can't listen"));
+        end(&story);
+}
+
+/* But not for ever: then somebody else may be in its way. */
+TEST(a_gate_that_is_in_somebody_else_s_way_says_so_after_a_while)
+{
+        struct conf_gateway before = { .present = true, .listen = ones, .listen_count = 1 };
+        struct conf_gateway any = { .present = true, .listen = ones + 3, .listen_count = 1 };
+        uint16_t port = free_port();
+        struct story story;
+        int held;
+
+        begin(&story, &before);
+        gates_open(&story.gates, port, CONF_UDP);
+        held = dup(the_gate(&story)->listeners[0].fd);
+        check(held >= 0);
+        gates_reload(&story.gates, &any);
+        the_gate(&story)->freed_us -= MSEC(GATE_FREED_MS);
+        ev_run(story.world.loop, EVRUN_ONCE);
+        check(the_gate(&story)->listeners[0].fd < 0);
+        check(strstr(world_logged(&story.world), "can't listen on 0.0.0.0: the port is in use by another program"));
+        close(held);
+        end(&story);
+}
+
 TEST(gates_that_are_not_allowed_any_more_are_closed_at_once)
 {
         static const struct conf_filter filters[] = { { .fields = CONF_FILTER_PROTOCOL, .protocol = CONF_UDP } };
