@@ -44,7 +44,7 @@ static void round_trip(struct path *path)
                         .flying_bytes = (packets - i) * (size_t)FULL, .una = ++path->una, .now_us = at_us,
                 };
 
-                if (++path->sent % 100 < path->loss) {
+                if (++path->sent % 100 < path->loss && i < packets) {        /* the last one is the sample */
                         path->rate.lost += FULL;
                         continue;
                 }
@@ -135,6 +135,26 @@ TEST(udx_congestion_learns_no_slowness_from_an_application)
         round_trips(&path, 200);
         check(udx_max2(&path.c.bw) > before / 100 * 95);       /* of a cycle that had begun before */
         check(path.c.full);
+}
+
+/* It says a little less than could leave, and more than the path takes: losses are the path's word, whoever sets the pace. Without any it
+ * is no reason to leave STARTUP, as before. */
+TEST(udx_congestion_leaves_startup_for_losses_whoever_sets_the_pace)
+{
+        for (unsigned loss = 0; loss <= 30; loss += 30) {
+                struct path path;
+
+                path_init(&path, 12500000, 40000);
+                round_trips(&path, 5);
+                check_equal(path.c.state, UDX_STARTUP);
+                path.limit = UDX_LIMIT_APP;
+                path.most = 400 * FULL;         /* of 416 that are under way */
+                round_trips(&path, 2);
+                path.loss = loss;
+                round_trips(&path, 3);
+                check_equal(path.c.full, loss > 0);
+                check_equal(path.c.full_by_peer, false);
+        }
 }
 
 TEST(udx_congestion_starts_again_when_the_peers_window_opens)

@@ -184,12 +184,17 @@ static bool measure_loss(struct udx_congestion *congestion, const struct udx_con
 
 /* --- states --- */
 
-static void check_full(struct udx_congestion *congestion, const struct udx_congestion_ack *ack, double lost)
+/* Losses tell of a full path whoever sets the pace: an application that says a little less than we could send, and more than the path
+ * takes, would keep us in STARTUP, and its queue full, for good. */
+static void check_full(struct udx_congestion *congestion, const struct udx_congestion_ack *ack, bool excess, double lost)
 {
         uint64_t bw = udx_max2(&congestion->bw);
+        enum udx_rate_limit limit = ack->sample->mark.limit;
 
-        if (ack->sample->mark.limit == UDX_LIMIT_APP)
+        if (limit == UDX_LIMIT_APP) {
+                congestion->full = lost > FULL_LOSS || excess;
                 return;
+        }
         if (bw >= congestion->full_bw + congestion->full_bw / 4) {
                 congestion->full_bw = bw;
                 congestion->full_rounds = 0;
@@ -199,9 +204,7 @@ static void check_full(struct udx_congestion *congestion, const struct udx_conge
                 congestion->full = true;
         else if (++congestion->full_rounds >= FULL_ROUNDS)
                 congestion->full = true;
-        else
-                return;
-        congestion->full_by_peer = congestion->full_rounds >= FULL_ROUNDS && ack->sample->mark.limit == UDX_LIMIT_PEER;
+        congestion->full_by_peer = congestion->full_rounds >= FULL_ROUNDS && limit == UDX_LIMIT_PEER;
 }
 
 /* What ended STARTUP was the peer's window, and now it is large enough: go on where we stopped. */
@@ -412,7 +415,7 @@ void udx_congestion_on_ack(struct udx_congestion *congestion, const struct udx_c
         if (congestion->round_start) {
                 excess = measure_loss(congestion, ack, &lost);
                 if (!congestion->full)
-                        check_full(congestion, ack, lost);
+                        check_full(congestion, ack, excess, lost);
                 else
                         start_again(congestion, ack);
                 congestion->round_rtt_us = USEC_NEVER;
