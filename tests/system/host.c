@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "ipc_router.h"
 #include "ipc_table.h"
 #include "test.h"
 
@@ -150,6 +151,8 @@ static bool kept(struct host *host, const struct ipc_received *message)
                 keep_log(host, IPC_PAYLOAD(message, struct ipc_log));
         else if (message->type == IPC_SERVICE_FAILS)
                 host->fails++;
+        else if (message->type == IPC_ROUTER_STATUS)
+                host->adverts_dropped += IPC_PAYLOAD(message, struct ipc_router_status)->adverts_dropped;
         else if (message->type == IPC_LINK_LOST)
                 keep_lost(host, IPC_PAYLOAD(message, struct ipc_link_lost));
         else
@@ -157,7 +160,7 @@ static bool kept(struct host *host, const struct ipc_received *message)
         return true;
 }
 
-/* The next message but confirmations, log lines, lost links and failing services; these are kept. False: none within @patience_ms. */
+/* The next message but confirmations, log lines, lost links, failing services and what was dropped; these are kept. False: none within @patience_ms. */
 static bool next_message(struct host *host, struct ipc_link *link, int patience_ms, struct ipc_received *message)
 {
         for (;;) {

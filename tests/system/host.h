@@ -3,6 +3,7 @@
 #ifndef HG_SYSTEM_HOST_H
 #define HG_SYSTEM_HOST_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "ipc_link.h"
@@ -12,6 +13,7 @@ struct host {
         enum ipc_role role;
         struct ipc_link worker;         /* as its supervisor */
         unsigned fails;                 /* how often it said that a service does */
+        uint64_t adverts_dropped;       /* as it said */
         char log[8192];                 /* all it logged, a line each: message, then " FIELD=value"; and its lost links */
 };
 

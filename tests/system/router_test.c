@@ -367,6 +367,8 @@ TEST(strangers_may_say_what_they_like)
         advertise_bytes(&scene, 'A', "{\"routes\":[{\"gatePort\":\"\0\"}]}", 29);
         advertise(&scene, 'A', "{\"routes\":[{\"gatePort\":70000},{\"gatePort\":0},17,{\"gatePort\":8080}]}");
         expect_gate(&scene, IPC_GATE_OPEN, GATE);
+        check(scene.host.adverts_dropped >= 1);         /* and the others within a second */
+        host_expect_log(&scene.host, "all routes of provider 41000000 are left out");
         finish(&scene);
 }
 
