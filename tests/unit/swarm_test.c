@@ -699,6 +699,26 @@ TEST(swarm_that_has_another_secret_lets_everybody_try_as_if_for_the_first_time)
         check(admits(w, 1, &home));
 }
 
+/* It proved itself, was lost, was met once more and was a stranger by the secret that there was: when another one has come and it is
+ * listed again there is no minute to wait. */
+TEST(swarm_that_has_another_secret_dials_at_once_whom_it_failed_to_reach_by_the_old_one)
+{
+        cleanup_with(world_freep) struct world *w = world_new(9);
+
+        list_key(w, 1, 0);
+        settle(w);
+        check_equal(w->dials, 1);
+        swarm_over(w->swarm, w->dialling[0], SWARM_FAILED, w->now_us);
+        run(w, SECONDS(10));
+        check_equal(w->dials, 2);
+        swarm_connected(w->swarm, (uint8_t[DHT_KEY_BYTES]){ 1 }, &afar, false, w->now_us);
+        swarm_over(w->swarm, w->dialling[0], SWARM_MISTAKEN, w->now_us);
+        swarm_forgive(w->swarm, w->now_us);
+        list_key(w, 1, 0);
+        settle(w);
+        check_equal(w->dials, 3);
+}
+
 TEST(weakness_14_7_swarm_leaves_alone_who_has_its_own_role)
 {
         cleanup_with(world_freep) struct world *w = world_new(9);

@@ -183,13 +183,14 @@ void swarm_forgive(struct swarm *swarm, usec_t now_us)
         list_for_each(at, &swarm->peers[SWARM_WAITING]) {
                 struct swarm_peer *peer = list_entry(at, struct swarm_peer, in_state);
 
-                if (peer->blocked_us > now_us)
+                if (peer->blocked_us > now_us || peer->attempts)
                         swarm_peer_enter(peer, SWARM_QUEUED);
         }
         for (size_t i = 0; i < ARRAY_LEN(swarm->peers); i++)
                 list_for_each(at, &swarm->peers[i]) {
                         struct swarm_peer *peer = list_entry(at, struct swarm_peer, in_state);
 
+                        peer->attempts = 0;
                         peer->blocked_us = 0;
                         peer->unproven = 0;
                         peer->mistaken = false;
