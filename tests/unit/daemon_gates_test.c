@@ -254,20 +254,27 @@ TEST(where_a_gate_listens_changes_and_what_stays_is_the_same_socket)
         }
 }
 
-/* Of datagrams the forward worker has the socket, too, and the port is free when that one has heard. */
-TEST(a_gate_that_was_in_its_own_way_opens_as_soon_as_it_is_not)
+/* A gate for datagrams moves to all addresses. Returns the socket that it had before, as its forward worker has it, too. */
+static int move_in_its_own_way(struct story *story)
 {
-        struct conf_gateway before = { .present = true, .listen = ones, .listen_count = 1 };
-        struct conf_gateway any = { .present = true, .listen = ones + 3, .listen_count = 1 };
-        uint16_t port = free_port();
-        struct story story;
+        static struct conf_gateway before = { .present = true, .listen = ones, .listen_count = 1 };
+        static struct conf_gateway any = { .present = true, .listen = ones + 3, .listen_count = 1 };
         int held;
 
-        begin(&story, &before);
-        gates_open(&story.gates, port, CONF_UDP);
-        held = dup(the_gate(&story)->listeners[0].fd);
+        begin(story, &before);
+        gates_open(&story->gates, free_port(), CONF_UDP);
+        held = dup(the_gate(story)->listeners[0].fd);
         check(held >= 0);
-        gates_reload(&story.gates, &any);
+        gates_reload(&story->gates, &any);
+        return held;
+}
+
+/* The port is free when that worker has heard. */
+TEST(a_gate_that_was_in_its_own_way_opens_as_soon_as_it_is_not)
+{
+        struct story story;
+        int held = move_in_its_own_way(&story);
+
         check(the_gate(&story)->listeners[0].fd < 0);
         ev_run(story.world.loop, EVRUN_ONCE);
         check(the_gate(&story)->listeners[0].fd < 0);
@@ -282,17 +289,9 @@ TEST(a_gate_that_was_in_its_own_way_opens_as_soon_as_it_is_not)
 /* But not for ever: then somebody else may be in its way. */
 TEST(a_gate_that_is_in_somebody_else_s_way_says_so_after_a_while)
 {
-        struct conf_gateway before = { .present = true, .listen = ones, .listen_count = 1 };
-        struct conf_gateway any = { .present = true, .listen = ones + 3, .listen_count = 1 };
-        uint16_t port = free_port();
         struct story story;
-        int held;
+        int held = move_in_its_own_way(&story);
 
-        begin(&story, &before);
-        gates_open(&story.gates, port, CONF_UDP);
-        held = dup(the_gate(&story)->listeners[0].fd);
-        check(held >= 0);
-        gates_reload(&story.gates, &any);
         the_gate(&story)->freed_us -= MSEC(GATE_FREED_MS);
         ev_run(story.world.loop, EVRUN_ONCE);
         check(the_gate(&story)->listeners[0].fd < 0);

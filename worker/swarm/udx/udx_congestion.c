@@ -200,10 +200,7 @@ static void check_full(struct udx_congestion *congestion, const struct udx_conge
                 congestion->full_rounds = 0;
                 return;
         }
-        if (lost > FULL_LOSS || !was_empty(congestion))
-                congestion->full = true;
-        else if (++congestion->full_rounds >= FULL_ROUNDS)
-                congestion->full = true;
+        congestion->full = lost > FULL_LOSS || !was_empty(congestion) || ++congestion->full_rounds >= FULL_ROUNDS;
         congestion->full_by_peer = congestion->full_rounds >= FULL_ROUNDS && limit == UDX_LIMIT_PEER;
 }
 

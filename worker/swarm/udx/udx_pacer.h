@@ -18,7 +18,8 @@ struct udx_pacer {
 void udx_pacer_init(struct udx_pacer *pacer);
 
 /* Fills up to @now_us at @rate bytes per second. @idle: nothing is in flight, so no acknowledgement paces what comes. @due_us: when it
- * was to be filled, if somebody waited for it: a timer that fires late costs no rate, within reason. USEC_NEVER: nobody did. */
+ * was to be filled, if somebody waited for it: a timer that fires late costs no rate, up to ten milliseconds of it and a share of @cwnd
+ * (bytes), or what a socket surely holds if that is more. USEC_NEVER: nobody did. */
 void udx_pacer_fill(struct udx_pacer *pacer, uint64_t rate, size_t cwnd, bool idle, usec_t due_us, usec_t now_us);
 
 /* Something may be sent; how much of it is the caller's to end when this turns false. */
