@@ -67,6 +67,7 @@ int node_new(struct node **node_out, const struct node_config *config, const str
         list_init(&node->parting);
         list_init(&node->active);
         list_init(&node->unflushed);
+        list_init(&node->sated);
         list_init(&node->flying);
         list_init(&node->questions);
         list_init(&node->answers);
@@ -359,13 +360,15 @@ void node_advance(struct node *node, const struct now *now)
                         swarm_advance(node->joins[role].swarm, now->mono_us);
         while ((due = heap_pop_due(&node->timers, now->mono_us)))
                 node_link_due(container_of(due, struct node_link, timer));
+        node_link_next_turn(node);
 }
 
 usec_t node_deadline(const struct node *node)
 {
         usec_t due_us;
 
-        if (node->fresh || !list_empty(&node->parting) || !list_empty(&node->active) || !list_empty(&node->unflushed))
+        if (node->fresh || !list_empty(&node->parting) || !list_empty(&node->active) || !list_empty(&node->unflushed) ||
+            !list_empty(&node->sated))
                 return 0;
         due_us = usec_min(usec_min(udx_mux_deadline(node->mux), dht_deadline(node->dht)), peer_deadline(node->peers));
         due_us = usec_min(due_us, usec_min(heap_deadline(&node->timers), node->leave_us));

@@ -7,7 +7,9 @@
 
 #include "node_state.h"
 
-#define FEED_BYTES (256 * 1024)         /* a link's turn; then the others get theirs */
+#define FEED_BYTES (256 * 1024)         /* a link's share of a turn; then the others get theirs */
+/* All links' turn, a millisecond or so: then sockets are read, or what comes meanwhile is lost. Behind a gap that is filled lie up to 64 MiB. */
+#define TURN_BYTES (1024 * 1024)
 #define LINGER_US SECONDS(3)            /* for our last bytes to be acknowledged */
 #define AWAITED_US SECONDS(1)            /* from our answer to the peer's first frame, on any sane path */
 #define STARVED_US MSEC(100)             /* until it is asked again whether there is memory to send with */
@@ -40,6 +42,7 @@ struct node_link *node_link_new(struct node_join *join, const uint8_t key[NODE_K
         link->drain_us = link->linger_us = link->relayed_us = link->watch.due_us = link->suitor.until_us = USEC_NEVER;
         memcpy(link->key, key, NODE_KEY_BYTES);
         list_init(&link->in_active);
+        list_init(&link->in_sated);
         list_init(&link->in_unflushed);
         list_init(&link->in_flying);
         list_init(&link->channels);
@@ -78,6 +81,7 @@ void node_link_free(struct node_link *link)
         list_remove(&link->in_active);
         list_remove(&link->in_unflushed);
         list_remove(&link->in_flying);
+        list_remove(&link->in_sated);
         heap_remove(&link->node->timers, &link->timer);
         link->node->window_sum_bytes -= link->window_bytes;
         node_link_deal_windows(link->node);
@@ -227,6 +231,7 @@ static void move_to_parting(struct node_link *link)
         list_remove(&link->in_active);
         list_remove(&link->in_unflushed);
         list_remove(&link->in_flying);
+        list_remove(&link->in_sated);
         list_remove(&link->in_links);
         list_push_back(&link->node->parting, &link->in_links);
 }
@@ -415,23 +420,44 @@ static void relieve(const struct node_link *link)
         node_link_touch(hog);
 }
 
+static void rest(struct node_link *link)
+{
+        if (list_empty(&link->in_sated))
+                list_push_back(&link->node->sated, &link->in_sated);
+}
+
+void node_link_next_turn(struct node *node)
+{
+        struct list *first;
+
+        node->fed_bytes = 0;
+        while ((first = list_first(&node->sated))) {
+                list_remove(first);
+                node_link_touch(list_entry(first, struct node_link, in_sated));
+        }
+}
+
 /* Gives the tunnel what has come, as far as it takes it. */
 static void feed(struct node_link *link)
 {
         uint8_t message[CONN_UNORDERED_BUFFER];
+        struct node *node = link->node;
         size_t fed = 0, len, taken;
         const uint8_t *bytes;
 
-        while (fed < FEED_BYTES && !tunnel_paused(link->tunnel) && (len = conn_peek(link->conn, &bytes)) > 0) {
+        while (fed < FEED_BYTES && node->fed_bytes < TURN_BYTES && !tunnel_paused(link->tunnel) && (len = conn_peek(link->conn, &bytes)) > 0) {
                 taken = tunnel_receive(link->tunnel, bytes, len, link->node->now.mono_us);
                 conn_consume(link->conn, taken);
                 fed += taken;
+                node->fed_bytes += taken;
         }
         while (conn_receive_unordered(link->conn, message, &len))
                 tunnel_receive_unordered(link->tunnel, message, len, link->node->now.mono_us);
         if (tunnel_hungry_us(link->tunnel) != USEC_NEVER)
                 relieve(link);
-        if (fed >= FEED_BYTES)
+        if (node->fed_bytes >= TURN_BYTES)
+                rest(link);
+        else if (fed >= FEED_BYTES)
                 node_link_touch(link);
 }
 

@@ -56,6 +56,7 @@ struct node_link {
         struct list in_active;          /* node->active: to be looked at */
         struct list in_unflushed;       /* node->unflushed: its tunnel may have something to send */
         struct list in_flying;          /* node->flying: bytes are on their way */
+        struct list in_sated;           /* node->sated: there is more to read, next turn */
         struct heap_entry timer;
         struct list channels;
         enum node_link_state state;
@@ -170,7 +171,8 @@ struct node {
         struct dht *dht;
         struct peer_set *peers;
         struct node_join joins[NODE_ROLES];
-        struct list links, parting, active, unflushed, flying;
+        struct list links, parting, active, unflushed, flying, sated;
+        size_t fed_bytes;               /* to tunnels, in this turn */
         struct heap timers;             /* of links */
         struct map channels;
         node_channel_id next_channel;
@@ -241,6 +243,7 @@ void node_link_peer_event(struct node_link *link, const struct peer_event *event
 void node_link_cut(struct node_link *link, enum swarm_end end, bool gently);
 void node_link_leave(struct node_link *link, usec_t drain_us);  /* at the latest */
 void node_link_touch(struct node_link *link);
+void node_link_next_turn(struct node *node);             /* those that had their share of the last one go on */
 void node_link_flush(struct node_link *link);
 bool node_link_event(struct node_link *link, struct node_event *out);           /* of an active one; it may be parting after */
 bool node_link_part(struct node_link *link, struct node_event *out);            /* false: nothing more, it may be gone */
