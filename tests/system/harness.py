@@ -291,6 +291,13 @@ class Process:
             at += 1
         return found
 
+    def settled(self):
+        """The tree once who derived a key has gone: nobody of it ends by itself."""
+        def tree():
+            found = self.tree()
+            return all(program(pid).startswith('hypergate-') for pid in found[1:]) and found
+        return eventually(tree, 20, f'{self.name} has workers alone')
+
     def workers(self, role):
         """Process ids of the workers named hypergate-@role."""
         return [pid for pid in self.tree() if program(pid) == f'hypergate-{role}']
@@ -303,7 +310,7 @@ def udp_ports(instance):
 def memory_kib(instance):
     """What all its processes hold, shared pages counted once (PSS)."""
     total = 0
-    for pid in instance.tree():
+    for pid in instance.settled():
         with open(f'/proc/{pid}/smaps_rollup') as file:
             total += sum(int(line.split()[1]) for line in file if line.startswith('Pss:'))
     return total

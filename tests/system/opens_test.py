@@ -78,7 +78,7 @@ def open_many(port, first, count):
 def memory(instance):
     """{program and pid: (PSS, anonymous memory)} in KiB; the latter is heap and stacks."""
     found = {}
-    for pid in instance.tree():
+    for pid in instance.settled():
         with open(f'/proc/{pid}/smaps_rollup') as file:
             facts = dict(line.split()[:2] for line in file if line.split()[0] in ('Pss:', 'Anonymous:'))
         found[f'{program(pid)} {pid}'] = int(facts['Pss:']), int(facts['Anonymous:'])

@@ -269,7 +269,9 @@ def root(stack):
     for option, owner in ((['--user', 'nobody'], pwd.getpwnam('nobody').pw_uid), (['--allow-root'], 0)):
         instance = Process(stack, option[0], ['run', *option, path], env={'HYPERGATE_ROUTER': key, 'HYPERGATE_USER': ''})
         instance.says('ready: ')
-        for pid in instance.tree():
+        everybody = instance.settled()
+        assert len(everybody) == 4, [program(pid) for pid in everybody]
+        for pid in everybody:
             assert status(pid)['Uid'].split() == [str(owner)] * 4, f'{program(pid)} is not {owner}'
 
 
@@ -290,7 +292,7 @@ def the_one_liners(stack):
                                            '--provider', json.dumps([service(other, page.port)])])
     assert says_once(provider, 'warning: --router: ')
     provider.says('ready: provider of router')
-    for pid in provider.tree():
+    for pid in provider.settled():
         with open(f'/proc/{pid}/cmdline', 'rb') as words:
             assert key.encode() not in words.read(), 'the secret is in argv'
     for name, args, env in (
