@@ -6,6 +6,7 @@
 
 #include "forward_clients_state.h"
 #include "forward_log.h"
+#include "forward_metadata.h"
 #include "ipc_forward.h"
 #include "ipc_words.h"
 
@@ -89,6 +90,12 @@ void clients_gate_entitle(struct clients *clients, const struct ipc_forward_host
         gate->seen_port = host->at.port;
         entitle(gate, front, host->at.port);
         gate->of_host = true;
+}
+
+void clients_gate_ask(const struct clients *clients, const struct gate *gate, const union socket_address *remote, const struct now *now,
+                      struct admission *out)
+{
+        admission_begin(out, &clients->admissions, remote, gate->seen_port, gate->protocol, now->wall_us / 1000);
 }
 
 /* A host's number is nobody's business. */

@@ -4,7 +4,6 @@
 #define HG_FORWARD_CLIENTS_STATE_H
 
 #include "forward_clients.h"
-#include "forward_metadata.h"
 #include "ipc_forward.h"
 
 enum { GATE_TITLE_MAX = IPC_NAME_MAX + 16 };
@@ -53,23 +52,6 @@ enum client_event {
         CLIENT_EVENTS,
 };
 
-/* What it takes to find a client its provider. */
-struct search {
-        struct client *client;
-        struct watched watched;         /* its descriptor is ours while HELD or WAITING, else -1 */
-        struct list in_gate;            /* WAITING */
-        struct heap_entry deadline;     /* WAITING */
-        unsigned attempts;
-        bool lacked;                    /* its own swarm worker did not get it to a provider that another one had */
-        bool unanswered;                /* a provider failed without saying no: another time it may be there */
-        struct choose_names names;      /* whom it asks for; 0: nobody by name */
-        uint64_t opened_at_ms;          /* since the epoch */
-        usec_t gives_up_us;
-        usec_t strays_us;               /* from then on it goes by another swarm worker than its own, though it has a limit */
-        uint8_t id[METADATA_ID_BYTES];
-        union socket_address local;
-};
-
 struct client {
         struct clients *clients;
         struct gate *gate;              /* NULL: closed meanwhile */
@@ -85,18 +67,11 @@ struct client {
         union socket_address remote;
 };
 
-enum client_attempt {
-        ATTEMPT_SENT,
-        ATTEMPT_NOBODY,         /* no provider is fit for it */
-        ATTEMPT_DENIED,         /* this gateway does not let it in, or nobody who serves the gate; that was said */
-        ATTEMPT_LATER,          /* nobody to send it to: no swarm worker, or one that takes no more now */
-};
-
 /* What happened to it; nothing of it is touched after CLIENT_ENDED. */
 void clients_step(struct client *client, enum client_event event);
 
-/* One attempt with the next provider. */
-enum client_attempt clients_attempt(struct client *client, const struct now *now);
+/* A swarm worker is about to have it, by that number. 0 or -ENOMEM. */
+int clients_enlist(struct client *client, uint64_t number);
 
 struct gate *clients_gate_find(const struct clients *clients, uint16_t port, uint16_t protocol);
 
@@ -119,6 +94,10 @@ void clients_wait_arm(struct clients *clients, struct gate *gate, usec_t now_us)
 
 /* Whoever waits there and can go on does. */
 void clients_gate_serve(struct clients *clients, struct gate *gate, const struct now *now);
+
+/* The gateway's and all providers' policies, for who comes to that gate from there. */
+void clients_gate_ask(const struct clients *clients, const struct gate *gate, const union socket_address *remote, const struct now *now,
+                      struct admission *out);
 
 /* A client finds nobody: said once until one does. */
 void clients_gate_complain(struct clients *clients, struct gate *gate, const char *what);

@@ -5,7 +5,7 @@
  * Who has a limit waits as well while its own swarm worker, which keeps that, has not met a provider that another one has, as in a
  * gateway's first moments and after a death: by that one it would have a second limit. It goes by that when it has waited long, and those
  * who come in the next minute don't wait, lest everybody does where its own will never meet the provider. */
-#include "forward_clients_state.h"
+#include "forward_clients_search.h"
 #include "forward_swarms.h"
 
 #define RETRY_US SECONDS(1)             /* where nothing of that will come: no memory was left to send a client on */
@@ -112,7 +112,7 @@ void clients_gate_serve(struct clients *clients, struct gate *gate, const struct
         list_for_each(at, &gate->waiting) {
                 struct client *client = list_entry(at, struct search, in_gate)->client;
 
-                if (clients_attempt(client, now) == ATTEMPT_DENIED)
+                if (clients_search_attempt(client, now) == ATTEMPT_DENIED)
                         clients_step(client, CLIENT_ENDED);
                 if (!swarms_next(clients->worker, NULL) || clients_busy(clients))
                         break;
