@@ -232,7 +232,6 @@ bool node_router_doubted(const struct node_link *link);         /* a peer that p
 bool node_router_outdated(const struct node_link *link);        /* its peer has not proven the newest */
 
 /* node_link.c */
-void node_link_deal_windows(struct node *node);         /* a link has its own, or is gone: the next one's */
 struct node_link *node_link_new(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]);      /* DIALLING; NULL: no memory */
 void node_link_connected(struct node_link *link);       /* its dial led to its connection */
 void node_link_greet(struct node_link *link, struct conn *conn, const struct addr *addr);
@@ -243,7 +242,6 @@ void node_link_peer_event(struct node_link *link, const struct peer_event *event
 void node_link_cut(struct node_link *link, enum swarm_end end, bool gently);
 void node_link_leave(struct node_link *link, usec_t drain_us);  /* at the latest */
 void node_link_touch(struct node_link *link);
-void node_link_next_turn(struct node *node);             /* those that had their share of the last one go on */
 void node_link_flush(struct node_link *link);
 bool node_link_event(struct node_link *link, struct node_event *out);           /* of an active one; it may be parting after */
 bool node_link_part(struct node_link *link, struct node_event *out);            /* false: nothing more, it may be gone */
@@ -251,6 +249,11 @@ void node_link_due(struct node_link *link);
 struct node_link *node_link_find(const struct node *node, enum node_role own_role, const uint8_t key[NODE_KEY_BYTES]);
 void node_link_arm(struct node_link *link);
 bool node_link_lives(const struct node_link *link);     /* GREETING or UP */
+
+/* node_feed.c */
+void node_link_deal_windows(struct node *node);         /* a link has its own, or is gone: the next one's */
+void node_link_next_turn(struct node *node);            /* those that had their share of the last one go on */
+void node_link_feed(struct node_link *link);            /* gives its tunnel what has come, as far as that takes it and its turn goes */
 
 /* node_suitor.c */
 void node_link_awaited(struct node_join *join, const uint8_t key[NODE_KEY_BYTES]);       /* it may come in, and we may be dialling it */
