@@ -13,7 +13,7 @@
 #include "tunnel_frame.h"
 #include "tunnel_hello.h"
 
-enum { CHANNELS = 24, WALL_S = 1700000000, DRAIN_MAX = 100000 };
+enum { CHANNELS = 24, WALL_S = 1700000000, DRAIN_MAX = 100000, FIRST_USE = 10 };
 
 struct bench {
         struct tunnel_routers routers;
@@ -105,27 +105,27 @@ static void drain_messages(struct bench *b, size_t room)
                 assert(++count < DRAIN_MAX && message.len && message.len + TUNNEL_SEAL_BYTES <= room);
 }
 
-static void write_some(struct bench *b, struct tunnel_channel *ch, uint8_t amount)
+static void write_some(struct bench *b, struct tunnel_channel **slot, uint8_t amount)
 {
-        size_t room = tunnel_writable(ch), len = MIN(room, (size_t)amount * 300 + 1);
+        size_t room = tunnel_writable(*slot), len = MIN(room, (size_t)amount * 300 + 1);
         uint8_t header[TUNNEL_HEADER_BYTES];
 
         if (len)
-                tunnel_write(ch, len, header, b->now_us);
+                tunnel_write(*slot, len, header, b->now_us);
 }
 
-static void read_some(struct bench *b, struct tunnel_channel *ch, uint8_t amount)
+static void read_some(struct bench *b, struct tunnel_channel **slot, uint8_t amount)
 {
         const uint8_t *bytes;
         bool ended;
-        size_t len = tunnel_peek(ch, &bytes, &ended);
+        size_t len = tunnel_peek(*slot, &bytes, &ended);
 
-        tunnel_consume(ch, MIN(len, (size_t)amount * 100), b->now_us);
-        if (!tunnel_peek(ch, &bytes, &ended) && ended)
-                tunnel_consume_end(ch, b->now_us);
+        tunnel_consume(*slot, MIN(len, (size_t)amount * 100), b->now_us);
+        if (!tunnel_peek(*slot, &bytes, &ended) && ended)
+                tunnel_consume_end(*slot, b->now_us);
 }
 
-static void send_datagrams(struct bench *b, struct tunnel_channel *ch, uint8_t amount)
+static void send_datagrams(struct bench *b, struct tunnel_channel **slot, uint8_t amount)
 {
         static uint8_t bytes[TUNNEL_DATAGRAM_MAX];
         struct iovec iov[4];
@@ -135,17 +135,17 @@ static void send_datagrams(struct bench *b, struct tunnel_channel *ch, uint8_t a
                 size_t len;
 
                 iov[i] = (struct iovec){ bytes, MIN((size_t)amount * amount * i, sizeof(bytes)) };
-                len = tunnel_unordered_message(ch, &iov[i], message, sizeof(message));
+                len = tunnel_unordered_message(*slot, &iov[i], message, sizeof(message));
                 assert(!len || len == TUNNEL_UNORDERED_HEAD_BYTES + iov[i].iov_len);
         }
-        if (tunnel_unordered(ch) || tunnel_writable(ch))
-                tunnel_send(ch, iov, amount % (ARRAY_LEN(iov) + 1), b->now_us);
+        if (tunnel_unordered(*slot) || tunnel_writable(*slot))
+                tunnel_send(*slot, iov, amount % (ARRAY_LEN(iov) + 1), b->now_us);
 }
 
-static void read_datagrams(struct bench *b, struct tunnel_channel *ch, uint8_t amount)
+static void read_datagrams(struct bench *b, struct tunnel_channel **slot, uint8_t amount)
 {
         struct iovec iov[4];
-        size_t count = tunnel_datagrams(ch, iov, amount % (ARRAY_LEN(iov) + 1));
+        size_t count = tunnel_datagrams(*slot, iov, amount % (ARRAY_LEN(iov) + 1));
         uint8_t sum = 0;
 
         for (size_t i = 0; i < count; i++) {
@@ -153,29 +153,32 @@ static void read_datagrams(struct bench *b, struct tunnel_channel *ch, uint8_t a
                 for (size_t at = 0; at < iov[i].iov_len; at++)
                         sum ^= ((const uint8_t *)iov[i].iov_base)[at];
         }
-        tunnel_datagrams_done(ch, count, b->now_us);
+        tunnel_datagrams_done(*slot, count, b->now_us);
         sink = sum;
 }
 
-/* What a caller does with a channel that carries datagrams. */
-static void step_datagrams(struct bench *b, struct tunnel_channel **slot, uint8_t op, uint8_t argument)
+static void end_channel(struct bench *b, struct tunnel_channel **slot, uint8_t argument)
 {
-        switch (op) {
-        case 10:
-                send_datagrams(b, *slot, argument);
-                return;
-        case 11:
-                read_datagrams(b, *slot, argument);
-                return;
-        case 12:
-        case 13:
-                tunnel_abort(*slot, b->now_us);
-                *slot = NULL;
-                return;
-        default:
-                if (b->role == TUNNEL_PROVIDER)
-                        tunnel_accept(*slot, NULL, b->now_us);
-        }
+        tunnel_end(*slot, b->now_us);
+}
+
+static void abort_channel(struct bench *b, struct tunnel_channel **slot, uint8_t argument)
+{
+        tunnel_abort(*slot, b->now_us);
+        *slot = NULL;
+}
+
+static void accept_channel(struct bench *b, struct tunnel_channel **slot, uint8_t argument)
+{
+        if (b->role == TUNNEL_PROVIDER)
+                tunnel_accept(*slot, NULL, b->now_us);
+}
+
+static void receive_bytes(struct bench *b, struct reader *r, uint8_t argument)
+{
+        size_t len = MIN(argument, reader_left(r));
+
+        receive(b, read_bytes(r, len), len);
 }
 
 /* Beside the stream: as it is, or as a datagram of one of the first channels. */
@@ -193,7 +196,16 @@ static void receive_unordered(struct bench *b, struct reader *r, uint8_t argumen
         tunnel_receive_unordered(b->t, message, writer_len(&w), b->now_us);
 }
 
-static void receive_frame(struct bench *b, struct reader *r)
+/* 0: what was not taken yet is offered once more. */
+static void receive_beside(struct bench *b, struct reader *r, uint8_t argument)
+{
+        if (argument)
+                receive_unordered(b, r, argument);
+        else
+                receive(b, NULL, 0);
+}
+
+static void receive_frame(struct bench *b, struct reader *r, uint8_t argument)
 {
         static const uint8_t actions[] = { 0, 1, 2, 3, 4, 5, 0x40, 0x41 };
         uint8_t head[TUNNEL_HEADER_BYTES], action = read_u8(r), error_len = read_u8(r), channel = read_u8(r);
@@ -257,87 +269,73 @@ static void exchange(struct bench *b, uint8_t how)
         }
 }
 
-static void step(struct bench *b, struct reader *r)
+static void wait_some(struct bench *b, struct reader *r, uint8_t argument)
 {
         static const usec_t waits[] = { 1, MSEC(1), MSEC(50), MSEC(101), SECONDS(1), SECONDS(3), SECONDS(11), SECONDS(31) };
-        uint8_t op = read_u8(r), argument = read_u8(r);
-        struct tunnel_channel **slot = &b->channels[argument % CHANNELS];
-        size_t len;
 
-        switch (op % 16) {
-        case 0:
-                len = MIN(argument, reader_left(r));
-                receive(b, read_bytes(r, len), len);
+        b->now_us += waits[argument % ARRAY_LEN(waits)];
+        tunnel_advance(b->t, b->now_us);
+}
+
+static void hear(struct bench *b, struct reader *r, uint8_t argument)
+{
+        drain_events(b);
+}
+
+static void transmit(struct bench *b, struct reader *r, uint8_t argument)
+{
+        drain_messages(b, (size_t)argument * 1000);
+}
+
+static void open_channel(struct bench *b, struct reader *r, uint8_t argument)
+{
+        struct tunnel_channel **slot = &b->channels[argument % CHANNELS];
+
+        if (*slot || tunnel_open(b->t, argument, argument & 1, &argument, 1, b->now_us + SECONDS(5), NULL, slot, b->now_us) < 0)
                 return;
-        case 1:
-        case 2:
-        case 3:
-                receive_frame(b, r);
-                return;
-        case 4:
-                b->now_us += waits[argument % ARRAY_LEN(waits)];
-                tunnel_advance(b->t, b->now_us);
-                return;
-        case 5:
-                drain_events(b);
-                return;
-        case 6:
-                drain_messages(b, (size_t)argument * 1000);
-                return;
-        case 7:
-                if (*slot || tunnel_open(b->t, argument, argument & 1, &argument, 1, b->now_us + SECONDS(5), NULL, slot, b->now_us) < 0)
-                        return;
-                assert(b->role == TUNNEL_GATEWAY);
-                tunnel_name_service(*slot, argument / 2);
-                b->datagrams[slot - b->channels] = argument & 1;
-                return;
-        case 8:
-                (void)tunnel_advertise(b->t, &argument, 1, b->now_us);
-                tunnel_tell_relay(b->t, &(struct tunnel_relay){ .wanted = argument & 1, .offered = argument & 2, .key = { argument } });
-                return;
-        case 9:
-                if (argument)
-                        receive_unordered(b, r, argument);
-                else
-                        receive(b, NULL, 0);
-                return;
-        case 15:
-                if (argument == 255)
-                        tunnel_disconnect(b->t, b->now_us);
-                else if (argument == 254)
-                        (void)tunnel_bye(b->t, b->now_us);
-                else if (argument >= 0xe0)
-                        say_hello(b, argument);
-                else if (argument >= 0xd0)
-                        (argument & 2 ? say_proof : exchange)(b, argument);
-                return;
-        default:
-                break;
-        }
-        if (!*slot)
-                return;
-        if (b->datagrams[slot - b->channels]) {
-                step_datagrams(b, slot, op % 16, argument);
-                return;
-        }
-        switch (op % 16) {
-        case 10:
-                write_some(b, *slot, argument);
-                return;
-        case 11:
-                read_some(b, *slot, argument);
-                return;
-        case 12:
-                tunnel_end(*slot, b->now_us);
-                return;
-        case 13:
-                tunnel_abort(*slot, b->now_us);
-                *slot = NULL;
-                return;
-        default:
-                if (b->role == TUNNEL_PROVIDER)
-                        tunnel_accept(*slot, NULL, b->now_us);
-        }
+        assert(b->role == TUNNEL_GATEWAY);
+        tunnel_name_service(*slot, argument / 2);
+        b->datagrams[slot - b->channels] = argument & 1;
+}
+
+static void advertise(struct bench *b, struct reader *r, uint8_t argument)
+{
+        (void)tunnel_advertise(b->t, &argument, 1, b->now_us);
+        tunnel_tell_relay(b->t, &(struct tunnel_relay){ .wanted = argument & 1, .offered = argument & 2, .key = { argument } });
+}
+
+static void begin_or_end(struct bench *b, struct reader *r, uint8_t argument)
+{
+        if (argument == 255)
+                tunnel_disconnect(b->t, b->now_us);
+        else if (argument == 254)
+                (void)tunnel_bye(b->t, b->now_us);
+        else if (argument >= 0xe0)
+                say_hello(b, argument);
+        else if (argument >= 0xd0)
+                (argument & 2 ? say_proof : exchange)(b, argument);
+}
+
+static void (*const moves[16])(struct bench *b, struct reader *r, uint8_t argument) = {
+        receive_bytes, receive_frame, receive_frame, receive_frame, wait_some, hear, transmit, open_channel, advertise, receive_beside,
+        [15] = begin_or_end,
+};
+
+/* From FIRST_USE on: of a channel that carries a stream, or datagrams. */
+static void (*const uses[][2])(struct bench *b, struct tunnel_channel **slot, uint8_t argument) = {
+        { write_some, send_datagrams }, { read_some, read_datagrams }, { end_channel, abort_channel }, { abort_channel, abort_channel },
+        { accept_channel, accept_channel },
+};
+
+static void step(struct bench *b, struct reader *r)
+{
+        uint8_t op = read_u8(r) % 16, argument = read_u8(r);
+        struct tunnel_channel **slot = &b->channels[argument % CHANNELS];
+
+        if (moves[op])
+                moves[op](b, r, argument);
+        else if (*slot)
+                uses[op - FIRST_USE][b->datagrams[slot - b->channels]](b, slot, argument);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
