@@ -85,10 +85,22 @@ static int call(void)
 static void ask(int fd, const struct ipc_tuple *tuple)
 {
         char line[256];
-        int len = snprintf(line, sizeof(line), "GET /resolve?remote_addr=::1&remote_port=%u&server_addr=::2&server_port=80 HTTP/1.1\r\n\r\n",
-                           tuple->local_port);
+        int len = snprintf(line, sizeof(line), "GET /resolve?remote_addr=::1&remote_port=%u&server_addr=::2&server_port=80 "
+                                               "HTTP/1.1\r\n\r\n", tuple->local_port);
 
         check_equal(send(fd, line, (size_t)len, 0), len);
+}
+
+/* A service asks for @tuple while connections 1 to @count are told. */
+static int begin_asking(uint16_t count, struct ipc_tuple tuple)
+{
+        int fd;
+
+        begin();
+        fd = call();
+        tell(count);
+        ask(fd, &tuple);
+        return fd;
 }
 
 /* 0: none yet. */
@@ -117,13 +129,8 @@ static unsigned answered_at_last(int fd)
 
 TEST(who_asks_before_the_last_of_a_crowd_is_heard_of_waits_for_it)
 {
-        struct ipc_tuple last = ends(CROWD);
-        int fd;
+        int fd = begin_asking(CROWD, ends(CROWD));
 
-        begin();
-        fd = call();
-        tell(CROWD);
-        ask(fd, &last);
         turn();
         check_equal(answered(fd), 0);
         check_equal(answered_at_last(fd), 200);
@@ -133,12 +140,8 @@ TEST(who_asks_before_the_last_of_a_crowd_is_heard_of_waits_for_it)
 
 TEST(a_question_in_a_crowd_that_nobody_can_answer_is_told_so_after_a_moment)
 {
-        int fd;
+        int fd = begin_asking(CROWD, nobody);
 
-        begin();
-        fd = call();
-        tell(CROWD);
-        ask(fd, &nobody);
         check_equal(answered_at_last(fd), 404);
         close(fd);
         end();
@@ -146,12 +149,8 @@ TEST(a_question_in_a_crowd_that_nobody_can_answer_is_told_so_after_a_moment)
 
 TEST(where_there_is_no_crowd_it_is_told_so_at_once)
 {
-        int fd;
+        int fd = begin_asking(A_FEW, nobody);
 
-        begin();
-        fd = call();
-        tell(A_FEW);
-        ask(fd, &nobody);
         turn();
         check_equal(answered(fd), 404);
         close(fd);
@@ -160,12 +159,8 @@ TEST(where_there_is_no_crowd_it_is_told_so_at_once)
 
 TEST(who_waits_and_leaves_is_forgotten)
 {
-        int fd;
+        int fd = begin_asking(CROWD, nobody);
 
-        begin();
-        fd = call();
-        tell(CROWD);
-        ask(fd, &nobody);
         turn();
         check_equal(admin.http.asking_count, 1);
         close(fd);

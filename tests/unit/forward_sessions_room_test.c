@@ -66,27 +66,39 @@ TEST(one_host_gets_half_of_what_others_leave_and_then_replaces_its_own_longest_s
         finish();
 }
 
-/* Who sends blindly has proven itself, too, if it does so twice. */
-TEST(where_all_are_proven_the_longest_silent_one_goes_once_it_has_rested)
+/* One session of each of so many hosts as there are descriptors for. */
+static void begin_full(void)
 {
-        unsigned count;
-
         allow_fds(400);
         begin();
-        sessions.idle_us = MINUTES(60);
         for (unsigned i = 0; !worker_fds_short(&forward.worker); i++) {
                 pass(MSEC(1));
                 say(0x0a000000 + i, 9, "q");
         }
+}
+
+/* All services answer, and then all hosts say something else, one after the other at that distance. */
+static void prove_all(usec_t apart_us)
+{
         for (unsigned i = 0; i < taken_count; i++) {
                 heard(i);
                 reply(i, "a", 1);
         }
         worker_now(&now);
         for (unsigned i = 0; i < taken_count; i++) {
-                pass(MSEC(1));
+                pass(apart_us);
                 say(0x0a000000 + i, 9, "q");
         }
+}
+
+/* Who sends blindly has proven itself, too, if it does so twice. */
+TEST(where_all_are_proven_the_longest_silent_one_goes_once_it_has_rested)
+{
+        unsigned count;
+
+        begin_full();
+        sessions.idle_us = MINUTES(60);
+        prove_all(MSEC(1));
         count = taken_count;
         pass(SECONDS(100));
         say(0x0a000000, 9, "q");                /* goes on */
@@ -111,19 +123,9 @@ TEST(proven_sessions_make_room_for_nobody_and_the_log_says_it_once)
         struct ipc_received message;
         unsigned told = 0;
 
-        allow_fds(400);
-        begin();
-        for (unsigned i = 0; !worker_fds_short(&forward.worker); i++) {
-                pass(MSEC(1));
-                say(0x0a000000 + i, 9, "q");
-        }
+        begin_full();
         check(taken_count > 50);
-        for (unsigned i = 0; i < taken_count; i++) {
-                heard(i);
-                reply(i, "a", 1);
-                say(0x0a000000 + i, 9, "q");
-        }
-        worker_now(&now);
+        prove_all(0);
         inside_drain(&inside);
         pass(SECONDS(1));
         say(0x0b000000, 9, "q");
@@ -144,12 +146,7 @@ TEST(when_descriptors_are_short_the_longest_silent_young_one_of_anybody_goes)
 {
         unsigned count;
 
-        allow_fds(400);
-        begin();
-        for (unsigned i = 0; !worker_fds_short(&forward.worker); i++) {
-                pass(MSEC(1));
-                say(0x0a000000 + i, 9, "q");
-        }
+        begin_full();
         count = taken_count;
         say(0x0b000000, 9, "q");
         check(is_over(0));
