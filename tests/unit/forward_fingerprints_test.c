@@ -5,10 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fingerprint_ear.h"
 #include "forward_arrivals.h"
 #include "forward_scene.h"
 #include "ipc_channel.h"
-#include "ipc_fingerprint.h"
 
 enum { GATE = 8080 };
 
@@ -71,36 +71,22 @@ static bool hears_nothing(void)
         return !inside_receive(&inside, IPC_ADMIN, &message);
 }
 
-static void hears_end(uint64_t channel, const struct ipc_tuple *tuple)
-{
-        struct ipc_received message;
-
-        check(inside_receive(&inside, IPC_ADMIN, &message) && message.type == IPC_FINGERPRINT_DROP);
-        check(IPC_PAYLOAD(&message, struct ipc_fingerprint_drop)->channel == channel && IPC_PAYLOAD(&message, struct ipc_fingerprint_drop)->swarm == 1);
-        check_bytes(&IPC_PAYLOAD(&message, struct ipc_fingerprint_drop)->tuple, tuple, sizeof(*tuple));
-}
-
 TEST(whose_a_connection_is_is_said_with_both_its_ends_until_it_ends)
 {
+        struct ipc_fingerprint expected = { .channel = 3, .gate_port = GATE, .idle_ms = 7, .metadata_len = sizeof(metadata) - 1 };
         struct sockaddr_in client;
         socklen_t len = sizeof(client);
-        struct ipc_received message;
-        struct ipc_tuple tuple;
         int accepted;
 
         begin();
         introduce();
-        tuple = arrive(3, metadata);
+        expected.tuple = arrive(3, metadata);
         accepted = accept(listener, (struct sockaddr *)&client, &len);
-        check(accepted >= 0 && tuple.local_port == ntohs(client.sin_port) && tuple.local_ip[12] == 127);
-        check(inside_receive(&inside, IPC_ADMIN, &message) && message.type == IPC_FINGERPRINT_SET);
-        check(IPC_PAYLOAD(&message, struct ipc_fingerprint)->channel == 3 && IPC_PAYLOAD(&message, struct ipc_fingerprint)->swarm == 1);
-        check(IPC_PAYLOAD(&message, struct ipc_fingerprint)->gate_port == GATE && IPC_PAYLOAD(&message, struct ipc_fingerprint)->idle_ms == 7);
-        check_bytes(&IPC_PAYLOAD(&message, struct ipc_fingerprint)->tuple, &tuple, sizeof(tuple));
-        check_equal(IPC_PAYLOAD(&message, struct ipc_fingerprint)->metadata_len, strlen(metadata));
-        check_bytes(IPC_PAYLOAD(&message, struct ipc_fingerprint)->metadata, metadata, strlen(metadata));
+        check(accepted >= 0 && expected.tuple.local_port == ntohs(client.sin_port) && expected.tuple.local_ip[12] == 127);
+        memcpy(expected.metadata, metadata, expected.metadata_len);
+        hears_connection(&inside, &expected);
         closed(3);
-        hears_end(3, &tuple);
+        hears_end(&inside, 3, &expected.tuple);
         close(accepted);
         end();
 }

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "fingerprint_ear.h"
 #include "inside.h"
 #include "ipc_channel.h"
-#include "ipc_fingerprint.h"
 #include "test.h"
 
 enum { MANY = 3000 };                   /* more than a link holds at once */
@@ -47,6 +47,12 @@ static void introduce(void)
         worker_turn(&worker, &handlers, NULL);
 }
 
+static void depart(void)
+{
+        inside_depart(&inside, IPC_ADMIN);
+        worker_turn(&worker, &handlers, NULL);
+}
+
 static struct fingerprint *arrive(uint64_t channel, const char *said)
 {
         struct ipc_channel_arrived arrived = { .channel = channel, .gate_port = 80, .metadata_len = (uint32_t)strlen(said) };
@@ -78,9 +84,9 @@ static uint64_t hears(enum ipc_type type)
 
 TEST(who_is_asked_hears_whose_a_connection_is_until_it_ends)
 {
+        struct ipc_fingerprint expected = { .channel = 2, .gate_port = 80, .idle_ms = 7, .metadata_len = sizeof(metadata) - 1 };
         struct ipc_channel_ready ready = ready_at(5);
         struct fingerprint *fingerprint;
-        struct ipc_received message;
 
         begin();
         check(!arrive(1, metadata));            /* nobody wants to know */
@@ -89,16 +95,11 @@ TEST(who_is_asked_hears_whose_a_connection_is_until_it_ends)
         fingerprint = arrive(2, metadata);
         check(fingerprint && !hears(IPC_FINGERPRINT_SET));
         fingerprint_tell(fingerprint, &ready);
-        check(inside_receive(&inside, IPC_ADMIN, &message) && message.type == IPC_FINGERPRINT_SET);
-        check(IPC_PAYLOAD(&message, struct ipc_fingerprint)->channel == 2 && IPC_PAYLOAD(&message, struct ipc_fingerprint)->swarm == 1);
-        check(IPC_PAYLOAD(&message, struct ipc_fingerprint)->gate_port == 80 && IPC_PAYLOAD(&message, struct ipc_fingerprint)->idle_ms == 7);
-        check_bytes(&IPC_PAYLOAD(&message, struct ipc_fingerprint)->tuple, &ready.tuple, sizeof(ready.tuple));
-        check_equal(IPC_PAYLOAD(&message, struct ipc_fingerprint)->metadata_len, strlen(metadata));
-        check_bytes(IPC_PAYLOAD(&message, struct ipc_fingerprint)->metadata, metadata, strlen(metadata));
+        expected.tuple = ready.tuple;
+        memcpy(expected.metadata, metadata, expected.metadata_len);
+        hears_connection(&inside, &expected);
         fingerprint_free(fingerprint);
-        check(inside_receive(&inside, IPC_ADMIN, &message) && message.type == IPC_FINGERPRINT_DROP);
-        check(IPC_PAYLOAD(&message, struct ipc_fingerprint_drop)->channel == 2 && IPC_PAYLOAD(&message, struct ipc_fingerprint_drop)->swarm == 1);
-        check_bytes(&IPC_PAYLOAD(&message, struct ipc_fingerprint_drop)->tuple, &ready.tuple, sizeof(ready.tuple));
+        hears_end(&inside, 2, &ready.tuple);
         end();
 }
 
@@ -130,8 +131,7 @@ TEST(who_comes_anew_hears_of_all_that_are_there)
         first = arrive(1, metadata);
         second = arrive(2, metadata);
         fingerprint_tell(first, &one);
-        inside_depart(&inside, IPC_ADMIN);
-        worker_turn(&worker, &handlers, NULL);
+        depart();
         fingerprint_tell(second, &two);
         fingerprint_free(arrive(3, metadata));
         introduce();
@@ -165,8 +165,7 @@ TEST(who_is_slow_hears_of_all_in_the_end_and_nothing_is_piled_up_meanwhile)
                 check(admin->ipc.queued_bytes <= sizeof(struct ipc_fingerprint));
         }
         check(!hears(IPC_FINGERPRINT_SET) && list_empty(&all.untold));
-        inside_depart(&inside, IPC_ADMIN);
-        worker_turn(&worker, &handlers, NULL);
+        depart();
         for (unsigned i = 0; i < MANY - 1; i++)
                 fingerprint_free(fingerprint[i]);
         end();
