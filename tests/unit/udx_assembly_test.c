@@ -10,7 +10,7 @@
 #include "random.h"
 #include "test.h"
 
-enum { PACKETS = 3000, LIMIT = 256 * 1024 };
+enum { PACKETS = 3000, LIMIT = 256 * 1024, LONG_LIMIT = 2 * 1024 * 1024 };
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
@@ -88,22 +88,22 @@ static void check_ranges(const struct model *m)
                 if (!m->taken[n])
                         continue;
                 check(range < m->assembly.range_count);
-                check_equal(m->assembly.ranges[range].start, m->first + n);
+                check_equal(m->assembly.ranges[range].packets.start, m->first + n);
                 while (n < PACKETS && m->taken[n])
                         n++;
-                check_equal(m->assembly.ranges[range].end, m->first + n);
+                check_equal(m->assembly.ranges[range].packets.end, m->first + n);
                 range++;
         }
         check_equal(range, m->assembly.range_count);
 }
 
-static void run(struct model *m, uint64_t seed)
+static void run(struct model *m, size_t limit, uint64_t seed)
 {
         struct random random = { test_random_fill, &seed };
-        uint32_t spread = 1 + random_below(&random, 400);
+        uint32_t spread = 1 + random_below(&random, (uint32_t)(limit / 655));
 
         m->first = random_below(&random, 2) ? random_u32(&random) : UINT32_MAX - 100;
-        udx_assembly_init(&m->assembly, &m->pool, LIMIT);
+        udx_assembly_init(&m->assembly, &m->pool, limit);
         m->assembly.next = m->first;
         for (unsigned steps = 0; m->assembly.next != m->first + PACKETS; steps++) {
                 uint32_t n = m->assembly.next - m->first + random_below(&random, spread);
@@ -114,8 +114,11 @@ static void run(struct model *m, uint64_t seed)
                         take(m, m->assembly.next - m->first < PACKETS ? m->assembly.next - m->first : 0);
                 if (!random_below(&random, 9))
                         read_some(m, &random);
-                check(udx_assembly_readable(&m->assembly) <= LIMIT + 2 * UDX_DATAGRAM_MAX);
-                check(m->assembly.held_memory <= 2 * LIMIT);
+                if (!random_below(&random, 99))
+                        udx_assembly_gather(&m->assembly, random_below(&random, (uint32_t)limit));
+                check(udx_assembly_readable(&m->assembly) || !udx_assembly_unread(&m->assembly));
+                check(udx_assembly_unread(&m->assembly) <= limit + 2 * UDX_DATAGRAM_MAX);
+                check(m->assembly.held_memory <= 2 * limit);
                 if (steps % 64 == 0)
                         check_ranges(m);
         }
@@ -133,7 +136,7 @@ TEST(udx_assembly_yields_every_byte_once_and_in_order)
 
                 memset(&m, 0, sizeof(m));
                 udx_pool_init(&m.pool);
-                run(&m, seed);
+                run(&m, seed % 2 ? LIMIT : LONG_LIMIT, seed);
                 udx_assembly_fini(&m.assembly);
                 udx_pool_fini(&m.pool);
         }
@@ -151,7 +154,7 @@ TEST(udx_assembly_without_memory_takes_what_a_reader_takes)
                 udx_pool_init(&m.pool);
                 check(!udx_pool_short(&m.pool));
                 largest = sizes[seed % ARRAY_LEN(sizes)];
-                run(&m, seed);
+                run(&m, LIMIT, seed);
                 largest = SIZE_MAX;
                 udx_assembly_fini(&m.assembly);
                 udx_pool_fini(&m.pool);
@@ -187,6 +190,44 @@ TEST(udx_window_is_what_there_is_memory_for_and_grows_again)
                 udx_assembly_consume(&assembly, udx_assembly_readable(&assembly));
                 check(++times < 20);
         } while (fill(&assembly) < LIMIT - 1000);
+        udx_assembly_fini(&assembly);
+        udx_pool_fini(&pool);
+}
+
+TEST(udx_gap_that_closes_costs_no_copy_of_all_behind_it)
+{
+        static uint8_t payload[1000];
+        enum { BEHIND = 8000 };
+        struct udx_pool pool;
+        struct udx_assembly assembly;
+        size_t left = (BEHIND + 1) * sizeof(payload);
+
+        udx_pool_init(&pool);
+        udx_assembly_init(&assembly, &pool, 2 * left);
+        for (uint32_t seq = 1; seq <= BEHIND; seq++)
+                check_equal(udx_assembly_take(&assembly, seq, payload, sizeof(payload)), UDX_TAKEN_AHEAD);
+        check_equal(udx_assembly_take(&assembly, 0, payload, sizeof(payload)), UDX_TAKEN);
+        check_equal(assembly.next, BEHIND + 1);         /* acknowledged, and in the window: */
+        check_equal(udx_assembly_unread(&assembly), left);
+        check_equal(udx_assembly_window(&assembly), left);
+        check(udx_assembly_readable(&assembly) < 512 * 1024);
+
+        udx_assembly_gather(&assembly, left / 2);
+        check(udx_assembly_readable(&assembly) >= left / 2);
+        udx_assembly_gather(&assembly, 0);
+        check_equal(udx_assembly_take(&assembly, BEHIND + 1, payload, sizeof(payload)), UDX_TAKEN);     /* at the end of the queue */
+        check_equal(udx_assembly_take(&assembly, BEHIND + 3, payload, sizeof(payload)), UDX_TAKEN_AHEAD);
+        udx_assembly_drop_ahead(&assembly);
+        for (left += sizeof(payload); left; ) {
+                size_t len = MIN(udx_assembly_readable(&assembly), (size_t)65536);
+
+                check(len && udx_assembly_readable(&assembly) >= MIN(left, (size_t)65536));
+                udx_assembly_consume(&assembly, len);
+                left -= len;
+        }
+        check_equal(udx_assembly_unread(&assembly), 0);
+        check_equal(assembly.held_memory, 0);
+        check(!assembly.bytes && !assembly.slots);
         udx_assembly_fini(&assembly);
         udx_pool_fini(&pool);
 }

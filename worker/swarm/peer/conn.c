@@ -142,9 +142,9 @@ static void take(struct conn *conn, size_t len)
 }
 
 /* The window must take the whole frame: an original tells all its services in one. Who is not trusted yet waits with it. */
-static bool hold_frame(struct conn *conn, const uint8_t *bytes, size_t len)
+static bool hold_frame(struct conn *conn, size_t frame_bytes)
 {
-        return !conn->trusted || udx_stream_hold_frame(conn->stream, secret_frame_bytes(bytes, len));
+        return !conn->trusted || udx_stream_hold_frame(conn->stream, frame_bytes);
 }
 
 /* Opens the next message where it lies. */
@@ -152,7 +152,7 @@ static enum secret_verdict open_next(struct conn *conn)
 {
         const uint8_t *plain;
         uint8_t *bytes;
-        size_t len = udx_stream_peek(conn->stream, &bytes), taken = 0, plain_len;
+        size_t len = udx_stream_peek(conn->stream, &bytes), taken = 0, plain_len, frame_bytes;
         enum secret_verdict verdict = secret_open(&conn->secret, bytes, len, &taken, &plain, &plain_len);
 
         if (verdict == SECRET_MESSAGE) {
@@ -163,9 +163,11 @@ static enum secret_verdict open_next(struct conn *conn)
                 conn->messages_in++;
                 note_use(conn, conn->source.set->now_us);
         } else if (verdict == SECRET_MORE) {
-                if (secret_is_open(&conn->secret) && !hold_frame(conn, bytes + taken, len - taken))
+                frame_bytes = secret_is_open(&conn->secret) ? secret_frame_bytes(bytes + taken, len - taken) : 0;
+                if (!hold_frame(conn, frame_bytes))
                         return SECRET_OVERSIZE;
                 take(conn, taken);
+                udx_stream_gather(conn->stream, frame_bytes);
                 conn->partial = len > taken;
                 if (conn->remote_ended && len > taken)
                         return SECRET_SHORT;    /* the end came within a frame */

@@ -16,6 +16,8 @@ enum {
         SLOTS_FIRST = 64,
         RANGES_FIRST = 64,
         SQUEEZED_MIN = UDX_POOL_RESERVE / 16 * 9,
+        GATHER_BYTES = 64 * 1024,       /* contiguous at least: a message of ours, */
+        GATHER_AT_ONCE = 256 * 1024,    /* and copied in lumps, or what is left of the former would move for each packet */
         SLACK_BYTES = 2 * UDX_DATAGRAM_MAX,     /* a tail probe may exceed the window by one packet */
 };
 
@@ -53,16 +55,25 @@ static void let_go(struct udx_assembly *assembly, uint32_t seq)
         *slot = NULL;
 }
 
+static void release_if_empty(struct udx_assembly *assembly)
+{
+        if (assembly->slots && !assembly->range_count && !assembly->queue_len)
+                release_slots(assembly);
+}
+
 void udx_assembly_drop_ahead(struct udx_assembly *assembly)
 {
         for (uint32_t i = 0; i < assembly->range_count; i++)
-                for (uint32_t seq = assembly->ranges[i].start; seq != assembly->ranges[i].end; seq++)
+                for (uint32_t seq = assembly->ranges[i].packets.start; seq != assembly->ranges[i].packets.end; seq++)
                         let_go(assembly, seq);
-        release_slots(assembly);
+        assembly->range_count = 0;
+        release_if_empty(assembly);
 }
 
 void udx_assembly_fini(struct udx_assembly *assembly)
 {
+        for (; assembly->queue_len; assembly->queue_len--)
+                let_go(assembly, assembly->next - assembly->queue_len);
         udx_assembly_drop_ahead(assembly);
         udx_pool_give(assembly->pool, assembly->bytes, assembly->capacity);
         udx_assembly_init(assembly, assembly->pool, assembly->limit_bytes);
@@ -124,33 +135,39 @@ static bool append(struct udx_assembly *assembly, const uint8_t *payload, size_t
         return true;
 }
 
-/* What is behind the gap that has just closed becomes readable, as far as memory goes; the rest stays held. */
-static void drain(struct udx_assembly *assembly)
+/* Copies what is queued as far as the reader wants it and memory goes. */
+static void gather(struct udx_assembly *assembly)
 {
-        struct udx_sack *first = assembly->ranges;
+        size_t wanted = MAX(assembly->gather_bytes, (size_t)GATHER_BYTES);
 
-        if (!assembly->range_count || first->start != assembly->next)
+        if (!assembly->queue_len || udx_assembly_readable(assembly) >= wanted)
                 return;
-        while (first->start != first->end) {
-                struct udx_held *held = *slot_of(assembly, first->start);
+        wanted = MAX(assembly->gather_bytes, (size_t)GATHER_AT_ONCE);
+        (void)make_room(assembly, MIN(assembly->queue_bytes, wanted - udx_assembly_readable(assembly)));
+        while (assembly->queue_len && udx_assembly_readable(assembly) < wanted) {
+                uint32_t seq = assembly->next - assembly->queue_len;
+                const struct udx_held *held = *slot_of(assembly, seq);
 
                 if (!append(assembly, held->payload, held->len))
                         return;
-                let_go(assembly, first->start);
-                assembly->next = ++first->start;
+                assembly->queue_bytes -= held->len;
+                assembly->queue_len--;
+                let_go(assembly, seq);
         }
-        memmove(first, first + 1, --assembly->range_count * sizeof(*first));
-        if (!assembly->range_count)
-                release_slots(assembly);
+        release_if_empty(assembly);
 }
 
-static enum udx_taken take_in_order(struct udx_assembly *assembly, const uint8_t *payload, size_t len)
+/* What was behind the gap that has just closed is in order, too. */
+static void close_gap(struct udx_assembly *assembly)
 {
-        if (udx_assembly_readable(assembly) + len > assembly->limit_bytes + SLACK_BYTES || !append(assembly, payload, len))
-                return UDX_TOO_MUCH;
-        assembly->next++;
-        drain(assembly);
-        return UDX_TAKEN;
+        struct udx_ahead *first = assembly->ranges;
+
+        if (!assembly->range_count || first->packets.start != assembly->next)
+                return;
+        assembly->queue_len += first->packets.end - first->packets.start;
+        assembly->queue_bytes += first->bytes;
+        assembly->next = first->packets.end;
+        memmove(first, first + 1, --assembly->range_count * sizeof(*first));
 }
 
 /* Index of the first range that starts after @seq. */
@@ -161,7 +178,7 @@ static uint32_t range_after(const struct udx_assembly *assembly, uint32_t seq)
         while (low < high) {
                 uint32_t middle = low + (high - low) / 2;
 
-                if (udx_seq_diff(assembly->ranges[middle].start, seq) > 0)
+                if (udx_seq_diff(assembly->ranges[middle].packets.start, seq) > 0)
                         high = middle;
                 else
                         low = middle + 1;
@@ -172,7 +189,7 @@ static uint32_t range_after(const struct udx_assembly *assembly, uint32_t seq)
 static bool grow_ranges(struct udx_assembly *assembly)
 {
         uint32_t capacity = MAX(2 * assembly->range_capacity, (uint32_t)RANGES_FIRST);
-        struct udx_sack *ranges;
+        struct udx_ahead *ranges;
 
         if (assembly->range_count < assembly->range_capacity)
                 return true;
@@ -188,42 +205,45 @@ static bool grow_ranges(struct udx_assembly *assembly)
 }
 
 /* Adds @seq, in none yet, to the ranges around index @at (see range_after); room for one more is there. */
-static void range_add(struct udx_assembly *assembly, uint32_t at, uint32_t seq)
+static void range_add(struct udx_assembly *assembly, uint32_t at, uint32_t seq, uint32_t len)
 {
-        struct udx_sack *ranges = assembly->ranges;
-        bool before = at > 0 && ranges[at - 1].end == seq;
-        bool after = at < assembly->range_count && ranges[at].start == seq + 1;
+        struct udx_ahead *ranges = assembly->ranges;
+        bool before = at > 0 && ranges[at - 1].packets.end == seq;
+        bool after = at < assembly->range_count && ranges[at].packets.start == seq + 1;
 
         if (before && after) {
-                ranges[at - 1].end = ranges[at].end;
+                ranges[at - 1].packets.end = ranges[at].packets.end;
+                ranges[at - 1].bytes += len + ranges[at].bytes;
                 memmove(&ranges[at], &ranges[at + 1], (--assembly->range_count - at) * sizeof(*ranges));
         } else if (before) {
-                ranges[at - 1].end++;
+                ranges[at - 1].packets.end++;
+                ranges[at - 1].bytes += len;
         } else if (after) {
-                ranges[at].start--;
+                ranges[at].packets.start--;
+                ranges[at].bytes += len;
         } else {
                 memmove(&ranges[at + 1], &ranges[at], (assembly->range_count++ - at) * sizeof(*ranges));
-                ranges[at] = (struct udx_sack){ .start = seq, .end = seq + 1 };
+                ranges[at] = (struct udx_ahead){ .packets = { .start = seq, .end = seq + 1 }, .bytes = len };
         }
 }
 
-/* The ring spans from @next to the farthest packet held: its size follows what is allowed, never more than UDX_REORDER_MAX. */
-static bool grow_slots(struct udx_assembly *assembly, uint32_t distance)
+/* The ring spans from the first packet that is held to the last: its size follows what is allowed, never more than UDX_REORDER_MAX. */
+static bool grow_slots(struct udx_assembly *assembly, uint32_t span)
 {
         uint32_t count = MAX(assembly->slot_count, (uint32_t)SLOTS_FIRST), old_count = assembly->slot_count;
+        uint32_t first = assembly->next - assembly->queue_len;
         struct udx_held **slots, **old = assembly->slots;
 
-        if (distance < assembly->slot_count)
+        if (span < assembly->slot_count)
                 return true;
-        while (count <= distance)
+        while (count <= span)
                 count *= 2;
         slots = udx_pool_take(assembly->pool, count * sizeof(*slots));
         if (!slots)
                 return false;
         memset(slots, 0, count * sizeof(*slots));
-        for (uint32_t i = 0; i < assembly->range_count; i++)
-                for (uint32_t seq = assembly->ranges[i].start; seq != assembly->ranges[i].end; seq++)
-                        slots[seq & (count - 1)] = old[seq & (old_count - 1)];
+        for (uint32_t seq = first; seq != first + old_count; seq++)
+                slots[seq & (count - 1)] = old[seq & (old_count - 1)];
         udx_pool_give(assembly->pool, old, old_count * sizeof(*slots));
         assembly->slots = slots;
         assembly->slot_count = count;
@@ -236,28 +256,65 @@ static bool fits_ahead(const struct udx_assembly *assembly, size_t len)
         size_t window = udx_assembly_window(assembly);
         size_t memory = udx_pool_round(sizeof(struct udx_held) + len);
 
-        return assembly->held_bytes + len <= window && assembly->held_memory + memory <= 2 * window;
+        return assembly->held_bytes - assembly->queue_bytes + len <= window &&
+               assembly->held_memory + memory <= 2 * (window + assembly->queue_bytes);
 }
 
-static enum udx_taken take_ahead(struct udx_assembly *assembly, uint32_t seq, const uint8_t *payload, size_t len)
+/* The same for what is in order. It may be refused: once the reader has read what is queued it needs no slot. */
+static bool fits_queue(const struct udx_assembly *assembly, size_t len)
 {
-        uint32_t at = range_after(assembly, seq);
+        return assembly->held_memory + udx_pool_round(sizeof(struct udx_held) + len) <= 2 * assembly->limit_bytes;
+}
+
+/* A copy of the payload in its slot. */
+static bool hold(struct udx_assembly *assembly, uint32_t seq, const uint8_t *payload, size_t len)
+{
         struct udx_held *held;
 
-        if (at > 0 && udx_seq_diff(assembly->ranges[at - 1].end, seq) > 0)
-                return UDX_TAKEN_BEFORE;
-        if (!fits_ahead(assembly, len) || !grow_ranges(assembly) || !grow_slots(assembly, seq - assembly->next))
-                return UDX_TOO_MUCH;
+        if (!grow_slots(assembly, seq - (assembly->next - assembly->queue_len)))
+                return false;
         held = udx_pool_take(assembly->pool, sizeof(*held) + len);
         if (!held)
-                return UDX_TOO_MUCH;
+                return false;
         held->len = (uint16_t)len;
         if (len)
                 memcpy(held->payload, payload, len);
         *slot_of(assembly, seq) = held;
         assembly->held_bytes += len;
         assembly->held_memory += memory_of(held);
-        range_add(assembly, at, seq);
+        return true;
+}
+
+static bool append_to_queue(struct udx_assembly *assembly, const uint8_t *payload, size_t len)
+{
+        if (!fits_queue(assembly, len) || !hold(assembly, assembly->next, payload, len))
+                return false;
+        assembly->queue_len++;
+        assembly->queue_bytes += len;
+        return true;
+}
+
+static enum udx_taken take_in_order(struct udx_assembly *assembly, const uint8_t *payload, size_t len)
+{
+        if (udx_assembly_unread(assembly) + len > assembly->limit_bytes + SLACK_BYTES)
+                return UDX_TOO_MUCH;
+        if (!(assembly->queue_len ? append_to_queue(assembly, payload, len) : append(assembly, payload, len)))
+                return UDX_TOO_MUCH;
+        assembly->next++;
+        close_gap(assembly);
+        gather(assembly);
+        return UDX_TAKEN;
+}
+
+static enum udx_taken take_ahead(struct udx_assembly *assembly, uint32_t seq, const uint8_t *payload, size_t len)
+{
+        uint32_t at = range_after(assembly, seq);
+
+        if (at > 0 && udx_seq_diff(assembly->ranges[at - 1].packets.end, seq) > 0)
+                return UDX_TAKEN_BEFORE;
+        if (!fits_ahead(assembly, len) || !grow_ranges(assembly) || !hold(assembly, seq, payload, len))
+                return UDX_TOO_MUCH;
+        range_add(assembly, at, seq, (uint32_t)len);
         return UDX_TAKEN_AHEAD;
 }
 
@@ -266,27 +323,31 @@ enum udx_taken udx_assembly_take(struct udx_assembly *assembly, uint32_t seq, co
         int32_t distance;
 
         assert(len <= UINT16_MAX);
-        drain(assembly);        /* memory may have been short before */
+        gather(assembly);       /* memory may have been short before */
         distance = udx_seq_diff(seq, assembly->next);
-        if (distance == 0 && (!assembly->range_count || assembly->ranges[0].start != seq))
-                return take_in_order(assembly, payload, len);
         if (distance < 0)
                 return UDX_TAKEN_BEFORE;
-        if (distance >= UDX_REORDER_MAX)
+        if (distance + (int64_t)assembly->queue_len >= UDX_REORDER_MAX)
                 return UDX_TOO_FAR;
-        return take_ahead(assembly, seq, payload, len);
+        return distance ? take_ahead(assembly, seq, payload, len) : take_in_order(assembly, payload, len);
+}
+
+void udx_assembly_gather(struct udx_assembly *assembly, size_t len)
+{
+        assembly->gather_bytes = len;
+        gather(assembly);
 }
 
 void udx_assembly_consume(struct udx_assembly *assembly, size_t len)
 {
         assert(len <= udx_assembly_readable(assembly));
         assembly->start += len;
-        if (assembly->start < assembly->end)
-                return;
-        if (assembly->squeezed_bytes < assembly->limit_bytes)
-                assembly->squeezed_bytes += assembly->squeezed_bytes / 8;
-        udx_pool_give(assembly->pool, assembly->bytes, assembly->capacity);
-        assembly->bytes = NULL;
-        assembly->capacity = assembly->start = assembly->end = 0;
-        drain(assembly);
+        if (assembly->start == assembly->end) {
+                if (assembly->squeezed_bytes < assembly->limit_bytes)
+                        assembly->squeezed_bytes += assembly->squeezed_bytes / 8;
+                udx_pool_give(assembly->pool, assembly->bytes, assembly->capacity);
+                assembly->bytes = NULL;
+                assembly->capacity = assembly->start = assembly->end = 0;
+        }
+        gather(assembly);
 }

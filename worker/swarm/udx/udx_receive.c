@@ -92,7 +92,7 @@ static bool ack_can_wait(const struct udx_stream *stream, const struct udx_packe
 /* DATA, END or both. Whatever becomes of it, the peer gets to know what is here. */
 static enum udx_verdict take_data(struct udx_stream *stream, const struct udx_packet *packet, usec_t now_us)
 {
-        size_t readable = udx_assembly_readable(&stream->assembly);
+        size_t unread = udx_assembly_unread(&stream->assembly);
         enum udx_taken taken;
 
         if (ack_can_wait(stream, packet))
@@ -113,8 +113,8 @@ static enum udx_verdict take_data(struct udx_stream *stream, const struct udx_pa
         }
         udx_window_arrived(stream, packet->type & UDX_DATA ? packet->payload_len : 0);
         note_end(stream, packet);
-        if (udx_assembly_readable(&stream->assembly) > readable) {
-                stream->bytes_in += udx_assembly_readable(&stream->assembly) - readable;
+        if (udx_assembly_unread(&stream->assembly) > unread) {
+                stream->bytes_in += udx_assembly_unread(&stream->assembly) - unread;
                 udx_stream_report(stream, UDX_READABLE);
         }
         reach_end(stream);

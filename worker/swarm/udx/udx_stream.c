@@ -285,6 +285,15 @@ static bool opening_is_news(const struct udx_stream *stream)
         return window > stream->advertised_bytes && window - stream->advertised_bytes >= limit / 2;
 }
 
+void udx_stream_gather(struct udx_stream *stream, size_t len)
+{
+        size_t readable = udx_assembly_readable(&stream->assembly);
+
+        udx_assembly_gather(&stream->assembly, len);
+        if (udx_assembly_readable(&stream->assembly) > readable)
+                udx_stream_report(stream, UDX_READABLE);
+}
+
 void udx_stream_consume(struct udx_stream *stream, size_t len)
 {
         size_t left = udx_assembly_readable(&stream->assembly) - len;
@@ -300,7 +309,7 @@ void udx_stream_consume(struct udx_stream *stream, size_t len)
 
 bool udx_stream_at_end(const struct udx_stream *stream)
 {
-        return stream->remote_half == UDX_HALF_ENDED && !udx_assembly_readable(&stream->assembly);
+        return stream->remote_half == UDX_HALF_ENDED && !udx_assembly_unread(&stream->assembly);
 }
 
 bool udx_stream_takes_message(struct udx_stream *stream, size_t len, usec_t now_us)
@@ -384,7 +393,7 @@ void udx_stream_stats(const struct udx_stream *stream, struct udx_stats *out)
                 .cwnd_bytes = stream->congestion.cwnd,
                 .inflight_bytes = stream->recovery.flying_bytes,
                 .unacked_bytes = stream->queue.kept_bytes,
-                .readable_bytes = udx_assembly_readable(&stream->assembly),
+                .readable_bytes = udx_assembly_unread(&stream->assembly),
                 .peer_window_bytes = stream->peer_window_bytes,
                 .datagram_bytes = stream->mtu.bytes,
                 .message_bytes = stream->mtu.bytes - UDX_HEADER_BYTES,

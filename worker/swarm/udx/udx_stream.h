@@ -88,9 +88,12 @@ void udx_stream_end(struct udx_stream *stream);
 /* Drops the stream at both ends, whatever is queued or unread; no event follows. Free it when convenient. */
 void udx_stream_destroy(struct udx_stream *stream);
 
-/* All bytes that can be read, contiguous, each valid until it is consumed or the mux takes packets again; the caller may overwrite
- * them (to decrypt in place). Returns how many. */
+/* The first bytes that can be read, contiguous, each valid until others are consumed or gathered or the mux takes packets again; the
+ * caller may overwrite them (to decrypt in place). Returns how many: all, or a message of ours at least, and more as they are consumed. */
 size_t udx_stream_peek(struct udx_stream *stream, uint8_t **span_out);
+
+/* The next bytes to be read are a frame of @len: they are to be peeked whole. UDX_READABLE follows, if that takes only to copy them. */
+void udx_stream_gather(struct udx_stream *stream, size_t len);
 
 /* Gives the first @len of them back: they make room for the peer's next ones. */
 void udx_stream_consume(struct udx_stream *stream, size_t len);

@@ -69,9 +69,9 @@ static void add_sacks(const struct udx_assembly *assembly, struct udx_run *run)
         struct writer w = writer_over(at, UDX_SACK_MAX * UDX_SACK_BYTES);
 
         for (unsigned i = 0; i < low; i++)
-                udx_sack_write(&w, &assembly->ranges[i]);
+                udx_sack_write(&w, &assembly->ranges[i].packets);
         for (unsigned i = count - low; i; i--)
-                udx_sack_write(&w, &assembly->ranges[assembly->range_count - i]);
+                udx_sack_write(&w, &assembly->ranges[assembly->range_count - i].packets);
         run->iov[0].iov_len += writer_len(&w);
         run->first_bytes = run->bytes = run->iov[0].iov_len;
 }

@@ -54,7 +54,7 @@ static size_t most(const struct udx_stream *stream, usec_t rtt_us)
 void udx_window_arrived(struct udx_stream *stream, size_t len)
 {
         usec_t now_us = stream->mux->now_us, rtt_us = udx_rtt_min(&stream->rtt), took_us = now_us - stream->window_since_us;
-        size_t window = stream->assembly.limit_bytes, readable = udx_assembly_readable(&stream->assembly), wanted, bytes;
+        size_t window = stream->assembly.limit_bytes, unread = udx_assembly_unread(&stream->assembly), wanted, bytes;
 
         if (!stream->window_grows || stream->state != UDX_OPEN)
                 return;
@@ -62,7 +62,7 @@ void udx_window_arrived(struct udx_stream *stream, size_t len)
         stream->window_arrived += len;
         if (!rtt_us || took_us < rtt_us)
                 return;
-        bytes = stream->window_arrived - MIN(stream->window_arrived, readable);
+        bytes = stream->window_arrived - MIN(stream->window_arrived, unread);
         stream->window_arrived = 0;
         stream->window_since_us = now_us;
         wanted = took_us < 2 * rtt_us ? AHEAD * bytes : AHEAD * (size_t)((uint64_t)bytes * rtt_us / took_us);
