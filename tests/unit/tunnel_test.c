@@ -165,6 +165,27 @@ TEST(windows_grow_with_what_is_read)
         check(queued[1] >= 4 * MIB / 2 && queued[1] <= 4 * MIB);
 }
 
+/* Rounds of a distant peer, of 16 to 128 KiB: the next ones may bring 256 and 512 before the reader's next word is there. */
+TEST(windows_are_ahead_of_who_sends_twice_as_much_each_round)
+{
+        struct pair *pair = pair_up(65, NEITHER);
+        struct pair_app *app;
+
+        tunnel_distance(pair->side[TUNNEL_GATEWAY].t, MSEC(200));
+        pair->answer.want = UINT64_C(1) << 40;
+        app = pair_open(pair, 80, (struct pair_plan){ .read_max = QUICK, .never_end = true });
+        for (size_t round_bytes = 16384; round_bytes <= 131072; round_bytes *= 2) {
+                pair->wire_rate = round_bytes / 200;
+                pair_run(pair, MSEC(200));
+        }
+        check(app->got <= 15 * 16384);
+        pair->wire_rate = 0;
+        app->plan.read_max = 0;
+        pair_run(pair, MSEC(50));
+        check(pair->side[TUNNEL_GATEWAY].queued_max > 512 * 1024 - 131072);        /* the last round is read and not granted yet */
+        pair_free(pair);
+}
+
 /* However fast it is emptied. Of an original a channel leaves no more unread, and all arrives. */
 TEST(windows_grow_no_further_than_they_may)
 {

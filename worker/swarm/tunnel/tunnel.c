@@ -15,9 +15,6 @@
 #define HELLO_US SECONDS(10)
 #define REFUSAL_DELAY_US SECONDS(1)     /* an original tries again at once: hypergate.md 14.14 */
 #define SERIAL_US SECONDS(2)            /* and answers one open after the other: 14.15 */
-#define WINDOW_LEAST_BYTES (64 * 1024)  /* a window shrinks to this */
-#define FAST_US MSEC(100)               /* half a window read in less: the window may be what limits; */
-#define FAST_RTTS 2                     /* and in less than so many round trips: it is, or nearly so */
 
 int tunnel_new(struct tunnel **tunnel_out, const struct tunnel_config *config, const struct now *now)
 {
@@ -436,63 +433,6 @@ size_t tunnel_peek(const struct tunnel_channel *ch, const uint8_t **bytes_out, b
         return len;
 }
 
-/* What fits in the window was sent, waits here, or was read and is not granted again: so it gets smaller by not granting. */
-static void shrink(struct tunnel_channel *ch)
-{
-        struct tunnel *t = ch->tunnel;
-        uint32_t less = MIN(ch->consumed, ch->window - MIN(ch->window, (uint32_t)WINDOW_LEAST_BYTES));
-
-        if (ch->window > t->config.window_bytes)
-                t->grown_bytes -= MIN(less, ch->window - t->config.window_bytes);
-        ch->window -= less;
-        ch->consumed -= less;
-}
-
-/* In how many parts a window opens again: of a large one, what waits to be granted would be missed. */
-static unsigned parts(const struct tunnel_channel *ch)
-{
-        return ch->window > TUNNEL_WINDOW_MAX ? 8 : 2;
-}
-
-/* A part of a window was read so soon that the peer may have waited for it to open. On a path that fills its window the halves come half
- * a round trip apart. */
-static bool wants_more(const struct tunnel_channel *ch, usec_t now_us)
-{
-        const struct tunnel *t = ch->tunnel;
-        usec_t far_us = FAST_RTTS * t->rtt_us * 2 / parts(ch), soon_us = ch->window <= TUNNEL_WINDOW_MAX / 2 ? usec_max(FAST_US, far_us) : far_us;
-
-        return now_us >= t->pressed_us && now_us < usec_add(ch->granted_us, soon_us) && ch->window <= t->config.window_max_bytes / 2 &&
-               t->grown_bytes + ch->window <= t->config.receive_limit_bytes / 3 * 2;
-}
-
-/* What was read may come again: told when a part of the window is due, so that neither credits nor data trickle. A window that is
- * emptied faster than a distant peer could refill it grows; without memory it shrinks. */
-static void regrant(struct tunnel_channel *ch, usec_t now_us)
-{
-        struct tunnel *t = ch->tunnel;
-
-        if (!tunnel_channel_credited(ch) || ch->receiving != TUNNEL_RECEIVING || ch->closing != TUNNEL_UNCLOSED ||
-            ch->consumed < ch->window / parts(ch))
-                return;
-        if (now_us < t->pressed_us)
-                shrink(ch);
-        if (!ch->consumed)
-                return;
-        ch->grant += ch->consumed;
-        ch->window_left += ch->consumed;
-        ch->consumed = 0;
-        if (wants_more(ch, now_us)) {
-                uint32_t first = t->config.window_bytes;
-
-                ch->grant += ch->window;
-                ch->window_left += ch->window;
-                ch->window *= 2;
-                t->grown_bytes += ch->window > first ? MIN(ch->window / 2, ch->window - first) : 0;
-        }
-        ch->granted_us = now_us;
-        tunnel_channel_owe(ch, TUNNEL_OUT_CREDIT);
-}
-
 void tunnel_consume(struct tunnel_channel *ch, size_t len, usec_t now_us)
 {
         ch->tunnel->now_us = now_us;
@@ -503,8 +443,7 @@ void tunnel_consume(struct tunnel_channel *ch, size_t len, usec_t now_us)
         ch->moved_us = now_us;
         ch->tunnel->queued_bytes -= len;
         ch->consumed_total += len;
-        ch->consumed += (uint32_t)len;
-        regrant(ch, now_us);
+        tunnel_window_read(ch, (uint32_t)len, now_us);
         if (ch->closing == TUNNEL_ABORTED && !ch->queue.len)
                 tunnel_channel_over(ch, TUNNEL_RESET);
 }

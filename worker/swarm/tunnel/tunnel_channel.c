@@ -153,7 +153,7 @@ void tunnel_channel_run(struct tunnel_channel *ch, usec_t now_us)
 {
         ch->phase = TUNNEL_RUNNING;
         ch->phase_due_us = USEC_NEVER;
-        ch->granted_us = now_us;
+        ch->granted_us = ch->round_us = now_us;
         tunnel_channel_arm(ch);
         if (tunnel_channel_has_unread(ch) || ch->receiving >= TUNNEL_RECEIVED)
                 tunnel_channel_tell(ch, TUNNEL_NEWS_READABLE);

@@ -130,6 +130,8 @@ struct tunnel_channel {
         uint64_t window_left;           /* data bytes the peer may still send */
         uint32_t window, consumed, grant;       /* its size; consumed and not granted; granted and not told */
         usec_t granted_us;
+        usec_t round_us;                /* since then @round_bytes were read; a round trip at least, then anew */
+        uint32_t round_bytes;
         uint64_t consumed_total;
         usec_t held_us;                 /* HELD: since the end or the last data after it */
         uint64_t held_mark;             /* and tunnel->stream_bytes then */
@@ -312,6 +314,9 @@ void tunnel_proof_leave(struct tunnel *t, struct writer *w);    /* one that is d
 /* tunnel_hunger.c: there is no memory */
 void tunnel_hunger_begin(struct tunnel *t);
 void tunnel_hunger_retry(struct tunnel *t);             /* some was freed */
+
+/* tunnel_window.c */
+void tunnel_window_read(struct tunnel_channel *ch, uint32_t len, usec_t now_us);        /* @len more were read */
 void tunnel_hunger_end(struct tunnel *t);
 
 /* tunnel_stall.c */
