@@ -159,7 +159,7 @@ void control_status(struct control_conn *conn, const char *words)
         json_line_number(out, "datagramsDropped", supervisor->status.dropped + last->datagrams_dropped);
         json_line_number(out, "streamPacketsDropped", last->streams_dropped);
         json_line_number(out, "strangersDropped", last->strangers_dropped);
-        json_line_number(out, "advertsDropped", supervisor->status.adverts_dropped + last->adverts_dropped);
+        json_line_number(out, "advertsDropped", supervisor->status.adverts_dropped);
         json_line_end(out);
         json_line_begin(out, "end");
         json_line_end(out);

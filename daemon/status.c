@@ -120,14 +120,12 @@ static struct ipc_swarm_status sum(const struct status *status)
                 all.strangers_dropped += one->strangers_dropped;
                 all.streams_dropped += one->streams_dropped;
                 all.limited += one->limited;
-                all.adverts_dropped += one->adverts_dropped;
         }
         all.sent_bytes += status->gone.sent_bytes;
         all.received_bytes += status->gone.received_bytes;
         all.strangers_dropped += status->gone.strangers_dropped;
         all.streams_dropped += status->gone.streams_dropped;
         all.limited += status->gone.limited;
-        all.adverts_dropped += status->gone.adverts_dropped;
         return all;
 }
 
@@ -141,7 +139,6 @@ void status_begin(struct status *status, uint32_t swarm)
         status->gone.strangers_dropped += own->strangers_dropped;
         status->gone.streams_dropped += own->streams_dropped;
         status->gone.limited += own->limited;
-        status->gone.adverts_dropped += own->adverts_dropped;
         *own = (struct ipc_swarm_status){ 0 };
         status->last = sum(status);
         if (swarm == 1)

@@ -130,6 +130,7 @@ enum ipc_reason {
         X(PEER_UP,          IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer,               0)    \
         X(PEER_DOWN,        IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer,               0)    \
         X(PEER_ADVERT,      IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer_advert,        1)    \
+        X(PEER_ADVERT_LONG, IPC_ROLE_BIT(IPC_SWARM),        IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_peer_advert_long,   0)    \
         X(ADVERTISE,        IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SWARM),        struct ipc_advertise,          1)    \
         X(ROUTER_ASK,       IPC_ROLE_BIT(IPC_SUPERVISOR),   IPC_ROLE_BIT(IPC_ROUTER),       struct ipc_router_ask,         0)    \
         X(ROUTER_ROUTE,     IPC_ROLE_BIT(IPC_ROUTER),       IPC_ROLE_BIT(IPC_SUPERVISOR),   struct ipc_router_route,       0)    \

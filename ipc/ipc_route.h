@@ -30,6 +30,12 @@ struct ipc_peer_advert {
         uint32_t len;
 };
 
+/* The peer said in @len bytes what it offers, more than are passed on: what it said before counts. */
+struct ipc_peer_advert_long {
+        uint8_t peer[IPC_KEY_BYTES];
+        uint32_t len;
+};
+
 /* What every gateway peer shall be told, now and when it comes; sealed memfd of @len bytes. */
 struct ipc_advertise {
         uint32_t len;

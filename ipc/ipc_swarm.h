@@ -146,7 +146,6 @@ struct ipc_swarm_status {
         uint64_t strangers_dropped;     /* datagrams that were nothing of the protocol, or too many of strangers */
         uint64_t streams_dropped;       /* packets of peers' streams, by the kernel, for want of room: sent again */
         uint64_t limited;               /* channels that peers were refused, as they had as many as they may */
-        uint64_t adverts_dropped;       /* of providers, that were too long */
 };
 
 #pragma GCC diagnostic pop

@@ -192,14 +192,14 @@ def a_list_longer_than_a_gateway_reads(stack):
     double(stack, 'provider', secret, dht, services=[{'gatePort': each, 'servicePort': 1} for each in range(first, first + 2600)],
            advertiseMs=500, pieceBytes=65536)           # one message has room in no socket of a small machine
     dropped = eventually(lambda: told(gateway)['advertsDropped'], 30, 'it is counted')
-    said = gateway.says('are not read')[0]
-    assert re.search(r'says in 27\d{4} bytes what it offers, and more than 262144 are not read', said), said
+    said = gateway.says('are left out')[0]
+    assert re.search(r'all routes of provider .{8} are left out: its list has 27\d{4} bytes, of more than 262144 none are read', said), said
     assert re.search(r'^  adverts   [1-9]\d* of providers could not be read', ask(gateway, 'status', 'gateway'), re.M)
     assert int(re.search(r'^hypergate_adverts_dropped_total{.*} (\d+)', ask(gateway, 'metrics'), re.M)[1]) >= dropped
     start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [gate(port, Service(stack, serve_echo).port)]}})
     eventually(lambda: answers(port), 30, 'the services of another')
     assert gates_of(f'127.0.0.1 and sport >= {first} and sport < {first + 2600}') == 0
-    assert len([line for line in gateway.log().splitlines() if 'are not read' in line]) == 1
+    assert len([line for line in gateway.log().splitlines() if 'are left out' in line]) == 1
 
 
 @test
@@ -233,12 +233,12 @@ def ten_thousand_services_of_an_original(stack):
     """1 MB of one like the original's, in one message that has room in no socket: told, and its connection stays, as all others do"""
     scene, first = Scene(stack), 20000
     double(stack, 'provider', scene.secret, scene.dht, services=[{'gatePort': first, 'servicePort': 1, 'ports': 10000}], advertiseMs=500)
-    said = scene.gateway.says('are not read', 40)[0]
-    assert re.search(r'says in 1\d{6} bytes what it offers, and more than 262144 are not read', said), said
+    said = scene.gateway.says('are left out', 40)[0]
+    assert re.search(r'all routes of provider .{8} are left out: its list has 1\d{6} bytes, of more than 262144 none are read', said), said
     eventually(lambda: told(scene.gateway)['advertsDropped'] >= 5, 30, 'it goes on, in the one connection')
     assert told(scene.gateway)['peers']['providers'] == 3
     assert 'the connection is lost' not in scene.gateway.log() and answers(scene.echo) and scene.is_whole()
-    assert len([line for line in scene.gateway.log().splitlines() if 'are not read' in line]) == 1
+    assert len([line for line in scene.gateway.log().splitlines() if 'are left out' in line]) == 1
 
 
 def echo_at(port):

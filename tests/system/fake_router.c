@@ -78,7 +78,7 @@ int main(void)
                         [IPC_CONF_BEGIN] = on_ignored, [IPC_ROUTER_ROLES] = on_ignored, [IPC_ROUTER_SERVICE] = on_ignored,
                         [IPC_ROUTER_POLICY] = on_ignored,
                         [IPC_ROUTER_FILTER] = on_filter, [IPC_ROUTER_GATE] = on_ignored, [IPC_CONF_END] = on_end,
-                        [IPC_PEER_UP] = on_ignored, [IPC_PEER_DOWN] = on_ignored, [IPC_PEER_ADVERT] = on_ignored,
+                        [IPC_PEER_UP] = on_ignored, [IPC_PEER_DOWN] = on_ignored, [IPC_PEER_ADVERT] = on_ignored, [IPC_PEER_ADVERT_LONG] = on_ignored,
                 },
                 .introduced = on_introduced,
         };

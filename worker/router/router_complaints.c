@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct router_reading) == 6 * sizeof(int), "two of them are compared as bytes");
+_Static_assert(sizeof(struct router_reading) == 7 * sizeof(int), "two of them are compared as bytes");
 
 bool router_reading_good(const struct router_reading *reading)
 {
@@ -89,7 +89,8 @@ const char *router_reading_text(const struct router_reading *reading, char *out,
                 snprintf(out, size, "its list has more than %d levels, and what it offered before stays until it expires",
                          ADVERT_DEPTH_MAX);
         else if (reading->verdict == ADVERT_TOO_LARGE)
-                snprintf(out, size, "its list has more than %d bytes, and what it offered before stays until it expires", ADVERT_BYTES_MAX);
+                snprintf(out, size, "its list has %u bytes, of more than %d none are read, and what it offered before stays until it expires; "
+                         "it needs fewer services", reading->bytes, ADVERT_BYTES_MAX);
         else
                 list_text(reading, out, size);
         return out;

@@ -269,6 +269,8 @@ static struct router_reading merge(struct router *router, const struct ipc_via *
 
         if (reading.verdict == ADVERT_NO_MEMORY)
                 return (struct router_reading){ .verdict = ADVERT_OK, .error = -ENOMEM };
+        if (reading.verdict == ADVERT_TOO_LARGE)
+                reading.bytes = (unsigned)len;
         if (reading.verdict != ADVERT_OK)
                 return reading;
         reading.surplus = heard->surplus;
@@ -282,13 +284,19 @@ static struct router_reading merge(struct router *router, const struct ipc_via *
         return reading;
 }
 
+/* Counted, if nothing of it counts, and told. */
+static void judge(struct router *router, const uint8_t peer[IPC_KEY_BYTES], const struct router_reading *reading, usec_t now)
+{
+        if (reading->verdict != ADVERT_OK && reading->verdict != ADVERT_NO_LIST)
+                router->more.adverts_dropped++;
+        router_tell_complaint(router, peer, reading, now);
+}
+
 static void read_advert(struct router *router, const struct ipc_via *via, const char *text, size_t len, usec_t now)
 {
         struct router_reading reading = merge(router, via, text, len, now);
 
-        if (reading.verdict != ADVERT_OK && reading.verdict != ADVERT_NO_LIST)
-                router->more.adverts_dropped++;
-        router_tell_complaint(router, via->peer, &reading, now);
+        judge(router, via->peer, &reading, now);
 }
 
 static void on_advert(void *context, struct worker_link *from, struct ipc_received *message)
@@ -310,6 +318,18 @@ static void on_advert(void *context, struct worker_link *from, struct ipc_receiv
         if (router->roles & IPC_AS_GATEWAY)
                 read_advert(router, &via, (const char *)text, advert->len, now);
         free(text);
+        router_settle(router, now);
+}
+
+static void on_long_advert(void *context, struct worker_link *from, struct ipc_received *message)
+{
+        const struct ipc_peer_advert_long *advert = IPC_PAYLOAD(message, struct ipc_peer_advert_long);
+        struct router_reading reading = { .verdict = ADVERT_TOO_LARGE, .bytes = advert->len };
+        struct router *router = context;
+        usec_t now = now_us();
+
+        if (router->roles & IPC_AS_GATEWAY)
+                judge(router, advert->peer, &reading, now);
         router_settle(router, now);
 }
 
@@ -375,6 +395,7 @@ const struct worker_handlers router_handlers = {
                 [IPC_PEER_UP] = on_peer_up,
                 [IPC_PEER_DOWN] = on_peer_down,
                 [IPC_PEER_ADVERT] = on_advert,
+                [IPC_PEER_ADVERT_LONG] = on_long_advert,
         },
         .introduced = on_introduced,
         .departed = on_departed,

@@ -63,6 +63,16 @@ static void tell_advert(struct peers *peers, const struct peer *peer)
                 worker_send(peers->router, IPC_PEER_ADVERT, &advert, &peer->advert_fd, 1);
 }
 
+/* Not kept: the peer says it again, and then a new router worker hears of it. */
+static void tell_long(struct peers *peers, const struct node_event *event)
+{
+        struct ipc_peer_advert_long advert = { .len = (uint32_t)event->len };
+
+        memcpy(advert.peer, event->peer, sizeof(advert.peer));
+        if (peers->router)
+                worker_send(peers->router, IPC_PEER_ADVERT_LONG, &advert, NULL, 0);
+}
+
 void peers_introduce(struct peers *peers, struct worker_link *router)
 {
         peers->router = router;
@@ -112,5 +122,7 @@ void peers_event(struct peers *peers, const struct node_event *event)
                 drop(peer);
         } else if (event->kind == NODE_ADVERT && peer && event->len) {
                 on_advert(peers, event, peer);
+        } else if (event->kind == NODE_ADVERT_LONG) {
+                tell_long(peers, event);
         }
 }

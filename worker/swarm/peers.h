@@ -18,7 +18,7 @@ void peers_fini(struct peers *peers);
 /* A (new) router worker: it is told of every peer; NULL: it is gone. */
 void peers_introduce(struct peers *peers, struct worker_link *router);
 
-/* Takes NODE_PEER_UP, NODE_PEER_DOWN and NODE_ADVERT. */
+/* Takes NODE_PEER_UP, NODE_PEER_DOWN, NODE_PEER_LEAVES, NODE_ADVERT and NODE_ADVERT_LONG. */
 void peers_event(struct peers *peers, const struct node_event *event);
 
 #endif

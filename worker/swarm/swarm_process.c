@@ -27,23 +27,6 @@ static void on_full(void *context, const uint8_t peer[NODE_KEY_BYTES])
                          peer[3], swarm->channels.per_peer);
 }
 
-/* The same: a provider repeats it every half minute. */
-static void on_long_advert(struct swarm_process *swarm, const struct node_event *event)
-{
-        struct ipc_fields fields = IPC_FIELDS_INIT;
-        usec_t now_us = swarm->driver.now.mono_us;
-        const uint8_t *peer = event->peer;
-
-        swarm->adverts_dropped++;
-        if (swarm->adverts_told_us && now_us - swarm->adverts_told_us < MINUTES(1))
-                return;
-        swarm->adverts_told_us = now_us;
-        ipc_fields_key(&fields, "PEER", peer);
-        worker_log_event(&swarm->worker, IPC_EVENT_NONE, LOG_NOTICE, fields.list,
-                         "peer %02x%02x%02x%02x: says in %zu bytes what it offers, and more than 262144 are not read: what it offered before "
-                         "stays until it expires; it needs fewer services", peer[0], peer[1], peer[2], peer[3], event->len);
-}
-
 static void on_event(void *context, const struct node_event *event)
 {
         struct swarm_process *swarm = context;
@@ -51,10 +34,8 @@ static void on_event(void *context, const struct node_event *event)
         switch (event->kind) {
         case NODE_PEER_UP:
         case NODE_ADVERT:
-                peers_event(&swarm->peers, event);
-                break;
         case NODE_ADVERT_LONG:
-                on_long_advert(swarm, event);
+                peers_event(&swarm->peers, event);
                 break;
         case NODE_PEER_DOWN:
         case NODE_PEER_LEAVES:

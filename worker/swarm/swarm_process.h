@@ -58,8 +58,6 @@ struct swarm_process {
         struct ipc_swarm_status told;   /* the last SWARM_STATUS */
         usec_t told_us;
         usec_t limited_told_us;         /* when it last said that a peer has as many channels as it may; 0: never */
-        uint64_t adverts_dropped;       /* that were too long */
-        usec_t adverts_told_us;         /* when it last said so; 0: never */
         usec_t full_told_us;            /* when it last said that it takes no more connections; 0: never */
         ev_timer status, known;
         double known_after_s;           /* the nodes are told again */

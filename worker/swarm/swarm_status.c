@@ -32,7 +32,6 @@ static struct ipc_swarm_status status_now(const struct swarm_process *swarm)
                 .strangers_dropped = strangers_dropped(swarm, &stats),
                 .streams_dropped = udp_stream_drops(&swarm->udp),
                 .limited = swarm->channels.limited,
-                .adverts_dropped = swarm->adverts_dropped,
         };
         status.datagrams_dropped = stats.channel_datagrams_dropped + swarm->channels.room.dropped;
         channels_bytes(&swarm->channels, &status.sent_bytes, &status.received_bytes);
@@ -127,6 +126,6 @@ void swarm_status_look(struct swarm_process *swarm)
                 status = status_now(swarm);
                 tell(swarm, &status);
         }
-        if (stats.channels || swarm->told.channels || swarm->adverts_dropped != swarm->told.adverts_dropped)
+        if (stats.channels || swarm->told.channels)
                 look_again(swarm);
 }
