@@ -34,6 +34,8 @@ struct ipc_peer_advert {
 struct ipc_peer_advert_long {
         uint8_t peer[IPC_KEY_BYTES];
         uint32_t len;
+        uint32_t most;                  /* not 0: the connection ended with that message, unread, which may have so many at most; fewer, but
+                                         * for want of room */
 };
 
 /* What every gateway peer shall be told, now and when it comes; sealed memfd of @len bytes. */

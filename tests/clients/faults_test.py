@@ -12,7 +12,7 @@
 | any worker killed, a hundred times under load | system/heal, system/hostile |
 | a provider or a gateway that is killed, in the midst of transfers | here |
 | two gateways that want one port, a port in use, one below 1024 | system/misbehave, system/trouble |
-| a provider with more services than a gateway takes, one whose list is longer than anybody reads, or an original's with 10,000 | here |
+| a provider with more services than a gateway takes, one whose list is longer than anybody reads, or an original's with 10,000 or 25,000 | here |
 | port 0, port 70000, names of 64 KiB, wrong types, a thousand levels | `configurations_that_nobody_means` of system/misbehave |
 | the same in what a provider like the original's says it offers | here |
 | a policy of networks that are none | here |
@@ -238,6 +238,22 @@ def ten_thousand_services_of_an_original(stack):
     eventually(lambda: told(scene.gateway)['advertsDropped'] >= 5, 30, 'it goes on, in the one connection')
     assert told(scene.gateway)['peers']['providers'] == 3
     assert 'the connection is lost' not in scene.gateway.log() and answers(scene.echo) and scene.is_whole()
+    assert len([line for line in scene.gateway.log().splitlines() if 'are left out' in line]) == 1
+
+
+@test
+def twenty_five_thousand_services_of_an_original(stack):
+    """more than 2 MiB in one message, of one like the original's: a warning that names it, counted, and its connection says why it ended"""
+    scene, first = Scene(stack), 20000
+    double(stack, 'provider', scene.secret, scene.dht, services=[{'gatePort': first, 'servicePort': 1, 'ports': 25000}], advertiseMs=500)
+    said = scene.gateway.says('are left out', 40)[0]
+    assert re.search(r'all routes of provider .{8} are left out: its connection ended with a message of 2\d{6} bytes, and more than 2097152 are '
+                     'not taken: it needs fewer services', said), said
+    ended = scene.gateway.says('more than is taken')[0]
+    assert re.search('provider (.{8})', said)[1] == re.search(r'peer (.{8}): the connection is lost: it sent a message of 2\d{6} bytes', ended)[1]
+    eventually(lambda: told(scene.gateway)['advertsDropped'] >= 3, 60, 'it comes again, and is counted')
+    assert scene.gateway.log().count('the connection is lost') == scene.gateway.log().count('more than is taken')
+    assert answers(scene.echo) and scene.is_whole()
     assert len([line for line in scene.gateway.log().splitlines() if 'are left out' in line]) == 1
 
 

@@ -79,7 +79,7 @@ static void drain_events(struct bench *b)
 
         while (tunnel_event(b->t, &event, b->now_us)) {
                 assert(++count < DRAIN_MAX && !b->failed);
-                for (size_t i = 0; event.kind != TUNNEL_ADVERT_LONG && i < event.len; i++)
+                for (size_t i = 0; event.kind != TUNNEL_ADVERT_LONG && event.kind != TUNNEL_FAILED && i < event.len; i++)
                         sum ^= event.bytes[i];          /* all of it can be read */
                 if (event.kind == TUNNEL_FAILED)
                         b->failed = true;

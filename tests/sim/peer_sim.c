@@ -236,6 +236,7 @@ static void on_conn_event(struct peer_sim_node *node, const struct peer_event *e
                 return;
         end->closed = true;
         end->reason = event->reason;
+        end->too_long_bytes = event->frame_bytes;
         end->closed_us = net_now(node->sim->net);
         conn_free(end->conn);
         end->conn = NULL;

@@ -37,6 +37,7 @@ struct peer_sim_end {
         bool end_arrived;
         bool reads;
         enum peer_reason reason;
+        size_t too_long_bytes;          /* of a frame that it ended with */
         usec_t opened_us, closed_us;
         unsigned readable_events, writable_events;
         struct addr remote;

@@ -74,6 +74,11 @@ TEST(what_is_wrong_is_told_in_words_of_ours)
         check(strcmp(said((struct router_reading){ .verdict = ADVERT_TOO_LARGE, .bytes = 273125 }),
                      "its list has 273125 bytes, of more than 262144 none are read, and what it offered before stays until it expires; it needs "
                      "fewer services") == 0);
+        check(strcmp(said((struct router_reading){ .verdict = ADVERT_TOO_LARGE, .bytes = 2097153, .most = 2097152 }),
+                     "its connection ended with a message of 2097153 bytes, and more than 2097152 are not taken: it needs fewer services, if that "
+                     "was their list") == 0);
+        check(strcmp(said((struct router_reading){ .verdict = ADVERT_TOO_LARGE, .bytes = 300000, .most = 2097152 }),
+                     "its connection ended with a message of 300000 bytes: connections with others have taken the room to hold it whole") == 0);
         check(strcmp(said((struct router_reading){ .surplus = 744 }), "it has 1000, of which the first 256 count") == 0);
         check(strcmp(said(garbage),
                      "3 can't be understood; the first of these, number 7 in its list, has no gatePort from 1 to 65535") == 0);

@@ -286,9 +286,9 @@ static void advertise(char name, const char *text)
         turn();
 }
 
-static void too_long(char name, uint32_t len)
+static void too_long(char name, uint32_t len, uint32_t most)
 {
-        struct ipc_peer_advert_long advert = { .peer = { (uint8_t)name }, .len = len };
+        struct ipc_peer_advert_long advert = { .peer = { (uint8_t)name }, .len = len, .most = most };
 
         inside_send(&inside, IPC_SWARM, IPC_PEER_ADVERT_LONG, &advert, -1);
         turn();
@@ -339,8 +339,8 @@ TEST(what_can_not_be_read_of_an_advertisement_is_a_line_with_its_provider)
         check_equal(dropped, 6);
         dropped = 0;
         for (unsigned i = 0; i < 3; i++) {      /* those that were not even passed on, each told of, whoever else was */
-                too_long('F', 300000);
-                too_long('G', 400000);
+                too_long('F', 3000000, 2097152);
+                too_long('G', 400000, 0);
         }
         check_equal(complained(&line, &dropped), 2);
         check(strstr(line.text, "all routes of provider 47000000 are left out: its list has 400000 bytes, of more than 262144 none are read"));
@@ -365,7 +365,7 @@ TEST(what_is_no_gateway_reads_no_advertisement)
         turn();
         inside_drain(&inside);
         advertise('A', "7");
-        too_long('A', 300000);
+        too_long('A', 300000, 0);
         router_settle(&router, now_us() + ROUTER_STATUS_US);
         check_equal(complained(&line, &dropped), 0);
         check_equal(dropped, 0);

@@ -152,6 +152,35 @@ TEST(who_is_not_let_in_is_told_once_with_the_key_that_would)
         end(&scene);
 }
 
+static const char *parted(struct scene *scene, const struct node_event *event, enum ipc_event expected, struct ipc_received *line)
+{
+        check(tell(scene, event, line));
+        check_equal(IPC_PAYLOAD(line, struct ipc_log)->event, expected);
+        check(has_field(line, "HYPERGATE_PEER=abababababababababababababababababababababababababababababababab"));
+        return IPC_PAYLOAD(line, struct ipc_log)->text;
+}
+
+TEST(how_a_connection_ended_is_said)
+{
+        struct node_event event = { .kind = NODE_PEER_LEAVES, .role = NODE_PROVIDER };
+        struct ipc_received line;
+        struct scene scene;
+
+        begin(&scene);
+        memset(event.peer, 0xab, sizeof(event.peer));
+        check(strcmp(parted(&scene, &event, IPC_EVENT_PEER_LEAVES, &line), "peer abababab: leaves, what runs may finish") == 0);
+        event.kind = NODE_PEER_DOWN;
+        event.reason = NODE_REASON_PEER_LEFT;
+        check(strcmp(parted(&scene, &event, IPC_EVENT_PEER_LEFT, &line), "peer abababab: has left") == 0);
+        event.reason = NODE_REASON_PEER_LOST;
+        check(strcmp(parted(&scene, &event, IPC_EVENT_PEER_LOST, &line), "peer abababab: the connection is lost") == 0);
+        event.reason = NODE_REASON_TOO_LONG;
+        event.len = 2097153;
+        check(strcmp(parted(&scene, &event, IPC_EVENT_PEER_LOST, &line),
+                     "peer abababab: the connection is lost: it sent a message of 2097153 bytes, more than is taken") == 0);
+        end(&scene);
+}
+
 TEST(every_failure_has_words)
 {
         for (unsigned i = 0; i < NODE_FAILURES; i++)

@@ -404,6 +404,7 @@ static enum tunnel_verdict verdict_for_length(struct tunnel *t, uint32_t length)
         write_u32be(&w, length);
         check_equal(tunnel_receive(t, head, sizeof(head), SECONDS(1)), sizeof(head));
         (void)tunnel_event(t, &event, SECONDS(1));
+        check_equal(event.len, event.verdict == TUNNEL_OVERSIZE ? length : 0);  /* for whoever can make it shorter */
         tunnel_free(t);
         return event.verdict;
 }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct router_reading) == 7 * sizeof(int), "two of them are compared as bytes");
+_Static_assert(sizeof(struct router_reading) == 8 * sizeof(int), "two of them are compared as bytes");
 
 bool router_reading_good(const struct router_reading *reading)
 {
@@ -80,6 +80,19 @@ static void list_text(const struct router_reading *reading, char *out, size_t si
                          len ? "; " : "", reading->garbage, reading->flawed, flaw_text(reading->flaw));
 }
 
+static void length_text(const struct router_reading *reading, char *out, size_t size)
+{
+        if (!reading->most)
+                snprintf(out, size, "its list has %u bytes, of more than %d none are read, and what it offered before stays until it expires; "
+                         "it needs fewer services", reading->bytes, ADVERT_BYTES_MAX);
+        else if (reading->bytes > reading->most)
+                snprintf(out, size, "its connection ended with a message of %u bytes, and more than %u are not taken: it needs fewer "
+                         "services, if that was their list", reading->bytes, reading->most);
+        else
+                snprintf(out, size, "its connection ended with a message of %u bytes: connections with others have taken the room to hold it "
+                         "whole", reading->bytes);
+}
+
 const char *router_reading_text(const struct router_reading *reading, char *out, size_t size)
 {
         out[0] = '\0';
@@ -89,8 +102,7 @@ const char *router_reading_text(const struct router_reading *reading, char *out,
                 snprintf(out, size, "its list has more than %d levels, and what it offered before stays until it expires",
                          ADVERT_DEPTH_MAX);
         else if (reading->verdict == ADVERT_TOO_LARGE)
-                snprintf(out, size, "its list has %u bytes, of more than %d none are read, and what it offered before stays until it expires; "
-                         "it needs fewer services", reading->bytes, ADVERT_BYTES_MAX);
+                length_text(reading, out, size);
         else
                 list_text(reading, out, size);
         return out;

@@ -21,7 +21,8 @@ enum { ROUTER_COMPLAINTS_MAX = 64 };            /* providers that are remembered
 /* What became of an advertisement. No padding: two are compared as bytes. */
 struct router_reading {
         enum advert_verdict verdict;    /* of all of it */
-        unsigned bytes;                 /* of one that is ADVERT_TOO_LARGE; if it is ADVERT_OK: */
+        unsigned bytes;                 /* of one that is ADVERT_TOO_LARGE, */
+        unsigned most;                  /* and the connection ended with, as in struct ipc_peer_advert_long; if it is ADVERT_OK: */
         int error;                      /* why the table did not take all; 0: it did */
         unsigned surplus;               /* as struct advert has them */
         unsigned garbage, flawed;

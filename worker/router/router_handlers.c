@@ -324,7 +324,7 @@ static void on_advert(void *context, struct worker_link *from, struct ipc_receiv
 static void on_long_advert(void *context, struct worker_link *from, struct ipc_received *message)
 {
         const struct ipc_peer_advert_long *advert = IPC_PAYLOAD(message, struct ipc_peer_advert_long);
-        struct router_reading reading = { .verdict = ADVERT_TOO_LARGE, .bytes = advert->len };
+        struct router_reading reading = { .verdict = ADVERT_TOO_LARGE, .bytes = advert->len, .most = advert->most };
         struct router *router = context;
         usec_t now = now_us();
 

@@ -190,10 +190,10 @@ static void tell_attempt(struct attempts *attempts, struct worker *worker, const
                                  attempt->rounds, attempts_failure(attempt->failure));
 }
 
-/* It goes, or the connection is over: whether it had said so is what tells a stop from a failure. */
+/* It goes, or the connection is over: whether it had said so is what tells a stop from a failure, unless it is known what failed. */
 static void tell_parting(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)
 {
-        bool lost = event->kind == NODE_PEER_DOWN && event->reason == NODE_REASON_PEER_LOST;
+        bool lost = event->reason == NODE_REASON_PEER_LOST, long_message = event->reason == NODE_REASON_TOO_LONG;
         struct ipc_fields fields = IPC_FIELDS_INIT;
         int level = sparing(attempts, now_us);
         char peer[SHORT_TEXT_MAX];
@@ -202,12 +202,15 @@ static void tell_parting(struct attempts *attempts, struct worker *worker, const
                 return;
         peer_text(event, peer);
         ipc_fields_key(&fields, "PEER", event->peer);
-        if (lost)
-                worker_log_event(worker, IPC_EVENT_PEER_LOST, level, fields.list, "peer %s: the connection is lost", peer);
-        else if (event->kind == NODE_PEER_DOWN)
-                worker_log_event(worker, IPC_EVENT_PEER_LEFT, level, fields.list, "peer %s: has left", peer);
-        else
+        if (event->kind == NODE_PEER_LEAVES)
                 worker_log_event(worker, IPC_EVENT_PEER_LEAVES, level, fields.list, "peer %s: leaves, what runs may finish", peer);
+        else if (long_message)
+                worker_log_event(worker, IPC_EVENT_PEER_LOST, level, fields.list,
+                                 "peer %s: the connection is lost: it sent a message of %zu bytes, more than is taken", peer, event->len);
+        else if (lost)
+                worker_log_event(worker, IPC_EVENT_PEER_LOST, level, fields.list, "peer %s: the connection is lost", peer);
+        else
+                worker_log_event(worker, IPC_EVENT_PEER_LEFT, level, fields.list, "peer %s: has left", peer);
 }
 
 void attempts_tell(struct attempts *attempts, struct worker *worker, const struct node_event *event, usec_t now_us)

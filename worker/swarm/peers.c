@@ -66,7 +66,7 @@ static void tell_advert(struct peers *peers, const struct peer *peer)
 /* Not kept: the peer says it again, and then a new router worker hears of it. */
 static void tell_long(struct peers *peers, const struct node_event *event)
 {
-        struct ipc_peer_advert_long advert = { .len = (uint32_t)event->len };
+        struct ipc_peer_advert_long advert = { .len = (uint32_t)event->len, .most = event->kind == NODE_PEER_DOWN ? NODE_MESSAGE_MAX : 0 };
 
         memcpy(advert.peer, event->peer, sizeof(advert.peer));
         if (peers->router)
@@ -118,6 +118,8 @@ void peers_event(struct peers *peers, const struct node_event *event)
         if (event->kind == NODE_PEER_UP && !peer) {
                 on_up(peers, event, role);
         } else if ((event->kind == NODE_PEER_DOWN || event->kind == NODE_PEER_LEAVES) && peer) {
+                if (event->reason == NODE_REASON_TOO_LONG && role == IPC_AS_PROVIDER)
+                        tell_long(peers, event);
                 tell(peers, IPC_PEER_DOWN, peer);
                 drop(peer);
         } else if (event->kind == NODE_ADVERT && peer && event->len) {

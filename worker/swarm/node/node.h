@@ -35,6 +35,7 @@ enum {
         NODE_DATAGRAM_MAX = 65507,      /* bytes of one that a channel carries */
         NODE_APPOINTED_MAX = 64,
         NODE_ALLOWED_MAX = 256,
+        NODE_MESSAGE_MAX = 2 * 1024 * 1024,     /* bytes of one from a peer, sealed; a longer one ends the connection */
         NODE_QUESTIONS_MAX = 32,        /* open at a time */
         NODE_SIGHTINGS_MAX = 16,
         NODE_OWN_RELAYS_MAX = 3,
@@ -226,7 +227,8 @@ struct node_attempt {
 
 enum node_event_kind {
         NODE_PEER_UP,           /* one of the other role is authenticated; peer, role (theirs), addr */
-        NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role; reason: NODE_REASON_PEER_LOST or _LEFT */
+        NODE_PEER_DOWN,         /* all its channels have been closed before; peer, role; reason: NODE_REASON_PEER_LOST, _PEER_LEFT, or
+                                 * _TOO_LONG: len */
         NODE_PEER_LEAVES,       /* it said so: nothing can be opened any more, and it advertises nothing; peer, role. Channels go on */
         NODE_ADVERT,            /* peer, bytes, len: valid until the next call; opaque here */
         NODE_ADVERT_LONG,       /* peer, len: one above 256 KiB, which was passed over */
@@ -256,6 +258,7 @@ enum node_reason {
         NODE_REASON_TIMED_OUT,
         NODE_REASON_NO_PEER,
         NODE_REASON_LIMIT,
+        NODE_REASON_TOO_LONG,           /* it sent a message above NODE_MESSAGE_MAX; of fewer bytes: there was no room for it to be held whole */
 };
 
 typedef uint64_t node_channel_id;       /* never 0, never used twice */

@@ -11,6 +11,8 @@
 #define STARVED_US MSEC(100)             /* until it is asked again whether there is memory to send with */
 #define FAREWELL_US MSEC(100)           /* for the peer's own end after that: Hyperswarm leaves its side open for ever */
 
+_Static_assert(NODE_MESSAGE_MAX == CONN_OPEN_MAX + CONN_SEAL_BYTES, "as a frame says of itself");
+
 struct node_link *node_link_new(struct node_join *join, const uint8_t key[NODE_KEY_BYTES])
 {
         struct node_link *link = calloc(1, sizeof(*link));
@@ -289,7 +291,8 @@ bool node_link_part(struct node_link *link, struct node_event *out)
                 link->told_up = false;
                 node->peer_counts[link->role]--;
                 out->kind = NODE_PEER_DOWN;
-                out->reason = link->leaves ? NODE_REASON_PEER_LEFT : NODE_REASON_PEER_LOST;
+                out->reason = link->leaves ? NODE_REASON_PEER_LEFT : link->too_long_bytes ? NODE_REASON_TOO_LONG : NODE_REASON_PEER_LOST;
+                out->len = link->too_long_bytes;
                 return true;
         }
         if (!link->conn) {
@@ -412,11 +415,13 @@ static bool on_up(struct node_link *link, const struct tunnel_event *event, stru
         return true;
 }
 
-static void on_failed(struct node_link *link, enum tunnel_verdict verdict)
+static void on_failed(struct node_link *link, const struct tunnel_event *event)
 {
+        enum tunnel_verdict verdict = event->verdict;
         enum swarm_end unproven = verdict != TUNNEL_BAD_AUTH ? SWARM_HOSTILE : node_router_doubted(link) ? SWARM_ESTRANGED : SWARM_MISTAKEN;
         bool up = link->state == NODE_LINK_UP;
 
+        link->too_long_bytes = event->len;
         if (verdict == TUNNEL_SAME_ROLE)
                 node_link_cut(link, SWARM_UNNEEDED, true);      /* with our hello, so that they know as well */
         else if (!up && (verdict == TUNNEL_BAD_AUTH || verdict == TUNNEL_OVERSIZE))
@@ -433,7 +438,7 @@ static bool tell(struct node_link *link, const struct tunnel_event *event, struc
         case TUNNEL_UP:
                 return on_up(link, event, out);
         case TUNNEL_FAILED:
-                on_failed(link, event->verdict);
+                on_failed(link, event);
                 return false;
         case TUNNEL_RELAY:
                 node_relay_told(link, &event->relay);
@@ -478,14 +483,17 @@ bool node_link_event(struct node_link *link, struct node_event *out)
         return false;
 }
 
-static void on_closed(struct node_link *link, enum peer_reason reason)
+static void on_closed(struct node_link *link, const struct peer_event *event)
 {
+        enum peer_reason reason = event->reason;
+
         if (link->state == NODE_LINK_LINGERING) {
                 node_link_free(link);
         } else if (link->state == NODE_LINK_PARTING) {
                 conn_free(link->conn);
                 link->conn = NULL;
-        } else if (reason == PEER_CONN_BROKEN) {
+        } else if (reason == PEER_CONN_BROKEN || reason == PEER_CONN_TOO_LONG) {
+                link->too_long_bytes = event->frame_bytes;
                 node_link_cut(link, SWARM_LOST, false);
         } else {
                 if (reason == PEER_CONN_TIMED_OUT && link->relayed_us != USEC_NEVER)
@@ -533,7 +541,7 @@ void node_link_peer_event(struct node_link *link, const struct peer_event *event
                 on_ended(link);
                 break;
         case PEER_CONN_CLOSED:
-                on_closed(link, event->reason);
+                on_closed(link, event);
                 break;
         case PEER_CONN_READABLE:
                 if (link->state == NODE_LINK_LINGERING)

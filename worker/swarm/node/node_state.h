@@ -69,6 +69,7 @@ struct node_link {
         size_t unacked_bytes;           /* when last looked at */
         size_t window_bytes;            /* its share of what the sockets hold */
         bool leaves;                    /* the peer said so */
+        size_t too_long_bytes;          /* of what it sent, and the connection ended with; 0: it did not */
         usec_t drain_us;                /* we leave, and its channels may finish until then; USEC_NEVER: we stay */
         usec_t linger_us;               /* LINGERING, or on the way there: until then */
         struct node_proof proof;

@@ -125,7 +125,7 @@ void conn_break_off(struct conn *conn)
         udx_stream_destroy(conn->stream);
         conn->broken = true;
         conn->taken_bytes = conn->plain_bytes = 0;
-        close_with(conn, PEER_CONN_BROKEN);
+        close_with(conn, conn->too_long_bytes ? PEER_CONN_TOO_LONG : PEER_CONN_BROKEN);
 }
 
 static void note_use(struct conn *conn, usec_t now_us)
@@ -152,9 +152,13 @@ static enum secret_verdict open_next(struct conn *conn)
 {
         const uint8_t *plain;
         uint8_t *bytes;
-        size_t len = udx_stream_peek(conn->stream, &bytes), taken = 0, plain_len, frame_bytes;
+        size_t len = udx_stream_peek(conn->stream, &bytes), taken = 0, frame_bytes = 0, plain_len;
         enum secret_verdict verdict = secret_open(&conn->secret, bytes, len, &taken, &plain, &plain_len);
 
+        if ((verdict == SECRET_MORE || verdict == SECRET_OVERSIZE) && secret_is_open(&conn->secret))
+                frame_bytes = secret_frame_bytes(bytes + taken, len - taken);
+        if (verdict == SECRET_MORE && !hold_frame(conn, frame_bytes))
+                verdict = SECRET_OVERSIZE;
         if (verdict == SECRET_MESSAGE) {
                 conn->partial = false;
                 conn->taken_bytes = taken;
@@ -163,14 +167,13 @@ static enum secret_verdict open_next(struct conn *conn)
                 conn->messages_in++;
                 note_use(conn, conn->source.set->now_us);
         } else if (verdict == SECRET_MORE) {
-                frame_bytes = secret_is_open(&conn->secret) ? secret_frame_bytes(bytes + taken, len - taken) : 0;
-                if (!hold_frame(conn, frame_bytes))
-                        return SECRET_OVERSIZE;
                 take(conn, taken);
                 udx_stream_gather(conn->stream, frame_bytes);
                 conn->partial = len > taken;
                 if (conn->remote_ended && len > taken)
                         return SECRET_SHORT;    /* the end came within a frame */
+        } else if (verdict == SECRET_OVERSIZE) {
+                conn->too_long_bytes = frame_bytes;
         }
         return verdict;
 }
@@ -499,6 +502,7 @@ void conn_tell(struct conn *conn, enum peer_event_kind kind, struct peer_event *
         out->conn = conn;
         out->context = conn->context;
         out->reason = conn->reason;
+        out->frame_bytes = conn->too_long_bytes;
         if (kind == PEER_CONN_MOVED) {
                 out->remote = conn_remote_addr(conn);
                 out->attempt = conn->attempt;

@@ -288,8 +288,9 @@ enum peer_reason {
         PEER_CONN_DONE,         /* both sides ended, all was acknowledged */
         PEER_CONN_RESET,        /* the peer cut it off, or had to be: what it holds of ours is damaged */
         PEER_CONN_TIMED_OUT,    /* nobody answers any more */
-        PEER_CONN_BROKEN,       /* a frame was forged, out of order, cut short or too large, or its rest never comes: nothing can be
+        PEER_CONN_BROKEN,       /* a frame was forged, out of order, cut short, or its rest never comes: nothing can be
                                  * trusted from there on */
+        PEER_CONN_TOO_LONG,     /* the same: it says that its length is frame_bytes, which is more than we take */
 };
 
 struct peer_event {
@@ -300,6 +301,7 @@ struct peer_event {
         peer_knock_id knock;
         enum peer_failure failure;
         enum peer_reason reason;
+        size_t frame_bytes;
         uint8_t remote_key[PEER_KEY_BYTES];     /* connected, failed, accepted, knock */
         struct addr remote;                     /* connected, accepted: where it is; knock: as its relay sees it */
         struct peer_attempt attempt;            /* connected, failed, accepted */

@@ -75,6 +75,7 @@ struct conn {
         bool owns_socket;               /* @socket was got for this peer, and goes back with the connection */
         uint32_t socket;
         enum peer_reason reason;
+        size_t too_long_bytes;          /* a frame that was refused for its length; 0: none */
         uint8_t header[SECRET_HEADER_BYTES];
         uint8_t local_key[CONN_KEY_BYTES], remote_key[CONN_KEY_BYTES];
         size_t window_bytes;            /* for the peer, once it is trusted */

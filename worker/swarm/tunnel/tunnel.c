@@ -200,6 +200,7 @@ static bool tell_tunnel(struct tunnel *t, struct tunnel_event *out)
         if (t->verdict != TUNNEL_FINE && !t->told_verdict) {
                 t->told_verdict = true;
                 out->kind = TUNNEL_FAILED;
+                out->len = t->verdict == TUNNEL_OVERSIZE ? t->input.frame.length : 0;
                 return true;
         }
         if (t->up && !t->told_up) {

@@ -193,7 +193,7 @@ usec_t tunnel_deadline(const struct tunnel *tunnel);
 
 enum tunnel_event_kind {
         TUNNEL_UP,              /* the peer is authenticated: role (theirs) */
-        TUNNEL_FAILED,          /* verdict; destroy the connection */
+        TUNNEL_FAILED,          /* verdict; destroy the connection. len: of TUNNEL_OVERSIZE, what the frame says of itself */
         TUNNEL_ADVERT,          /* bytes, len as received; only a gateway gets it, of several the newest */
         TUNNEL_ADVERT_LONG,     /* len: an advertisement was longer than TUNNEL_ADVERT_MAX, and has been passed over */
         TUNNEL_RELAY,           /* relay: what it says of itself now */
