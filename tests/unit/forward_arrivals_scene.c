@@ -12,20 +12,13 @@ int silent, good;
 uint16_t port;
 unsigned fails_told;
 
-static int filling;
+static int filling, nobody;
 
 static int listen_at(uint8_t host, int backlog)
 {
-        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port),
-                                    .sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~0xffu) | host) };
-        socklen_t len = sizeof(addr);
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        int fd = scene_bind(host, &port);
 
-        check(fd >= 0);
-        check_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
         check_equal(listen(fd, backlog), 0);
-        check_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-        port = ntohs(addr.sin_port);
         return fd;
 }
 
@@ -47,6 +40,7 @@ void begin(const uint8_t *hosts, uint16_t count)
         port = 0;
         silent = listen_at(SILENT_HOST, 0);
         good = listen_at(GOOD_HOST, 16);
+        nobody = scene_bind(NOBODY_HOST, &port);
         filling = fill();
         scene_begin(IPC_DUTY_SERVICES, IPC_SWARM);
         service.service_port = port;
@@ -62,6 +56,7 @@ void finish(void)
         close(filling);
         close(silent);
         close(good);
+        close(nobody);
 }
 
 void arrive_from(uint16_t peer, uint64_t channel)

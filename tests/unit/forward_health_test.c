@@ -2,7 +2,6 @@
 /* Checks of services in virtual time: what they ask, what is told of their answers, and how many there are at a time. */
 #include "forward_health.h"
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,15 +20,11 @@ static uint32_t addresses = 1, interval_ms = INTERVAL_MS, rise = 2;
 
 static int listen_here(void)
 {
-        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t len = sizeof(addr);
-        int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+        int fd;
 
-        check_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-        check_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+        port = 0;
+        fd = scene_bind(1, &port);
         check_equal(listen(fd, 512), 0);
-        check_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-        port = ntohs(addr.sin_port);
         return fd;
 }
 
@@ -98,7 +93,6 @@ TEST(the_first_check_counts_at_once_and_then_it_takes_several)
         int fd;
 
         begin();
-        port = 0;
         fd = listen_here();
         put(1, IPC_HEALTH_TCP);
         put(2, IPC_HEALTH_NONE);
@@ -108,7 +102,7 @@ TEST(the_first_check_counts_at_once_and_then_it_takes_several)
         failed = 0;
         check_equal(told(), '+');
         check_equal(failed, 0);
-        close(fd);
+        scene_deafen(fd);
         for (unsigned i = 0; i < 3; i++) {
                 check_equal(told(), ' ');
                 next();
@@ -125,7 +119,7 @@ TEST(the_first_check_counts_at_once_and_then_it_takes_several)
         check_equal(told(), ' ');
         check(services_pick(&forward.arrivals.services, GATE, IPC_TCP, true, now_us));
         check(!services_pick(&forward.arrivals.services, GATE, IPC_TCP, false, now_us));
-        fd = listen_here();
+        check_equal(listen(fd, 512), 0);
         next();
         check_equal(told(), ' ');
         next();
@@ -174,7 +168,6 @@ TEST(an_answer_with_a_status_that_is_meant_is_one)
         int listener;
 
         begin();
-        port = 0;
         listener = listen_here();
         put(1, IPC_HEALTH_HTTP);
         take_effect();
@@ -195,7 +188,6 @@ TEST(who_waits_for_a_proxy_gets_the_header_of_one_that_speaks_for_nobody)
         int listener, fd;
 
         begin();
-        port = 0;
         listener = listen_here();
         proxy = IPC_PROXY_V1;
         put(1, IPC_HEALTH_HTTP);
@@ -218,7 +210,6 @@ TEST(whose_name_is_known_only_now_is_asked_now)
         int listener;
 
         begin();
-        port = 0;
         listener = listen_here();
         addresses = 0;
         put(1, IPC_HEALTH_TCP);
@@ -242,7 +233,6 @@ TEST(who_was_there_and_lost_its_name_for_a_moment_has_failed_once)
         int fd;
 
         begin();
-        port = 0;
         fd = listen_here();
         rise = 3;
         addresses = 1;
@@ -259,11 +249,12 @@ TEST(who_was_there_and_lost_its_name_for_a_moment_has_failed_once)
         addresses = 1;
         put(1, IPC_HEALTH_TCP);
         take_effect();
-        close(fd);
+        scene_deafen(fd);
         next();
         check_equal(told(), ' ');
         next();
         check_equal(told(), '-');
+        close(fd);
         rise = 2;
         finish();
 }
@@ -273,7 +264,6 @@ TEST(a_shorter_interval_takes_effect_at_once)
         int fd;
 
         begin();
-        port = 0;
         fd = listen_here();
         interval_ms = 3600 * 1000;
         put(1, IPC_HEALTH_TCP);
@@ -295,7 +285,6 @@ TEST(so_many_at_a_time_spread_over_the_interval)
         int listener;
 
         begin();
-        port = 0;
         listener = listen_here();
         start_us = now_us;
         for (uint64_t name = 1; name <= SERVICES; name++)

@@ -56,8 +56,7 @@ TEST(when_those_that_were_passed_over_fail_too_it_is_a_refusal_at_once)
                 usleep(10000);
         }
         check_equal(forward.arrivals.pending, 1);       /* who refused did not end it for those that say nothing */
-        close(silent);
-        silent = dup(good);
+        scene_deafen(silent);
         check_equal(await(text), IPC_CHANNEL_REFUSE);
         snprintf(expected, sizeof(expected), "Error: connect ECONNREFUSED 127.0.0.%u:%u", NOBODY_HOST, port);
         check(strcmp(text, expected) == 0);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "forward_scene.h"
 
+#include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "ipc_forward.h"
 #include "ipc_route.h"
@@ -33,6 +36,35 @@ void scene_end(void)
 void scene_turn(void)
 {
         worker_turn(&forward.worker, &forward_handlers, &forward);
+}
+
+static int bind_at(uint32_t address, uint16_t *port)
+{
+        struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = htonl(address) };
+        socklen_t len = sizeof(addr);
+        int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+
+        check(fd >= 0);
+        check_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+        check_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+        check_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+        *port = ntohs(addr.sin_port);
+        return fd;
+}
+
+/* The port is asked for by its number: one that the kernel has picked is let go by shutdown(). */
+int scene_bind(uint8_t host, uint16_t *port)
+{
+        int picked = *port ? -1 : bind_at(INADDR_ANY, port), fd = bind_at((INADDR_LOOPBACK & ~0xffu) | host, port);
+
+        if (picked >= 0)
+                close(picked);
+        return fd;
+}
+
+void scene_deafen(int listener)
+{
+        check_equal(shutdown(listener, SHUT_RDWR), 0);
 }
 
 void scene_gate(uint16_t port, uint16_t protocol)

@@ -17,6 +17,11 @@ void scene_end(void);
 /* The worker reads what it was told. */
 void scene_turn(void);
 
+/* A TCP socket at 127.0.0.@host and *@port, or, if that is 0, at one that was free, which it becomes. Until it listens, and again after
+ * scene_deafen(), who connects there is refused, and nobody else gets the port. */
+int scene_bind(uint8_t host, uint16_t *port);
+void scene_deafen(int listener);
+
 /* That gate and no other, at which clients wait for a minute. */
 void scene_gate(uint16_t port, uint16_t protocol);
 
