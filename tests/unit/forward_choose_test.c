@@ -508,9 +508,8 @@ TEST(whom_a_limit_is_about_goes_by_one_swarm_worker_and_by_another_only_without_
                 set_by(swarm);
         for (unsigned i = 0; i < 300; i++) {
                 uint8_t address[16] = { [14] = (uint8_t)(i / 256), (uint8_t)i };
-                struct choose_way *way;
+                uint32_t own = 0, other = 0;
                 unsigned to_a = 0;
-                uint32_t own = 0;
 
                 ask.address = address;
                 for (enum ipc_policy policy = 0; policy < IPC_POLICIES; policy++) {
@@ -533,9 +532,16 @@ TEST(whom_a_limit_is_about_goes_by_one_swarm_worker_and_by_another_only_without_
                         continue;
                 for (char name = 'A'; name <= 'B'; name++)
                         choose_drop(&choose, &(struct ipc_via){ .peer = { (uint8_t)name }, .swarm = own }, GATE, IPC_TCP, 0);
-                way = take(false, 0);
-                check(way->via.swarm != own);
-                choose_leave(&choose, way);
+                for (enum ipc_policy policy = 0; policy < IPC_POLICIES; policy++)
+                        for (unsigned n = 0; n < 4; n++) {      /* and all by the same: one bucket again, not one for each that is left */
+                                struct choose_way *way;
+
+                                ask.policy = policy;
+                                way = take(false, 0);
+                                other = other ? other : way->via.swarm;
+                                check(way->via.swarm == other && other != own);
+                                choose_leave(&choose, way);
+                        }
                 set_by(own);
         }
         check(by[1] > 60 && by[2] > 60 && by[3] > 60);
