@@ -169,16 +169,6 @@ def alive(pid):
         return False
 
 
-def free_ports(count, kind=socket.SOCK_STREAM):
-    held = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
-    for each in held:
-        each.bind(('127.0.0.1', 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
-
-
 def fetch(port, patience=5.0):
     """All that comes from there until the end; raises on refusal and on a reset."""
     with socket.create_connection(('127.0.0.1', port), patience) as client:

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 
-from harness import sanitized
-from instance import (PATIENCE, ROOT, USER, Instance, alive, argv_of, check, children_of, fetch, fetch_until, free_ports, run,
+from harness import free_ports, sanitized
+from instance import (PATIENCE, ROOT, USER, Instance, alive, argv_of, check, children_of, fetch, fetch_until, run,
                       status_of, test, wait_for)
 
 HYPERGATED, FAKE_SWARM, FAKE_ROUTER, *WORKERS = sys.argv[1:]
