@@ -73,19 +73,12 @@ class Scene:
         return subprocess.run(curl, check=False).returncode == 0 and digest_of(self.file + '-whole') == self.digest
 
 
-def killed(instance):
-    """All its processes, at once: as when the machine goes."""
-    for pid in instance.tree():
-        os.kill(pid, signal.SIGKILL)
-    instance.process.wait()
-
-
 @test
 def a_provider_dies_in_the_midst(stack):
     """a provider is killed under ten downloads: curl says that each is cut short, and the log; others go on, and all when it is back"""
     scene = Scene(stack)
     running = scene.downloads(10)
-    killed(scene.provider)
+    scene.provider.kill()
     assert answers(scene.echo)
     for got, curl in running:
         assert curl.wait(40) in CUT_SHORT and os.path.getsize(got) < EACH_MB << 20
@@ -101,7 +94,7 @@ def a_gateway_dies_in_the_midst(stack):
     scene = Scene(stack)
     running = scene.downloads(10)
     assert connections(scene.web) >= 10
-    killed(scene.gateway)
+    scene.gateway.kill()
     for got, curl in running:
         assert curl.wait(20) in CUT_SHORT and os.path.getsize(got) < EACH_MB << 20
     scene.provider.says('the connection is lost', 40)

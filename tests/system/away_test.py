@@ -109,7 +109,7 @@ def other_addresses(stack):
 def sleep(stack):
     """provider and gateway sleep, one after the other begins: served again, by the same processes"""
     away = Away(stack)
-    processes = away.provider.tree() + away.gateway.tree()
+    processes = away.provider.settled() + away.gateway.settled()
     for pid in processes:
         os.kill(pid, signal.SIGSTOP)
     time.sleep(SLEEP_S)

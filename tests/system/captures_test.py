@@ -75,7 +75,7 @@ def captures_at_every_socket(stack):
     nodes = [process for process in Process.running if process.name.startswith('dht ')]
     instances = [pair.provider, pair.gateway, *nodes]
     assert answers(pair.gate['echo'])
-    before = {instance.name: (memory_kib(instance), len(instance.log()), instance.tree()) for instance in instances}
+    before = {instance.name: (memory_kib(instance), len(instance.log()), instance.settled()) for instance in instances}
     said = captured()
     honest = Honest(pair.gate['bulk'])
     program = subprocess.Popen([os.environ['CAPTURES'], str(SEED), str(SECONDS), str(PER_SECOND),

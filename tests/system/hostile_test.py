@@ -14,7 +14,7 @@ import threading
 import time
 
 from harness import (MB, Pair, Process, answers, connect, digest, eventually, how_it_ends, listens, main, memory_factor, memory_kib,
-                     pattern, program, read_all, serve_bytes, serve_echo, start_instance, status, test, test_of_what_ships, udp_ports)
+                     open_files, pattern, program, read_all, serve_bytes, serve_echo, start_instance, status, test, test_of_what_ships, udp_ports)
 
 VECTORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'vectors')
 SEED = int(os.environ.get('HOSTILE_SEED', '4711'))
@@ -28,7 +28,7 @@ BULK = pattern('bulk', 20 * MB)
 
 def descriptors(instance):
     """How many each process holds: a sorted list of (program, number)."""
-    return sorted((program(pid), len(os.listdir(f'/proc/{pid}/fd'))) for pid in instance.tree())
+    return sorted((program(pid), open_files(pid)) for pid in instance.tree())
 
 
 def connections():
@@ -73,7 +73,7 @@ def strangers_at_every_socket(stack):
     pair = Pair(stack, bulk=serve_bytes(BULK), echo=serve_echo)
     instances = [pair.provider, pair.gateway, *bootstrap_nodes()]
     quiet = min(download(pair.gate['bulk']) for _ in range(2))
-    before = {instance.name: (memory_kib(instance), len(instance.log()), instance.tree()) for instance in instances}
+    before = {instance.name: (memory_kib(instance), len(instance.log()), instance.settled()) for instance in instances}
     flood = strangers(8, 20000, [port for instance in instances for port in udp_ports(instance)])
     flooded = download(pair.gate['bulk'])
     assert flood.wait(30) == 0
@@ -193,7 +193,7 @@ def any_worker_at_any_moment(stack):
         eventually(lambda: echoes(address), 20, f'service at {address}')
     assert len(read_all(connect(pair.gate['bulk']))) == 2 * MB
     for side in sides:
-        eventually(lambda: len(side.tree()) == 1 + len(workers_of(side)), 20, f'the {side.name} has derived its key')
+        side.settled()
     eventually(lambda: not connections(), 20, 'all connections so far are closed')
     settled = {side.name: descriptors(side) for side in sides}
     seen = {pid for side in sides for pid in side.tree()}
@@ -331,7 +331,7 @@ def count_served(crowd, steady):
 def check_memory_runs_out(stack, side):
     pair = Pair(stack, echo=serve_echo)
     eventually(lambda: answers(pair.gate['echo']), 20, 'service')
-    instance, tree = getattr(pair, side), getattr(pair, side).tree()
+    instance, tree = getattr(pair, side), getattr(pair, side).settled()
     limit_memory(instance, ROOM_KIB)
     steady = connect(pair.gate['echo'], 10)
     steady.sendall(b'x')
@@ -408,7 +408,7 @@ def check_downloads_without_memory(stack, side, stopped):
     """@stopped readers who take nothing are there, too: they are left or reset, as need be."""
     pair = Pair(stack, echo=serve_echo, bulk=serve_bytes(BULK))
     eventually(lambda: answers(pair.gate['echo']), 20, 'service')
-    instance, tree = getattr(pair, side), getattr(pair, side).tree()
+    instance, tree = getattr(pair, side), getattr(pair, side).settled()
     steady = Questions(pair.gate['echo'])
     limit_memory(instance, ROOM_KIB)
     outcomes, stand_still = [], []

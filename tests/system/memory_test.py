@@ -94,7 +94,9 @@ def killed_for_want_of_memory(stack):
 @test
 def supervisor_is_killed_last(stack):
     """each worker says to the kernel that it goes before its supervisor"""
-    supervisor, *workers = Pair(stack, echo=serve_echo).gateway.tree()
+    pair = Pair(stack, echo=serve_echo)
+    assert answers(pair.gate['echo'])       # a gate listens before the worker that serves it is up: while one starts, its supervisor is as it
+    supervisor, *workers = pair.gateway.settled()
     assert len(workers) >= 4
     assert {oom_score_adj(pid) for pid in workers} == {max(oom_score_adj(supervisor) + 200, 0)}
 
@@ -106,7 +108,7 @@ def refused_for_want_of_memory(stack):
     group = MemoryGroup(stack, 'refused')
     group.limit(LIMIT_BYTES)
     gateway = gateway_in(group, pair)
-    tree, steady = gateway.tree(), connect(pair.gate['echo'], 20)
+    tree, steady = gateway.settled(), connect(pair.gate['echo'], 20)
     held = Held(pair.gate['bulk'], READERS)
     assert speaks(steady), 'who was there before stays'
     eventually(held.reset, 20, 'there are too many')

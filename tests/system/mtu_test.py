@@ -69,7 +69,7 @@ def counters(site):
 def survives(stack, narrow):
     path = Path(stack)
     data = hashlib.shake_128(b'path').digest(BYTES // 60) * 60
-    processes = path.provider.tree() + path.gateway.tree()
+    processes = path.provider.settled() + path.gateway.settled()
     with path.ours.inside():
         connection = connect(path.gate)
     stack.callback(connection.close)

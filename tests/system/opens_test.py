@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 
-from harness import Pair, eventually, how_it_ends, main, program, sanitized, test
+from harness import Pair, eventually, how_it_ends, main, open_files, program, sanitized, test
 
 OPENS = int(os.environ.get('OPENS', '3000'))
 RUNNERS = 8
@@ -86,7 +86,7 @@ def memory(instance):
 
 
 def descriptors(instance):
-    return {pid: len(os.listdir(f'/proc/{pid}/fd')) for pid in instance.tree()}
+    return {pid: open_files(pid) for pid in instance.settled()}
 
 
 def grown_kib(side, then):

@@ -3,7 +3,6 @@
 import os
 import random
 import re
-import signal
 import socket
 import threading
 import time
@@ -28,12 +27,6 @@ class Scene:
             one = start_instance(self.stack, host, self.secret, {'bootstrap': self.dht, **config})
             one.says('announced on the DHT' if 'gateway' in config else 'relays for peers of the router')
         return one
-
-
-def kill(instance):
-    """Without a word to anybody."""
-    for pid in instance.tree():
-        os.kill(pid, signal.SIGKILL)
 
 
 class Eavesdropper:
@@ -224,7 +217,7 @@ def killed(stack):
     carried.sendall(b'x')
     assert carried.recv(1) == b'x'
     began = time.monotonic()
-    kill(first)
+    first.kill()
     assert how_it_ends(carried) == 'reset'
     broke = time.monotonic() - began
     eventually(pair.answers, 20, 'the echo, over the other relay')

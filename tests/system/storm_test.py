@@ -84,7 +84,7 @@ class Watched:
     """What storms may not change in an instance: what it holds, says and consists of."""
 
     def __init__(self, instance):
-        self.instance, self.tree, self.swarm = instance, instance.tree(), instance.workers('swarm')
+        self.instance, self.tree, self.swarm = instance, instance.settled(), instance.workers('swarm')
         self.held, self.lines, self.used_us = memory_kib(instance), len(instance.log().splitlines()), cpu_us(self.swarm)
 
     def took_us(self):

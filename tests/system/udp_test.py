@@ -7,7 +7,7 @@ import struct
 import subprocess
 import time
 
-from harness import answers, binary, digest, eventually, main, pattern, test
+from harness import answers, binary, digest, eventually, main, open_files, pattern, test
 from udp_scene import Echo, Scene, ask, has, udp_socket
 
 LARGEST = 65507
@@ -75,7 +75,7 @@ def clients_are_kept_apart(stack):
 
 
 def descriptors(instance):
-    return sum(len(os.listdir(f'/proc/{pid}/fd')) for pid in instance.tree())
+    return sum(open_files(pid) for pid in instance.settled())
 
 
 @test
