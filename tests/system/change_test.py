@@ -55,6 +55,7 @@ def drained(stack, role, gone):
     held = connect(gate)
     assert echoes(held, b'before')
 
+    eventually(lambda: router.status(role)['channels'] == 1, 10, 'the look whether the gate is open is over')
     assert router.tell('drain', role) == f'{role}: drained, 1 channel goes on\n'
     eventually(lambda: gone(router, gate), 20, 'nobody comes in')
     page = router.tell('top', '-n', '1', '-d', '0.1', role)

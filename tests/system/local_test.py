@@ -114,7 +114,8 @@ def gates_and_services_may_be_ipv6(stack):
     start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': [entry]}})
     gateway = start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {
         'listen': ['::1', '127.0.0.1'], 'services': [{'gatePort': port, 'serviceHost': '::1'}]}})
-    said(gateway, f'gate {port} open on ')
+    for host in '::1', '127.0.0.1':
+        said(gateway, f'gate {port} open on {host}')
     assert ask('::1', port) and ask('127.0.0.1', port)
 
 

@@ -117,7 +117,7 @@ def says_nothing_to_others(scene, stack):
     assert ask(port, '/health')[0] == 200
     text = scene.provider.log()
     assert 'sesame' not in text
-    for pid in scene.provider.tree():
+    for pid in scene.provider.settled():
         assert b'sesame' not in open(f'/proc/{pid}/cmdline', 'rb').read()
 
 
@@ -276,7 +276,7 @@ def forget_nobody(scene):
         eventually(lambda: both_go_on() and is_known(scene), 20, 'those that are made then are known')
         answering, = scene.provider.workers('admin')
         os.kill(answering, signal.SIGKILL)
-        eventually(lambda: said['key'] in keys(scene), 20, 'who answers then has heard of it')
+        eventually(lambda: said['key'] in keys(scene) and ask(scene.resolver, session)[0] == 200, 20, 'who answers then has heard of both')
         both_go_on()
         configure(scene.provider, 'provider', {'services': []})
         eventually(lambda: goes_on() and not scene.provider.workers('forward'), 20, 'nobody makes connections any more')

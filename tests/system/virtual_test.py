@@ -240,7 +240,8 @@ def a_name_goes_with_its_routes(stack):
     eventually(lambda: virtual.is_open(network), 30, 'open')
     virtual.provider.stop()
     eventually(lambda: not virtual.is_open(network), 30, 'closed')
-    assert helper.poll() is None and virtual.count() == {'names': 0, 'ports': 0, 'open': 0}
+    eventually(lambda: virtual.count() == {'names': 0, 'ports': 0, 'open': 0}, 20, 'nothing is counted')
+    assert helper.poll() is None
     virtual.provide(virtual.entries())
     eventually(lambda: virtual.is_open(network), 30, 'open again')
     assert virtual.talk(network) == b'one'
