@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What people change by hand while an instance runs: hypergate drain, undrain, add, remove, allow and deny."""
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
+import time
 
 from harness import (Service, answers, binary, connect, eventually, free_ports, listens, main, new_secret, read_all, serve_echo,
                      start_dht, start_instance, test)
@@ -179,6 +182,54 @@ def an_address_is_let_in_for_a_while(stack):
     none = router.ask('allow', '127.0.0.2', 'provider')
     assert none.returncode == 1 and 'it is no gateway' in none.stderr, none
     assert 'clients from 127.0.0.2 are let in for 7200 s' in router.gateway.log()
+
+
+def come_in(gate, source):
+    """A connection from there that is served; None: it was refused, maybe while it connected."""
+    with contextlib.ExitStack() as unless_served, contextlib.suppress(ConnectionError):
+        connection = unless_served.enter_context(socket.create_connection(('127.0.0.1', gate), 30, (source, 0)))
+        if echoes(connection, b'first'):
+            unless_served.pop_all()
+            return connection
+    return None
+
+
+def for_a_while(router, gate, rules):
+    """A client that came in by a rule that ends soon, and when that is: the later the slower the machine is."""
+    for seconds in (2, 4, 8, 16):
+        end = time.time() + seconds
+        with open(router.provider.conf) as file:
+            conf = json.load(file)
+        conf['provider']['services'][0]['ingressPolicy']['ips'] = rules(int(end * 1000))
+        with open(router.provider.conf, 'w') as file:
+            json.dump(conf, file)
+        router.tell('reload', 'provider')
+        while time.time() < end:
+            if held := come_in(gate, '127.0.0.2'):
+                return held, end
+    raise AssertionError('nobody came in by a rule that was there for 16 s')
+
+
+@test
+def a_rule_runs_out(stack):
+    """expireAt of a provider's policy: its client is let in until then and no longer; who is connected goes on, and other rules stay"""
+    gate = free_ports(1)[0]
+    router = Router(stack, [{**entry(gate, Service(stack, serve_echo)),
+                             'ingressPolicy': {'ips': {'127.0.0.3': {'allow': True}}, 'defaults': {'allow': False}}}])
+    held = eventually(lambda: listens(gate) and come_in(gate, '127.0.0.3'), 20, 'the gate')
+    held.close()
+    assert come_in(gate, '127.0.0.2') is None
+    workers = router.gateway.workers('forward')
+
+    held, end = for_a_while(router, gate, lambda ms: {'127.0.0.2': {'allow': True, 'expireAt': ms}, '127.0.0.3': {'allow': True}})
+    while time.time() < end:
+        time.sleep(0.05)
+    assert come_in(gate, '127.0.0.2') is None, 'the rule is there no longer'
+    assert echoes(held, b'who is connected goes on')
+    held.close()
+    assert come_in(gate, '127.0.0.2') is None and come_in(gate, '127.0.0.4') is None
+    come_in(gate, '127.0.0.3').close()
+    assert router.gateway.workers('forward') == workers
 
 
 main()
