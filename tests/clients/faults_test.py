@@ -245,7 +245,8 @@ def twenty_five_thousand_services_of_an_original(stack):
     ended = scene.gateway.says('more than is taken')[0]
     assert re.search('provider (.{8})', said)[1] == re.search(r'peer (.{8}): the connection is lost: it sent a message of 2\d{6} bytes', ended)[1]
     eventually(lambda: told(scene.gateway)['advertsDropped'] >= 3, 60, 'it comes again, and is counted')
-    assert scene.gateway.log().count('the connection is lost') == scene.gateway.log().count('more than is taken')
+    log = scene.gateway.log()
+    assert log.count('the connection is lost') == log.count('more than is taken')
     assert answers(scene.echo) and scene.is_whole()
     assert len([line for line in scene.gateway.log().splitlines() if 'are left out' in line]) == 1
 

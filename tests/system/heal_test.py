@@ -43,7 +43,7 @@ def check_swarm_killed(stack, side):
     took = time.monotonic() - began
     assert took < 5, f'service was away for {took:.1f} s'
     assert instance.says('swarm'), 'the supervisor says which worker died'
-    assert len(instance.says(', path near, ', 1)) >= 2, 'and the worker how the peer was reached, before and after'
+    eventually(lambda: len(instance.says(', path near, ')) >= 2, 10, 'and the worker how the peer was reached, before and after')
 
 
 @test

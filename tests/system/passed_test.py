@@ -163,7 +163,7 @@ def lent(stack):
     gateway.says(f'gate {gate} closed: ')
     gateway.says('socket "gate" (127.0.0.1, %d) is of no use here: gateway.services does not allow that gate' % gate)
     reload(gateway, lambda config: config['gateway'].pop('services'))
-    assert len(gateway.says(f'gate {gate} open on 127.0.0.1')) == 2
+    eventually(lambda: len(gateway.says(f'gate {gate} open on 127.0.0.1')) == 2, 10, 'it is open again')
     assert gateway.stop() == 0
     assert listens(gate), 'nobody has shut what is not its own'
 
