@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Services that ask the resolver of fingerprints whose a connection to them is."""
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -41,7 +42,7 @@ class Scene:
         self.service = Service(stack, self.serve)
         self.datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         self.datagrams.bind(('127.0.0.1', 0))
-        self.datagrams.settimeout(20)
+        self.datagrams.settimeout(1)
         self.services = [{'gatePort': self.gate, 'serviceHost': '127.0.0.1', 'servicePort': self.service.port},
                          {'gatePort': self.gate, 'serviceHost': name, 'servicePort': self.datagrams.getsockname()[1], 'protocol': 'udp'}]
         self.provider = start_instance(stack, 'provider', self.secret, {
@@ -88,11 +89,24 @@ def learns_whose_its_connections_are(scene):
     assert ask(scene.resolver, path)[2] == {'error': 'not_found', 'key': said['key']}
 
 
+def session_of(scene, client):
+    """Where the service sees it. It says so until it is heard: a gate for datagrams may open after the one of TCP."""
+    word = b'%d' % client.getsockname()[1]
+
+    def seen():
+        with contextlib.suppress(OSError):
+            client.send(word)
+            while True:
+                said, remote = scene.datagrams.recvfrom(10)
+                if said == word:
+                    return remote
+    return eventually(seen, 20, 'the service hears of it')
+
+
 def learns_whose_its_datagrams_are(scene):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(('127.0.0.1', scene.gate))
-        client.send(b'?')
-        _, remote = scene.datagrams.recvfrom(10)
+        remote = session_of(scene, client)
         status, _, said = ask(scene.resolver, tuple_of('udp', remote, scene.datagrams.getsockname()))
         assert status == 200 and said['fingerprint']['source']['port'] == client.getsockname()[1], said
 
@@ -257,8 +271,7 @@ def forget_nobody(scene):
     with connect(scene.gate) as client, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         _, said, path = talk(client)
         datagrams.connect(('127.0.0.1', scene.gate))
-        datagrams.send(b'?')
-        session = tuple_of('udp', scene.datagrams.recvfrom(10)[1], scene.datagrams.getsockname())
+        session = tuple_of('udp', session_of(scene, datagrams), scene.datagrams.getsockname())
         before = scene.provider.workers('forward')
 
         def goes_on():
