@@ -571,9 +571,18 @@ test('weakness 14.14: an error for channel 0 belongs to the oldest open without 
 test('weakness 14.23: a client whose provider says no is served by another, whole', 30, async ({ after }) => {
   const gatePort = await freePort()
   const [no, yes] = [await asProvider(after, gatePort), await asProvider(after, gatePort)]
-  await sleep(200)                                              // for the second one's route
-  for (const wire of [no, yes]) {                               // who looked whether it listens has an answer too
-    for (const f of wire.frames.splice(0)) if (f.action === OPEN) wire.send(OPEN, f.channel, openBody(gatePort, 0))
+  const asked = () => [no, yes].flatMap((wire) => wire.frames).filter((f) => f.action === OPEN).length
+  let known = false                                             // the second one's route
+  for (let looks = 2; !known; looks = 1) {                      // who looked whether it listens has an answer too
+    await eventually(() => asked() >= looks, 5, 'who looked comes')
+    for (const wire of [no, yes]) {
+      for (const f of wire.frames.splice(0)) {
+        if (f.action !== OPEN) continue
+        wire.send(OPEN, f.channel, openBody(gatePort, 0))
+        known = known || wire === yes
+      }
+    }
+    if (!known) await listens(gatePort)
   }
   const text = bytesOf('twice', 20 * KB)
   const clients = [client(after, gatePort, text), client(after, gatePort, text)]       // one for each, round robin
