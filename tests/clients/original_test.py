@@ -2,13 +2,14 @@
 """The same clients, with ours at both ends, or a double of the original, on its libraries from npm, at either."""
 import contextlib
 import os
+import socket
 import subprocess
 
 from place import MariaDb, Shell, bytes_at, digest_of, dnsmasq, eventually, folder, gate, meet, says
 
 from scene import nginx
 
-from harness import free_ports, main, test
+from harness import Service, free_ports, main, serve_echo, test
 
 MEGABYTES = 5
 PAIRS = [('ours', 'ours'), ('ours', 'original'), ('original', 'ours')]
@@ -83,6 +84,28 @@ def a_database(stack):
         for number in range(20):
             assert database.ask(port, f'SELECT {number} * 2') == str(number * 2)
     each_pair(stack, check, (database.port, 'tcp'))
+
+
+@test
+def who_is_let_in(stack):
+    """N14, N15: an original's gateway keeps to the policy of our provider, and ours to an original's and to its own"""
+    policy = {'ips': {'127.0.0.2': {'allow': False}, '127.0.0.0/29': {'allow': True}}, 'defaults': {'allow': False}}
+    echo = Service(stack, serve_echo)
+
+    def answered(port, source):
+        with contextlib.suppress(ConnectionError), socket.create_connection(('127.0.0.1', port), 30, (source, 0)) as client:
+            client.sendall(b'in')
+            return client.recv(2) == b'in'
+        return False
+
+    for provider, gateway in PAIRS:
+        with contextlib.ExitStack() as inner:
+            (port,) = free_ports(1)
+            meet(inner, [{**gate(port, echo.port), 'ingressPolicy': policy}], provider, gateway,
+                 ingressPolicy={'ips': {'127.0.0.4': {'allow': False}}})
+            eventually(lambda: answered(port, '127.0.0.3'), 30, 'who is let in')
+            found = {host: answered(port, f'127.0.0.{host}') for host in (1, 2, 3, 4, 8)}
+            assert found == {1: True, 2: False, 3: True, 4: gateway == 'original', 8: False}, (provider, gateway, found)
 
 
 if __name__ == '__main__':

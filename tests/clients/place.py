@@ -74,20 +74,21 @@ def routes_of_the_original(services):
     return [{**service, 'protocol': number} for service in services for number in numbers[service['protocol']]]
 
 
-def meet(stack, services, provider='ours', gateway='ours'):
-    """Both, each 'ours' or 'original'; the gates of all TCP services are open."""
+def meet(stack, services, provider='ours', gateway='ours', **more):
+    """Both, each 'ours' or 'original'; the gates of all TCP services are open. @more is for a gateway of ours. Returns the provider."""
     secret, dht = new_secret(), start_dht(stack, 2)
     if provider == 'ours':
-        start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': services}})
+        started = start_instance(stack, 'provider', secret, {'bootstrap': [dht], 'provider': {'services': services}})
     else:
-        double(stack, 'provider', secret, dht, services=routes_of_the_original(services), advertiseMs=500)
+        started = double(stack, 'provider', secret, dht, services=routes_of_the_original(services), advertiseMs=500)
     if gateway == 'ours':
-        start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1'}})
+        start_instance(stack, 'gateway', secret, {'bootstrap': [dht], 'gateway': {'listen': '127.0.0.1', **more}})
     else:
         double(stack, 'gateway', secret, dht, halfOpen=True, refreshMs=500)
     for service in services:
         if service['protocol'] != 'udp':
             eventually(lambda: listens(service['gatePort']), 40, f'gate {service["gatePort"]}')
+    return started
 
 
 # --- Servers ---

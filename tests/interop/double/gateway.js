@@ -7,6 +7,7 @@ const net = require('net')
 const Hyperswarm = require('hyperswarm')
 const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, PEER_MAX_BYTES, router, Link, Channel, openBody } = require('./protocol')
 const datagrams = require('./datagrams')
+const { letsIn } = require('./policy')
 
 const OPEN_TIMEOUT_MS = 15000
 const FIND_TIMEOUT_MS = 60000
@@ -18,7 +19,7 @@ class Gateway {
     Object.assign(this, { halfOpen, nextId: 0, killed: 0 })
     this.router = router(secret)
     this.links = new Set()
-    this.table = []                 // { gatePort, serviceHost, protocol, tags, cursor, routes: [{ key, expires }] }
+    this.table = []                 // { gatePort, serviceHost, protocol, tags, cursor, routes: [{ key, expires, policy }] }
     this.adverts = []
     this.gates = new Map()          // gate port -> server
     this.channels = new Map()
@@ -65,12 +66,13 @@ class Gateway {
   advert (link, { routes }) {
     this.adverts.push(routes)
     const key = link.remoteKey.toString('hex')
-    for (const { gatePort, serviceHost, protocol, tags } of routes || []) {
+    for (const { gatePort, serviceHost, protocol, tags, ingressPolicy } of routes || []) {
       let entry = this.table.find((e) => e.gatePort === gatePort && e.serviceHost === serviceHost && e.protocol === protocol && e.tags === tags)
       if (!entry) this.table.push(entry = { gatePort, serviceHost, protocol, tags, cursor: 0, routes: [] })
       let route = entry.routes.find((r) => r.key === key)
       if (!route) entry.routes.push(route = { key })
       route.expires = Date.now() + ROUTE_EXPIRATION_MS
+      route.policy = ingressPolicy || route.policy || {}
       if (!this.gates.has(gatePort)) this.openGate(gatePort, protocol)
     }
   }
@@ -125,7 +127,7 @@ class Gateway {
     const end = Date.now() + FIND_TIMEOUT_MS
     while (Date.now() < end) {
       const route = this.choose(gatePort)
-      if (!route) return null
+      if (!route || !letsIn(route.policy, socket.remoteAddress, gatePort, protocol === UDP ? 'udp' : 'tcp')) return null
       const link = this.peer(route.key)
       if (link && await this.ask(link, gatePort, id, socket, protocol)) return link
       await new Promise((resolve) => setTimeout(resolve, 100 + crypto.randomInt(500)))

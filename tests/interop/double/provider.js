@@ -8,8 +8,8 @@ const { OPEN, STREAM, CLOSE, ADVERT, END, TCP, UDP, PEER_MAX_BYTES, router, Link
 const { openService } = require('./datagrams')
 
 class Provider {
-  // @services: [{ gatePort, servicePort, serviceHost, protocol (TCP), tags, stallMs, ports }], a connect that stalls takes that long more;
-  // so many @ports from gatePort on.
+  // @services: [{ gatePort, servicePort, serviceHost, protocol (TCP), tags, stallMs, ports, ingressPolicy }], a connect that stalls takes
+  // that long more; so many @ports from gatePort on.
   // @dht: optional node to run on. @keyPair: who it is. @quiet: it looks for nobody. @relayThrough: key of a blind relay, in hex.
   // @clockMs: how far the clock is ahead.
   // @pieceBytes: see Link. @advert: a text in place of the list of these.
@@ -45,7 +45,7 @@ class Provider {
   advertise () {
     const routes = this.services.flatMap((s) => Array.from({ length: s.ports || 1 }, (_, i) => ({
       serviceHost: s.serviceHost || '127.0.0.1', servicePort: s.servicePort, protocol: s.protocol || TCP,
-      gatePort: s.gatePort + i, tags: s.tags, routes: [], ingressPolicy: {}
+      gatePort: s.gatePort + i, tags: s.tags, routes: [], ingressPolicy: s.ingressPolicy || {}
     })))
     for (const link of this.ups()) link.send(ADVERT, 0, Buffer.from(this.advert || JSON.stringify({ routes })))
   }
