@@ -2,6 +2,7 @@
 """The same clients, with ours at both ends, or a double of the original, on its libraries from npm, at either."""
 import contextlib
 import os
+import select
 import socket
 import subprocess
 
@@ -9,7 +10,7 @@ from place import MariaDb, Shell, bytes_at, digest_of, dnsmasq, eventually, fold
 
 from scene import nginx
 
-from harness import Service, free_ports, main, serve_echo, test
+from harness import Service, answers, connect, free_ports, main, serve_echo, test
 
 MEGABYTES = 5
 PAIRS = [('ours', 'ours'), ('ours', 'original'), ('original', 'ours')]
@@ -106,6 +107,41 @@ def who_is_let_in(stack):
             eventually(lambda: answered(port, '127.0.0.3'), 30, 'who is let in')
             found = {host: answered(port, f'127.0.0.{host}') for host in (1, 2, 3, 4, 8)}
             assert found == {1: True, 2: False, 3: True, 4: gateway == 'original', 8: False}, (provider, gateway, found)
+
+
+@test
+def a_service_that_is_down_for_a_while(stack):
+    """P02: through an original's gateway, too, nobody meets a service whose check fails, and who comes meanwhile waits for it"""
+    def asked(port):
+        with connect(port, 60) as client:
+            client.sendall(b'?')
+            return client.recv(10)
+
+    def serve(connection):
+        said = connection.recv(4096)
+        connection.sendall(b'HTTP/1.1 ' + status[0] + b'\r\n\r\n' if said.startswith(b'GET') else b'first')
+
+    status, often = [b'200 OK'], {'intervalMs': 500, 'rise': 2, 'fall': 2}
+    first, echo = Service(stack, serve), Service(stack, serve_echo)
+    backup = Service(stack, lambda connection: connection.recv(1) and connection.sendall(b'backup'))
+    two, one = free_ports(2)
+    provider = meet(stack, [{**gate(two, first.port), 'health': {'type': 'http', 'path': '/', **often}},
+                            {**gate(two, backup.port), 'priority': 1},
+                            {**gate(one, echo.port), 'health': {'type': 'tcp', **often}}], 'ours', 'original')
+    assert eventually(lambda: answers(one), 30, 'an echo') and asked(two) == b'first'
+    status[0] = b'503 Service Unavailable'
+    provider.says('its check fails: HTTP status 503')
+    eventually(lambda: asked(two) == b'backup', 20, 'the backup')
+    status[0] = b'200 OK'
+    eventually(lambda: asked(two) == b'first', 20, 'it is back')
+
+    echo.close()
+    eventually(lambda: any(f':{echo.port}' in line for line in provider.says('its check fails')), 20, 'nobody listens')
+    with connect(one, 60) as waiting:
+        waiting.sendall(b'who waits')
+        assert not select.select([waiting], [], [], 1)[0], 'neither served nor turned away'
+        Service(stack, serve_echo, echo.port)
+        assert waiting.recv(9) == b'who waits'
 
 
 if __name__ == '__main__':
