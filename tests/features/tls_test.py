@@ -30,8 +30,7 @@ def shown(gate, *words):
 
 @test
 def each_tls_service_has_the_clients_who_ask_for_it(stack):
-    """four services at one gate, two nginx and an openssl s_server with names of their own, one of them for all of a domain, and one
-    without: curl, which checks certificates, and s_client get whom they ask for, whatever comes otherwise the one without; plain HTTP, too"""
+    """four services at one gate, by name, by domain and without: curl and s_client get whom they ask for; plain HTTP the one without"""
     place = folder(stack)
     ports, (gate,) = free_ports(4), free_ports(1)
     names = ('a.example.org', 'b.example.org', 'other.example', 'plain.example')
