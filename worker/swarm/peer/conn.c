@@ -152,7 +152,7 @@ static enum secret_verdict open_next(struct conn *conn)
 {
         const uint8_t *plain;
         uint8_t *bytes;
-        size_t len = udx_stream_peek(conn->stream, &bytes), taken = 0, frame_bytes = 0, plain_len;
+        size_t len = udx_stream_peek(conn->stream, &bytes), taken = 0, frame_bytes = 0, plain_len, in_order;
         enum secret_verdict verdict = secret_open(&conn->secret, bytes, len, &taken, &plain, &plain_len);
 
         if ((verdict == SECRET_MORE || verdict == SECRET_OVERSIZE) && secret_is_open(&conn->secret))
@@ -168,9 +168,9 @@ static enum secret_verdict open_next(struct conn *conn)
                 note_use(conn, conn->source.set->now_us);
         } else if (verdict == SECRET_MORE) {
                 take(conn, taken);
-                udx_stream_gather(conn->stream, frame_bytes);
+                in_order = udx_stream_gather(conn->stream, frame_bytes);
                 conn->partial = len > taken;
-                if (conn->remote_ended && len > taken)
+                if (conn->remote_ended && len > taken && in_order == len - taken)
                         return SECRET_SHORT;    /* the end came within a frame */
         } else if (verdict == SECRET_OVERSIZE) {
                 conn->too_long_bytes = frame_bytes;

@@ -285,13 +285,14 @@ static bool opening_is_news(const struct udx_stream *stream)
         return window > stream->advertised_bytes && window - stream->advertised_bytes >= limit / 2;
 }
 
-void udx_stream_gather(struct udx_stream *stream, size_t len)
+size_t udx_stream_gather(struct udx_stream *stream, size_t len)
 {
         size_t readable = udx_assembly_readable(&stream->assembly);
 
         udx_assembly_gather(&stream->assembly, len);
         if (udx_assembly_readable(&stream->assembly) > readable)
                 udx_stream_report(stream, UDX_READABLE);
+        return udx_assembly_unread(&stream->assembly);
 }
 
 void udx_stream_consume(struct udx_stream *stream, size_t len)

@@ -92,8 +92,9 @@ void udx_stream_destroy(struct udx_stream *stream);
  * caller may overwrite them (to decrypt in place). Returns how many: all, or a message of ours at least, and more as they are consumed. */
 size_t udx_stream_peek(struct udx_stream *stream, uint8_t **span_out);
 
-/* The next bytes to be read are a frame of @len: they are to be peeked whole. UDX_READABLE follows, if that takes only to copy them. */
-void udx_stream_gather(struct udx_stream *stream, size_t len);
+/* The next bytes to be read are a frame of @len: they are to be peeked whole. UDX_READABLE follows, if that takes only to copy them.
+ * Returns how many bytes are here in order, whether udx_stream_peek() returns them all or not. */
+size_t udx_stream_gather(struct udx_stream *stream, size_t len);
 
 /* Gives the first @len of them back: they make room for the peer's next ones. */
 void udx_stream_consume(struct udx_stream *stream, size_t len);
